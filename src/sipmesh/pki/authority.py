@@ -1,0 +1,334 @@
+"""The enterprise CA of one organisation: it issues, revokes, and publishes its lists, from one folder.
+
+The folder holds ``root.pem``, ``root.key``, ``root.crl``, the same three of ``issuing``, and ``ledger.db``. Several
+processes may use it at once. Every certificate takes the same way: draft, lint, journal, signature, lint of the result;
+a crash anywhere on it leaves a CA that opens again and knows of everything that it may have signed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.pki import crl, files, lint, profiles
+from sipmesh.pki.crl import Reason
+from sipmesh.pki.ledger import Ledger, Record
+from sipmesh.pki.profiles import Kind, Wish
+from sipmesh.pki.signer import Signer, draft
+from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_CA_KINDS = (Kind.ROOT, Kind.ISSUING)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Issued:
+    """A new certificate with its key, not yet in any file."""
+
+    certificate: x509.Certificate
+    chain: bytes  # PEM: the leaf, then the issuing CA
+    key: bytes  # PEM, PKCS #8
+
+    def write(self, certificate_file: Path, key_file: Path) -> None:
+        """Put both into their files, the key with mode 0600, one right after the other."""
+        for file in (certificate_file, key_file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        files.commit(
+            [
+                files.prepare(key_file, self.key, files.SECRET),
+                files.prepare(certificate_file, self.chain, files.PUBLIC),
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return f"<Issued {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
+
+
+class EnterpriseCa:
+    """Root and issuing CA of one organisation. Instants are timezone-aware; nothing here reads a clock."""
+
+    def __init__(self, folder: Path, ledger: Ledger, certificates: dict[Kind, x509.Certificate]) -> None:
+        self.folder, self._ledger, self._certificates = folder, ledger, certificates
+        self._facts = ledger.facts()
+
+    def __repr__(self) -> str:
+        return f"<EnterpriseCa {self.organisation} in {self.folder}>"
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        organisation: str,
+        at: datetime,
+        *,
+        crl_base: str,
+        curve: ec.EllipticCurve | None = None,
+    ) -> EnterpriseCa:
+        """Make root, issuing CA and their first lists; the folder appears whole or not at all.
+
+        Args:
+            folder: Must not exist yet, or be empty.
+            organisation: The O of every certificate, 1 to 64 characters.
+            at: Now.
+            crl_base: Where the lists are published, such as ``http://crl.example.com``.
+            curve: Of the two CAs' keys; P-256 by default.
+        """
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
+            raise OperatorError("a CA is never overwritten", (problem,))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1())
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        files.sync_folder(folder.parent)
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> EnterpriseCa:
+        """Open the CA in *folder*, or raise OperatorError with everything that is missing."""
+        problems: list[Problem] = []
+        certificates = {kind: found for kind in _CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
+        others = (folder / "ledger.db", *(folder / f"{kind}.key" for kind in _CA_KINDS))
+        missing = (file for file in others if not file.is_file())
+        problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
+        if problems:
+            raise OperatorError(f"there is no whole CA in {folder}", tuple(problems))
+        return cls(folder, Ledger(folder / "ledger.db"), certificates)
+
+    @property
+    def organisation(self) -> str:
+        """Whose CA this is."""
+        return self._facts["organisation"]
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The anchor that every member trusts."""
+        return self._certificates[Kind.ROOT]
+
+    @property
+    def issuing(self) -> x509.Certificate:
+        """The CA that issues the servers' certificates."""
+        return self._certificates[Kind.ISSUING]
+
+    @property
+    def certificates(self) -> tuple[Record, ...]:
+        """The ledger: everything ever issued, oldest first."""
+        return self._ledger.records()
+
+    def issue(
+        self, names: Sequence[str], role: Role, at: datetime, lifetime: timedelta = profiles.LEAF_LIFETIME
+    ) -> Issued:
+        """Issue a certificate and a key for one server.
+
+        *names* come from the topology (`sipmesh.topology.view.certificate_names`), the server's own first. Raises
+        LintRefusedError for what the profile does not allow; then nothing was signed.
+        """
+        if not isinstance(role, Role):
+            raise LocalError(f"{role!r} is no role")
+        key = files.new_key()
+        with self._alone():
+            self._must_be_in_force(at)
+            made = self._sign(self._server_wish(tuple(names), key.public_key(), at, lifetime), at)
+        chain = _pem(made) + _pem(self.issuing)
+        return Issued(made, chain, files.key_pem(key))
+
+    def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
+        """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
+        with self._alone():
+            record = self._find(serial)
+            if record.kind == Kind.ROOT:
+                remedy = "take it out of `anchors` in every topology instead"
+                problem = Problem(self.folder / "root.pem", 0, "", "is an anchor, which nobody can revoke", remedy)
+                raise OperatorError("a root stands by the operator's word alone", (problem,))
+            self._ledger.revoke(serial, reason, at)
+            self._publish(Kind(record.issuer), at)
+            return self._find(serial)
+
+    def crl(self, at: datetime, kind: Kind = Kind.ISSUING) -> Path:
+        """Make and publish a new list, whether or not it is due; return its file."""
+        with self._alone():
+            return self._publish(kind, at)
+
+    def reissue_due(self, at: datetime) -> tuple[Kind, ...]:
+        """Which lists should be made anew: at half life, or when the published file is not the ledger's last word."""
+        return tuple(kind for kind in _CA_KINDS if self._is_due(kind, at))
+
+    def reissue(self, at: datetime) -> tuple[Path, ...]:
+        """Make the lists that are due; return their files."""
+        with self._alone():
+            return tuple(self._publish(kind, at) for kind in self.reissue_due(at))
+
+    def status(self, at: datetime) -> CaStatus:
+        """Everything an operator wants to see of the CA at the instant *at*."""
+        records = self.certificates
+        return CaStatus(
+            organisation=self.organisation,
+            folder=self.folder,
+            at=at,
+            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind != Kind.SERVER),
+            servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SERVER),
+            lists=tuple(self._list_status(kind, at) for kind in _CA_KINDS),
+        )
+
+    def _list_status(self, kind: Kind, at: datetime) -> ListStatus:
+        made = self._ledger.last_list(kind)
+        revoked = len(crl.listed(self.certificates, kind, at))
+        return ListStatus(kind, self.folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
+
+    def _server_wish(
+        self, names: tuple[str, ...], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    ) -> Wish:
+        begin, end = profiles.validity(at, lifetime)
+        names = tuple(dict.fromkeys(name.lower() for name in names))
+        return Wish(
+            kind=Kind.SERVER,
+            subject=profiles.server_name(self.organisation, names[0] if names else ""),
+            names=names,
+            key=key,
+            not_before=max(begin, self.issuing.not_valid_before_utc),
+            not_after=end,
+            crl_url=f"{self._facts['crl_base']}/issuing.crl",
+        )
+
+    def _sign(self, wish: Wish, at: datetime) -> x509.Certificate:
+        signer = Signer(Kind.ISSUING, self.folder / "issuing.key", self.issuing)
+        return _certify(wish, signer, (self.issuing, self.root), self._ledger, at)
+
+    def _must_be_in_force(self, at: datetime) -> None:
+        """What a revoked or expired issuing CA signs is worth nothing, so it signs nothing."""
+        record = self._find(self.issuing.serial_number)
+        if record.revoked_at or not record.not_before <= at <= record.not_after:
+            why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
+            problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
+            raise OperatorError("the issuing CA issues nothing", (problem,))
+
+    def _find(self, serial: int) -> Record:
+        found = next((record for record in self.certificates if record.serial == serial), None)
+        if found is None:
+            problem = Problem(self.folder / "ledger.db", 0, "", f"has no serial {serial:x}", "see `sipmesh ca status`")
+            raise OperatorError("this CA issued no such certificate", (problem,))
+        return found
+
+    def _is_due(self, kind: Kind, at: datetime) -> bool:
+        made = self._ledger.last_list(kind)
+        if made is None or at >= crl.half_life(made) or made.revoked != self._ledger.revocations(kind):
+            return True
+        return _number_in(self.folder / f"{kind}.crl") != made.number
+
+    def _publish(self, kind: Kind, at: datetime) -> Path:
+        signer = Signer(kind, self.folder / f"{kind}.key", self._certificates[kind])
+        return _publish(self.folder, signer, self._certificates[kind], self._ledger, at)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else signs meanwhile: an older list must never take the place of a newer one."""
+        with _lock(self.folder / ".lock"):
+            yield
+
+
+@contextmanager
+def _lock(file: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the kernel drops with the process."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.SECRET)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve) -> None:
+    """Make a whole CA in an empty folder."""
+    ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
+    above: tuple[x509.Certificate, ...] = ()
+    signer: Signer | None = None
+    for kind, lifetime in ((Kind.ROOT, profiles.ROOT_LIFETIME), (Kind.ISSUING, profiles.ISSUING_LIFETIME)):
+        key, key_file = files.new_key(curve), folder / f"{kind}.key"
+        files.write(key_file, files.key_pem(key), files.SECRET)
+        wish = Wish(
+            kind=kind,
+            subject=profiles.ca_name(organisation, kind),
+            names=(),
+            key=key.public_key(),
+            not_before=profiles.validity(at, lifetime)[0],
+            not_after=profiles.validity(at, lifetime)[1],
+            crl_url="" if kind is Kind.ROOT else f"{crl_base}/root.crl",
+        )
+        made = _certify(wish, signer or Signer(kind, key_file), above, ledger, at)
+        files.write(folder / f"{kind}.pem", _pem(made))
+        above, own = (made, *above), Signer(kind, key_file, made)
+        signer = signer or own
+        _publish(folder, own, made, ledger, at)
+
+
+def _certify(
+    wish: Wish, signer: Signer, above: tuple[x509.Certificate, ...], ledger: Ledger, at: datetime
+) -> x509.Certificate:
+    """Draft, lint, journal, sign, and lint what came out; *above* are the issuers, empty for a root."""
+    issuer = above[0] if above else None
+    issuer_key = issuer.public_key() if issuer else wish.key
+    if not isinstance(issuer_key, ec.EllipticCurvePublicKey):
+        raise LocalError("our CAs have ECDSA keys")
+    builder = profiles.builder(wish, issuer.subject if issuer else wish.subject, issuer_key)
+    looked_at = draft(builder, x509.random_serial_number(), issuer_key.curve)
+    lint.refuse(lint.lint(looked_at, wish, issuer), ledger.file.parent)
+    names = wish.names or (wish.subject.rfc4514_string(),)
+    ticket = ledger.reserve(
+        looked_at.serial_number, signer.kind, wish.kind, names, (wish.not_before, wish.not_after), at
+    )
+    signed = signer.sign(builder, ticket)
+    faults = lint.lint(signed, wish, issuer) + lint.check_signed(signed, looked_at, above, at=at)
+    lint.refuse(faults, ledger.file.parent)
+    ledger.issued(signed.serial_number, signed.public_bytes(Encoding.DER))
+    return signed
+
+
+def _publish(folder: Path, signer: Signer, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
+    """Journal, sign and publish a list; the caller holds the lock."""
+    file = folder / f"{signer.kind}.crl"
+    made = ledger.reserve_list(signer.kind, *crl.times(signer.kind, at))
+    signed = signer.sign_list(crl.builder(issuer, made, crl.listed(ledger.records(), signer.kind, at)))
+    files.write(file, signed.public_bytes(Encoding.PEM))
+    return file
+
+
+def _number_in(file: Path) -> int | None:
+    """The number of a published list, None if there is none that can be read."""
+    try:
+        found = x509.load_pem_x509_crl(file.read_bytes())
+        return found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return None
+
+
+def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except OSError as wrong:
+        reason, remedy = f"cannot be read ({wrong.strerror})", "make a CA with `sipmesh init`, or name its folder"
+    except ValueError:
+        reason, remedy = "holds no certificate that can be read", "restore it from your backup"
+    problems.append(Problem(file, 0, "", reason, remedy))
+    return None
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)

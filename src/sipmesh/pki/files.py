@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all, and keys that only their owner can read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from sipmesh.errors import OperatorError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PUBLIC = 0o644
+SECRET = 0o600
+FOLDER = 0o700
+_OTHERS = 0o077
+
+
+def write(file: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Put *content* in *file* at once and for good: readers see the old file or the new one, also after a crash."""
+    commit([prepare(file, content, mode)])
+
+
+def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
+    """Write *content* beside *file*; the returned call puts it in place. No key is readable to others in between."""
+    beside = file.with_name(f".{file.name}.new")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as opened:
+        os.fchmod(opened.fileno(), mode)  # whatever the umask took away
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+    def place() -> None:
+        beside.replace(file)
+        sync_folder(file.parent)
+
+    return place
+
+
+def commit(prepared: list[Callable[[], None]]) -> None:
+    """Put prepared files in place, one right after the other."""
+    for place in prepared:
+        place()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in *folder* durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
+    """A fresh ECDSA key, on P-256 unless told otherwise."""
+    return ec.generate_private_key(curve or ec.SECP256R1())
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The key as PKCS #8 PEM; write it with mode SECRET only."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a private key of ours, or raise OperatorError: it must be ECDSA and readable to its owner alone."""
+    try:
+        if file.stat().st_mode & _OTHERS:
+            raise _unusable(file, "is readable to others", f"run `chmod 600 {file}`, and ask who has read it")
+        key = load_pem_private_key(file.read_bytes(), password=None)
+    except OSError as wrong:
+        raise _unusable(file, f"cannot be read ({wrong.strerror})", "restore it from your backup") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _unusable(file, "holds no private key that can be read", "restore it from your backup") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise _unusable(file, "is no ECDSA key", "restore the CA's own key from your backup")
+    return key
+
+
+def _unusable(file: Path, reason: str, remedy: str) -> OperatorError:
+    return OperatorError("a private key cannot be used", (Problem(file, 0, "", reason, remedy),))

@@ -1,0 +1,135 @@
+"""What each kind of certificate that we issue looks like: all of it is decided here, nothing by who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+BACKDATED = timedelta(minutes=5)  # clocks of the servers differ
+ROOT_LIFETIME = timedelta(days=3652)
+ISSUING_LIFETIME = timedelta(days=1826)
+LEAF_LIFETIME = timedelta(days=30)
+LONGEST_LEAF_LIFETIME = timedelta(days=397)  # what public CAs may issue at most; longer is a forgotten certificate
+LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
+
+
+class Kind(StrEnum):
+    """The three kinds of certificates in an enterprise CA."""
+
+    ROOT = "root"
+    ISSUING = "issuing"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One certificate to be: everything about it except its serial and its signature.
+
+    *names* are host names in lower case, the server's own first; empty for CAs. *crl_url* is where the list of its
+    issuer is published, empty for a root.
+    """
+
+    kind: Kind
+    subject: x509.Name
+    names: tuple[str, ...]
+    key: ec.EllipticCurvePublicKey
+    not_before: datetime
+    not_after: datetime
+    crl_url: str = ""
+
+
+def ca_name(organisation: str, kind: Kind) -> x509.Name:
+    """The subject of one of the two CAs."""
+    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA")
+
+
+def server_name(organisation: str, fqdn: str) -> x509.Name:
+    """The subject of a server. People read the common name; no check of ours ever does."""
+    return _name(organisation, fqdn if len(fqdn) <= LONGEST_COMMON_NAME else "")
+
+
+def _name(organisation: str, common_name: str) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation)]
+    if common_name:
+        attributes.append(x509.NameAttribute(NameOID.COMMON_NAME, common_name[:LONGEST_COMMON_NAME]))
+    return x509.Name(attributes)
+
+
+def validity(at: datetime, lifetime: timedelta) -> tuple[datetime, datetime]:
+    """First and last instant of a certificate made at the instant *at*, in whole seconds as X.509 has them."""
+    begin = at.replace(microsecond=0)
+    return begin - BACKDATED, begin + lifetime
+
+
+def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    """Each name as DNS name for phones and as SIP URI for SIP servers.
+
+    RFC 5922 7.1: a peer looks at DNS names only where there is no SIP URI, so that a name that is missing here as a
+    URI is missing altogether.
+    """
+    dns: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    return x509.SubjectAlternativeName([*dns, *(x509.UniformResourceIdentifier(f"sip:{name}") for name in names)])
+
+
+_LEAF_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+
+
+def extensions(wish: Wish, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
+    """Every extension of the certificate, with whether it is critical, in the order in which they are written."""
+    is_ca = wish.kind is not Kind.SERVER
+    path_length = {Kind.ROOT: 1, Kind.ISSUING: 0, Kind.SERVER: None}[wish.kind]
+    found: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=is_ca, path_length=path_length), True),
+        (_key_usage(is_ca=is_ca), True),
+        (x509.SubjectKeyIdentifier.from_public_key(wish.key), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
+    ]
+    if not is_ca:
+        found += [(_LEAF_USAGES, False), (alternative_names(wish.names), False)]
+    if wish.crl_url:
+        found.append((_distribution_point(wish.crl_url), False))
+    return found
+
+
+def builder(wish: Wish, issuer: x509.Name, issuer_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    """Everything but serial and signature."""
+    begun = (
+        x509.CertificateBuilder()
+        .subject_name(wish.subject)
+        .issuer_name(issuer)
+        .public_key(wish.key)
+        .not_valid_before(wish.not_before)
+        .not_valid_after(wish.not_after)
+    )
+    for extension, critical in extensions(wish, issuer_key):
+        begun = begun.add_extension(extension, critical=critical)
+    return begun
+
+
+def _key_usage(*, is_ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _distribution_point(url: str) -> x509.CRLDistributionPoints:
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(url)], None, None, None)
+    return x509.CRLDistributionPoints([point])

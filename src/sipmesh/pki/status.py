@@ -1,0 +1,77 @@
+"""What an operator wants to see of a CA, as values; who prints them decides how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from sipmesh.pki.ledger import ListRecord, Record
+    from sipmesh.pki.profiles import Kind
+
+
+class State(StrEnum):
+    """What became of a certificate."""
+
+    VALID = "valid"
+    NOT_YET_VALID = "not-yet-valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    ABANDONED = "abandoned"  # journalled, but the CA stopped before it was handed out
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """One certificate at one instant; *left* is negative once it has expired."""
+
+    record: Record
+    state: State
+    left: timedelta
+
+    @classmethod
+    def of(cls, record: Record, at: datetime) -> CertificateStatus:
+        """Look at *record* at the instant *at*."""
+        return cls(record, _state(record, at), record.not_after - at)
+
+
+def _state(record: Record, at: datetime) -> State:
+    if record.revoked_at:
+        return State.REVOKED
+    if record.der is None:
+        return State.ABANDONED
+    if at > record.not_after:
+        return State.EXPIRED
+    return State.VALID if at >= record.not_before else State.NOT_YET_VALID
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """The list of one CA at one instant; *revoked* is how many certificates a list made now would name."""
+
+    kind: Kind
+    file: Path
+    made: ListRecord | None
+    at: datetime
+    revoked: int
+    due: bool
+
+    @property
+    def left(self) -> timedelta | None:
+        """How long the list still counts, negative once it does not; None if there is none."""
+        return self.made.next_update - self.at if self.made else None
+
+
+@dataclass(frozen=True, slots=True)
+class CaStatus:
+    """The whole CA at one instant."""
+
+    organisation: str
+    folder: Path
+    at: datetime
+    authorities: tuple[CertificateStatus, ...]
+    servers: tuple[CertificateStatus, ...]
+    lists: tuple[ListStatus, ...]

@@ -1,0 +1,156 @@
+"""Loading a topology: the one door through which the rest of the house gets it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology import source
+from sipmesh.topology.material import (
+    Material,
+    anchors_are_told_apart,
+    issuers_in_use,
+    read_authority,
+    stale,
+)
+from sipmesh.topology.report import Report
+from sipmesh.topology.shape import shape
+from sipmesh.topology.validate import validate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.topology.model import Topology
+    from sipmesh.topology.shape import Unread
+    from sipmesh.trust.policy import Authority
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A topology that may be acted on. Files it names are relative to *folder*; *digest* is SHA-256 of the document.
+
+    *faults* are revocation lists that could not be used. They keep no server from running: the judge refuses whom
+    they would have vouched for. `check` reports them as problems.
+    """
+
+    file: Path
+    topology: Topology
+    digest: str
+    authority: Authority
+    partners: tuple[Authority, ...]  # in the order of topology.federation.partners
+    faults: tuple[Problem, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative file names start from."""
+        return self.file.parent
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file whose change means loading anew: the document, the anchors and the lists."""
+        entries = (self.topology.authority, *self.topology.federation.partners)
+        named = (name for entry in entries for name in (*entry.anchors, *entry.crls))
+        return tuple(dict.fromkeys((self.file, *(self.folder / name for name in named))))
+
+    @property
+    def users_url(self) -> str:
+        """Database URL of the users; a relative SQLite file lies in the topology's folder."""
+        url = self.topology.storage.users
+        return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
+
+    @property
+    def bindings_file(self) -> Path:
+        """File of the pool's bindings."""
+        return self.folder / self.topology.storage.bindings
+
+    def __repr__(self) -> str:
+        return f"<Loaded {self.file} {self.digest[:12]} {len(self.topology.pools)} pools, {len(self.faults)} faults>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A document on its way in: what could be read of it and everything that is wrong."""
+
+    report: Report
+    digest: str
+    topology: Topology | None = None
+    own: Material | None = None
+    partners: tuple[Material, ...] = ()
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        return ((self.own,) if self.own else ()) + self.partners
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        return tuple(fault for material in self.materials for fault in material.faults)
+
+
+def load(file: Path) -> Loaded:
+    """Read a topology and the files it names, or raise OperatorError with every problem at once."""
+    return load_text(source.read(file), file)
+
+
+def load_text(content: bytes, file: Path) -> Loaded:
+    """The same for *content* that may come to stand in *file*."""
+    return _accept(_read(content, file))
+
+
+def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
+    """Read a topology as `load` does, but take unusable lists for problems too; returns it with its warnings.
+
+    Warnings are what time has done: lists past their next update, anchors out of their validity at the instant *at*.
+    """
+    reading = _read(source.read(file), file)
+    loaded = _accept(reading, faults_too=True)
+    return loaded, tuple(stale(reading.materials, reading.report, at=at))
+
+
+def _read(content: bytes, file: Path) -> _Reading:
+    root, oddities = source.parse(content, file)
+    report = Report(file, root)
+    report.problems += oddities
+    shaped = shape(root, report)
+    report.root = shaped.root
+    digest = hashlib.sha256(content).hexdigest()
+    if shaped.topology is None:
+        return _Reading(report, digest)
+    validate(shaped.topology, report, shaped.unread)
+    return _with_material(_Reading(report, digest, shaped.topology), file.parent, shaped.unread)
+
+
+def _with_material(reading: _Reading, folder: Path, unread: Unread) -> _Reading:
+    """Read the files of every authority that could be read itself."""
+    topology, report = reading.topology, reading.report
+    if topology is None:
+        return reading
+    own = None
+    if ("authority",) not in unread.places:
+        known = issuers_in_use(topology, folder)
+        own = read_authority(topology.authority, topology.organisation, ("authority",), folder, report, known)
+    partners = tuple(
+        read_authority(partner, partner.name, ("federation", "partners", n), folder, report)
+        for n, partner in enumerate(topology.federation.partners)
+    )
+    anchors_are_told_apart(
+        topology, own.authority if own else None, [partner.authority for partner in partners], report
+    )
+    return _Reading(report, reading.digest, topology, own, partners)
+
+
+def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
+    """Let a document in that has no problem, or raise OperatorError with all of them, those of its lists included."""
+    file, topology, own = reading.report.file, reading.topology, reading.own
+    if reading.report.problems or topology is None or own is None or (faults_too and reading.faults):
+        problems = sorted(
+            {*reading.report.problems, *reading.faults}, key=lambda problem: (problem.line, problem.field)
+        )
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        raise OperatorError(f"the topology {file} has {count}", tuple(problems))
+    partners = tuple(partner.authority for partner in reading.partners)
+    return Loaded(file, topology, reading.digest, own.authority, partners, reading.faults)

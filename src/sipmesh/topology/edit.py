@@ -1,0 +1,98 @@
+"""Changes to the topology that commands make, so that the operator need not: partners come, and are blocked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.topology import source, splice
+from sipmesh.topology.document import Loaded, load_text
+from sipmesh.topology.names import split_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+Plain = dict[str, object]
+_PARTNERS = ("federation", "partners")
+_BLOCKED = ("federation", "blocked")
+
+
+def add_partner(text: str, partner: Mapping[str, object]) -> str:
+    """Add *partner*, a mapping with the keys of `model.Partner`, behind the others."""
+    return splice.append(text, _PARTNERS, {key: value for key, value in partner.items() if value not in (None, (), [])})
+
+
+def block_partner(text: str, name: str, file: Path) -> str:
+    """Block *name*: the partner that has it as domain or edge goes, and all its names are blocked with it.
+
+    A name that is no partner's is blocked alone. Blocking twice changes nothing.
+    """
+    name = name.lower()
+    wanted = [name]
+    for n, partner in reversed(list(enumerate(_list(text, _PARTNERS, file)))):
+        names = _names(partner)
+        if name in names:
+            wanted += [other for other in names if other not in wanted]
+            text = splice.remove(text, (*_PARTNERS, n))
+    blocked = {str(entry).lower() for entry in _list(text, _BLOCKED, file)}
+    for entry in wanted:
+        if entry not in blocked:
+            text = splice.append(text, _BLOCKED, entry)
+    return text
+
+
+def add_server(text: str, pool: str, server: object, file: Path) -> str:
+    """Add *server*, a name or a mapping with the keys of `model.Server`, to the pool of that name."""
+    for n, held in enumerate(_list(text, ("pools",), file)):
+        if isinstance(held, dict) and str(held.get("name")).lower() == pool.lower():
+            return splice.append(text, ("pools", n, "servers"), server)
+    raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
+
+
+def edit(file: Path, change: Callable[[str], str]) -> Loaded:
+    """Apply *change* to the text of a topology; the file is replaced only by a document without problems.
+
+    Raises OperatorError with what would be wrong afterwards; the file is then as it was.
+    """
+    before = source.read(file)
+    try:
+        after = change(before.decode()).encode()
+    except (LocalError, UnicodeDecodeError) as wrong:
+        remedy = "make this change by hand, then run `sipmesh topology check`"
+        problem = Problem(file, 0, "", f"is written in a way that we cannot change ({wrong})", remedy)
+        raise OperatorError("the topology is left as it was", (problem,)) from None
+    loaded = load_text(after, file)
+    if after != before:
+        _replace(file, after)
+    return loaded
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Put *content* in place of *file* at once and for good, with the same permissions."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("wb") as opened:
+        os.fchmod(opened.fileno(), file.stat().st_mode & 0o777)
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    beside.replace(file)
+
+
+def _list(text: str, loc: source.Loc, file: Path) -> tuple[object, ...]:
+    """The plain values of the list at *loc*, none where there is no such list."""
+    root, _ = source.parse(text.encode(), file)
+    found = root.at(loc)
+    plain = found.plain()
+    return plain if found.path == loc and isinstance(plain, tuple) else ()
+
+
+def _names(partner: object) -> list[str]:
+    """The domains and the edge of a partner as written."""
+    if not isinstance(partner, dict):
+        return []
+    domains = partner.get("domains") or ()
+    names = [str(domain).lower() for domain in domains] if isinstance(domains, tuple) else []
+    edge = partner.get("edge")
+    return names + ([split_port(edge)[0].lower()] if isinstance(edge, str) else [])

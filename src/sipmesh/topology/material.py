@@ -1,0 +1,203 @@
+"""The files that a topology names: anchors and revocation lists, read once and checked as far as files can tell.
+
+An anchor that cannot be used is an error: nothing could be proved with it. A list that cannot be used is a *fault*: a
+server that runs goes on, and the judge refuses with ``revocation-unknown`` whom the list would have vouched for (R12).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sipmesh.trust.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.policy import Authority
+from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.errors import Problem
+    from sipmesh.topology.model import AuthorityEntry, Topology
+    from sipmesh.topology.report import Report
+    from sipmesh.topology.source import Loc
+
+LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
+LARGEST_LIST = 64 << 20  # octets: over a million revoked serials
+
+
+class UnusableFileError(ValueError):
+    """A file that cannot be read; the text says why, without the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What one authority's files held; every list comes with its place in the document."""
+
+    loc: Loc
+    authority: Authority
+    faults: tuple[Problem, ...]
+    lists: tuple[tuple[Loc, RevocationList], ...]
+
+
+def issuers_in_use(topology: Topology, folder: Path) -> list[x509.Certificate]:
+    """The CAs below the anchors that our own servers' certificate files show, as far as those are on this machine."""
+    found: dict[bytes, x509.Certificate] = {}
+    for server in (server for pool in topology.pools for server in pool.servers):
+        with suppress(*UNREADABLE):
+            chain = read_certificates(folder / server.certificate_file)[1:]
+            found |= {key_of(issuer): issuer for issuer in chain if is_authority(issuer)}
+    return list(found.values())
+
+
+def read_authority(
+    entry: AuthorityEntry,
+    name: str,
+    loc: Loc,
+    folder: Path,
+    report: Report,
+    known: Sequence[x509.Certificate] = (),
+) -> Material:
+    """Read one authority; *report* hears of anchors that cannot be used, the result carries the faults of its lists.
+
+    *known* are CAs that may stand below the anchors; those that do must have a list too.
+    """
+    anchors = _read_anchors(entry, loc, folder, report)
+    names = {anchor.subject for anchor in anchors}
+    issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
+    faults: list[Problem] = []
+    lists: list[tuple[Loc, RevocationList]] = []
+    for n, file in enumerate(entry.crls):
+        place = (*loc, "crls", n)
+        try:
+            lists.append((place, _read_list(folder / file, issuers)))
+        except (UnusableFileError, UnusableListError) as wrong:
+            remedy = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
+            faults.append(report.problem(place, f"{file}: {wrong}", remedy))
+    faults += _lists_that_lack((*loc, "crls"), issuers, lists, report)
+    held = RevocationLists((found for _, found in lists), tuple(f"{fault.field}: {fault.reason}" for fault in faults))
+    return Material(loc, Authority(name, tuple(anchors), held), tuple(faults), tuple(lists))
+
+
+def read_file(file: Path, largest: int) -> bytes:
+    """The content of *file*, or UnusableFileError."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(largest + 1)
+    except (OSError, ValueError) as wrong:  # ValueError: a NUL in the name
+        raise UnusableFileError(f"cannot be read ({getattr(wrong, 'strerror', None) or wrong})") from None
+    if len(content) > largest:
+        raise UnusableFileError(f"is larger than {largest} octets")
+    return content
+
+
+def read_certificates(file: Path) -> list[x509.Certificate]:
+    """Every certificate of a PEM file (or the one of a DER file), or UnusableFileError."""
+    content = read_file(file, LARGEST_ANCHORS)
+    try:
+        if b"-----BEGIN" in content:
+            return x509.load_pem_x509_certificates(content)
+        return [x509.load_der_x509_certificate(content)]
+    except UNREADABLE:
+        raise UnusableFileError("holds no readable certificate") from None
+
+
+def key_of(certificate: x509.Certificate) -> bytes:
+    """What makes two anchors the same: the key that they vouch with, whatever certificate wraps it."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read_anchors(entry: AuthorityEntry, loc: Loc, folder: Path, report: Report) -> list[x509.Certificate]:
+    anchors: list[x509.Certificate] = []
+    for n, file in enumerate(entry.anchors):
+        place = (*loc, "anchors", n)
+        try:
+            found = read_certificates(folder / file)
+        except UnusableFileError as wrong:
+            report.add(place, f"{file}: {wrong}", "name a PEM file with the root certificate")
+            continue
+        for certificate in found:
+            if why := _unfit(certificate):
+                report.add(place, f"{file}: {why}", "name the root certificate of the CA, not one that it issued")
+            else:
+                anchors.append(certificate)
+    return anchors
+
+
+def _unfit(certificate: x509.Certificate) -> str:
+    """Why *certificate* can be no anchor, or nothing."""
+    try:
+        subject = certificate.subject.rfc4514_string()
+        key_of(certificate)
+        if not is_authority(certificate):
+            return f"{subject} is no CA"
+        if weak := weakness(certificate, signature=False):
+            return f"{subject} has {weak}"
+        return "" if may_sign_certificates(certificate) else f"{subject} may not sign certificates"
+    except UNREADABLE as wrong:
+        return f"holds a certificate that cannot be used ({wrong})"
+
+
+def _read_list(file: Path, issuers: Iterable[x509.Certificate]) -> RevocationList:
+    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
+
+    A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
+    """
+    found = RevocationList.load(read_file(file, LARGEST_LIST))
+    namesakes = [issuer for issuer in issuers if issuer.subject.public_bytes() == found.issuer_der]
+    if namesakes and not any(found.signed_by(issuer) for issuer in namesakes):
+        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
+    return found
+
+
+def _lists_that_lack(
+    loc: Loc, issuers: Iterable[x509.Certificate], lists: list[tuple[Loc, RevocationList]], report: Report
+) -> list[Problem]:
+    """Every anchor and every CA below it issues something in the chain, so that each needs a list."""
+    have = {found.issuer_der for _, found in lists}
+    lacking = [issuer for issuer in issuers if issuer.subject.public_bytes() not in have]
+    remedy = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
+    return [report.problem(loc, f"no usable list of {issuer.subject.rfc4514_string()}", remedy) for issuer in lacking]
+
+
+def anchors_are_told_apart(
+    topology: Topology, own: Authority | None, partners: Iterable[Authority], report: Report
+) -> None:
+    """A private anchor vouches for one organisation; a third party's may be shared, where names tell apart (R8)."""
+    owner = {key_of(anchor): "our own authority" for anchor in own.anchors} if own else {}
+    shared: dict[bytes, str] = {}
+    for n, (partner, authority) in enumerate(zip(topology.federation.partners, partners, strict=True)):
+        for key in {key_of(anchor) for anchor in authority.anchors}:
+            if key in owner or (key in shared and not partner.third_party):
+                reason = f"an anchor of {partner.name} is that of {owner.get(key) or shared[key]}"
+                report.add(("federation", "partners", n, "anchors"), reason, _REMEDY_SHARED)
+            elif partner.third_party:
+                shared[key] = f"{partner.name} (third party)"
+            else:
+                owner[key] = partner.name
+
+
+_REMEDY_SHARED = (
+    "name this partner's own root; if a third-party CA serves both partners, say `third_party: true` at each of them"
+)
+
+
+def stale(materials: Iterable[Material], report: Report, *, at: datetime) -> list[Problem]:
+    """What is worth a word at the instant *at*: lists past their next update, anchors out of their validity."""
+    told: list[Problem] = []
+    for material in materials:
+        for loc, held in material.lists:
+            if held.next_update < at:
+                reason = f"list {held.number} ended {held.next_update:%Y-%m-%d %H:%M}Z"
+                remedy = "fetch the newest, or make ours with `sipmesh ca crl`; until then its certificates are refused"
+                told.append(report.problem(loc, reason, remedy))
+        for anchor in material.authority.anchors:
+            if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:
+                reason = f"{anchor.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M}Z"
+                told.append(report.problem(material.loc, reason, "name the CA's current root"))
+    return told

@@ -1,0 +1,100 @@
+"""The kinds of names that may stand in a topology, each with the sentence the operator gets when it does not fit."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+# RFC 1123 2.1: letters, digits and inner hyphens, 63 octets a label.
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
+_HIGHEST_PORT = 65535
+_FQDN_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$"
+
+
+def is_ip(text: str) -> bool:
+    """Tell whether *text* is an IPv4 or IPv6 address, with or without brackets."""
+    try:
+        ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(reason: str, remedy: str) -> PydanticCustomError:
+    """An error whose sentence is used as it stands: braces in what the operator wrote are no template."""
+    return PydanticCustomError("name", "{reason}", {"reason": reason, "remedy": remedy})
+
+
+def fqdn(text: str) -> str:
+    """Return *text* in lower case if it is a full host name: at least two labels, no address, no wildcard."""
+    name = text.lower()
+    if is_ip(name):
+        raise _refuse(f"{text!r} is an IP address", "write the full name, an address proves no identity")
+    if "*" in name:
+        raise _refuse(
+            f"{text!r} is a wildcard", "name each server or domain, wildcards are trusted nowhere (RFC 5922 7.2)"
+        )
+    if not name.isascii():
+        raise _refuse(f"{text!r} is not ASCII", "write the name as DNS carries it (xn--...)")
+    if name.endswith("."):
+        raise _refuse(f"{text!r} ends in a dot", f"write {text.rstrip('.')!r}")
+    labels = name.split(".")
+    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
+        raise _refuse(f"{text!r} is no host name", "use letters, digits and hyphens between dots (RFC 1123 2.1)")
+    if len(labels) == 1:
+        raise _refuse(f"{text!r} is a short name", f"write it in full, such as '{name}.example.com'")
+    return name
+
+
+def address(text: str) -> str:
+    """Return the IP address *text* in its one normal form, without brackets."""
+    try:
+        return str(ip_address(text.strip("[]")))
+    except ValueError:
+        raise _refuse(f"{text!r} is no IP address", "write an IPv4 or IPv6 address such as 192.0.2.1") from None
+
+
+def split_port(text: str) -> tuple[str, int | None]:
+    """Split ``host``, ``host:port``, ``[v6]:port`` or a bare IPv6 address; the port is ``None`` where none is given."""
+    bracketed = text.startswith("[")
+    host, colon, port = text.rpartition(":")
+    if not colon or (not bracketed and ":" in host) or (bracketed and not host.endswith("]")):
+        return text.strip("[]"), None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _HIGHEST_PORT):
+        raise _refuse(f"{port!r} is no port", f"write a number from 1 to {_HIGHEST_PORT} after the colon")
+    return host.strip("[]"), int(port)
+
+
+def fqdn_and_port(text: str) -> str:
+    """Check a full name with an optional port, as a partner's edge is written."""
+    host, port = split_port(text)
+    return fqdn(host) if port is None else f"{fqdn(host)}:{port}"
+
+
+def address_and_port(text: str) -> str:
+    """Check an IP address with an optional port, as a DNS server is written."""
+    host, port = split_port(text)
+    number = address(host)
+    if port is None:
+        return number
+    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+
+
+Fqdn = Annotated[str, AfterValidator(fqdn), WithJsonSchema({"type": "string", "pattern": _FQDN_PATTERN})]
+FqdnAndPort = Annotated[
+    str,
+    AfterValidator(fqdn_and_port),
+    WithJsonSchema({"type": "string", "pattern": _FQDN_PATTERN[:-1] + r"(:[0-9]{1,5})?$"}),
+]
+Address = Annotated[
+    str, AfterValidator(address), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
+]
+AddressAndPort = Annotated[str, AfterValidator(address_and_port)]
+Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
+FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
+"""A file, relative to the topology's folder unless absolute."""

@@ -1,0 +1,192 @@
+"""The text of a document as a tree in which every value knows the line and the path it came from.
+
+We compose YAML nodes and read the few kinds of values we need ourselves: no constructor runs, so that no tag, date or
+alias of a hostile or broken file can do more than become a problem with a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from sipmesh.errors import OperatorError, Problem
+
+LARGEST_DOCUMENT = 1 << 20  # octets: thousands of partners; more is no topology
+DEEPEST_NESTING = 20  # the model needs five
+MOST_ENTRIES = 200_000  # only aliases of aliases get there within LARGEST_DOCUMENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Scalar = str | int | bool | None
+Loc = tuple[str | int, ...]
+"""Where a value stands, as pydantic writes it: keys and indices from the root."""
+
+_TAG = "tag:yaml.org,2002:"
+_TEXT_TAGS = frozenset({_TAG + "str", _TAG + "float", _TAG + "timestamp", _TAG + "merge", _TAG + "value", "!"})
+_TRUE = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value with its place; *line* counts from 1 and is the key's line for a member of a mapping."""
+
+    line: int
+    path: Loc
+    value: Scalar | Mapping[str, Entry] | Sequence[Entry]
+
+    @property
+    def children(self) -> Mapping[str | int, Entry]:
+        """The values inside, by key or index; none for a scalar."""
+        if isinstance(self.value, Mapping):
+            return dict(self.value.items())
+        if isinstance(self.value, Sequence) and not isinstance(self.value, str):
+            return dict(enumerate(self.value))
+        return {}
+
+    def plain(self) -> object:
+        """The value without places, lists as tuples."""
+        if isinstance(self.value, Mapping):
+            return {key: entry.plain() for key, entry in self.value.items()}
+        if isinstance(self.value, Sequence) and not isinstance(self.value, str):
+            return tuple(entry.plain() for entry in self.value)
+        return self.value
+
+    def at(self, loc: Loc) -> Entry:
+        """The entry at *loc*, or the nearest one above it that exists."""
+        entry = self
+        for step in loc:
+            if (inner := entry.children.get(step)) is None:
+                break
+            entry = inner
+        return entry
+
+    def texts(self) -> Iterator[str]:
+        """Every text inside, in lower case."""
+        if isinstance(self.value, str):
+            yield self.value.lower()
+        for inner in self.children.values():
+            yield from inner.texts()
+
+    def without(self, loc: Loc) -> Entry:
+        """The same tree without the entry at *loc*; every other entry keeps its line and path."""
+        step, rest = loc[0], loc[1:]
+        kept = {
+            key: inner.without(rest) if key == step else inner
+            for key, inner in self.children.items()
+            if rest or key != step
+        }
+        if isinstance(self.value, Mapping):
+            return Entry(self.line, self.path, {str(key): inner for key, inner in kept.items()})
+        return Entry(self.line, self.path, tuple(kept.values()))
+
+
+def dotted(loc: Loc) -> str:
+    """Write a path for people: ``pools[0].servers``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
+
+
+def read(file: Path) -> bytes:
+    """Return the bytes of a topology file, or raise OperatorError with what to do about it."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_DOCUMENT + 1)
+    except (OSError, ValueError) as wrong:
+        why = getattr(wrong, "strerror", None) or str(wrong)
+        remedy = "name the topology file, or make one with `sipmesh init DOMAIN`"
+        raise _broken(Problem(file, 0, "", f"cannot be read ({why})", remedy)) from None
+    if len(content) > LARGEST_DOCUMENT:
+        raise _broken(Problem(file, 0, "", f"is larger than {LARGEST_DOCUMENT} octets", "name the topology file"))
+    return content
+
+
+def parse(content: bytes, file: Path) -> tuple[Entry, list[Problem]]:
+    """Turn *content* into a tree, with the problems that do not keep us from reading on (keys given twice, tags).
+
+    Raises OperatorError when it is no YAML at all.
+    """
+    try:
+        root = YAML().compose(content.decode())
+    except UnicodeDecodeError as wrong:
+        line = content.count(b"\n", 0, wrong.start) + 1
+        raise _broken(Problem(file, line, "", "is not UTF-8", "save the file as UTF-8")) from None
+    except MarkedYAMLError as wrong:
+        raise _broken(_syntax(wrong, file)) from None
+    except YAMLError as wrong:
+        reason = f"is not YAML ({str(wrong).splitlines()[0]})"
+        raise _broken(Problem(file, 0, "", reason, "remove what is no plain text")) from None
+    except RecursionError:
+        raise _broken(Problem(file, 0, "", "is nested too deeply", "see `sipmesh topology schema`")) from None
+    if not isinstance(root, Node) or root.tag == _TAG + "null":
+        raise _broken(Problem(file, 1, "", "is empty", "make a topology with `sipmesh init DOMAIN`"))
+    reader = _Reader(file)
+    return reader.entry(root, (), root.start_mark.line), reader.problems
+
+
+def _broken(problem: Problem) -> OperatorError:
+    return OperatorError("the topology cannot be read", (problem,))
+
+
+def _syntax(wrong: MarkedYAMLError, file: Path) -> Problem:
+    """Say where the YAML parser stopped and why."""
+    mark = wrong.problem_mark or wrong.context_mark
+    reason = f"is not YAML: {wrong.problem or wrong.context}"
+    remedy = "mend the indentation, brackets or quotes here"
+    return Problem(file, mark.line + 1 if mark else 0, "", reason, remedy)
+
+
+class _Reader:
+    """Builds entries from composed nodes and collects what is odd on the way."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.problems = file, list[Problem]()
+        self._left = MOST_ENTRIES
+
+    def __repr__(self) -> str:
+        return f"<_Reader {self.file} {len(self.problems)} problems>"
+
+    def note(self, node: Node, path: Loc, reason: str, remedy: str) -> None:
+        self.problems.append(Problem(self.file, node.start_mark.line + 1, dotted(path), reason, remedy))
+
+    def entry(self, node: Node, path: Loc, line: int) -> Entry:
+        """Read *node*, whose key or dash stands on *line* (counted from 0)."""
+        self._left -= 1
+        if self._left < 0 or len(path) > DEEPEST_NESTING:
+            where = dotted(path[:3])
+            raise _broken(Problem(self.file, line + 1, where, "is nested without end", "write it without aliases"))
+        return Entry(line + 1, path, self._value(node, path))
+
+    def _value(self, node: Node, path: Loc) -> Scalar | Mapping[str, Entry] | Sequence[Entry]:
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.entry(item, (*path, n), item.start_mark.line) for n, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _mapping(self, node: MappingNode, path: Loc) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        for key, value in node.value:
+            name = str(key.value) if isinstance(key, ScalarNode) else "?"
+            if name in entries:
+                first = entries[name].line
+                self.note(key, (*path, name), f"is given twice (first on line {first})", "keep one of the two")
+                continue
+            entries[name] = self.entry(value, (*path, name), key.start_mark.line)
+        return entries
+
+    def _scalar(self, node: Node, path: Loc) -> Scalar:
+        text, tag = str(node.value), str(node.tag)
+        if tag == _TAG + "null":
+            return None
+        if tag == _TAG + "bool":
+            return text.lower() == _TRUE
+        if tag == _TAG + "int" and text.isascii() and text.isdigit() and len(text) < len(str(MOST_ENTRIES * 10**6)):
+            return int(text)
+        if tag not in _TEXT_TAGS and tag != _TAG + "int":
+            self.note(node, path, f"has the tag {tag}, which means nothing here", "remove the tag")
+        return text

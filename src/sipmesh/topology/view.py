@@ -1,0 +1,301 @@
+"""What one server needs to know of the topology: its listeners, its neighbours, and the policy of each of its links.
+
+Who may open which link, and which identities the sender may assert, is the design's table of links and nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.listeners import ListenerSpec, listeners
+from sipmesh.topology.report import did_you_mean
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.role import ClientUsage, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from sipmesh.topology.document import Loaded
+    from sipmesh.topology.model import Partner, Pool, Server, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A pool as its neighbours see it; *servers* are full names."""
+
+    name: str
+    role: Role
+    servers: tuple[str, ...]
+    next_hop: str | None
+    speaks_for: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerView:
+    """Another organisation; *edge* is None where SRV finds its servers, the port None where the default holds."""
+
+    name: str
+    domains: frozenset[str]
+    edge: tuple[str, int | None] | None
+    peer: TrustedPeer
+
+    def meant_name(self, domain: str) -> str:
+        """The reference identity of a link for *domain*: the edge as configured, else the domain itself (R9)."""
+        return self.edge[0] if self.edge else domain
+
+
+def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
+    """Every name that the certificate of *server* must carry, its own first.
+
+    Front ends and edges carry the SIP domains too, since RFC 5922 has a peer look for the domain that it asked for.
+    Raises OperatorError if there is no such server.
+    """
+    pool = topology.pool_of(server)
+    if pool is None:
+        raise unknown_server(topology, server)
+    names = [server, pool.name]
+    names += [pool.internal_name] if pool.internal_name else []
+    names += topology.sip_domains if pool.role is not Role.APPLICATION else ()
+    return tuple(dict.fromkeys(names))
+
+
+def unknown_server(topology: Topology, name: str, file: Path | None = None) -> OperatorError:
+    """The error for a server name that the topology does not have."""
+    known = [server.name for pool in topology.pools for server in pool.servers]
+    remedy = did_you_mean(name, known, f"the topology has: {', '.join(known)}")
+    problems = (Problem(file, 0, "pools", f"no server is named {name!r}", remedy),) if file else ()
+    return OperatorError(f"{name!r} is no server of the topology; {remedy}", problems)
+
+
+class Directory:
+    """All entries of one topology as the judge knows them: one `TrustedPeer` for each server and each partner."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        topology = loaded.topology
+        self.sip_domains = frozenset(topology.sip_domains)
+        self.partner_domains = frozenset(name for p in topology.federation.partners for name in p.domains)
+        self.servers: dict[str, TrustedPeer] = {
+            server.name: self._server(topology, pool, server, loaded.authority)
+            for pool in topology.pools
+            for server in pool.servers
+        }
+        self.partners = tuple(
+            _partner(partner, authority)
+            for partner, authority in zip(topology.federation.partners, loaded.partners, strict=True)
+        )
+        self.by_identity = _by_identity([*self.servers.values(), *(partner.peer for partner in self.partners)])
+
+    def _server(self, topology: Topology, pool: Pool, server: Server, authority: Authority) -> TrustedPeer:
+        asserts = {
+            Role.FRONT_END: self.sip_domains,
+            Role.EDGE: self.partner_domains,
+            Role.APPLICATION: frozenset(pool.speaks_for),
+        }
+        return TrustedPeer(
+            name=server.name,
+            role=pool.role,
+            pool=pool.name,
+            names=frozenset(certificate_names(topology, server.name)),
+            identity=frozenset({server.name}),
+            asserts=asserts[pool.role],
+            authority=authority,
+            client_usage=ClientUsage.STRICT,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Directory {len(self.servers)} servers, {len(self.partners)} partners>"
+
+
+def _partner(partner: Partner, authority: Authority) -> PartnerView:
+    names = frozenset(partner.identities)
+    peer = TrustedPeer(
+        name=partner.edge_address[0] if partner.edge_address else partner.name,
+        role=None,
+        pool=None,
+        names=names,
+        identity=names,
+        asserts=frozenset(partner.domains),
+        authority=authority,
+        client_usage=partner.client_usage,
+    )
+    return PartnerView(partner.name, frozenset(partner.domains), partner.edge_address, peer)
+
+
+def _by_identity(peers: Iterable[TrustedPeer]) -> Mapping[str, tuple[TrustedPeer, ...]]:
+    found: dict[str, tuple[TrustedPeer, ...]] = {}
+    for peer in peers:
+        for name in peer.identity:
+            found[name] = (*found.get(name, ()), peer)
+    return MappingProxyType(found)
+
+
+class ServerView:
+    """The topology as seen from one server; immutable, built anew when the topology changes."""
+
+    def __init__(self, loaded: Loaded, name: str) -> None:
+        topology = loaded.topology
+        pool = topology.pool_of(name.lower())
+        if pool is None:
+            raise unknown_server(topology, name, loaded.file)
+        self.loaded = loaded
+        self._pool = pool
+        self._server = next(server for server in pool.servers if server.name == name.lower())
+        self._directory = Directory(loaded)
+        self.name, self.role = self._server.name, pool.role
+        self.organisation = topology.organisation
+        self.sip_domains = frozenset(topology.sip_domains)
+        self.pools: Mapping[str, PoolView] = MappingProxyType({p.name: _pool_view(p) for p in topology.pools})
+        self.pool = self.pools[pool.name]
+        self.pool_mates = tuple(server.name for server in pool.servers if server.name != self.name)
+        self.next_hop = pool.next_hop
+        self.listeners: tuple[ListenerSpec, ...] = listeners(pool, self._server)
+        self.trusted: Mapping[str, TrustedPeer] = MappingProxyType(self._directory.servers)
+        self.federation_route = topology.federation.route
+        self.partners = self._directory.partners
+        self.blocked = frozenset(topology.federation.blocked)
+        self.dns_servers = topology.dns.servers if topology.dns else ()
+
+    @cached_property
+    def addresses(self) -> Mapping[str, tuple[str | None, int]]:
+        """Address and server port of each of our servers; without an address DNS is asked for the server's name."""
+        servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
+        return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name that this server's own certificate must carry."""
+        return certificate_names(self.loaded.topology, self.name)
+
+    @property
+    def certificate(self) -> Path:
+        """Certificate chain shown inside and to clients, leaf first."""
+        return self.loaded.folder / self._server.certificate_file
+
+    @property
+    def key(self) -> Path:
+        """Private key of `certificate`."""
+        return self.loaded.folder / self._server.key_file
+
+    def identity(self, kind: LinkKind) -> tuple[Path, Path]:
+        """Certificate chain and key that this server shows on links of *kind*; an edge may have others for partners."""
+        outside = self._server.outside
+        if kind is LinkKind.PARTNER and outside and outside.certificate and outside.key:
+            return self.loaded.folder / outside.certificate, self.loaded.folder / outside.key
+        return self.certificate, self.key
+
+    def partner_for(self, domain: str) -> PartnerView | None:
+        """The partner that owns *domain*; None for our own and unknown ones, and a blocked one is no partner's."""
+        return next((partner for partner in self.partners if domain.lower() in partner.domains), None)
+
+    def servers_of(self, pool: str) -> tuple[str, ...]:
+        """The servers of a pool, none if there is no such pool."""
+        found = self.pools.get(pool)
+        return found.servers if found else ()
+
+    def accept_policy(self, kind: LinkKind) -> LinkPolicy:
+        """The policy of links that our listener of *kind* accepts."""
+        return self._accept[kind]
+
+    def open_policy(self, kind: LinkKind, meant_name: str) -> LinkPolicy:
+        """The policy of a link of *kind* that we open to *meant_name*, as configured or as the SIP URI had it (R9)."""
+        name = meant_name.lower()
+        held = self._directory.by_identity.get(name, ())
+        return LinkPolicy(
+            kind=kind,
+            here=self.name,
+            may_open=frozenset(self._opens(kind)),
+            peers=self._directory.by_identity,
+            blocked=self.blocked,
+            meant=held[0] if len(held) == 1 else None,
+            meant_name=name,
+        )
+
+    def anchors(self, kind: LinkKind) -> tuple[x509.Certificate, ...]:
+        """Every anchor that a peer on links of *kind* may be under: the handshake admits these, the judge narrows them.
+
+        Clients are asked for no certificate. Partners' anchors never reach the handshake of an inside link.
+        """
+        authorities = {
+            LinkKind.CLIENT: (),
+            LinkKind.SERVER: (self.loaded.authority,),
+            LinkKind.PARTNER: self.loaded.partners,
+        }
+        found = {anchor: None for authority in authorities[kind] for anchor in authority.anchors}
+        return tuple(found)
+
+    @cached_property
+    def _accept(self) -> Mapping[LinkKind, LinkPolicy]:
+        return {
+            kind: LinkPolicy(
+                kind=kind,
+                here=self.name,
+                may_open=frozenset(self._accepts(kind)),
+                peers=self._directory.by_identity,
+                blocked=self.blocked,
+            )
+            for kind in LinkKind
+        }
+
+    def _accepts(self, kind: LinkKind) -> Iterator[str]:
+        """Who may open a link of *kind* to us."""
+        if kind is LinkKind.PARTNER and self.role is Role.EDGE:
+            yield from (partner.peer.name for partner in self.partners)
+        if kind is LinkKind.SERVER:
+            yield from (name for name, peer in self.trusted.items() if self._may_link(peer, self.trusted[self.name]))
+
+    def _opens(self, kind: LinkKind) -> Iterator[str]:
+        """To whom we may open a link of *kind*."""
+        if kind is LinkKind.PARTNER and self.role is Role.EDGE:
+            yield from (partner.peer.name for partner in self.partners)
+        if kind is LinkKind.SERVER:
+            yield from (name for name, peer in self.trusted.items() if self._may_link(self.trusted[self.name], peer))
+
+    def _may_link(self, opener: TrustedPeer, other: TrustedPeer) -> bool:
+        """The design's table of links, for links between two servers of ours."""
+        if opener.name == other.name or not opener.pool or not other.pool:
+            return False
+        match (opener.role, other.role):
+            case (Role.FRONT_END, Role.FRONT_END | Role.EDGE):
+                return True
+            case (Role.EDGE | Role.APPLICATION, Role.FRONT_END):
+                return self.pools[opener.pool].next_hop == other.pool
+            case (Role.FRONT_END, Role.APPLICATION):
+                return self.pools[other.pool].next_hop == opener.pool
+        return False
+
+    def __repr__(self) -> str:
+        return f"<ServerView {self.name} {self.role} of {self.pool.name}, {len(self.partners)} partners>"
+
+
+def _pool_view(pool: Pool) -> PoolView:
+    names = tuple(server.name for server in pool.servers)
+    return PoolView(pool.name, pool.role, names, pool.next_hop, frozenset(pool.speaks_for))
+
+
+def view(loaded: Loaded, server: str) -> ServerView:
+    """What *server* needs to know, or OperatorError with the nearest name if the topology has no such server."""
+    return ServerView(loaded, server)
+
+
+def client_policy(loaded: Loaded, meant_name: str) -> LinkPolicy:
+    """The policy of a link that a client of ours opens to the SIP domain or the front end *meant_name*.
+
+    It is for our own client commands, which check chain and name of their server as any correct client does (R3).
+    """
+    name = meant_name.lower()
+    topology = loaded.topology
+    front_ends = [server.name for pool in topology.pools if pool.role is Role.FRONT_END for server in pool.servers]
+    scope = frozenset(entry for server in front_ends for entry in certificate_names(topology, server))
+    meant = None
+    if name in scope:
+        meant = TrustedPeer(name, Role.FRONT_END, None, scope, frozenset({name}), frozenset(), loaded.authority)
+    peers = {name: (meant,)} if meant else {}
+    return LinkPolicy(LinkKind.CLIENT, "", frozenset(peers), peers, meant=meant, meant_name=name)

@@ -1,0 +1,357 @@
+"""The enterprise CA from creation to revocation, and through crashes."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.verification import PolicyBuilder, Store
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.pki.crl import Reason
+from sipmesh.pki.lint import LintRefusedError
+from sipmesh.pki.profiles import Kind
+from sipmesh.pki.status import State
+from sipmesh.trust.identity import identities
+from sipmesh.trust.revocation import RevocationList
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
+
+
+@pytest.fixture(name="issued")
+def _issued(ca: EnterpriseCa, noon: datetime) -> Issued:
+    return ca.issue(NAMES, Role.FRONT_END, noon)
+
+
+def published(ca: EnterpriseCa, kind: Kind = Kind.ISSUING) -> RevocationList:
+    issuer = ca.issuing if kind is Kind.ISSUING else ca.root
+    return RevocationList.load((ca.folder / f"{kind}.crl").read_bytes(), [issuer])
+
+
+def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> None:
+    files = {file.name for file in ca.folder.iterdir()} - {".lock"}
+    assert files == {"root.pem", "root.key", "root.crl", "issuing.pem", "issuing.key", "issuing.crl", "ledger.db"}
+    assert published(ca, Kind.ROOT).number == published(ca).number == 1
+    ca.issuing.verify_directly_issued_by(ca.root)
+
+
+def test_keys_are_their_owners_alone(ca: EnterpriseCa, issued: Issued, tmp_path: Path) -> None:
+    issued.write(tmp_path / "servers" / "fe1.pem", tmp_path / "servers" / "fe1.key")
+    keys = [*ca.folder.glob("*.key"), *tmp_path.glob("servers/*.key")]
+    assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600] * 3
+    assert stat.S_IMODE((tmp_path / "servers" / "fe1.pem").stat().st_mode) == 0o644
+
+
+def test_a_ca_is_never_overwritten(ca: EnterpriseCa, noon: datetime) -> None:
+    before = (ca.folder / "root.pem").read_bytes()
+    with pytest.raises(OperatorError, match="never overwritten"):
+        EnterpriseCa.create(ca.folder, "Example", noon, crl_base="http://crl.example.test")
+    assert (ca.folder / "root.pem").read_bytes() == before
+
+
+def test_an_empty_folder_may_become_a_ca(tmp_path: Path, noon: datetime) -> None:
+    (tmp_path / "ca").mkdir()
+    assert EnterpriseCa.create(tmp_path / "ca", "Example", noon, crl_base="http://crl.example.test").organisation
+
+
+def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path, noon: datetime) -> None:
+    with pytest.raises(LintRefusedError, match="where its issuer's list is"):
+        EnterpriseCa.create(tmp_path / "ca", "Example", noon, crl_base="https://crl.example.test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_everything_that_is_missing_is_told_at_once(ca: EnterpriseCa) -> None:
+    for name in ("root.pem", "issuing.key", "ledger.db"):
+        (ca.folder / name).unlink()
+    (ca.folder / "issuing.pem").write_bytes(b"nonsense")
+    with pytest.raises(OperatorError) as refused:
+        EnterpriseCa.open(ca.folder)
+    told = [problem.file.name for problem in refused.value.problems]
+    assert told == ["root.pem", "issuing.pem", "ledger.db", "issuing.key"]
+
+
+def test_a_server_certificate_carries_each_name_both_ways(issued: Issued) -> None:
+    assert identities(issued.certificate).usable == NAMES
+    names = issued.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == list(NAMES)
+
+
+def test_a_server_certificate_lives_thirty_days_and_begins_a_little_earlier(issued: Issued, noon: datetime) -> None:
+    assert issued.certificate.not_valid_before_utc == noon - timedelta(minutes=5)
+    assert issued.certificate.not_valid_after_utc == noon + timedelta(days=30)
+
+
+def test_a_server_certificate_says_where_its_list_is(issued: Issued) -> None:
+    (point,) = issued.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert [name.value for name in point.full_name or ()] == ["http://crl.example.test/issuing.crl"]
+
+
+def test_a_name_asked_for_twice_or_in_capitals_is_one_name(ca: EnterpriseCa, noon: datetime) -> None:
+    issued = ca.issue(["P1.a.test", "p1.a.test", "a.test"], Role.FRONT_END, noon)
+    assert identities(issued.certificate).usable == ("p1.a.test", "a.test")
+
+
+@pytest.mark.parametrize(
+    "name", ["*.example.test", "10.0.0.1", "fe1", "alice@example.test", "", "fe1.example.test:5061"]
+)
+def test_what_is_no_host_name_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
+    before = ca.certificates
+    with pytest.raises(LintRefusedError, match="no full host name"):
+        ca.issue([name], Role.FRONT_END, noon)
+    assert ca.certificates == before, "refused before the journal"
+
+
+def test_no_names_are_no_certificate(ca: EnterpriseCa, noon: datetime) -> None:
+    with pytest.raises(LintRefusedError, match="names no server"):
+        ca.issue([], Role.FRONT_END, noon)
+
+
+def test_what_is_no_role_is_a_bug(ca: EnterpriseCa, noon: datetime) -> None:
+    with pytest.raises(LocalError):
+        ca.issue(NAMES, "front-end", noon)  # type: ignore[arg-type]  # the wrong type is the point
+
+
+def test_the_longest_lifetime_is_what_public_cas_may_give(ca: EnterpriseCa, noon: datetime) -> None:
+    longest = timedelta(days=397) - timedelta(minutes=5)
+    assert ca.issue(NAMES, Role.EDGE, noon, longest)
+    with pytest.raises(LintRefusedError, match="longer than 397"):
+        ca.issue(NAMES, Role.EDGE, noon, longest + timedelta(seconds=1))
+
+
+def test_no_certificate_outlives_its_issuer(ca: EnterpriseCa, noon: datetime) -> None:
+    late = noon + timedelta(days=1826 - 30)
+    assert ca.issue(NAMES, Role.EDGE, late)
+    with pytest.raises(LintRefusedError, match="exceeds its issuer's"):
+        ca.issue(NAMES, Role.EDGE, late + timedelta(seconds=1))
+
+
+def test_an_expired_issuing_ca_issues_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    with pytest.raises(OperatorError, match="issues nothing"):
+        ca.issue(NAMES, Role.EDGE, noon + timedelta(days=1827), timedelta(minutes=1))
+
+
+def test_a_very_long_name_has_no_common_name(ca: EnterpriseCa, noon: datetime) -> None:
+    """RFC 5280 allows 64 characters there, and no check of ours reads it."""
+    name = f"{'a' * 60}.example.test"
+    issued = ca.issue([name], Role.EDGE, noon)
+    assert issued.certificate.subject.rfc4514_string() == "O=Example"
+    assert identities(issued.certificate).usable == (name,)
+
+
+def openssl_verify(ca: EnterpriseCa, issued: Issued, folder: Path, at: datetime, *options: str) -> str:
+    """What OpenSSL says of the certificate, with both lists at hand."""
+    leaf, lists = folder / "fe1.pem", folder / "lists.pem"
+    issued.write(leaf, folder / "fe1.key")
+    lists.write_bytes((ca.folder / "root.crl").read_bytes() + (ca.folder / "issuing.crl").read_bytes())
+    trust = [
+        "-CAfile",
+        str(ca.folder / "root.pem"),
+        "-untrusted",
+        str(ca.folder / "issuing.pem"),
+        "-CRLfile",
+        str(lists),
+    ]
+    command = ["openssl", "verify", "-crl_check_all", "-attime", str(int(at.timestamp())), *options, *trust, str(leaf)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return told.stdout + told.stderr
+
+
+@pytest.mark.parametrize("purpose", ["sslserver", "sslclient"])
+def test_openssl_in_strict_mode_accepts_what_we_issue(
+    ca: EnterpriseCa, issued: Issued, tmp_path: Path, noon: datetime, purpose: str
+) -> None:
+    told = openssl_verify(ca, issued, tmp_path, noon, "-x509_strict", "-auth_level", "2", "-purpose", purpose)
+    assert told.strip().endswith("OK")
+
+
+def test_openssl_refuses_it_once_revoked(ca: EnterpriseCa, issued: Issued, tmp_path: Path, noon: datetime) -> None:
+    ca.revoke(issued.certificate.serial_number, Reason.KEY_COMPROMISE, noon)
+    assert "certificate revoked" in openssl_verify(ca, issued, tmp_path, noon)
+
+
+def test_another_curve_can_be_asked_for(tmp_path: Path, noon: datetime) -> None:
+    folder = tmp_path / "ca"
+    ca = EnterpriseCa.create(folder, "Example", noon, crl_base="http://crl.example.test", curve=ec.SECP384R1())
+    issued = ca.issue(NAMES, Role.FRONT_END, noon)
+    verifier = PolicyBuilder().store(Store([ca.root])).time(noon).build_client_verifier()
+    assert verifier.verify(issued.certificate, [ca.issuing])
+    assert issued.certificate.signature_hash_algorithm is not None
+    assert issued.certificate.signature_hash_algorithm.name == "sha384"
+
+
+def test_the_same_key_is_never_given_twice(ca: EnterpriseCa, noon: datetime) -> None:
+    one, other = (ca.issue(NAMES, Role.FRONT_END, noon) for _ in range(2))
+    assert one.key != other.key
+    assert one.certificate.serial_number != other.certificate.serial_number
+
+
+def test_revoking_publishes_a_list_with_the_serial_and_no_other(ca: EnterpriseCa, noon: datetime) -> None:
+    one, other = (ca.issue(NAMES, Role.FRONT_END, noon).certificate for _ in range(2))
+    record = ca.revoke(one.serial_number, Reason.SUPERSEDED, noon)
+    assert (record.revoked_at, record.reason) == (noon, "superseded")
+    held = published(ca)
+    assert held.number == 2
+    assert held.serials == {one.serial_number}
+    assert other.serial_number not in held.serials
+
+
+def test_revoking_twice_leaves_the_first_revocation(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
+    serial = issued.certificate.serial_number
+    first = ca.revoke(serial, Reason.SUPERSEDED, noon)
+    assert ca.revoke(serial, Reason.KEY_COMPROMISE, noon + timedelta(hours=1)) == first
+
+
+def test_what_we_did_not_issue_cannot_be_revoked(ca: EnterpriseCa, noon: datetime) -> None:
+    with pytest.raises(OperatorError, match="no such certificate"):
+        ca.revoke(0xBAD, Reason.UNSPECIFIED, noon)
+
+
+def test_a_root_cannot_be_revoked_but_the_issuing_ca_can(ca: EnterpriseCa, noon: datetime) -> None:
+    with pytest.raises(OperatorError, match="operator's word"):
+        ca.revoke(ca.root.serial_number, Reason.KEY_COMPROMISE, noon)
+    ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
+    assert published(ca, Kind.ROOT).serials == {ca.issuing.serial_number}
+    with pytest.raises(OperatorError, match="issues nothing"):
+        ca.issue(NAMES, Role.FRONT_END, noon)
+
+
+def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: datetime) -> None:
+    numbers = []
+    for _ in range(3):
+        EnterpriseCa.open(ca.folder).crl(noon)
+        numbers.append(published(ca).number)
+    assert numbers == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("kind", "days"), [(Kind.ISSUING, 7), (Kind.ROOT, 365)])
+def test_a_list_lives_its_time_and_is_due_at_half_of_it(
+    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int
+) -> None:
+    assert published(ca, kind).next_update == noon + timedelta(days=days)
+    half = noon + timedelta(days=days) / 2
+    assert kind not in ca.reissue_due(half - timedelta(minutes=10))
+    assert kind in ca.reissue_due(half)
+
+
+def test_reissuing_makes_what_is_due_and_nothing_else(ca: EnterpriseCa, noon: datetime) -> None:
+    later = noon + timedelta(days=4)
+    assert ca.reissue(later) == (ca.folder / "issuing.crl",)
+    assert published(ca).next_update == later + timedelta(days=7)
+    assert ca.reissue(later) == ()
+
+
+def test_an_expired_entry_stays_for_one_lists_lifetime(ca: EnterpriseCa, noon: datetime) -> None:
+    """RFC 5280 3.3: it must appear on one list issued after it has expired."""
+    issued = ca.issue(NAMES, Role.FRONT_END, noon, timedelta(days=1))
+    ca.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
+    ca.crl(noon + timedelta(days=7, hours=23))
+    assert len(published(ca).serials) == 1
+    ca.crl(noon + timedelta(days=8))
+    assert len(published(ca).serials) == 0
+
+
+def test_a_key_that_others_can_read_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    (ca.folder / "issuing.key").chmod(0o640)
+    with pytest.raises(OperatorError, match="chmod 600"):
+        ca.issue(NAMES, Role.FRONT_END, noon)
+
+
+def test_a_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    shutil.copy(ca.folder / "root.key", ca.folder / "issuing.key")
+    with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
+        ca.issue(NAMES, Role.FRONT_END, noon)
+    assert ca.status(noon).servers[-1].state is State.ABANDONED
+
+
+def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
+    later = noon + timedelta(days=6)
+    status = ca.status(later)
+    assert [one.record.kind for one in status.authorities] == ["root", "issuing"]
+    assert [(one.state, one.left) for one in status.servers] == [(State.VALID, timedelta(days=24))]
+    assert [(one.kind, one.left, one.due) for one in status.lists] == [
+        (Kind.ROOT, timedelta(days=359), False),
+        (Kind.ISSUING, timedelta(days=1), True),
+    ]
+
+
+def test_a_revocation_that_was_noted_but_not_published_is_due_at_once(
+    ca: EnterpriseCa, issued: Issued, noon: datetime
+) -> None:
+    """What a crash between ledger and list leaves behind."""
+    ca._ledger.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
+    again = EnterpriseCa.open(ca.folder)
+    assert again.reissue_due(noon) == (Kind.ISSUING,)
+    again.reissue(noon)
+    assert published(again).serials == {issued.certificate.serial_number}
+
+
+@pytest.mark.parametrize("spoil", ["missing", "broken", "older"])
+def test_a_published_list_that_is_not_the_last_is_due_at_once(ca: EnterpriseCa, noon: datetime, spoil: str) -> None:
+    file = ca.folder / "issuing.crl"
+    older = file.read_bytes()
+    ca.crl(noon)
+    assert ca.reissue_due(noon) == ()
+    if spoil == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(older if spoil == "older" else b"")
+    assert ca.reissue_due(noon) == (Kind.ISSUING,)
+
+
+def test_several_hands_at_once_leave_one_story(ca: EnterpriseCa, noon: datetime) -> None:
+    """Commands and running servers use one CA: no revocation is lost to an older list."""
+    serials = [ca.issue(NAMES, Role.FRONT_END, noon).certificate.serial_number for _ in range(6)]
+    with ThreadPoolExecutor(6) as hands:
+        list(hands.map(lambda s: EnterpriseCa.open(ca.folder).revoke(s, Reason.SUPERSEDED, noon), serials))
+    assert published(ca).serials == set(serials)
+    assert published(ca).number == 7
+
+
+WORK = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.crl import Reason
+from sipmesh.trust.role import Role
+
+ca, at = EnterpriseCa.open(Path(sys.argv[1])), datetime(2026, 11, 24, 12, tzinfo=UTC)
+while True:
+    serial = ca.issue(["fe1.example.test"], Role.FRONT_END, at).certificate.serial_number
+    ca.revoke(serial, Reason.SUPERSEDED, at)
+    print(f"{serial:x}", flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 4, 9])
+def test_a_killed_ca_opens_again_with_nothing_acknowledged_lost(ca: EnterpriseCa, noon: datetime, lines: int) -> None:
+    """A kill -9 in the middle of work: what was acknowledged as revoked is on the next list."""
+    command = [sys.executable, "-c", WORK, str(ca.folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(sys.path)}) as worker:
+        assert worker.stdout is not None
+        told = [int(worker.stdout.readline(), 16) for _ in range(lines)]
+        worker.send_signal(signal.SIGKILL)
+        told += [int(line, 16) for line in worker.stdout if line.endswith("\n")]
+    again = EnterpriseCa.open(ca.folder)
+    again.reissue(noon)
+    assert set(told) <= published(again).serials
+    assert again.issue(NAMES, Role.FRONT_END, noon)
+
+
+def test_issued_shows_itself_without_its_key(issued: Issued) -> None:
+    assert "PRIVATE" not in repr(issued)
+    assert repr(issued).startswith("<Issued CN=fe1.example.test,O=Example ")

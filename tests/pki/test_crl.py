@@ -1,0 +1,71 @@
+"""Lists: what they say and for how long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from sipmesh.pki import crl
+from sipmesh.pki.crl import Reason
+from sipmesh.pki.files import read_key
+from sipmesh.pki.ledger import ListRecord, Record
+from sipmesh.pki.profiles import Kind
+from sipmesh.pki.signer import Signer
+
+if TYPE_CHECKING:
+    from sipmesh.pki.authority import EnterpriseCa
+
+
+def record(
+    serial: int, at: datetime, reason: Reason | None = Reason.UNSPECIFIED, issuer: Kind = Kind.ISSUING
+) -> Record:
+    revoked_at = at if reason else None
+    return Record(serial, issuer, Kind.SERVER, ("x.test",), at, at + timedelta(days=1), b"", revoked_at, reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "flag"),
+    [
+        (Reason.KEY_COMPROMISE, x509.ReasonFlags.key_compromise),
+        (Reason.SUPERSEDED, x509.ReasonFlags.superseded),
+        (Reason.CESSATION_OF_OPERATION, x509.ReasonFlags.cessation_of_operation),
+        (Reason.AFFILIATION_CHANGED, x509.ReasonFlags.affiliation_changed),
+        (Reason.UNSPECIFIED, None),
+    ],
+)
+def test_a_list_says_why_unless_there_is_nothing_to_say(
+    ca: EnterpriseCa, noon: datetime, reason: Reason, flag: x509.ReasonFlags | None
+) -> None:
+    made = ListRecord(Kind.ISSUING, 7, *crl.times(Kind.ISSUING, noon), revoked=1)
+    signer = Signer(Kind.ISSUING, ca.folder / "issuing.key", ca.issuing)
+    (entry,) = signer.sign_list(crl.builder(ca.issuing, made, [record(0xBAD, noon, reason)]))
+    assert entry.serial_number == 0xBAD
+    assert entry.revocation_date_utc == noon
+    assert [found.value.reason for found in entry.extensions if isinstance(found.value, x509.CRLReason)] == (
+        [flag] if flag else []
+    )
+
+
+def test_a_list_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: datetime) -> None:
+    made = ListRecord(Kind.ISSUING, 7, *crl.times(Kind.ISSUING, noon), revoked=0)
+    signed = Signer(Kind.ISSUING, ca.folder / "issuing.key").sign_list(crl.builder(ca.issuing, made, []))
+    assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
+    assert signed.is_signature_valid(read_key(ca.folder / "issuing.key").public_key())
+    identifier = ca.issuing.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    assert (
+        signed.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier == identifier.digest
+    )
+
+
+def test_a_list_names_what_its_own_ca_revoked(noon: datetime) -> None:
+    records = [record(1, noon), record(2, noon, None), record(3, noon, issuer=Kind.ROOT)]
+    assert [found.serial for found in crl.listed(records, Kind.ISSUING, noon)] == [1]
+
+
+@pytest.mark.parametrize(("kind", "days"), [(Kind.ISSUING, 7), (Kind.ROOT, 365)])
+def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind: Kind, days: int) -> None:
+    begin, end = crl.times(kind, noon.replace(microsecond=999_999))
+    assert (begin, end) == (noon - timedelta(minutes=5), noon + timedelta(days=days))

@@ -1,0 +1,83 @@
+"""Files: whole or not at all, and keys that stay with their owner."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.files import PUBLIC, SECRET, key_pem, new_key, prepare, read_key, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+@pytest.mark.parametrize("mode", [PUBLIC, SECRET])
+def test_the_mode_is_ours_whatever_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "file", b"content", mode)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == mode
+
+
+def test_a_file_is_the_old_one_until_it_is_placed(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write(file, b"old")
+    place = prepare(file, b"new", PUBLIC)
+    assert file.read_bytes() == b"old"
+    place()
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_key_replaces_one_that_others_could_read(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"old")
+    file.chmod(0o644)
+    write(file, b"new", SECRET)
+    assert stat.S_IMODE(file.stat().st_mode) == SECRET
+
+
+def test_what_a_crash_left_beside_is_no_obstacle(tmp_path: Path) -> None:
+    prepare(tmp_path / "key", b"abandoned", PUBLIC)
+    write(tmp_path / "key", b"new", SECRET)
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == SECRET
+
+
+def test_a_link_set_beside_a_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / ".key.new").symlink_to(tmp_path / "victim")
+    write(tmp_path / "key", b"secret", SECRET)
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_key_is_read_back(tmp_path: Path) -> None:
+    key = new_key(ec.SECP384R1())
+    write(tmp_path / "key", key_pem(key), SECRET)
+    assert read_key(tmp_path / "key").private_numbers() == key.private_numbers()
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int, *, reads: bool) -> None:
+    write(tmp_path / "key", key_pem(new_key()), mode)
+    if reads:
+        assert read_key(tmp_path / "key")
+    else:
+        with pytest.raises(OperatorError, match="chmod 600"):
+            read_key(tmp_path / "key")
+
+
+def test_what_is_no_key_of_ours_is_the_operators_to_restore(tmp_path: Path) -> None:
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    write(tmp_path / "rsa", rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), SECRET)
+    write(tmp_path / "nonsense", b"nonsense", SECRET)
+    for name, reason in (("rsa", "no ECDSA key"), ("nonsense", "no private key"), ("gone", "No such file")):
+        with pytest.raises(OperatorError, match=reason):
+            read_key(tmp_path / name)

@@ -1,0 +1,89 @@
+"""The journal: written first, one signature a ticket, and nothing forgotten."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.pki.ledger import Ledger
+from sipmesh.pki.profiles import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(name="ledger")
+def _ledger(tmp_path: Path) -> Ledger:
+    return Ledger.create(tmp_path / "ledger.db", {"organisation": "Example"})
+
+
+def reserve(ledger: Ledger, serial: int, at: datetime) -> None:
+    ledger.reserve(serial, Kind.ISSUING, Kind.SERVER, ("fe1.example.test",), (at, at + timedelta(days=1)), at)
+
+
+def test_facts_are_kept(ledger: Ledger) -> None:
+    assert Ledger(ledger.file).facts() == {"organisation": "Example"}
+
+
+def test_a_reserved_certificate_is_known_before_it_exists(ledger: Ledger, noon: datetime) -> None:
+    reserve(ledger, 0xABC, noon)
+    (record,) = Ledger(ledger.file).records()
+    assert (record.serial_hex, record.der, record.names) == ("abc", None, ("fe1.example.test",))
+    assert record.not_after == noon + timedelta(days=1)
+
+
+def test_an_issued_certificate_is_kept_whole(ledger: Ledger, noon: datetime) -> None:
+    reserve(ledger, 0xABC, noon)
+    ledger.issued(0xABC, b"der")
+    assert ledger.records()[0].der == b"der"
+
+
+def test_a_serial_is_reserved_once(ledger: Ledger, noon: datetime) -> None:
+    reserve(ledger, 0xABC, noon)
+    with pytest.raises(OperatorError, match="UNIQUE"):
+        reserve(ledger, 0xABC, noon)
+
+
+def test_a_ticket_is_worth_one_signature(ledger: Ledger, noon: datetime) -> None:
+    ticket = ledger.reserve(0xABC, Kind.ISSUING, Kind.SERVER, (), (noon, noon), noon)
+    assert repr(ticket) == "<Ticket abc unspent>"
+    assert ticket.spend() == 0xABC
+    with pytest.raises(LocalError, match="spent"):
+        ticket.spend()
+
+
+def test_a_revocation_is_noted_once(ledger: Ledger, noon: datetime) -> None:
+    reserve(ledger, 0xABC, noon)
+    assert ledger.revoke(0xABC, "superseded", noon)
+    assert not ledger.revoke(0xABC, "key-compromise", noon)
+    assert ledger.records()[0].reason == "superseded"
+    assert ledger.revocations(Kind.ISSUING) == 1
+    assert ledger.revocations(Kind.ROOT) == 0
+
+
+def test_lists_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
+    assert ledger.last_list(Kind.ROOT) is None
+    numbers = [ledger.reserve_list(kind, noon, noon).number for kind in (Kind.ROOT, Kind.ISSUING, Kind.ISSUING)]
+    assert numbers == [1, 1, 2]
+    assert ledger.last_list(Kind.ISSUING) is not None
+
+
+def test_an_instant_without_a_timezone_is_a_bug(ledger: Ledger, noon: datetime) -> None:
+    with pytest.raises(LocalError, match="timezone"):
+        reserve(ledger, 0xABC, noon.replace(tzinfo=None))
+    assert ledger.records() == ()
+
+
+def test_a_broken_ledger_is_the_operators_to_mend(ledger: Ledger) -> None:
+    ledger.file.write_bytes(b"no database" * 100)
+    with pytest.raises(OperatorError, match="restore the ledger"):
+        ledger.records()
+
+
+def test_a_very_large_serial_is_kept(ledger: Ledger, noon: datetime) -> None:
+    """159 bits do not fit into an integer of SQLite's."""
+    reserve(ledger, 2**159 - 1, noon)
+    assert ledger.records()[0].serial == 2**159 - 1

@@ -1,0 +1,41 @@
+"""One small network on disk: a topology that loads, with real authorities, to be spoilt in one place by each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.pki.authority import EnterpriseCa
+from topology.world import NOON, TOPOLOGY, Place
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+
+@pytest.fixture(name="authorities", scope="session")
+def _authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three enterprises' CAs, made once."""
+    folder = tmp_path_factory.mktemp("authorities")
+    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
+        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    return folder
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path, authorities: Path) -> Place:
+    """A folder with a topology that loads."""
+    for file in authorities.glob("*/*.pem"), authorities.glob("*/*.crl"):
+        for found in file:
+            copy = tmp_path / found.relative_to(authorities)
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_bytes(found.read_bytes())
+    topology = tmp_path / "topology.yaml"
+    topology.write_text(TOPOLOGY)
+    return Place(topology)
+
+
+@pytest.fixture(name="noon")
+def _noon() -> datetime:
+    return NOON

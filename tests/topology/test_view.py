@@ -1,0 +1,193 @@
+"""The view of one server: the design's table of links, written out by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.view import ServerView, certificate_names, client_policy, view
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import ClientUsage, Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from topology.world import Place
+
+FE1, FE2, FE3 = "fe1.example.test", "fe2.example.test", "fe3.example.test"
+EDGE, BOT = "edge1.example.test", "bot.example.test"
+PARTNERS = {"sip.partner.test", "other.test"}
+
+# Who may be at the other end of a server link of each server; front ends 1 and 2 are the next hop of edge and bot.
+ACCEPTED = {
+    FE1: {FE2, FE3, EDGE, BOT},
+    FE2: {FE1, FE3, EDGE, BOT},
+    FE3: {FE1, FE2},
+    EDGE: {FE1, FE2, FE3},
+    BOT: {FE1, FE2},
+}
+OPENED = {
+    FE1: {FE2, FE3, EDGE, BOT},
+    FE2: {FE1, FE3, EDGE, BOT},
+    FE3: {FE1, FE2, EDGE},
+    EDGE: {FE1, FE2},
+    BOT: {FE1, FE2},
+}
+SERVERS = tuple(ACCEPTED)
+
+
+@pytest.fixture(name="views")
+def _views(place: Place) -> dict[str, ServerView]:
+    loaded = place.load()
+    return {name: view(loaded, name) for name in SERVERS}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_server_links_are_those_of_the_table(views: dict[str, ServerView], name: str) -> None:
+    assert views[name].accept_policy(LinkKind.SERVER).may_open == ACCEPTED[name]
+    assert views[name].open_policy(LinkKind.SERVER, FE1).may_open == OPENED[name]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_partner_links_are_an_edges_alone(views: dict[str, ServerView], name: str) -> None:
+    wanted = PARTNERS if name == EDGE else set()
+    assert views[name].accept_policy(LinkKind.PARTNER).may_open == wanted
+    assert views[name].open_policy(LinkKind.PARTNER, "sip.partner.test").may_open == wanted
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_nobody_with_a_certificate_belongs_on_a_client_link(views: dict[str, ServerView], name: str) -> None:
+    assert views[name].accept_policy(LinkKind.CLIENT).may_open == frozenset()
+    assert views[name].anchors(LinkKind.CLIENT) == ()
+
+
+@pytest.mark.parametrize(
+    ("peer", "asserts"),
+    [
+        (FE1, {"example.test"}),
+        (FE3, {"example.test"}),
+        (EDGE, {"partner.test", "other.test", "second.test"}),
+        (BOT, {"example.test"}),
+    ],
+)
+def test_each_server_asserts_what_the_table_says(views: dict[str, ServerView], peer: str, asserts: set[str]) -> None:
+    assert views[FE2].trusted[peer].asserts == asserts
+
+
+def test_an_application_asserts_nothing_by_default(place: Place) -> None:
+    place.spoil(("speaks_for: [example.test]", "speaks_for: []"))
+    assert view(place.load(), FE1).trusted[BOT].asserts == frozenset()
+
+
+def test_a_partner_asserts_its_own_domains_under_its_own_authority(views: dict[str, ServerView]) -> None:
+    first, second = views[EDGE].partners
+    assert first.peer.asserts == {"partner.test"}
+    assert first.peer.identity == first.peer.names == {"partner.test", "sip.partner.test"}
+    assert first.peer.role is None
+    assert first.peer.authority.name == "partner.test"
+    assert second.peer.client_usage is ClientUsage.SERVER_OK
+    assert second.peer.name == "other.test"
+
+
+def test_our_servers_are_known_by_their_own_names_alone(views: dict[str, ServerView]) -> None:
+    """A pool's or a domain's name identifies no single server (design R4)."""
+    policy = views[FE1].accept_policy(LinkKind.SERVER)
+    assert set(policy.peers) == {*SERVERS, "partner.test", "sip.partner.test", "other.test", "second.test"}
+    assert all(len(held) == 1 for held in policy.peers.values())
+    assert policy.blocked == {"evil.test"}
+    assert policy.meant is None
+
+
+@pytest.mark.parametrize(
+    ("server", "names"),
+    [
+        (FE1, (FE1, "pool1.example.test", "example.test")),
+        (EDGE, (EDGE, "sip.example.test", "edge-int.example.test", "example.test")),
+        (BOT, (BOT,)),
+    ],
+)
+def test_certificates_carry_server_pool_and_served_domains(place: Place, server: str, names: tuple[str, ...]) -> None:
+    loaded = place.load()
+    assert certificate_names(loaded.topology, server) == names
+    assert view(loaded, server).names == names
+    assert view(loaded, server).trusted[server].names == set(names)
+
+
+def test_an_opened_link_means_the_name_that_was_configured(views: dict[str, ServerView]) -> None:
+    policy = views[EDGE].open_policy(LinkKind.PARTNER, "SIP.partner.test")
+    assert policy.meant is views[EDGE].partners[0].peer
+    assert policy.meant_name == "sip.partner.test"
+    assert views[EDGE].open_policy(LinkKind.PARTNER, "stranger.test").meant is None
+
+
+def test_a_partner_is_found_by_any_of_its_domains(views: dict[str, ServerView]) -> None:
+    first, second = views[EDGE].partners
+    assert views[EDGE].partner_for("Partner.test") is first
+    assert views[EDGE].partner_for("second.test") is second
+    assert views[EDGE].partner_for("sip.partner.test") is None
+    assert views[EDGE].partner_for("evil.test") is None
+
+
+def test_a_partner_is_meant_by_its_edge_or_else_by_its_domain(views: dict[str, ServerView]) -> None:
+    first, second = views[EDGE].partners
+    assert first.meant_name("partner.test") == "sip.partner.test"
+    assert second.meant_name("second.test") == "second.test"
+
+
+def test_anchors_of_partners_stay_outside(views: dict[str, ServerView]) -> None:
+    inside, outside = views[EDGE].anchors(LinkKind.SERVER), views[EDGE].anchors(LinkKind.PARTNER)
+    assert [len(inside), len(outside)] == [1, 2]
+    assert not set(inside) & set(outside)
+
+
+def test_a_view_has_what_a_server_needs_at_hand(views: dict[str, ServerView], tmp_path: Path) -> None:
+    seen = views[FE1]
+    assert (seen.name, seen.role, seen.organisation) == (FE1, Role.FRONT_END, "Example")
+    assert seen.pool_mates == (FE2,)
+    assert seen.sip_domains == {"example.test"}
+    assert seen.certificate == tmp_path / "servers" / "fe1.example.test.pem"
+    assert seen.key == tmp_path / "servers" / "fe1.example.test.key"
+    assert seen.addresses[FE2] == ("127.0.0.2", 5062)
+    assert seen.addresses[FE3] == (None, 5062)
+    assert seen.federation_route == "sip.example.test"
+    assert seen.servers_of("sip.example.test") == (EDGE,)
+    assert seen.servers_of("gone.example.test") == ()
+    assert views[EDGE].next_hop == "pool1.example.test"
+
+
+def test_an_edge_may_show_partners_another_certificate(place: Place, tmp_path: Path) -> None:
+    outside = "{name: edge1.example.test, outside: {certificate: public.pem, key: public.key}}"
+    place.spoil(("servers: [edge1.example.test]", f"servers: [{outside}]"))
+    seen = view(place.load(), EDGE)
+    assert seen.identity(LinkKind.PARTNER) == (tmp_path / "public.pem", tmp_path / "public.key")
+    assert seen.identity(LinkKind.SERVER) == (seen.certificate, seen.key)
+
+
+def test_an_edge_shows_everybody_the_same_certificate_by_default(views: dict[str, ServerView]) -> None:
+    assert views[EDGE].identity(LinkKind.PARTNER) == views[EDGE].identity(LinkKind.SERVER)
+
+
+def test_an_unknown_server_is_answered_with_the_nearest(place: Place) -> None:
+    with pytest.raises(OperatorError, match=r"did you mean 'fe1\.example\.test'"):
+        view(place.load(), "fe1.exampel.test")
+    with pytest.raises(OperatorError, match="is no server"):
+        certificate_names(place.load().topology, "sip.example.test")
+
+
+@pytest.mark.parametrize("meant", ["example.test", FE1, "pool2.example.test"])
+def test_our_client_means_a_domain_or_a_front_end_of_ours(place: Place, meant: str) -> None:
+    policy = client_policy(place.load(), meant)
+    assert policy.meant is not None
+    assert policy.meant.identity == {meant} == policy.may_open
+
+
+def test_our_client_trusts_nobody_for_a_domain_that_is_not_ours(place: Place) -> None:
+    policy = client_policy(place.load(), "partner.test")
+    assert policy.meant is None
+    assert policy.may_open == frozenset()
+
+
+def test_a_view_shows_itself_briefly(views: dict[str, ServerView]) -> None:
+    assert repr(views[EDGE]) == "<ServerView edge1.example.test edge of sip.example.test, 2 partners>"

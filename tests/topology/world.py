@@ -1,0 +1,89 @@
+"""A topology that loads, and the handle by which a test spoils it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.document import Loaded, check, load
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+TOPOLOGY = """\
+sipmesh: 1
+organisation: Example
+sip_domains: [example.test]  # ours
+authority: {anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}
+pools:
+  - name: pool1.example.test
+    role: front-end
+    servers:
+      - {name: fe1.example.test, address: 127.0.0.1, ports: {client: 5061, server: 5062}}
+      - {name: fe2.example.test, address: 127.0.0.2}
+  - name: pool2.example.test
+    role: front-end
+    servers: [fe3.example.test]
+  - name: sip.example.test
+    role: edge
+    servers: [edge1.example.test]
+    internal_name: edge-int.example.test
+    next_hop: pool1.example.test
+  - name: bot.example.test
+    role: application
+    servers: [bot.example.test]
+    next_hop: pool1.example.test
+    speaks_for: [example.test]
+federation:
+  route: sip.example.test
+  discovery: off
+  partners:
+    # our oldest friend
+    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}
+    - domains: [other.test, second.test]
+      anchors: [c/root.pem]
+      crls: [c/root.crl, c/issuing.crl]
+      client_usage: server-ok
+  # never again
+  blocked: [evil.test]
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A topology file that a test may spoil; every change is of text that occurs exactly once."""
+
+    file: Path
+
+    def spoil(self, *changes: tuple[str, str]) -> None:
+        text = self.file.read_text()
+        for old, new in changes:
+            assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+            text = text.replace(old, new)
+        self.file.write_text(text)
+
+    def line(self, text: str) -> int:
+        """The first line that contains *text*, counted from 1."""
+        return next(n for n, line in enumerate(self.file.read_text().splitlines(), 1) if text in line)
+
+    def load(self) -> Loaded:
+        return load(self.file)
+
+    def check(self, at: datetime = NOON) -> tuple[Loaded, tuple[Problem, ...]]:
+        return check(self.file, at=at)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What `load` refuses this topology for."""
+        with pytest.raises(OperatorError) as refused:
+            self.load()
+        assert refused.value.problems
+        return refused.value.problems
+
+    def problem(self) -> Problem:
+        """The one thing that is wrong."""
+        problems = self.problems()
+        assert len(problems) == 1, [str(problem) for problem in problems]
+        return problems[0]
