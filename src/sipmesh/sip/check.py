@@ -1,0 +1,130 @@
+"""Is this a message that may be acted on? RFC 3261 8.1.1, 16.3 and 18.1.2, with the verdicts of RFC 4475.
+
+What is left to others, since the message alone does not tell: Max-Forwards of zero (483), extensions (420), the name in
+a response's top Via, and whether a user or a method is known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.fields import MAGIC
+from sipmesh.sip.message import VERSION, Message, Request, Response
+from sipmesh.sip.names import KNOWN
+from sipmesh.sip.text import is_token, shown
+from sipmesh.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sipmesh.sip.fields import NameAddr
+
+# 8.1.1 and section 20 table 2: these stand once. (Max-Forwards may be absent: 16.3 step 3.)
+_ONCE = frozenset({"from", "to", "call-id", "cseq"})
+_SINGLE = _ONCE | {
+    "max-forwards",
+    "content-length",
+    "content-type",
+    "expires",
+    "authentication-info",
+    "event",
+    "min-expires",
+    "referred-by",
+    "refer-to",
+    "session-expires",
+    "subscription-state",
+}
+_FIRST_STATUS = 100
+_UNKNOWN_SCHEME = 416
+
+
+def check_request(request: Request) -> None:
+    """Raise RemoteError where a request breaks the rules; the status says how to answer it."""
+    if request.version != VERSION:
+        raise _bad_version(request.version)
+    if not is_token(request.method):
+        raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
+    _check_request_uri(request.ruri)
+    _check_rows(request)
+    _check_common(request)
+    _check_branch(request.top_via.branch)
+    if request.cseq.method != request.method:
+        # 8.1.1.5: the method MUST match that of the request.
+        raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
+    if request.from_.tag is None:
+        # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had none; it never spoke over TLS links like ours.
+        raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
+    _ = request.max_forwards
+    for route in request.routes:
+        _check_address(route)
+
+
+def check_response(response: Response) -> None:
+    """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says."""
+    if response.version != VERSION:
+        raise _bad_version(response.version)
+    if response.status < _FIRST_STATUS:
+        raise RemoteError(f"not a status: {shown(response.start_line)}", rule="RFC 3261 7.2")
+    _check_rows(response)
+    _check_common(response)
+    _ = response.top_via
+
+
+def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
+    """Give the option tags of *field* (``require``, ``proxy-require``) that are not *known*: a 420's Unsupported."""
+    return [tag for tag in request.items(field) if tag.lower() not in known]
+
+
+def _bad_version(version: str) -> RemoteError:
+    digits = version[4:]
+    if version[:4].upper() == "SIP/" and digits.replace(".", "", 1).isdigit():
+        return RemoteError(f"an unknown version: {shown(version)}", rule="RFC 3261 21.5.6", status=505)
+    return RemoteError("a start line that does not end in the version", rule="RFC 3261 7.1")
+
+
+def _check_request_uri(uri: SipUri) -> None:
+    # 19.1.1 table 1: headers are not allowed in a Request-URI; "method" neither, but 19.1.5 lets it be ignored.
+    if uri.headers:
+        raise RemoteError("a Request-URI with headers", rule="RFC 3261 19.1.1, RFC 4475 3.1.2.11")
+
+
+def _check_rows(message: Message) -> None:
+    names = message.names
+    distinct = set(names)
+    if missing := _ONCE - distinct:
+        raise RemoteError(f"no {' and no '.join(sorted(missing))}", rule="RFC 3261 8.1.1")
+    if not distinct <= KNOWN and (bad := [name for name in distinct - KNOWN if not is_token(name)]):
+        raise RemoteError(f"a header row without a proper name: {shown(bad[0])}", rule="RFC 3261 7.3.1")
+    if len(distinct) < len(names) and (twice := [name for name in sorted(_SINGLE) if names.count(name) > 1]):
+        raise RemoteError(f"more than one {' and '.join(twice)}", rule="RFC 3261 7.3.1, RFC 4475 3.3.8")
+
+
+def _check_common(message: Message) -> None:
+    _check_address(message.from_)
+    _check_address(message.to)
+    _ = message.call_id, message.cseq
+    if "contact" in message.names:
+        for contact in message.contacts:
+            _check_contact(contact)
+
+
+def _check_contact(contact: NameAddr) -> None:
+    if contact.uri != "*":
+        _check_address(contact)
+
+
+def _check_address(address: NameAddr) -> None:
+    """Check the grammar of SIP URIs; those of another scheme are carried like any other value (RFC 4475 3.3.4)."""
+    try:
+        SipUri.parse(address.uri)
+    except RemoteError as wrong:
+        if wrong.status != _UNKNOWN_SCHEME:
+            raise
+
+
+def _check_branch(branch: str | None) -> None:
+    # RFC 4475 3.2.1: nothing behind the cookie names no transaction. No cookie at all is RFC 2543's way, and is matched
+    # by its rules (17.2.3): RFC 4475 3.1.1.1 and 3.1.1.7 are such messages, and valid.
+    if branch == MAGIC:
+        raise RemoteError("a branch of the magic cookie alone", rule="RFC 3261 8.1.1.7")

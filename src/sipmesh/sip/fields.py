@@ -1,0 +1,247 @@
+"""The structured header fields that routing reads: name-addr, Via and CSeq (RFC 3261 section 20 and 25.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
+from sipmesh.sip.uri import CACHED_LENGTH, Params, SipUri, scheme_of, split_host_port
+
+# 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
+MAGIC = "z9hG4bK"
+
+# 8.1.1.5: the sequence number MUST be less than 2**31.
+_MAX_CSEQ = 2**31 - 1
+_SHORT = 18
+_DISPLAY = TOKEN | {" ", "\t"}
+_VIA_START = "SIP/2.0/"
+_NOT_IN_URI = frozenset(' "<>\\^`{|}')
+_NOT_IN_VALUE = frozenset(' \t"<>,;\\')
+
+
+def split_list(text: str) -> list[str]:
+    """Split a comma list; commas in quotes and angle brackets do not count, and an empty item stays one."""
+    if "," not in text:
+        text = text.strip()
+        return [text] if text else []
+    return split_outside(text, ",")
+
+
+def first_item(text: str) -> str:
+    """Give the first item of a comma list."""
+    return text if "," not in text else split_outside(text, ",")[0]
+
+
+def parse_params(text: str, field: str) -> Params:
+    """Read ``a=b;c;d="e"``: names in lower case, values as received (quotes kept)."""
+    found = tuple([_param(part, field) for part in split_outside(text, ";")])
+    if len(found) > 1 and len({name for name, _ in found}) != len(found):
+        # 7.3.1: any given parameter-name MUST NOT appear more than once. (Two tags would be two identities.)
+        raise RemoteError(f"a parameter stands twice: {shown(field)}", rule="RFC 3261 7.3.1")
+    return found
+
+
+def params_text(params: Params) -> str:
+    """Write parameters, each with its leading semicolon."""
+    return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in params])
+
+
+def param_of(params: Params, name: str) -> str | None:
+    """Give the value of a parameter without its quotes; None where it is absent or has none."""
+    for key, value in params:
+        if key == name:
+            return None if value is None else unquote(value)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """A ``name-addr`` or ``addr-spec`` with header parameters: From, To, Contact, Route, P-Asserted-Identity.
+
+    *uri* is raw, and of any scheme; *params* belong to the field, not to the URI. The ``*`` of a REGISTER is one too.
+    """
+
+    display: str | None
+    uri: str
+    params: Params = ()
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """Read one; RemoteError 400 where the grammar is broken (the URI's own grammar is :attr:`sip_uri`'s matter)."""
+        return _name_addr_cached(text) if len(text) <= CACHED_LENGTH else _name_addr(text)
+
+    @property
+    def tag(self) -> str | None:
+        """The tag, which names a dialog's end."""
+        return param_of(self.params, "tag")
+
+    @property
+    def sip_uri(self) -> SipUri:
+        """The URI, read; RemoteError 400 or 416 where it is not SIP's."""
+        return SipUri.parse(self.uri)
+
+    def param(self, name: str) -> str | None:
+        """Give the value of a field parameter without its quotes; None where it is absent or has none."""
+        return param_of(self.params, name)
+
+    def __str__(self) -> str:
+        if self.uri == "*":
+            return "*"
+        display = "" if self.display is None else quote(self.display) + " "
+        return f"{display}<{self.uri}>{params_text(self.params)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One Via: the *transport* in upper case, and where its writer wants the response."""
+
+    transport: str
+    host: str
+    port: int | None = None
+    params: Params = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """Read one via-parm (RFC 3261 20.42); any transport token will do, RFC 4475 3.1.1.10."""
+        head, semicolon, params = text.partition(";")
+        transport, host, port = _via_head_cached(head) if len(head) <= CACHED_LENGTH else _via_head(head)
+        return cls(transport, host, port, parse_params(params, text) if semicolon else ())
+
+    @property
+    def branch(self) -> str | None:
+        """The transaction's identifier (17.2.3)."""
+        return param_of(self.params, "branch")
+
+    @property
+    def sent_by(self) -> str:
+        """Host, and the port where one is given, as on the wire."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+    def param(self, name: str) -> str | None:
+        """Give the value of a parameter without its quotes; None where it is absent or has none."""
+        return param_of(self.params, name)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the parameter is there, with or without a value."""
+        return any(key == name for key, _ in self.params)
+
+    def received(self, host: str, port: int) -> Via:
+        """Note where the request really came from (RFC 3261 18.2.1); the port where its sender asked (RFC 3581 4)."""
+        kept = tuple((key, str(port) if key == "rport" else value) for key, value in self.params if key != "received")
+        return replace(self, params=(*kept, ("received", host)))
+
+    def __str__(self) -> str:
+        return f"{_VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"
+
+
+@dataclass(frozen=True, slots=True)
+class CSeq:
+    """The number of a request within its dialog, and its method."""
+
+    number: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> CSeq:
+        """Read one; RemoteError 400 for a number of 2**31 or more (RFC 3261 8.1.1.5)."""
+        number, _, method = text.replace("\t", " ").strip().partition(" ")
+        method = method.lstrip()
+        if not (number.isascii() and number.isdigit() and is_token(method)):
+            raise RemoteError(f"not a CSeq: {shown(text)}", rule="RFC 3261 20.16")
+        if (value := bounded(number, _MAX_CSEQ)) is None:
+            raise RemoteError(f"a CSeq of 2**31 or more: {shown(text)}", rule="RFC 3261 8.1.1.5")
+        return cls(value, method)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+def _name_addr(text: str) -> NameAddr:
+    text = text.strip()
+    if text == "*":
+        return NameAddr(None, "*")
+    opening, semicolon = text.find("<"), text.find(";")
+    if text.startswith('"'):
+        return _quoted(text)
+    if opening < 0 or 0 <= semicolon < opening:
+        return _bare(text)
+    return _bracketed(_display(text[:opening].strip(), text), text[opening:], text)
+
+
+_name_addr_cached = lru_cache(maxsize=2048)(_name_addr)
+
+
+def _quoted(text: str) -> NameAddr:
+    end = closing_quote(text)
+    if end < 0:
+        raise RemoteError(f"a quoted string that does not end: {shown(text)}", rule="RFC 3261 25.1")
+    return _bracketed(unquote(text[: end + 1]), text[end + 1 :].lstrip(), text)
+
+
+def _bracketed(display: str | None, rest: str, text: str) -> NameAddr:
+    uri, closing, after = rest[1:].partition(">")
+    after = after.strip()
+    if rest[:1] != "<" or not closing or (after and after[0] != ";") or not _is_uri(uri):
+        raise RemoteError(f"not a name-addr: {shown(text)}", rule="RFC 3261 25.1")
+    return NameAddr(display, uri, parse_params(after[1:], text) if after else ())
+
+
+def _bare(text: str) -> NameAddr:
+    uri, semicolon, params = text.partition(";")
+    uri = uri.rstrip()
+    # 20.10: a URI with a comma, question mark or semicolon MUST be in angle brackets; after ";" all is the field's.
+    if "," in uri or "?" in uri or not _is_uri(uri):
+        raise RemoteError(f"not an addr-spec: {shown(text)}", rule="RFC 3261 20.10")
+    return NameAddr(None, uri, parse_params(params, text) if semicolon else ())
+
+
+def bounded(digits: str, most: int) -> int | None:
+    """Read decimal *digits* of any length; None above *most*. Length goes first: ``int`` takes quadratic time."""
+    if len(digits) > _SHORT and len(digits := digits.lstrip("0") or "0") > len(str(most)):
+        return None
+    value = int(digits)
+    return value if value <= most else None
+
+
+def _param(part: str, field: str) -> tuple[str, str | None]:
+    name, equals, value = part.partition("=")
+    name = name.rstrip()
+    if not is_token(name):
+        raise RemoteError(f"a parameter without a proper name: {shown(field)}", rule="RFC 3261 25.1")
+    if not equals:
+        return name.lower(), None
+    value = value.lstrip()
+    if not (
+        value.isalnum()
+        or _NOT_IN_VALUE.isdisjoint(value)
+        or (value[0] == '"' and closing_quote(value) == len(value) - 1)
+    ):
+        raise RemoteError(f"a parameter value that breaks the grammar: {shown(field)}", rule="RFC 3261 25.1")
+    return name.lower(), value
+
+
+def _display(display: str, text: str) -> str | None:
+    # RFC 4475 3.1.2.15: an unquoted display name is made of tokens; a liberal proxy would forward the error.
+    if not _DISPLAY.issuperset(display):
+        raise RemoteError(f"a display name that must be quoted: {shown(text)}", rule="RFC 3261 25.1")
+    return display or None
+
+
+def _is_uri(uri: str) -> bool:
+    return uri.isascii() and uri.isprintable() and _NOT_IN_URI.isdisjoint(uri) and scheme_of(uri) != ""
+
+
+def _via_head(head: str) -> tuple[str, str, int | None]:
+    """Read ``SIP/2.0/TLS host:port``; blanks may stand round each slash and colon (RFC 4475 3.1.1.1)."""
+    name, version, rest = ([part.strip() for part in head.split("/", 2)] + ["", ""])[:3]
+    transport, _, sent_by = " ".join(rest.split()).partition(" ")
+    if (name.upper(), version) != ("SIP", "2.0") or not is_token(transport):
+        raise RemoteError(f"not a Via: {shown(head)}", rule="RFC 3261 20.42")
+    host, port = split_host_port(sent_by.replace(" :", ":").replace(": ", ":"))
+    return transport.upper(), host, port
+
+
+_via_head_cached = lru_cache(maxsize=2048)(_via_head)

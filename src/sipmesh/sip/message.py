@@ -1,0 +1,190 @@
+"""Requests and responses: split from the wire, composed, answered (RFC 3261 section 7, 8.1.1 and 8.2.6)."""
+
+from __future__ import annotations
+
+from hashlib import blake2s
+from typing import TYPE_CHECKING, Self
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.fields import bounded
+from sipmesh.sip.reasons import REASONS
+from sipmesh.sip.rows import Message, header_rows, one_line
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["REASONS", "Message", "Request", "Response", "build_request", "parse_head", "respond", "stateless_tag"]
+
+VERSION = "SIP/2.0"
+
+_TRYING = 100
+_MAX_STATUS = 699
+_COPIED_ONCE = ("from", "to", "call-id", "cseq")
+
+
+class Request(Message):
+    """A request. *method* is case-sensitive, *uri* the raw Request-URI."""
+
+    __slots__ = ("_ruri", "method", "uri", "version")
+
+    def __init__(self, method: str, uri: str, lines: list[bytes], body: bytes = b"", *, version: str = VERSION) -> None:
+        super().__init__(lines, body)
+        self.method = method
+        self.uri = uri
+        self.version = version
+        self._ruri: SipUri | None = None
+
+    @property
+    def start_line(self) -> str:
+        """The Request-Line."""
+        return f"{self.method} {self.uri} {self.version}"
+
+    @property
+    def ruri(self) -> SipUri:
+        """The Request-URI, read; RemoteError 400, or 416 where its scheme is not SIP's."""
+        if self._ruri is None:
+            self._ruri = SipUri.parse(self.uri)
+        return self._ruri
+
+    def set_uri(self, uri: str) -> None:
+        """Aim the request at another Request-URI."""
+        self.uri = one_line(uri)
+        self._ruri = None
+
+    def copy(self) -> Self:
+        """Give a request of its own: edits of one do not show in the other."""
+        other = self._copy_into(type(self).__new__(type(self)))
+        other.method, other.version = self.method, self.version
+        other.set_uri(self.uri)
+        return other
+
+
+class Response(Message):
+    """A response. *status* is 0 where the start line held no number."""
+
+    __slots__ = ("reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: str, lines: list[bytes], body: bytes = b"", *, version: str = VERSION
+    ) -> None:
+        super().__init__(lines, body)
+        self.status = status
+        self.reason = reason
+        self.version = version
+
+    @property
+    def start_line(self) -> str:
+        """The Status-Line."""
+        return f"{self.version} {self.status} {self.reason}"
+
+    def copy(self) -> Self:
+        """Give a response of its own: edits of one do not show in the other."""
+        other = self._copy_into(type(self).__new__(type(self)))
+        other.status, other.reason, other.version = self.status, self.reason, self.version
+        return other
+
+
+def parse_head(head: bytes) -> Request | Response:
+    """Split a start line and header rows (without the empty line that ends them) into a message without a body.
+
+    Every start line that could be SIP gives a message, so that it can be answered: what is wrong with it is
+    :mod:`sipmesh.sip.check`'s matter. RemoteError for what is not SIP at all.
+    """
+    start, _, rows = head.partition(b"\r\n")
+    lines = rows.split(b"\r\n") if rows else []
+    if b"\r\n " in head or b"\r\n\t" in head:
+        lines = _joined(lines)
+    first = start.decode("utf-8", "surrogateescape")
+    return _response(first, lines) if first[:4].upper() == "SIP/" else _request(first, lines)
+
+
+def _request(start: str, lines: list[bytes]) -> Request:
+    # Request-Line = Method SP Request-URI SP SIP-Version CRLF. Whatever stands between the first and the last space is
+    # the URI, stray blanks included: its own parser refuses them (RFC 4475 3.1.2.8 to 3.1.2.10).
+    method, _, rest = start.partition(" ")
+    uri, space, version = rest.rpartition(" ")
+    if not space or (version and not version.upper().startswith("SIP/")):
+        raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
+    return Request(method, uri, lines, version=VERSION if version.upper() == VERSION else version)
+
+
+def _response(start: str, lines: list[bytes]) -> Response:
+    version, _, rest = start.partition(" ")
+    code, _, reason = rest.partition(" ")
+    status = bounded(code, _MAX_STATUS) if code.isascii() and code.isdigit() else None
+    return Response(status or 0, reason, lines, version=VERSION if version.upper() == VERSION else version)
+
+
+def _joined(lines: list[bytes]) -> list[bytes]:
+    """Put continuation lines back to the row they continue (RFC 3261 7.3.1)."""
+    rows: list[list[bytes]] = []
+    for line in lines:
+        if line[:1] in {b" ", b"\t"} and rows:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [b"\r\n".join(row) for row in rows]
+
+
+def build_request(
+    method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes = b"", content_type: str | None = None
+) -> Request:
+    """Make a request; Content-Type (where given) and Content-Length are added after *headers*."""
+    request = Request(method, uri, header_rows([*headers, *_body_headers(body, content_type)]), body)
+    request.set_uri(uri)
+    return request
+
+
+def respond(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    to_tag: str | None = None,
+    body: bytes = b"",
+) -> Response:
+    """Answer a request as RFC 3261 8.2.6 says; works for a malformed request too, with what it has.
+
+    Every Via, and From, To, Call-ID and CSeq are copied byte for byte, then *headers* (Content-Type among them), then
+    Content-Length. A To without a tag gets *to_tag*, or :func:`stateless_tag`, in every response but a 100.
+    """
+    phrase = REASONS.get(status, "") if reason is None else one_line(reason)
+    added = [*headers, ("content-length", str(len(body)))]
+    if status == _TRYING and (stamp := request.first("timestamp")) is not None:
+        # 8.2.6.1: a Timestamp in the request MUST be copied into the 100.
+        added.append(("timestamp", stamp))
+    response = Response(status, phrase, _copied(request) + header_rows(added), body)
+    if status > _TRYING and _wants_tag(request):
+        response.replace("to", f"{request.first('to')};tag={to_tag or stateless_tag(request)}")
+    return response
+
+
+def stateless_tag(request: Request) -> str:
+    """Give a To tag that is the same for each copy of one request (RFC 3261 8.2.7) and different for all others."""
+    return blake2s(b"\n".join(_copied(request)), digest_size=8).hexdigest()
+
+
+def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]]:
+    of_type = [] if content_type is None else [("content-type", content_type)]
+    return [*of_type, ("content-length", str(len(body)))]
+
+
+def _copied(request: Request) -> list[bytes]:
+    """Give the rows that a response repeats: every Via, and one each of the others (a second one was the fault)."""
+    lines: list[bytes] = []
+    missing = set(_COPIED_ONCE)
+    for line, name in zip(request.lines, request.names, strict=True):
+        if name == "via" or name in missing:
+            missing.discard(name)
+            lines.append(line)
+    return lines
+
+
+def _wants_tag(request: Request) -> bool:
+    try:
+        return request.to.tag is None
+    except RemoteError:  # the 400 that is being made says so; the row goes back as it came
+        return False

@@ -1,0 +1,261 @@
+"""SIP and SIPS URIs: RFC 3261 section 19.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Literal
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Params = tuple[tuple[str, str | None], ...]
+Headers = tuple[tuple[str, str], ...]
+
+_RULE = "RFC 3261 19.1.1"
+_USER = UNRESERVED | frozenset("&=+$,;?/%")
+_PASSWORD = UNRESERVED | frozenset("&=+$,%")
+_PARAM = UNRESERVED | frozenset("[]/:&+$%")
+_HEADER = UNRESERVED | frozenset("[]/?:+$%")
+# No hostname may hold an underscore (RFC 3261 25.1), but container platforms name their hosts so; no rule hangs on it.
+_HOST = ALPHANUM | frozenset("-._")
+_SCHEME = ALPHANUM | frozenset("+-.")
+_MAX_PORT = 65535
+_SCHEMES: Mapping[str, Literal["sip", "sips"]] = {"sip": "sip", "sips": "sips"}
+# Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
+CACHED_LENGTH = 256
+# 19.1.4: present in one URI only, these make a difference and others do not. (transport: by the examples there.)
+_DECISIVE = frozenset({"user", "ttl", "method", "maddr", "transport"})
+
+
+@dataclass(frozen=True, slots=True)
+class SipUri:
+    """One ``sip:`` or ``sips:`` URI, as received but for case: *host* and parameter names are lower case.
+
+    *user* and *password* keep their %-escapes. *host* is an IPv6 address without its brackets, in its shortest form.
+    Change one with :func:`dataclasses.replace`.
+    """
+
+    scheme: Literal["sip", "sips"]
+    user: str | None
+    password: str | None
+    host: str
+    port: int | None = None
+    params: Params = ()
+    headers: Headers = ()
+
+    @classmethod
+    def parse(cls, text: str) -> SipUri:
+        """Read a URI; RemoteError 400 where the grammar is broken, 416 for a scheme that is not SIP's."""
+        return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+
+    @property
+    def domain(self) -> str:
+        """The host, where it is meant as a SIP domain."""
+        return self.host
+
+    @property
+    def aor(self) -> str:
+        """The address of record, one spelling for each user: ``sip:user@host``.
+
+        Port, password, parameters and headers are left out, escapes of unreserved characters decoded. The scheme is
+        always ``sip``: ``sip:`` and ``sips:`` of one address are one user (RFC 3261 10.3 step 5, 19.1).
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"sip:{host}" if self.user is None else f"sip:{normal_escapes(self.user)}@{host}"
+
+    def param(self, name: str) -> str | None:
+        """Give the value of a parameter; None where it is absent or has none (see :meth:`has`)."""
+        return next((value for key, value in self.params if key == name), None)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the parameter is there, with or without a value."""
+        return any(key == name for key, _ in self.params)
+
+    def equivalent(self, other: SipUri) -> bool:
+        """Compare by the rules of RFC 3261 19.1.4. Not transitive: a parameter in one URI only is mostly ignored."""
+        return (
+            (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port)
+            and self._userinfo() == other._userinfo()
+            and _params_agree(dict(self.params), dict(other.params))
+            and _comparable(self.headers) == _comparable(other.headers)
+        )
+
+    def _userinfo(self) -> tuple[str | None, str | None]:
+        return _normal(self.user), _normal(self.password)
+
+    def __str__(self) -> str:
+        password = "" if self.password is None else f":{self.password}"
+        user = "" if self.user is None else f"{self.user}{password}@"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(f";{name}" if value is None else f";{name}={value}" for name, value in self.params)
+        headers = "&".join(f"{name}={value}" for name, value in self.headers)
+        return f"{self.scheme}:{user}{host}{port}{params}{'?' if headers else ''}{headers}"
+
+
+def normal_escapes(text: str) -> str:
+    """Decode the escapes of unreserved characters and spell the others in upper case (RFC 3261 19.1.4)."""
+    if "%" not in text:
+        return text
+    first, *rest = text.split("%")
+    return first + "".join(_one_escape(part) for part in rest)
+
+
+def scheme_of(text: str) -> str:
+    """Give the scheme of any URI in lower case, or "" where there is none (RFC 3986 3.1)."""
+    scheme, colon, _ = text.partition(":")
+    if scheme in _SCHEMES and colon:
+        return scheme
+    return scheme.lower() if colon and scheme[:1].isalpha() and _SCHEME.issuperset(scheme) else ""
+
+
+def split_host_port(text: str) -> tuple[str, int | None]:
+    """Read a ``hostport``: the host in lower case, IPv6 without its brackets, and the port or None."""
+    if text.startswith("["):
+        address, bracket, port = text[1:].partition("]")
+        if not bracket or (port and port[0] != ":"):
+            raise _wrong("an IPv6 reference that does not end", text)
+        return _ipv6(address), _port(port[1:], text) if port else None
+    host, colon, port = text.partition(":")
+    return _host(host), _port(port, text) if colon else None
+
+
+def _wrong(what: str, text: str) -> RemoteError:
+    return RemoteError(f"{what}: {shown(text)}", rule=_RULE)
+
+
+def _one_escape(part: str) -> str:
+    character = chr(int(part[:2], 16))
+    return (character if character in UNRESERVED else "%" + part[:2].upper()) + part[2:]
+
+
+def _normal(text: str | None) -> str | None:
+    return None if text is None else normal_escapes(text)
+
+
+def _comparable(headers: Headers) -> list[tuple[str, str]]:
+    return sorted((normal_escapes(name).lower(), normal_escapes(value)) for name, value in headers)
+
+
+def _params_agree(ours: dict[str, str | None], theirs: dict[str, str | None]) -> bool:
+    both = ours.keys() & theirs.keys()
+    one = ours.keys() ^ theirs.keys()
+    return one.isdisjoint(_DECISIVE) and all(_folded(ours[name]) == _folded(theirs[name]) for name in both)
+
+
+def _folded(value: str | None) -> str | None:
+    return None if value is None else normal_escapes(value).lower()
+
+
+def _parse(text: str) -> SipUri:
+    scheme, _, rest = text.partition(":")
+    if (known := _SCHEMES.get(scheme.lower())) is not None:
+        return _parse_rest(known, rest, text)
+    if scheme_of(text):
+        # 8.2.2.1: a Request-URI whose scheme is not understood gets 416.
+        raise RemoteError(f"a URI that is not SIP's: {shown(text)}", rule="RFC 3261 8.2.2.1", status=416)
+    raise _wrong("not a URI", text)
+
+
+_parse_cached = lru_cache(maxsize=4096)(_parse)
+
+
+def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
+    user = password = None
+    if "@" in rest:  # first of all: a user may hold ";", "?" and "/", but never "@"
+        userinfo, _, rest = rest.partition("@")
+        user, password = _userinfo(userinfo, text)
+    rest, question, headers = rest.partition("?")
+    hostport, semicolon, params = rest.partition(";")
+    host, port = split_host_port(hostport)
+    return SipUri(
+        scheme,
+        user,
+        password,
+        host,
+        port,
+        _params(params, text) if semicolon else (),
+        _headers(headers, text) if question else (),
+    )
+
+
+def _userinfo(userinfo: str, text: str) -> tuple[str, str | None]:
+    user, colon, password = userinfo.partition(":")
+    if not user or not _clean(user, _USER):
+        raise _wrong("a user that breaks the grammar", text)
+    if not _clean(password, _PASSWORD):
+        raise _wrong("a password that breaks the grammar", "sip:" + user)
+    return user, password if colon else None
+
+
+def _clean(text: str, allowed: frozenset[str]) -> bool:
+    return allowed.issuperset(text) and ("%" not in text or _escapes_whole(text))
+
+
+def _escapes_whole(text: str) -> bool:
+    return all(len(part) > 1 and HEX.issuperset(part[:2]) for part in text.split("%")[1:])
+
+
+def _params(params: str, text: str) -> Params:
+    found = tuple(_param(part, text) for part in params.split(";"))
+    if len(found) > 1 and len({name for name, _ in found}) != len(found):
+        # 19.1.1: any given parameter-name MUST NOT appear more than once.
+        raise _wrong("a URI parameter that stands twice", text)
+    return found
+
+
+def _param(part: str, text: str) -> tuple[str, str | None]:
+    name, equals, value = part.partition("=")
+    if not name or not _clean(name, _PARAM) or not _clean(value, _PARAM):
+        raise _wrong("a URI parameter that breaks the grammar", text)
+    return normal_escapes(name).lower(), value if equals else None
+
+
+def _headers(headers: str, text: str) -> Headers:
+    return tuple(_header(part, text) for part in headers.split("&"))
+
+
+def _header(part: str, text: str) -> tuple[str, str]:
+    name, equals, value = part.partition("=")
+    if not name or not equals or not _clean(name, _HEADER) or not _clean(value, _HEADER):
+        raise _wrong("a URI header that breaks the grammar", text)
+    return name, value
+
+
+def _ipv6(address: str) -> str:
+    if "%" in address:
+        raise _wrong("an IPv6 zone, which means something on one host only", address)
+    try:
+        return IPv6Address(address).compressed
+    except ValueError:
+        raise _wrong("not an IPv6 address", address) from None
+
+
+def _host(host: str) -> str:
+    """Read a host name or an IPv4 address; the dot of an absolute name is dropped, it names the same host."""
+    plain = host.lower().removesuffix(".")
+    labels = plain.split(".")
+    if not _HOST.issuperset(plain) or not all(labels) or any(label[0] == "-" or label[-1] == "-" for label in labels):
+        raise _wrong("not a host", host)
+    if labels[-1].isdigit():
+        _ipv4(plain)
+    return plain
+
+
+def _ipv4(host: str) -> None:
+    """Refuse what ends in a number and is no IPv4 address: a toplabel starts with a letter (RFC 3261 25.1)."""
+    try:
+        IPv4Address(host)
+    except ValueError:
+        raise _wrong("not an IPv4 address", host) from None
+
+
+def _port(port: str, text: str) -> int:
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _MAX_PORT):  # noqa: PLR2004 - 5 digits
+        raise _wrong("not a port", text)
+    return int(port)

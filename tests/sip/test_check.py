@@ -1,0 +1,152 @@
+"""Which messages may be acted on: one good message, and every way to spoil it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.check import check_request, check_response, unsupported
+from sipmesh.sip.framing import parse_message
+from sipmesh.sip.message import Request, Response, respond
+
+GOOD = b"""INVITE sip:bob@example.test;transport=tls SIP/2.0
+Via: SIP/2.0/TLS a.example:5061;branch=z9hG4bK1;rport
+Max-Forwards: 70
+From: "A" <sip:a@example.test>;tag=1
+To: <sips:bob@example.test>
+Call-ID: x@y
+CSeq: 7 INVITE
+Contact: <sip:a@192.0.2.7:5061;transport=tls>
+Route: <sip:example.test;lr>, <sip:other.example;lr>
+Supported: outbound, path
+Require: gruu
+Proxy-Require: Sec-Agree
+Content-Length: 0
+
+""".replace(b"\n", b"\r\n")
+
+
+def request(old: bytes = b"", new: bytes = b"") -> Request:
+    assert old in GOOD
+    found = parse_message(GOOD.replace(old, new, 1))
+    assert isinstance(found, Request)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"", b""),
+        (b"INVITE sip:", b"INVITE sips:"),
+        (b"Max-Forwards: 70\r\n", b""),
+        (b"Max-Forwards: 70", b"Max-Forwards: 0"),
+        (b"z9hG4bK1", b"an-old-branch"),
+        (b";branch=z9hG4bK1", b""),
+        (b"<sip:a@example.test>;tag=1", b"<isbn:2983792873>;tag=1"),
+        (b"Contact: <sip:a@192.0.2.7:5061;transport=tls>\r\n", b""),
+        (b"Supported: outbound, path", b"Supported:"),
+        (b"Supported", b"extensionHeader-!.%*+_`'~"),
+        (b"a.example:5061", b"[2001:db8::9]:5061"),
+        (b"SIP/2.0/TLS", b"SIP/2.0/CARRIER-PIGEON"),
+    ],
+)
+def test_what_is_right_or_allowed_passes(old: bytes, new: bytes) -> None:
+    check_request(request(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b" SIP/2.0\r\nVia", b" SIP/7.0\r\nVia", 505),
+        (b" SIP/2.0\r\nVia", b" SIP/2.0 \r\nVia", 400),
+        (b" SIP/2.0\r\nVia", b" SIP/x\r\nVia", 400),
+        (b"INVITE sip", b"INV(TE sip", 400),
+        (b"INVITE sip:bob", b"INVITE tel:bob", 416),
+        (b"INVITE sip:bob", b"INVITE <sip:bob", 400),
+        (b"INVITE sip:bob", b"INVITE  sip:bob", 400),
+        (b";transport=tls SIP", b"; transport=tls SIP", 400),
+        (b";transport=tls SIP", b"?Route=%3Csip:evil.example%3E SIP", 400),
+        (b"Supported: ", b"Supported ", 400),
+        (b"Supported: ", b"Supp(rted: ", 400),
+        (b"Supported: ", b": ", 400),
+        (b"From", b"X-From", 400),
+        (b"To:", b"X-To:", 400),
+        (b"Call-ID", b"X-Call-ID", 400),
+        (b"CSeq", b"X-CSeq", 400),
+        (b"Via", b"X-Via", 400),
+        (b"Supported: outbound, path", b"From: <sip:x@example.test>;tag=2", 400),
+        (b"Supported: outbound, path", b"i: other", 400),
+        (b"Supported: outbound, path", b"Max-Forwards: 5", 400),
+        (b"Supported: outbound, path", b"Expires: 5\r\nExpires: 6", 400),
+        (b"CSeq: 7 INVITE", b"CSeq: 7 OPTIONS", 400),
+        (b"CSeq: 7 INVITE", b"CSeq: 4294967296 INVITE", 400),
+        (b"Max-Forwards: 70", b"Max-Forwards: 300", 400),
+        (b";tag=1", b"", 400),
+        (b"z9hG4bK1", b"z9hG4bK", 400),
+        (b'"A" <', b'"A <', 400),
+        (b'"A" <sip:a@', b"A, B <sip:a@", 400),
+        (b"<sips:bob@example.test>", b"< sips:bob@example.test >", 400),
+        (b"<sips:bob@example.test>", b"<sip:bob@exa mple.test>", 400),
+        (b"<sips:bob@example.test>", b"<sip:%zz@example.test>", 400),
+        (
+            b"Contact: <sip:a@192.0.2.7:5061;transport=tls>",
+            b"Contact: sip:a@192.0.2.7?Route=%3Csip:evil.example%3E",
+            400,
+        ),
+        (b"Contact: <sip:a@192.0.2.7:5061;transport=tls>", b"Contact: <sip:a@2001:db8::1>", 400),
+        (b"Route: <sip:example.test;lr>,", b"Route: <sip:example.test;lr>,,", 400),
+        (b"Route: <sip:example.test;lr>,", b"Route: <sip:example..test;lr>,", 400),
+        (b"x@y", b"x y", 400),
+        (b"branch=z9hG4bK1", b"branch=z9hG4bK1;branch=z9hG4bK2", 400),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_status_that_says_so(old: bytes, new: bytes, status: int) -> None:
+    with pytest.raises(RemoteError) as wrong:
+        check_request(request(old, new))
+    assert wrong.value.status == status
+
+
+def test_a_star_contact_passes() -> None:
+    check_request(request(b"Contact: <sip:a@192.0.2.7:5061;transport=tls>", b"Contact: *"))
+
+
+RESPONSE = respond(request(), 200, to_tag="2").encode()
+
+
+def response(old: bytes = b"", new: bytes = b"") -> Response:
+    assert old in RESPONSE
+    found = parse_message(RESPONSE.replace(old, new, 1))
+    assert isinstance(found, Response)
+    return found
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"", b""), (b" OK", b" "), (b"200", b"699"), (b";tag=2", b"")])
+def test_a_good_response_passes(old: bytes, new: bytes) -> None:
+    check_response(response(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"200", b"4294967301"),
+        (b"200", b"99"),
+        (b"200", b"700"),
+        (b"200", b"OK"),
+        (b"SIP/2.0 200", b"SIP/3.0 200"),
+        (b"CSeq: 7", b"CSeq: 36893488147419103232"),
+        (b"Call-ID", b"X"),
+        (b"Via", b"X"),
+        (b"SIP/2.0/TLS", b"SIP/2.0"),
+        (b"<sips:bob@", b"< sips:bob@"),
+    ],
+)
+def test_a_broken_response_is_dropped(old: bytes, new: bytes) -> None:
+    with pytest.raises(RemoteError):
+        check_response(response(old, new))
+
+
+def test_extensions_that_nobody_here_knows_are_listed() -> None:
+    """Option tags are tokens, and tokens compare without case (RFC 3261 7.3.1)."""
+    assert unsupported(request(), "proxy-require", {"sec-agree"}) == []
+    assert unsupported(request(), "proxy-require", {"path"}) == ["Sec-Agree"]
+    assert unsupported(request(), "require", frozenset()) == ["gruu"]

@@ -1,0 +1,207 @@
+"""Digest: the RFC's examples, both ends against each other, and nonces that count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sipmessage import AuthChallenge, AuthCredentials
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.digest import (
+    Algorithm,
+    Challenge,
+    Credentials,
+    Nonces,
+    NonceState,
+    answer,
+    challenge_value,
+    ha1,
+    is_digest,
+    parse_challenge,
+    verify,
+)
+
+PASSWORD = "secret"
+MD5, SHA_256 = Algorithm.MD5, Algorithm.SHA_256
+
+# RFC 7616 3.9.1: one user, one page, both algorithms.
+NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
+CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+OPAQUE = "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"
+RFC = Challenge("http-auth@example.org", NONCE, MD5, ("auth", "auth-int"), stale=False, opaque=OPAQUE)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "response"),
+    [
+        (MD5, "8ca523f5e9506fed4657c9700eebdbec"),
+        (SHA_256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
+)
+def test_the_example_of_rfc_7616(algorithm: Algorithm, response: str) -> None:
+    challenge = replace(RFC, algorithm=algorithm)
+    value = answer([challenge], "Mufasa", "Circle of Life", "GET", "/dir/index.html", CNONCE, 1)
+    given_back = Credentials.parse(value)
+    assert (given_back.response, given_back.opaque, given_back.nc) == (response, OPAQUE, 1)
+    assert verify(given_back, "GET", ha1("Mufasa", RFC.realm, "Circle of Life", algorithm))
+
+
+def credentials(secret: str = PASSWORD, method: str = "MESSAGE", algorithm: Algorithm = SHA_256) -> Credentials:
+    challenge = parse_challenge(challenge_value("example.test", "n", algorithm, stale=False))
+    return Credentials.parse(answer([challenge], "alice", secret, method, "sip:example.test", "c", 1))
+
+
+def test_the_right_password_is_proved_and_a_wrong_one_is_not() -> None:
+    secret = ha1("alice", "example.test", "secret", SHA_256)
+    assert verify(credentials(), "MESSAGE", secret)
+    assert not verify(credentials("guess"), "MESSAGE", secret)
+    assert not verify(credentials(method="REGISTER"), "MESSAGE", secret)
+    assert not verify(credentials(), "MESSAGE", ha1("alice", "example.test", "secret", MD5))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nonce": "m"},
+        {"nc": 2},
+        {"cnonce": "d"},
+        {"uri": "sip:other.test"},
+        {"response": ""},
+        {"response": "\udcff"},
+        {"qop": None},
+        {"qop": "auth-int"},
+        {"cnonce": None},
+        {"cnonce": ""},
+    ],
+)
+def test_credentials_that_were_touched_prove_nothing(change: dict[str, str | int | None]) -> None:
+    """Without qop=auth nothing covers the count, so such credentials are refused though the hash may be right."""
+    touched = replace(credentials(), **change)  # type: ignore[arg-type]  # one field of any type at a time
+    assert not verify(touched, "MESSAGE", ha1("alice", "example.test", "secret", SHA_256))
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")), st.sampled_from(Algorithm))
+def test_any_user_and_password_go_through(text: str, algorithm: Algorithm) -> None:
+    challenge = parse_challenge(challenge_value(text, "n", algorithm, stale=True))
+    back = Credentials.parse(answer([challenge], text, text, "REGISTER", "sip:a", "c", 1))
+    assert (challenge.stale, challenge.realm, back.username) == (True, text, text)
+    assert verify(back, "REGISTER", ha1(text, text, text, algorithm))
+
+
+def test_sipmessage_reads_what_we_write() -> None:
+    challenge = AuthChallenge.parse(challenge_value("example.test", "n", SHA_256, stale=False))
+    assert dict(challenge.parameters) == {"realm": "example.test", "nonce": "n", "algorithm": "SHA-256", "qop": "auth"}
+    value = answer([RFC], "Mufasa", "pw", "GET", "/", "c", 1)
+    assert "nc=00000001" in str(AuthCredentials.parse(value))
+
+
+def test_the_strongest_challenge_is_answered_whatever_its_place() -> None:
+    weak, strong = replace(RFC, algorithm=MD5), replace(RFC, algorithm=SHA_256)
+    for order in ([weak, strong], [strong, weak]):
+        assert Credentials.parse(answer(order, "u", "p", "GET", "/", "c", 1)).algorithm is SHA_256
+
+
+def test_a_challenge_that_we_cannot_answer_is_passed_over() -> None:
+    unknown, integrity = replace(RFC, algorithm=None), replace(RFC, algorithm=SHA_256, qop=("auth-int",))
+    assert Credentials.parse(answer([unknown, integrity, RFC], "u", "p", "GET", "/", "c", 1)).algorithm is MD5
+    with pytest.raises(RemoteError):
+        answer([unknown, integrity], "u", "p", "GET", "/", "c", 1)
+
+
+def test_a_challenge_without_qop_is_answered_the_old_way() -> None:
+    """RFC 2617 3.2.1: some servers still offer none; the example is RFC 2069's, as corrected."""
+    old = Challenge("testrealm@host.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", MD5, (), stale=False, opaque=None)
+    back = Credentials.parse(answer([old], "Mufasa", "CircleOfLife", "GET", "/dir/index.html", "c", 1))
+    assert (back.response, back.qop) == ("1949323746fe6a43ef61f9606e7febea", None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Basic dXNlcjpwdw==",
+        "Digest",
+        'Digest username="a"',
+        'Digest username="a", realm="r", nonce="n", uri="u", response="x", nc=1',
+        'Digest username="a", realm="r", nonce="n", uri="u", response="x", nc=0000000g',
+        'Digest username="a", realm="r", nonce="n", uri="u", response="x", algorithm=SHA-512-256',
+        'Digest username="a", username="b", realm="r", nonce="n", uri="u", response="x"',
+        'Digest username="a", realm="r", nonce="n", uri="u", response="x",',
+    ],
+)
+def test_broken_credentials_are_a_bad_request(value: str) -> None:
+    with pytest.raises(RemoteError) as wrong:
+        Credentials.parse(value)
+    assert wrong.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("value", "digest"),
+    [('Digest realm="r"', True), ("DIGEST\ta=b", True), ("NoOneKnows x", False), ("Digestive a", False)],
+)
+def test_other_schemes_count_as_absent(value: str, *, digest: bool) -> None:
+    assert is_digest(value) is digest
+
+
+@pytest.fixture(name="nonces")
+def _nonces() -> Nonces:
+    return Nonces(b"a key of this server", 60.0, remembered=3)
+
+
+def minted(nonces: Nonces, at: float, count: int = 1) -> list[str]:
+    return [nonces.mint(at, bytes([number]) * 8) for number in range(count)]
+
+
+def test_a_nonce_may_be_used_again_with_a_higher_count_only(nonces: Nonces) -> None:
+    (nonce,) = minted(nonces, 100.0)
+    states = [nonces.judge(nonce, count, 101.0) for count in (1, 1, 3, 2, 4, 0)]
+    fresh, replayed = NonceState.FRESH, NonceState.REPLAYED
+    assert states == [fresh, replayed, fresh, replayed, fresh, replayed]
+
+
+@pytest.mark.parametrize(("at", "state"), [(100.0, "fresh"), (160.0, "fresh"), (160.1, "stale"), (99.9, "stale")])
+def test_a_nonce_lives_from_its_making_to_the_end_of_its_life(nonces: Nonces, at: float, state: str) -> None:
+    (nonce,) = minted(nonces, 100.0)
+    assert nonces.judge(nonce, 1, at).value == state
+
+
+def test_a_nonce_of_another_key_is_forged(nonces: Nonces) -> None:
+    (nonce,) = minted(Nonces(b"another key of it", 60.0), 100.0)
+    assert nonces.judge(nonce, 1, 101.0) is NonceState.FORGED
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60) | st.text(alphabet="abcABC019-_+/=", min_size=44, max_size=44))
+def test_a_nonce_of_nobody_is_forged(text: str) -> None:
+    assert Nonces(b"a key of this server", 60.0).judge(text, 1, 0.0) is NonceState.FORGED
+
+
+def test_another_spelling_of_a_used_nonce_is_still_used(nonces: Nonces) -> None:
+    """Base64 has two alphabets; the count belongs to the octets."""
+    for nonce in (nonces.mint(100.0, number.to_bytes(8, "big")) for number in range(64)):
+        other = nonce.replace("-", "+").replace("_", "/")
+        if other != nonce:
+            nonces.judge(nonce, 1, 100.0)
+            assert nonces.judge(other, 1, 100.0) is not NonceState.FRESH
+            return
+
+
+def test_memory_is_bounded_and_what_was_forgotten_is_stale(nonces: Nonces) -> None:
+    used = [nonces.mint(100.0 + number, bytes(8)) for number in range(5)]
+    assert [nonces.judge(nonce, 1, 110.0) for nonce in used] == [NonceState.FRESH] * 5
+    assert repr(nonces) == "<Nonces 3 of 3 remembered, 60.0 s each>"
+    states = [nonces.judge(nonce, 1, 110.0) for nonce in used]
+    assert states == [NonceState.STALE] * 2 + [NonceState.REPLAYED] * 3
+    assert nonces.judge(nonces.mint(101.0, b"another!"), 1, 110.0) is NonceState.STALE
+
+
+def test_what_is_too_old_is_forgotten_without_harm(nonces: Nonces) -> None:
+    first, second = nonces.mint(100.0, bytes(8)), nonces.mint(150.0, bytes(8))
+    nonces.judge(first, 1, 100.0)
+    assert nonces.judge(second, 1, 170.0) is NonceState.FRESH
+    assert repr(nonces).startswith("<Nonces 1 of 3")
+    assert nonces.judge(nonces.mint(120.0, b"another!"), 1, 170.0) is NonceState.FRESH
