@@ -1,0 +1,5 @@
+"""What survives a message: users, bindings, key files.
+
+In the room: adapters to SQLite, PostgreSQL and files, each behind a small typed class, and the translation of their
+errors into ours. Never in the room: decisions about a message (`sipmesh.routing`) or about a peer (`sipmesh.trust`).
+"""

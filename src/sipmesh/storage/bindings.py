@@ -1,0 +1,193 @@
+"""The bindings of the servers of one host, in one SQLite file that they share.
+
+A flow dies with its process, so nothing here has to outlive a crash of the machine: there is no fsync (synchronous=OFF).
+The death of a process costs nothing either way, since what it has committed is in the page cache that all of them share. A
+file that a power cut has spoiled is set aside at the next start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.routing.binding import Binding, Changes
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 1.0
+"""How long one server waits for another's write; a write takes some tens of microseconds."""
+
+_COLUMNS = tuple(field.name for field in fields(Binding))
+_LIST = ", ".join(_COLUMNS)
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS incarnations (server TEXT PRIMARY KEY, incarnation INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bindings (
+  aor TEXT NOT NULL, name TEXT NOT NULL, contact TEXT NOT NULL, instance TEXT, reg_id INTEGER, q REAL NOT NULL,
+  call_id TEXT NOT NULL, cseq INTEGER NOT NULL, server TEXT NOT NULL, incarnation INTEGER NOT NULL, flow INTEGER NOT NULL,
+  token TEXT NOT NULL, expires_at REAL NOT NULL, user_agent TEXT NOT NULL,
+  PRIMARY KEY (aor, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS bindings_by_flow ON bindings (server, incarnation, flow);
+CREATE INDEX IF NOT EXISTS bindings_by_end ON bindings (expires_at);
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+_OF = f"""
+SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
+WHERE aor = ? AND expires_at > ? ORDER BY q DESC, expires_at DESC
+"""  # noqa: S608 - the columns are the names of our own record
+
+# Two servers may take registrations of one device at the same time: under one Call-ID the higher CSeq stays (RFC 3261 10.3).
+_PUT = f"""
+INSERT INTO bindings (name, {_LIST}) VALUES (?{", ?" * len(_COLUMNS)})
+ON CONFLICT (aor, name) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])}
+WHERE call_id <> excluded.call_id OR cseq < excluded.cseq
+"""  # noqa: S608 - the columns are the names of our own record
+
+_DROP = "DELETE FROM bindings WHERE aor = ? AND name = ?"
+_DROP_FLOW = "DELETE FROM bindings WHERE server = ? AND incarnation = ? AND flow = ? RETURNING aor"
+_FORGET = "DELETE FROM bindings WHERE aor = ? AND name = ? AND token = ?"
+_EXPIRE = "DELETE FROM bindings WHERE expires_at <= ?"
+_DROP_INCARNATIONS = "DELETE FROM bindings WHERE server = ? AND incarnation <> ?"
+_BEGIN = "INSERT INTO incarnations VALUES (?, ?) ON CONFLICT (server) DO UPDATE SET incarnation = excluded.incarnation"
+
+
+class BindingStore:
+    """`Locations` for the servers of one host; used by the thread that made it."""
+
+    __slots__ = ("_db", "path")
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file; raises `OperatorError` where the folder or the file does not let us."""
+        self.path = path
+        self._db = _open(path)
+
+    def __repr__(self) -> str:
+        return f"<BindingStore {self.path}>"
+
+    def begin(self, server: str, incarnation: int) -> int:
+        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
+        with self._writing() as db:
+            db.execute(_BEGIN, (server, incarnation))
+            return db.execute(_DROP_INCARNATIONS, (server, incarnation)).rowcount
+
+    def of(self, aor: str, at: float) -> list[Binding]:
+        """Give the live rows of one address of record, the highest q first, the newest first among equals."""
+        try:
+            return [Binding(*row) for row in self._db.execute(_OF, (_plain(aor), at))]
+        except sqlite3.Error as wrong:
+            raise _unusable(self.path, wrong) from wrong
+
+    def apply(self, changes: Changes) -> None:
+        """Carry out a registration's changes, all of them or none."""
+        with self._writing() as db:
+            db.executemany(_DROP, [tuple(map(_plain, key)) for key in changes.drop])
+            db.executemany(_PUT, map(_row, changes.put))
+
+    def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
+        """Forget a flow that has closed; returns the addresses of record that had a row on it."""
+        with self._writing() as db:
+            return sorted({aor for (aor,) in db.execute(_DROP_FLOW, (server, incarnation, flow)).fetchall()})
+
+    def forget(self, stale: Iterable[Binding]) -> None:
+        """Drop rows whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
+        with self._writing() as db:
+            db.executemany(_FORGET, [(*map(_plain, row.key), row.token) for row in stale])
+
+    def expire(self, at: float) -> int:
+        """Drop the rows that have expired; returns how many."""
+        with self._writing() as db:
+            return db.execute(_EXPIRE, (at,)).rowcount
+
+    def close(self) -> None:
+        """Let go of the store; the rows stay."""
+        self._db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that takes the write lock at its beginning, so that it never has to be tried again."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as wrong:
+            raise _unusable(self.path, wrong) from wrong
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+
+def _plain(text: str) -> str:
+    """Make text of a message fit for SQLite, which takes no lone surrogates; bytes that were no UTF-8 show as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _row(binding: Binding) -> tuple[object, ...]:
+    values = (getattr(binding, column) for column in _COLUMNS)
+    return (_plain(binding.key.name), *(_plain(value) if isinstance(value, str) else value for value in values))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        with _alone(path.with_name(f"{path.name}.lock")):
+            try:
+                return _connect(path)
+            except sqlite3.DatabaseError as wrong:
+                if isinstance(wrong, sqlite3.OperationalError):
+                    raise
+                _set_aside(path)
+                return _connect(path)
+    except (OSError, sqlite3.Error) as wrong:
+        raise _unusable(path, wrong) from wrong
+
+
+def _unusable(path: Path, wrong: Exception) -> OperatorError:
+    remedy = "let our user write to this file and its folder, and look for a full disk"
+    return OperatorError("the bindings cannot be kept", (Problem(path, 0, "", f"cannot be used: {wrong}", remedy),))
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Keep other processes from opening, and perhaps setting aside, the same file in the same moment."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would follow the umask
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
+        _check(db)
+        db.executescript(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Raise `DatabaseError` for a file that is spoiled, or that another version of us has made."""
+    [version] = db.execute("PRAGMA user_version").fetchone()
+    [health] = db.execute("PRAGMA quick_check(1)").fetchone()
+    if version not in {0, SCHEMA_VERSION} or health != "ok":
+        raise sqlite3.DatabaseError(f"version {version}, {health}")
+
+
+def _set_aside(path: Path) -> None:
+    """Move a spoiled file out of the way; whoever still has it open goes on with it until it is started again."""
+    path.replace(path.with_name(f"{path.name}.spoiled"))
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()

@@ -1,0 +1,104 @@
+"""Secrets in files: written whole or not at all, readable by their owner alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from sipmesh.errors import OperatorError, Problem
+
+OWNER_ONLY = 0o600
+LARGEST_SECRET = 1 << 20
+"""Bytes; a key, a chain or a token is far smaller, and a path that leads to something else should not fill memory."""
+
+
+def write_secret(path: Path, secret: bytes) -> None:
+    """Put *secret* into *path* with mode 0600, atomically: a reader sees the old file or the new one, a crash either.
+
+    Raises `OperatorError` where the folder does not let us.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        _write_durably(draft, secret)
+        draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as wrong:
+        raise _unusable(path, f"cannot be written: {wrong.strerror}", "let our user write to that folder") from wrong
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def read_secret(path: Path) -> bytes:
+    """Read *path*, provided that nobody but its owner can.
+
+    Raises `OperatorError` where it is missing, is no regular file, or group or others have any right to it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as wrong:
+        raise _unusable(path, f"cannot be read: {wrong.strerror}", "restore it, or let our user read it") from wrong
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
+        _check(path, os.fstat(descriptor))
+        return file.read(LARGEST_SECRET)
+
+
+def load_or_create(path: Path, size: int = 32) -> bytes:
+    """Read a random key of *size* bytes, or make one if there is none; two processes that start together agree.
+
+    Raises `OperatorError` as `read_secret` does, and where the file has another size.
+    """
+    if not path.exists():
+        _create(path, secrets.token_bytes(size))
+    key = read_secret(path)
+    if len(key) != size:
+        reason = f"holds {len(key)} bytes, a key of this kind has {size}"
+        raise _unusable(path, reason, "remove it, and a new one is made at the next start")
+    return key
+
+
+def _create(path: Path, key: bytes) -> None:
+    """Put *key* there unless somebody was faster: `link` never replaces a file, where a rename would."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    write_secret(draft, key)
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    except OSError as wrong:
+        raise _unusable(path, f"cannot be written: {wrong.strerror}", "let our user write to that folder") from wrong
+    finally:
+        draft.unlink()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, since only os.open sets the mode from the start
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _unusable(path, "is not a regular file", "name the file that holds the key")
+    rights = stat.S_IMODE(found.st_mode)
+    if rights & 0o077:
+        raise _unusable(
+            path, f"has mode {rights:04o}: others may have read it", f"chmod 600 {path}, or replace the key"
+        )
+
+
+def _unusable(path: Path, reason: str, remedy: str) -> OperatorError:
+    return OperatorError("a secret cannot be used", (Problem(path, 0, "", reason, remedy),))

@@ -1,0 +1,275 @@
+"""The users: who there is, and what proves it. In SQLite by default, in PostgreSQL where a URL says so.
+
+The command line writes, running servers read. A server holds all users in memory, so that checking a password costs the same
+for a known user as for an unknown one, and asks the database now and then what has changed (`Users.refresh`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing.address import read_address
+from sipmesh.routing.verifier import Verifier, user_of
+from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.sip.uri import SipUri
+
+DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
+"""RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
+
+_schema = sql.MetaData()
+_users = sql.Table(
+    "users",
+    _schema,
+    sql.Column("aor", sql.Text, primary_key=True),
+    sql.Column("ha1_sha256", sql.Text),
+    sql.Column("ha1_md5", sql.Text),
+    sql.Column("generation", sql.BigInteger, nullable=False),
+    sql.Column("created", sql.DateTime(timezone=True), nullable=False),
+)
+# One row. It is updated first in every change, so that changes happen one after the other and their numbers rise by commit.
+_version = sql.Table(
+    "users_version",
+    _schema,
+    sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("version", sql.BigInteger, nullable=False),
+)
+# Whose row each change was about. It only ever grows, by a few bytes for each command of an operator.
+_changes = sql.Table(
+    "users_changes",
+    _schema,
+    sql.Column("version", sql.BigInteger, primary_key=True, autoincrement=False),
+    sql.Column("aor", sql.Text, nullable=False),
+)
+_COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One row, as far as anybody may see it."""
+
+    aor: str
+    algorithms: tuple[Algorithm, ...]
+    generation: int
+    created: datetime
+
+
+class Users:
+    """The users of one organisation."""
+
+    __slots__ = ("_engine", "_known", "_seen", "where")
+
+    def __init__(self, url: str | Path) -> None:
+        """Open or make the database; a path means SQLite. Raises `OperatorError` where it cannot be used."""
+        self.where, self._engine = _connect(url)
+        self._known: dict[str, Verifier] = {}
+        self._seen = 0
+        with self._border():
+            _create_tables(self._engine)
+            self._load()
+
+    def __repr__(self) -> str:
+        return f"<Users {self.where} known={len(self._known)} version={self._seen}>"
+
+    def add(
+        self,
+        aor: str,
+        password: str,
+        algorithms: Collection[Algorithm] = DEFAULT_ALGORITHMS,
+        *,
+        realm: str | None = None,
+    ) -> User:
+        """Add a user; *aor* may lack its ``sip:``, and *realm* is its domain unless told otherwise.
+
+        Raises `OperatorError` for an address without user or domain, one that exists, and a password that is empty.
+        """
+        uri = read_address(aor)
+        hashes = _hashes(uri, password, algorithms, realm)
+        with self._changing(uri.aor) as (db, version):
+            if db.execute(sql.select(_users.c.aor).where(_users.c.aor == uri.aor)).first():
+                raise _wrong(
+                    f"{uri.aor} exists already", f"to change the password: sipmesh user password {uri.aor[4:]}"
+                )
+            row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC)}
+            db.execute(_users.insert().values(row))
+        return _user(row)
+
+    def set_password(
+        self, aor: str, password: str, algorithms: Collection[Algorithm] | None = None, *, realm: str | None = None
+    ) -> User:
+        """Change a password, and with it the generation; *algorithms* stay as they are unless given.
+
+        Raises `OperatorError` for an unknown user and for a password that is empty.
+        """
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            held = _user(_row_of(db, uri.aor))
+            values = {**_hashes(uri, password, algorithms or held.algorithms, realm), "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**values, "aor": uri.aor, "created": held.created})
+
+    def remove(self, aor: str) -> None:
+        """Remove a user; raises `OperatorError` for an unknown one."""
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, _):
+            _row_of(db, uri.aor)
+            db.execute(_users.delete().where(_users.c.aor == uri.aor))
+
+    def list(self) -> Sequence[User]:
+        """Give all users by address, as the database has them now."""
+        with self._border(), self._engine.connect() as db:
+            return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
+
+    def verifier(self, aor: str) -> Verifier | None:
+        """Give what proves *aor*, from memory, as of the last `refresh`; None for an unknown user."""
+        return self._known.get(aor)
+
+    def refresh(self) -> frozenset[str]:
+        """Take over what others have changed; returns the addresses of record added, changed or removed since.
+
+        A live link of one of them proves nothing any more, unless it was proved under the generation that
+        `verifier` now gives. Blocks for as long as the database does: one small query when nothing has changed.
+        """
+        with self._border(), self._engine.connect() as db:
+            version = db.execute(sql.select(_version.c.version)).scalar_one()
+            if version == self._seen:
+                return frozenset()
+            since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
+            changed = frozenset(db.execute(since).scalars())
+            rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(changed)))
+        self._take_over(changed, [_verifier(row) for row in rows], version)
+        return changed
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _take_over(self, changed: AbstractSet[str], found: Sequence[Verifier], version: int) -> None:
+        """Replace what is known of *changed*; each step is one that a reader in another thread may fall between."""
+        self._known.update({verifier.aor: verifier for verifier in found})
+        for aor in changed - {verifier.aor for verifier in found}:
+            self._known.pop(aor, None)
+        self._seen = version
+
+    def _load(self) -> None:
+        with self._engine.connect() as db:
+            version = db.execute(sql.select(_version.c.version)).scalar_one()
+            rows = _rows(db, sql.select(_users))
+        self._take_over(frozenset(), [_verifier(row) for row in rows], version)
+
+    @contextmanager
+    def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
+        """Begin a change of one user: nobody else changes anything until it is committed or given up."""
+        with self._border(), self._engine.begin() as db:
+            next_version = _version.update().values(version=_version.c.version + 1).returning(_version.c.version)
+            version = db.execute(next_version).scalar_one()
+            yield db, version
+            db.execute(_changes.insert().values(version=version, aor=aor))
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        """Translate the database's errors; their text may hold SQL, but never values (hide_parameters)."""
+        try:
+            yield
+        except SQLAlchemyError as wrong:
+            raise _unusable(self.where, wrong) from wrong
+
+
+def _connect(url: str | Path) -> tuple[str, sql.Engine]:
+    if isinstance(url, Path):
+        _create_private(url)
+        parsed = sql.URL.create("sqlite", database=str(url))
+    else:
+        try:
+            parsed = sql.make_url(url)
+        except ArgumentError as wrong:
+            raise _wrong("the URL of the user database cannot be read", "write it as postgresql+psycopg://…") from wrong
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            _create_private(Path(parsed.database))
+    where = parsed.render_as_string(hide_password=True)
+    try:
+        engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError) as wrong:
+        raise _unusable(where, wrong) from wrong
+    if parsed.get_backend_name() == "sqlite":
+        sql.event.listen(engine, "connect", _set_up_sqlite)
+    return where, engine
+
+
+def _create_private(path: Path) -> None:
+    """Make the file with mode 0600, which SQLite's own files beside it take over."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as wrong:
+        raise _unusable(str(path), wrong) from wrong
+
+
+def _create_tables(engine: sql.Engine) -> None:
+    """Make what is not there yet; several servers may do so at the same time."""
+    with engine.begin() as db:
+        for table in _schema.sorted_tables:
+            db.execute(CreateTable(table, if_not_exists=True))
+    with suppress(IntegrityError), engine.begin() as db:
+        db.execute(_version.insert().values(id=1, version=0))
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    """Make every connection durable: a user that was reported as added survives a power cut."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
+    """Compute the columns; an algorithm that the user is not to have is empty."""
+    if not password or not algorithms:
+        raise _wrong(f"{uri.aor} would have no password", "give one that is not empty")
+    user = user_of(uri.aor)
+    return {
+        column: ha1(user, realm or uri.domain, password, algorithm) if algorithm in algorithms else None
+        for algorithm, column in _COLUMN_OF.items()
+    }
+
+
+def _rows(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in db.execute(query).mappings()]
+
+
+def _row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
+    rows = _rows(db, sql.select(_users).where(_users.c.aor == aor))
+    if not rows:
+        raise _wrong(f"{aor} is not a user", "see who is: sipmesh user list")
+    return rows[0]
+
+
+def _verifier(row: Mapping[str, Any]) -> Verifier:
+    hashes = {algorithm: row[column] for algorithm, column in _COLUMN_OF.items() if row[column]}
+    return Verifier(row["aor"], row["generation"], hashes)
+
+
+def _user(row: Mapping[str, Any]) -> User:
+    created: datetime = row["created"]
+    aware = created if created.tzinfo else created.replace(tzinfo=UTC)  # SQLite keeps no zone; what we store is UTC
+    algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
+    return User(row["aor"], algorithms, row["generation"], aware)
+
+
+def _wrong(reason: str, remedy: str) -> OperatorError:
+    return OperatorError(f"{reason}; {remedy}")
+
+
+def _unusable(where: str, wrong: Exception) -> OperatorError:
+    reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
+    return _wrong(f"the users in {where} cannot be used: {reason}", "check that the database is there and lets us in")

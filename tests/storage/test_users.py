@@ -1,0 +1,183 @@
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.storage.users import Users
+
+ALICE = "sip:alice@example.test"
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "users.db"
+
+
+@pytest.fixture(name="users")
+def _users(path: Path) -> Iterator[Users]:
+    """The users as the command line sees them."""
+    users = Users(path)
+    yield users
+    users.close()
+
+
+@pytest.fixture(name="server")
+def _server(path: Path, users: Users) -> Iterator[Users]:
+    """The same users as a running server sees them."""
+    server = Users(path)
+    yield server
+    server.close()
+
+
+def test_a_user_has_a_verifier_for_each_algorithm_strongest_first(users: Users, server: Users) -> None:
+    users.add("alice@example.test", "alice-pw")
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert list(verifier.ha1) == [Algorithm.SHA_256, Algorithm.MD5]
+    assert verifier.ha1[Algorithm.MD5] == ha1("alice", "example.test", "alice-pw", Algorithm.MD5)
+
+
+def test_a_user_with_md5_has_md5_alone(users: Users, server: Users) -> None:
+    """Debian's baresip takes MD5 as the only challenge."""
+    users.add(ALICE, "alice-pw", [Algorithm.MD5])
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert list(verifier.ha1) == [Algorithm.MD5]
+
+
+def test_the_password_is_nowhere_in_the_files(users: Users, path: Path) -> None:
+    users.add(ALICE, "secret-password")
+    held = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert b"alice@example.test" in held
+    assert b"secret-password" not in held
+
+
+def test_only_the_owner_may_read_the_files(users: Users, path: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw")
+    users.add("sip:bob@example.test", "bob-pw")
+    assert server.refresh() == {ALICE, "sip:bob@example.test"}
+    users.set_password(ALICE, "new")
+    users.remove("sip:bob@example.test")
+    assert server.refresh() == {ALICE, "sip:bob@example.test"}
+    assert server.verifier("sip:bob@example.test") is None
+    assert server.refresh() == frozenset()
+
+
+def test_a_new_password_is_a_new_generation(users: Users, server: Users) -> None:
+    before = users.add(ALICE, "alice-pw", [Algorithm.MD5])
+    after = users.set_password(ALICE, "new")
+    server.refresh()
+    verifier = server.verifier(ALICE)
+    assert verifier is not None
+    assert verifier.generation == after.generation > before.generation
+    assert after.algorithms == before.algorithms == (Algorithm.MD5,)
+
+
+def test_a_user_removed_and_added_again_is_a_new_generation(users: Users) -> None:
+    """A link that the old user proved proves nothing of the new one."""
+    before = users.add(ALICE, "alice-pw")
+    users.remove(ALICE)
+    assert users.add(ALICE, "alice-pw").generation > before.generation
+
+
+def test_a_server_that_starts_later_knows_everybody(users: Users, path: Path) -> None:
+    users.add(ALICE, "alice-pw")
+    later = Users(path)
+    assert later.verifier(ALICE) is not None
+    assert later.refresh() == frozenset()
+    later.close()
+
+
+def test_the_list_is_what_an_operator_may_see(users: Users) -> None:
+    users.add("sip:bob@example.test", "bob-pw")
+    alice = users.add(ALICE, "alice-pw", [Algorithm.SHA_256])
+    assert [user.aor for user in users.list()] == [ALICE, "sip:bob@example.test"]
+    assert users.list()[0] == alice
+    assert alice.created.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("again", [ALICE, "alice@example.test", "sips:%61lice@EXAMPLE.test"])
+def test_one_address_in_any_spelling_is_one_user(users: Users, again: str) -> None:
+    users.add(ALICE, "alice-pw")
+    with pytest.raises(OperatorError, match="exists already"):
+        users.add(again, "other")
+
+
+@pytest.mark.parametrize("aor", ["", "example.test", "alice@", "mailto:alice@example.test", "alice@exa mple.test"])
+def test_an_address_without_user_or_domain_is_refused_with_the_remedy(users: Users, aor: str) -> None:
+    with pytest.raises(OperatorError, match=r"alice@example\.com"):
+        users.add(aor, "alice-pw")
+
+
+def test_an_empty_password_is_refused(users: Users) -> None:
+    with pytest.raises(OperatorError, match="no password"):
+        users.add(ALICE, "")
+
+
+def test_an_unknown_user_cannot_be_changed(users: Users, server: Users) -> None:
+    with pytest.raises(OperatorError, match="is not a user"):
+        users.set_password(ALICE, "new")
+    with pytest.raises(OperatorError, match="is not a user"):
+        users.remove(ALICE)
+    assert server.refresh() == frozenset()
+
+
+WRITER = """
+import sys
+from itertools import count
+from pathlib import Path
+from sipmesh.storage.users import Users
+users = Users(Path(sys.argv[1]))
+for number in count():
+    users.add(f"user{number}@example.test", "pw")
+    print(number, flush=True)
+"""
+
+
+def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(path)]
+    paths = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}) as writer:
+        assert writer.stdout is not None
+        acknowledged = [int(next(writer.stdout)) for _ in range(20)]
+        writer.send_signal(signal.SIGKILL)
+        acknowledged += [int(line) for line in writer.stdout if line.endswith(b"\n")]
+    users = Users(path)
+    assert len(users.list()) > acknowledged[-1]
+    users.close()
+
+
+def test_a_file_that_is_no_database_is_the_operators_problem(path: Path) -> None:
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(OperatorError, match="cannot be used"):
+        Users(path)
+
+
+def test_a_password_in_the_url_is_never_told() -> None:
+    with pytest.raises(OperatorError) as caught:
+        Users("postgresql+nosuchdriver://sipmesh:secret@db.example.test/users")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_url_may_name_sqlite_as_well(tmp_path: Path) -> None:
+    users = Users(f"sqlite:///{tmp_path / 'users.db'}")
+    users.add(ALICE, "alice-pw")
+    users.close()
+    with sqlite3.connect(tmp_path / "users.db") as db:
+        assert db.execute("SELECT aor FROM users").fetchall() == [(ALICE,)]
+    db.close()
