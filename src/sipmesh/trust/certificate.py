@@ -1,0 +1,111 @@
+"""One certificate: read once, with every foreign exception translated at this border."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeVar, cast
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.utils import CryptographyDeprecationWarning
+
+from sipmesh.errors import SipmeshError
+
+E = TypeVar("E", bound=x509.ExtensionType)
+
+# All that cryptography raises over a certificate that it cannot read; which, depends on the part that is asked for.
+UNREADABLE = (
+    ValueError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    CryptographyDeprecationWarning,  # what the library will refuse one day; an error where warnings are errors
+)
+
+KEPT = 256  # certificates whose parsed form is kept: a few CAs, and the peers of a large pool
+LONGEST_SERIAL = 20  # octets (RFC 5280 4.1.2.2)
+SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits; what OpenSSL's security level 2 asks for
+CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+WEAK_HASHES = (hashes.MD5, hashes.SHA1, hashes.SHA224)
+
+
+class MalformedCertificateError(SipmeshError):
+    """A presented certificate that cannot be read."""
+
+
+@lru_cache(maxsize=KEPT)
+def read_certificate(der: bytes) -> x509.Certificate:
+    """Read *der*, and touch every lazily parsed part now, so that no check meets an unreadable one later.
+
+    What was read is kept, since most chains share their issuers; nothing of it depends on the time.
+
+    Raises:
+        MalformedCertificateError: Some part cannot be read.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        for part in _PARTS:
+            getattr(certificate, part)
+    except (TypeError, *UNREADABLE) as wrong:  # TypeError: some extensions refuse what they have read themselves
+        raise MalformedCertificateError(f"{type(wrong).__name__}: {wrong}") from None
+    if not 0 < certificate.serial_number < 1 << 8 * LONGEST_SERIAL:
+        raise MalformedCertificateError("the serial is not positive, or longer than 20 octets (RFC 5280 4.1.2.2)")
+    return certificate
+
+
+_PARTS = (
+    "version",
+    "serial_number",
+    "subject",
+    "issuer",
+    "extensions",
+    "not_valid_before_utc",
+    "not_valid_after_utc",
+    "signature_algorithm_oid",
+    "signature_algorithm_parameters",
+)
+
+
+def extension(certificate: x509.Certificate, wanted: type[E]) -> E | None:
+    """Return the value of one extension, None if it is absent."""
+    return cast("E | None", _by_type(certificate).get(wanted))
+
+
+@lru_cache(maxsize=KEPT)
+def _by_type(certificate: x509.Certificate) -> dict[type[x509.ExtensionType], x509.ExtensionType]:
+    try:
+        return {type(held.value): held.value for held in certificate.extensions}
+    except TypeError as wrong:  # as above
+        raise ValueError(str(wrong)) from None
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether *certificate* says of itself that it is a CA's."""
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
+
+
+def may_sign_certificates(certificate: x509.Certificate) -> bool:
+    """Whether the key usage, where there is one, lets this key sign certificates (RFC 5280 4.2.1.3)."""
+    usage = extension(certificate, x509.KeyUsage)
+    return usage is None or usage.key_cert_sign
+
+
+def weakness(certificate: x509.Certificate, *, signature: bool = True) -> str | None:
+    """Say what is weak about the key of *certificate* or, unless it is an anchor, about the *signature* on it."""
+    try:
+        key = certificate.public_key()
+        algorithm = certificate.signature_hash_algorithm if signature else None
+    except UNREADABLE as wrong:
+        return f"a key or signature of an unknown kind ({wrong})"
+    if isinstance(algorithm, WEAK_HASHES):
+        return f"a signature over {algorithm.name}"
+    if isinstance(key, rsa.RSAPublicKey):
+        return None if key.key_size >= SHORTEST_RSA else f"an RSA key of {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return None if isinstance(key.curve, CURVES) else f"an EC key on {key.curve.name}"
+    return None if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) else f"a {type(key).__name__}"

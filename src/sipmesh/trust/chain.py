@@ -1,0 +1,218 @@
+"""From a leaf to an anchor: two voices over the same certificates.
+
+One voice is ``cryptography.x509.verification``. The other is our own walk: it builds every path by name and signature
+and applies the rules of RFC 5280 section 6.1 that this room states for itself. The walk names what is wrong when the
+first voice only says no, and stands in for it on paths with URI constraints, which that engine refuses unread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, VerificationError
+
+from sipmesh.trust.certificate import KEPT, UNREADABLE, extension, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.constraints import has_uri_constraint, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sipmesh.trust.policy import Authority
+
+DEEPEST = 6  # authorities between leaf and anchor; real chains have one or two
+SIGNATURES = 24  # that one walk may check: presented certificates are the peer's choice, our time is not
+PRESENTED = 10  # certificates that we look at; more of them only cost us time
+
+SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain (RFC 5924 3.1)
+TLS_USAGES = frozenset(
+    {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        SIP_DOMAIN,
+    }
+)
+
+Path = tuple[x509.Certificate, ...]  # leaf first, anchor last
+
+
+def _usage_of_authority(_policy: Policy, _held: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    """Keep the engine off issuers that are for nothing like TLS, so that it goes on to look for another path."""
+    if usage is not None and TLS_USAGES.isdisjoint(usage):
+        raise ValueError("an issuer whose usages allow no TLS")
+
+
+# Usage is judged by our own check, which knows the partner's client_usage, and names by RFC 5922: the engine would
+# insist on clientAuth, and on a subjectAltName with a meaning of its own.
+_AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca().may_be_present(
+    x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _usage_of_authority
+)
+_LEAF_POLICY = (
+    ExtensionPolicy.webpki_defaults_ee()
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+)
+_BUILDER = PolicyBuilder().extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY)
+
+# RFC 5280 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does
+# not recognize or a critical extension that contains information that it cannot process."
+_PROCESSED = frozenset(
+    {x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.NameConstraints}
+)
+
+_MUST_BE_CRITICAL = frozenset({x509.NameConstraints, x509.PolicyConstraints})
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The path that was found under one authority: empty if there is none; *refusal* is what the engine said of it."""
+
+    path: Path = ()
+    authority: Authority | None = None
+    refusal: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the engine agrees, or cannot have a say."""
+        return bool(self.path) and (not self.refusal or self.engine_is_blind)
+
+    @property
+    def engine_is_blind(self) -> bool:
+        """Whether the path holds what the engine does not read."""
+        return bool(self.refusal) and has_uri_constraint(self.path)
+
+    def __repr__(self) -> str:
+        names = " < ".join(one.subject.rfc4514_string() or "(no subject)" for one in self.path)
+        return f"<Trail {names or 'nowhere'}{' refused: ' + self.refusal if self.refusal else ''}>"
+
+
+def find_path(leaf: x509.Certificate, pool: Sequence[x509.Certificate], authority: Authority, at: datetime) -> Trail:
+    """Find the path from *leaf* over *pool* to an anchor of *authority* that is best at the instant *at*.
+
+    The engine's path if it has one. Otherwise the one of our own paths with the fewest faults, so that a finding can
+    name them; the engine's refusal stays with it.
+    """
+    if authority.store is None:
+        return Trail(authority=authority, refusal="the authority has no anchors")
+    builder = _BUILDER.store(authority.store).time(at)
+    try:
+        verified = builder.build_client_verifier().verify(leaf, list(pool))
+    except (VerificationError, *UNREADABLE) as wrong:
+        paths = walk(leaf, pool, authority.anchors)
+        best = min(paths, key=lambda path: _faults(path, at), default=())
+        return Trail(best, authority, str(wrong) or type(wrong).__name__)
+    return Trail(tuple(verified.chain), authority)
+
+
+def walk(
+    leaf: x509.Certificate, pool: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> Iterator[Path]:
+    """Build every path from *leaf* to one of *anchors* by name and signature alone, within the limits above."""
+    between = [held for held in pool[:PRESENTED] if held not in anchors and held != leaf]
+    yield from _Walk(tuple(anchors), between).onward((leaf,))
+
+
+@dataclass(slots=True)
+class _Walk:
+    anchors: Path
+    between: list[x509.Certificate]
+    left: int = SIGNATURES
+    known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    def onward(self, path: Path) -> Iterator[Path]:
+        for anchor in self.anchors:
+            if self.issued(path[-1], anchor):
+                yield (*path, anchor)
+        if len(path) > DEEPEST:
+            return
+        for issuer in self.between:
+            if issuer not in path and self.issued(path[-1], issuer):
+                yield from self.onward((*path, issuer))
+
+    def issued(self, child: x509.Certificate, issuer: x509.Certificate) -> bool:
+        """Whether *issuer* signed *child*. Names are compared first; signatures cost, and are counted."""
+        pair = (id(child), id(issuer))
+        if pair not in self.known:
+            if child.issuer != issuer.subject or self.left == 0:
+                return False
+            self.left -= 1
+            self.known[pair] = _signed(child, issuer)
+        return self.known[pair]
+
+
+def _signed(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        child.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, *UNREADABLE):  # TypeError: a key that cannot sign
+        return False
+    return True
+
+
+def _faults(path: Path, at: datetime) -> int:
+    wrong = [*expired(path, at), *early(path, at), *weak(path), *not_issuing(path), *ill_formed(path)]
+    return len(wrong) + len(violations(path))
+
+
+def expired(path: Path, at: datetime) -> list[x509.Certificate]:
+    """Certificates of *path* that are over at the instant *at*; notAfter names their last good second."""
+    return [held for held in path if at.replace(microsecond=0) > held.not_valid_after_utc]
+
+
+def early(path: Path, at: datetime) -> list[x509.Certificate]:
+    """Certificates of *path* that begin after the instant *at*."""
+    return [held for held in path if at < held.not_valid_before_utc]
+
+
+def weak(path: Path) -> list[str]:
+    """Say which keys and signatures of *path* are weak; an anchor's own signature proves nothing, so it is left out."""
+    told = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
+    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in told if why]
+
+
+def not_issuing(path: Path) -> list[str]:
+    """Say which issuers of *path* may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
+    told: list[str] = []
+    below = 0  # authorities below this one that are not self-issued (RFC 5280 6.1.4 (l))
+    for held in path[1:]:
+        name = held.subject.rfc4514_string()
+        constraints = extension(held, x509.BasicConstraints)
+        longest = constraints.path_length if constraints else None
+        if not is_authority(held):
+            told.append(f"{name} is not a certification authority")
+        if not may_sign_certificates(held):
+            told.append(f"{name} may not sign certificates")
+        if longest is not None and below > longest:
+            told.append(f"{name} allows {longest} authorities below it, not {below}")
+        below += held.subject != held.issuer
+    return told
+
+
+def ill_formed(path: Path) -> list[str]:
+    """Say which extensions of *path* are critical and unknown, or not critical though they must be, or missing."""
+    return [f"{held.subject.rfc4514_string()} {wrong}" for held in path for wrong in _extension_faults(held)] + [
+        f"{held.subject.rfc4514_string()} has no authority key identifier (RFC 5280 4.2.1.1)"
+        for held in path[:-1]
+        if extension(held, x509.AuthorityKeyIdentifier) is None
+    ]
+
+
+@lru_cache(maxsize=KEPT)
+def _extension_faults(held: x509.Certificate) -> tuple[str, ...]:
+    return tuple(_tell_extension_faults(held))
+
+
+def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
+    for one in held.extensions:
+        kind = type(one.value)
+        if one.critical and kind not in _PROCESSED:
+            yield f"has the critical extension {one.oid.dotted_string}, which we do not process (RFC 5280 4.2)"
+        if not one.critical and kind in _MUST_BE_CRITICAL:
+            yield f"has {kind.__name__} not marked critical (RFC 5280 4.2.1.10, 4.2.1.11)"
+    if is_authority(held) and extension(held, x509.SubjectKeyIdentifier) is None:
+        yield "has no subject key identifier (RFC 5280 4.2.1.2)"

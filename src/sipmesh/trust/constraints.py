@@ -1,0 +1,137 @@
+"""Name constraints of certification authorities (RFC 5280 4.2.1.10), extended to SIP.
+
+Neither engine lets DNS constraints reach ``sip:`` URIs, and both give up on any constraint of URI type. Here a DNS
+constraint applies to the host of every ``sip:`` and ``sips:`` URI as well, and URI constraints are read by the RFC.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.trust.certificate import extension
+from sipmesh.trust.identity import alternative_names, is_host_name, spell, uri_host
+from sipmesh.trust.words import tell_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+COMPARISONS = 10_000  # names times constraints: a CA that asks for more is out to stop us (OpenSSL: 2 ** 20)
+
+
+def has_uri_constraint(path: Sequence[x509.Certificate]) -> bool:
+    """Whether a certificate of *path* limits URIs, which neither engine can read."""
+    return any(
+        isinstance(tree, x509.UniformResourceIdentifier)
+        for held in map(_constraints_of, path)
+        if held is not None
+        for tree in (*(held.permitted_subtrees or ()), *(held.excluded_subtrees or ()))
+    )
+
+
+def violations(path: Sequence[x509.Certificate]) -> list[str]:
+    """Return what in *path* (leaf first) breaks the constraints of an authority above it, in words."""
+    told: list[str] = []
+    for depth in range(len(path) - 1, 0, -1):
+        held = _constraints_of(path[depth])
+        if held is None:
+            continue
+        author = path[depth].subject.rfc4514_string()
+        for below in _bound_by(path[:depth]):
+            told += [f"{author} {wrong}" for wrong in _violations(below, held)]
+    return told
+
+
+def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
+    return extension(certificate, x509.NameConstraints)
+
+
+def _bound_by(below: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
+    """RFC 5280 6.1.3 (b): self-issued certificates are exempt, unless it is the final one of the path."""
+    for depth, certificate in enumerate(below):
+        if depth == 0 or certificate.subject != certificate.issuer:
+            yield certificate
+
+
+def _violations(certificate: x509.Certificate, held: x509.NameConstraints) -> Iterator[str]:
+    names = (*alternative_names(certificate), *_subject(certificate))
+    if len(names) * (len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ())) > COMPARISONS:
+        yield f"limits names too much to be checked against the {len(names)} of {certificate.subject.rfc4514_string()}"
+        return
+    for kind in _KINDS:
+        allowed, denied = _of_kind(held.permitted_subtrees, kind), _of_kind(held.excluded_subtrees, kind)
+        for name in names if allowed or denied else ():
+            seen = _looked_at(name, kind)
+            if seen is None:
+                continue
+            if allowed and not any(_matches(seen, tree, doubt=False) for tree in allowed):
+                yield f"permits only {tell_list([*map(spell, allowed)])}, not {spell(name)}"
+            if any(_matches(seen, tree, doubt=True) for tree in denied):
+                yield f"excludes {tell_list([*map(spell, denied)])}, and with it {spell(name)}"
+
+
+_KINDS = (
+    x509.DNSName,
+    x509.UniformResourceIdentifier,
+    x509.IPAddress,
+    x509.RFC822Name,
+    x509.DirectoryName,
+    x509.OtherName,
+    x509.RegisteredID,
+)
+
+
+def _subject(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
+    return (x509.DirectoryName(certificate.subject),) if list(certificate.subject) else ()
+
+
+def _of_kind(trees: Sequence[x509.GeneralName] | None, kind: type[x509.GeneralName]) -> list[x509.GeneralName]:
+    return [tree for tree in trees or () if isinstance(tree, kind)]
+
+
+def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | None:
+    """Return what a constraint of *kind* compares in *name*: None where it is of no concern, "" where we cannot tell.
+
+    RFC 5280 4.2.1.10: a URI without "an authority component with a host name specified as a fully qualified domain
+    name" MUST be rejected under a URI constraint. A ``sip:`` URI has its host elsewhere, but has one.
+    """
+    if isinstance(name, x509.UniformResourceIdentifier):
+        host = uri_host(name.value) or ""
+        is_sip = name.value.lower().startswith(("sip:", "sips:"))
+        concerned = kind is x509.UniformResourceIdentifier or (kind is x509.DNSName and is_sip)
+        return (host if is_host_name(host) else "") if concerned else None
+    if isinstance(name, x509.DNSName) and kind is x509.DNSName:
+        return name.value.lower()
+    if isinstance(name, x509.IPAddress) and kind is x509.IPAddress:
+        return str(name.value) if isinstance(name.value, IPv4Address | IPv6Address) else ""
+    return "" if isinstance(name, kind) else None  # a kind that we do not read
+
+
+def _matches(seen: str, tree: x509.GeneralName, *, doubt: bool) -> bool:
+    """Tell whether *seen* lies in *tree*; *doubt* is the answer where either cannot be read."""
+    if seen and isinstance(tree, x509.DNSName):
+        return _in_domain(seen, tree.value.lower(), doubt=doubt)
+    if seen and isinstance(tree, x509.UniformResourceIdentifier):
+        return _is_host(seen, tree.value.lower(), doubt=doubt)
+    if seen and isinstance(tree, x509.IPAddress) and isinstance(tree.value, IPv4Network | IPv6Network):
+        return ip_address(seen) in tree.value
+    return doubt
+
+
+def _in_domain(name: str, base: str, *, doubt: bool) -> bool:
+    """RFC 5280: "adding zero or more labels to the left-hand side"; the empty base holds every name."""
+    if not base:
+        return True
+    if not is_host_name(base):
+        return doubt
+    overlaps = doubt and name.startswith("*.") and base.endswith(name[1:])
+    return name == base or name.endswith("." + base) or overlaps
+
+
+def _is_host(host: str, base: str, *, doubt: bool) -> bool:
+    """RFC 5280: a base with a leading period holds every host below it, one without holds that host alone."""
+    if not is_host_name(base.removeprefix(".")):
+        return doubt
+    return host.endswith(base) if base.startswith(".") else host == base

@@ -1,0 +1,45 @@
+"""What OpenSSL's path errors mean in our words, and which of them it leaves to the judge (design section 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.verdict import Code
+
+if TYPE_CHECKING:
+    from sipmesh.trust.evidence import EngineError
+
+USAGE = 26  # X509_V_ERR_INVALID_PURPOSE; ours at the leaf, since only we know a partner's client_usage
+NO_LIST, STALE_LIST = 3, 12  # policy and grace are ours
+UNREAD_CONSTRAINTS = (51, 52, 53)  # every URI constraint is one of these to OpenSSL
+
+# Numbers as in openssl/x509_vfy.h of OpenSSL 3 and 4 (X509_V_ERR_*).
+CODES: dict[int, Code] = {
+    **dict.fromkeys((2, 18, 19, 20, 21), Code.UNTRUSTED_ISSUER),  # no issuer, self-signed
+    **dict.fromkeys((4, 6, 7, 24), Code.UNTRUSTED_ISSUER),  # a signature that does not hold
+    **dict.fromkeys((22, 25, 27, 28, 32, 55, 79), Code.UNTRUSTED_ISSUER),  # too long, path length, rejected, not a CA
+    9: Code.NOT_YET_VALID,
+    10: Code.EXPIRED,
+    23: Code.REVOKED,
+    **dict.fromkeys((3, 5, 8, 11, 12, 15, 16, 33, 35, 36, 44, 54), Code.REVOCATION_UNKNOWN),
+    **dict.fromkeys((26, 39), Code.WRONG_USAGE),
+    **dict.fromkeys((37, 80, 82), Code.NOT_A_LEAF),
+    **dict.fromkeys((47, 48, 49), Code.ISSUER_NOT_FOR_THIS_NAME),
+    **dict.fromkeys((66, 67, 68, 76), Code.WEAK_KEY),
+}
+
+
+def is_left_to_us(error: EngineError) -> bool:
+    """Whether the verify callback goes on at *error*, because a check of the judge decides it."""
+    at_leaf = error.code == USAGE and error.depth == 0
+    return at_leaf or error.code in (NO_LIST, STALE_LIST, *UNREAD_CONSTRAINTS)
+
+
+def meaning(error: EngineError) -> Code:
+    """Return the verdict code of *error*; what is not in the table is a fault of the certificate's form."""
+    return CODES.get(error.code, Code.MALFORMED_CERTIFICATE)
+
+
+def tell(error: EngineError) -> str:
+    """Write *error* for an operator."""
+    return f"error {error.code} at depth {error.depth}: {error.text}"

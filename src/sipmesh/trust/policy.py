@@ -1,0 +1,113 @@
+"""What one link may be: whom we know, by which names, under which authority.
+
+The topology builds it, the judge reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.x509.verification import Store
+
+from sipmesh.trust.role import ClientUsage, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cryptography import x509
+
+    from sipmesh.trust.evidence import LinkKind
+    from sipmesh.trust.revocation import RevocationLists
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Anchors that count for one scope, and the revocation lists of the certification authorities under them.
+
+    *name* is what an operator reads: the organisation or the partner. No anchors: nothing can be proved.
+    """
+
+    name: str
+    anchors: tuple[x509.Certificate, ...]
+    lists: RevocationLists = field(compare=False)
+    store: Store | None = field(init=False, repr=False, compare=False)  # built once; None where there are no anchors
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "store", Store(list(self.anchors)) if self.anchors else None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPeer:
+    """One entry of the topology: a server of ours (*role* is set) or a partner (*role* is None).
+
+    All names are lower case.
+    """
+
+    name: str  # our server's FQDN; for a partner its edge or its first domain
+    role: Role | None
+    pool: str | None
+    names: frozenset[str]  # all that a certificate of this entry may carry
+    identity: frozenset[str]  # at least one of these must be proved: {FQDN}, or a partner's domains and edge
+    asserts: frozenset[str]  # SIP domains whose users it may assert (design R10)
+    authority: Authority
+    client_usage: ClientUsage = ClientUsage.STRICT
+
+    @property
+    def scope(self) -> frozenset[str]:
+        """Every name that may count in a certificate of this entry."""
+        return self.names | self.identity
+
+    @property
+    def is_partner(self) -> bool:
+        """Whether this is another organisation."""
+        return self.role is None
+
+    def __repr__(self) -> str:
+        return f"<TrustedPeer {self.name} {self.role or 'partner'} under {self.authority.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPolicy:
+    """Everything the judge needs to know about one kind of link at one of our servers.
+
+    *peers* holds every entry of the topology, servers and partners alike, under each name of its ``identity``: only so
+    can the judge tell a wrong role from an unknown name, and a wrong issuer from an unknown one. Who of them may be at
+    the other end of *this* link stands in *may_open*, by ``TrustedPeer.name``, for opened links as for accepted ones.
+    An empty *may_open* allows nobody.
+
+    *meant* and *meant_name* are for links that we open: the entry we mean to reach, and the reference name as
+    configured or taken from the SIP URI, never one that DNS returned (design R9).
+    """
+
+    kind: LinkKind
+    here: str
+    may_open: frozenset[str]
+    peers: Mapping[str, tuple[TrustedPeer, ...]]
+    blocked: frozenset[str] = frozenset()
+    meant: TrustedPeer | None = None
+    meant_name: str = ""
+    grace: timedelta = timedelta(0)  # how long a revocation list still counts after its next_update
+
+    def entries(self) -> Iterator[TrustedPeer]:
+        """Every entry once."""
+        told: set[int] = set()
+        for held in self.peers.values():
+            for peer in held:
+                if id(peer) not in told:
+                    told.add(id(peer))
+                    yield peer
+
+    def authorities(self) -> Iterator[Authority]:
+        """Every authority once, that of the meant peer first."""
+        told: set[int] = set()
+        first = (self.meant,) if self.meant else ()
+        for peer in (*first, *self.entries()):
+            if id(peer.authority) not in told:
+                told.add(id(peer.authority))
+                yield peer.authority
+
+    def __repr__(self) -> str:
+        meant = f" meaning {self.meant_name}" if self.meant_name else ""
+        return f"<LinkPolicy {self.kind} at {self.here}{meant}, {len(self.may_open)} may be at the other end>"

@@ -1,0 +1,265 @@
+"""Revocation lists (RFC 5280 section 5): one set of serials per list, found by issuer, and never silently missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.errors import SipmeshError
+from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
+from sipmesh.trust.verdict import Code, Finding, Question
+from sipmesh.trust.words import tell_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+CHECK = "revocation"
+RULE = "RFC 5280 6.3.3; design R7, R12"
+KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
+
+
+class UnusableListError(SipmeshError):
+    """A revocation list that must not be relied on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which certificates of its issuer a list speaks for (RFC 5280 5.2.5); by default all of them."""
+
+    points: frozenset[str] = frozenset()  # distribution point URIs; the certificate must name one of them
+    leaves: bool = True
+    authorities: bool = True
+
+    def covers(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate that is missing from such a list is thereby good."""
+        wanted = self.authorities if is_authority(certificate) else self.leaves
+        return wanted and (not self.points or not self.points.isdisjoint(_distribution_points(certificate)))
+
+
+@dataclass(slots=True, eq=False)
+class RevocationList:
+    """One complete list of one issuer. Times are timezone-aware.
+
+    The signature is checked against the issuer's key when the list is first relied on, since the issuing CA's
+    certificate may arrive with the handshake only; the outcome is kept per key.
+    """
+
+    issuer: x509.Name
+    issuer_der: bytes
+    this_update: datetime
+    next_update: datetime
+    number: int
+    serials: frozenset[int]
+    scope: Scope = Scope()
+    crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
+        """Read a PEM or DER list; a delta or indirect list, and one without number or next_update, is refused.
+
+        Args:
+            data: The whole file.
+            issuers: If given, one of them must have signed the list; otherwise this is found out at first use.
+
+        Raises:
+            UnusableListError: The list must not be relied on.
+        """
+        try:
+            loaded = cls._read(_parse(data))
+        except (TypeError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
+            raise UnusableListError(f"not a readable revocation list: {wrong}") from None
+        if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
+            raise UnusableListError("the list is not signed by its issuer")
+        return loaded
+
+    @classmethod
+    def _read(cls, crl: x509.CertificateRevocationList) -> RevocationList:
+        if crl.next_update_utc is None:
+            raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
+        if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
+            raise UnusableListError(f"the list is signed over {hashed.name}")
+        number, scope = _read_extensions(crl.extensions)
+        return cls(
+            issuer=crl.issuer,
+            issuer_der=crl.issuer.public_bytes(),
+            this_update=crl.last_update_utc,
+            next_update=crl.next_update_utc,
+            number=number,
+            serials=frozenset(_read_entry(entry) for entry in crl),
+            scope=scope,
+            crl=crl,
+        )
+
+    def signed_by(self, issuer: x509.Certificate) -> bool:
+        """Whether the key of *issuer* signed this list, and may sign lists; checked once per key."""
+        try:
+            key = issuer.public_key()
+        except UNREADABLE:
+            return False
+        for known, good in self._known:
+            if known == key:
+                return good
+        good = self._check_signature(key) and _may_sign_lists(issuer)
+        self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
+        return good
+
+    def _check_signature(self, key: CertificatePublicKeyTypes) -> bool:
+        try:
+            # The type wants a key that can sign; a key that cannot is the TypeError below.
+            return self.crl is not None and self.crl.is_signature_valid(key)  # type: ignore[arg-type]  # see above
+        except (TypeError, *UNREADABLE):
+            return False
+
+    def __repr__(self) -> str:
+        return (
+            f"<RevocationList {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
+            f" until {self.next_update:%Y-%m-%d %H:%M}>"
+        )
+
+
+class RevocationLists:
+    """The lists of one authority, found by issuer; *faults* say which files could not be used, and why.
+
+    Immutable. One issuer may have several lists (RFC 5280 5.2.5 divides them by distribution point).
+    """
+
+    __slots__ = ("_by_issuer", "faults")
+
+    def __init__(self, lists: Iterable[RevocationList] = (), faults: tuple[str, ...] = ()) -> None:
+        self._by_issuer: dict[bytes, list[RevocationList]] = {}
+        self.faults = faults
+        for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
+            self._by_issuer.setdefault(held.issuer_der, []).append(held)
+
+    def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> RevocationList | None:
+        """Return the newest list that *issuer* signed and that speaks for *certificate*."""
+        for held in self._by_issuer.get(issuer.subject.public_bytes(), ()):
+            if held.signed_by(issuer) and held.scope.covers(certificate):
+                return held
+        return None
+
+    def __iter__(self) -> Iterator[RevocationList]:
+        for held in self._by_issuer.values():
+            yield from held
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_issuer.values()))
+
+    def __repr__(self) -> str:
+        return f"<RevocationLists {list(self)} faults={list(self.faults)}>"
+
+
+def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
+    """Tell whether *serial* may be relied on at the instant *at*.
+
+    A missing or stale list fails: silence is not a good status. A serial on a stale list is revoked all the same.
+
+    Args:
+        serial: Certificate serial, unsigned (RFC 5280 4.1.2.2).
+        held: Newest list of the issuer, or ``None`` if there is none that counts.
+        at: Timezone-aware instant of the decision.
+        grace: How long after ``next_update`` a list still counts.
+
+    Raises:
+        ValueError: *at* has no timezone.
+
+    See RFC 5280 section 6.3.3.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the instant of a decision needs a timezone")
+    asked = Question(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
+    if held is None:
+        return asked.refused("no list of this issuer", Code.REVOCATION_UNKNOWN)
+    if serial in held.serials:
+        return asked.refused(
+            f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
+        )
+    if at < held.this_update:
+        saw = f"list {held.number} begins only at {tell_time(held.this_update)}; our clock says {tell_time(at)}"
+        return asked.refused(saw, Code.REVOCATION_UNKNOWN)
+    if at > held.next_update + grace:
+        saw = f"list {held.number} ended at {tell_time(held.next_update)}; our clock says {tell_time(at)}"
+        return asked.refused(saw, Code.REVOCATION_UNKNOWN)
+    return asked.passed(f"list {held.number} is in force until {tell_time(held.next_update)}")
+
+
+def check_path(path: Sequence[x509.Certificate], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
+    """Check every certificate of *path* (leaf first) but the anchor at its end, whose standing is the operator's word.
+
+    A revoked certificate anywhere says more than a list that is missing elsewhere.
+    """
+    asked = Question(CHECK, "every certificate of the path on no list, by lists in force", RULE)
+    told: list[str] = []
+    failed: list[Finding] = []
+    for certificate, issuer in pairwise(path):
+        held = lists.find(certificate, issuer)
+        finding = check_revocation(certificate.serial_number, held, at=at, grace=grace)
+        saw = f"{issuer.subject.rfc4514_string()}: {finding.saw}"
+        told.append(saw)
+        if not finding.passed and finding.code:
+            faults = f" ({'; '.join(lists.faults)})" if lists.faults and held is None else ""
+            failed.append(asked.refused(saw + faults, finding.code))
+    if failed:
+        return min(failed, key=lambda one: one.code is not Code.REVOKED)
+    return asked.passed("; ".join(told) or "the path is an anchor")
+
+
+def _parse(data: bytes) -> x509.CertificateRevocationList:
+    if b"-----BEGIN" in data:
+        return x509.load_pem_x509_crl(data)
+    return x509.load_der_x509_crl(data)
+
+
+def _read_extensions(extensions: x509.Extensions) -> tuple[int, Scope]:
+    """Return number and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
+    number, scope = None, Scope()
+    for held in extensions:
+        if isinstance(held.value, x509.CRLNumber):
+            number = held.value.crl_number
+        elif isinstance(held.value, x509.IssuingDistributionPoint):
+            scope = _read_scope(held.value)
+        elif isinstance(held.value, x509.DeltaCRLIndicator):
+            raise UnusableListError("a delta list is not a complete list")
+        elif held.critical:
+            raise UnusableListError(f"the list has an unknown critical extension {held.oid.dotted_string}")
+    if number is None:
+        raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
+    return number, scope
+
+
+def _read_scope(point: x509.IssuingDistributionPoint) -> Scope:
+    if point.indirect_crl:
+        raise UnusableListError("an indirect list speaks for other issuers")
+    if point.only_some_reasons or point.only_contains_attribute_certs or point.relative_name:
+        raise UnusableListError("the list is partial (some reasons, attribute certificates or a relative name)")
+    return Scope(
+        points=frozenset(str(name.value) for name in point.full_name or ()),
+        leaves=not point.only_contains_ca_certs,
+        authorities=not point.only_contains_user_certs,
+    )
+
+
+def _read_entry(entry: x509.RevokedCertificate) -> int:
+    """Return the serial. RFC 5280 5.3: a list with an unknown critical entry extension "MUST NOT" be used at all."""
+    for held in entry.extensions:
+        if held.critical and not isinstance(held.value, x509.CRLReason | x509.InvalidityDate):
+            raise UnusableListError(f"an entry has an unknown critical extension {held.oid.dotted_string}")
+    return entry.serial_number
+
+
+def _distribution_points(certificate: x509.Certificate) -> frozenset[str]:
+    points = extension(certificate, x509.CRLDistributionPoints) or ()
+    return frozenset(str(name.value) for point in points for name in point.full_name or ())
+
+
+def _may_sign_lists(issuer: x509.Certificate) -> bool:
+    """RFC 5280 6.3.3 (f): if a key usage extension is present in the issuer's certificate, cRLSign must be set."""
+    usage = extension(issuer, x509.KeyUsage)
+    return usage is None or usage.crl_sign

@@ -1,0 +1,48 @@
+"""Every refusal says what to do, in the words of the side that can do it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sipmesh.demo.forge import SERVER_AUTH
+from sipmesh.trust.case import Case
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.priority import PRIORITY
+from sipmesh.trust.remedy import remedies
+from sipmesh.trust.verdict import Code
+from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
+
+PARTNER = LinkKind.PARTNER
+
+
+@pytest.mark.parametrize("code", PRIORITY)
+def test_every_refusal_has_one_or_two_remedies(net: Network, code: Code) -> None:
+    for policy in (net.policy(), net.policy(PARTNER), net.opening(net.alpha, ALPHA)):
+        told = remedies(code, Case(evidence(net.alpha_certificate(), policy), policy, NOON))
+        assert 1 <= len(told) <= 2
+        assert all(line.endswith(".") for line in told)
+
+
+def test_an_acceptance_needs_none(net: Network) -> None:
+    policy = net.policy()
+    assert remedies(Code.ACCEPTED, Case(evidence(None, policy), policy, NOON)) == ()
+
+
+def test_our_own_server_is_mended_by_our_own_ca_and_a_partner_by_itself(net: Network) -> None:
+    day = timedelta(days=1)
+    ours = verdict_on(net.fe2_certificate(ends=-day), net.policy())
+    theirs = verdict_on(net.alpha_certificate(ends=-day), net.policy(PARTNER))
+    assert "sipmesh ca issue fe2.example.test" in ours.remedies[0]
+    assert "Ask the partner" in theirs.remedies[0]
+
+
+def test_a_partner_whose_ca_gives_no_client_auth_is_told_of_the_setting(net: Network) -> None:
+    verdict = verdict_on(net.alpha_certificate(usages=(SERVER_AUTH,)), net.policy(PARTNER))
+    assert any("client_usage: server-ok" in line for line in verdict.remedies)
+
+
+def test_a_name_signed_by_the_wrong_ca_names_that_ca(net: Network) -> None:
+    verdict = verdict_on(net.forge.server(net.alpha_ca, FE2), net.policy())
+    assert "the CA of Alpha" in verdict.remedies[0]
