@@ -1,0 +1,259 @@
+"""The user agent: one user, one link, judged; what it can do, and what comes in for it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from sipmesh.client.answering import MOST_EVENTS, Answering, Event, Manners
+from sipmesh.client.call import OutgoingCall
+from sipmesh.client.judge import Trust, judge_server
+from sipmesh.client.line import Line
+from sipmesh.client.login import Login
+from sipmesh.client.outcome import Outcome
+from sipmesh.client.party import METHODS, Headers, Party
+from sipmesh.errors import LocalError, RemoteError, SipmeshError
+from sipmesh.routing.address import read_address
+from sipmesh.routing.locate import SIPS, TLS_PORT, is_ip
+from sipmesh.sip.check import check_response
+from sipmesh.sip.framing import FramingError, Keepalive
+from sipmesh.sip.message import Request, Response
+from sipmesh.transport.connector import Connector
+from sipmesh.transport.contexts import client_context
+from sipmesh.transport.hop import Hop
+from sipmesh.transport.link import Link
+from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.resolver import Resolver
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.verdict import LinkRefused, Verdict
+
+
+class LinkLostError(SipmeshError):
+    """The link could not be opened, or is gone; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be set on an agent; times in seconds."""
+
+    manners: Manners = field(default_factory=Manners)
+    expires_s: int = 600
+    keepalive_s: float = 95.0  # RFC 5626 section 4.4.1: at least 95 and at most 120 over TCP, by default
+    pong_within_s: float = 10.0  # the same section: a flow without an answer to a keepalive by then has failed
+
+
+class UserAgent:
+    """One user on one link. Use it as an asynchronous context manager, or `close` it.
+
+    *events* has the messages and calls that come in; they are answered by themselves, as `Manners` say. *verdict* is that on
+    the server, and `link` has what was negotiated with it.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        password: str = "",
+        *,
+        trust: Trust,
+        resolver: Resolver | None = None,
+        reactor: Reactor | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """Make an agent for *address* (``alice@example.com``); it does nothing before `connect`.
+
+        Without *resolver* the server has to be given by IP address; *reactor* may be shared between agents.
+        """
+        self.party = Party.of(read_address(address))
+        self.settings = settings or Settings()
+        self.events: asyncio.Queue[Event] = asyncio.Queue(MOST_EVENTS)
+        self.refusals: list[Verdict] = []
+        self.link: Link | None = None
+        self._login = Login(self.party.user, self.party.domain, password)
+        self._trust, self._resolver = trust, resolver
+        self._reactor, self._owns_reactor = reactor, reactor is None
+        self._connector: Connector | None = None
+        self._names: tuple[str, ...] = ()
+        self._line: Line | None = None
+        self._answering: Answering | None = None
+        self._up: asyncio.Future[Verdict] | None = None
+        self._gone = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._registration, self._cseq = secrets.token_hex(12), 0
+
+    def __repr__(self) -> str:
+        return f"<UserAgent {self.party.aor} {self.link!r}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        await self.close()
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the server, once there is one."""
+        return self.link.verdict if self.link is not None else None
+
+    # What a user does
+
+    async def connect(self, server: str | None = None, port: int | None = None) -> Verdict:
+        """Open the link and judge the server: it has to prove our SIP domain, or *server* if that is a name.
+
+        Without *server* it is located by the SIP domain (``_sips._tcp``). Raises `LinkRefused` with the verdict, or
+        `LinkLostError` where there was nobody to judge.
+        """
+        if self.link is not None:
+            raise LocalError(f"{self!r} has a link already")
+        loop = asyncio.get_running_loop()
+        domain = self.party.domain
+        self._names = (domain,) if server is None or is_ip(server) else (domain, server)
+        self._reactor = self._reactor or Reactor(loop)
+        context = client_context(self._trust.anchors)
+        self._connector = Connector(self._reactor, self, lambda _hop: context, self._resolver)
+        self._up = loop.create_future()
+        self.link = self._connector.dial(_hop(domain, server, port))
+        return await self._up
+
+    async def register(self, expires_s: int | None = None) -> Outcome:
+        """Register on this link for *expires_s* seconds; 0 takes the registration back."""
+        line, party = self._ready()[0], self.party
+        expires = self.settings.expires_s if expires_s is None else expires_s
+        contact = f'{line.party.contact};+sip.instance="{party.instance}";reg-id=1;expires={expires}'
+        headers = [("contact", contact), ("supported", "outbound"), ("allow", METHODS)]
+        request = line.party.outside(
+            "REGISTER", f"sip:{party.domain}", party.aor, headers, call_id=self._registration, cseq=self._cseq + 1
+        )
+        outcome = await line.ask(request)
+        self._cseq = outcome.response.cseq.number
+        return outcome
+
+    async def message(self, to: str, text: str, content_type: str = "text/plain;charset=UTF-8") -> Outcome:
+        """Send a MESSAGE and give its final answer (RFC 3428)."""
+        line, uri = self._ready()[0], str(read_address(to))
+        return await line.ask(line.party.outside("MESSAGE", uri, uri, (), text.encode(), content_type=content_type))
+
+    async def options(self, to: str | None = None) -> Outcome:
+        """Ask what *to*, or else the server, can do: the smallest round trip there is."""
+        line = self._ready()[0]
+        uri = f"sip:{self.party.domain}" if to is None else str(read_address(to))
+        return await line.ask(line.party.outside("OPTIONS", uri, uri, [("accept", "application/sdp")]))
+
+    async def request(
+        self, method: str, to: str, headers: Headers = (), body: bytes = b"", *, sender: str | None = None
+    ) -> Outcome:
+        """Send any request outside a dialog and give its final answer; *sender* goes into From instead of our address."""
+        line, uri = self._ready()[0], str(read_address(to))
+        party = line.party if sender is None else replace(line.party, address=read_address(sender))
+        return await line.ask(party.outside(method, uri, uri, headers, body))
+
+    def invite(self, to: str, offer: bytes = b"") -> OutgoingCall:
+        """Start a call; `OutgoingCall.answered` has its final answer. Without *offer* one without media is made."""
+        line, answering = self._ready()
+        call = OutgoingCall(line, str(read_address(to)), offer)
+        answering.add(call)
+        return call
+
+    async def call(self, to: str, offer: bytes = b"") -> OutgoingCall:
+        """Make a call and wait until it is answered or refused: `OutgoingCall.answered` tells, at once."""
+        call = self.invite(to, offer)
+        await call.answered()
+        return call
+
+    async def gone(self) -> None:
+        """Wait until the link is gone, whoever closed it."""
+        await self._gone.wait()
+
+    async def close(self) -> None:
+        """Write what waits, close the link and let go of everything; an agent cannot be used again."""
+        if self.link is not None:
+            self.link.drain()
+            await self._gone.wait()
+        if self._connector is not None:
+            await self._connector.close()
+        if self._reactor is not None and self._owns_reactor:
+            self._reactor.close()
+            self._reactor = None
+
+    def _ready(self) -> tuple[Line, Answering]:
+        if self._line is None or self._answering is None or self.link is None or not self.link.usable:
+            raise LinkLostError(f"{self.party.aor} has no link: {self.link.why if self.link else 'never connected'}")
+        return self._line, self._answering
+
+    # What the link tells (LinkEvents)
+
+    def judge(self, _link: Link, evidence: PeerEvidence) -> Verdict:
+        """Judge the server by our clock."""
+        return judge_server(evidence, self._names, self._trust, at=datetime.now(UTC))
+
+    def link_up(self, link: Link) -> None:
+        """The server is the one that was meant."""
+        loop = asyncio.get_running_loop()
+        self._line = Line(loop, link, self.party.at(link.local), self._login)
+        self._answering = Answering(self._line, self.settings.manners, self.events)
+        self._alarm = loop.call_later(self.settings.keepalive_s, self._ping)
+        if self._up is not None and not self._up.done() and link.verdict is not None:
+            self._up.set_result(link.verdict)
+
+    def arrived(self, _link: Link, message: Request | Response) -> None:
+        """A message came in: an answer to ours, or a request."""
+        if self._line is None or self._answering is None:
+            raise LocalError("a message before the link was up")
+        if isinstance(message, Request):
+            self._answering.serve(message)
+            return
+        with suppress(RemoteError):  # RFC 3261 section 18.1.2: a response that breaks the rules is dropped
+            check_response(message)
+            self._line.exchanges.receive(message)
+
+    def faulty(self, _link: Link, _fault: FramingError) -> bytes | None:
+        """The server writes no SIP: there is nothing to answer."""
+        return None
+
+    def refused(self, verdict: Verdict) -> None:
+        """The server at one address was not the one that was meant; the next address is tried."""
+        self.refusals.append(verdict)
+
+    def link_down(self, _link: Link, why: str, verdict: Verdict | None) -> None:
+        """The link is gone, or never came up: everything that waits hears why."""
+        error: SipmeshError = LinkLostError(why)
+        if verdict is not None and not verdict.accepted:
+            error = LinkRefused(verdict)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._line is not None:
+            self._line.exchanges.lose(error)
+        if self._answering is not None:
+            self._answering.lose()
+        if self._up is not None and not self._up.done():
+            self._up.set_exception(error)
+        self._gone.set()
+
+    def batch_end(self) -> None:
+        """Nothing is kept for the end of a batch."""
+
+    # Keepalives (RFC 5626 section 4.4.1)
+
+    def _ping(self) -> None:
+        if self.link is not None and self.link.send(Keepalive.PING.value):
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(self.settings.pong_within_s, self._expect_pong, loop.time())
+
+    def _expect_pong(self, since: float) -> None:
+        if self.link is None:
+            return
+        if self.link.last_in < since:
+            self.link.close(f"the server answered no keepalive within {self.settings.pong_within_s:g} s")
+        else:
+            self._alarm = asyncio.get_running_loop().call_later(self.settings.keepalive_s, self._ping)
+
+
+def _hop(domain: str, server: str | None, port: int | None) -> Hop:
+    """Say where to look; the name to be proved is not decided by it."""
+    if server is None:
+        return Hop(domain, LinkKind.CLIENT, service=SIPS, port=port)
+    return Hop(domain, LinkKind.CLIENT, addresses=((server, port or TLS_PORT),))

@@ -1,0 +1,172 @@
+"""A dialog, seen from one of its ends (RFC 3261 section 12): what the next request in it looks like, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from sipmesh.errors import LocalError, RemoteError
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Request, Response
+from sipmesh.sip.uri import SipUri
+
+
+class State(Enum):
+    """Where a call stands; the same for the side that calls and the side that is called."""
+
+    CALLING = auto()
+    EARLY = auto()
+    CONFIRMED = auto()
+    TERMINATED = auto()
+
+
+class Happened(Enum):
+    """What can happen to a call; sent or received does not matter."""
+
+    RINGING = auto()  # 101 to 199
+    SUCCESS = auto()  # 2xx to the INVITE
+    FAILURE = auto()  # 300 to 699 to the INVITE, or no answer at all
+    BYE = auto()
+    LINK_LOST = auto()
+
+
+# RFC 3261 sections 12.1 to 12.3 and 15. A BYE ends an early dialog as well as a confirmed one (15: the caller may send it).
+TABLE: Mapping[tuple[State, Happened], State] = {
+    (State.CALLING, Happened.RINGING): State.EARLY,
+    (State.CALLING, Happened.SUCCESS): State.CONFIRMED,
+    (State.CALLING, Happened.FAILURE): State.TERMINATED,
+    (State.CALLING, Happened.LINK_LOST): State.TERMINATED,
+    (State.EARLY, Happened.RINGING): State.EARLY,
+    (State.EARLY, Happened.SUCCESS): State.CONFIRMED,
+    (State.EARLY, Happened.FAILURE): State.TERMINATED,
+    (State.EARLY, Happened.BYE): State.TERMINATED,
+    (State.EARLY, Happened.LINK_LOST): State.TERMINATED,
+    (State.CONFIRMED, Happened.RINGING): State.CONFIRMED,  # of a fork that lost
+    (State.CONFIRMED, Happened.SUCCESS): State.CONFIRMED,  # a copy, or the answer to a re-INVITE
+    (State.CONFIRMED, Happened.FAILURE): State.CONFIRMED,  # of a re-INVITE: the session stays as it was (14.1)
+    (State.CONFIRMED, Happened.BYE): State.TERMINATED,
+    (State.CONFIRMED, Happened.LINK_LOST): State.TERMINATED,
+    (State.TERMINATED, Happened.RINGING): State.TERMINATED,
+    (State.TERMINATED, Happened.SUCCESS): State.TERMINATED,  # it crossed with our CANCEL or BYE
+    (State.TERMINATED, Happened.FAILURE): State.TERMINATED,
+    (State.TERMINATED, Happened.BYE): State.TERMINATED,  # both sides hung up at once
+    (State.TERMINATED, Happened.LINK_LOST): State.TERMINATED,
+}
+
+
+def follow(state: State, happened: Happened) -> State:
+    """Look one transition up; `LocalError` for a pair that only a fault of our own can bring about."""
+    try:
+        return TABLE[state, happened]
+    except KeyError:
+        raise LocalError(f"{happened.name} is impossible in {state.name}") from None
+
+
+@dataclass(slots=True)
+class Dialog:
+    """The state of RFC 3261 section 12: identifiers, sequence numbers, the route set and where the other side is.
+
+    *local* and *remote* are From and To values with their tags; *routes* are in the order in which we send them.
+    """
+
+    call_id: str
+    local: str
+    remote: str
+    target: str
+    routes: tuple[str, ...]
+    local_cseq: int
+    remote_cseq: int = 0
+    _tags: tuple[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tags = NameAddr.parse(self.local).tag or "", NameAddr.parse(self.remote).tag or ""
+
+    def __repr__(self) -> str:
+        return f"<Dialog {self.call_id} {self.local} with {self.remote}, next CSeq {self.local_cseq + 1}>"
+
+    @classmethod
+    def of_caller(cls, invite: Request, response: Response) -> Dialog:
+        """Make the dialog of the side that sent *invite* (12.1.2); raises `RemoteError` where *response* makes none."""
+        return cls(
+            call_id=invite.call_id,
+            local=invite.first("from") or "",
+            remote=_tagged(response.first("to") or ""),
+            target=_target(response),
+            routes=tuple(reversed(_record_routes(response))),
+            local_cseq=invite.cseq.number,
+        )
+
+    @classmethod
+    def of_callee(cls, invite: Request, tag: str) -> Dialog:
+        """Make the dialog of the side that got *invite* and answers under *tag* (12.1.1); raises `RemoteError`."""
+        return cls(
+            call_id=invite.call_id,
+            local=f"{invite.first('to')};tag={tag}",
+            remote=invite.first("from") or "",
+            target=_target(invite),
+            routes=tuple(_record_routes(invite)),
+            local_cseq=0,
+            remote_cseq=invite.cseq.number,
+        )
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Name the dialog as a request or response inside it does: Call-ID, our tag, the other's tag."""
+        return self.call_id, *self._tags
+
+    def take(self, request: Request) -> bool:
+        """Accept the CSeq of a request inside the dialog; False if it is out of order, which is a 500 (12.2.2)."""
+        number = request.cseq.number
+        if request.method not in {"ACK", "CANCEL"}:
+            if number <= self.remote_cseq:
+                return False
+            self.remote_cseq = number
+        return True
+
+    def refresh(self, message: Request | Response) -> None:
+        """Take over where the other side is now, as a re-INVITE or its answer says (12.2)."""
+        if message.count("contact"):
+            self.target = _target(message)
+
+    def aim(self) -> tuple[str, tuple[str, ...]]:
+        """Give Request-URI and Route of the next request (12.2.1.1); a first route without ``lr`` is a strict router."""
+        if not self.routes:
+            return self.target, ()
+        first = NameAddr.parse(self.routes[0])
+        if first.sip_uri.has("lr"):
+            return self.target, self.routes
+        return first.uri, (*self.routes[1:], f"<{self.target}>")
+
+    def next_cseq(self, method: str) -> int:
+        """Give the sequence number of our next request; an ACK has that of its INVITE (13.2.2.4)."""
+        if method != "ACK":
+            self.local_cseq += 1
+        return self.local_cseq
+
+
+def key_of(request: Request) -> tuple[str, str, str]:
+    """Name the dialog that a request which came in belongs to."""
+    return request.call_id, request.to.tag or "", request.from_.tag or ""
+
+
+def _tagged(value: str) -> str:
+    if NameAddr.parse(value).tag is None:
+        raise RemoteError("a response without a To tag makes no dialog", rule="RFC 3261 section 12.1")
+    return value
+
+
+def _target(message: Request | Response) -> str:
+    """Read the one Contact that says where the other side is."""
+    contacts = message.contacts
+    if len(contacts) != 1:
+        raise RemoteError(f"{len(contacts)} Contacts where there is one", rule="RFC 3261 section 12.1")
+    SipUri.parse(contacts[0].uri)
+    return contacts[0].uri
+
+
+def _record_routes(message: Request | Response) -> list[str]:
+    routes = [item for item in message.items("record-route") if item]
+    for route in routes:
+        SipUri.parse(NameAddr.parse(route).uri)  # raises what a broken one deserves, before anything is built on it
+    return routes

@@ -1,0 +1,97 @@
+"""Judging the server that a client has reached (RFC 5922 section 7.4): chain, name, validity, usage, key, revocation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cryptography import x509
+
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.judge import judge
+from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.priority import choose
+from sipmesh.trust.revocation import RevocationList, RevocationLists
+from sipmesh.trust.verdict import Code, Finding, Verdict
+
+NOT_ASKED = "not asked: this client was given no revocation lists"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a client trusts: *anchors*, and the *lists* of the authorities under them.
+
+    Without lists (None, not an empty set of them) a client does as phones do and asks for none; the verdict says so.
+    """
+
+    anchors: tuple[x509.Certificate, ...]
+    lists: RevocationLists | None
+
+    @classmethod
+    def of_pem(cls, pem: bytes, lists: RevocationLists | None = None) -> Trust:
+        """Trust the certificates in *pem*; ValueError where there is none."""
+        return cls(tuple(x509.load_pem_x509_certificates(pem)), lists)
+
+
+def judge_server(evidence: PeerEvidence, names: Sequence[str], trust: Trust, *, at: datetime) -> Verdict:
+    """Decide whether the server at the other end is the one that was meant.
+
+    *names* are the reference names, at least one: the SIP domain first, then the server's own name if the user asked for
+    it by that (RFC 5922 section 4: never one that DNS returned). One of them has to be proved. The verdict is that for the
+    proved name; if none is, that for the first.
+    """
+    verdicts = (_judge_as(evidence, name.lower(), trust, at) for name in names)
+    first = next(verdicts)
+    if first.accepted or first.code is not Code.NAME_MISMATCH:
+        return first
+    return next((verdict for verdict in verdicts if verdict.accepted), first)
+
+
+def _judge_as(evidence: PeerEvidence, name: str, trust: Trust, at: datetime) -> Verdict:
+    policy = _policy(name, trust)
+    verdict = judge(evidence, policy, at=at)
+    return verdict if trust.lists is not None else _without_lists(verdict, policy)
+
+
+def _policy(name: str, trust: Trust) -> LinkPolicy:
+    """Say that *name* is meant, and that nobody else is known: a client has no topology."""
+    names = frozenset({name})
+    peer = TrustedPeer(
+        name=name,
+        role=None,
+        pool=None,
+        names=names,
+        identity=names,
+        asserts=frozenset(),
+        authority=Authority("the anchors given", trust.anchors, trust.lists or RevocationLists()),
+    )
+    return LinkPolicy(LinkKind.CLIENT, "this client", names, {name: (peer,)}, meant=peer, meant_name=name)
+
+
+def _without_lists(verdict: Verdict, policy: LinkPolicy) -> Verdict:
+    """Give the verdict as it is when nobody asked for a list, and say in the finding that nobody did."""
+    findings = tuple(_not_asked(finding) for finding in verdict.findings)
+    code = choose(findings)
+    if code is not Code.ACCEPTED:
+        return replace(verdict, findings=findings, code=code)
+    proved = frozenset({policy.meant_name})  # the name check has passed, or this were no acceptance
+    return replace(
+        verdict,
+        subject=policy.meant_name,
+        code=code,
+        findings=findings,
+        remedies=(),
+        peer=policy.meant,
+        proved=proved,
+    )
+
+
+def _not_asked(finding: Finding) -> Finding:
+    unknown = finding.code is Code.REVOCATION_UNKNOWN
+    return replace(finding, passed=True, saw=NOT_ASKED, code=None) if unknown else finding
+
+
+def load_lists(files: Iterable[bytes]) -> RevocationLists:
+    """Read revocation lists; raises `UnusableListError` where one must not be relied on."""
+    return RevocationLists(RevocationList.load(data) for data in files)

@@ -1,0 +1,56 @@
+"""The agent's end of its link: who it is there, and how a request gets its final answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sipmesh.client.exchange import Exchange, Exchanges, Hear, ignore
+from sipmesh.client.login import Login
+from sipmesh.client.outcome import Outcome
+from sipmesh.client.party import Party
+from sipmesh.sip.message import Request, Response
+from sipmesh.transport.link import Link
+
+MOST_ATTEMPTS = 3
+"""The request, the request with credentials, and once more if the server calls their nonce stale."""
+
+
+class Line:
+    """Sends and asks on one link."""
+
+    __slots__ = ("exchanges", "link", "login", "loop", "party")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: Link, party: Party, login: Login) -> None:
+        self.loop, self.link, self.party, self.login = loop, link, party, login
+        self.exchanges = Exchanges(loop, self.send)
+
+    def __repr__(self) -> str:
+        return f"<Line {self.party.aor} on {self.link!r}>"
+
+    def send(self, message: Request | Response) -> bool:
+        """Write one message; False if the link takes none any more."""
+        return self.link.send(message.encode())
+
+    async def ask(
+        self,
+        request: Request,
+        provisional: Hear = ignore,
+        success: Hear = ignore,
+        started: Callable[[Exchange], None] | None = None,
+    ) -> Outcome:
+        """Send *request* and give its final answer; a challenge is answered if we can.
+
+        *started* hears of each attempt. Raises `NoAnswerError`, or what ended the link.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            exchange = self.exchanges.start(request, provisional, success)
+            if started is not None:
+                started(exchange)
+            outcome = await exchange.final()
+            credentials = self.login.credentials(request, outcome.response)
+            if credentials is None:
+                break
+            request.remove(credentials[0])
+            request = self.party.again(request, [credentials])
+        return outcome

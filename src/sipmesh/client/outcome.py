@@ -1,0 +1,89 @@
+"""What came of something that the agent did, or of something that others sent it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sipmesh.errors import SipmeshError
+from sipmesh.sip.fields import NameAddr, Via
+from sipmesh.sip.message import Request, Response
+
+
+class NoAnswerError(SipmeshError):
+    """No final answer came in time, or none can come any more; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The final answer to a request: *warnings* as the servers wrote them, *hops* the servers that record-routed."""
+
+    status: int
+    reason: str
+    warnings: tuple[str, ...]
+    hops: tuple[str, ...]
+    elapsed_s: float
+    response: Response = field(repr=False)
+
+    @classmethod
+    def of(cls, response: Response, elapsed_s: float) -> Outcome:
+        """Read the facts off a final response."""
+        warnings = tuple(item for item in response.items("warning") if item)
+        return cls(response.status, response.reason, warnings, hops_of(response), elapsed_s, response)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - RFC 3261 section 7.2
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.status} {self.reason}", *self.warnings])
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A MESSAGE that came in and was answered with 200; *identity* is what the server asserts of the sender, if anything."""
+
+    sender: str
+    identity: str | None
+    content_type: str
+    body: bytes
+    hops: tuple[str, ...]
+    request: Request = field(repr=False)
+
+    @classmethod
+    def of(cls, request: Request) -> Text:
+        """Read a MESSAGE."""
+        return cls(
+            sender=request.from_.sip_uri.aor,
+            identity=identity_of(request),
+            content_type=request.first("content-type") or "text/plain",
+            body=request.body,
+            hops=hops_back(request),
+            request=request,
+        )
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is no UTF-8 shows as replacement characters."""
+        return self.body.decode("utf-8", "replace")
+
+
+def identity_of(request: Request) -> str | None:
+    """Give the identity that our server asserts (RFC 3325), None if it asserts none."""
+    items = request.items("p-asserted-identity")
+    return NameAddr.parse(items[0]).uri if items and items[0] else None
+
+
+def hops_of(message: Request | Response) -> tuple[str, ...]:
+    """Give the hosts that record-routed, the caller's side first; one host in a row counts once (RFC 5658)."""
+    hosts = [_host(item) for item in reversed(message.items("record-route")) if item]
+    return tuple(host for number, host in enumerate(hosts) if number == 0 or hosts[number - 1] != host)
+
+
+def hops_back(request: Request) -> tuple[str, ...]:
+    """Give the hosts that a request has passed, the sender's side first, as their Vias say."""
+    return tuple(Via.parse(item).host for item in reversed(request.items("via")))
+
+
+def _host(item: str) -> str:
+    return NameAddr.parse(item).sip_uri.host

@@ -1,0 +1,61 @@
+"""Session descriptions for calls that carry no media: enough for both sides to agree (RFC 8866, RFC 3264)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SDP = "application/sdp"
+DISCARD_PORT = 9
+"""RFC 863: a client command sends no media, and offers a port at which nobody would hear any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One ``m=`` line: what kind, where to, over what, in which formats."""
+
+    kind: str
+    port: int
+    protocol: str
+    formats: tuple[str, ...]
+
+
+def make_offer(address: str, session: int, *, port: int = DISCARD_PORT) -> bytes:
+    """Offer one audio stream at *address*; *session* is a number that the sender uses once (RFC 8866 section 5.2)."""
+    audio = ["m=audio {port} RTP/AVP 8 0", "a=rtpmap:8 PCMA/8000", "a=rtpmap:0 PCMU/8000", "a=sendrecv"]
+    return _lines([*_session(address, session), *(line.format(port=port) for line in audio)])
+
+
+def make_answer(offer: bytes, address: str, session: int, *, port: int = DISCARD_PORT) -> bytes:
+    """Answer an offer: take the first format of each audio stream, and refuse every other stream.
+
+    RFC 3264 section 6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer"; a
+    stream is refused by a port of zero.
+    """
+    lines = _session(address, session)
+    for media in read_media(offer):
+        taken = media.kind == "audio" and media.port != 0 and media.protocol == "RTP/AVP"
+        first = media.formats[:1] if taken else media.formats
+        lines.append(f"m={media.kind} {port if taken else 0} {media.protocol} {' '.join(first)}".rstrip())
+    return _lines(lines)
+
+
+def read_media(description: bytes) -> list[Media]:
+    """Read the ``m=`` lines; one that cannot be read is left out."""
+    lines = description.decode("utf-8", "replace").splitlines()
+    found = [_read_line(line[2:].split()) for line in lines if line.startswith("m=")]
+    return [media for media in found if media is not None]
+
+
+def _read_line(words: list[str]) -> Media | None:
+    if len(words) < 3 or not words[1].partition("/")[0].isdecimal():  # noqa: PLR2004 - kind, port, protocol
+        return None
+    return Media(words[0], int(words[1].partition("/")[0]), words[2], tuple(words[3:]))
+
+
+def _session(address: str, session: int) -> list[str]:
+    family = "IP6" if ":" in address else "IP4"
+    return ["v=0", f"o=- {session} {session} IN {family} {address}", "s=-", f"c=IN {family} {address}", "t=0 0"]
+
+
+def _lines(lines: list[str]) -> bytes:
+    return "".join(f"{line}\r\n" for line in lines).encode()

@@ -1,0 +1,130 @@
+"""Knocks at a port with chosen papers, and tells what the port did: a real connection, with OpenSSL and nothing of ours."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from OpenSSL import SSL, crypto
+
+from sipmesh.demo.forge import Forged
+
+PATIENCE_S = 5.0
+READ_SIZE = 65_536
+
+PROBE = (
+    "OPTIONS sip:{host};transport=tls SIP/2.0\r\n"
+    "Via: SIP/2.0/TLS {local};branch=z9hG4bK-probe-{port}\r\n"
+    "Max-Forwards: 70\r\nFrom: <sip:{domain}>;tag=probe\r\nTo: <sip:{host}>\r\n"
+    "Call-ID: probe-{port}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What came of a knock: *local* is our end, *answer* the status line if there was one, *alert* why not."""
+
+    local: tuple[str, int]
+    answer: str = ""
+    alert: str = ""
+
+    @property
+    def served(self) -> bool:
+        """Whether SIP was spoken with us."""
+        return self.answer.startswith("SIP/2.0 ")
+
+
+def knock(
+    address: tuple[str, int],
+    papers: Forged | None,
+    *,
+    name: str,
+    domain: str,
+    highest: int | None = None,
+    message: bytes | None = None,
+) -> Knock:
+    """Open a TLS connection with *papers*, send OPTIONS (or *message*) and wait for the first bytes of an answer.
+
+    In TLS 1.3 the handshake is over for us before the server has looked at our papers: only an answer counts.
+    """
+    with socket.create_connection(address, PATIENCE_S) as raw:
+        local = raw.getsockname()[:2]
+        raw.settimeout(None)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(PATIENCE_S))
+        tls = SSL.Connection(_context(papers, highest), raw)
+        tls.set_tlsext_host_name(name.encode())
+        tls.set_connect_state()
+        probe = PROBE.format(host=name, local=f"{local[0]}:{local[1]}", port=local[1], domain=domain)
+        return Knock(local, *_talk(tls, message or probe.encode()))
+
+
+def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
+    """Return the first line of the answer, or what ended the connection instead."""
+    try:
+        tls.do_handshake()
+        tls.sendall(message)
+        return tls.recv(READ_SIZE).split(b"\r\n")[0].decode(errors="replace"), ""
+    except SSL.ZeroReturnError:
+        return "", "closed"
+    except SSL.SysCallError as error:
+        return "", f"closed ({error.args[-1]})"
+    except SSL.WantReadError:
+        return "", "no answer"
+    except SSL.Error as error:
+        return "", str(error.args[0][-1][-1]) if error.args and error.args[0] else "TLS error"
+
+
+def _context(papers: Forged | None, highest: int | None) -> SSL.Context:
+    """A careless context: it trusts whomever it meets and shows whatever it was given."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    if highest is not None:
+        context.set_min_proto_version(SSL.TLS1_VERSION)
+        context.set_max_proto_version(highest)
+    if papers is not None:
+        leaf, *others = papers.chain
+        context.use_certificate(leaf)
+        for certificate in others:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(crypto.PKey.from_cryptography_key(papers.key))
+    return context
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return whole.to_bytes(8, "little") + int((seconds - whole) * 1_000_000).to_bytes(8, "little")
+
+
+def speak_plainly(address: tuple[str, int], name: str) -> Knock:
+    """Say OPTIONS over plain TCP and wait for an answer."""
+    with socket.create_connection(address, PATIENCE_S) as raw:
+        local = raw.getsockname()[:2]
+        probe = PROBE.format(host=name, local=f"{local[0]}:{local[1]}", port=local[1], domain=name)
+        try:
+            raw.sendall(probe.replace("SIP/2.0/TLS", "SIP/2.0/TCP").encode())
+            first = raw.recv(READ_SIZE)
+        except OSError as error:
+            return Knock(local, alert=f"closed ({error.strerror})")
+    text = first.decode("latin-1")
+    return Knock(local, answer=text.split("\r\n")[0]) if text.startswith("SIP/") else Knock(local, alert=_said(first))
+
+
+def _said(first: bytes) -> str:
+    if not first:
+        return "closed"
+    return "a TLS alert" if first[:1] == b"\x15" else f"{len(first)} bytes that are no SIP"
+
+
+def send_datagram(address: tuple[str, int], name: str, patience_s: float = 0.3) -> Knock:
+    """Say OPTIONS over UDP: where nothing listens the kernel says so, or nobody says anything."""
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as raw:
+        raw.settimeout(patience_s)
+        raw.connect(address)
+        local = raw.getsockname()[:2]
+        raw.send(PROBE.format(host=name, local=f"{local[0]}:{local[1]}", port=local[1], domain=name).encode())
+        try:
+            return Knock(local, answer=raw.recv(READ_SIZE).split(b"\r\n")[0].decode(errors="replace"))
+        except ConnectionRefusedError:
+            return Knock(local, alert="nothing listens on UDP")
+        except TimeoutError:
+            return Knock(local, alert="no answer")

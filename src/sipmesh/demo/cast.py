@@ -1,0 +1,49 @@
+"""Who signs what in the play of impostors: the authorities that are trusted, each for its scope, and one that is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sipmesh.demo.forge import Forge, Forged
+from sipmesh.demo.organisation import Organisation
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The issuing CA of each organisation, as a thief of its key would use it, and a CA that nobody trusts."""
+
+    forge: Forge
+    ours: Forged
+    partner: Forged
+    other: Forged
+    stranger: Forged
+
+    @classmethod
+    def of(cls, ours: Organisation, partner: Organisation, other: Forged) -> Cast:
+        """Take the keys of two organisations and of *other*, a second partner that is nothing but a CA."""
+        forge = Forge(datetime.now(UTC))
+        stranger = forge.organisation("stranger.test")
+        return cls(forge, stolen(ours), stolen(partner), other, stranger)
+
+
+def stolen(organisation: Organisation) -> Forged:
+    """Read the issuing CA of an organisation with its key."""
+    folder = organisation.folder / "ca"
+    root = Forged.read(folder / "root.pem", folder / "root.key")
+    return Forged.read(folder / "issuing.pem", folder / "issuing.key", root)
+
+
+def write_partner_ca(forge: Forge, folder: Path, name: str) -> tuple[Forged, dict[str, object]]:
+    """Make a partner that is nothing but a CA; returns its issuing CA, and anchors and lists as a topology names them."""
+    issuing = forge.organisation(name)
+    root = issuing.issuer
+    if root is None:
+        raise ValueError(f"{issuing!r} has no root")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "root.pem").write_bytes(root.pem_chain)
+    (folder / "root.crl").write_bytes(forge.revocations(root))
+    (folder / "issuing.crl").write_bytes(forge.revocations(issuing))
+    lists = [str(folder / "root.crl"), str(folder / "issuing.crl")]
+    return issuing, {"anchors": [str(folder / "root.pem")], "crls": lists}

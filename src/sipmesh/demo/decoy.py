@@ -1,0 +1,80 @@
+"""A server that answers everybody, under whatever papers it was given: the far end of a hijack, and its rightful twin."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+from OpenSSL import SSL, crypto
+
+from sipmesh.demo.forge import Forged
+from sipmesh.sip.framing import MessageReader, ReadLimits
+from sipmesh.sip.message import Request, respond
+
+READ_SIZE = 65_536
+
+
+class Decoy:
+    """Listens on a port of its own, asks for a certificate and trusts any, and answers every request with 200.
+
+    *received* counts the requests: one that was meant for somebody else must never arrive.
+    """
+
+    def __init__(self, papers: Forged, host: str = "127.0.0.1", *, mutual: bool = True) -> None:
+        self._context = _context(papers, mutual=mutual)
+        self._listening = socket.create_server((host, 0))
+        self.address: tuple[str, int] = self._listening.getsockname()[:2]
+        self.received = 0
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<Decoy at {self.address[0]}:{self.address[1]}, {self.received} requests>"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._thread.join()
+
+    def _accept(self) -> None:
+        served: list[threading.Thread] = []
+        while True:
+            try:
+                raw, _ = self._listening.accept()
+            except OSError:
+                break
+            served.append(threading.Thread(target=self._serve, args=(raw,), daemon=True))
+            served[-1].start()
+
+    def _serve(self, raw: socket.socket) -> None:
+        tls = SSL.Connection(self._context, raw)
+        tls.set_accept_state()
+        reader = MessageReader(ReadLimits())
+        try:
+            tls.do_handshake()
+            while chunk := tls.recv(READ_SIZE):
+                for item in reader.feed(chunk):
+                    if isinstance(item, Request):
+                        self.received += 1
+                        tls.sendall(respond(item, 200).encode())
+        except SSL.Error:
+            pass
+        finally:
+            raw.close()
+
+
+def _context(papers: Forged, *, mutual: bool) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    leaf, *others = papers.chain
+    context.use_certificate(leaf)
+    for certificate in others:
+        context.add_extra_chain_cert(certificate)
+    context.use_privatekey(crypto.PKey.from_cryptography_key(papers.key))
+    if mutual:
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+    return context

@@ -1,0 +1,313 @@
+"""The impostors knock, each at the right port on a real connection, and each rightful twin after it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from OpenSSL import SSL
+
+from sipmesh.client.agent import UserAgent
+from sipmesh.client.judge import Trust
+from sipmesh.client.outcome import Outcome, Text
+from sipmesh.demo.attacker import Knock, knock, send_datagram, speak_plainly
+from sipmesh.demo.decoy import Decoy
+from sipmesh.demo.forge import Forged
+from sipmesh.demo.impostors import IMPOSTORS, Door, front_end, other_edge, partner_edge
+from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, Network
+from sipmesh.demo.people import People, connect, next_event
+from sipmesh.demo.score import Act, Score
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code, LinkRefused
+
+PLACES = {
+    Door.SERVER: (FE1, LinkKind.SERVER),
+    Door.INSIDE: (EDGE, LinkKind.SERVER),
+    Door.PARTNER: (EDGE, LinkKind.PARTNER),
+}
+NOT_FOUND = 404
+SERVED = "rightful twin: 200 OK"
+
+
+async def at_the_doors(network: Network, score: Score) -> None:
+    """Everybody who is refused before a SIP byte is read."""
+    act = score.act("3. Impostors at the ports of example.test", "who", "verdict", "wanted", "saw", "remedy")
+    await without_tls(network, act)
+    await old_tls(network, act)
+    for impostor in IMPOSTORS:
+        server, kind = PLACES[impostor.door]
+        await refused(network, act, impostor.title, (server, kind), impostor.papers(network.cast), impostor.wanted)
+        await served(network, act, (server, kind), impostor.twin(network.cast))
+    act.show()
+
+
+async def without_tls(network: Network, act: Act) -> None:
+    """Plain TCP and UDP on every port."""
+    for server in (FE1, EDGE):
+        for kind in network.example.ports[server]:
+            address = network.example.address(server, kind)
+            plain = await asyncio.to_thread(speak_plainly, address, server)
+            verdict = await verdict_on(network, server, plain)
+            tell(act, f"plain TCP on {server} {kind} port", verdict, Code.NOT_TLS, plain)
+            datagram = await asyncio.to_thread(send_datagram, address, server)
+            good = not datagram.answer and not datagram.served
+            act.row(f"UDP on {server} {kind} port", "no socket", "no answer", datagram.alert, "", good=good)
+
+
+async def old_tls(network: Network, act: Act) -> None:
+    """TLS 1.1, with papers that are otherwise in order."""
+    papers = front_end()(network.cast)
+    await refused(network, act, "TLS 1.1", (FE1, LinkKind.SERVER), papers, Code.PROTOCOL_TOO_OLD, SSL.TLS1_1_VERSION)
+
+
+async def refused(
+    network: Network,
+    act: Act,
+    title: str,
+    place: tuple[str, LinkKind],
+    papers: Forged | None,
+    wanted: Code,
+    highest: int | None = None,
+) -> None:
+    """Knock, and find the verdict that the server gave on that very connection."""
+    server, kind = place
+    came = await asyncio.to_thread(
+        knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE, highest=highest
+    )
+    tell(act, title, await verdict_on(network, server, came), wanted, came)
+
+
+async def served(network: Network, act: Act, place: tuple[str, LinkKind], papers: Forged | None) -> None:
+    """The rightful twin gets an answer."""
+    server, kind = place
+    came = await asyncio.to_thread(knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE)
+    act.row(
+        f"  {SERVED}" if came.served else "  rightful twin", came.answer or came.alert, "", "", "", good=came.served
+    )
+
+
+async def verdict_on(network: Network, server: str, came: Knock) -> dict[str, Any] | None:
+    """The refusal that the server remembers of this connection, as soon as it has one."""
+    ours = f"{came.local[0]}:{came.local[1]}"
+    for _ in range(100):
+        for verdict in await network.ask(server, "refused", most=50):
+            if verdict["remote"].replace(" port ", ":") == ours:
+                return dict(verdict)
+        await asyncio.sleep(0.02)
+    return None
+
+
+def tell(act: Act, title: str, verdict: dict[str, Any] | None, wanted: Code, came: Knock) -> None:
+    """One line for one impostor."""
+    if verdict is None:
+        act.row(title, "no verdict", str(wanted), came.answer or came.alert, "", good=False)
+        return
+    reason = next((one for one in verdict["findings"] if one["code"] == verdict["code"]), {"wanted": "", "saw": ""})
+    remedy = verdict["remedies"][0] if verdict["remedies"] else ""
+    good = verdict["code"] == wanted and not came.served
+    act.row(title, verdict["code"], reason["wanted"], reason["saw"], remedy, good=good)
+
+
+async def in_messages(network: Network, people: People, score: Score) -> None:
+    """Those whose link is in order, and whose message is not."""
+    act = score.act("   Impostors in messages", "who", "answer", "code in our log", "why")
+    await by_partner(network, act)
+    await by_client(network, people, act)
+    act.show()
+
+
+def partner_message(method: str, to: str, sender: str, *more: str) -> bytes:
+    """A request as a partner's edge would write it."""
+    lines = [
+        f"{method} {to} SIP/2.0",
+        f"Via: SIP/2.0/TLS sip.partner.test;branch=z9hG4bK-demo-{abs(hash((method, to, sender, more)))}",
+        "Max-Forwards: 70",
+        f"From: <{sender}>;tag=demo",
+        f"To: <{to}>",
+        f"Call-ID: demo-{abs(hash((method, to, sender, more)))}",
+        f"CSeq: 1 {method}",
+        *more,
+        "Content-Length: 0",
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode()
+
+
+async def by_partner(network: Network, act: Act) -> None:
+    """A partner with the right certificate: its own From is carried, any other is refused."""
+    bob, ours = "sip:bob@example.test", "P-Asserted-Identity: <sip:alice@example.test>"
+    theirs = "P-Asserted-Identity: <sip:erin@partner.test>"
+    crafted = "Route: <sip:victim.test;lr>"
+    cases = (
+        (
+            "partner, From of another domain",
+            partner_message("MESSAGE", bob, "sip:erin@other.test"),
+            403,
+            Code.FROM_NOT_ALLOWED,
+        ),
+        (
+            "partner, asserts an identity of ours",
+            partner_message("MESSAGE", bob, "sip:erin@partner.test", ours),
+            403,
+            Code.ASSERTION_NOT_ALLOWED,
+        ),
+        (
+            "  twin: its own From and identity",
+            partner_message("MESSAGE", bob, "sip:erin@partner.test", theirs),
+            200,
+            None,
+        ),
+        (
+            "partner, REGISTER over the partner port",
+            partner_message("REGISTER", "sip:example.test", "sip:erin@partner.test"),
+            403,
+            Code.ROLE_NOT_ALLOWED,
+        ),
+        (
+            "partner, a Route that would make us a relay",
+            partner_message("MESSAGE", bob, "sip:erin@partner.test", crafted),
+            403,
+            Code.NO_ROUTE,
+        ),
+        (
+            "partner, asks for a third domain",
+            partner_message("MESSAGE", "sip:x@victim.test", "sip:erin@partner.test"),
+            403,
+            Code.NO_ROUTE,
+        ),
+    )
+    for title, message, status, code in cases:
+        address = network.example.address(EDGE, LinkKind.PARTNER)
+        papers = partner_edge()(network.cast)
+        came = await asyncio.to_thread(knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message)
+        said = int(came.answer.split()[1]) if came.served else 0
+        told = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": "carried"}
+        good = said == status and (code is None or told["code"] == code)
+        act.row(title, came.answer or came.alert, told["code"] or "-", told["why"], good=good)
+
+
+async def newest_refusal(network: Network, server: str) -> dict[str, Any]:
+    """What a server's log says of the last message it refused."""
+    told = await network.ask(server, "refused-messages")
+    return dict(told[0]) if told else {"code": "", "why": "", "reference": ""}
+
+
+async def by_client(network: Network, people: People, act: Act) -> None:
+    """A client that has logged in, and claims to be somebody else."""
+    drain(people.bob)
+    bob = people.bob.party.aor
+    outcome = await people.alice.request("MESSAGE", bob, sender="sip:carol@example.test")
+    await tell_message(network, act, "client, From is somebody else", outcome, 403, Code.FROM_NOT_ALLOWED)
+    relayed = await people.alice.request("MESSAGE", bob, [("route", "<sip:victim.test;lr>")])
+    await tell_message(network, act, "client, a Route that would make us a relay", relayed, 403, Code.NO_ROUTE)
+    claim = [("p-asserted-identity", "<sip:carol@example.test>")]
+    outcome = await people.alice.request("MESSAGE", bob, claim, b"who am I?")
+    event = await next_event(people.bob)
+    identity = event.identity if isinstance(event, Text) else "nothing arrived"
+    why = f"bob sees P-Asserted-Identity {identity}: what alice claimed was taken off"
+    good = outcome.ok and identity == people.alice.party.aor
+    act.row("client, asserts to be carol", str(outcome), "stripped", why, good=good)
+    async with await connect(network, "carol", FE1) as stranger:
+        outcome = await stranger.message("sip:nobody@example.test", "hello")
+    act.row(
+        "  twin: carol herself, to a user who is not there",
+        str(outcome),
+        "-",
+        "404: no such user",
+        good=outcome.status == NOT_FOUND,
+    )
+
+
+async def tell_message(network: Network, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
+    """One line for one refused message; the reference in the answer leads to the line in our log."""
+    told = await newest_refusal(network, FE1)
+    good = outcome.status == status and told["code"] == code and told["reference"] in str(outcome)
+    act.row(title, f"{outcome.status} {outcome.reason}", told["code"], told["why"], good=good)
+
+
+def drain(agent: UserAgent) -> None:
+    """Forget what has come in so far."""
+    while not agent.events.empty():
+        agent.events.get_nowait()
+
+
+async def on_the_way(network: Network, people: People, score: Score) -> None:
+    """Those who wait at the other end of our own links: hijackers and men in the middle; and a list that is gone."""
+    act = score.act("   Impostors on the way", "who", "verdict", "wanted", "saw", "remedy")
+    cast = network.cast
+    await hijack(
+        network,
+        people,
+        act,
+        "DNS hijack: SRV leads to a valid certificate of another name",
+        cast.forge.server(cast.other, "mallory.test"),
+        Code.NAME_MISMATCH,
+    )
+    await hijack(
+        network,
+        people,
+        act,
+        "man in the middle between two servers",
+        cast.forge.server(cast.stranger, OTHER),
+        Code.UNTRUSTED_ISSUER,
+    )
+    await hijack(network, people, act, f"  {SERVED}", cast.forge.server(cast.other, OTHER), Code.ACCEPTED)
+    await between_client_and_server(network, act)
+    await list_is_gone(network, act)
+    act.show()
+
+
+async def hijack(network: Network, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
+    """Let DNS lead our edge to a decoy, and have alice write to the partner that it poses as."""
+    with Decoy(papers) as decoy:
+        host, port = decoy.address
+        network.dns.records["_sipfederationtls._tcp.other.test", "SRV"] = [f"1 1 {port} decoy.test."]
+        network.dns.records["decoy.test", "A"] = [host]
+        await network.ask(EDGE, "reload")  # else it waits a little before it dials one that has just been refused
+        outcome = await people.alice.message("sip:olga@other.test", "for olga only")
+        if wanted is Code.ACCEPTED:
+            act.row(title, str(outcome), "", f"{decoy.received} message", "", good=outcome.ok and decoy.received == 1)
+            return
+        verdict = await verdict_on(network, EDGE, Knock(decoy.address))
+        tell(act, title, verdict, wanted, Knock(decoy.address, alert=f"alice got {outcome}"))
+        nothing = decoy.received == 0 and not outcome.ok
+        act.row(
+            "  what the impostor got",
+            "nothing",
+            "no request",
+            f"{decoy.received} requests",
+            f"alice got {outcome}",
+            good=nothing,
+        )
+
+
+async def between_client_and_server(network: Network, act: Act) -> None:
+    """A man in the middle with a certificate of his own: the client goes no further."""
+    papers = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
+    with Decoy(papers, mutual=False) as decoy:
+        trust = Trust.of_pem(network.example.root.read_bytes())
+        async with UserAgent("alice@example.test", "alice-secret", trust=trust) as agent:
+            try:
+                await agent.connect(*decoy.address)
+            except LinkRefused as refusal:
+                reason = refusal.verdict.reason
+                good = refusal.verdict.code is Code.UNTRUSTED_ISSUER and decoy.received == 0
+                remedy = refusal.verdict.remedies[0] if refusal.verdict.remedies else ""
+                cells = (reason.wanted, reason.saw) if reason else ("", "")
+                act.row("man in the middle between client and server", refusal.verdict.code, *cells, remedy, good=good)
+            else:
+                act.row("man in the middle between client and server", "accepted", "", "", "", good=False)
+
+
+async def list_is_gone(network: Network, act: Act) -> None:
+    """A partner's revocation list is missing: nobody under it is let in until it is back."""
+    place, papers = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
+    file = network.folder / OTHER / "issuing.crl"
+    held = file.read_bytes()
+    file.unlink()
+    await network.ask(EDGE, "reload")
+    await refused(network, act, "the partner's revocation list is missing", place, papers, Code.REVOCATION_UNKNOWN)
+    file.write_bytes(held)
+    await network.ask(EDGE, "reload")
+    await served(network, act, place, papers)

@@ -1,0 +1,131 @@
+"""The impostors: each differs from its rightful twin in exactly one property, and both come from the same call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from sipmesh.demo.cast import Cast
+from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind, Wish
+from sipmesh.trust.verdict import Code
+
+Papers = Callable[[Cast], Forged | None]
+"""Makes the certificate that is shown; None for a peer that shows none."""
+
+
+class Door(Enum):
+    """Which port is knocked at: where another front end, or a partner's edge, is expected."""
+
+    SERVER = "front end, server port"
+    INSIDE = "edge, server port"
+    PARTNER = "edge, partner port"
+
+
+@dataclass(frozen=True, slots=True)
+class Impostor:
+    """One that is refused at the handshake; *wanted* is the verdict it must get, *twin* shows the rightful papers."""
+
+    title: str
+    door: Door
+    papers: Papers
+    wanted: Code
+    twin: Papers
+
+
+def front_end(**changes: Any) -> Papers:
+    """Papers of fe2.example.test by our own CA, but for *changes*."""
+    return lambda cast: cast.forge.server(cast.ours, "fe2.example.test", **changes)
+
+
+def partner_edge(**changes: Any) -> Papers:
+    """Papers of sip.partner.test by the partner's CA, but for *changes*."""
+    return lambda cast: cast.forge.server(cast.partner, "sip.partner.test", "partner.test", **changes)
+
+
+def other_edge(**changes: Any) -> Papers:
+    """Papers of the second partner by its own CA, but for *changes*."""
+    return lambda cast: cast.forge.server(cast.other, "other.test", **changes)
+
+
+def named(*names: str, **changes: Any) -> Papers:
+    """Papers by our own CA for other *names*."""
+    return lambda cast: cast.forge.server(cast.ours, *names, **changes)
+
+
+def bare(**changes: Any) -> Papers:
+    """Papers by our own CA whose names are all in *changes*."""
+    return lambda cast: cast.forge.forge(Wish("fe2.example.test"), cast.ours, **changes)
+
+
+def nobody(_cast: Cast) -> None:
+    """No papers at all."""
+
+
+def self_signed(cast: Cast) -> Forged:
+    """Papers that their own key has signed."""
+    return cast.forge.server(None, "fe2.example.test")
+
+
+def by(issuer: str, *names: str) -> Papers:
+    """Papers for *names* by the CA that the cast calls *issuer*."""
+    return lambda cast: cast.forge.server(getattr(cast, issuer), *names)
+
+
+def _at_server(title: str, papers: Papers, wanted: Code) -> Impostor:
+    return Impostor(title, Door.SERVER, papers, wanted, front_end())
+
+
+def _at_partner(title: str, papers: Papers, wanted: Code, twin: Papers | None = None) -> Impostor:
+    return Impostor(title, Door.PARTNER, papers, wanted, twin or partner_edge())
+
+
+DAY = timedelta(days=1)
+
+IMPOSTORS: tuple[Impostor, ...] = (
+    _at_server("no certificate", nobody, Code.NO_CERTIFICATE),
+    _at_server("self-signed", self_signed, Code.UNTRUSTED_ISSUER),
+    _at_server("signed by a CA that nobody trusts", by("stranger", "fe2.example.test"), Code.UNTRUSTED_ISSUER),
+    _at_server("our CA, a name that is not in the topology", named("fe9.example.test"), Code.NOT_IN_TOPOLOGY),
+    Impostor(
+        "in the topology, wrong role for this link",
+        Door.INSIDE,
+        named("bot.example.test"),
+        Code.ROLE_NOT_ALLOWED,
+        front_end(),
+    ),
+    _at_server("expired", front_end(begins=-3 * DAY, ends=-DAY), Code.EXPIRED),
+    _at_server("not yet valid", front_end(begins=DAY), Code.NOT_YET_VALID),
+    _at_server("name in the CN only", bare(), Code.NO_SIP_IDENTITY),
+    _at_server("wildcard", bare(dns=("*.example.test",), uris=("sip:*.example.test",)), Code.NO_SIP_IDENTITY),
+    _at_server("SAN sip:alice@example.test", bare(uris=("sip:alice@example.test",)), Code.NO_SIP_IDENTITY),
+    _at_server("SAN https://example.test", bare(uris=("https://example.test",)), Code.NO_SIP_IDENTITY),
+    _at_server("a leaf with CA:TRUE", front_end(ca=True), Code.NOT_A_LEAF),
+    _at_server("RSA-1024 key", front_end(key=KeyKind.RSA_1024), Code.WEAK_KEY),
+    _at_server(
+        "our server's name, signed by the partner's CA",
+        by("partner", "fe2.example.test"),
+        Code.ISSUER_NOT_FOR_THIS_NAME,
+    ),
+    _at_partner(
+        "partner B's name, signed by partner A's CA", by("partner", "other.test"), Code.ISSUER_NOT_FOR_THIS_NAME
+    ),
+    _at_partner(
+        "partner A's name, signed by our own CA", by("ours", "sip.partner.test"), Code.ISSUER_NOT_FOR_THIS_NAME
+    ),
+    _at_partner(
+        "names of two partners in one certificate",
+        by("partner", "sip.partner.test", "other.test"),
+        Code.AMBIGUOUS_IDENTITY,
+    ),
+    _at_partner("a blocked partner", by("partner", "evil.test"), Code.PARTNER_BLOCKED),
+    _at_partner("a stranger at the partner port", by("partner", "unknown.test"), Code.PARTNER_UNKNOWN),
+    _at_partner(
+        "a server-only certificate where the partner's is strict",
+        partner_edge(usages=(SERVER_AUTH,)),
+        Code.WRONG_USAGE,
+        other_edge(usages=(SERVER_AUTH,)),
+    ),
+)

@@ -1,0 +1,177 @@
+"""Two organisations on loopback, each server a real process started with `sipmesh serve`, and their DNS."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import signal
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sipmesh.demo.cast import Cast, write_partner_ca
+from sipmesh.demo.forge import Forge
+from sipmesh.demo.nameserver import NameServer
+from sipmesh.demo.organisation import HOST, Organisation, Plan
+from sipmesh.errors import SipmeshError
+from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.sip.digest import Algorithm
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+START_S = 20.0
+STOP_S = 10.0
+LOOK_AGAIN_S = 0.05
+PR_SET_PDEATHSIG = 1
+
+EXAMPLE, PARTNER, OTHER = "example.test", "partner.test", "other.test"
+POOL, EDGES, BOTS = "pool1.example.test", "sip.example.test", "bot.example.test"
+FE1, FE2, EDGE = "fe1.example.test", "fe2.example.test", "edge1.example.test"
+PARTNER_FE, PARTNER_EDGE = "fe1.partner.test", "edge1.partner.test"
+
+
+@dataclass(slots=True)
+class Network:
+    """Everything that runs; *servers* are the processes by the name of their server."""
+
+    folder: Path
+    example: Organisation
+    partner: Organisation
+    cast: Cast
+    dns: NameServer
+    servers: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    @classmethod
+    async def build(cls, folder: Path) -> Network:
+        """Make CAs, topologies, certificates and users; no server runs yet."""
+        dns = await NameServer({}).start(HOST)
+        example, partner = build_example(folder), build_partner(folder)
+        other, entry = write_partner_ca(Forge(datetime.now(UTC)), folder / OTHER, OTHER)
+        federate(example, partner, entry)
+        for organisation in (example, partner):
+            organisation.document["dns"] = {"servers": [dns.setting]}
+            organisation.write()
+            organisation.issue_all()
+        example.add_users("alice", "bob")
+        example.add_users("carol", algorithms=(Algorithm.MD5,))
+        partner.add_users("erin")
+        for name in ("sip.partner.test", "sip.example.test", "example.test", "partner.test"):
+            dns.records[name, "A"] = [HOST]
+        return cls(folder, example, partner, Cast.of(example, partner, other), dns)
+
+    def organisation_of(self, server: str) -> Organisation:
+        """The organisation that a server belongs to."""
+        return self.example if server in self.example.ports else self.partner
+
+    def control(self, server: str) -> Path:
+        """The control socket of a server."""
+        return self.organisation_of(server).folder / "state" / f"{server}{SOCKET_SUFFIX}"
+
+    async def ask(self, server: str, command: str, **given: Any) -> Any:
+        """Ask a running server."""
+        return await ask(self.control(server), command, **given)
+
+    async def start(self, *names: str) -> None:
+        """Start servers, all of them by default, and wait until each says that it serves."""
+        for name in names or (*self.example.ports, *self.partner.ports):
+            if name != BOTS:
+                self.servers[name] = await self._spawn(name)
+        await asyncio.gather(*(self._until_ready(name) for name in names or self.servers))
+
+    async def _spawn(self, name: str) -> asyncio.subprocess.Process:
+        organisation = self.organisation_of(name)
+        log = (organisation.folder / f"{name}.log").open("ab")
+        try:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "sipmesh",
+                "serve",
+                name,
+                "--topology",
+                str(organisation.file),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        finally:
+            log.close()
+
+    async def _until_ready(self, name: str) -> None:
+        """Wait for the control socket's answer; raises `SipmeshError` with the log where the server ended instead."""
+        process = self.servers[name]
+        async with asyncio.timeout(START_S):
+            while True:
+                if process.returncode is not None:
+                    log = (self.organisation_of(name).folder / f"{name}.log").read_text()
+                    raise SipmeshError(f"{name} did not start:\n{log}")
+                try:
+                    await self.ask(name, "status")
+                except SipmeshError:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+                else:
+                    return
+
+    async def stop(self) -> None:
+        """End every server, by its pid and nothing else, and the DNS; no process is left."""
+        for process in self.servers.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        await asyncio.gather(*(ended(process) for process in self.servers.values()))
+        self.dns.close()
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process that was told to stop; kill it if it does not."""
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the demo dies, however it dies (prctl(2), Linux)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def build_example(folder: Path) -> Organisation:
+    """example.test: two front ends in one pool, an edge, and an application that does not run here."""
+    return Organisation.build(
+        folder / EXAMPLE,
+        EXAMPLE,
+        (
+            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
+            Plan(EDGES, Role.EDGE, (EDGE,), {"internal_name": "edge-int.example.test", "next_hop": POOL}),
+            Plan(BOTS, Role.APPLICATION, (BOTS,), {"next_hop": POOL}),
+        ),
+    )
+
+
+def build_partner(folder: Path) -> Organisation:
+    """partner.test: a front end and an edge, under another CA."""
+    return Organisation.build(
+        folder / PARTNER,
+        PARTNER,
+        (
+            Plan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
+            Plan("sip.partner.test", Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
+        ),
+    )
+
+
+def federate(example: Organisation, partner: Organisation, other: dict[str, object]) -> None:
+    """Introduce the two to each other, a second partner that has no `edge:`, and one that is blocked."""
+    theirs = f"sip.partner.test:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    ours = f"sip.example.test:{example.ports[EDGE][LinkKind.PARTNER]}"
+    partners: list[dict[str, object]] = [
+        partner.as_partner(edge=theirs),
+        {"domains": [OTHER], "client_usage": "server-ok", **other},
+    ]
+    example.federate(EDGES, partners, blocked=("evil.test",))
+    partner.federate("sip.partner.test", [example.as_partner(edge=ours)])

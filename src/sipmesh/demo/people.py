@@ -1,0 +1,130 @@
+"""Alice, bob and erin log in, write to each other and call each other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sipmesh.client.agent import UserAgent
+from sipmesh.client.call import IncomingCall
+from sipmesh.client.judge import Trust
+from sipmesh.client.outcome import Text
+from sipmesh.demo.network import EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
+from sipmesh.demo.score import Act, Score
+from sipmesh.trust.evidence import LinkKind
+
+PATIENCE_S = 10.0
+
+
+@dataclass(slots=True)
+class People:
+    """The three, each logged in at a server of its own."""
+
+    alice: UserAgent
+    bob: UserAgent
+    erin: UserAgent
+
+    async def leave(self) -> None:
+        """Hang up every link."""
+        await asyncio.gather(*(agent.close() for agent in (self.alice, self.bob, self.erin)))
+
+
+async def connect(network: Network, user: str, server: str) -> UserAgent:
+    """Open a judged link for *user* to *server*; raises `LinkRefused` where the server is not who it should be."""
+    organisation = network.organisation_of(server)
+    trust = Trust.of_pem(organisation.root.read_bytes())
+    agent = UserAgent(f"{user}@{organisation.domain}", f"{user}-secret", trust=trust)
+    await agent.connect(*organisation.address(server, LinkKind.CLIENT))
+    return agent
+
+
+async def log_in(network: Network, score: Score) -> People:
+    """Register the three over TLS with digest; each judges chain and name of its server first."""
+    act = score.act("1. Users log in over TLS", "who", "server", "proved name", "TLS", "answer")
+    agents = []
+    for user, server in (("alice", FE1), ("bob", FE2), ("erin", PARTNER_FE)):
+        agent = await connect(network, user, server)
+        outcome = await agent.register()
+        verdict = agent.verdict
+        proved = verdict.subject if verdict is not None else ""
+        act.row(agent.party.aor, server, proved, tls_of(agent), str(outcome), good=outcome.status == 200)  # noqa: PLR2004 - OK
+        agents.append(agent)
+    act.show()
+    return People(*agents)
+
+
+def tls_of(agent: UserAgent) -> str:
+    """What was negotiated with the server, as the client's OpenSSL tells it."""
+    facts = agent.link.facts if agent.link is not None else None
+    return ", ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
+
+
+async def talk(network: Network, people: People, score: Score) -> None:
+    """Send a message and make a call along each path, then show what every hop on the way has proved."""
+    act = score.act("2. They write and call", "what", "answer", "seen by the other side", "path")
+    for caller, callee in (
+        (people.alice, people.bob),
+        (people.alice, people.erin),
+        (people.erin, people.alice),
+    ):
+        await write(act, caller, callee)
+        await call(act, caller, callee)
+    act.show()
+    await show_hops(network, score)
+
+
+async def write(act: Act, sender: UserAgent, receiver: UserAgent) -> None:
+    """Send one message and see it arrive."""
+    text = f"hello {receiver.party.user}, this is {sender.party.user} ✓"
+    outcome = await sender.message(receiver.party.aor, text)
+    event = await next_event(receiver) if outcome.ok else None
+    arrived = isinstance(event, Text) and event.text == text and event.sender == sender.party.aor
+    seen = f"“{event.text}” from {event.identity}" if isinstance(event, Text) else "nothing"
+    path = " → ".join((*event.hops[1:], receiver.party.user)) if isinstance(event, Text) else ""
+    act.row(f"message {sender.party.user} → {receiver.party.user}", str(outcome), seen, path, good=arrived)
+
+
+async def call(act: Act, caller: UserAgent, callee: UserAgent) -> None:
+    """Make one call, from INVITE to BYE."""
+    made = await caller.call(callee.party.aor)
+    answer = await made.answered()
+    event = await next_event(callee) if answer.ok else None
+    seen, ended = "nothing", None
+    if isinstance(event, IncomingCall):
+        ended = await made.hang_up()
+        async with asyncio.timeout(PATIENCE_S):
+            await event.over()
+        seen = f"call from {event.identity}, then BYE"
+    good = answer.ok and ended is not None and ended.ok
+    said = f"INVITE {answer.status}, BYE {ended.status if ended else 'none'}"
+    act.row(f"call {caller.party.user} → {callee.party.user}", said, seen, " → ".join(made.hops), good=good)
+
+
+async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
+    """The next message or call that came in, or None if none does."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await agent.events.get()
+    except TimeoutError:
+        return None
+
+
+async def show_hops(network: Network, score: Score) -> None:
+    """Show the links between servers that all this went over, as each server that opened one judged its peer."""
+    act = score.act("   The hops between servers", "from", "proved identity", "link", "TLS", "group", "messages")
+    for server in (FE1, FE2, EDGE, PARTNER_EDGE, PARTNER_FE):
+        for link in await network.ask(server, "links"):
+            if link["kind"] == LinkKind.CLIENT:
+                continue
+            tls = link["tls"]
+            used = f"{link['messages_in']} in, {link['messages_out']} out"
+            act.row(
+                server,
+                f"{link['peer']}: {link['code']}",
+                f"{link['direction']} {link['kind']}",
+                f"{tls['version']} {tls['cipher']}",
+                tls["group"] or "not told",
+                used,
+                good=link["code"] == "accepted" and tls["version"] in {"TLSv1.2", "TLSv1.3"},
+            )
+    act.show()

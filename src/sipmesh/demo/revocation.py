@@ -1,0 +1,104 @@
+"""A server's certificate is revoked while its links are up: those fall, the others stay, a new certificate is let in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from sipmesh.client.outcome import Text
+from sipmesh.demo.attacker import Knock, knock
+from sipmesh.demo.doors import verdict_on
+from sipmesh.demo.forge import Forged
+from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, Network
+from sipmesh.demo.people import People, connect, next_event
+from sipmesh.demo.score import Act, Score
+from sipmesh.pki.crl import Reason
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+PATIENCE_S = 10.0
+LOOK_AGAIN_S = 0.02
+
+
+async def revoke(network: Network, people: People, score: Score) -> None:
+    """Revoke fe2's certificate; its link to fe1 must fall, fe1's link to the edge must not."""
+    act = score.act("4. A certificate is revoked while its links are up", "what", "result", "seen")
+    before = {peer: await links_with(network, peer) for peer in (FE2, EDGE)}
+    act.row("before", "both up", tell(before), good=all(before.values()))
+    papers = papers_of(network, FE2)
+    serial = papers.certificate.serial_number
+    started = time.monotonic()
+    await asyncio.to_thread(network.example.ca.revoke, serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+    told = {name: (await network.ask(name, "reload"))["closed"] for name in (FE1, EDGE)}
+    closed = [f"{link} of {name}" for name, links in told.items() for link in links]
+    fallen = await until_gone(network, before[FE2])
+    took = time.monotonic() - started
+    act.row(
+        f"serial {serial:x} revoked", "links with fe2 closed", f"{', '.join(closed)} after {took:.2f} s", good=fallen
+    )
+    edge_now = await links_with(network, EDGE)
+    act.row("links of others", "untouched", f"{EDGE}: {', '.join(edge_now)}", good=edge_now == before[EDGE])
+    await refused_now(network, people, act, papers)
+    await new_certificate(network, people, act)
+    act.show()
+
+
+def papers_of(network: Network, server: str) -> Forged:
+    """The certificate and key that a server shows now, as a thief would have copied them."""
+    folder = network.organisation_of(server).folder / "servers"
+    return Forged.read(folder / f"{server}.pem", folder / f"{server}.key", network.cast.ours)
+
+
+async def links_with(network: Network, peer: str) -> list[str]:
+    """The ids of fe1's live links with *peer*."""
+    links = await network.ask(FE1, "links")
+    return sorted(link["id"] for link in links if link["peer"] == peer and link["kind"] == LinkKind.SERVER)
+
+
+def tell(links: dict[str, list[str]]) -> str:
+    """Links by peer in one line."""
+    return "; ".join(f"{peer}: {', '.join(ids) or 'none'}" for peer, ids in links.items())
+
+
+async def until_gone(network: Network, ids: list[str]) -> bool:
+    """Wait until none of *ids* is a live link of fe1."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while {link["id"] for link in await network.ask(FE1, "links")} & set(ids):
+                await asyncio.sleep(LOOK_AGAIN_S)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def refused_now(network: Network, people: People, act: Act, papers: Forged) -> None:
+    """A new link under the revoked certificate does not come up either, whoever opens it."""
+    outcome = await people.alice.message(people.bob.party.aor, "are you there?")
+    act.row("alice writes to bob on fe2", "not delivered", str(outcome), good=not outcome.ok)
+    came = await knock_at_fe1(network, papers)
+    verdict = await verdict_on(network, FE1, came)
+    code = verdict["code"] if verdict is not None else "no verdict"
+    act.row("the revoked certificate knocks at fe1", code, came.answer or came.alert, good=code == Code.REVOKED)
+
+
+async def knock_at_fe1(network: Network, papers: Forged) -> Knock:
+    """Open a link to fe1's server port with *papers*."""
+    address = network.example.address(FE1, LinkKind.SERVER)
+    return await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)
+
+
+async def new_certificate(network: Network, people: People, act: Act) -> None:
+    """A new certificate brings fe2 back, without a restart."""
+    await asyncio.to_thread(network.example.issue, FE2)
+    await network.ask(FE2, "reload")
+    await people.bob.close()
+    people.bob = await connect(network, "bob", FE2)
+    await people.bob.register()
+    await network.ask(FE1, "reload")  # else it waits a little before it dials one that has just been refused
+    outcome = await people.alice.message(people.bob.party.aor, "welcome back")
+    event = await next_event(people.bob) if outcome.ok else None
+    seen = event.text if isinstance(event, Text) else "nothing"
+    came = await knock_at_fe1(network, papers_of(network, FE2))
+    act.row("the new certificate knocks at fe1", "let in", came.answer or came.alert, good=came.served)
+    act.row("alice writes to bob again", "delivered", f"{outcome}: bob reads “{seen}”", good=seen == "welcome back")

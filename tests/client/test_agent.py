@@ -1,0 +1,412 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from client.home import HERE, Certificates, Home, running
+from sipmesh.client.agent import LinkLostError, UserAgent
+from sipmesh.client.call import IncomingCall
+from sipmesh.client.dialog import State
+from sipmesh.client.outcome import NoAnswerError, Text
+from sipmesh.client.sdp import read_media
+from sipmesh.errors import OperatorError
+from sipmesh.routing.locate import Question, RecordKind, Srv
+from sipmesh.sip.digest import Algorithm
+from sipmesh.sip.message import build_request, respond
+from sipmesh.trust.verdict import Code, LinkRefused
+
+
+async def text(agent: UserAgent) -> Text:
+    event = await agent.events.get()
+    assert isinstance(event, Text)
+    return event
+
+
+async def incoming(agent: UserAgent) -> IncomingCall:
+    event = await agent.events.get()
+    assert isinstance(event, IncomingCall)
+    return event
+
+
+@running
+async def test_an_agent_judges_its_server_and_registers(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        agent = await home.agent("alice")
+        verdict, [row] = agent.verdict, home.rows["sip:alice@example.test"]
+    assert verdict is not None
+    assert (verdict.code, verdict.subject) == (Code.ACCEPTED, "example.test")
+    assert (row.instance, row.reg_id) == (agent.party.instance, 1)
+
+
+@pytest.mark.parametrize("algorithms", [(Algorithm.MD5,), (Algorithm.SHA_256,), (Algorithm.SHA_256, Algorithm.MD5)])
+def test_an_agent_answers_whatever_it_is_challenged_with(
+    certificates: Certificates, algorithms: tuple[Algorithm, ...]
+) -> None:
+    @running
+    async def registers() -> None:
+        async with Home(certificates, algorithms) as home:
+            await home.agent("alice")
+            assert f"algorithm={algorithms[0]}" in (home.heard[-1].first("authorization") or "")
+
+    registers()
+
+
+@running
+async def test_a_wrong_password_is_tried_once_and_no_more(certificates: Certificates) -> None:
+    """A second try would count as a second failed login."""
+    async with Home(certificates) as home:
+        agent = await home.agent("alice", "wrong")
+        outcome = await agent.register()
+        assert (outcome.status, outcome.ok) == (401, False)
+        assert len(home.heard) == 2
+
+
+@running
+async def test_a_registration_is_refreshed_and_taken_back(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        agent = await home.agent("alice")
+        await agent.register()
+        assert len(home.rows["sip:alice@example.test"]) == 1
+        outcome = await agent.register(0)
+        assert (outcome.status, home.rows["sip:alice@example.test"]) == (200, [])
+
+
+@running
+async def test_a_server_of_another_name_gets_no_sip_byte(certificates: Certificates, foreign: Certificates) -> None:
+    """Even if its authority is one that we trust."""
+    async with Home(foreign) as home:
+        agent = UserAgent("alice@example.test", "alice-pw", trust=foreign.trust)
+        with pytest.raises(LinkRefused) as caught:
+            await agent.connect(HERE, home.listener.port)
+        await agent.close()
+        assert caught.value.verdict.code is Code.NAME_MISMATCH
+        assert home.heard == []
+
+
+@running
+async def test_a_server_under_another_authority_is_refused(certificates: Certificates, foreign: Certificates) -> None:
+    async with Home(certificates) as home:
+        agent = UserAgent("alice@example.test", "alice-pw", trust=foreign.trust)
+        with pytest.raises(LinkRefused) as caught:
+            await agent.connect(HERE, home.listener.port)
+        await agent.close()
+        assert caught.value.verdict.code is Code.UNTRUSTED_ISSUER
+        assert caught.value.verdict == agent.refusals[0]
+
+
+@running
+async def test_a_server_that_is_not_there_is_nobody_to_judge(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        port = home.listener.port
+    agent = UserAgent("alice@example.test", trust=certificates.trust)
+    with pytest.raises(LinkLostError, match="cannot be reached"):
+        await agent.connect(HERE, port)
+    with pytest.raises(LinkLostError, match="has no link"):
+        await agent.register()
+    await agent.close()
+
+
+@running
+async def test_a_message_reaches_the_other_user_and_is_answered(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        outcome = await alice.message("bob@example.test", "héllo ✓")
+        seen = await text(bob)
+    assert (outcome.status, outcome.warnings) == (200, ())
+    assert (seen.sender, seen.text, seen.content_type) == (
+        "sip:alice@example.test",
+        "héllo ✓",
+        "text/plain;charset=UTF-8",
+    )
+    assert seen.hops == (HERE, "home.example.test")
+
+
+@running
+async def test_a_message_without_a_registration_is_challenged_once(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        await home.agent("bob")
+        alice = await home.agent("alice", "alice-pw")
+        assert (await alice.message("bob@example.test", "one")).status == 200
+        assert (await alice.message("bob@example.test", "two")).status == 200
+        assert [request.method for request in home.heard].count("MESSAGE") == 3
+
+
+@running
+async def test_a_refusal_has_its_warning(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        outcome = await alice.message("nobody@example.test", "hello")
+    assert str(outcome) == '404 Not Found 399 home.example.test "no-route 17"'
+
+
+@running
+async def test_a_busy_agent_says_so(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob", busy=True)
+        assert (await alice.message("bob@example.test", "hello")).status == 486
+        assert bob.events.empty()
+
+
+@running
+async def test_a_call_goes_from_invite_to_bye(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        call = await alice.call("bob@example.test")
+        answered = await incoming(bob)
+        assert (call.is_up, call.hops, answered.remote) == (True, ("home.example.test",), "sip:alice@example.test")
+        assert [media.formats for media in read_media(call.answered_with)] == [("8",)]
+        bye = await call.hang_up()
+        await answered.over()
+    assert bye is not None
+    assert bye.status == 200
+    assert [request.method for request in home.heard[4:]] == ["INVITE", "ACK", "BYE"]
+    assert home.heard[-1].ruri.user == "bob"
+
+
+@running
+async def test_the_side_that_was_called_may_hang_up(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        call = await alice.call("bob@example.test")
+        bye = await (await incoming(bob)).hang_up()
+        await call.over()
+    assert bye is not None
+    assert (bye.status, call.state) == (200, State.TERMINATED)
+    assert await call.hang_up() is None
+
+
+@running
+async def test_a_call_may_be_taken_by_hand(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
+        call = alice.invite("bob@example.test")
+        ringing = await incoming(bob)
+        await call.ringing.wait()
+        assert (call.state, ringing.state) == (State.EARLY, State.EARLY)
+        ringing.accept()
+        assert (await call.answered()).status == 200
+
+
+@running
+async def test_a_call_may_be_rejected(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
+        call = alice.invite("bob@example.test")
+        (await incoming(bob)).reject(603, "Decline")
+        outcome = await call.answered()
+        await call.over()
+    assert (outcome.status, outcome.reason) == (603, "Decline")
+    assert home.heard[-1].method == "ACK"
+
+
+@running
+async def test_a_ringing_call_may_be_taken_back(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
+        call = alice.invite("bob@example.test")
+        ringing = await incoming(bob)
+        assert (await call.cancel()).status == 487
+        await ringing.over()
+        ringing.accept()
+        assert ringing.state is State.TERMINATED
+
+
+@running
+async def test_a_call_taken_back_before_it_left_ends_all_the_same(certificates: Certificates) -> None:
+    """Also when a challenge comes between."""
+    async with Home(certificates) as home:
+        await home.agent("bob", accept_calls=False)
+        alice = await home.agent("alice", "alice-pw")
+        assert (await alice.invite("bob@example.test").cancel()).status == 487
+
+
+@running
+async def test_a_2xx_is_repeated_and_acknowledged_again_until_its_ack_arrives(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        home.silent = frozenset({"ACK"})
+        call = await alice.call("bob@example.test")
+        first, second = await home.hears("ACK"), await home.hears("ACK", 2)
+        home.silent = frozenset()
+        assert (first.cseq, first.to) == (second.cseq, second.to)
+        assert (await incoming(bob)).is_up
+        assert call.is_up
+
+
+@running
+async def test_a_second_fork_that_answers_is_acknowledged_and_hung_up(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        home.silent = frozenset({"INVITE"})
+        call = alice.invite("bob@example.test")
+        invite = await home.hears("INVITE")
+        for tag in ("one", "two"):
+            response = respond(invite, 200, headers=[("contact", "<sip:127.0.0.1>")], to_tag=tag)
+            home.links[0].send(response.encode())
+        assert (await call.answered()).status == 200
+        bye = await home.hears("BYE")
+        assert (bye.to.tag, [request.to.tag for request in home.heard[3:5]]) == ("two", ["one", "two"])
+        assert call.is_up
+
+
+@running
+async def test_an_answer_that_makes_no_dialog_fails_the_call_and_not_the_link(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        home.silent = frozenset({"INVITE"})
+        call = alice.invite("bob@example.test")
+        home.links[0].send(respond(await home.hears("INVITE"), 200, to_tag="one").encode())
+        with pytest.raises(NoAnswerError, match="cannot be used"):
+            await call.answered()
+        assert (await alice.options()).status == 200
+
+
+@pytest.mark.parametrize(("target", "reached"), [("home.example.test", True), ("gone.example.test", False)])
+def test_without_a_server_the_domain_is_located(certificates: Certificates, target: str, *, reached: bool) -> None:
+    @running
+    async def located() -> None:
+        async with Home(certificates) as home:
+            known = Answers(
+                {"_sips._tcp.example.test": Srv(0, 0, home.listener.port, target), "home.example.test": HERE}
+            )
+            agent = UserAgent("alice@example.test", trust=certificates.trust, resolver=known)
+            home.agents.append(agent)
+            if reached:
+                assert (await agent.connect()).subject == "example.test"
+                return
+            with pytest.raises(LinkLostError):
+                await agent.connect()
+
+    located()
+
+
+class Answers:
+    """DNS with two records."""
+
+    def __init__(self, records: dict[str, Srv | str]) -> None:
+        self.records = records
+
+    async def ask(self, question: Question) -> Sequence[str | Srv]:
+        record = self.records.get(question.name)
+        wanted = Srv if question.kind is RecordKind.SRV else str
+        return [record] if isinstance(record, wanted) and question.kind is not RecordKind.AAAA else []
+
+
+@running
+async def test_a_call_to_nobody_fails_and_is_acknowledged(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        call = await alice.call("nobody@example.test")
+        assert (await call.answered()).status == 404
+        assert call.state is State.TERMINATED
+        assert (await alice.options()).status == 200
+        assert [request.method for request in home.heard[2:]] == ["INVITE", "ACK", "OPTIONS"]
+
+
+@running
+async def test_options_is_answered_by_an_agent_and_by_its_server(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, _ = await home.agent("alice"), await home.agent("bob")
+        assert (await alice.options()).status == 200
+        outcome = await alice.options("bob@example.test")
+    assert "MESSAGE" in (outcome.response.first("allow") or "")
+
+
+@running
+async def test_a_request_for_a_call_that_is_over_is_answered_with_481(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        call = await alice.call("bob@example.test")
+        answered = await incoming(bob)
+        await call.hang_up()
+        await answered.over()
+        assert call.dialog is not None
+        line = call.line
+        assert (await line.ask(line.party.inside(call.dialog, "BYE"))).status == 481
+
+
+@pytest.mark.parametrize(("header", "status"), [("x-other", 200), ("require", 420)])
+def test_an_extension_that_is_required_of_an_agent_is_refused(
+    certificates: Certificates, header: str, status: int
+) -> None:
+    @running
+    async def asked() -> None:
+        async with Home(certificates) as home:
+            alice, _ = await home.agent("alice"), await home.agent("bob")
+            uri = "sip:bob@example.test"
+            assert alice._line is not None
+            asking = alice.party.outside("MESSAGE", uri, uri, [(header, "100rel")], b"x", content_type="text/plain")
+            assert (await alice._line.ask(asking)).status == status
+
+    asked()
+
+
+@running
+async def test_whoever_waits_hears_that_the_link_is_gone(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        home.silent = frozenset({"MESSAGE", "INVITE"})
+        asked = asyncio.create_task(alice.message("bob@example.test", "hello"))
+        call = alice.invite("bob@example.test")
+        await home.hears("MESSAGE")
+        await home.hears("INVITE")
+        home.links[0].close("the server stops")
+        with pytest.raises(LinkLostError):
+            await asked
+        with pytest.raises(LinkLostError):
+            await call.answered()
+        await call.over()
+        await alice.gone()
+
+
+@running
+async def test_a_server_that_answers_keepalives_keeps_its_agent(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        trust = certificates.trust
+        agent = UserAgent("alice@example.test", trust=trust)
+        agent.settings = replace(agent.settings, keepalive_s=0.0)
+        home.agents.append(agent)
+        await agent.connect(HERE, home.listener.port)
+        await asyncio.sleep(0)  # the keepalive is due by now, and goes out before the request
+        outcome = await agent.options()
+        assert agent.link is not None
+        assert agent.link.bytes_in - len(outcome.response.encode()) == len(b"\r\n")
+
+
+@running
+async def test_a_server_that_answers_no_keepalive_is_given_up(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        agent = await home.agent("alice")
+        assert agent.link is not None
+        agent._expect_pong(agent.link.last_in)
+        assert agent.link.usable
+        agent._expect_pong(agent.link.last_in + 0.001)
+        await agent.gone()
+        assert agent.link.why == "the server answered no keepalive within 10 s"
+
+
+@pytest.mark.parametrize("address", ["", "example.test", "mailto:alice@example.test", "alice@exa mple"])
+def test_an_address_that_names_no_user_is_the_operators_to_mend(certificates: Certificates, address: str) -> None:
+    with pytest.raises(OperatorError, match=r"alice@example\.com"):
+        UserAgent(address, trust=certificates.trust)
+
+
+@running
+async def test_a_malformed_request_is_answered_and_nothing_else_notices(certificates: Certificates) -> None:
+    async with Home(certificates) as home:
+        alice = await home.agent("alice")
+        broken = build_request("MESSAGE", "sip:alice@example.test", [("via", "SIP/2.0/TLS h;branch=z9hG4bK1;link=9")])
+        home.links[0].send(broken.encode())
+        assert (await alice.options()).status == 200
+
+
+@running
+async def test_any_request_may_be_sent_also_in_the_name_of_somebody_else(certificates: Certificates) -> None:
+    """For checks and attacks: what it gets is the server's business."""
+    async with Home(certificates) as home:
+        alice, bob = await home.agent("alice"), await home.agent("bob")
+        headers = [("p-asserted-identity", "<sip:mallory@example.test>"), ("content-type", "text/plain")]
+        outcome = await alice.request("MESSAGE", "bob@example.test", headers, b"x", sender="carol@example.test")
+        seen = await text(bob)
+    assert (outcome.status, seen.sender, seen.identity) == (200, "sip:carol@example.test", "sip:mallory@example.test")

@@ -1,0 +1,116 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sipmesh.client.judge import NOT_ASKED, Trust, judge_server, load_lists
+from sipmesh.demo.forge import Forge
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+from sipmesh.trust.revocation import RevocationLists
+from sipmesh.trust.verdict import Code, Verdict
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+REMOTE = ("192.0.2.1", 5061)
+forge = Forge(NOON)
+issuing = forge.organisation("Example")
+other = forge.organisation("Partner")
+assert issuing.issuer is not None
+root = issuing.issuer
+trust = Trust((root.certificate,), None)
+
+
+def evidence(*names: str, issuer: Any = issuing, **changes: Any) -> PeerEvidence:
+    server = forge.server(issuer, *names, **changes)
+    return PeerEvidence(Direction.OPENED, LinkKind.CLIENT, REMOTE, ("192.0.2.2", 4000), server.presented)
+
+
+def judged(seen: PeerEvidence, *names: str, by: Trust = trust, late: timedelta = timedelta(0)) -> Verdict:
+    return judge_server(seen, names or ("example.test",), by, at=NOON + late)
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (("example.test",), Code.ACCEPTED),
+        (("fe1.example.test", "example.test"), Code.ACCEPTED),
+        (("fe1.example.test",), Code.NAME_MISMATCH),
+        (("partner.test",), Code.NAME_MISMATCH),
+    ],
+)
+def test_a_server_proves_the_sip_domain(names: tuple[str, ...], code: Code) -> None:
+    assert judged(evidence(*names)).code is code
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "subject"),
+    [
+        (("example.test", "fe1.example.test"), Code.ACCEPTED, "fe1.example.test"),
+        (("example.test", "FE1.example.test"), Code.ACCEPTED, "fe1.example.test"),
+        (("example.test", "fe2.example.test"), Code.NAME_MISMATCH, "192.0.2.1:5061"),
+    ],
+)
+def test_or_the_name_that_the_user_asked_for(asked: tuple[str, ...], code: Code, subject: str) -> None:
+    verdict = judged(evidence("fe1.example.test"), *asked)
+    assert (verdict.code, verdict.subject) == (code, subject)
+
+
+def test_no_other_name_is_tried_against_a_certificate_that_is_bad_in_itself() -> None:
+    verdict = judged(evidence("fe1.example.test", issuer=other), "example.test", "fe1.example.test")
+    assert verdict.meant == "example.test"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, Code.ACCEPTED),
+        ({"issuer": other}, Code.UNTRUSTED_ISSUER),
+        ({"issuer": None}, Code.UNTRUSTED_ISSUER),
+        ({"ends": timedelta(minutes=-1)}, Code.EXPIRED),
+        ({"begins": timedelta(minutes=1)}, Code.NOT_YET_VALID),
+        ({"ca": True}, Code.NOT_A_LEAF),
+        ({"usages": ()}, Code.ACCEPTED),
+    ],
+)
+def test_a_server_is_refused_for_whatever_a_link_between_servers_is_refused_for(
+    changes: dict[str, Any], code: Code
+) -> None:
+    assert judged(evidence("example.test", **changes)).code is code
+
+
+def test_a_common_name_proves_nothing() -> None:
+    assert judged(evidence(common_name="example.test")).code is Code.NO_SIP_IDENTITY
+
+
+def test_a_handshake_that_failed_is_refused_whatever_else() -> None:
+    seen = replace(evidence("example.test"), failure=HandshakeFailure("refused-by-peer", "closed"))
+    assert judged(seen).code is Code.REFUSED_BY_PEER
+
+
+def test_without_lists_the_verdict_says_that_nobody_asked() -> None:
+    verdict = judged(evidence("example.test"))
+    assert [finding.saw for finding in verdict.findings if finding.check == "revocation"] == [NOT_ASKED]
+    assert verdict.accepted
+    assert verdict.proved == {"example.test"}
+
+
+@pytest.mark.parametrize(("revoked", "code"), [(False, Code.ACCEPTED), (True, Code.REVOKED)])
+def test_with_lists_they_are_asked(*, revoked: bool, code: Code) -> None:
+    server = forge.server(issuing, "example.test")
+    lists = [forge.revocations(root), forge.revocations(issuing, [server] if revoked else [])]
+    seen = replace(evidence("example.test"), presented=server.presented)
+    assert judged(seen, by=Trust(trust.anchors, load_lists(lists))).code is code
+
+
+@pytest.mark.parametrize(
+    ("lists", "late"), [(RevocationLists(), 0), (load_lists([forge.revocations(root)]), 0)], ids=["none", "one missing"]
+)
+def test_a_list_that_was_to_be_asked_and_is_missing_refuses(lists: RevocationLists, late: int) -> None:
+    """An empty set of lists is not the same as none at all."""
+    assert judged(evidence("example.test"), by=Trust(trust.anchors, lists)).code is Code.REVOCATION_UNKNOWN
+
+
+def test_a_trust_is_read_from_pem() -> None:
+    assert Trust.of_pem(forge.root("x").pem_chain).lists is None
+    with pytest.raises(ValueError, match="PEM"):
+        Trust.of_pem(b"nothing")

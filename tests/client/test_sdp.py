@@ -1,0 +1,36 @@
+import pytest
+
+from sipmesh.client.sdp import Media, make_answer, make_offer, read_media
+
+VIDEO = b"m=video 5000 RTP/AVP 96\r\n"
+
+
+def test_an_offer_has_one_audio_stream_and_ends_each_line_properly() -> None:
+    offer = make_offer("127.0.0.1", 7)
+    assert read_media(offer) == [Media("audio", 9, "RTP/AVP", ("8", "0"))]
+    assert offer.startswith(b"v=0\r\no=- 7 7 IN IP4 127.0.0.1\r\n")
+    assert offer.count(b"\n") == offer.count(b"\r\n")
+
+
+def test_an_address_of_ipv6_says_so() -> None:
+    assert b"c=IN IP6 2001:db8::1\r\n" in make_offer("2001:db8::1", 7)
+
+
+def test_an_answer_has_a_line_for_each_stream_and_takes_audio_only() -> None:
+    offer = make_offer("127.0.0.1", 7) + VIDEO
+    assert read_media(make_answer(offer, "127.0.0.1", 8)) == [
+        Media("audio", 9, "RTP/AVP", ("8",)),
+        Media("video", 0, "RTP/AVP", ("96",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "port"), [(b"audio 5000 RTP/AVP 0", 9), (b"audio 0 RTP/AVP 0", 0), (b"audio 5000 UDP/TLS/RTP/SAVP 0", 0)]
+)
+def test_a_stream_that_is_off_or_over_something_else_is_refused(line: bytes, port: int) -> None:
+    assert read_media(make_answer(b"m=" + line, "127.0.0.1", 8))[0].port == port
+
+
+@pytest.mark.parametrize("line", [b"m=", b"m=audio", b"m=audio x RTP/AVP", b"\xff\xfe"])
+def test_a_line_that_cannot_be_read_is_left_out(line: bytes) -> None:
+    assert read_media(line + b"\r\n" + VIDEO) == [Media("video", 5000, "RTP/AVP", ("96",))]

@@ -1,0 +1,60 @@
+"""The demo, run as a newcomer runs it: every line as it must be, and no process left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "sipmesh", "demo"]
+PATIENCE_S = 120.0
+
+
+def test_every_line_of_the_demo_comes_out_as_it_must() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"\d+ lines, every one as it must be, in \d+ s", last), last
+    assert "✗" not in done.stdout
+
+
+def descendants(pid: int) -> set[int]:
+    """The pids below *pid*, as the kernel tells them."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
+    """Read what the demo prints until *words* are in it."""
+    assert process.stdout is not None
+    seen, until = b"", time.monotonic() + PATIENCE_S
+    while words not in seen:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, until - time.monotonic()))
+        chunk = os.read(process.stdout.fileno(), 65_536) if ready else b""
+        if not chunk:
+            raise AssertionError(f"ended without {words!r}:\n{seen.decode(errors='replace')}")
+        seen += chunk
+    return seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_was_kept_stops_on_a_signal_and_leaves_no_process(number: signal.Signals) -> None:
+    with subprocess.Popen([*COMMAND, "--keep"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        seen = read_until(process, b"Ctrl-C stops it")
+        assert b"carol-secret" in seen
+        children = descendants(process.pid)
+        assert len(children) >= 5
+        process.send_signal(number)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -1,0 +1,184 @@
+"""A real phone: Debian's baresip without a head, driven over its control port (netstrings of JSON)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+import struct
+import wave
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sipmesh.demo.network import die_with_parent
+from sipmesh.demo.organisation import free_port
+
+PATIENCE_S = 20.0
+
+CONFIG = """\
+sip_listen 127.0.0.1:0
+sip_cafile {anchor}
+sip_verify_server yes
+sip_trans_def tls
+call_local_timeout 30
+call_max_calls 4
+audio_source ausine,{tone}
+audio_player aufile,{folder}/heard.wav
+audio_alert aufile,{folder}/alert.wav
+ausrc_srate 48000
+auplay_srate 8000
+jitter_buffer_type fixed
+jitter_buffer_delay 5-10
+rtcp_mux no
+net_interface 127.0.0.1
+dns_server {dns}
+module_path {modules}
+module g711.so
+module ausine.so
+module aufile.so
+module uuid.so
+module srtp.so
+module_tmp account.so
+module_app contact.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen 127.0.0.1:{control}
+"""
+
+MODULES = ("/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules")
+
+
+class Baresip:
+    """One phone with one account; `events` are what it told, oldest first."""
+
+    def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, **settings: Any) -> None:
+        self.folder, self.user, self.domain = folder, user, domain
+        self.control = free_port()
+        self.events: list[dict[str, Any]] = []
+        self._changed = asyncio.Condition()
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._token = 0
+        self._write(password, server, **settings)
+
+    def _write(
+        self,
+        password: str,
+        server: str,
+        *,
+        anchor: Path,
+        dns: str,
+        tone: int = 440,
+        friend: str = "",
+        media: str = "srtp-mand",
+    ) -> None:
+        self.folder.mkdir(parents=True)
+        modules = next((path for path in MODULES if Path(path).is_dir()), MODULES[0])
+        config = CONFIG.format(
+            anchor=anchor, tone=tone, folder=self.folder, dns=dns, modules=modules, control=self.control
+        )
+        account = (
+            f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
+            f'outbound="sip:{server};transport=tls";answermode=auto;regint=600;mediaenc={media}\n'
+        )
+        (self.folder / "config").write_text(config)
+        (self.folder / "accounts").write_text(account)
+        (self.folder / "contacts").write_text(f'"friend" <{friend}>\n' if friend else "")
+
+    @property
+    def log(self) -> str:
+        """All that it printed, SIP trace included, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", (self.folder / "log").read_text(errors="replace"))
+
+    async def __aenter__(self) -> Self:
+        with (self.folder / "log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                "baresip", "-f", str(self.folder), "-s", "-v",
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
+            )  # fmt: skip
+        async with asyncio.timeout(PATIENCE_S):
+            self._reader, self._writer = await self._connect()
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", self.control)
+            except OSError:
+                if self._process.returncode is not None:
+                    raise RuntimeError(f"baresip ended:\n{self.log}") from None
+                await asyncio.sleep(0.05)
+
+    async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        if self._process.returncode is None:
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(5):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        self._writer.close()
+
+    async def _listen(self) -> None:
+        while True:
+            size = int((await self._reader.readuntil(b":"))[:-1])
+            told = json.loads(await self._reader.readexactly(size))
+            await self._reader.readexactly(1)
+            async with self._changed:
+                if told.get("event") or told.get("message"):
+                    self.events.append(told)
+                else:
+                    self._answers[told.get("token", "")] = told
+                self._changed.notify_all()
+
+    async def command(self, command: str, params: str = "") -> dict[str, Any]:
+        """Give a command and return its answer."""
+        self._token += 1
+        token = f"t{self._token}"
+        asked = json.dumps({"command": command, "params": params, "token": token}).encode()
+        self._writer.write(b"%d:%s," % (len(asked), asked))
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: token in self._answers)
+        return self._answers.pop(token)
+
+    async def registered(self) -> None:
+        """Wait until the account is registered: the event may be gone before anybody listens, so it is asked for."""
+        async with asyncio.timeout(PATIENCE_S):
+            while "OK" not in (await self.command("reginfo")).get("data", ""):
+                await asyncio.sleep(0.05)
+
+    async def event(self, *types: str) -> dict[str, Any]:
+        """Wait for an event of one of *types* and take it."""
+        async with asyncio.timeout(PATIENCE_S), self._changed:
+            await self._changed.wait_for(lambda: self._find(types) is not None)
+        found = self._find(types)
+        assert found is not None
+        self.events.remove(found)
+        return found
+
+    def _find(self, types: tuple[str, ...]) -> dict[str, Any] | None:
+        return next(
+            (one for one in self.events if one.get("type") in types or ("MESSAGE" in types and one.get("message"))),
+            None,
+        )
+
+    def heard(self, *tones: int) -> dict[int, int]:
+        """How loud each of *tones*, in Hz, is in what was heard (Goertzel)."""
+        with wave.open(str(self.folder / "heard.wav")) as file:
+            rate, count = file.getframerate(), file.getnframes()
+            samples = struct.unpack(f"<{count * file.getnchannels()}h", file.readframes(count))[:: file.getnchannels()]
+        middle = samples[len(samples) // 4 : len(samples) // 4 + 2 * rate]
+        return {tone: _level(middle, tone, rate) for tone in tones}
+
+
+def _level(samples: tuple[int, ...], tone: int, rate: int) -> int:
+    factor, last, before = 2 * math.cos(2 * math.pi * tone / rate), 0.0, 0.0
+    for sample in samples:
+        last, before = sample + factor * last - before, last
+    power = last * last + before * before - factor * last * before
+    return round(2 * math.sqrt(abs(power)) / max(1, len(samples)))
