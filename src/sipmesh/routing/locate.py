@@ -1,0 +1,165 @@
+"""Where is a name? RFC 3263 and RFC 2782 as questions and answers; whoever has a network asks them.
+
+Only addresses come out. The name that the peer must prove stays the one that was asked for: a target that DNS returned
+is never an identity (RFC 5922 4). NAPTR is not asked: every transport of ours is TLS over TCP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import LocalError, SipmeshError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TLS_PORT: Final = 5061  # RFC 3261 19.1.2: the default of sips and of transport=tls
+SIPS: Final = "sips"
+FEDERATION: Final = "sipfederationtls"
+SRV_MAX: Final = 16  # another organisation's DNS must not make us ask hundreds of questions
+NOT_OFFERED: Final = "."  # RFC 2782: a target of "." says that the service is not there
+
+
+class RecordKind(Enum):
+    """The DNS records we ask for."""
+
+    A = "A"
+    AAAA = "AAAA"
+    SRV = "SRV"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to DNS; *name* has no final dot."""
+
+    name: str
+    kind: RecordKind
+
+
+@dataclass(frozen=True, slots=True)
+class Srv:
+    """One SRV record; *target* has no final dot, unless it is the root itself."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+class UnlocatableError(SipmeshError):
+    """No address was found; the text says where it ended."""
+
+
+class Locate:
+    """Finds the addresses of *name*, in the order in which they are to be tried.
+
+    With a port, or without a service, the name's own addresses are asked for. Otherwise ``_SERVICE._tcp.NAME``; where
+    there is no such SRV, ``sips`` falls back on the name itself and port 5061 (RFC 3263 4.2), federation does not: a
+    partner is found by its SRV or by hand. *entropy* decides among equal priorities.
+    """
+
+    def __init__(self, name: str, port: int | None, service: str | None, *, entropy: bytes = b"") -> None:
+        self._name, self._port, self._service = name, port, service
+        self._entropy, self._draws = entropy, 0
+        self._targets: list[tuple[str, int]] = []
+        self._open: list[Question] = []
+        self._found: dict[Question, list[str]] = {}
+        self._failures: list[str] = []
+        if is_ip(name) or port is not None or service is None:
+            self._ask_for([(name, port or TLS_PORT)])
+        else:
+            self._open.append(Question(f"_{service}._tcp.{name}", RecordKind.SRV))
+
+    def __repr__(self) -> str:
+        return f"<Locate {self._name}: {len(self._open)} open questions, {len(self._targets)} targets>"
+
+    def questions(self) -> tuple[Question, ...]:
+        """What has to be asked now; all of it may be asked at once. Nothing: :meth:`addresses` has the answer."""
+        return tuple(self._open)
+
+    def answered(self, question: Question, records: Sequence[str | Srv]) -> None:
+        """Take the answer to *question*; no records means that there are none."""
+        self._close(question)
+        if question.kind is RecordKind.SRV:
+            self._choose([one for one in records if isinstance(one, Srv)])
+        else:
+            self._found[question] = [one for one in records if isinstance(one, str) and is_ip(one)]
+
+    def failed(self, question: Question, why: str) -> None:
+        """Take it that *question* has no answer; no fallback follows: silence is not the absence of an SRV."""
+        self._close(question)
+        self._failures.append(why)
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Give the addresses, best first, IPv6 before IPv4 for each target; UnlocatableError where there is none."""
+        if self._open:
+            raise LocalError(f"{self!r} was asked for addresses too early")
+        found = [(address, port) for target, port in self._targets for address in self._addresses_of(target)]
+        if not found:
+            raise UnlocatableError(f"{self._name} has no address: {'; '.join(self._failures) or 'DNS knows none'}")
+        return list(dict.fromkeys(found))
+
+    def _close(self, question: Question) -> None:
+        try:
+            self._open.remove(question)
+        except ValueError:
+            raise LocalError(f"{question} is not open in {self!r}") from None
+
+    def _choose(self, records: list[Srv]) -> None:
+        if not records and self._service == SIPS:
+            self._ask_for([(self._name, TLS_PORT)])
+        elif not records:
+            self._failures.append(f"there is no SRV record _{self._service}._tcp.{self._name}")
+        elif all(one.target == NOT_OFFERED for one in records):
+            self._failures.append(f"_{self._service}._tcp.{self._name} says that the service is not offered")
+        else:
+            offered = [one for one in self._by_weight(records[:SRV_MAX]) if one.target != NOT_OFFERED]
+            self._ask_for([(one.target, one.port) for one in offered])
+
+    def _ask_for(self, targets: list[tuple[str, int]]) -> None:
+        self._targets = targets
+        names = dict.fromkeys(name for name, _ in targets if not is_ip(name))
+        self._open += [Question(name, kind) for name in names for kind in (RecordKind.AAAA, RecordKind.A)]
+
+    def _addresses_of(self, target: str) -> list[str]:
+        if is_ip(target):
+            return [target]
+        kinds = (RecordKind.AAAA, RecordKind.A)
+        return [address for kind in kinds for address in self._found.get(Question(target, kind), [])]
+
+    def _by_weight(self, records: Iterable[Srv]) -> list[Srv]:
+        """Order by priority, and within one priority by lot (RFC 2782, 'Weight')."""
+        ordered: list[Srv] = []
+        groups: dict[int, list[Srv]] = {}
+        for record in records:
+            groups.setdefault(record.priority, []).append(record)
+        for _, group in sorted(groups.items()):
+            left = sorted(group, key=lambda one: one.weight)  # those of weight 0 come first
+            while left:
+                ordered.append(left.pop(self._draw([one.weight for one in left])))
+        return ordered
+
+    def _draw(self, weights: list[int]) -> int:
+        """Choose a number from 0 to the sum, inclusive, and take the first whose running sum reaches it (RFC 2782)."""
+        self._draws += 1
+        lot = hashlib.sha256(self._entropy + self._draws.to_bytes(4)).digest()
+        chosen = int.from_bytes(lot[:8]) % (sum(weights) + 1)
+        running = 0
+        for place, weight in enumerate(weights):
+            running += weight
+            if running >= chosen:
+                return place
+        raise LocalError(f"the weights {weights} have no place for {chosen}")
+
+
+def is_ip(text: str) -> bool:
+    """Tell whether *text* is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,318 @@
+"""Opening links: candidates are dialled in order, within one link that queues meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sipmesh.errors import SipmeshError
+from sipmesh.routing.locate import Locate, is_ip
+from sipmesh.transport.handshake import Handshake
+from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.reactor import READ, WRITE
+from sipmesh.transport.resolver import NoResolver, Resolver, locate
+from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
+from sipmesh.trust.evidence import Direction, HandshakeFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sipmesh.transport.contexts import OpeningContext
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.limits import Limits
+    from sipmesh.transport.link import LinkEvents
+    from sipmesh.transport.reactor import Reactor
+    from sipmesh.trust.evidence import LinkKind
+    from sipmesh.trust.verdict import Verdict
+
+NOBODY: Final = "no address was found"
+
+
+class Refusal(NamedTuple):
+    """Why a dial failed just now; it stands until that loop time."""
+
+    until: float
+    why: str
+    verdict: Verdict | None
+
+
+class Connector:
+    """Dials hops; *context_for* gives what a link presents and trusts, *source* is the local address, if any."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        events: LinkEvents,
+        context_for: Callable[[Hop], OpeningContext],
+        resolver: Resolver | None = None,
+        *,
+        limits: Limits | None = None,
+        source: str | None = None,
+    ) -> None:
+        self.reactor, self.events, self.context_for = reactor, events, context_for
+        self.resolver: Resolver = resolver or NoResolver()
+        self.limits = limits or reactor.limits
+        self.source = source
+        self._failed_at: dict[tuple[str, tuple[str, int]], float] = {}
+        self._refusals: dict[tuple[str, LinkKind], Refusal] = {}
+        self._searches: set[asyncio.Task[None]] = set()
+        reactor.at_batch_end(events.batch_end)
+
+    def __repr__(self) -> str:
+        return f"<Connector {len(self._searches)} names being located, {len(self._failed_at)} addresses failed lately>"
+
+    def dial(self, hop: Hop) -> Link:
+        """Start to open a link; it takes bytes at once and says ``link_up`` or ``link_down`` later."""
+        link = Link(self.reactor, self.events, hop.kind, Direction.OPENED)
+        link.hop, link.names, link.opener = hop, (hop.name,), self
+        self.reactor.links.add(link, link.names)
+        refusal = self._refusals.get((hop.name, hop.kind))
+        if refusal is not None and refusal.until > self.reactor.loop.time():
+            link.fail(refusal.why, refusal.verdict)
+            return link
+        dial = Dial(self, link, hop)
+        dial.begin()
+        known = _static(hop)
+        if known is None:
+            self._search(dial, hop)
+        else:
+            dial.try_these(known)
+        return link
+
+    def _search(self, dial: Dial, hop: Hop) -> None:
+        task = self.reactor.loop.create_task(self._locate(dial, hop))
+        self._searches.add(task)
+        task.add_done_callback(self._searches.discard)
+
+    async def _locate(self, dial: Dial, hop: Hop) -> None:
+        """Ask DNS for every part of *hop* that needs it; an answer that comes too late is ignored by the dial."""
+        found: list[tuple[str, int]] = []
+        why = ""
+        for question in _to_locate(hop, os.urandom(8)):
+            try:
+                found += await locate(question, self.resolver)
+            except SipmeshError as error:
+                why = str(error)
+        dial.try_these(found[: self.limits.candidates], why)
+
+    def ordered(self, hop: Hop, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Put those that failed lately last, otherwise keep the order (RFC 3263 4.3)."""
+        now = self.reactor.loop.time()
+        return sorted(dict.fromkeys(addresses), key=lambda one: self._failed_at.get((hop.name, one), 0.0) > now)
+
+    def remember_failure(self, hop: Hop, address: tuple[str, int]) -> None:
+        """Try *address* last for a while."""
+        now = self.reactor.loop.time()
+        if len(self._failed_at) >= self.limits.candidates**2:
+            self._failed_at = {key: until for key, until in self._failed_at.items() if until > now}
+        if len(self._failed_at) < self.limits.candidates**2:
+            self._failed_at[hop.name, address] = now + self.limits.penalty_s
+
+    def refused_late(self, link: Link) -> None:
+        """The peer closed a link before its first SIP byte: the next dial begins with another address."""
+        if link.hop is not None:
+            self.remember_failure(link.hop, link.remote)
+
+    def remember_refusal(self, hop: Hop, why: str, verdict: Verdict | None) -> None:
+        """Answer the next dials to *hop* with the same refusal for a moment."""
+        until = self.reactor.loop.time() + self.limits.redial_s
+        if len(self._refusals) >= self.limits.candidates**2:
+            self._refusals.clear()
+        self._refusals[hop.name, hop.kind] = Refusal(until, why, verdict)
+
+    def forgive(self) -> None:
+        """Forget what failed, such as after a new topology or a new certificate."""
+        self._failed_at.clear()
+        self._refusals.clear()
+
+    async def close(self) -> None:
+        """Stop looking for addresses; links are closed by the pool."""
+        searches = list(self._searches)
+        for task in searches:
+            task.cancel()
+        await asyncio.gather(*searches, return_exceptions=True)
+
+
+class Dial:
+    """One link being opened: its candidates, the socket of the present one, and why the last one failed."""
+
+    __slots__ = (
+        "_candidates",
+        "_connector",
+        "_handshake",
+        "_hop",
+        "_link",
+        "_over_at",
+        "_sock",
+        "_until",
+        "_verdict",
+        "_why",
+    )
+
+    def __init__(self, connector: Connector, link: Link, hop: Hop) -> None:
+        self._connector, self._link, self._hop = connector, link, hop
+        self._candidates: deque[tuple[str, int]] = deque()
+        self._sock: socket.socket | None = None
+        self._handshake: Handshake | None = None
+        self._verdict: Verdict | None = None
+        self._why = NOBODY
+        self._until = self._over_at = connector.reactor.loop.time() + connector.limits.dial_s
+
+    def __repr__(self) -> str:
+        return f"<Dial {self._hop.name}, {len(self._candidates)} candidates left, {self._why}>"
+
+    def begin(self) -> None:
+        """Drive the link from now on; the whole search and all candidates together end at ``dial_s``."""
+        self._link.begin(self, LinkState.CONNECTING)
+        self._connector.reactor.set_alarm(self._link, self._over_at)
+
+    def try_these(self, addresses: Sequence[tuple[str, int]], why: str = "") -> None:
+        """Start with the candidates; nothing happens if the link was closed meanwhile."""
+        if self._link.state is LinkState.CLOSED:
+            return
+        self._why = why or self._why
+        self._candidates.extend(self._connector.ordered(self._hop, addresses)[: self._connector.limits.candidates])
+        self._next()
+
+    def _next(self) -> None:
+        while self._candidates:
+            address = self._candidates.popleft()
+            try:
+                self._connect(address)
+            except OSError as error:
+                self._note(address, f"{error.strerror or error}")
+            else:
+                return
+        why = f"{self._hop.name} cannot be reached: {self._why}"
+        self._connector.remember_refusal(self._hop, why, self._verdict)
+        self._link.fail(why, self._verdict)
+
+    def _connect(self, address: tuple[str, int]) -> None:
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            keep_alive(sock)
+            if self._connector.source is not None and (":" in self._connector.source) == (":" in address[0]):
+                sock.bind((self._connector.source, 0))
+            sock.connect(address)
+        except BlockingIOError:
+            pass  # under way: epoll tells how it ended
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        self._link.remote = address
+        self._link.begin(self, LinkState.CONNECTING)
+        self._connector.reactor.watch(sock.fileno(), self._link, WRITE)
+        self._wait(self._connector.limits.connect_s)
+
+    def _wait(self, seconds: float) -> None:
+        self._until = min(self._connector.reactor.loop.time() + seconds, self._over_at)
+        self._connector.reactor.set_alarm(self._link, self._until)
+
+    def _note(self, address: tuple[str, int], why: str) -> None:
+        self._why = f"{address[0]} port {address[1]}: {why}"
+        self._connector.remember_failure(self._hop, address)
+
+    def ready(self, _mask: int) -> None:
+        """The socket is connected or refused, or the handshake goes on."""
+        if self._handshake is not None:
+            self._step(self._handshake)
+        elif self._sock is not None:
+            self._connected(self._sock)
+
+    def _connected(self, sock: socket.socket) -> None:
+        wrong = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if wrong:
+            self._give_up(os.strerror(wrong))
+            return
+        self._link.local = address_of(sock.getsockname())
+        name = "" if is_ip(self._hop.name) else self._hop.name  # RFC 6066 3: no literal addresses in SNI
+        tls = self._connector.context_for(self._hop).opened(sock, name)
+        self._sock = None
+        self._handshake = Handshake(self._connector.reactor, self._connector.events, self._link, tls)
+        self._link.begin(self, LinkState.HANDSHAKE)
+        self._connector.reactor.rewatch(tls.fileno(), READ)
+        self._wait(self._connector.limits.handshake_s)
+        self._step(self._handshake)
+
+    def _step(self, handshake: Handshake) -> None:
+        verdict = handshake.step()
+        if verdict is not None:
+            self._judged(verdict)
+
+    def _judged(self, verdict: Verdict) -> None:
+        self._handshake = None
+        if verdict.accepted:
+            return
+        self._verdict = verdict
+        self._note(self._link.remote, f"{verdict.code}")
+        if self._link.state is not LinkState.CLOSED:
+            self._next()
+
+    def _give_up(self, why: str) -> None:
+        self._note(self._link.remote, why)
+        self._drop()
+        self._next()
+
+    def _drop(self) -> None:
+        """Close the present socket after the batch, so that its number cannot come back within it."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._connector.reactor.unwatch(sock.fileno())
+            self._connector.reactor.bury(Dropped(sock))
+
+    def due(self, now: float) -> None:
+        """The present candidate, or the whole dial, took too long."""
+        limits = self._connector.limits
+        if now < self._until:  # the alarm was set for an earlier candidate
+            self._connector.reactor.set_alarm(self._link, self._until)
+            return
+        if now >= self._over_at:
+            self._candidates.clear()
+        if self._handshake is not None:
+            text = f"not finished after {limits.handshake_s:g} s"
+            self._judged(self._handshake.end(HandshakeFailure("handshake-timeout", text)))
+        elif self._sock is not None:
+            self._give_up(f"no answer within {limits.connect_s:g} s")
+        else:
+            self._next()
+
+    def abandon(self) -> None:
+        """The link was closed by its owner."""
+        self._candidates.clear()
+        self._drop()
+        if self._handshake is not None:
+            self._handshake.abandon()
+            self._handshake = None
+
+
+class Dropped:
+    """A socket that never got as far as TLS, to be closed after the batch."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def bury(self) -> None:
+        """Close it."""
+        close_quietly(self._sock)
+
+
+def _static(hop: Hop) -> list[tuple[str, int]] | None:
+    """Give the addresses if none of them needs DNS."""
+    if hop.addresses is None:
+        return None
+    known = [(host, port) for host, port in hop.addresses if host is not None and is_ip(host)]
+    return known if len(known) == len(hop.addresses) else None
+
+
+def _to_locate(hop: Hop, entropy: bytes) -> list[Locate]:
+    """List what has to be located: each static address that is a name, or the hop itself."""
+    if hop.addresses is None:
+        return [Locate(hop.name, hop.port, hop.service, entropy=entropy)]
+    return [Locate(host or hop.name, port, None, entropy=entropy) for host, port in hop.addresses]

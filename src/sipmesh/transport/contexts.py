@@ -1,0 +1,234 @@
+"""TLS contexts: what we present, what we trust in the handshake, and which TLS we speak.
+
+A context is built once and never mutated: what is added to a live store stays there. A new certificate or another set
+of anchors makes a new context, which is swapped in.
+
+The two OpenSSL builds of the process are set alike: TLS 1.2 and 1.3, AEAD with forward secrecy, security level 2, no
+compression, no renegotiation. The key-exchange groups are OpenSSL's own from 3.5 on, which offer X25519MLKEM768
+first: pyOpenSSL has no public call for groups, and ``ssl`` only one that takes a single curve and so would undo them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from OpenSSL import SSL, crypto
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.transport.pyopenssl import PyOpenSslTls
+from sipmesh.transport.stdlib import ClientPortSocket, StdlibTls
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+    from sipmesh.transport.tls import Tls
+
+CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
+CIPHERS_TLS13: Final = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
+ISSUE_REMEDY: Final = "issue it again: sipmesh ca issue"
+
+type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
+
+
+class AcceptingContext(Protocol):
+    """What a listener needs."""
+
+    def accepted(self, sock: socket.socket) -> Tls:
+        """Put TLS on an accepted, non-blocking socket; it owns the socket from now on."""
+
+
+class OpeningContext(Protocol):
+    """What a connector needs."""
+
+    def opened(self, sock: socket.socket, name: str) -> Tls:
+        """Put TLS on a connected, non-blocking socket; *name* goes out as SNI unless it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What one of our servers presents: its chain (leaf first) and its private key, read once."""
+
+    chain_path: Path
+    key_path: Path
+    chain: tuple[x509.Certificate, ...]
+    key: type_of_key = field(repr=False)
+
+    @classmethod
+    def load(cls, chain_path: Path, key_path: Path) -> Identity:
+        """Read chain and key in PEM; raises OperatorError naming the file that does not fit."""
+        chain, key = _load_chain(chain_path), _load_key(key_path)
+        if _public(chain[0].public_key()) != _public(key.public_key()):
+            raise _unusable(key_path, f"the key does not belong to the certificate in {chain_path.name}")
+        return cls(chain_path, key_path, chain, key)
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The server's own certificate."""
+        return self.chain[0]
+
+
+def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise _unusable(path, f"no certificate can be read from it ({error})") from None
+
+
+def _load_key(path: Path) -> type_of_key:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unusable(path, f"no private key can be read from it ({type(error).__name__})") from None
+    if not isinstance(key, type_of_key):
+        raise _unusable(path, f"a {type(key).__name__} cannot serve TLS")
+    return key
+
+
+def _public(key: CertificatePublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _unusable(path: Path, reason: str) -> OperatorError:
+    return OperatorError("the server has no usable certificate", (Problem(path, 0, "", reason, ISSUE_REMEDY),))
+
+
+def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, _ok: int) -> bool:
+    """Ask the adapter of this very connection; an exception here refuses the peer (pyOpenSSL returns 0)."""
+    tls: PyOpenSslTls | None = connection.get_app_data()
+    return tls is not None and tls.verified(certificate, code, depth)
+
+
+def _base(anchors: Iterable[x509.Certificate]) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS_TLS12.encode())
+    context.set_tls13_ciphersuites(CIPHERS_TLS13)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    # No resumption where certificates are judged: a resumed session shows no certificate to judge.
+    context.set_options(SSL.OP_NO_TICKET)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_session_id(b"sipmesh")
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    _trust(context, anchors)
+    return context
+
+
+def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
+    store = context.get_cert_store()
+    if store is None:  # pyOpenSSL's types allow it; a context without a store could only refuse everybody
+        raise OperatorError("OpenSSL gave a TLS context without a certificate store")
+    for anchor in {one.public_bytes(Encoding.DER): one for one in anchors}.values():
+        store.add_cert(crypto.X509.from_cryptography(anchor))
+    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
+
+
+class MutualContext:
+    """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*."""
+
+    __slots__ = ("_context", "identity")
+
+    def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate]) -> None:
+        self.identity = identity
+        self._context = _base(anchors)
+        self._context.use_certificate(identity.leaf)
+        for issuer in identity.chain[1:]:
+            self._context.add_extra_chain_cert(issuer)
+        self._context.use_privatekey(identity.key)
+        self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _on_verify)
+
+    def __repr__(self) -> str:
+        return f"<MutualContext {self.identity.chain_path.name}>"
+
+    def accepted(self, sock: socket.socket) -> Tls:
+        """See :class:`AcceptingContext`."""
+        return PyOpenSslTls(self._context, sock, opening=False)
+
+    def opened(self, sock: socket.socket, name: str) -> Tls:
+        """See :class:`OpeningContext`."""
+        return PyOpenSslTls(self._context, sock, opening=True, name=name)
+
+
+class ClientContext:
+    """What our own client commands open links with: it judges the server and presents nothing."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, anchors: Iterable[x509.Certificate]) -> None:
+        self._context = _base(anchors)
+        self._context.set_verify(SSL.VERIFY_PEER, _on_verify)
+
+    def __repr__(self) -> str:
+        return "<ClientContext>"
+
+    def opened(self, sock: socket.socket, name: str) -> Tls:
+        """See :class:`OpeningContext`."""
+        return PyOpenSslTls(self._context, sock, opening=True, name=name)
+
+
+class ClientPortContext:
+    """A client port: presents *identity* and asks for no certificate.
+
+    Not even an optional one: browsers drop the handshake at a CertificateRequest. Tickets stay on here: without them
+    OpenSSL would keep sessions in its own cache, and ``ssl`` has no call that switches that off.
+    """
+
+    __slots__ = ("_context", "identity")
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_NONE
+        context.set_ciphers(CIPHERS_TLS12)
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.num_tickets = 1
+        context.sslsocket_class = ClientPortSocket
+        context.sni_callback = _remember_sni
+        _present(context, identity)
+
+    def __repr__(self) -> str:
+        return f"<ClientPortContext {self.identity.chain_path.name}>"
+
+    def accepted(self, sock: socket.socket) -> Tls:
+        """See :class:`AcceptingContext`."""
+        return StdlibTls(self._context, sock)
+
+
+def _present(context: ssl.SSLContext, identity: Identity) -> None:
+    try:
+        context.load_cert_chain(identity.chain_path, identity.key_path)
+    except (OSError, ssl.SSLError) as error:
+        raise _unusable(identity.chain_path, f"OpenSSL cannot use it ({error})") from None
+
+
+def _remember_sni(sock: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+    """Keep the name for the verdict's text; it selects nothing."""
+    if isinstance(sock, ClientPortSocket) and name is not None:
+        sock.asked_name = name
+
+
+def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate]) -> MutualContext:
+    """Build the context of mutual-TLS links, both directions."""
+    return MutualContext(identity, anchors)
+
+
+def client_port_context(identity: Identity) -> ClientPortContext:
+    """Build the context of a client port."""
+    return ClientPortContext(identity)
+
+
+def client_context(anchors: Iterable[x509.Certificate]) -> ClientContext:
+    """Build the context of our own client commands."""
+    return ClientContext(anchors)

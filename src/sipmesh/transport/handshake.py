@@ -1,0 +1,83 @@
+"""One TLS handshake on one socket, and the verdict at its end; the same for links we accept and links we open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.transport.reactor import READ, WRITE
+from sipmesh.transport.tls import HandshakeError, Progress
+from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link import Link, LinkEvents
+    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls import Tls
+    from sipmesh.trust.verdict import Verdict
+
+
+class Handshake:
+    """Takes the steps of a handshake and judges its end.
+
+    ``step`` returns None while it goes on. At the end it returns the verdict; if that is accepted, the link is up.
+    """
+
+    __slots__ = ("_events", "_link", "_mask", "_reactor", "local", "remote", "tls")
+
+    def __init__(self, reactor: Reactor, events: LinkEvents, link: Link, tls: Tls) -> None:
+        self._reactor, self._events, self._link = reactor, events, link
+        self.tls = tls
+        self.remote, self.local = link.remote, link.local
+        self._mask = READ
+
+    def __repr__(self) -> str:
+        return f"<Handshake of {self._link!r} on {self.tls!r}>"
+
+    def step(self) -> Verdict | None:
+        """Go on; the verdict once it is over."""
+        try:
+            progress = self.tls.handshake()
+        except HandshakeError as failed:
+            return self.end(failed.failure)
+        if progress is Progress.DONE:
+            return self.end(None)
+        self._await(WRITE if progress is Progress.WANT_WRITE else READ)
+        return None
+
+    def _await(self, mask: int) -> None:
+        if mask != self._mask:
+            self._mask = mask
+            self._reactor.rewatch(self.tls.fileno(), mask)
+
+    def end(self, failure: HandshakeFailure | None) -> Verdict:
+        """Judge the evidence; the link comes up, or the connection is closed at the end of the batch."""
+        evidence = self._evidence(failure)
+        verdict = self._events.judge(self._link, evidence)
+        if verdict.accepted:
+            self._await(READ)
+            self._link.come_up(self.tls, evidence, verdict)
+        else:
+            self.abandon()
+            self._events.refused(verdict)
+        return verdict
+
+    def _evidence(self, failure: HandshakeFailure | None) -> PeerEvidence:
+        tls, link = self.tls, self._link
+        return PeerEvidence(
+            direction=link.direction,
+            kind=link.kind,
+            remote=self.remote,
+            local=self.local,
+            presented=tls.presented(),
+            engine_errors=tls.engine_errors(),
+            tls=tls.facts(),
+            failure=failure,
+        )
+
+    def abandon(self) -> None:
+        """Close the connection at the end of the batch."""
+        self._reactor.unwatch(self.tls.fileno())
+        self._reactor.bury(self)
+
+    def bury(self) -> None:
+        """Close the socket; called by the reactor."""
+        self.tls.close()

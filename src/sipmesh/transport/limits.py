@@ -1,0 +1,63 @@
+"""Every limit of the links, each with a name, a reason and a setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sipmesh.sip.framing import ReadLimits
+from sipmesh.trust.evidence import LinkKind
+
+
+def _limit(default: Any, reason: str) -> Any:
+    """Declare one limit: the value that protects by default, and why it is there."""
+    return field(default=default, metadata={"reason": reason})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of time in seconds (``_s``), of memory in bytes (``_bytes``), and of counts."""
+
+    handshake_s: float = _limit(5.0, "a peer that stalls in the handshake holds a descriptor and a context")
+    connect_s: float = _limit(3.0, "a silent address must not keep the next candidate waiting")
+    dial_s: float = _limit(15.0, "the request that waits for the link has half a minute in all (RFC 3261 timer F)")
+    candidates: int = _limit(16, "DNS of another organisation must not send us round hundreds of addresses")
+    penalty_s: float = _limit(30.0, "an address that has just failed is tried last, so that a retry meets the next one")
+    redial_s: float = _limit(0.25, "a peer that refuses us is not dialled once per request")
+    handshakes_per_address: int = _limit(64, "handshakes are the costliest thing a stranger can make us do")
+    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses")
+    handshakes_per_turn: int = _limit(4, "each step blocks for up to 0.8 ms while relayed messages wait")
+    accepts_per_turn: int = _limit(32, "a queue of new connections must not starve the links that are up")
+    accept_pause_s: float = _limit(0.5, "without free descriptors accept fails at once, again and again")
+    events_per_turn: int = _limit(256, "timers, DNS and the control socket run between two turns")
+    turn_bytes_per_link: int = _limit(131_072, "one busy link must not keep the others waiting")
+    links_opened_per_peer: int = _limit(4, "more connections to one server gain nothing")
+    links_accepted_per_peer: int = _limit(16, "a server that keeps opening links is broken or hostile")
+    busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
+    queue_client_bytes: int = _limit(1_048_576, "a client that does not read must not fill our memory")
+    queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
+    stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
+    drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
+    authenticate_s: float = _limit(60.0, "a client that has not authenticated holds memory for nothing")
+    keepalive_s: float = _limit(
+        240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
+    )
+    idle_s: float = _limit(7_200.0, "a client that never pings is held by its registration, at most two hours")
+    start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
+    header_bytes: int = _limit(65_536, "all header fields of one message")
+    body_client_bytes: int = _limit(131_072, "what a client may send in one body")
+    body_server_bytes: int = _limit(5_000_000, "what another server may forward in one body")
+
+    def queue_bytes(self, kind: LinkKind) -> int:
+        """Tell how much may wait to be written on a link of *kind*."""
+        return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
+
+    def reading(self, kind: LinkKind) -> ReadLimits:
+        """Give the limits that the message reader of a link of *kind* applies."""
+        body = self.body_client_bytes if kind is LinkKind.CLIENT else self.body_server_bytes
+        return ReadLimits(start_line=self.start_line_bytes, header=self.header_bytes, body=body)
+
+
+def reasons() -> dict[str, str]:
+    """List every limit with its reason, for the documentation and ``--help``."""
+    return {one.name: str(one.metadata["reason"]) for one in fields(Limits)}

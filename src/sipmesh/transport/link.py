@@ -1,0 +1,511 @@
+"""A link: one TLS connection with the verdict on its peer. Bytes become messages here, and only under a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipmesh.errors import LocalError
+from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
+from sipmesh.transport.reactor import READ, WRITE
+from sipmesh.transport.tls import TlsError
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls import Tls
+    from sipmesh.trust.verdict import Verdict
+
+PONG: Final = b"\r\n"
+LOOK_AGAIN_S: Final = 60.0
+DOES_NOT_READ: Final = "peer does not read"
+
+
+class LinkState(Enum):
+    """Where a link stands; UP is the only state in which it hands out messages."""
+
+    CONNECTING = "connecting"
+    HANDSHAKE = "handshake"
+    UP = "up"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+UP, DRAINING, CLOSED = LinkState.UP, LinkState.DRAINING, LinkState.CLOSED  # looked at for every message
+
+
+class LinkEvents(Protocol):
+    """What the server layer hears of its links.
+
+    ``link_down`` comes once for every link that was up and for every link that we opened, at the end of a batch and
+    never from within a call to the link. ``refused`` comes once for every refused verdict, accepted or opened.
+    """
+
+    def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Decide about the peer; also called for handshakes that failed, and again for a peer that refused us late."""
+
+    def link_up(self, link: Link) -> None:
+        """The link holds an accepted verdict."""
+
+    def arrived(self, link: Link, message: Request | Response) -> None:
+        """One whole message; the link may be closed from here."""
+
+    def faulty(self, link: Link, fault: FramingError) -> bytes | None:
+        """The stream cannot be framed any more: what to answer before it is closed, if anything."""
+
+    def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
+        """The link is gone; *verdict* says ``refused-by-peer`` if its peer closed it before its first SIP byte."""
+
+    def refused(self, verdict: Verdict) -> None:
+        """A peer was refused, or has refused us."""
+
+    def batch_end(self) -> None:
+        """All that was ready has been handed over; what is sent now leaves in the same write."""
+
+
+class Stage(Protocol):
+    """What drives a link until it is up: an accepted handshake, or the dialling of candidates."""
+
+    def ready(self, mask: int) -> None:
+        """Act on epoll's *mask*."""
+
+    def due(self, now: float) -> None:
+        """Act on the link's alarm."""
+
+    def abandon(self) -> None:
+        """Give up, because the link was closed."""
+
+
+class Opener(Protocol):
+    """Who opened a link, and wants to know if the peer refused it late."""
+
+    def refused_late(self, link: Link) -> None:
+        """The peer closed *link* before its first SIP byte."""
+
+
+class Link:
+    """One connection, its peer's verdict, and what waits to be written.
+
+    ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write. ``session`` belongs to
+    the server layer. Times are loop times in seconds.
+    """
+
+    __slots__ = (
+        "_blocked_at",
+        "_bound",
+        "_closed_by_peer",
+        "_dirty",
+        "_events",
+        "_head",
+        "_pings",
+        "_queue",
+        "_reactor",
+        "_reader",
+        "_stage",
+        "_tls",
+        "_trusted",
+        "alarm",
+        "authenticated",
+        "bytes_in",
+        "bytes_out",
+        "confirmed",
+        "direction",
+        "drain_until",
+        "evidence",
+        "facts",
+        "generation",
+        "hop",
+        "kind",
+        "last_in",
+        "local",
+        "messages_in",
+        "messages_out",
+        "names",
+        "number",
+        "opened_at",
+        "opener",
+        "pending_out",
+        "remote",
+        "session",
+        "state",
+        "verdict",
+        "why",
+    )
+
+    _numbers = 0
+
+    def __init__(self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction) -> None:
+        Link._numbers += 1
+        self.number = Link._numbers
+        self.generation = 0
+        self.kind, self.direction = kind, direction
+        self.state = LinkState.CONNECTING
+        self.verdict: Verdict | None = None
+        self.evidence: PeerEvidence | None = None  # kept where a certificate was judged, to judge it again
+        self.names: tuple[str, ...] = ()
+        self.hop: Hop | None = None
+        self.opener: Opener | None = None
+        self.remote: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = ("", 0)
+        self.facts = TlsFacts()
+        self.confirmed = direction is Direction.ACCEPTED
+        self.authenticated = False
+        self.session: object | None = None
+        self.why = ""
+        self.opened_at = self.last_in = reactor.loop.time()
+        self.bytes_in = self.bytes_out = self.messages_in = self.messages_out = self.pending_out = 0
+        self.alarm = self.drain_until = self._blocked_at = 0.0
+        self._reactor, self._events = reactor, events
+        self._bound = reactor.limits.queue_bytes(kind)
+        self._tls: Tls | None = None
+        self._stage: Stage | None = None
+        self._reader: MessageReader | None = None
+        self._queue: list[bytes] = []
+        self._head: bytes | memoryview | None = None
+        self._dirty = self._pings = self._closed_by_peer = self._trusted = False
+
+    def __repr__(self) -> str:
+        who = self.peer_name or (self.hop.name if self.hop else "")
+        unconfirmed = "" if self.confirmed else " unconfirmed"
+        return (
+            f"<Link {self.id} {self.direction} {self.state.value}{unconfirmed} {who or 'nobody proved'}"
+            f" at {self.remote[0]}:{self.remote[1]}, {self.messages_in} in, {self.messages_out} out,"
+            f" {self.pending_out} bytes waiting>"
+        )
+
+    @property
+    def id(self) -> str:
+        """The short name of this link, unique in its process."""
+        return f"{self.kind.value[0]}{self.number}"
+
+    @property
+    def peer_name(self) -> str:
+        """The name of the topology entry that the peer proved to be; empty on client links and before the verdict."""
+        return self.verdict.peer.name if self.verdict is not None and self.verdict.peer is not None else ""
+
+    @property
+    def meant(self) -> str:
+        """The reference name of a link that we open; empty on an accepted one."""
+        return self.hop.name if self.hop is not None else ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether :meth:`send` takes anything now."""
+        return self.state is not CLOSED and self.state is not DRAINING
+
+    @property
+    def greeting(self) -> bool:
+        """Whether the next event is a handshake step, which the reactor rations."""
+        return self.state is LinkState.HANDSHAKE
+
+    # Setting up: called by the stage
+
+    def begin(self, stage: Stage, state: LinkState) -> None:
+        """Let *stage* drive this link from now on."""
+        self._stage, self.state = stage, state
+
+    def come_up(self, tls: Tls, evidence: PeerEvidence, verdict: Verdict) -> None:
+        """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
+        if not verdict.accepted or evidence.failure is not None:
+            raise LocalError(f"{self!r} cannot come up under {verdict!r}")
+        self._stage, self._tls, self.verdict, self._trusted = None, tls, verdict, True
+        self.facts, self.remote, self.local = evidence.tls, evidence.remote, evidence.local
+        self.evidence = evidence if evidence.presented else None
+        self.state = UP
+        self.opened_at = self.last_in = self._reactor.loop.time()
+        names = set(self.names) | verdict.proved
+        self.names = tuple(names)
+        self._reactor.links.add(self, names)
+        if self._is_one_too_many(verdict):
+            self.close("too many links from this peer")
+            return
+        self._events.link_up(self)
+        if self.state is UP:
+            self._start(tls)
+
+    def _is_one_too_many(self, verdict: Verdict) -> bool:
+        held = self._reactor.links.accepted_from(verdict.proved, self.kind)
+        return self.direction is Direction.ACCEPTED and held > self._reactor.limits.links_accepted_per_peer
+
+    def _start(self, tls: Tls) -> None:
+        if self._queue:
+            self._mark_dirty()
+        if tls.pending():
+            self._reactor.read_again(self)
+        self._set_alarm()
+
+    def fail(self, why: str, verdict: Verdict | None) -> None:
+        """End a link that never came up; ``link_down`` follows at the end of the batch."""
+        self._stage = None
+        if self.state is not CLOSED:
+            self.state, self.why, self.verdict = CLOSED, why, verdict
+            self._reactor.bury(self)
+
+    def discard(self, verdict: Verdict) -> None:
+        """End an accepted link that was refused: nobody has heard of it but through the verdict."""
+        self._stage = None
+        self.state, self.why, self.verdict = CLOSED, verdict.code, verdict
+
+    # The caller's side
+
+    def send(self, data: bytes) -> bool:
+        """Queue whole messages; False if the link takes none any more (closed, draining, or its queue is full)."""
+        state = self.state
+        if state is CLOSED or state is DRAINING:
+            return False
+        self._queue.append(data)
+        self.messages_out += 1
+        self.pending_out += len(data)
+        if self.pending_out > self._bound:
+            self.close(DOES_NOT_READ)
+            return False
+        if state is UP and not self._dirty:
+            self._mark_dirty()
+        return True
+
+    def drain(self) -> None:
+        """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
+        if self.state is not UP:
+            self.close("drained before it was up")
+            return
+        self.state = DRAINING
+        self.drain_until = self._reactor.loop.time() + self._reactor.limits.drain_s
+        self._reactor.set_alarm(self, self.drain_until)
+        self._mark_dirty()
+
+    def close(self, why: str) -> None:
+        """Stop at once; what the socket still takes is written, the rest is dropped. ``link_down`` follows."""
+        if self.state is CLOSED:
+            return
+        stage, self._stage = self._stage, None
+        self.state, self.why = CLOSED, why
+        if stage is not None:
+            stage.abandon()
+        if self._tls is not None:
+            self._reactor.unwatch(self._tls.fileno())
+        self._reactor.bury(self)
+
+    # The reactor's side
+
+    def ready(self, mask: int) -> None:
+        """Act on epoll's *mask*."""
+        if self._stage is not None:
+            self._stage.ready(mask)
+            return
+        if mask & WRITE and self._tls is not None:
+            self._write(self._tls)
+        if mask & ~WRITE and self._tls is not None and self._is_open():
+            self._read(self._tls)
+
+    def _is_open(self) -> bool:
+        return self.state is UP or self.state is DRAINING
+
+    def broken(self, error: Exception) -> None:
+        """End this link after a fault of ours; nothing of it goes to the peer."""
+        self.close(f"fault in this server: {type(error).__name__}")
+
+    def due(self, now: float) -> None:
+        """Act on the alarm: something has taken too long, or the alarm is set again."""
+        if self._stage is not None:
+            self._stage.due(now)
+        elif self._is_open():
+            late = [why for when, why in self._deadlines() if when <= now]
+            if late:
+                self.close(late[0])
+            else:
+                self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        times = [when for when, _ in self._deadlines()]
+        if times:  # never far ahead: the heap would hold links that were closed long ago
+            self._reactor.set_alarm(self, min(*times, self._reactor.loop.time() + LOOK_AGAIN_S))
+
+    def _deadlines(self) -> list[tuple[float, str]]:
+        """List until when this link may go on as it is, and why not longer."""
+        limits, found = self._reactor.limits, []
+        if self._blocked_at:
+            found.append((self._blocked_at + limits.stall_s, DOES_NOT_READ))
+        if self.drain_until:
+            found.append((self.drain_until, "drained, but the peer did not read"))
+        if self.kind is LinkKind.CLIENT and self.direction is Direction.ACCEPTED:
+            lapse, why = (limits.keepalive_s, "keepalive lapsed") if self._pings else (limits.idle_s, "idle")
+            found.append((self.last_in + lapse, why))
+            if not self.authenticated:
+                found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))
+        return found
+
+    # Reading
+
+    def _read(self, tls: Tls) -> None:
+        """Hand on what is there, up to the bytes of one turn."""
+        limit, total = self._reactor.limits.turn_bytes_per_link, 0
+        while total < limit:
+            try:
+                chunk = tls.read(self._reactor.buffer)
+            except TlsError as lost:
+                self._ended(str(lost))
+                return
+            if chunk is None:
+                self._ended("closed by the peer")
+                return
+            if not chunk:
+                break
+            total += len(chunk)
+            self._deliver(chunk)
+            if self.state is not UP or not (tls.greedy or tls.pending()):
+                break
+        if total:
+            self._has_read(tls, total)
+
+    def _has_read(self, tls: Tls, total: int) -> None:
+        self.bytes_in += total
+        self.last_in = self._reactor.loop.time()
+        if self._is_open() and tls.pending():
+            self._reactor.read_again(self)
+
+    def _deliver(self, chunk: bytes | memoryview) -> None:
+        """The choke point: no byte becomes a message unless this link came up under an accepted verdict."""
+        if not self._trusted:
+            raise LocalError(f"{self!r} has bytes but no accepted verdict")
+        self.confirmed = True
+        if self._reader is None:
+            expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
+            self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
+        try:
+            for item in self._reader.feed(chunk):
+                if isinstance(item, Keepalive):
+                    self._keepalive(item)
+                else:
+                    self.messages_in += 1
+                    self._events.arrived(self, item)
+                if not self._is_open():
+                    return
+        except FramingError as fault:
+            self._unframeable(fault)
+
+    def _keepalive(self, item: Keepalive) -> None:
+        """RFC 5626 4.4.1: the server MUST answer a double CRLF with a single one."""
+        if item is Keepalive.PING:
+            self._pings = True
+            self._set_alarm()
+            self.send(PONG)
+
+    def _unframeable(self, fault: FramingError) -> None:
+        answer = self._events.faulty(self, fault)
+        if answer:
+            self.send(answer)
+        self.close(f"unframeable: {fault}")
+
+    def _ended(self, why: str) -> None:
+        self._closed_by_peer = True
+        self.close(why)
+
+    # Writing
+
+    def _mark_dirty(self) -> None:
+        self._dirty = True
+        self._reactor.dirty(self)
+
+    def flush(self) -> None:
+        """Write all that was queued in this batch in one go."""
+        self._dirty = False
+        if self._tls is None or not self._is_open():
+            return
+        if not self._blocked_at:
+            self._write(self._tls)
+        if self.state is DRAINING and not self.pending_out:
+            self.close("drained")
+
+    def _write(self, tls: Tls) -> None:
+        """Write until nothing waits or the socket is full; after that the next write begins with the same bytes."""
+        try:
+            while (head := self._next_head()) is not None:
+                count = tls.write(head)
+                self.bytes_out += count
+                self.pending_out -= count
+                if count == 0:
+                    self._block(tls)
+                    return
+                self._head = None if count == len(head) else memoryview(head)[count:]
+                self._advance()
+        except TlsError as lost:
+            self._broke_while_writing(tls, lost)
+            return
+        self._unblock(tls)
+
+    def _next_head(self) -> bytes | memoryview | None:
+        if self._head is None and self._queue:
+            self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
+            self._queue.clear()
+        return self._head
+
+    def _block(self, tls: Tls) -> None:
+        if not self._blocked_at:
+            self._blocked_at = self._reactor.loop.time()
+            self._set_alarm()
+            if self._is_open():
+                self._reactor.rewatch(tls.fileno(), READ | WRITE)
+
+    def _advance(self) -> None:
+        if self._blocked_at:
+            self._blocked_at = self._reactor.loop.time()
+
+    def _unblock(self, tls: Tls) -> None:
+        if self._blocked_at:
+            self._blocked_at = 0.0
+            if self._is_open():
+                self._reactor.rewatch(tls.fileno(), READ)
+        if self.state is DRAINING:
+            self.close("drained")
+
+    def _broke_while_writing(self, tls: Tls, lost: TlsError) -> None:
+        """A peer that refused us may have sent its alert before it closed: read it, it is the better reason."""
+        why = str(lost)
+        try:
+            while tls.read(self._reactor.buffer):
+                pass
+        except TlsError as told:
+            why = str(told) if told.alert else why
+        self._ended(why)
+
+    # Ending
+
+    def bury(self) -> None:
+        """Close the socket after the batch, and tell the server layer."""
+        refused_us = self._closed_by_peer and not self.confirmed and self.evidence is not None
+        tls, self._tls = self._tls, None
+        if tls is not None:
+            self._last_words(tls)
+            tls.close()
+        self._queue.clear()
+        self._head = self._reader = None
+        self.pending_out = self.generation = 0
+        self._reactor.links.remove(self)
+        if self._trusted or self.direction is Direction.OPENED:
+            self._tell_end(refused_us=refused_us)
+
+    def _last_words(self, tls: Tls) -> None:
+        """Write what still fits, such as the answer to the message for which this link is closed."""
+        if not self._closed_by_peer and not self._blocked_at and self.pending_out:
+            self._write(tls)
+
+    def _tell_end(self, *, refused_us: bool) -> None:
+        try:
+            if refused_us:
+                self._refused_late()
+        finally:
+            self._events.link_down(self, self.why, self.verdict)
+
+    def _refused_late(self) -> None:
+        """A peer that closes before its first SIP byte has refused us: TLS 1.3 tells the connecting side late."""
+        if self.evidence is None:
+            return
+        text = f"the peer closed the link before any SIP byte came back: {self.why}"
+        failure = HandshakeFailure("refused-by-peer", text)
+        self.verdict = self._events.judge(self, replace(self.evidence, failure=failure))
+        self._events.refused(self.verdict)
+        if self.opener is not None:
+            self.opener.refused_late(self)

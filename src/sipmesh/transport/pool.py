@@ -1,0 +1,91 @@
+"""The links of one server, kept and reused by proved identity and kind, never by address."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sipmesh.transport.link import LinkState
+from sipmesh.trust.evidence import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.transport.connector import Connector
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.limits import Limits
+    from sipmesh.transport.link import Link
+    from sipmesh.transport.reactor import Reactor
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.verdict import Verdict
+
+
+class LinkPool:
+    """Finds a link for a hop, or opens one; closes those that may no longer be."""
+
+    def __init__(self, reactor: Reactor, connector: Connector, limits: Limits | None = None) -> None:
+        self._reactor, self._connector = reactor, connector
+        self._limits = limits or reactor.limits
+
+    def __repr__(self) -> str:
+        return f"<LinkPool {len(self._reactor.links)} links>"
+
+    def obtain(self, hop: Hop) -> Link:
+        """Give a link to the identity that *hop* means.
+
+        That may be one that the peer opened, if its verdict proved that identity (RFC 5923 without its holes), or one
+        that is still being opened: it queues what is sent. Where the best one has much unsent, another is opened
+        beside it.
+        """
+        best: Link | None = None
+        opened = 0
+        for link in self._reactor.links.of(hop.name, hop.kind):
+            if link.usable:
+                opened += link.direction is Direction.OPENED
+                if best is None or _rank(link) < _rank(best):
+                    best = link
+        if best is None or (best.pending_out > self._limits.busy_bytes and opened < self._limits.links_opened_per_peer):
+            return self._connector.dial(hop)
+        return best
+
+    def all(self) -> list[Link]:
+        """List every link that is being opened or is up."""
+        return list(self._reactor.links)
+
+    def by_id(self, link_id: str) -> Link | None:
+        """Find a link by the id that logs and console show."""
+        return self._reactor.links.get(link_id)
+
+    def close_where(self, predicate: Callable[[Link], bool], why: str) -> list[Link]:
+        """Close every link for which *predicate* holds, and list them."""
+        closed = [link for link in self._reactor.links if predicate(link)]
+        for link in closed:
+            link.close(why)
+        return closed
+
+    def rejudge(self, judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
+        """Judge every live link again on the evidence it came up with; close those refused now, and no others."""
+        return [link for link in self._reactor.links if self._is_refused_now(link, judge)]
+
+    @staticmethod
+    def _is_refused_now(link: Link, judge: Callable[[Link, PeerEvidence], Verdict]) -> bool:
+        if link.evidence is None or link.state not in (LinkState.UP, LinkState.DRAINING):
+            return False
+        link.verdict = judge(link, link.evidence)
+        if link.verdict.accepted:
+            return False
+        link.close(f"no longer trusted: {link.verdict.code}")
+        return True
+
+    async def drain(self) -> None:
+        """Drain every link, and return once the last one is gone; ``drain_s`` bounds that."""
+        for link in self._reactor.links:
+            link.drain()
+        while len(self._reactor.links):
+            gone = asyncio.Event()
+            self._reactor.links.when_empty(gone.set)
+            await gone.wait()
+
+
+def _rank(link: Link) -> tuple[bool, int]:
+    return link.state is not LinkState.UP, link.pending_out

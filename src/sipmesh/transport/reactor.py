@@ -1,0 +1,259 @@
+"""One nested epoll: every link's descriptor sits in it, and the loop watches that one descriptor.
+
+A wake-up drains what is ready, lets the server layer finish its batch, writes each dirty link once, and only then
+closes sockets: a descriptor's number cannot come back within the batch in which it was given up.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipmesh.transport.deadlines import Deadlines, Timed
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.registry import Registry
+from sipmesh.transport.tls import RECORD
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+SETTLE_ROUNDS: Final = 8  # links that fail one another over; what is left then waits for the next turn
+
+
+class Watched(Protocol):
+    """Something with a descriptor in the epoll.
+
+    *generation* is set by :meth:`Reactor.watch`: it is the identity of this registration, which the descriptor's
+    number is not. *greeting* is true while events on it are handshake steps, which are rationed per turn.
+    """
+
+    generation: int
+
+    @property
+    def greeting(self) -> bool:
+        """Whether events are handshake steps."""
+
+    def ready(self, mask: int) -> None:
+        """Act on epoll's *mask*."""
+
+    def broken(self, error: Exception) -> None:
+        """End after a fault of ours."""
+
+
+class Buried(Protocol):
+    """Something whose socket is to be closed once the batch is over."""
+
+    def bury(self) -> None:
+        """Close the socket."""
+
+
+class Flushed(Protocol):
+    """Something with bytes to write once the batch is over."""
+
+    def flush(self) -> None:
+        """Write what waits."""
+
+    def broken(self, error: Exception) -> None:
+        """End after a fault of ours."""
+
+
+class Reactor:
+    """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
+        self.loop = loop
+        self.limits = limits or Limits()
+        self.buffer = memoryview(bytearray(RECORD))
+        self.links = Registry()
+        self.turns = 0
+        self._deadlines = Deadlines()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._epoll = select.epoll()
+        self._watched: dict[int, Watched] = {}
+        self._generation = 0
+        self._again: list[Watched] = []
+        self._dirty: deque[Flushed] = deque()
+        self._buried: deque[Buried] = deque()
+        self._batch_ends: list[Callable[[], None]] = []
+        self._inside = False
+        self._soon: asyncio.Handle | None = None
+        self._closed = False
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def __repr__(self) -> str:
+        return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
+
+    # Descriptors
+
+    def watch(self, fd: int, watched: Watched, mask: int = READ) -> None:
+        """Wait for events on *fd*; the registration gets a generation of its own."""
+        self._generation += 1
+        watched.generation = self._generation
+        self._watched[fd] = watched
+        self._epoll.register(fd, mask)
+
+    def rewatch(self, fd: int, mask: int) -> None:
+        """Wait for other events on *fd*."""
+        self._epoll.modify(fd, mask)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop waiting; always before the socket is closed."""
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    # What links ask for
+
+    def at_batch_end(self, done: Callable[[], None]) -> None:
+        """Call *done* at the end of every batch, before the dirty links are written."""
+        if done not in self._batch_ends:
+            self._batch_ends.append(done)
+
+    def read_again(self, watched: Watched) -> None:
+        """Read on in the next turn: TLS holds bytes of which epoll knows nothing."""
+        self._again.append(watched)
+        self._finish_soon()
+
+    def dirty(self, flushed: Flushed) -> None:
+        """Write *flushed* at the end of this batch, or very soon when there is none."""
+        self._dirty.append(flushed)
+        self._finish_soon()
+
+    def bury(self, buried: Buried) -> None:
+        """Close the socket of *buried* at the end of this batch, or very soon when there is none."""
+        self._buried.append(buried)
+        self._finish_soon()
+
+    def set_alarm(self, timed: Timed, when: float) -> None:
+        """Wake *timed* at loop time *when* at the latest."""
+        self._deadlines.set(timed, when)
+        self._arm()
+
+    # Turns
+
+    def _turn(self) -> None:
+        """One wake-up: links that are up first, then a ration of handshake steps."""
+        self.turns += 1
+        self._inside = True
+        newest = self._generation
+        for watched in self._take_again():
+            self._serve(watched, READ)
+        waiting: list[tuple[Watched, int]] = []
+        for fd, mask in self._epoll.poll(0, self.limits.events_per_turn):
+            watched_now = self._watched.get(fd)
+            if watched_now is None or watched_now.generation > newest:
+                continue  # given up within this batch, or the number is somebody else's by now
+            if watched_now.greeting:
+                waiting.append((watched_now, mask))
+            else:
+                self._serve(watched_now, mask)
+        self._greet(waiting, newest)
+        self._inside = False
+        self._finish()
+
+    def _take_again(self) -> list[Watched]:
+        again, self._again = self._again, []
+        return [watched for watched in again if watched.generation]
+
+    def _greet(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
+        """Take the rationed handshake steps; epoll is level-triggered and brings the others back next turn."""
+        for watched, mask in waiting[: self.limits.handshakes_per_turn]:
+            if 0 < watched.generation <= newest:
+                self._serve(watched, mask)
+
+    def _serve(self, watched: Watched, mask: int) -> None:
+        try:
+            watched.ready(mask)
+        except Exception as error:  # noqa: BLE001 - a fault in serving one link must not reach another
+            self._report(error, watched)
+            watched.broken(error)
+
+    def _report(self, error: Exception, where: object) -> None:
+        self.loop.call_exception_handler({"message": f"fault while serving {where!r}", "exception": error})
+
+    def _finish_soon(self) -> None:
+        if not self._inside and self._soon is None and not self._closed:
+            self._soon = self.loop.call_soon(self._turn if self._again else self._finish)
+
+    def _finish(self) -> None:
+        """End the batch: writes, then closes; both may make the server layer write again, within bounds."""
+        self._soon = None
+        self._inside = True
+        for _ in range(SETTLE_ROUNDS):
+            self._end_batch()
+            self._flush()
+            if not self._buried:
+                break
+            self._bury()
+        self._inside = False
+        if self._dirty or self._buried or self._again:
+            self._finish_soon()
+
+    def _end_batch(self) -> None:
+        for done in self._batch_ends:
+            try:
+                done()
+            except Exception as error:  # noqa: BLE001 - the links must be written and closed whatever the server layer does
+                self._report(error, done)
+
+    def _flush(self) -> None:
+        for _ in range(len(self._dirty)):
+            flushed = self._dirty.popleft()
+            try:
+                flushed.flush()
+            except Exception as error:  # noqa: BLE001 - see _serve
+                self._report(error, flushed)
+                flushed.broken(error)
+
+    def _bury(self) -> None:
+        for _ in range(len(self._buried)):
+            buried = self._buried.popleft()
+            try:
+                buried.bury()
+            except Exception as error:  # noqa: BLE001 - see _serve
+                self._report(error, buried)
+
+    # Time
+
+    def _arm(self) -> None:
+        earliest = self._deadlines.earliest()
+        if earliest is None or (self._timer is not None and self._timer_at <= earliest):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = earliest  # uvloop's handle of a time that has passed cannot tell it
+        self._timer = self.loop.call_at(earliest, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._inside = True
+        for timed in self._deadlines.due(self.loop.time()):
+            self._ring(timed)
+        self._inside = False
+        self._arm()
+        self._finish()
+
+    def _ring(self, timed: Timed) -> None:
+        try:
+            timed.due(self.loop.time())
+        except Exception as error:  # noqa: BLE001 - see _serve
+            self._report(error, timed)
+            timed.broken(error)
+
+    def close(self) -> None:
+        """Stop: links that are left are closed and told; listeners have been closed by their owner before."""
+        if self._closed:
+            return
+        for link in self.links:
+            link.close("this server stops")
+        self._finish()
+        self._closed = True
+        self.loop.remove_reader(self._epoll.fileno())
+        for handle in (self._timer, self._soon):
+            if handle is not None:
+                handle.cancel()
+        self._epoll.close()

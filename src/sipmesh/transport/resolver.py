@@ -1,0 +1,114 @@
+"""Answers the questions of ``routing.locate`` with dnspython's asynchronous resolver."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.routing.locate import RecordKind, Srv, is_ip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dns.rdtypes.IN.SRV import SRV
+
+    from sipmesh.routing.locate import Locate, Question
+
+LIFETIME_S: Final = 5.0  # of one question, over all name servers
+CACHED: Final = 1024
+DNS_PORT: Final = 53
+
+
+class UnansweredError(SipmeshError):
+    """DNS gave neither records nor the certainty that there are none."""
+
+
+class Resolver(Protocol):
+    """Asks one question: records, an empty answer where there are none, or UnansweredError."""
+
+    async def ask(self, question: Question) -> Sequence[str | Srv]:
+        """Answer *question*."""
+
+
+class NoResolver:
+    """For servers whose topology gives every address."""
+
+    async def ask(self, question: Question) -> Sequence[str | Srv]:
+        """Refuse."""
+        raise UnansweredError(f"no DNS is configured to ask for {question.name}")
+
+
+class DnsResolver:
+    """Asks *nameserver* (``host``, ``host:port`` or ``[v6]:port``), or those of the system."""
+
+    def __init__(self, nameserver: str | None = None, *, lifetime_s: float = LIFETIME_S) -> None:
+        try:
+            self._resolver = dns.asyncresolver.Resolver(configure=nameserver is None)
+        except dns.resolver.NoResolverConfiguration as error:
+            raise OperatorError(f"the system names no DNS server: {error}") from None
+        self._resolver.lifetime = lifetime_s
+        self._resolver.cache = dns.resolver.LRUCache(CACHED)
+        self._nameserver = nameserver
+        if nameserver is not None:
+            self._resolver.nameservers = [_nameserver(nameserver)]
+
+    def __repr__(self) -> str:
+        return f"<DnsResolver {self._nameserver or 'of the system'}>"
+
+    async def ask(self, question: Question) -> Sequence[str | Srv]:
+        """See :class:`Resolver`; an unknown name and a name without such records are the same empty answer."""
+        try:
+            name = dns.name.from_text(question.name)
+            answer = await self._resolver.resolve(name, question.kind.value, raise_on_no_answer=False, search=False)
+        except dns.resolver.NXDOMAIN:
+            return ()
+        except (dns.exception.DNSException, OSError) as error:
+            raise UnansweredError(f"{question.kind.value} of {question.name}: {type(error).__name__}") from None
+        if answer.rrset is None:
+            return ()
+        if question.kind is RecordKind.SRV:
+            return [_srv(record) for record in answer.rrset if record.rdtype == dns.rdatatype.SRV]
+        return [record.to_text() for record in answer.rrset]
+
+
+def _srv(record: SRV) -> Srv:
+    return Srv(record.priority, record.weight, record.port, record.target.to_text(omit_final_dot=True))
+
+
+def _nameserver(setting: str) -> dns.nameserver.Do53Nameserver:
+    host, port = split_host_port(setting, DNS_PORT)
+    if not is_ip(host):
+        raise OperatorError(f"the name server must be an IP address, with or without a port, not {setting!r}")
+    return dns.nameserver.Do53Nameserver(host, port)
+
+
+def split_host_port(text: str, default: int) -> tuple[str, int]:
+    """Split ``host:port``, ``[v6]:port`` or a bare host."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")):
+        host, port = text, str(default)
+    if not port.isascii() or not port.isdecimal():
+        raise OperatorError(f"{text!r} has no port number after its colon")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+async def locate(machine: Locate, resolver: Resolver) -> list[tuple[str, int]]:
+    """Ask what *machine* wants to know, all open questions at once, until it knows the addresses."""
+    while questions := machine.questions():
+        answers = await asyncio.gather(*(resolver.ask(one) for one in questions), return_exceptions=True)
+        for question, answer in zip(questions, answers, strict=True):
+            if isinstance(answer, SipmeshError):
+                machine.failed(question, str(answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                machine.answered(question, answer)
+    return machine.addresses()

@@ -1,0 +1,356 @@
+"""How handshakes end: each refusal has its code here and its true alert at the peer, and a twin that succeeds."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL
+
+from sipmesh.errors import LocalError
+from sipmesh.transport.contexts import MutualContext
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link import LinkState
+from sipmesh.trust.evidence import HandshakeFailure, LinkKind
+from transport.world import WITHIN_S, Node, Peer, on_loop, predictable, refused_dial, request, s_client
+
+if TYPE_CHECKING:
+    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.link import Link
+    from sipmesh.transport.listener import Listener
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.verdict import Verdict
+    from transport.authority import Authority
+
+both_adapters = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+HOUR = timedelta(hours=1)
+
+
+async def say(listener: Listener, data: bytes) -> bytes:
+    """Speak as a peer without TLS, and give all that comes back."""
+    reader, writer = await asyncio.open_connection(*listener.address)
+    writer.write(data)
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@both_adapters
+@pytest.mark.parametrize(
+    "first", [request(), b"GET / HTTP/1.1\r\nHost: here.test\r\n\r\n", b"\x00" * 64], ids=["sip", "http", "zeros"]
+)
+@on_loop
+async def test_plain_tcp_is_not_tls_and_gets_no_sip_answer(
+    ca: Authority, here: Identity, kind: LinkKind, first: bytes
+) -> None:
+    async with Node(ca, here) as node:
+        answer = await say(node.listen(kind), first)
+        await node.heard.until(lambda: node.heard.refusals)
+        assert node.heard.codes == ["not-tls"]
+        assert b"SIP" not in answer
+        assert node.heard.up == []
+
+
+@both_adapters
+@pytest.mark.parametrize(("version", "codes"), [("-tls1_1", ["protocol-too-old"]), ("-tls1_2", [])])
+@on_loop
+async def test_tls_older_than_1_2_is_too_old(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, version: str, codes: list[str]
+) -> None:
+    async with Node(ca, here) as node:
+        told = await s_client(node.listen(kind), there, version, "-cipher", "DEFAULT:@SECLEVEL=0")
+        await node.heard.until(lambda: node.heard.refusals or node.heard.up)
+        assert node.heard.codes == codes
+        assert ("alert protocol version" in told) == bool(codes)
+
+
+@on_loop
+async def test_peer_without_certificate_is_told_that_one_is_required(ca: Authority, here: Identity) -> None:
+    async with Node(ca, here) as node:
+        assert await refused_dial(node.listen(LinkKind.SERVER), ca) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        assert node.heard.codes == ["no-certificate"]
+
+
+@on_loop
+async def test_client_port_asks_for_no_certificate(ca: Authority, here: Identity) -> None:
+    async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.CLIENT), ca) as peer:
+        await peer.send(request())
+        await node.heard.until(lambda: node.heard.messages)
+        assert node.heard.evidence[0].presented == ()
+        assert peer.sock.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "alert", "code"),
+    [(-2 * HOUR, -HOUR, "CERTIFICATE_EXPIRED", 10), (HOUR, 2 * HOUR, "BAD_CERTIFICATE", 9)],
+    ids=["expired", "not yet valid"],
+)
+@on_loop
+async def test_peer_sees_the_alert_of_the_very_error(
+    ca: Authority, here: Identity, since: timedelta, until: timedelta, alert: str, code: int
+) -> None:
+    """The verdict has the certificate and the error although OpenSSL has dropped the peer's certificate by then."""
+    late = ca.issue("late.test", since=since, until=until, file=alert)
+    async with Node(ca, here) as node:
+        assert alert in await refused_dial(node.listen(LinkKind.SERVER), ca, late)
+        evidence = node.heard.evidence[0]
+        assert [(error.code, error.depth) for error in evidence.engine_errors] == [(code, 0)]
+        assert evidence.presented[0] == der(late)
+
+
+@on_loop
+async def test_peer_under_an_unknown_authority_sees_unknown_ca(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    stranger = other_ca.issue("there.test", file="stranger")
+    async with Node(ca, here) as node:
+        assert "UNKNOWN_CA" in await refused_dial(node.listen(LinkKind.SERVER), ca, stranger)
+        evidence = node.heard.evidence[0]
+        assert evidence.engine_errors[0].code in {19, 20, 21}
+        assert evidence.presented[0] == der(stranger)
+        assert node.heard.codes == ["handshake-failed"]
+
+
+@on_loop
+async def test_usage_of_the_leaf_is_left_to_the_judge(ca: Authority, here: Identity) -> None:
+    """A serverAuth-only certificate may open a link where the partner's policy says so: error 26 does not end it."""
+    server_only = ca.issue("only.test", usages=[ExtendedKeyUsageOID.SERVER_AUTH])
+    async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.SERVER), ca, server_only) as peer:
+        await peer.send(request())
+        await node.heard.until(lambda: node.heard.messages)
+        assert [(error.code, error.depth) for error in node.heard.evidence[0].engine_errors] == [(26, 0)]
+
+
+@on_loop
+async def test_presented_chain_begins_with_the_leaf(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as opener:
+        opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        await server.heard.until(lambda: server.heard.up)
+        await opener.heard.until(lambda: opener.heard.up)
+        assert server.heard.evidence[0].presented[0] == der(there)
+        assert opener.heard.evidence[0].presented[0] == der(here)
+
+
+@both_adapters
+@on_loop
+async def test_stalled_handshake_is_over_at_its_deadline(ca: Authority, here: Identity, kind: LinkKind) -> None:
+    async with Node(ca, here, limits=Limits(handshake_s=0.05)) as node:
+        listener = node.listen(kind)
+        assert await say(listener, b"\x16\x03\x01") == b""
+        assert node.heard.codes == ["handshake-timeout"]
+        assert listener.handshakes == 0
+
+
+@both_adapters
+@on_loop
+async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, here: Identity, kind: LinkKind) -> None:
+    async with Node(ca, here) as node:
+        listener = node.listen(kind)
+        with socket.create_connection(listener.address):
+            await node.heard.until(lambda: True)
+        await node.heard.until(lambda: node.heard.refusals)
+        assert node.heard.codes == ["handshake-failed"]
+        assert listener.handshakes == 0
+
+
+@both_adapters
+@pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
+@on_loop
+async def test_handshakes_in_flight_are_capped_per_address(
+    ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
+) -> None:
+    async with Node(ca, here, limits=Limits(handshakes_per_address=cap)) as node:
+        listener = node.listen(kind)
+        silent = [socket.create_connection(listener.address) for _ in range(3)]
+        await node.heard.until(lambda: listener.handshakes + listener.refused == len(silent))
+        assert node.heard.codes == codes
+        for sock in silent:
+            sock.close()
+
+
+@on_loop
+async def test_refused_verdict_closes_before_the_first_byte_is_read(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """The peer's handshake is finished, so that it gets close_notify and nothing else; its request is never parsed."""
+    async with Node(ca, here) as node:
+        node.heard.judge_by = unlisted
+        async with await Peer.dial(node.listen(LinkKind.SERVER), ca, there) as peer:
+            await peer.send(request())
+            assert await peer.ended() in {"", "ConnectionResetError"}
+        assert node.heard.codes == ["not-in-topology"]
+        assert (node.heard.up, node.heard.down, node.heard.messages) == ([], [], [])
+
+
+@on_loop
+async def test_opener_refused_late_learns_that_the_peer_refused_it(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    """TLS 1.3: its handshake succeeds before the peer has judged it. The queued request is reported by link_down."""
+    stranger = other_ca.issue("there.test", file="late")
+    async with Node(ca, here) as server, Node(ca, stranger) as opener:
+        link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        link.send(request())
+        await opener.heard.until(lambda: opener.heard.down)
+        _, why, verdict = opener.heard.down[0]
+        assert opener.heard.up == [link]
+        assert not link.confirmed
+        assert verdict is not None
+        assert (str(verdict.code), "unknown ca" in why) == ("refused-by-peer", True)
+
+
+@on_loop
+async def test_opener_refused_in_tls_1_2_learns_it_in_the_handshake(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    stranger = other_ca.issue("there.test", file="early")
+    async with Node(ca, here) as server, Node(ca, stranger) as opener:
+        context = MutualContext(stranger, [ca.root])
+        context._context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        opener.connector.context_for = lambda _hop: context
+        opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        await opener.heard.until(lambda: opener.heard.down)
+        assert (opener.heard.codes, opener.heard.up) == (["refused-by-peer"], [])
+        assert "unknown ca" in opener.heard.refusals[0].findings[0].saw
+
+
+@on_loop
+async def test_judge_that_fails_over_a_late_refusal_does_not_hide_the_end(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    stranger = other_ca.issue("there.test", file="unjudged")
+    async with Node(ca, here) as server, Node(ca, stranger) as opener:
+        told: list[dict[str, object]] = []
+        opener.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        await opener.heard.until(lambda: opener.heard.up)
+        opener.heard.judge_by = broken_judge
+        await opener.heard.until(lambda: opener.heard.down)
+        assert (opener.heard.down[0][0], link.state, len(told)) == (link, LinkState.CLOSED, 1)
+
+
+@on_loop
+async def test_confirmed_link_that_the_peer_closes_was_not_refused(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as opener:
+        server.heard.on_message = lambda link, _message: link.close("done") if link.send(request()) else None
+        link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        link.send(request())
+        await opener.heard.until(lambda: opener.heard.down)
+        _, why, verdict = opener.heard.down[0]
+        assert verdict is not None
+        assert (verdict.accepted, link.confirmed, why) == (True, True, "closed by the peer")
+        assert opener.heard.refusals == []
+
+
+@on_loop
+async def test_opener_refuses_a_server_under_an_unknown_authority(
+    ca: Authority, other_ca: Authority, here: Identity, there: Identity
+) -> None:
+    """Both ends tell: we refuse before our own certificate has left, the server gets the alert."""
+    async with Node(ca, here) as server, Node(other_ca, there) as opener:
+        link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
+        await opener.heard.until(lambda: opener.heard.down)
+        await server.heard.until(lambda: server.heard.refusals)
+        assert (opener.heard.codes, link.state) == (["handshake-failed"], LinkState.CLOSED)
+        assert "unknown ca" in server.heard.refusals[0].findings[0].saw
+
+
+@on_loop
+async def test_judge_that_fails_refuses(ca: Authority, here: Identity, there: Identity) -> None:
+    """Fail closed: an exception in the judge leaves no link, and the listener goes on."""
+    async with Node(ca, here) as node:
+        told: list[dict[str, object]] = []
+        node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        node.heard.judge_by = broken_judge
+        listener = node.listen(LinkKind.SERVER)
+        assert await refused_dial(listener, ca, there) in {"", "ConnectionResetError", "UNEXPECTED_EOF_WHILE_READING"}
+        node.heard.judge_by = predictable
+        async with await Peer.dial(listener, ca, there):
+            await node.heard.until(lambda: node.heard.up)
+        assert (len(told), listener.handshakes) == (1, 0)
+
+
+@on_loop
+async def test_judge_cannot_accept_a_failed_handshake(ca: Authority, here: Identity) -> None:
+    """The choke point holds against the judge as well."""
+    async with Node(ca, here) as node:
+        told: list[dict[str, object]] = []
+        node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        node.heard.judge_by = lambda link, evidence: predictable(link, replace(evidence, failure=None))
+        await say(node.listen(LinkKind.SERVER), b"\x00" * 64)
+        assert isinstance(told[0]["exception"], LocalError)
+        assert node.heard.up == []
+
+
+@on_loop
+async def test_fault_of_who_hears_of_a_link_closes_it_and_counts_it_out(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    async with Node(ca, here) as node:
+        told: list[dict[str, object]] = []
+        node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        node.heard.on_up = fail_over
+        listener = node.listen(LinkKind.SERVER)
+        async with await Peer.dial(listener, ca, there) as peer:
+            assert await peer.ended() == ""
+        assert (len(node.heard.down), len(told), listener.handshakes) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("key_identifier", "codes"), [(False, [85]), (True, [])])
+@on_loop
+async def test_certificate_without_key_identifier_is_not_strict_enough(
+    ca: Authority, here: Identity, key_identifier: object, codes: list[int]
+) -> None:
+    """X509_STRICT (RFC 5280 4.2.1.1): conforming CAs MUST include it."""
+    peer = ca.issue("there.test", file=f"aki{key_identifier}", key_identifier=bool(key_identifier))
+    async with Node(ca, here) as node:
+        await refused_or_closed(node.listen(LinkKind.SERVER), ca, peer, node)
+        assert [error.code for error in node.heard.evidence[0].engine_errors] == codes
+
+
+@on_loop
+async def test_swapped_context_counts_for_the_next_handshake(
+    ca: Authority, other_ca: Authority, here: Identity
+) -> None:
+    stranger = other_ca.issue("there.test", file="swapped")
+    async with Node(ca, here) as node:
+        listener = node.listen(LinkKind.SERVER)
+        assert "UNKNOWN_CA" in await refused_dial(listener, ca, stranger)
+        listener.swap(MutualContext(here, [ca.root, other_ca.root]))
+        async with await Peer.dial(listener, ca, stranger):
+            await node.heard.until(lambda: node.heard.up)
+
+
+def der(identity: Identity) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return identity.leaf.public_bytes(Encoding.DER)
+
+
+async def refused_or_closed(listener: Listener, ca: Authority, identity: Identity, node: Node) -> None:
+    """Dial, wait until the node has decided, and hang up."""
+    async with await Peer.dial(listener, ca, identity):
+        await node.heard.until(lambda: node.heard.up or node.heard.refusals)
+
+
+def fail_over(_link: Link) -> None:
+    raise ZeroDivisionError
+
+
+def unlisted(link: Link, evidence: PeerEvidence) -> Verdict:
+    return predictable(link, replace(evidence, failure=HandshakeFailure("not-in-topology", "nobody knows it")))
+
+
+def broken_judge(_link: Link, _evidence: PeerEvidence) -> Verdict:
+    raise ZeroDivisionError

@@ -1,0 +1,169 @@
+"""Links are kept and reused by the identity they proved, never by address."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link import LinkState
+from sipmesh.trust.evidence import HandshakeFailure, LinkKind
+from transport.world import WITHIN_S, Node, Peer, bodies, dns_names, on_loop, predictable, request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.link import Link
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.verdict import Verdict
+    from transport.authority import Authority
+
+SERVER = LinkKind.SERVER
+
+
+@on_loop
+async def test_second_request_takes_the_link_of_the_first(ca: Authority, here: Identity, there: Identity) -> None:
+    """Also while it is still being opened."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        hop = client.hop("here.test", server.listen(SERVER))
+        link = client.pool.obtain(hop)
+        assert client.pool.obtain(hop) is link
+        await client.heard.until(lambda: client.heard.up)
+        assert client.pool.obtain(hop) is link
+        assert client.pool.by_id(link.id) is link
+        assert client.pool.all() == [link]
+
+
+@on_loop
+async def test_link_that_the_peer_opened_is_used_for_the_identity_it_proved(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """RFC 5923: the hop's own address is not even looked at."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        client.pool.obtain(client.hop("here.test", server.listen(SERVER)))
+        await server.heard.until(lambda: server.heard.up)
+        back = server.pool.obtain(replace(client.hop("there.test", server.listeners[0])))
+        assert back is server.heard.up[0]
+        back.send(request("back"))
+        await client.heard.until(lambda: client.heard.messages)
+        assert bodies(client.heard) == ["back"]
+
+
+@on_loop
+async def test_same_address_is_no_reason_to_reuse_a_link(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        listener = server.listen(SERVER)
+        link = client.pool.obtain(client.hop("here.test", listener))
+        await client.heard.until(lambda: client.heard.up)
+        other = client.pool.obtain(client.hop("other.test", listener))
+        assert other is not link
+        await client.heard.until(lambda: client.heard.down)
+        assert client.heard.codes == ["name-mismatch"]
+
+
+@on_loop
+async def test_link_of_another_kind_is_not_reused(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        hop = client.hop("here.test", server.listen(SERVER))
+        link = client.pool.obtain(hop)
+        assert client.pool.obtain(replace(hop, kind=LinkKind.PARTNER)) is not link
+
+
+@on_loop
+async def test_client_links_prove_no_identity_and_are_never_obtained(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    async with Node(ca, here) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        async with await Peer.dial(listener, ca, there):
+            await node.heard.until(lambda: node.heard.up)
+            assert (node.heard.up[0].peer_name, node.heard.up[0].names) == ("", ())
+            assert node.pool.obtain(node.hop("there.test", listener)) is not node.heard.up[0]
+
+
+@pytest.mark.parametrize("state", ["draining", "closed"])
+@on_loop
+async def test_link_that_is_going_is_not_obtained(ca: Authority, here: Identity, there: Identity, state: str) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        hop = client.hop("here.test", server.listen(SERVER))
+        link = client.pool.obtain(hop)
+        await client.heard.until(lambda: client.heard.up)
+        link.drain() if state == "draining" else link.close("test")
+        assert link.state.value == state
+        assert client.pool.obtain(hop) is not link
+
+
+@on_loop
+async def test_busy_peer_gets_more_links_up_to_the_limit(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as server, Node(ca, there, limits=Limits(busy_bytes=99)) as client:
+        hop = client.hop("here.test", server.listen(SERVER))
+        links = []
+        for _ in range(6):
+            links.append(client.pool.obtain(hop))
+            links[-1].send(b"x" * (100 + len(links)))
+        assert len(set(map(id, links))) == 4
+        assert links[4] is links[0]
+
+
+@on_loop
+async def test_rejudging_closes_the_links_that_are_refused_now_and_no_others(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    third = ca.issue("third.test")
+    async with Node(ca, here) as server:
+        listener = server.listen(SERVER)
+        revoked, kept = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, third)
+        client = await Peer.dial(server.listen(LinkKind.CLIENT), ca, there)
+        async with revoked, kept, client:
+            await server.heard.until(lambda: len(server.heard.up) == 3)
+            closed = server.pool.rejudge(revoke("there.test"))
+            await server.heard.until(lambda: server.heard.down)
+            assert await revoked.ended() == ""
+            assert [link.names for link in closed] == [("there.test",)]
+            assert server.heard.down[0][1] == "no longer trusted: revoked"
+            verdict = server.heard.down[0][2]
+            assert verdict is not None
+            assert verdict.code == "revoked"
+            assert len(server.pool.all()) == 2
+
+
+@on_loop
+async def test_links_can_be_closed_by_what_they_are(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as node:
+        listener = node.listen(LinkKind.CLIENT)
+        first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
+        async with first, second:
+            await node.heard.until(lambda: len(node.heard.up) == 2)
+            node.heard.up[0].session = "alice"
+            closed = node.pool.close_where(lambda link: link.session == "alice", "password changed")
+            await node.heard.until(lambda: node.heard.down)
+            assert closed == [node.heard.up[0]]
+            assert node.heard.down[0][1] == "password changed"
+            assert node.heard.up[1].state is LinkState.UP
+
+
+@on_loop
+async def test_drain_returns_when_the_last_link_is_gone(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as node:
+        await node.pool.drain()
+        async with await Peer.dial(node.listen(LinkKind.CLIENT), ca, there) as peer:
+            await node.heard.until(lambda: node.heard.up)
+            node.heard.up[0].send(request("last"))
+            await asyncio.wait_for(node.pool.drain(), WITHIN_S)
+            assert await peer.receive() == request("last")
+            assert await peer.ended() == ""
+        assert node.pool.all() == []
+
+
+def revoke(name: str) -> Callable[[Link, PeerEvidence], Verdict]:
+    """A judge to whom the certificate of *name* is revoked by now."""
+
+    def judge(link: Link, evidence: PeerEvidence) -> Verdict:
+        revoked = name in dns_names(evidence.presented[0])
+        return predictable(link, replace(evidence, failure=HandshakeFailure("revoked", "test") if revoked else None))
+
+    return judge
