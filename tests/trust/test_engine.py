@@ -14,7 +14,7 @@ from sipmesh.trust.verdict import Code
     ("code", "depth", "ours"),
     [
         (26, 0, True),
-        (26, 1, False),
+        (26, 1, True),
         (3, 0, True),
         (3, 1, True),
         (12, 0, True),

@@ -12,7 +12,7 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind
+from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 from sipmesh.trust.judge import CHECKS, judge
 from sipmesh.trust.policy import Authority, LinkPolicy
@@ -288,9 +288,15 @@ def test_what_openssl_leaves_to_the_judge_does_not_refuse_by_itself(net: Network
     assert str(code) in finding(verdict, "engine").saw
 
 
-def test_wrong_usage_of_an_issuer_stands(net: Network) -> None:
-    verdict = verdict_on(net.fe2_certificate(), net.policy(), engine_errors=errors(USAGE, depth=1))
-    assert verdict.code is Code.WRONG_USAGE
+@pytest.mark.parametrize(("usages", "code"), [((CLIENT_AUTH,), Code.ACCEPTED), ((SERVER_AUTH,), Code.WRONG_USAGE)])
+def test_wrong_usage_of_an_issuer_is_ours_to_judge(net: Network, usages: tuple[x509.ObjectIdentifier, ...], code: Code) -> None:
+    """A public CA that issues for servers alone says so in its intermediate: OpenSSL leaves that to us as well."""
+    assert net.ours.issuer is not None
+    issuing = net.forge.authority("for some usages only", net.ours.issuer, usages=usages)
+    peers = net.swapped(net.fe2, authority=net.authority("Example", issuing))
+    shown = net.forge.server(issuing, FE2)
+    verdict = verdict_on(shown, net.policy(peers=peers), engine_errors=errors(USAGE, depth=1))
+    assert verdict.code is code
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from sipmesh.demo.forge import Forged
 
@@ -86,7 +86,7 @@ def _context(papers: Forged | None, highest: int | None) -> SSL.Context:
         context.use_certificate(leaf)
         for certificate in others:
             context.add_extra_chain_cert(certificate)
-        context.use_privatekey(crypto.PKey.from_cryptography_key(papers.key))
+        context.use_privatekey(papers.key)
     return context
 
 

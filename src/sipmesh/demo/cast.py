@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
@@ -35,9 +36,12 @@ def stolen(organisation: Organisation) -> Forged:
     return Forged.read(folder / "issuing.pem", folder / "issuing.key", root)
 
 
-def write_partner_ca(forge: Forge, folder: Path, name: str) -> tuple[Forged, dict[str, object]]:
-    """Make a partner that is nothing but a CA; returns its issuing CA, and anchors and lists as a topology names them."""
-    issuing = forge.organisation(name)
+def write_partner_ca(forge: Forge, folder: Path, name: str, **changes: Any) -> tuple[Forged, dict[str, object]]:
+    """Make a partner that is nothing but a CA; returns its issuing CA, and anchors and lists as a topology names them.
+
+    *changes* are the issuing CA's.
+    """
+    issuing = forge.organisation(name, **changes)
     root = issuing.issuer
     if root is None:
         raise ValueError(f"{issuing!r} has no root")

@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from sipmesh.demo.forge import Forged
 from sipmesh.sip.framing import MessageReader, ReadLimits
@@ -74,7 +74,7 @@ def _context(papers: Forged, *, mutual: bool) -> SSL.Context:
     context.use_certificate(leaf)
     for certificate in others:
         context.add_extra_chain_cert(certificate)
-    context.use_privatekey(crypto.PKey.from_cryptography_key(papers.key))
+    context.use_privatekey(papers.key)
     if mutual:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
     return context

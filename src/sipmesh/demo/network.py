@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sipmesh.demo.cast import Cast, write_partner_ca
-from sipmesh.demo.forge import Forge
+from sipmesh.demo.forge import SERVER_AUTH, Forge
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan
 from sipmesh.errors import SipmeshError
@@ -48,7 +48,8 @@ class Network:
         """Make CAs, topologies, certificates and users; no server runs yet."""
         dns = await NameServer({}).start(HOST)
         example, partner = build_example(folder), build_partner(folder)
-        other, entry = write_partner_ca(Forge(datetime.now(UTC)), folder / OTHER, OTHER)
+        forge = Forge(datetime.now(UTC))
+        other, entry = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs are now
         federate(example, partner, entry)
         for organisation in (example, partner):
             organisation.document["dns"] = {"servers": [dns.setting]}

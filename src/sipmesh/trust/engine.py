@@ -9,7 +9,9 @@ from sipmesh.trust.verdict import Code
 if TYPE_CHECKING:
     from sipmesh.trust.evidence import EngineError
 
-USAGE = 26  # X509_V_ERR_INVALID_PURPOSE; ours at the leaf, since only we know a partner's client_usage
+# X509_V_ERR_INVALID_PURPOSE, at the leaf and above it: only we know a partner's client_usage, and a public CA that
+# issues for servers alone says so in its intermediates too. That an issuer is a CA at all is another error (24, 79).
+USAGE = 26
 NO_LIST, STALE_LIST = 3, 12  # policy and grace are ours
 UNREAD_CONSTRAINTS = (51, 52, 53)  # every URI constraint is one of these to OpenSSL
 
@@ -31,8 +33,7 @@ CODES: dict[int, Code] = {
 
 def is_left_to_us(error: EngineError) -> bool:
     """Whether the verify callback goes on at *error*, because a check of the judge decides it."""
-    at_leaf = error.code == USAGE and error.depth == 0
-    return at_leaf or error.code in (NO_LIST, STALE_LIST, *UNREAD_CONSTRAINTS)
+    return error.code in (USAGE, NO_LIST, STALE_LIST, *UNREAD_CONSTRAINTS)
 
 
 def meaning(error: EngineError) -> Code:
