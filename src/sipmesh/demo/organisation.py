@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,14 +20,34 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 HOST = "127.0.0.1"
+LOWEST_PORT = 10_000
+_given: set[int] = set()
 
 
 def free_port(host: str = HOST) -> int:
-    """Ask the kernel for a port that nobody uses now."""
+    """Give a port of *host* that nobody uses, and that this process has not been given before.
+
+    It lies below the ports that the kernel hands to outgoing connections: one of those could take it before it is used.
+    """
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(_first_ephemeral() - LOWEST_PORT)
+        if port not in _given and _is_free(host, port):
+            _given.add(port)
+            return port
+
+
+def _first_ephemeral() -> int:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return max(first, 2 * LOWEST_PORT)
+
+
+def _is_free(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(slots=True)

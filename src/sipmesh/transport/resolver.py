@@ -47,21 +47,21 @@ class NoResolver:
 
 
 class DnsResolver:
-    """Asks *nameserver* (``host``, ``host:port`` or ``[v6]:port``), or those of the system."""
+    """Asks *nameservers* in turn (``host``, ``host:port`` or ``[v6]:port``), or those of the system if there are none."""
 
-    def __init__(self, nameserver: str | None = None, *, lifetime_s: float = LIFETIME_S) -> None:
+    def __init__(self, *nameservers: str, lifetime_s: float = LIFETIME_S) -> None:
         try:
-            self._resolver = dns.asyncresolver.Resolver(configure=nameserver is None)
+            self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         except dns.resolver.NoResolverConfiguration as error:
             raise OperatorError(f"the system names no DNS server: {error}") from None
         self._resolver.lifetime = lifetime_s
         self._resolver.cache = dns.resolver.LRUCache(CACHED)
-        self._nameserver = nameserver
-        if nameserver is not None:
-            self._resolver.nameservers = [_nameserver(nameserver)]
+        self._settings = ", ".join(nameservers)
+        if nameservers:
+            self._resolver.nameservers = [_nameserver(setting) for setting in nameservers]
 
     def __repr__(self) -> str:
-        return f"<DnsResolver {self._nameserver or 'of the system'}>"
+        return f"<DnsResolver {self._settings or 'of the system'}>"
 
     async def ask(self, question: Question) -> Sequence[str | Srv]:
         """See :class:`Resolver`; an unknown name and a name without such records are the same empty answer."""
