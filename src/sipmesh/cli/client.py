@@ -1,0 +1,238 @@
+"""`sipmesh register`, `message` and `call`: act as a client, to check that the network does what it should."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from sipmesh.cli.output import BAD, GOOD, say, say_json
+from sipmesh.cli.passwords import FromStdin, known_password
+from sipmesh.cli.place import HERE, AsJson, TopologyFile
+from sipmesh.errors import SipmeshError
+
+if TYPE_CHECKING:
+    from sipmesh.cli.home import Home
+    from sipmesh.client.agent import UserAgent
+    from sipmesh.client.call import Call
+    from sipmesh.client.outcome import Outcome
+
+T = TypeVar("T")
+
+REFUSED_LOGIN = frozenset({401, 407})
+"""Final answers that mean that our credentials did not count (RFC 3261 section 22)."""
+
+As = Annotated[str, typer.Option("--as", metavar="USER", help="Who you are, such as alice@example.com.")]
+ServerOption = Annotated[
+    str, typer.Option("--server", metavar="HOST[:PORT]", help="The server; else the topology's, else found by SRV.")
+]
+Anchors = Annotated[
+    list[Path] | None,
+    typer.Option("--ca", metavar="FILE", help="The root that vouches for the server; else the topology's."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who acts, as the options have it."""
+
+    user: str
+    from_stdin: bool
+    server: str
+    anchors: list[Path]
+    topology: Path
+
+
+def register(
+    *,
+    user: As,
+    stay: Annotated[bool, typer.Option("--stay", help="Stay, answer and print what comes in, until Ctrl-C.")] = False,
+    expires: Annotated[int, typer.Option(min=0, help="For how long to register, in seconds.")] = 600,
+    password_stdin: FromStdin = False,
+    server: ServerOption = "",
+    ca: Anchors = None,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Register, tell what the server proved and answered, and go again."""
+    caller = Caller(user, password_stdin, server, ca or [], topology)
+
+    async def do(agent: UserAgent) -> Outcome:
+        outcome = await agent.register(expires)
+        _tell(agent, outcome, f"register {agent.party.aor}", as_json=as_json)
+        if stay and outcome.ok:
+            await _stay(agent)
+        elif outcome.ok:
+            await agent.register(0)
+        return outcome
+
+    with suppress(KeyboardInterrupt):
+        _leave(act(caller, do))
+
+
+async def _stay(agent: UserAgent) -> None:
+    """Print what comes in until the link is gone or somebody presses Ctrl-C."""
+    say("Waiting for messages and calls; Ctrl-C ends it.", style="dim")
+    gone = asyncio.ensure_future(agent.gone())
+    calls: set[asyncio.Task[None]] = set()
+    try:
+        while not gone.done():
+            event = asyncio.ensure_future(agent.events.get())
+            await asyncio.wait({event, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if event.done():
+                _say_event(event.result(), calls)
+            event.cancel()
+        say(f"The link is gone: {agent.link.why if agent.link else ''}", style=BAD)
+    finally:
+        gone.cancel()
+        for call in calls:
+            call.cancel()
+
+
+def _say_event(event: Any, calls: set[asyncio.Task[None]]) -> None:
+    from sipmesh.client.outcome import Text
+
+    if isinstance(event, Text):
+        say(f"message from {event.sender}, proved by the server: {event.identity or 'nobody'}", f"  {event.text}")
+        return
+    say(f"call from {event.remote}, proved by the server: {event.identity or 'nobody'}")
+    calls.add(asyncio.ensure_future(_say_end(event)))
+
+
+async def _say_end(call: Call) -> None:
+    await call.over()
+    say(f"call with {call.remote} is over")
+
+
+def message(
+    to: Annotated[str, typer.Argument(metavar="TO", help="To whom, such as bob@example.com.")],
+    text: Annotated[str, typer.Argument(help="What to write.")],
+    *,
+    user: As,
+    password_stdin: FromStdin = False,
+    server: ServerOption = "",
+    ca: Anchors = None,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Send a message, and tell the final answer."""
+    caller = Caller(user, password_stdin, server, ca or [], topology)
+
+    async def do(agent: UserAgent) -> Outcome:
+        outcome = await agent.message(to, text)
+        _tell(agent, outcome, f"message {agent.party.aor} → {to}", as_json=as_json)
+        return outcome
+
+    _leave(act(caller, do))
+
+
+def call(
+    to: Annotated[str, typer.Argument(metavar="TO", help="Whom to call.")],
+    *,
+    user: As,
+    seconds: Annotated[float, typer.Option("--for", min=0, help="How long to stay in the call, in seconds.")] = 3.0,
+    ring: Annotated[float, typer.Option(min=1, help="How long to let it ring, in seconds.")] = 30.0,
+    password_stdin: FromStdin = False,
+    server: ServerOption = "",
+    ca: Anchors = None,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Make a call without media, hang up, and tell both answers."""
+    caller = Caller(user, password_stdin, server, ca or [], topology)
+
+    async def do(agent: UserAgent) -> Outcome:
+        made = agent.invite(to)
+        try:
+            async with asyncio.timeout(ring):
+                outcome = await made.answered()
+        except TimeoutError:
+            outcome = await made.cancel()
+        ended = await _hold(made, seconds) if outcome.ok else None
+        _tell(agent, outcome, f"call {agent.party.aor} → {to}", as_json=as_json, path=made.hops, bye=ended)
+        return outcome if ended is None or ended.ok else ended
+
+    _leave(act(caller, do))
+
+
+async def _hold(made: Call, seconds: float) -> Outcome | None:
+    """Stay in the call, and hang up unless the other side has."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await made.over()
+    return await made.hang_up()
+
+
+def act(caller: Caller, do: Callable[[UserAgent], Awaitable[T]]) -> T:
+    """Connect as the caller and do something; raises what refused us or kept us from it."""
+    from sipmesh.cli.home import find_home
+    from sipmesh.routing.address import read_address
+    from sipmesh.transport.loop import run
+
+    home = find_home(read_address(caller.user).domain, caller.server, caller.anchors, caller.topology)
+    password = known_password(caller.user, from_stdin=caller.from_stdin)
+    return run(_act(caller.user, password, home, do))
+
+
+async def _act(user: str, password: str, home: Home, do: Callable[[UserAgent], Awaitable[T]]) -> T:
+    agent = await _connected(user, password, home)
+    async with agent:
+        return await do(agent)
+
+
+async def _connected(user: str, password: str, home: Home) -> UserAgent:
+    """The agent at the first server that can be reached; one that is not who it should be ends the search."""
+    from sipmesh.client.agent import LinkLostError, UserAgent
+
+    lost: list[str] = []
+    for host, port in home.servers:
+        agent = UserAgent(user, password, trust=home.trust, resolver=home.resolver)
+        try:
+            await agent.connect(host, port)
+        except LinkLostError as why:
+            lost.append(str(why))
+            await agent.close()
+        except SipmeshError:
+            await agent.close()
+            raise
+        else:
+            return agent
+    raise SipmeshError("; ".join(lost))
+
+
+def _tell(
+    agent: UserAgent,
+    outcome: Outcome,
+    what: str,
+    *,
+    as_json: bool,
+    path: tuple[str, ...] = (),
+    bye: Outcome | None = None,
+) -> None:
+    """Tell the answer, with what the server proved and which way it went."""
+    proved = agent.verdict.subject if agent.verdict is not None else ""
+    facts = agent.link.facts if agent.link is not None else None
+    if as_json:
+        said = {"status": outcome.status, "reason": outcome.reason, "warnings": list(outcome.warnings)}
+        tls = {"version": facts.version, "cipher": facts.cipher, "group": facts.group} if facts is not None else None
+        more = {"bye": bye.status if bye is not None else None, "path": list(path or outcome.hops)}
+        say_json({"what": what, **said, "elapsed_s": round(outcome.elapsed_s, 4), "server": proved, "tls": tls, **more})
+        return
+    tls_told = " ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
+    say(f"server   {proved} proved, {tls_told}")
+    say(f"{what}: {outcome} in {outcome.elapsed_s * 1000:.0f} ms", style=GOOD if outcome.ok else BAD)
+    if outcome.status in REFUSED_LOGIN:
+        say("the server does not take this password; set it: sipmesh user password USER")
+    if path:
+        say(f"path     {' → '.join(path)}")
+    if bye is not None:
+        say(f"hung up: {bye}", style=GOOD if bye.ok else BAD)
+
+
+def _leave(outcome: Outcome) -> None:
+    raise typer.Exit(0 if outcome.ok else 1)

@@ -1,0 +1,78 @@
+"""The command `sipmesh`: its groups, and the one place where errors are told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from sipmesh.cli import ca, client, explain, init, links, partner, serve, topology, users
+from sipmesh.cli.output import console, report, say, say_verdict
+from sipmesh.errors import SipmeshError
+from sipmesh.trust.verdict import LinkRefused
+
+OK, FAILED = 0, 1
+"""Exit codes, with 2 for a command that cannot be read (typer's own)."""
+
+app = typer.Typer(
+    name="sipmesh",
+    help="SIP servers that trust each other by certificate and topology, and trust nobody else.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print this program's version and its parts'.")] = False,
+) -> None:
+    if version:
+        from sipmesh.cli.versions import versions
+
+        found = versions()
+        width = max(map(len, found))
+        say(*(f"{part:<{width}}  {number}" for part, number in found.items()))
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the network running until Ctrl-C.")] = False,
+) -> None:
+    """Run the whole network on this machine, use it and attack it."""
+    from sipmesh.demo.run import main as play
+
+    raise typer.Exit(play(keep=keep, console=console()))
+
+
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.add_typer(topology.app, name="topology")
+app.add_typer(ca.app, name="ca")
+app.add_typer(users.app, name="user")
+app.add_typer(partner.app, name="partner")
+app.command("links")(links.links)
+app.command("explain")(explain.explain)
+app.command("register")(client.register)
+app.command("message")(client.message)
+app.command("call")(client.call)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and leave with its exit code."""
+    try:
+        app(arguments, prog_name="sipmesh")
+    except LinkRefused as refused:
+        say_verdict(refused.verdict, error=True)
+    except SipmeshError as wrong:
+        report(wrong)
+    except OSError as wrong:
+        where = f"{wrong.filename}: " if wrong.filename else ""
+        report(SipmeshError(f"{where}{wrong.strerror or wrong}"))
+    sys.exit(FAILED)

@@ -1,0 +1,137 @@
+"""`sipmesh partner`: the organisations that may speak with us, and those that may not."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sipmesh.cli.live import links_of, reload, say_reloaded
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, console, duration, say, say_json, say_problems, show, table
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.trust.role import ClientUsage
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document import Loaded
+    from sipmesh.trust.policy import Authority
+
+app = typer.Typer(help="Other organisations.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    domains: Annotated[list[str], typer.Argument(metavar="DOMAIN...", help="The partner's SIP domains.")],
+    *,
+    ca: Annotated[
+        list[Path],
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Its root certificate (PEM); may be repeated."),
+    ],
+    crl: Annotated[
+        list[Path],
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="A list of each CA of its chain; repeat it."),
+    ],
+    edge: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge; without it, SRV is asked.")
+    ] = "",
+    client_usage: Annotated[
+        ClientUsage, typer.Option(help="Whether it may connect with a certificate that is for servers only.")
+    ] = ClientUsage.STRICT,
+    third_party: Annotated[
+        bool, typer.Option("--third-party", help="Its CA serves others too: its name alone tells it apart.")
+    ] = False,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Let another organisation in: its CA counts for its own names, and for nothing else.
+
+    The files stay where they are, and are read again whenever they change: keep its lists fresh there.
+    """
+    from sipmesh.topology.edit import add_partner, edit
+
+    place = Place(topology)
+    entry = {
+        "domains": domains,
+        "edge": edge or None,
+        "anchors": [_named(file, place.folder) for file in ca],
+        "crls": [_named(file, place.folder) for file in crl],
+        "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
+        "third_party": True if third_party else None,
+    }
+    before = links_of(place)
+    loaded = edit(topology, lambda text: add_partner(text, entry))
+    say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
+    if loaded.faults:
+        say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
+        say_problems(loaded.faults, console())
+    say_reloaded(reload(place, before))
+
+
+def _named(file: Path, folder: Path) -> str:
+    """The file as the topology should name it: relative where it lies beside the topology."""
+    full, home = file.resolve(), folder.resolve()
+    return os.fspath(full.relative_to(home)) if full.is_relative_to(home) else os.fspath(full)
+
+
+@app.command("list")
+def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """List partners with their edges and the time left on their lists, and who is blocked."""
+    loaded = Place(topology).load()
+    facts, blocked = _facts(loaded), loaded.topology.federation.blocked
+    if as_json:
+        say_json({"partners": facts, "blocked": list(blocked)})
+        return
+    made = table("", "partner", "reached by", "trusted by", "client usage", "lists", "left")
+    for one in facts:
+        left = one["left_s"]
+        made.add_row(
+            cell(", ".join(one["domains"])),
+            cell(one["edge"] or "SRV"),
+            cell(", ".join(one["anchors"])),
+            cell(one["client_usage"]),
+            cell(", ".join(one["crls"])),
+            cell(duration(left) if left is not None else "none in force", BAD if left is None or left < 0 else GOOD),
+        )
+    if facts:
+        show(made)
+    else:
+        say("There are no partners: sipmesh partner add --help", style="dim")
+    say(*([f"Blocked: {', '.join(blocked)}"] if blocked else []))
+
+
+def _facts(loaded: Loaded) -> list[dict[str, Any]]:
+    now = datetime.now(UTC)
+    return [
+        {
+            "domains": list(partner.domains),
+            "edge": partner.edge,
+            "anchors": list(partner.anchors),
+            "crls": list(partner.crls),
+            "client_usage": str(partner.client_usage),
+            "third_party": partner.third_party,
+            "left_s": _left(authority, now),
+        }
+        for partner, authority in zip(loaded.topology.federation.partners, loaded.partners, strict=True)
+    ]
+
+
+def _left(authority: Authority, now: datetime) -> int | None:
+    """Seconds until the first of its lists is stale; None where one is missing."""
+    ends = [held.next_update for held in authority.lists]
+    return int((min(ends) - now).total_seconds()) if ends and not authority.lists.faults else None
+
+
+@app.command()
+def block(
+    name: Annotated[str, typer.Argument(metavar="DOMAIN", help="A partner's domain or edge, or any other domain.")],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Refuse an organisation whatever it proves; its live links are closed at once."""
+    from sipmesh.topology.edit import block_partner, edit
+
+    place = Place(topology)
+    before = links_of(place)
+    loaded = edit(topology, lambda text: block_partner(text, name, topology))
+    say(f"Blocked: {', '.join(loaded.topology.federation.blocked)}.", style=GOOD)
+    say_reloaded(reload(place, before))

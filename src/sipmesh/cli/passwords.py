@@ -1,0 +1,35 @@
+"""Asking for a password: on the terminal, or as the first line of the standard input. It is never an argument."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sipmesh.errors import OperatorError
+
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Take the password from the standard input.")]
+
+
+def new_password(whose: str, *, from_stdin: bool) -> str:
+    """A password that is being set, asked for twice on a terminal."""
+    if from_stdin:
+        return _first_line()
+    prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, confirmation_prompt=True, err=True)
+    return prompted
+
+
+def known_password(whose: str, *, from_stdin: bool) -> str:
+    """A password that is set already."""
+    if from_stdin:
+        return _first_line()
+    prompted: str = typer.prompt(f"Password of {whose}", hide_input=True, err=True)
+    return prompted
+
+
+def _first_line() -> str:
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise OperatorError("there is no password on the standard input; try: printf '%s\\n' PASSWORD | sipmesh ...")
+    return line

@@ -1,0 +1,133 @@
+"""`sipmesh user`: who may log in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.live import tell_users_changed
+from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
+from sipmesh.cli.passwords import FromStdin, new_password
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users import User
+    from sipmesh.topology.document import Loaded
+
+app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
+
+
+class Digest(StrEnum):
+    """The hash by which a phone proves that it knows the password."""
+
+    MD5 = "md5"
+    SHA_256 = "sha-256"
+
+
+Digests = Annotated[
+    list[Digest] | None,
+    typer.Option(
+        "--digest", help="What phones are asked for; both by default, md5 alone for those that know no other."
+    ),
+]
+Address = Annotated[str, typer.Argument(metavar="USER", help="alice@example.com, or alice where you have one domain.")]
+
+
+@app.command()
+def add(
+    user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
+) -> None:
+    """Add a user."""
+    place = Place(topology)
+    aor = full_address(user, place.load())
+    made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest)
+    tell_users_changed(place)
+    say(f"{_plain(made)} may log in ({_told(made.algorithms)}).", style=GOOD)
+
+
+def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None) -> User:
+    """Add a user to the store."""
+    from sipmesh.storage.users import DEFAULT_ALGORITHMS
+
+    aor = full_address(user, place.load())
+    with place.users() as users:
+        return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS)
+
+
+def full_address(user: str, loaded: Loaded) -> str:
+    """The address as typed, with our domain if it has none; raises `OperatorError` where it is none of ours."""
+    domains = loaded.topology.sip_domains
+    if "@" not in user:
+        if len(domains) > 1:
+            raise OperatorError(f"{user!r} has no domain; write {user}@ with one of: {', '.join(domains)}")
+        user = f"{user}@{domains[0]}"
+    host = user.rpartition("@")[2].lower()
+    if host not in domains:
+        raise OperatorError(f"{host} is no SIP domain of ours; the topology has: {', '.join(domains)}")
+    return user
+
+
+def _algorithms(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
+    """Strongest first, whatever the order of the options."""
+    from sipmesh.sip.digest import Algorithm
+
+    wanted = {str(one).upper() for one in digest or ()}
+    return tuple(one for one in (Algorithm.SHA_256, Algorithm.MD5) if one in wanted)
+
+
+def _plain(user: User) -> str:
+    return user.aor.removeprefix("sip:")
+
+
+def _told(algorithms: Collection[Algorithm]) -> str:
+    return "digest " + " or ".join(algorithms)
+
+
+@app.command("list")
+def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """List the users."""
+    with Place(topology).users() as users:
+        found = users.list()
+    if as_json:
+        say_json(
+            [{"user": _plain(one), "digest": list(one.algorithms), "created": one.created.isoformat()} for one in found]
+        )
+        return
+    made = table("", "user", "digest", "since")
+    for one in found:
+        made.add_row(cell(_plain(one)), cell(", ".join(one.algorithms)), cell(f"{one.created:%Y-%m-%d %H:%M}Z"))
+    if found:
+        show(made)
+    else:
+        say("There are no users yet: sipmesh user add alice", style="dim")
+
+
+@app.command()
+def password(
+    user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
+) -> None:
+    """Change a password; the user's live links are closed at once."""
+    place = Place(topology)
+    aor = full_address(user, place.load())
+    new = new_password(aor, from_stdin=password_stdin)
+    with place.users() as users:
+        changed = users.set_password(aor, new, _algorithms(digest) or None)
+    tell_users_changed(place)
+    say(f"{_plain(changed)} has a new password ({_told(changed.algorithms)}).", style=GOOD)
+
+
+@app.command()
+def remove(user: Address, topology: TopologyFile = HERE) -> None:
+    """Remove a user; the user's live links are closed at once."""
+    place = Place(topology)
+    aor = full_address(user, place.load())
+    with place.users() as users:
+        users.remove(aor)
+    tell_users_changed(place)
+    say(f"{aor} is no user any more.", style=GOOD)

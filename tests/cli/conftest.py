@@ -1,0 +1,30 @@
+"""Organisations made by the commands themselves: one at rest, and one that runs and is shared by the tests that only look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli.world import EDGE, FE1, FE2, Organisation
+
+
+@pytest.fixture(name="organisation")
+def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+    """A fresh organisation that nobody serves yet; what a test starts is stopped after it."""
+    made = Organisation.make(tmp_path_factory.mktemp("o") / "o")
+    yield made
+    made.stop()
+
+
+@pytest.fixture(name="running", scope="session")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organisation]:
+    """Two front ends and an edge that run, with alice and bob; a test may use it and must not change it."""
+    made = Organisation.make(tmp_path_factory.mktemp("r") / "r", whole=True)
+    made.add_user("alice")
+    made.add_user("bob")
+    try:
+        made.serve(FE1, FE2, EDGE)
+        yield made
+    finally:
+        made.stop()

@@ -1,0 +1,81 @@
+"""The CA at rest; what a revocation does to running servers is in test_live."""
+
+from pathlib import Path
+
+from cryptography import x509
+
+from cli.world import FE1, Organisation
+
+
+def serial_of(organisation: Organisation) -> str:
+    file = organisation.folder / "servers" / f"{FE1}.pem"
+    return f"{x509.load_pem_x509_certificates(file.read_bytes())[0].serial_number:x}"
+
+
+def test_status_shows_the_time_left_of_every_certificate_and_list(organisation: Organisation) -> None:
+    told = organisation.type("ca", "status", "--json").json
+    kinds = [one["kind"] for one in told["certificates"]]
+    assert kinds[:2] == ["root", "issuing"]
+    assert set(kinds[2:]) == {"server"}
+    assert all(one["left_s"] > 0 for one in (*told["certificates"], *told["lists"]))
+    assert [one["of"] for one in told["lists"]] == ["root", "issuing"]
+    assert "29 d 23 h" in organisation.type("ca", "status").out
+
+
+def test_issue_puts_a_new_certificate_in_place(organisation: Organisation) -> None:
+    before = serial_of(organisation)
+    issued = organisation.type("ca", "issue", FE1, "--days", "90")
+    assert issued.code == 0
+    assert serial_of(organisation) != before
+    assert f"{FE1}: serial {serial_of(organisation)}, valid for 90 days." in issued.out
+
+
+def test_issue_for_an_unknown_server_names_the_nearest(organisation: Organisation) -> None:
+    left = organisation.type("ca", "issue", "fe2.example.com")
+    assert left.code == 1
+    assert FE1 in left.err
+
+
+def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisation: Organisation) -> None:
+    """An older certificate of the server would do for a thief just as well."""
+    held = [one for one in organisation.type("ca", "status", "--json").json["certificates"] if one["kind"] == "server"]
+    organisation.type("ca", "revoke", FE1, "--reason", "superseded")
+    after = organisation.type("ca", "status", "--json").json["certificates"][2:]
+    assert len(held) == len(after) == 2
+    assert {(one["state"], one["reason"]) for one in after} == {("revoked", "superseded")}
+    assert organisation.type("ca", "revoke", FE1).code == 1
+
+
+def test_one_serial_may_be_revoked_alone(organisation: Organisation) -> None:
+    serial = serial_of(organisation)
+    done = organisation.type("ca", "revoke", "--serial", serial.upper())
+    assert done.code == 0
+    assert f"serial {serial} of {FE1}" in done.out
+    crl = x509.load_pem_x509_crl((organisation.folder / "ca" / "issuing.crl").read_bytes())
+    assert [f"{one.serial_number:x}" for one in crl] == [serial]
+
+
+def test_a_new_certificate_follows_a_revocation(organisation: Organisation) -> None:
+    organisation.type("ca", "revoke", FE1)
+    assert organisation.type("ca", "issue", FE1).code == 0
+    newest = organisation.type("ca", "status", "--json").json["certificates"][-1]
+    assert (newest["serial"], newest["state"]) == (serial_of(organisation), "valid")
+
+
+def test_a_serial_that_is_none_is_a_usage_error(organisation: Organisation) -> None:
+    assert organisation.type("ca", "revoke", "--serial", "fe1").code == 1  # hex, but nobody's
+    assert organisation.type("ca", "revoke", "--serial", "xyz").code == 2
+
+
+def test_crl_writes_both_lists_anew(organisation: Organisation) -> None:
+    numbers = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
+    assert organisation.type("ca", "crl").code == 0
+    after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
+    assert after == [number + 1 for number in numbers]
+
+
+def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: Path) -> None:
+    (organisation.folder / "ca").rename(tmp_path / "elsewhere")
+    left = organisation.type("ca", "status")
+    assert left.code == 1
+    assert "holds no CA" in left.err

@@ -1,0 +1,70 @@
+"""Two organisations become partners by hand, as docs/federation.md says, and one shuts the other out."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli.world import DOMAIN, EDGE, Organisation, name_server
+from sipmesh.trust.verdict import Code
+
+PARTNER = "partner.test"
+
+
+def papers(of: Organisation) -> tuple[str, ...]:
+    ca = of.folder / "ca"
+    return ("--ca", f"{ca}/root.pem", "--crl", f"{ca}/root.crl", "--crl", f"{ca}/issuing.crl")
+
+
+@pytest.fixture(name="pair")
+def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisation, Organisation]]:
+    """example.com knows the partner's edge by name, partner.test finds ours by SRV; both edges run."""
+    ours = Organisation.make(tmp_path_factory.mktemp("f") / "a", whole=True)
+    theirs = Organisation.make(tmp_path_factory.mktemp("f") / "b", PARTNER, whole=True)
+    port = ours.ports[f"{EDGE} partner"]
+    records = {
+        ("sip.partner.test", "A"): ["127.0.0.1"],
+        ("_sipfederationtls._tcp.example.com", "SRV"): [f"1 1 {port} edge.example.com."],
+        ("edge.example.com", "A"): ["127.0.0.1"],
+    }
+    with name_server(records) as setting:
+        for organisation in (ours, theirs):
+            organisation.file.write_text(organisation.file.read_text() + f"dns: {{servers: ['{setting}']}}\n")
+        edge = f"sip.{PARTNER}:{theirs.ports[f'edge1.{PARTNER} partner']}"
+        assert ours.type("partner", "add", PARTNER, "--edge", edge, *papers(theirs)).code == 0
+        assert theirs.type("partner", "add", DOMAIN, *papers(ours)).code == 0
+        try:
+            ours.serve(EDGE)
+            theirs.serve(f"edge1.{PARTNER}")
+            yield ours, theirs
+        finally:
+            ours.stop()
+            theirs.stop()
+
+
+def test_partners_reach_each_other_until_one_is_blocked(pair: tuple[Organisation, Organisation]) -> None:
+    ours, theirs = pair
+    by_edge = ours.type("explain", PARTNER, "--as", EDGE, "--json")
+    assert (by_edge.code, by_edge.json["verdict"]["subject"]) == (0, f"sip.{PARTNER}")
+    by_srv = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
+    assert (by_srv.code, by_srv.json["verdict"]["subject"]) == (0, DOMAIN)
+    assert ours.type("partner", "block", PARTNER).code == 0
+    refused = theirs.type("explain", DOMAIN, "--as", f"edge1.{PARTNER}", "--json")
+    assert (refused.code, refused.json["verdict"]["code"]) == (1, Code.REFUSED_BY_PEER)
+    assert PARTNER in ours.type("links", "--refused").out
+
+
+def test_a_partners_certificate_is_judged_at_our_edge_without_being_told_so(
+    pair: tuple[Organisation, Organisation],
+) -> None:
+    ours, theirs = pair
+    told = ours.type("explain", theirs.folder / "servers" / f"edge1.{PARTNER}.pem", "--json")
+    assert (told.code, told.json["server"]) == (0, EDGE)
+    assert told.json["verdict"]["peer"] == f"sip.{PARTNER}"
+
+
+def test_a_stranger_is_told_apart_from_a_partner(pair: tuple[Organisation, Organisation]) -> None:
+    """At the partner's own address, whoever is there has to prove the name that was asked for."""
+    ours, theirs = pair
+    port = theirs.ports[f"edge1.{PARTNER} partner"]
+    told = ours.type("explain", f"127.0.0.1:{port}", "--as", EDGE, "--name", "other.test", "--json")
+    assert (told.code, told.json["verdict"]["accepted"]) == (1, False)

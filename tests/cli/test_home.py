@@ -1,0 +1,44 @@
+"""Where a client command looks for its server, and what it trusts."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.world import FE1, Organisation
+from sipmesh.cli.home import BY_SRV, find_home
+from sipmesh.errors import OperatorError
+
+
+def test_a_domain_of_the_topology_leads_to_its_front_ends(organisation: Organisation) -> None:
+    home = find_home("example.com", "", (), organisation.file)
+    host, port = organisation.address(FE1).split(":")
+    assert home.servers == ((host, int(port)),)
+    assert home.resolver is None
+    assert home.trust.lists is not None
+
+
+def test_a_front_end_without_an_address_is_asked_of_dns(organisation: Organisation) -> None:
+    text = organisation.file.read_text().replace("address: 127.0.0.1, ", "", 1)
+    organisation.file.write_text(text + "dns: {servers: ['127.0.0.1:5353']}\n")
+    home = find_home("example.com", "", (), organisation.file)
+    assert home.servers[0][0] == FE1
+    assert repr(home.resolver) == "<DnsResolver 127.0.0.1:5353>"
+
+
+def test_another_domain_is_looked_up_by_srv(organisation: Organisation) -> None:
+    """With a root for it, since ours counts for our own domains alone."""
+    home = find_home("elsewhere.test", "", (organisation.root,), organisation.file)
+    assert home.servers == (BY_SRV,)
+    assert repr(home.resolver) == "<DnsResolver of the system>"
+    with pytest.raises(OperatorError, match="add --ca FILE"):
+        find_home("elsewhere.test", "", (), organisation.file)
+
+
+def test_the_server_that_is_named_is_the_only_one_tried(organisation: Organisation) -> None:
+    assert find_home("example.com", "192.0.2.1", (), organisation.file).servers == (("192.0.2.1", None),)
+    assert find_home("example.com", "[2001:db8::1]:5061", (), organisation.file).servers == (("2001:db8::1", 5061),)
+
+
+def test_a_root_that_cannot_be_read_is_named(organisation: Organisation, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="name a PEM file with the root"):
+        find_home("example.com", "", (tmp_path / "none.pem",), organisation.file)

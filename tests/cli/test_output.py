@@ -1,0 +1,64 @@
+"""What people and programs read."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.world import sipmesh
+from sipmesh.cli.output import duration, plural, problem_json, report
+from sipmesh.errors import OperatorError, Problem
+
+PROBLEM = Problem(Path("topology.yaml"), 12, "pools[0].servers", "'fe1' is a short name", "write it in full")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3_725, "1 h 2 min"),
+        (86_400 * 29 + 3_600 * 23 + 59, "29 d 23 h"),
+        (86_400, "1 d"),
+        (-90, "1 min 30 s ago"),
+    ],
+)
+def test_a_time_span_is_told_in_its_two_largest_units(seconds: float, told: str) -> None:
+    assert duration(timedelta(seconds=seconds)) == duration(seconds) == told
+
+
+def test_one_is_told_in_the_singular() -> None:
+    assert [plural(count, "link") for count in (0, 1, 2)] == ["0 links", "1 link", "2 links"]
+
+
+def test_an_error_names_file_line_and_field_and_then_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in a field are no markup."""
+    report(OperatorError("the topology has a problem", (PROBLEM,)))
+    assert capsys.readouterr().err.splitlines() == [
+        "error: the topology has a problem",
+        "  topology.yaml:12 pools[0].servers: 'fe1' is a short name",
+        "    → write it in full",
+    ]
+
+
+def test_a_problem_without_a_line_is_told_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    report(OperatorError("no", (Problem(Path("ca"), 0, "", "holds no CA", "run this where it is"),)))
+    assert "  ca: holds no CA" in capsys.readouterr().err
+
+
+def test_a_program_gets_every_part_of_a_problem() -> None:
+    assert problem_json(PROBLEM) == {
+        "file": "topology.yaml",
+        "line": 12,
+        "field": "pools[0].servers",
+        "reason": "'fe1' is a short name",
+        "remedy": "write it in full",
+    }
+
+
+def test_an_error_leaves_standard_output_to_programs(tmp_path: Path) -> None:
+    """A missing topology is told on the standard error, with the command that makes one."""
+    left = sipmesh("topology", "show", "--json", topology=tmp_path / "none.yaml")
+    assert (left.code, left.out) == (1, "")
+    assert "sipmesh init" in left.err

@@ -1,0 +1,100 @@
+"""Partners come, and are blocked; the operator's comments stay."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.world import Organisation, sipmesh, uncommented
+
+
+@pytest.fixture(name="theirs", scope="session")
+def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CA folder of another organisation."""
+    folder = tmp_path_factory.mktemp("p") / "p"
+    assert sipmesh("init", "partner.test", "--dir", folder).code == 0
+    return folder / "ca"
+
+
+@pytest.fixture(name="open_")
+def _open(organisation: Organisation) -> Organisation:
+    """An organisation with an edge and a federation, but no partner."""
+    organisation.file.write_text(uncommented(organisation.file.read_text()))
+    return organisation
+
+
+def papers(theirs: Path) -> tuple[str | Path, ...]:
+    lists = (theirs / "root.crl", theirs / "issuing.crl")
+    return ("--ca", theirs / "root.pem", "--crl", lists[0], "--crl", lists[1])
+
+
+def test_a_partner_is_added_with_all_that_was_said(open_: Organisation, theirs: Path) -> None:
+    options = ("--edge", "sip.partner.test:5061", "--client-usage", "server-ok")
+    added = open_.type("partner", "add", "partner.test", *options, *papers(theirs))
+    assert added.code == 0
+    (held,) = open_.type("partner", "list", "--json").json["partners"]
+    assert (held["domains"], held["edge"], held["client_usage"]) == (
+        ["partner.test"],
+        "sip.partner.test:5061",
+        "server-ok",
+    )
+    assert held["left_s"] > 0
+    assert "partner.test" in open_.type("partner", "list").out
+
+
+def test_comments_stay_when_a_partner_comes(open_: Organisation, theirs: Path) -> None:
+    before = [line for line in open_.file.read_text().splitlines() if "#" in line]
+    open_.type("partner", "add", "partner.test", *papers(theirs))
+    assert [line for line in open_.file.read_text().splitlines() if "#" in line] == before
+
+
+def test_a_partner_without_an_edge_of_ours_changes_nothing(organisation: Organisation, theirs: Path) -> None:
+    before = organisation.file.read_text()
+    left = organisation.type("partner", "add", "partner.test", *papers(theirs))
+    assert left.code == 1
+    assert "no `route`" in left.err
+    assert organisation.file.read_text() == before
+
+
+def test_a_partner_that_claims_our_domain_changes_nothing(open_: Organisation, theirs: Path) -> None:
+    before = open_.file.read_text()
+    left = open_.type("partner", "add", "example.com", *papers(theirs))
+    assert left.code == 1
+    assert "is ours already" in left.err
+    assert open_.file.read_text() == before
+
+
+def test_a_list_that_lacks_is_said_at_once(open_: Organisation, theirs: Path) -> None:
+    """One list of the two: everybody under the other would be refused."""
+    added = open_.type("partner", "add", "partner.test", "--ca", theirs / "root.pem", "--crl", theirs / "issuing.crl")
+    assert added.code == 0
+    assert "no usable list" in added.out
+    assert "none in force" in open_.type("partner", "list").out
+
+
+def test_a_file_beside_the_topology_is_named_by_its_place_there(open_: Organisation, theirs: Path) -> None:
+    """The whole folder may then move."""
+    home = open_.folder / "partners"
+    home.mkdir()
+    for file in theirs.glob("*.[pc]*"):
+        if file.suffix in {".pem", ".crl"}:
+            (home / file.name).write_bytes(file.read_bytes())
+    assert open_.type("partner", "add", "partner.test", *papers(home)).code == 0
+    assert open_.type("partner", "list", "--json").json["partners"][0]["anchors"] == ["partners/root.pem"]
+
+
+def test_a_blocked_partner_is_no_partner_any_more(open_: Organisation, theirs: Path) -> None:
+    open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *papers(theirs))
+    assert open_.type("partner", "block", "partner.test").code == 0
+    told = open_.type("partner", "list", "--json").json
+    assert (told["partners"], sorted(told["blocked"])) == ([], ["partner.test", "sip.partner.test"])
+
+
+def test_our_own_domain_cannot_be_blocked(open_: Organisation) -> None:
+    before = open_.file.read_text()
+    assert open_.type("partner", "block", "example.com").code == 1
+    assert open_.file.read_text() == before
+
+
+def test_a_file_that_is_not_there_is_a_usage_error(open_: Organisation, tmp_path: Path) -> None:
+    nothing = ("--ca", tmp_path / "none.pem", "--crl", tmp_path / "none.crl")
+    assert open_.type("partner", "add", "partner.test", *nothing).code == 2

@@ -1,0 +1,37 @@
+"""A server that cannot start says why in one sentence; one that can is in test_quick_start and test_live."""
+
+import signal
+import socket
+
+from cli.world import FE1, Organisation, end
+
+
+def test_an_unknown_server_names_the_nearest(organisation: Organisation) -> None:
+    left = organisation.type("serve", "fe2.example.com")
+    assert left.code == 1
+    assert f"did you mean '{FE1}'?" in left.err
+
+
+def test_without_a_certificate_the_command_that_issues_one_is_told(organisation: Organisation) -> None:
+    (organisation.folder / "servers" / f"{FE1}.pem").unlink()
+    left = organisation.type("serve", FE1)
+    assert left.code == 1
+    assert "sipmesh ca issue" in left.err
+
+
+def test_a_port_that_is_taken_is_named(organisation: Organisation) -> None:
+    port = organisation.ports[f"{FE1} client"]
+    with socket.create_server(("127.0.0.1", port)):
+        left = organisation.type("serve", FE1)
+    assert left.code == 1
+    assert str(port) in left.err
+
+
+def test_sigterm_ends_a_server_in_order_and_takes_its_socket_away(organisation: Organisation) -> None:
+    organisation.serve(FE1)
+    server = organisation.servers.pop(FE1)
+    server.send_signal(signal.SIGTERM)
+    end(server)
+    assert server.returncode == 0
+    assert list((organisation.folder / "state").glob("*.sock")) == []
+    assert '"event": "stopped"' in (organisation.folder / f"{FE1}.log").read_text()
