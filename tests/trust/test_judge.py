@@ -288,8 +288,27 @@ def test_what_openssl_leaves_to_the_judge_does_not_refuse_by_itself(net: Network
     assert str(code) in finding(verdict, "engine").saw
 
 
+def test_a_key_at_which_openssl_stopped_early_is_the_reason_not_the_issuer_it_never_saw(net: Network) -> None:
+    """OpenSSL looks at the leaf's key before it builds a path, so the evidence holds the leaf alone."""
+    weak, sound = net.fe2_certificate(key=KeyKind.RSA_1024), net.fe2_certificate()
+    failure = HandshakeFailure("handshake-failed", "EE certificate key too weak")
+    for shown, error, code in ((weak, 66, Code.WEAK_KEY), (sound, 20, Code.UNTRUSTED_ISSUER)):
+        evidence = PeerEvidence(
+            Direction.ACCEPTED,
+            SERVER,
+            ("127.0.0.1", 1),
+            ("127.0.0.1", 2),
+            shown.presented[:1],
+            errors(error),
+            failure=failure,
+        )
+        assert judge(evidence, net.policy(), at=NOON).code is code
+
+
 @pytest.mark.parametrize(("usages", "code"), [((CLIENT_AUTH,), Code.ACCEPTED), ((SERVER_AUTH,), Code.WRONG_USAGE)])
-def test_wrong_usage_of_an_issuer_is_ours_to_judge(net: Network, usages: tuple[x509.ObjectIdentifier, ...], code: Code) -> None:
+def test_wrong_usage_of_an_issuer_is_ours_to_judge(
+    net: Network, usages: tuple[x509.ObjectIdentifier, ...], code: Code
+) -> None:
     """A public CA that issues for servers alone says so in its intermediate: OpenSSL leaves that to us as well."""
     assert net.ours.issuer is not None
     issuing = net.forge.authority("for some usages only", net.ours.issuer, usages=usages)

@@ -83,12 +83,20 @@ def issuer(case: Case) -> Finding:
     asked = Question("issuer", f"a path to an anchor of {names}", "design R4, R8; RFC 5280 6.1.3 (a)")
     if case.trail.path:
         return asked.passed(" < ".join(held.subject.rfc4514_string() for held in case.trail.path))
+    if _cut_short(case):
+        return asked.unjudged("OpenSSL stopped at the key of the leaf, before it looked for an issuer")
     signer = case.leaf.issuer.rfc4514_string() if case.leaf else ""
     if case.elsewhere.authority:
         signer += f", which leads to an anchor of {case.elsewhere.authority.name}"
     elif case.leaf and case.leaf.issuer == case.leaf.subject:
         signer = "a certificate that signs itself"
     return asked.refused(f"issued by {signer}", _issuer_code(case))
+
+
+def _cut_short(case: Case) -> bool:
+    """Tell whether OpenSSL refused the leaf's key before it built a path: then no issuer came with the evidence."""
+    too_weak = any(error.depth == 0 and meaning(error) is Code.WEAK_KEY for error in case.evidence.engine_errors)
+    return too_weak and not case.pool and case.leaf is not None and case.leaf.issuer != case.leaf.subject
 
 
 def _issuer_code(case: Case) -> Code:
@@ -229,7 +237,8 @@ def _undivided(case: Case, asked: Question) -> Finding:
     if others:
         saw = f"{', '.join(sorted(case.proved))}, but also {'; '.join(others)}"
         return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
-    return asked.passed(f"{', '.join(sorted(case.proved))}: {case.peer!r}")
+    entry = case.peer.role or "partner" if case.peer else ""
+    return asked.passed(f"{', '.join(sorted(case.proved))}: {entry} {case.peer.name if case.peer else ''}")
 
 
 def _unknown_code(case: Case) -> Code:
