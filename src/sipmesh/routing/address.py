@@ -1,0 +1,20 @@
+"""An address of record as a person types it."""
+
+from __future__ import annotations
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.sip.uri import SipUri
+
+REMEDY = "write it as alice@example.com"
+
+
+def read_address(text: str) -> SipUri:
+    """Read the address of a user, with or without its scheme; raises `OperatorError` where it is none."""
+    text = text.strip()
+    try:
+        uri = SipUri.parse(text if text.lower().startswith(("sip:", "sips:")) else f"sip:{text}")
+    except RemoteError as wrong:
+        raise OperatorError(f"{text!r} is no SIP address: {wrong}; {REMEDY}") from wrong
+    if uri.user is None or uri.password is not None:  # "mailto:alice@example.com" would read as a user with a password
+        raise OperatorError(f"{text!r} is not the address of a user; {REMEDY}")
+    return uri

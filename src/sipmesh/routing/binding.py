@@ -1,0 +1,62 @@
+"""A binding: one address of record, one Contact, and the flow that leads to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class BindingKey(NamedTuple):
+    """What a later registration replaces: *name* is the device and its flow number, or the Contact of a plain client."""
+
+    aor: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One Contact of *aor* and the flow it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
+
+    *contact* is the URI as the client wrote it: it goes into Request-URIs down the flow and is never resolved.
+    *server*, *incarnation* and *flow* name the link, *token* is what that server calls it. *expires_at* is in epoch seconds.
+    """
+
+    aor: str
+    contact: str
+    instance: str | None
+    reg_id: int | None
+    q: float
+    call_id: str
+    cseq: int
+    server: str
+    incarnation: int
+    flow: int
+    token: str
+    expires_at: float
+    user_agent: str = ""
+
+    @property
+    def key(self) -> BindingKey:
+        """Tell which row this is; a row with the same key is the same device and makes room for this one."""
+        return BindingKey(self.aor, row_name(self.contact, self.instance, self.reg_id))
+
+
+def row_name(contact: str, instance: str | None, reg_id: int | None) -> str:
+    """Name a row by instance and reg-id if the client gave an instance, else by its Contact.
+
+    RFC 5626 section 6 replaces by instance only where a reg-id stands beside it. We do so without one as well: baresip
+    and linphone send the instance alone and a new port with each start, and every restart would leave a dead row.
+    URNs of UUIDs are compared without case (RFC 9562 section 4).
+    """
+    return contact if instance is None else f"{instance.lower()};{reg_id or 0}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a registration does to the rows: *drop* first, then *put*; all of it or nothing."""
+
+    put: tuple[Binding, ...] = ()
+    drop: tuple[BindingKey, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.put or self.drop)

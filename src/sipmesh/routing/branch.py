@@ -1,0 +1,50 @@
+"""Branches of our Via: unique for ever, and able to tell a loop from a spiral (RFC 3261 sections 16.3, 16.6 and 8.1.1.7)."""
+
+from __future__ import annotations
+
+import zlib
+
+from sipmesh.sip.fields import Via
+from sipmesh.sip.message import Request
+
+MAGIC_COOKIE = "z9hG4bK"
+
+
+def loop_hash(request: Request) -> str:
+    """Digest the fields that decide where a request goes: the same value again means the same way again.
+
+    RFC 3261 section 16.6 item 8 names the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require and Route.
+    """
+    parts = (
+        request.uri,
+        request.from_.tag or "",
+        request.to.tag or "",
+        request.call_id,
+        str(request.cseq.number),
+        *request.values("route"),
+    )
+    return f"{zlib.crc32(' '.join(parts).encode(errors='surrogateescape')):08x}"
+
+
+class Branches:
+    """Mints the branches of one incarnation of a server."""
+
+    __slots__ = ("_count", "_prefix", "_sent_by")
+
+    def __init__(self, incarnation: int, sent_by: frozenset[str]) -> None:
+        self._prefix, self._count, self._sent_by = f"{MAGIC_COOKIE}{incarnation:x}-", 0, sent_by
+
+    def __repr__(self) -> str:
+        return f"<Branches {self._prefix}{self._count:x}>"
+
+    def mint(self, loop: str) -> str:
+        """Return a branch that nobody has used before; *loop* is the request's `loop_hash`."""
+        self._count += 1
+        return f"{self._prefix}{self._count:x}-{loop}"
+
+    def looped(self, request: Request, loop: str) -> bool:
+        """Tell whether this very request has passed here on its way (RFC 3261 section 16.3 item 4)."""
+        if request.count("via") < 2 and "," not in (request.first("via") or ""):  # noqa: PLR2004 - a loop has our Via and another
+            return False
+        vias = [Via.parse(item) for item in request.items("via")]
+        return any(via.sent_by in self._sent_by and via.branch.endswith(f"-{loop}") for via in vias if via.branch)

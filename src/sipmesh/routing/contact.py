@@ -1,0 +1,93 @@
+"""One Contact of a REGISTER, as it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.errors import RemoteError
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri
+
+MALFORMED_EXPIRES_S = 3600
+"""RFC 3261 section 20.10 of a Contact's expires: "Malformed values SHOULD be treated as equivalent to 3600"."""
+
+LARGEST_EXPIRES = 2**32 - 1
+LARGEST_REG_ID = 2**31 - 1
+Q_DIGITS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class AskedContact:
+    """A Contact with its parameters read; *instance* keeps its angle brackets but no quotes."""
+
+    uri: str
+    instance: str | None
+    reg_id: int | None
+    q: float
+    expires_s: int
+
+
+def read_contact(contact: NameAddr, default_s: int) -> AskedContact:
+    """Read one Contact; *default_s* counts where it has no expires of its own.
+
+    Raises `RemoteError` for a Contact that is no SIP or SIPS URI: nothing else can be a Request-URI down a flow.
+    """
+    _check_uri(contact.uri)
+    instance = contact.param("+sip.instance") or None
+    return AskedContact(
+        uri=contact.uri,
+        instance=_read_instance(instance),
+        # RFC 5626 section 6: with "a reg-id but no instance-id, it simply ignores the reg-id parameter"
+        reg_id=_read_reg_id(contact.param("reg-id")) if instance else None,
+        q=_read_q(contact.param("q")),
+        expires_s=_read_expires(contact.param("expires"), default_s),
+    )
+
+
+def _check_uri(uri: str) -> None:
+    try:
+        SipUri.parse(uri)
+    except RemoteError as wrong:  # whatever its own status: that would speak of the Request-URI
+        raise RemoteError(f"Contact: {wrong}", rule="RFC 3261 section 10.3") from wrong
+
+
+def _read_instance(text: str | None) -> str | None:
+    """Take an instance as it is, but for what could not be written back between quotes."""
+    if text is not None and ('"' in text or "\\" in text):
+        raise RemoteError(f"instance is {shown(text)}", rule="RFC 5626 section 4.1: a URN in angle brackets")
+    return text
+
+
+def _read_reg_id(text: str | None) -> int | None:
+    if text is None:
+        return None
+    value = _whole(text)
+    if value is None or not 0 < value <= LARGEST_REG_ID:
+        raise RemoteError(f"reg-id is {shown(text)}", rule="RFC 5626 section 4.2: 1 to 2**31 - 1")
+    return value
+
+
+def _read_expires(text: str | None, default_s: int) -> int:
+    if text is None:
+        return default_s
+    value = _whole(text)
+    return MALFORMED_EXPIRES_S if value is None else value
+
+
+def _whole(text: str) -> int | None:
+    """Read delta-seconds and the like: digits only, of a length that cannot cost anything."""
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_EXPIRES))
+    return int(text) if digits else None
+
+
+def _read_q(text: str | None) -> float:
+    """Read a qvalue (RFC 3261 section 25.1): 0 to 1 with at most three digits after the point."""
+    if text is None:
+        return 1.0
+    whole, _, rest = text.partition(".")
+    digits = not rest or (rest.isascii() and rest.isdigit() and len(rest) <= Q_DIGITS)
+    q = float(f"{whole}.{rest or 0}") if whole in {"0", "1"} and digits else 2.0
+    if q > 1:
+        raise RemoteError(f"q is {shown(text)}", rule="RFC 3261 section 25.1: qvalue")
+    return q

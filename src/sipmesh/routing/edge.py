@@ -1,0 +1,97 @@
+"""What an edge does with a request: it carries calls between our front ends and partners, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.routing import identity
+from sipmesh.routing.capabilities import capabilities
+from sipmesh.routing.dialog import Peers, acknowledge, across, other_side, turned, unbound
+from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
+from sipmesh.routing.place import Names, Place
+from sipmesh.routing.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.target import ServerTarget
+from sipmesh.routing.token import Side
+from sipmesh.sip.message import Request
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFacts:
+    """What an edge has to know of the topology.
+
+    *partners* maps each partner's domain to the name that its edge has to prove: that of `edge:`, or else the domain
+    itself (rule R9).
+    """
+
+    names: Names
+    domains: frozenset[str]
+    next_hop: tuple[str, ...]
+    partners: dict[str, str]
+    blocked: frozenset[str]
+    peers: Peers
+    incarnation: int
+
+
+def decide(request: Request, place: Place, sender: Sender, facts: EdgeFacts) -> Outcome:
+    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    if isinstance(sender, ClientSender):
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="no client speaks on the links of an edge")
+    other = other_side(place, sender)
+    if request.method == "ACK":
+        return acknowledge(request, place, other, facts.peers, facts.incarnation)
+    if request.method == "REGISTER":
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
+    if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
+        return capabilities(request)
+    return carry(request, place, other, sender, facts)
+
+
+def carry(request: Request, place: Place, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+    """Check who sends and find the other side of the border."""
+    who = vouch(request, sender, in_dialog=other is not None)
+    if isinstance(who, Answer):
+        return who
+    if other is not None:
+        return attributed(across(request, place, other, facts.peers, facts.incarnation), who)
+    refused = unbound(request, place)
+    if refused is not None:
+        return refused
+    outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)
+    return attributed(outcome, who)
+
+
+def vouch(request: Request, sender: ServerSender, *, in_dialog: bool) -> str | Answer | None:
+    """Tell whose request it is: both From and any P-Asserted-Identity have to be the sender's to use.
+
+    Towards us a partner's identity is made from the From that was checked here, never taken from its header field.
+    """
+    allowed = sender.peer.asserts
+    refused = identity.refused_assertion(identity.asserted(request), sender, allowed)
+    if refused is not None:
+        return refused
+    if in_dialog:
+        who = identity.from_uri(request)
+        return who.aor if who is not None and who.host in allowed else None
+    return identity.by_from(request, sender, allowed)
+
+
+def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
+    """Route a partner's request: to a user of ours, by the front ends of our next hop, and nowhere else."""
+    uri = request.ruri
+    if uri.host not in facts.domains or uri.user is None:
+        return Answer(
+            403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: we carry nothing beyond our domains"
+        )
+    return Forward((ServerTarget(turned(facts.next_hop, request.call_id), LinkKind.SERVER, request.uri),), None)
+
+
+def outwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
+    """Route a request of our own users to the partner whose domain it names."""
+    host = request.ruri.host
+    if host in facts.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
+    if host not in facts.partners:
+        return Answer(404, code=Code.NO_ROUTE, why=f"{host} is no partner of ours")
+    return Forward((ServerTarget((facts.partners[host],), LinkKind.PARTNER, request.uri),), None)

@@ -1,0 +1,121 @@
+"""The copy of a request that goes out on one branch: only the lines that must change do (RFC 3261 section 16.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.routing.fork import is_sips
+from sipmesh.routing.target import RemoteFlowTarget, Target
+from sipmesh.sip.message import Request
+from sipmesh.sip.rows import Message
+from sipmesh.trust.evidence import LinkKind
+
+DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+"""Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
+
+DEFAULT_MAX_FORWARDS = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """The name and port that peers of one kind know us by; it stands in our Via and Record-Route."""
+
+    host: str
+    port: int
+
+    @property
+    def sent_by(self) -> str:
+        """The sent-by of a Via (RFC 3261 section 20.42)."""
+        return f"{self.host}:{self.port}"
+
+
+def creates_dialog(request: Request) -> bool:
+    """Tell whether a request opens a dialog that we have to stay in."""
+    return request.method in DIALOG_METHODS and request.to.tag is None
+
+
+def record_routes(request: Request, token: str, came_by: Listener, leaves_by: Listener) -> tuple[str, ...]:
+    """Make our Record-Route entries, lowest first: two where the listener changes (RFC 5658), else one.
+
+    "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."
+    """
+    sides = (came_by,) if came_by == leaves_by else (came_by, leaves_by)
+    return tuple(route_to(token, side.sent_by, sips=is_sips(request.uri)) for side in sides)
+
+
+def route_to(token: str, where: str, *, sips: bool) -> str:
+    """Write an entry of Route or Record-Route that names a server by *where* and carries *token*."""
+    return f"<sips:{token}@{where};lr>" if sips else f"<sip:{token}@{where};transport=tls;lr>"
+
+
+def branch_copy(
+    request: Request,
+    target: Target,
+    *,
+    via: str,
+    recorded: tuple[str, ...],
+    identity: str | None,
+) -> Request:
+    """Copy *request* for one branch: Request-URI, Max-Forwards, Record-Route, Route, identity and Via."""
+    copy = request.copy()
+    if target.uri != request.uri:
+        copy.set_uri(target.uri)
+    spend_hop(copy)
+    for entry in recorded:
+        copy.prepend("record-route", entry)
+    if isinstance(target, RemoteFlowTarget):
+        copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
+    elif copy.count("route"):
+        face_strict_router(copy)
+    assert_identity(copy, identity)
+    copy.prepend("via", via)
+    return copy
+
+
+def face_strict_router(copy: Request) -> None:
+    """Send a request the old way where the next hop knows no loose routing (RFC 3261 section 16.6 item 6).
+
+    "The proxy MUST place the Request-URI into the Route header field as the last value. The proxy MUST then place the first
+    Route header field value into the Request-URI and remove that value from the Route header field."
+    """
+    routes = copy.routes
+    if not routes or routes[0].sip_uri.has("lr"):
+        return
+    copy.append("route", f"<{copy.uri}>")
+    copy.pop_item("route")
+    copy.set_uri(routes[0].uri)
+
+
+def spend_hop(copy: Request) -> None:
+    """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
+    left = copy.max_forwards
+    copy.replace("max-forwards", str(DEFAULT_MAX_FORWARDS if left is None else left - 1))
+
+
+def assert_identity(copy: Message, identity: str | None) -> None:
+    """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
+    if copy.count("p-asserted-identity"):
+        copy.remove("p-asserted-identity")
+    if copy.count("p-preferred-identity"):
+        copy.remove("p-preferred-identity")
+    if identity is not None:
+        copy.append("p-asserted-identity", f"<{identity}>")
+
+
+def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:
+    """Tell which identity may cross a link: none to partners, and none to clients when its owner asked for privacy.
+
+    "If a proxy is to forward a message to a node it does not trust and the user asked for privacy of type id, it MUST
+    remove all the P-Asserted-Identity header fields" (RFC 3325 section 5).
+    """
+    if kind is LinkKind.PARTNER:
+        return None
+    if kind is LinkKind.CLIENT and message.count("privacy") and wants_privacy(message):
+        return None
+    return identity
+
+
+def wants_privacy(message: Message) -> bool:
+    """Tell whether Privacy asks to withhold the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
+    values = ";".join(message.items("privacy")).lower().split(";")
+    return any(value.strip() == "id" for value in values)

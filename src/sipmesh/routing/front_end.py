@@ -1,0 +1,136 @@
+"""What a front end does with a request: it registers and authenticates users and routes by domain, never by address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.routing import identity
+from sipmesh.routing.capabilities import capabilities
+from sipmesh.routing.dialog import Peers, acknowledge, across, other_side, to_flow, turned, unbound
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
+from sipmesh.routing.place import Names, Place
+from sipmesh.routing.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.target import Found, ServerTarget
+from sipmesh.routing.token import FlowToken, Side
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Code
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndFacts:
+    """What a front end has to know of the topology.
+
+    *applications* maps the names of the application servers and pools behind us to their servers; *route* names the
+    edges that lead to partners, and *partner_domains* those that they lead to.
+    """
+
+    names: Names
+    domains: frozenset[str]
+    pool: str
+    applications: dict[str, tuple[str, ...]]
+    route: tuple[str, ...]
+    partner_domains: frozenset[str]
+    blocked: frozenset[str]
+    peers: Peers
+    incarnation: int
+
+
+def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    if place.flow is not None:
+        return to_own_flow(request, place.flow, sender, facts)
+    other = other_side(place, sender)
+    if request.method == "ACK":
+        return acknowledge(request, place, other, facts.peers, facts.incarnation)
+    if request.method == "REGISTER":
+        return register(request, sender, facts)
+    if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
+        return capabilities(request)
+    return carry(request, place, other, sender, facts)
+
+
+def carry(request: Request, place: Place, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
+    who = identify(request, sender, facts, in_dialog=other is not None)
+    if isinstance(who, Answer | Prove):
+        return who
+    if other is not None:
+        return attributed(across(request, place, other, facts.peers, facts.incarnation), who)
+    return attributed(route(request, place, sender, facts, who), who)
+
+
+def identify(request: Request, sender: Sender, facts: FrontEndFacts, *, in_dialog: bool) -> str | Answer | Prove | None:
+    """Tell whose request this is (rule R10)."""
+    if isinstance(sender, ServerSender):
+        check = identity.of_server_in_dialog if in_dialog else identity.of_server
+        return check(request, sender, may_pass_on(sender, facts) if in_dialog else sender.peer.asserts)
+    if in_dialog:
+        return identity.of_client_in_dialog(request, sender)
+    return identity.of_client(request, sender, facts.domains)
+
+
+def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' identities a server may assert to us for a flow or in a dialog.
+
+    An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
+    (design, table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
+    """
+    if sender.peer.role is Role.FRONT_END:
+        return sender.peer.asserts | facts.partner_domains
+    return sender.peer.asserts
+
+
+def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Let a client register the address it has proved (RFC 3261 section 10.3); servers have nothing to register."""
+    if isinstance(sender, ServerSender):
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
+    address = identity.sip_uri(request.to)
+    if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
+        why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a domain of ours"
+        return Answer(404, code=Code.NO_ROUTE, why=why)
+    return Register(address.aor) if address.aor in sender.users else Prove(address.aor, 401)
+
+
+def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Send down the flow that a server of our pool named; the user is never looked up again (RFC 5626 section 5.3)."""
+    if not isinstance(sender, ServerSender) or sender.peer.pool != facts.pool:
+        return Answer(403, code=Code.NO_ROUTE, why="a flow of ours was named by a peer that is not of our pool")
+    if request.method in {"ACK", "REGISTER"}:
+        return Drop("nobody sends that to a flow") if request.method == "ACK" else register(request, sender, facts)
+    who = identity.of_server(request, sender, may_pass_on(sender, facts))
+    return (
+        who if isinstance(who, Answer) else attributed(to_flow(request, flow.side, facts.incarnation, Found.TOKEN), who)
+    )
+
+
+def route(request: Request, place: Place, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Find the next hop of a request outside dialogs whose identity has been settled."""
+    refused = unbound(request, place)
+    if refused is not None:
+        return refused
+    uri = request.ruri
+    if uri.host in facts.domains and uri.user is not None:
+        return ToUser(uri.aor, who)
+    return beyond_users(request, uri, sender, facts)
+
+
+def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Route what is not for a user of ours: to an application, or by the edges to a partner."""
+    if uri.host in facts.applications:
+        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), None)
+    if uri.host in facts.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
+    if uri.host not in facts.partner_domains or not facts.route:
+        return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is no domain, server or partner of ours")
+    if not may_leave(sender):
+        return Answer(403, code=Code.NO_ROUTE, why=f"we carry nothing from one partner to another ({uri.host})")
+    return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), None)
+
+
+def may_leave(sender: Sender) -> bool:
+    """Tell whether this sender's requests may go to partners: what an edge brought in may not leave again."""
+    return isinstance(sender, ClientSender) or sender.peer.role is not Role.EDGE

@@ -1,0 +1,102 @@
+"""Whose request is this? The identity a sender has proved or may assert (RFC 3325, rule R10)."""
+
+from __future__ import annotations
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.outcome import Answer, Prove
+from sipmesh.routing.sender import ClientSender, Sender, ServerSender
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Message, Request, Response
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri, scheme_of
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+ASSERTED = "p-asserted-identity"
+
+
+def asserted(message: Message) -> list[SipUri]:
+    """Read the SIP identities of P-Asserted-Identity; a tel URI beside one asserts nothing here (RFC 3325 section 9.1)."""
+    claims = (sip_uri(NameAddr.parse(item)) for item in message.items(ASSERTED))
+    return [claim for claim in claims if claim is not None]
+
+
+def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
+    """Tell which user a client's request comes from, once the link has proved to be that user."""
+    uri = from_uri(request)
+    if uri is None or uri.host not in domains or uri.user is None:
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is no user of our domains")
+    if not sender.users:
+        return Prove(uri.aor, 407)
+    if uri.aor not in sender.users:
+        proved = ", ".join(sorted(sender.users))
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"From is {uri.aor}, this link proved {proved}")
+    return uri.aor
+
+
+def of_client_in_dialog(request: Request, sender: ClientSender) -> str:
+    """Tell which user acts inside a dialog whose token has bound the sender: From may differ there (RFC 4916)."""
+    uri = from_uri(request)
+    return uri.aor if uri is not None and uri.aor in sender.users else min(sender.users)
+
+
+def from_uri(request: Request) -> SipUri | None:
+    """Read From; None for a URI of another scheme, by which nobody is known here."""
+    return sip_uri(request.from_)
+
+
+def sip_uri(address: NameAddr) -> SipUri | None:
+    """Read a SIP URI; None for one of another scheme."""
+    return address.sip_uri if scheme_of(address.uri) in {"sip", "sips"} else None
+
+
+def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
+    """Tell which identity a server asserts, or refuse one outside the domains *allowed* to it.
+
+    One that asserts none is held to its From.
+    """
+    claims = asserted(request)
+    if not claims:
+        return by_from(request, sender, allowed)
+    return refused_assertion(claims, sender, allowed) or claims[0].aor
+
+
+def of_server_in_dialog(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer | None:
+    """Tell which identity a server asserts inside a dialog whose token has bound it: none is fine there."""
+    claims = asserted(request)
+    if not claims:
+        return None
+    return refused_assertion(claims, sender, allowed) or claims[0].aor
+
+
+def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: frozenset[str]) -> Answer | None:
+    """Refuse the first identity that the sender may not assert."""
+    for uri in claims:
+        if uri.host not in allowed:
+            return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=f"{sender.peer.name} may not assert {uri.aor}")
+    return None
+
+
+def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
+    """Hold the sender to the domain of its From."""
+    uri = from_uri(request)
+    if uri is None or uri.host not in allowed:
+        why = f"{sender.peer.name} may not send as {shown(request.from_.uri)}"
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+    return uri.aor
+
+
+def cleanse(response: Response, sender: Sender | None) -> None:
+    """Take out of a response what its sender may not assert of who answered (RFC 3325 section 5, rule R10)."""
+    if response.count(ASSERTED) and not may_assert_all(response, sender):
+        response.remove(ASSERTED)
+
+
+def may_assert_all(response: Response, sender: Sender | None) -> bool:
+    """Tell whether every identity in a response is its sender's to assert; one that cannot be read is nobody's."""
+    if not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
+        return False
+    try:
+        return refused_assertion(asserted(response), sender, sender.peer.asserts) is None
+    except RemoteError:
+        return False

@@ -1,0 +1,93 @@
+"""Take our own entries off the Route of a request and read the token in them (RFC 3261 section 16.4, RFC 5626 section 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.routing.token import DialogToken, FlowToken, Tokens
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Request
+from sipmesh.sip.uri import SipUri
+
+Address = tuple[str, int]
+"""An IP address and a port."""
+
+NO_ADDRESS: Address = ("", 0)
+DEFAULT_PORT = 5061
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What this server is called: *hosts* by any port, *addresses* only with their port."""
+
+    hosts: frozenset[str]
+    addresses: frozenset[Address]
+
+    def ours(self, uri: SipUri, here: Address = NO_ADDRESS) -> bool:
+        """Tell whether *uri* means this server (or its domain) rather than somebody at it.
+
+        *here* is our end of the link that it came on, which is ours by definition: a server that listens on every address
+        knows none of them by name.
+        """
+        if uri.host in self.hosts:
+            return True
+        address = (uri.host, uri.port or DEFAULT_PORT)
+        return address == here or address in self.addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not."""
+
+    dialog: DialogToken | None = None
+    flow: FlowToken | None = None
+    beyond: SipUri | None = None
+
+
+NOWHERE = Place()
+
+
+def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Place:
+    """Sort a token by what it names."""
+    if isinstance(token, DialogToken):
+        return Place(dialog=token, beyond=beyond)
+    return Place(flow=token, beyond=beyond)
+
+
+def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> Place:
+    """Remove every leading Route entry that means us and tell what they said; *request* is changed.
+
+    Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both.
+    """
+    if not request.count("route"):
+        return NOWHERE
+    undo_strict_routing(request, names, tokens)
+    token: FlowToken | DialogToken | None = None
+    while (route := first_route(request)) is not None:
+        if not names.ours(route, here):
+            return place_of(token, route)
+        token = tokens.read(route.user) if route.user else token
+        request.pop_item("route")
+    return place_of(token, None)
+
+
+def first_route(request: Request) -> SipUri | None:
+    """Read the first Route entry; raises `RemoteError` if it cannot be read."""
+    items = request.items("route")
+    return NameAddr.parse(items[0]).sip_uri if items else None
+
+
+def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> None:
+    """Put back the Request-URI that a strict router moved to the end of the Route (RFC 3261 section 16.4).
+
+    "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header field,
+    the proxy MUST replace the Request-URI in the request with the last value from the Route header field."
+    """
+    uri = request.ruri
+    if uri.user is None or not uri.has("lr") or not names.ours(uri) or tokens.read(uri.user) is None:
+        return
+    routes = request.items("route")
+    request.remove("route")
+    if routes[:-1]:
+        request.append("route", ", ".join(routes[:-1]))
+    request.set_uri(NameAddr.parse(routes[-1]).uri)

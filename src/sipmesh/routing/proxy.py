@@ -1,0 +1,311 @@
+"""The response context of a forked request (RFC 3261 sections 16.7 to 16.9): which branches run, and what goes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from sipmesh.errors import LocalError
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.sip.message import Request, Response, respond
+
+REQUEST_TIMEOUT = 408
+FLOW_FAILED = 430
+TEMPORARILY_UNAVAILABLE = 480
+SERVER_INTERNAL_ERROR = 500
+SERVICE_UNAVAILABLE = 503
+CHALLENGES = {401: "www-authenticate", 407: "proxy-authenticate"}
+PREFERRED = (401, 407, 415, 420, 484)
+"""Within a class: "preference SHOULD be given to responses that provide information affecting resubmission"."""
+
+
+Way = tuple[Target, str]
+"""A target, and the name of the server to try where the target names several."""
+
+
+class BranchState(Enum):
+    """How far one branch has come."""
+
+    CALLING = auto()
+    PROCEEDING = auto()
+    CANCELLING = auto()  # a CANCEL is out: only its final response is waited for
+    DONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Send the request to *target* as branch *number*; *name* is the server to try where the target names several."""
+
+    number: int
+    target: Target
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send *response*, with our Via taken off, to whoever sent the request."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Give up without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Send a CANCEL on branch *number*; *reasons* are values of its Reason field (RFC 3326)."""
+
+    number: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The binding behind *target* is dead: drop its row."""
+
+    target: RemoteFlowTarget
+
+
+Effect = Start | Reply | Silence | Cancel | Forget
+
+ELSEWHERE = ('SIP;cause=200;text="Call completed elsewhere"',)
+"""What the branches that lose are told, so that a phone shows no missed call (RFC 3326 section 3.1)."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """One way the request was sent. *ways* are what is left to try instead; *late* says that its time has run out."""
+
+    target: Target
+    ways: tuple[Way, ...]
+    state: BranchState = BranchState.CALLING
+    late: bool = False
+
+
+def ways_to(target: Target) -> tuple[Way, ...]:
+    """List the ways to one target, to be tried one after the other: servers of one name, or flows to one device."""
+    if isinstance(target, ServerTarget):
+        return tuple((target, name) for name in target.names)
+    return ((target, ""), *((spare, "") for spare in target.spares))
+
+
+@dataclass(slots=True)
+class ResponseContext:
+    """Collects what comes back for one request and says what to do about it; it holds no clock and no socket."""
+
+    request: Request
+    waiting: list[tuple[Target, ...]]
+    branches: dict[int, Branch] = field(default_factory=dict)
+    best: Response | None = None
+    challenges: list[tuple[str, str]] = field(default_factory=list)
+    answered: bool = False
+    cancelled: bool = False
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, request: Request, targets: tuple[Target, ...]) -> ResponseContext:
+        """Group *targets* by q, highest first: equal ones run in parallel, the next group when all of one failed."""
+        if len(targets) == 1:
+            return cls(request, [targets])
+        ranks = sorted({target.q for target in targets}, reverse=True)
+        return cls(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
+
+    @property
+    def invite(self) -> bool:
+        """Whether the request is an INVITE, whose 2xx responses all go back."""
+        return self.request.method == "INVITE"
+
+    @property
+    def running(self) -> bool:
+        """Whether any branch may still answer."""
+        return any(branch.state is not BranchState.DONE for branch in self.branches.values())
+
+    def start(self) -> list[Effect]:
+        """Start the next group of targets, or give the final answer if there is none."""
+        if not self.waiting or self.cancelled:
+            return self._conclude()
+        return [self._start(ways_to(target)) for target in self.waiting.pop(0)]
+
+    def responded(self, number: int, response: Response) -> list[Effect]:
+        """Take in a response that arrived on a branch."""
+        branch = self.branches[number]
+        if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2)
+            return self._provisional(branch, number, response)
+        if response.status < 300:  # noqa: PLR2004 - success
+            return self._success(branch, response)
+        if branch.state is BranchState.DONE:
+            return []
+        branch.state = BranchState.DONE
+        if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
+            return [Forget(branch.target), *self._instead(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
+        if response.status == SERVICE_UNAVAILABLE and isinstance(branch.target, ServerTarget):
+            return self._instead(branch, overloaded(response))
+        if not branch.late:  # else its 408 counts, and this is only the end of it
+            self._consider(response)
+        return self._six_hundred() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
+
+    def lost(self, number: int) -> list[Effect]:
+        """The link of a branch went down, refused us, or could not be opened: try what else there is, once each.
+
+        What has been answered provisionally has arrived, and is not sent again.
+        """
+        branch = self.branches[number]
+        if branch.state is BranchState.DONE:
+            return []
+        if branch.state is not BranchState.CALLING:
+            branch.ways = ()
+        branch.state = BranchState.DONE
+        return self._instead(branch, respond(self.request, lost_status(branch.target)))
+
+    def timed_out(self, number: int) -> list[Effect]:
+        """No final response came in time on a branch (timers B, C and F): as if it had answered 408.
+
+        "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request" (RFC 3261
+        section 16.8): its final response is waited for, once more.
+        """
+        branch = self.branches[number]
+        if branch.state is BranchState.DONE:
+            return []
+        if not branch.late:
+            branch.late = True
+            self._consider(respond(self.request, REQUEST_TIMEOUT))
+            if self.invite and branch.state is BranchState.PROCEEDING:
+                branch.state = BranchState.CANCELLING
+                return [Cancel(number)]
+        branch.state = BranchState.DONE
+        return self._next()
+
+    def cancel(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
+        """The sender took its INVITE back (RFC 3261 section 16.10): take every branch back, for the same *reasons*."""
+        self.cancelled = True
+        self.waiting.clear()
+        return self._cancel_running(reasons)
+
+    def _start(self, ways: tuple[Way, ...]) -> Start:
+        number = len(self.branches)
+        (target, name), *others = ways
+        self.branches[number] = Branch(target, tuple(others))
+        return Start(number, target, name)
+
+    def _instead(self, branch: Branch, response: Response) -> list[Effect]:
+        """Go another way if there is one; if not, *response* is the answer of this branch."""
+        if branch.ways and not self.cancelled and not self.answered:
+            return [self._start(branch.ways)]
+        self._consider(response)
+        return self._next()
+
+    def _provisional(self, branch: Branch, number: int, response: Response) -> list[Effect]:
+        """Pass every provisional but 100 on; a CANCEL that had to wait for one goes out now (RFC 3261 section 9.1).
+
+        To other requests than INVITE nobody may send one but 100 (RFC 4320 section 4.1).
+        """
+        if branch.state is BranchState.CALLING:
+            branch.state = BranchState.PROCEEDING
+            if self.invite and (self.cancelled or self.answered):
+                branch.state = BranchState.CANCELLING
+                return [Cancel(number, self.reasons)]
+        if response.status == 100 or not self.invite or self.answered or branch.state is BranchState.DONE:  # noqa: PLR2004 - Trying
+            return []
+        return [Reply(response)]
+
+    def _success(self, branch: Branch, response: Response) -> list[Effect]:
+        """Pass a 2xx on at once; for INVITE every one of them, and the other branches are taken back."""
+        branch.state = BranchState.DONE
+        if self.answered and not self.invite:
+            return []
+        self.answered = True
+        self.waiting.clear()
+        return [Reply(response), *self._cancel_running(ELSEWHERE)]
+
+    def _six_hundred(self) -> list[Effect]:
+        """A 6xx ends the search: no new branch starts, pending ones are taken back."""
+        self.waiting.clear()
+        return self._cancel_running() + self._next()
+
+    def _cancel_running(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
+        """Cancel each INVITE branch that has shown a provisional; the others wait for theirs."""
+        if not self.invite:
+            return []
+        self.reasons = reasons
+        effects: list[Effect] = []
+        for number, branch in self.branches.items():
+            if branch.state is BranchState.PROCEEDING:
+                branch.state = BranchState.CANCELLING
+                effects.append(Cancel(number, reasons))
+        return effects
+
+    def _next(self) -> list[Effect]:
+        return [] if self.running else self.start()
+
+    def _conclude(self) -> list[Effect]:
+        """Give the best final response, unless one has gone back already.
+
+        "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request" (RFC
+        4320 section 4.2): its sender has given up as well.
+        """
+        if self.answered:
+            return []
+        self.answered = True
+        if not self.invite and self.best is not None and self.best.status == REQUEST_TIMEOUT:
+            return [Silence()]
+        if self.cancelled and (self.best is None or self.best.status < 600):  # noqa: PLR2004 - global failure
+            return [Reply(respond(self.request, 487))]
+        if self.best is None:
+            raise LocalError(f"{self.request.method} has no targets and no response")
+        return [Reply(self._with_all_challenges(self.best))]
+
+    def _consider(self, response: Response) -> None:
+        """Keep the better response (RFC 3261 section 16.7 item 6) and every challenge (item 7)."""
+        field_name = CHALLENGES.get(response.status)
+        if field_name:
+            self.challenges.extend((field_name, value) for value in response.values(field_name))
+        if self.best is None or rank(response.status) < rank(self.best.status):
+            self.best = response
+
+    def _with_all_challenges(self, response: Response) -> Response:
+        """Give the sender every challenge that any branch made (RFC 3261 section 16.7 item 7)."""
+        if response.status not in CHALLENGES or len(self.challenges) <= 1:
+            return response
+        merged = response.copy()
+        for name in CHALLENGES.values():
+            merged.remove(name)
+        for name, value in self.challenges:
+            merged.append(name, value)
+        return merged
+
+
+def lost_status(target: Target) -> int:
+    """Tell what the loss of the way to *target* means for who sent the request.
+
+    A user whose flow is gone is not there; a server that asked for a flow by its token, or a side of a dialog, learns that
+    just this flow has failed (RFC 5626 section 5.3.1); another server that cannot be reached is out of service.
+    """
+    if isinstance(target, ServerTarget):
+        return SERVICE_UNAVAILABLE
+    named = isinstance(target, FlowTarget) and target.found is not Found.ROW
+    return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE
+
+
+def overloaded(response: Response) -> Response:
+    """Turn another server's 503 into a 500.
+
+    "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream unless it can determine that
+    any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7): its sender would leave us alone.
+    """
+    told = response.copy()
+    told.status, told.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
+    told.remove("retry-after")
+    return told
+
+
+def rank(status: int) -> tuple[int, int, int]:
+    """Order final responses, best first: any 6xx, then the lowest class, then those that help to send it again.
+
+    What we say ourselves of a dead flow or a branch that was late, 480 and 408, says least: a real answer of the same class
+    goes before it.
+    """
+    kind = 0 if status >= 600 else status // 100  # noqa: PLR2004 - global failure
+    helpful = PREFERRED.index(status) if status in PREFERRED else len(PREFERRED)
+    return kind, helpful, 1 if status in {REQUEST_TIMEOUT, TEMPORARILY_UNAVAILABLE} else 0

@@ -1,0 +1,160 @@
+"""Tokens in our Route and Record-Route: which flow or which dialog a request belongs to, and that we said so ourselves.
+
+A token is the user part of a URI that names this server (RFC 5626 section 5.3, "flow tokens"). It is authenticated, not
+secret: it names links and hashes of names, and whoever holds one may use it only from a link that is a side of it.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import blake2s
+from hmac import compare_digest
+from struct import Struct
+
+from sipmesh.errors import LocalError
+
+MAC_BYTES = 12
+"""96 bits: a forger would need 2**95 requests on average, and each costs a refused message."""
+
+HASH_BYTES = 8
+LONGEST_TOKEN = 96
+"""Characters; the longest token that we make has 84, and nothing longer is decoded at all."""
+
+_FLOW_KIND, _DIALOG_KIND = b"f", b"d"
+_FLOW_TAG, _PEER_TAG = 0x01, 0x02
+_FLOW = Struct(f">QQ{HASH_BYTES}s")
+_UINT64_END = 1 << 64
+
+
+def owner_hash(name: str) -> bytes:
+    """Shorten an address of record, or the name of a pool or partner, to the 8 bytes that a token carries."""
+    return blake2s(name.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSide:
+    """A client's link: its *number* in one *incarnation* of this server, and the hash of the user who owns it."""
+
+    incarnation: int
+    number: int
+    owner: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSide:
+    """A pool of ours or a partner: any server of it may go on with the dialog."""
+
+    hash: bytes
+
+
+Side = FlowSide | PeerSide
+
+
+@dataclass(frozen=True, slots=True)
+class FlowToken:
+    """Names one flow of this server; see RFC 5626 section 5.3.1 for what to do with it."""
+
+    side: FlowSide
+
+
+@dataclass(frozen=True, slots=True)
+class DialogToken:
+    """Names the two sides between which this server record-routed a dialog; *a* sent the first request."""
+
+    a: Side
+    b: Side
+
+    def other_side(self, sender: Side) -> Side | None:
+        """Tell where a request from *sender* goes, or None if *sender* is no side of this dialog."""
+        if sender == self.a:
+            return self.b
+        return self.a if sender == self.b else None
+
+
+class Tokens:
+    """Makes and reads the tokens of one incarnation of a server; *key* outlives the incarnation, links do not."""
+
+    __slots__ = ("_key", "incarnation")
+
+    def __init__(self, key: bytes, incarnation: int) -> None:
+        if not MAC_BYTES <= len(key) <= blake2s.MAX_KEY_SIZE:
+            raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(key)}")
+        self._key, self.incarnation = key, incarnation
+
+    def __repr__(self) -> str:
+        return f"<Tokens incarnation={self.incarnation}>"
+
+    def flow_side(self, link_number: int, owner: str) -> FlowSide:
+        """Name the link *link_number* of this incarnation as a side, owned by the address of record *owner*."""
+        return FlowSide(self.incarnation, link_number, owner_hash(owner))
+
+    def flow(self, link_number: int, owner: str) -> str:
+        """Make the token for a flow of this incarnation."""
+        return self._seal(_FLOW_KIND + _pack(self.flow_side(link_number, owner)))
+
+    def dialog(self, a: Side, b: Side) -> str:
+        """Make the token that goes into our Record-Route of a dialog between *a* and *b*."""
+        return self._seal(_DIALOG_KIND + _pack(a) + _pack(b))
+
+    def read(self, text: str) -> FlowToken | DialogToken | None:
+        """Read a token of ours; None for anything that this key has not made. Never raises.
+
+        The incarnation in it may be an earlier one: the caller compares it before it looks for the link.
+        """
+        sealed = _decode(text)
+        if sealed is None:
+            return None
+        payload = sealed[:-MAC_BYTES]
+        if not compare_digest(self._mac(payload), sealed[-MAC_BYTES:]):
+            return None
+        return _unpack(payload)
+
+    def _mac(self, payload: bytes) -> bytes:
+        return blake2s(payload, key=self._key, digest_size=MAC_BYTES).digest()
+
+    def _seal(self, payload: bytes) -> str:
+        return urlsafe_b64encode(payload + self._mac(payload)).rstrip(b"=").decode("ascii")
+
+
+def _decode(text: str) -> bytes | None:
+    """Undo base64url without padding (RFC 4648 section 5), canonical spelling only, so that one token has one text."""
+    if not text.isascii() or len(text) > LONGEST_TOKEN:
+        return None
+    raw = text.encode("ascii")
+    try:
+        sealed = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
+    except ValueError:
+        return None
+    canonical = urlsafe_b64encode(sealed).rstrip(b"=") == raw
+    return sealed if canonical and len(sealed) > MAC_BYTES else None
+
+
+def _pack(side: Side) -> bytes:
+    if isinstance(side, PeerSide):
+        return bytes((_PEER_TAG,)) + side.hash
+    if not (0 <= side.incarnation < _UINT64_END and 0 <= side.number < _UINT64_END):
+        raise LocalError(f"{side} does not fit into a token")
+    return bytes((_FLOW_TAG,)) + _FLOW.pack(side.incarnation, side.number, side.owner)
+
+
+def _unpack(payload: bytes) -> FlowToken | DialogToken | None:
+    """Read what the MAC has vouched for; None only for a kind that a later version of us may have made."""
+    a, rest = _unpack_side(payload[1:])
+    if payload[:1] == _FLOW_KIND and isinstance(a, FlowSide) and not rest:
+        return FlowToken(a)
+    b, rest = _unpack_side(rest)
+    if payload[:1] == _DIALOG_KIND and a is not None and b is not None and not rest:
+        return DialogToken(a, b)
+    return None
+
+
+def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:
+    """Read one side off the front and return what follows it."""
+    if packed[:1] == bytes((_FLOW_TAG,)) and len(packed) > _FLOW.size:
+        end = 1 + _FLOW.size
+        return FlowSide(*_FLOW.unpack(packed[1:end])), packed[end:]
+    if packed[:1] == bytes((_PEER_TAG,)) and len(packed) > HASH_BYTES:
+        end = 1 + HASH_BYTES
+        return PeerSide(packed[1:end]), packed[end:]
+    return None, b""

@@ -1,0 +1,107 @@
+"""The control socket: live questions of this machine's operator, one JSON object a line in both directions.
+
+The socket is 0600 in a folder that only our own user may enter: who can open it may ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.errors import OperatorError, Problem, SipmeshError
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+
+LONGEST_REQUEST = 65_536
+"""Bytes; a question is a command with a few words."""
+
+SOCKET_SUFFIX = ".sock"
+
+Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+
+class Control:
+    """Answers on the Unix socket of one server."""
+
+    def __init__(self, path: Path, commands: Mapping[str, Command], log: Log) -> None:
+        self.path, self._commands, self._log = path, commands, log
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def __repr__(self) -> str:
+        return f"<Control {self.path}: {', '.join(self._commands)}>"
+
+    async def open(self) -> None:
+        """Listen; a socket that an earlier run left behind is replaced. Raises `OperatorError` where that cannot be."""
+        try:
+            self.path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LONGEST_REQUEST)
+            self.path.chmod(0o600)
+        except OSError as wrong:
+            remedy = (
+                f"let our user write to {self.path.parent}, and keep its path short: a socket's has 107 bytes at most"
+            )
+            raise OperatorError("no control socket", (Problem(self.path, 0, "", str(wrong), remedy),)) from wrong
+
+    async def close(self) -> None:
+        """Stop listening, hang up on whoever still asks, and take the socket away; it is not touched unless it is ours."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for writer in self._writers:
+            writer.close()
+        await server.wait_closed()
+        self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (ValueError, ConnectionError) as wrong:
+            self._log.warning("control connection ended", why=str(wrong))
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(line)
+            command = self._commands.get(str(asked["command"]))
+            if command is None:
+                return {"error": f"no command {asked['command']!r}", "known": sorted(self._commands)}
+            return {"result": await command(asked)}
+        except (ValueError, KeyError, TypeError) as wrong:
+            return {"error": f"not understood: {wrong}"}
+        except SipmeshError as wrong:
+            return {"error": str(wrong)}
+
+
+async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) -> Any:
+    """Ask the running server behind *path*; raises `SipmeshError` where it does not answer or refuses."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
+            try:
+                writer.write(json.dumps({"command": command, **given}).encode() + b"\n")
+                await writer.drain()
+                answer = json.loads(await reader.readline())
+            finally:
+                writer.close()
+                await writer.wait_closed()
+    except (OSError, TimeoutError, ValueError) as wrong:
+        raise SipmeshError(f"the server behind {path.name} does not answer: {wrong or 'timeout'}") from wrong
+    if "error" in answer:
+        raise SipmeshError(answer["error"])
+    return answer["result"]
+
+
+def running(state: Path) -> list[Path]:
+    """The control sockets in a state folder, by name; one whose server was killed may be among them."""
+    return sorted(state.glob(f"*{SOCKET_SUFFIX}"))

@@ -1,0 +1,308 @@
+"""What a server does with everything its links tell it: judge, admit, decide, and hand on to whoever carries it out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.routing.authentication import Proved
+from sipmesh.routing.branch import loop_hash
+from sipmesh.routing.fork import fork
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
+from sipmesh.routing.place import Names, Place, take_place
+from sipmesh.routing.received import mark_received
+from sipmesh.server.exchange import Exchange
+from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.sip.check import check_request, check_response
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.transaction.key import cancelled_key, server_key
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.explain import headline
+from sipmesh.trust.verdict import Code
+
+if TYPE_CHECKING:
+    from sipmesh.routing.branch import Branches
+    from sipmesh.routing.sender import Sender
+    from sipmesh.routing.token import Tokens
+    from sipmesh.server.gatekeeper import Gatekeeper
+    from sipmesh.server.log import Log
+    from sipmesh.server.logins import Logins
+    from sipmesh.server.reach import Reach
+    from sipmesh.server.registrations import Registrations
+    from sipmesh.server.relay import Relay
+    from sipmesh.server.session import Session
+    from sipmesh.sip.framing import FramingError
+    from sipmesh.transport.link import Link
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.verdict import Verdict
+
+Decide = Callable[[Request, Place, "Sender"], Outcome]
+
+RETRY_AFTER_S = "5"
+
+COARSE = {
+    Code.FROM_NOT_ALLOWED: "identity",
+    Code.ASSERTION_NOT_ALLOWED: "identity",
+    Code.NOT_AUTHENTICATED: "identity",
+    Code.NO_ROUTE: "routing",
+    Code.PARTNER_BLOCKED: "routing",
+    Code.PARTNER_UNKNOWN: "routing",
+    Code.ROLE_NOT_ALLOWED: "role",
+}
+"""What a refused peer learns of the reason; the rest stands in our log under the same reference."""
+
+
+class Dispatch:
+    """Hears the links of one server; the only place where messages meet decisions."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        decide: Decide,
+        gatekeeper: Gatekeeper,
+        reach: Reach,
+        relay: Relay,
+        registrations: Registrations,
+        logins: Logins,
+        tokens: Tokens,
+        branches: Branches,
+        log: Log,
+        max_exchanges: int = 50_000,
+    ) -> None:
+        self.names, self.decide = names, decide
+        self._gatekeeper, self._reach, self._relay = gatekeeper, reach, relay
+        self._registrations, self._logins = registrations, logins
+        self._tokens, self._branches, self._log = tokens, branches, log
+        self._max_exchanges = max_exchanges
+        self._references = 0
+        self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
+
+    def __repr__(self) -> str:
+        return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
+
+    # Links
+
+    def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Give the verdict on the peer of *link*."""
+        return self._gatekeeper.judge(evidence, link.meant)
+
+    def link_up(self, link: Link) -> None:
+        """A peer was accepted."""
+        self._reach.session(link).came_up()
+        if link.kind is not LinkKind.CLIENT and link.verdict is not None:
+            self._log.info("link accepted", link=link.id, verdict=headline(link.verdict))
+
+    def refused(self, verdict: Verdict) -> None:
+        """A peer was refused: the log says everything, the peer learnt nothing but its alert."""
+        self._gatekeeper.remember(verdict)
+        self._log.warning("link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
+
+    def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
+        """A link is gone: its flow, its bindings and its branches with it."""
+        session = self._reach.session(link)
+        self._reach.forget(session)
+        self._logins.gone(session)
+        self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(session))
+        self._relay.link_down(session)
+        if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
+            code = verdict.code if verdict is not None else None
+            self._log.info("link closed", link=link.id, peer=link.peer_name or link.meant, why=why, code=code)
+
+    def batch_end(self) -> None:
+        """Nothing is held back to the end of a batch."""
+
+    def faulty(self, link: Link, fault: FramingError) -> bytes | None:
+        """Answer what can be answered of a stream that cannot be framed; the link closes after it."""
+        self._log.warning("unframeable", link=link.id, remote=link.remote[0], why=str(fault))
+        if fault.request is None:
+            return None
+        try:
+            return respond(fault.request, fault.status).encode()
+        except RemoteError:
+            return None
+
+    # Messages
+
+    def arrived(self, link: Link, message: Request | Response) -> None:
+        """Take one message; what is wrong with it ends here."""
+        session = self._reach.session(link)
+        if isinstance(message, Response):
+            self._response(session, message)
+            return
+        try:
+            check_request(message)
+            self._request(session, message)
+        except RemoteError as wrong:
+            self._malformed(session, message, wrong)
+        except SipmeshError as wrong:
+            self._failed(session, message, wrong)
+
+    def _response(self, session: Session, response: Response) -> None:
+        try:
+            check_response(response)
+            self._relay.responded(session, response)
+        except SipmeshError as wrong:
+            self._log.warning("response dropped", link=session.link.id, why=str(wrong))
+
+    def _malformed(self, session: Session, request: Request, wrong: RemoteError) -> None:
+        """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
+        self._log.warning("request refused", link=session.link.id, method=request.method[:32], why=str(wrong))
+        if request.method == "ACK":
+            return
+        try:
+            session.link.send(respond(request, wrong.status).encode())
+        except RemoteError as unanswerable:
+            session.link.close(f"cannot be answered: {unanswerable}")
+
+    def _failed(self, session: Session, request: Request, wrong: SipmeshError) -> None:
+        """A fault on our side, such as a store that cannot be written: its text is for our log."""
+        self._log.error("request failed", link=session.link.id, method=request.method, why=str(wrong))
+        if request.method == "ACK":
+            return
+        response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
+        held = session.served.get(server_key(request))
+        if held is not None:
+            self._relay.answer(held, response)
+        else:
+            session.link.send(response.encode())
+
+    def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
+        """Do what must not keep the rest from being done; a fault of ours is logged."""
+        try:
+            act()
+        except SipmeshError as wrong:
+            self._log.error(otherwise, why=str(wrong))
+
+    def _request(self, session: Session, request: Request) -> None:
+        """Match a request with its transaction; a copy of one that is being served is left alone (RFC 3261 section 17.2)."""
+        key = server_key(request)
+        held = session.served.get(key)
+        if request.method == "CANCEL":
+            self._cancel(session, request)
+        elif held is None or (request.method == "ACK" and not self._relay.acknowledged(held)):
+            self._serve(session, request, key)
+
+    def _cancel(self, session: Session, request: Request) -> None:
+        """Answer a CANCEL and take back the INVITE of the same branch on the same link (RFC 3261 section 9.2)."""
+        invite = session.served.get(cancelled_key(request))
+        status = 200 if invite is not None else 481
+        session.link.send(respond(request, status).encode())
+        if invite is not None:
+            self._relay.cancel(invite, tuple(request.items("reason")))
+
+    def _serve(self, session: Session, request: Request, key: str) -> None:
+        if session.sender is None:
+            session.link.close("a message on a link without a verdict")
+            return
+        if session.link.kind is LinkKind.CLIENT:
+            mark_received(request, *session.link.remote)
+        if request.method == "ACK" and request.max_forwards == 0:
+            return
+        early = self._early_answer(request) if request.method != "ACK" else None
+        if early is not None:
+            self._answer(session, request, key, early)
+            return
+        loop = loop_hash(request)
+        if self._branches.looped(request, loop):
+            self._answer(session, request, key, Answer(482, why="it has been here before, by the same way"))
+            return
+        place = take_place(request, self.names, self._tokens, session.link.local)
+        outcome = self.decide(request, place, session.sender)
+        proved = self._prove(session, request, key, place, outcome) if isinstance(outcome, Prove) else outcome
+        if proved is not None:
+            self._carry_out(session, request, key, proved, loop)
+
+    def _prove(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
+        """Have the sender prove who it is and decide again; None while it is being asked."""
+        if self._logins.is_shut_out(session):
+            session.link.close("too many failed logins from its address")
+            return None
+        result = self._logins.check(session, request, asked.aor)
+        if isinstance(result, Proved) and session.sender is not None:
+            return self.decide(request, place, session.sender)
+        self._logins.answer(
+            session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
+        )
+        return None
+
+    def _early_answer(self, request: Request) -> Answer | None:
+        """RFC 3261 section 16.3: what a proxy must look at before anything else."""
+        if request.max_forwards == 0:
+            return Answer(483, why="no hops left")
+        if request.count("proxy-require") and (required := [tag for tag in request.items("proxy-require") if tag]):
+            return Answer(420, headers=(("Unsupported", ", ".join(required)),))
+        if self._relay.load >= self._max_exchanges:
+            return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
+        return None
+
+    def _carry_out(self, session: Session, request: Request, key: str, outcome: Outcome, loop: str) -> None:
+        if isinstance(outcome, ToUser):
+            outcome = self._to_user(request, outcome)
+        if isinstance(outcome, Forward):
+            self._forward(session, request, key, outcome, loop)
+        elif isinstance(outcome, Answer):
+            self._answer(session, request, key, outcome)
+        elif isinstance(outcome, Register):
+            self._reply(session, request, key, self._registrations.register(session, request, outcome.aor))
+        elif isinstance(outcome, Prove):
+            self._answer(session, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
+        elif isinstance(outcome, Drop):
+            self._log.debug("dropped", link=session.link.id, method=request.method, why=outcome.why)
+
+    def _to_user(self, request: Request, outcome: ToUser) -> Forward | Answer:
+        if not self._logins.knows(outcome.aor):
+            return Answer(404, why=f"{outcome.aor} is no user of ours")
+        held = self._registrations.bindings(outcome.aor)
+        view = self._gatekeeper.view
+        return fork(request, held, outcome.identity, view.name, view.pool_mates)
+
+    def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
+        if request.count("proxy-authorization"):
+            request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
+        if request.method == "ACK":
+            self._relay.pass_ack(request, outcome)
+            return
+        self._relay.forward(self._relay.open(session, request, key), outcome, loop)
+
+    def _answer(self, session: Session, request: Request, key: str, answer: Answer) -> None:
+        """Answer a request ourselves; a refusal carries a coarse class and a reference to our log."""
+        if request.method == "ACK":
+            return
+        headers = answer.headers
+        if answer.code is not None:
+            headers += (("Warning", self._warn(session, request, answer)),)
+        self._reply(session, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
+
+    def _warn(self, session: Session, request: Request, answer: Answer) -> str:
+        self._references += 1
+        reference = f"{session.link.id}-{self._references}"
+        told = {
+            "link": session.link.id,
+            "peer": session.link.peer_name or ", ".join(sorted(session.users)) or session.link.remote[0],
+            "method": request.method,
+            "status": answer.status,
+            "code": answer.code,
+            "why": answer.why,
+            "reference": reference,
+        }
+        self.refused_messages.append(told)
+        self._log.warning("message refused", **told)
+        coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
+        return f'399 {self._gatekeeper.view.name} "refused: {coarse}, reference {reference}"'
+
+    def _reply(self, session: Session, request: Request, key: str, response: Response) -> None:
+        """Send a response of our own; an INVITE then waits for its ACK."""
+        if request.method != "INVITE":
+            session.link.send(response.encode())
+            return
+        exchange: Exchange = self._relay.open(session, request, key)
+        self._relay.answer(exchange, response)
+
+    def tick(self) -> None:
+        """Sweep what has a deadline; called about once a second."""
+        self._attempt("deadlines not swept", self._relay.sweep)
+        self._attempt("rows not expired", lambda: self._registrations.expire(time.time()))

@@ -1,0 +1,55 @@
+"""One request on its way through this server: its server transaction and the branches it went out on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sipmesh.routing.forwarding import Listener
+    from sipmesh.routing.proxy import ResponseContext
+    from sipmesh.server.session import Session
+    from sipmesh.sip.message import Request
+    from sipmesh.sip.transaction.client import ClientTransaction
+    from sipmesh.sip.transaction.server import ServerTransaction
+
+
+class Exchange:
+    """A request that was received: *key* is its transaction, *context* collects what comes back, *sent* are its branches.
+
+    *context* is None where we answered ourselves. *identity* is who sends, as it is asserted to the next server.
+    """
+
+    __slots__ = ("came_by", "context", "identity", "key", "loop", "request", "sent", "session", "transaction")
+
+    def __init__(self, session: Session, request: Request, key: str, transaction: ServerTransaction) -> None:
+        self.session, self.request, self.key, self.transaction = session, request, key, transaction
+        self.context: ResponseContext | None = None
+        self.identity: str | None = None
+        self.came_by: Listener | None = None
+        self.loop = ""
+        self.sent: dict[int, Sent] = {}
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
+
+
+class Sent:
+    """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction."""
+
+    __slots__ = ("branch", "cancelled", "exchange", "number", "request", "session", "transaction")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        number: int,
+        branch: str,
+        session: Session,
+        request: Request,
+        transaction: ClientTransaction,
+    ) -> None:
+        self.exchange, self.number, self.branch = exchange, number, branch
+        self.session, self.request, self.transaction = session, request, transaction
+        self.cancelled = False
+
+    def __repr__(self) -> str:
+        return f"<Sent {self.request.method} {self.branch} {self.transaction!r}>"

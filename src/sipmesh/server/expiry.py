@@ -1,0 +1,45 @@
+"""Deadlines that all have the same length, so that the oldest is always first and nothing has to be sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Held = TypeVar("Held")
+
+
+class Expiry(Generic[Held]):
+    """Calls *expired* for each thing that was held longer than *seconds*; adding again starts its time anew."""
+
+    __slots__ = ("_expired", "_held", "seconds")
+
+    def __init__(self, seconds: float, expired: Callable[[Held], None]) -> None:
+        self.seconds, self._expired = seconds, expired
+        self._held: dict[Held, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<Expiry {self.seconds} s holding {len(self._held)}>"
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __contains__(self, thing: Held) -> bool:
+        return thing in self._held
+
+    def add(self, thing: Held, now: float) -> None:
+        """Hold *thing* from the instant *now*, in seconds of the loop's clock."""
+        self._held.pop(thing, None)
+        self._held[thing] = now + self.seconds
+
+    def discard(self, thing: Held) -> None:
+        """Let go of *thing*, if it is held."""
+        self._held.pop(thing, None)
+
+    def sweep(self, now: float) -> None:
+        """Let go of everything whose time is up and call *expired* for it, oldest first."""
+        while self._held:
+            thing = next(iter(self._held))
+            if self._held[thing] > now:
+                return
+            del self._held[thing]
+            self._expired(thing)

@@ -1,0 +1,57 @@
+"""The one place where links are judged: it holds the topology in force and turns evidence into verdicts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
+from sipmesh.trust.judge import judge
+from sipmesh.trust.verdict import Verdict
+
+if TYPE_CHECKING:
+    from sipmesh.topology.view import ServerView
+    from sipmesh.trust.policy import LinkPolicy
+
+REMEMBERED_REFUSALS = 500
+"""Refusals kept for `sipmesh explain`; older ones are in the log."""
+
+
+class Gatekeeper:
+    """Judges every link of one server by the topology in force."""
+
+    def __init__(self, view: ServerView) -> None:
+        self.view = view
+        self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
+        self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
+
+    def __repr__(self) -> str:
+        return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
+
+    def take(self, view: ServerView) -> None:
+        """Judge by *view* from now on."""
+        self.view = view
+        self._policies.clear()
+
+    def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
+        """The policy for one kind of link; *meant* is the reference name of a link that we open."""
+        key = (direction, kind, meant)
+        if key not in self._policies:
+            accepted = direction is Direction.ACCEPTED
+            self._policies[key] = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
+        return self._policies[key]
+
+    def judge(self, evidence: PeerEvidence, meant: str = "") -> Verdict:
+        """Give the verdict on a peer, by our clock."""
+        policy = self.policy(evidence.direction, evidence.kind, meant)
+        return judge(evidence, policy, at=datetime.now(UTC))
+
+    def remember(self, verdict: Verdict) -> None:
+        """Keep a refusal so that it can be explained later."""
+        self.refusals.append(verdict)
+
+    def refused(self) -> Iterable[Verdict]:
+        """The refusals that are still remembered, newest first."""
+        return reversed(self.refusals)

@@ -1,0 +1,104 @@
+"""Users prove who they are, once a link; failed logins are counted, slowed down and in the end shut out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sipmesh.routing.authentication import Authentication, Challenge, Proved, authenticate
+from sipmesh.routing.failures import Failures
+from sipmesh.sip.message import Request, Response, respond
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.reach import Reach
+    from sipmesh.server.session import Session
+    from sipmesh.sip.digest import Nonces
+    from sipmesh.storage.users import Users
+
+ENTROPY_BYTES = 16
+
+
+class Logins:
+    """The logins of one server."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, users: Users, nonces: Nonces, failures: Failures, reach: Reach, log: Log
+    ) -> None:
+        self._loop, self._users, self._nonces, self._failures = loop, users, nonces, failures
+        self._reach, self._log = reach, log
+
+    def __repr__(self) -> str:
+        return f"<Logins of {self._users!r}, {self._failures!r}>"
+
+    def knows(self, aor: str) -> bool:
+        """Tell whether *aor* is a user of ours."""
+        return self._users.verifier(aor) is not None
+
+    def is_shut_out(self, session: Session) -> bool:
+        """Tell whether a link comes from where so many logins have failed that none is heard any more."""
+        return not session.users and self._failures.is_closed_to(session.link.remote[0], self._loop.time())
+
+    def check(self, session: Session, request: Request, aor: str) -> Authentication:
+        """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
+        entropy = os.urandom(ENTROPY_BYTES)
+        result = authenticate(request, aor, self._users.verifier(aor), self._nonces, at=time.time(), entropy=entropy)
+        if isinstance(result, Proved):
+            session.proved(result.aor, result.generation)
+            self._reach.owned(session, result.aor)
+            self._failures.proved(session.number, result.aor)
+        return result
+
+    def answer(
+        self, session: Session, request: Request, aor: str, result: Authentication, reply: Callable[[Response], None]
+    ) -> None:
+        """Answer a request whose sender has not proved who it is: at once, later, or with the end of the link."""
+        if isinstance(result, Challenge):
+            response = respond(request, result.status, headers=result.headers)
+            if result.flaw:
+                self._failed(session, aor, result.flaw, lambda: reply(response))
+                return
+            reply(response)
+        elif not isinstance(result, Proved):
+            reply(respond(request, result.status, result.reason))
+
+    def _failed(self, session: Session, aor: str, flaw: str, reply: Callable[[], None]) -> None:
+        """Count a failed login and let it cost what it costs."""
+        penalty = self._failures.failed(session.number, session.link.remote[0], aor, self._loop.time())
+        self._log.warning(
+            "login failed",
+            link=session.link.id,
+            remote=session.link.remote[0],
+            user=aor,
+            flaw=flaw,
+            code="not-authenticated",
+            delay_s=penalty.delay_s,
+            closes=penalty.close,
+        )
+        if penalty.close:
+            session.link.close(f"too many failed logins: {penalty.why}")
+        elif penalty.delay_s:
+            self._loop.call_later(penalty.delay_s, reply)
+        else:
+            reply()
+
+    def gone(self, session: Session) -> None:
+        """Forget a link that has closed."""
+        self._failures.gone(session.number)
+
+    def close_changed(self, changed: frozenset[str]) -> int:
+        """Close the links of users whose password has changed or who are gone; returns how many."""
+        closed = 0
+        for session in self._reach.sessions():
+            if any(self._outdated(session, aor) for aor in changed & session.users):
+                session.link.close("the user was removed or has a new password")
+                closed += 1
+        return closed
+
+    def _outdated(self, session: Session, aor: str) -> bool:
+        verifier = self._users.verifier(aor)
+        return verifier is None or verifier.generation != session.generations.get(aor)

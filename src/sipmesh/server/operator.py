@@ -1,0 +1,109 @@
+"""What the operator of this machine may ask a running server, by its control socket."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.errors import SipmeshError
+from sipmesh.server.control import Command
+from sipmesh.server.session import Session
+from sipmesh.trust.explain import explain, to_json
+
+if TYPE_CHECKING:
+    from sipmesh.server.node import Node
+    from sipmesh.transport.link import Link
+    from sipmesh.trust.verdict import Verdict
+
+
+class Operator:
+    """The commands of one server; *reload* reads the topology and the lists anew and tells what came of it."""
+
+    def __init__(self, node: Node, reload: Callable[[], dict[str, Any]]) -> None:
+        self._node, self._reload = node, reload
+
+    def __repr__(self) -> str:
+        return f"<Operator of {self._node.view.name}>"
+
+    def commands(self) -> Mapping[str, Command]:
+        """Every command by its name."""
+        return {
+            "status": self.status,
+            "links": self.links,
+            "refused": self.refused,
+            "refused-messages": self.refused_messages,
+            "explain": self.explain,
+            "reload": self.reload,
+            "users-changed": self.users_changed,
+        }
+
+    async def status(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Who this is and since when."""
+        node = self._node
+        return {
+            "server": node.view.name,
+            "role": node.view.role,
+            "pid": os.getpid(),
+            "up_s": round(time.time() - node.started_at, 1),
+            "listeners": [
+                {"kind": one.kind, "host": one.address[0], "port": one.address[1], "accepted": one.accepted}
+                for one in node.listeners
+            ],
+            "links": len(node.pool.all()),
+            "topology": node.view.loaded.digest,
+        }
+
+    async def links(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every live link with its verdict in short."""
+        return [self._link(link) for link in self._node.pool.all()]
+
+    def _link(self, link: Link) -> dict[str, Any]:
+        users = sorted(link.session.users) if isinstance(link.session, Session) else []
+        return {
+            "server": self._node.view.name,
+            "id": link.id,
+            "kind": link.kind,
+            "direction": link.direction,
+            "state": link.state.value,
+            "confirmed": link.confirmed,
+            "peer": link.peer_name or ", ".join(users) or link.meant,
+            "remote": f"{link.remote[0]}:{link.remote[1]}",
+            "code": link.verdict.code if link.verdict is not None else None,
+            "tls": {"version": link.facts.version, "cipher": link.facts.cipher, "group": link.facts.group},
+            "age_s": round(self._node.loop.time() - link.opened_at, 1),
+            "messages_in": link.messages_in,
+            "messages_out": link.messages_out,
+            "bytes_in": link.bytes_in,
+            "bytes_out": link.bytes_out,
+        }
+
+    async def refused(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The latest refusals, newest first."""
+        newest = list(self._node.gatekeeper.refused())
+        return [to_json(verdict) for verdict in newest[: int(asked.get("most", 50))]]
+
+    async def refused_messages(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The latest messages that were refused, newest first, each under the reference that its sender was told."""
+        return list(reversed(self._node.dispatch.refused_messages))
+
+    async def explain(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The verdict on one live link, in words and as values."""
+        link = self._node.pool.by_id(str(asked["id"]))
+        if link is None or link.verdict is None:
+            raise SipmeshError(f"{self._node.view.name} has no live link {asked['id']}")
+        return told(link.verdict)
+
+    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Read topology, lists and certificates anew."""
+        return self._reload()
+
+    async def users_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over changes of users at once."""
+        return {"closed": await self._node.refresh_users()}
+
+
+def told(verdict: Verdict) -> dict[str, Any]:
+    """One verdict in words and as values."""
+    return {"lines": explain(verdict), "verdict": to_json(verdict)}

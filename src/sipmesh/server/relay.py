@@ -1,0 +1,295 @@
+"""Carries out what routing decided: requests out on branches, responses back, CANCEL and ACK after them (RFC 3261 section 16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.forwarding import (
+    Listener,
+    assert_identity,
+    branch_copy,
+    creates_dialog,
+    identity_for,
+    record_routes,
+)
+from sipmesh.routing.identity import cleanse
+from sipmesh.routing.proxy import Cancel, Effect, Forget, Reply, ResponseContext, Start, ways_to
+from sipmesh.routing.sender import named_side
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.routing.token import FlowSide, Side, Tokens
+from sipmesh.server.exchange import Exchange, Sent
+from sipmesh.server.expiry import Expiry
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from sipmesh.sip.transaction.client import ClientTransaction
+from sipmesh.sip.transaction.server import ServerTransaction
+from sipmesh.sip.transaction.state import Do, Input, State
+from sipmesh.sip.transaction.timers import Timer
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from sipmesh.routing.branch import Branches
+    from sipmesh.routing.outcome import Forward
+    from sipmesh.server.reach import Reach
+    from sipmesh.server.session import Session
+    from sipmesh.storage.locations import Locations
+
+FINAL_S = Timer.F.seconds
+"""Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
+
+
+class Relay:
+    """Every exchange of one server, and the deadlines of all of them."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        reach: Reach,
+        locations: Locations,
+        tokens: Tokens,
+        branches: Branches,
+        listeners: Mapping[LinkKind, Listener],
+    ) -> None:
+        self._loop, self._reach, self._locations = loop, reach, locations
+        self._tokens, self._branches, self._listeners = tokens, branches, listeners
+        self._unanswered: Expiry[Sent] = Expiry(FINAL_S, self._timed_out)
+        self._ringing: Expiry[Sent] = Expiry(Timer.C.seconds, self._timed_out)
+        self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
+        self._served: Expiry[Exchange] = Expiry(FINAL_S, self._drop_exchange)
+
+    def __repr__(self) -> str:
+        return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
+
+    @property
+    def load(self) -> int:
+        """How many branches wait for their final response."""
+        return len(self._unanswered) + len(self._ringing)
+
+    def sweep(self) -> None:
+        """Act on every deadline that has passed."""
+        now = self._loop.time()
+        for expiry in (self._unanswered, self._ringing):
+            expiry.sweep(now)
+        self._lingering.sweep(now)
+        self._served.sweep(now)
+
+    # Requests in
+
+    def open(self, session: Session, request: Request, key: str) -> Exchange:
+        """Begin to serve a request; an INVITE is told at once that we are trying (RFC 3261 section 17.2.1)."""
+        exchange = Exchange(session, request, key, ServerTransaction(invite=request.method == "INVITE"))
+        exchange.came_by = self._listeners[session.link.kind]
+        session.served[key] = exchange
+        return exchange
+
+    def answer(self, exchange: Exchange, response: Response) -> None:
+        """Send a response of our own or one that came back, and end the server transaction where it ends."""
+        if exchange.transaction.receive(Input.of_status(response.status)) is Do.SEND:
+            exchange.session.link.send(response.encode())
+        if exchange.transaction.over:
+            self._drop_exchange(exchange)
+        elif exchange.transaction.timer is not None:
+            self._served.add(exchange, self._loop.time())
+
+    def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
+        """Send the request on to its targets."""
+        exchange.identity, exchange.loop = outcome.identity, loop
+        exchange.context = ResponseContext.of(exchange.request, outcome.targets)
+        if exchange.context.invite:
+            self.answer(exchange, respond(exchange.request, 100))
+        self._perform(exchange, exchange.context.start())
+
+    def pass_ack(self, request: Request, outcome: Forward) -> None:
+        """Send the ACK of a 2xx after its INVITE; nothing answers an ACK, so nothing is kept (RFC 3261 section 16.6)."""
+        for target in outcome.targets:
+            for way, name in ways_to(target):
+                found = self._reach.find(Start(0, way, name))
+                if found is not None and found.link.usable:
+                    via = self._via(found.link.kind, self._branches.mint("ack"))
+                    identity = identity_for(outcome.identity, found.link.kind, request)
+                    found.link.send(branch_copy(request, way, via=via, recorded=(), identity=identity).encode())
+                    break
+
+    def acknowledged(self, exchange: Exchange) -> bool:
+        """An ACK has come in under the branch of its INVITE; False if it is that of a 2xx, which goes on to the callee.
+
+        That of any other final response ends the INVITE on this side.
+        """
+        taken = exchange.transaction.receive(Input.ACK) is not Do.PASS
+        if exchange.transaction.over:
+            self._drop_exchange(exchange)
+        return taken
+
+    def cancel(self, exchange: Exchange, reasons: tuple[str, ...]) -> None:
+        """The sender of an INVITE took it back, for *reasons* (RFC 3326)."""
+        if exchange.context is not None:
+            self._perform(exchange, exchange.context.cancel(reasons))
+
+    # Responses in
+
+    def responded(self, session: Session, response: Response) -> None:
+        """Match a response with its branch, on the link that the request went out on and on no other.
+
+        Raises `RemoteError` for one that holds no Via but ours: whoever sent the request would not know it again.
+        """
+        sent = session.sent.get(response.top_via.branch or "")
+        if sent is None or response.cseq.method != sent.request.method:
+            return
+        if response.count("via") < 2 and "," not in (response.first("via") or ""):  # noqa: PLR2004 - ours and one below
+            raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
+        if sent.exchange.context is not None:
+            self._take(sent, sent.exchange.context, response)
+
+    def _take(self, sent: Sent, context: ResponseContext, response: Response) -> None:
+        given = Input.of_status(response.status)
+        todo = sent.transaction.receive(given)
+        if todo is Do.ACK:
+            sent.session.link.send(ack_for(sent.request, response).encode())
+        self._watch(sent, given)
+        if todo is Do.NOTHING:
+            return
+        response.pop_item("via")
+        cleanse(response, sent.session.sender)
+        self._perform(sent.exchange, context.responded(sent.number, response))
+
+    def _watch(self, sent: Sent, given: Input) -> None:
+        """Move the branch to the deadline that counts from here on."""
+        if given is Input.PROVISIONAL:
+            if sent.request.method == "INVITE" and sent.transaction.state is State.PROCEEDING:
+                self._ring(sent)
+            return
+        self._unanswered.discard(sent)
+        self._ringing.discard(sent)
+        if sent.transaction.over:
+            self._drop_branch(sent)
+        else:
+            self._lingering.add(sent, self._loop.time())
+
+    def _ring(self, sent: Sent) -> None:
+        """Timer C begins anew, unless the branch was cancelled: then its final response is due."""
+        if not sent.cancelled:
+            self._unanswered.discard(sent)
+            self._ringing.add(sent, self._loop.time())
+
+    # Links
+
+    def link_down(self, session: Session) -> None:
+        """Every branch that went out on this link is lost; every exchange that came in on it has nobody to answer."""
+        for exchange in list(session.served.values()):
+            self._abandon(exchange)
+        for sent in list(session.sent.values()):
+            context = sent.exchange.context
+            pending = sent.transaction.pending
+            self._drop_branch(sent)
+            if context is not None and pending:
+                self._perform(sent.exchange, context.lost(sent.number))
+
+    def _abandon(self, exchange: Exchange) -> None:
+        """Nobody waits for the answer any more: take an INVITE back where it rings, let the rest run out."""
+        self._drop_exchange(exchange)
+        if exchange.context is not None and exchange.context.invite and not exchange.context.answered:
+            self._perform(exchange, exchange.context.cancel())
+
+    # Effects
+
+    def _perform(self, exchange: Exchange, effects: Iterable[Effect]) -> None:
+        """Carry out *effects* in order; a target that cannot be reached at once yields further ones."""
+        for effect in effects:
+            if isinstance(effect, Start):
+                self._start(exchange, effect)
+            elif isinstance(effect, Reply):
+                self._reply(exchange, effect.response)
+            elif isinstance(effect, Cancel):
+                self._cancel_branch(exchange.sent.get(effect.number), effect.reasons)
+            elif isinstance(effect, Forget):
+                self._locations.forget([effect.target.binding])
+            else:
+                self._drop_exchange(exchange)
+
+    def _start(self, exchange: Exchange, start: Start) -> None:
+        session = self._reach.find(start)
+        if session is None or not session.link.usable:
+            self._unreachable(exchange, start)
+            return
+        branch = self._branches.mint(exchange.loop)
+        try:
+            copy = self._copy(exchange, start.target, session, branch)
+        except RemoteError:  # what could be wrong with it was looked for when it came
+            self._unreachable(exchange, start)
+            return
+        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
+        session.sent[branch] = exchange.sent[start.number] = sent
+        self._unanswered.add(sent, self._loop.time())
+        session.link.send(copy.encode())
+
+    def _unreachable(self, exchange: Exchange, start: Start) -> None:
+        if exchange.context is not None:
+            self._perform(exchange, exchange.context.lost(start.number))
+
+    def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
+        kind = session.link.kind
+        recorded: tuple[str, ...] = ()
+        if exchange.came_by is not None and creates_dialog(exchange.request):
+            token = self._tokens.dialog(self._came_from(exchange), self._goes_to(target, session))
+            recorded = record_routes(exchange.request, token, exchange.came_by, self._listeners[kind])
+        identity = identity_for(exchange.identity, kind, exchange.request)
+        via = self._via(kind, branch)
+        return branch_copy(exchange.request, target, via=via, recorded=recorded, identity=identity)
+
+    def _came_from(self, exchange: Exchange) -> Side:
+        sender = exchange.session.sender
+        if sender is None:
+            raise RemoteError("a request on a link without a sender", rule="R12", status=403)
+        return sender.side(exchange.identity or "")
+
+    def _goes_to(self, target: Target, session: Session) -> Side:
+        if isinstance(target, FlowTarget):
+            return FlowSide(self._tokens.incarnation, session.number, target.owner)
+        if isinstance(target, RemoteFlowTarget):
+            return named_side(self._reach.pool_of(target.binding.server))
+        return named_side(self._reach.side_name(session.link))
+
+    def _via(self, kind: LinkKind, branch: str) -> str:
+        return f"SIP/2.0/TLS {self._listeners[kind].sent_by};branch={branch}"
+
+    def _reply(self, exchange: Exchange, response: Response) -> None:
+        if identity_for("", exchange.session.link.kind, response) is None:
+            assert_identity(response, None)
+        self.answer(exchange, response)
+
+    def _cancel_branch(self, sent: Sent | None, reasons: tuple[str, ...]) -> None:
+        """Send CANCEL after the INVITE; the final response to the INVITE is due within 64*T1 then."""
+        if sent is None or not sent.transaction.pending:
+            return
+        sent.cancelled = True
+        self._ringing.discard(sent)
+        self._unanswered.add(sent, self._loop.time())
+        cancel = cancel_for(sent.request)
+        for reason in reasons:
+            cancel.prepend("reason", reason)
+        sent.session.link.send(cancel.encode())
+
+    # Ends
+
+    def _timed_out(self, sent: Sent) -> None:
+        """Timers B, C and F: no final response."""
+        context = sent.exchange.context
+        effects = context.timed_out(sent.number) if context is not None else []
+        self._perform(sent.exchange, effects)
+        if sent not in self._unanswered:  # else a CANCEL has just gone out, and its INVITE is answered yet
+            self._drop_branch(sent)
+
+    def _drop_branch(self, sent: Sent) -> None:
+        for expiry in (self._unanswered, self._ringing, self._lingering):
+            expiry.discard(sent)
+        sent.session.sent.pop(sent.branch, None)
+        sent.exchange.sent.pop(sent.number, None)
+
+    def _drop_exchange(self, exchange: Exchange) -> None:
+        self._served.discard(exchange)
+        if exchange.session.served.get(exchange.key) is exchange:
+            del exchange.session.served[exchange.key]

@@ -1,0 +1,101 @@
+"""What the role of a server makes of the topology: the facts that its routing decides by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing import edge, front_end
+from sipmesh.routing.place import Names
+from sipmesh.routing.sender import named_side
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.routing.dialog import Peers
+    from sipmesh.routing.outcome import Outcome
+    from sipmesh.routing.place import Place
+    from sipmesh.routing.sender import Sender
+    from sipmesh.server.dispatch import Decide
+    from sipmesh.sip.message import Request
+    from sipmesh.topology.view import PartnerView, ServerView
+
+
+def names_of(view: ServerView) -> Names:
+    """What this server is called: the names in its certificate, and the addresses it listens on."""
+    return Names(frozenset(view.names), frozenset((listener.host, listener.port) for listener in view.listeners))
+
+
+def decide_for(view: ServerView, incarnation: int) -> Decide:
+    """The decisions of this server's role, or `OperatorError` for a role that we do not run."""
+    if view.role is Role.FRONT_END:
+        facts = front_end_facts(view, incarnation)
+        return lambda request, place, sender: front_end.decide(request, place, sender, facts)
+    if view.role is Role.EDGE:
+        return _edge(view, incarnation)
+    raise OperatorError(f"{view.name} is an {view.role}: applications are servers of other makes, run by themselves")
+
+
+def _edge(view: ServerView, incarnation: int) -> Decide:
+    facts = edge_facts(view, incarnation)
+
+    def decide(request: Request, place: Place, sender: Sender) -> Outcome:
+        return edge.decide(request, place, sender, facts)
+
+    return decide
+
+
+def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFacts:
+    """The topology as a front end routes by it."""
+    return front_end.FrontEndFacts(
+        names=names_of(view),
+        domains=view.sip_domains,
+        pool=view.pool.name,
+        applications=applications(view),
+        route=view.servers_of(view.federation_route or ""),
+        partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
+        blocked=view.blocked,
+        peers=peers_of(view),
+        incarnation=incarnation,
+    )
+
+
+def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
+    """The topology as an edge routes by it."""
+    return edge.EdgeFacts(
+        names=names_of(view),
+        domains=view.sip_domains,
+        next_hop=view.servers_of(view.next_hop or ""),
+        partners={domain: partner.meant_name(domain) for partner in view.partners for domain in partner.domains},
+        blocked=view.blocked,
+        peers=peers_of(view),
+        incarnation=incarnation,
+    )
+
+
+def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
+    """The application servers behind us, under their own names and those of their pools."""
+    found: dict[str, tuple[str, ...]] = {}
+    for pool in view.pools.values():
+        if pool.role is Role.APPLICATION and pool.next_hop == view.pool.name:
+            found[pool.name] = pool.servers
+            found |= {server: (server,) for server in pool.servers if server != pool.name}
+    return found
+
+
+def peers_of(view: ServerView) -> Peers:
+    """The servers behind each side that a dialog token may name."""
+    inside = {named_side(pool.name): (others(pool.servers, view.name), LinkKind.SERVER) for pool in view.pools.values()}
+    if view.role is not Role.EDGE:
+        return inside
+    return inside | {named_side(p.peer.name): (reference_names(p), LinkKind.PARTNER) for p in view.partners}
+
+
+def reference_names(partner: PartnerView) -> tuple[str, ...]:
+    """The names by which a partner may be reached: its edge as configured, else each of its domains (rule R9)."""
+    return tuple(dict.fromkeys(partner.meant_name(domain) for domain in sorted(partner.domains)))
+
+
+def others(servers: tuple[str, ...], here: str) -> tuple[str, ...]:
+    """The servers of a pool but ourselves."""
+    return tuple(server for server in servers if server != here)

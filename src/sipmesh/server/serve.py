@@ -1,0 +1,129 @@
+"""Run one server until it is told to stop: signals, the control socket, changed files, renewed lists."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.server.control import SOCKET_SUFFIX, Control
+from sipmesh.server.node import Node
+from sipmesh.server.operator import Operator
+from sipmesh.server.watch import Watched
+from sipmesh.topology.document import load
+from sipmesh.transport.loop import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.server.log import Log
+
+TICK_S = 0.5
+"""How often deadlines are swept and files are looked at: a changed topology is in force within that time."""
+
+REISSUE_EVERY_S = 3600.0
+
+
+def serve(file: Path, name: str, log: Log, ready: Callable[[Node], None] | None = None) -> None:
+    """Run the server *name* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
+
+    Raises `OperatorError` where the topology, a certificate, a key or a port cannot be used.
+    """
+    run(Service(file, name, log).serve(ready))
+
+
+class Service:
+    """One server with everything around it."""
+
+    def __init__(self, file: Path, name: str, log: Log) -> None:
+        self._file, self._name, self._log = file, name, log
+        self._reissued_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Service {self._name} of {self._file}>"
+
+    async def serve(self, ready: Callable[[Node], None] | None = None) -> None:
+        """Start, tell *ready*, serve, and drain."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._fault)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self._node = node = Node(self._file, self._name, self._log)
+        self._watched = Watched(self._files())
+        control = Control(
+            node.state / f"{node.view.name}{SOCKET_SUFFIX}", Operator(node, self.reload).commands(), self._log
+        )
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            node.start()
+            await control.open()
+            self._log.info("serving", server=node.view.name, role=node.view.role)
+            if ready is not None:
+                ready(node)
+            await self._until(stop)
+        finally:
+            await control.close()
+            await node.drain()
+            self._log.info("stopped", server=node.view.name)
+
+    def _fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
+        self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        """Tick until told to stop."""
+        while not stop.is_set():
+            self._tick()
+            await self._node.refresh_users()
+            try:
+                await asyncio.wait_for(stop.wait(), TICK_S)
+            except TimeoutError:
+                continue
+
+    def _tick(self) -> None:
+        self._node.dispatch.tick()
+        now = self._node.loop.time()
+        if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
+            self._reissued_at = now
+            self._reissue_lists()
+        if self._watched.changed():
+            self.reload()
+
+    def _files(self) -> list[Path]:
+        """Every file whose change means reading anew."""
+        view = self._node.view
+        own = [path for spec in view.listeners for path in view.identity(spec.kind)]
+        return [*view.loaded.files, *dict.fromkeys(own)]
+
+    def _reissue_lists(self) -> None:
+        """Where this server has the CA folder, keep its lists young: at half their life a new one is signed."""
+        folder = self._node.view.loaded.folder / "ca"
+        if not (folder / "ledger.db").is_file():
+            return
+        try:
+            renewed = EnterpriseCa.open(folder).reissue(datetime.now(UTC))
+        except OperatorError as wrong:
+            self._log.warning("lists not reissued", why=str(wrong))
+            return
+        if renewed:
+            self._log.info("lists reissued", lists=[path.name for path in renewed])
+
+    def reload(self) -> dict[str, Any]:
+        """Read topology, lists and certificates anew; a bad document leaves the old one in force and says so."""
+        self._watched.take(self._files())
+        try:
+            loaded = load(self._file)
+            closed = self._node.take(loaded)
+        except OperatorError as wrong:
+            problems = [str(problem) for problem in wrong.problems]
+            self._watched.take([*self._files(), *(problem.file for problem in wrong.problems)])
+            self._log.error("topology not taken: the old one stays in force", why=wrong.message, problems=problems)
+            return {"taken": False, "why": wrong.message, "problems": problems}
+        self._watched.take(self._files())
+        self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
+        return {"taken": True, "digest": loaded.digest, "closed": closed}

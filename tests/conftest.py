@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from support.network import (
+    EDGE,
+    EDGES,
+    FE1,
+    FE2,
+    PARTNER_EDGE,
+    PARTNER_EDGES,
+    PARTNER_FE,
+    Network,
+    build_example,
+    build_partner,
+    copied,
+    federate,
+)
+
+
+@pytest.fixture(name="example_model", scope="session")
+def _example_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """example.test as it is copied for each test: a CA, certificates and users cost a third of a second."""
+    return build_example(tmp_path_factory.mktemp("model") / "example.test")
+
+
+@pytest.fixture(name="partner_model", scope="session")
+def _partner_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_partner(tmp_path_factory.mktemp("model") / "partner.test")
+
+
+@pytest.fixture(name="example")
+def _example(example_model: Organisation, tmp_path: Path) -> Organisation:
+    """example.test in a folder of its own; nothing runs."""
+    return copied(example_model, tmp_path / "e")
+
+
+@pytest.fixture(name="pool")
+def _pool(example: Organisation) -> Network:
+    """The two front ends of example.test, started by ``async with``."""
+    return Network((example,), starts=(FE1, FE2))
+
+
+@pytest.fixture(name="home")
+def _home(example: Organisation) -> Network:
+    """One front end of example.test."""
+    return Network((example,), starts=(FE1,))
+
+
+@pytest.fixture(name="federation")
+def _federation(example: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
+    """example.test and partner.test, who know each other by `edge:`."""
+    partner = copied(partner_model, tmp_path / "p")
+    federate(example, partner)
+    network = Network((example, partner), starts=(FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE))
+    for name in (EDGES, PARTNER_EDGES):
+        network.dns.records[name, "A"] = ["127.0.0.1"]
+    return network

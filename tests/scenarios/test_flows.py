@@ -1,0 +1,217 @@
+"""Flows that another server holds: by its token and nothing else, and what follows when they are gone."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.registrations import Registrations
+from support.network import BOT, FE1, FE2, Network
+from support.peer import Peer
+from support.process import serving
+from support.running import on_loop, until
+
+INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000a95a0e128>"'
+
+
+@on_loop
+async def test_users_of_a_server_that_was_killed_are_unavailable_at_once_and_reachable_where_they_return(
+    example: Organisation,
+) -> None:
+    """Kill -9 writes nothing back: its rows are still there, and are replaced by the same instance's new one."""
+    async with Network((example,), starts=(FE1,)) as network, serving(example, FE2) as other:
+        alice = await network.phone("alice", FE1)
+        bob = await device(network, FE2)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+        await other.end(signal.SIGKILL)
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        bob = await device(network, FE1)
+        assert len(rows(network)) == 1
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_call_reaches_the_other_device_of_a_user_whose_server_was_killed(example: Organisation) -> None:
+    async with Network((example,), starts=(FE1,)) as network, serving(example, FE2) as other:
+        alice = await network.phone("alice", FE1)
+        await network.phone("bob", FE2)
+        here = await network.phone("bob", FE1)
+        await other.end(signal.SIGKILL)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        await here.reply(await here.request_in("INVITE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_rows_of_a_server_that_starts_again_are_dead(example: Organisation) -> None:
+    async with Network((example,), starts=(FE1,)) as network:
+        async with serving(example, FE2) as other:
+            await network.phone("bob", FE2)
+            await other.end(signal.SIGKILL)
+        assert len(rows(network)) == 1
+        async with serving(example, FE2):
+            assert not rows(network)
+
+
+@on_loop
+async def test_second_start_of_a_running_server_fails_and_harms_nothing(example: Organisation) -> None:
+    """Its ports are taken; neither the rows nor the control socket of the one that runs are touched."""
+    async with Network((example,)) as network, serving(example, FE1) as running:
+        await network.phone("alice", FE1)
+        with pytest.raises(AssertionError, match="cannot listen|in use|taken"):
+            async with serving(example, FE1):
+                pass
+        assert (await running.ask("status"))["server"] == FE1
+        bob = await network.phone("bob", FE1)
+        assert (await bob.ask(bob.request("OPTIONS", "sip:alice@example.test"))).status != 480
+
+
+@on_loop
+async def test_row_whose_flow_has_failed_is_dropped_and_the_next_device_is_tried(pool: Network) -> None:
+    """The other server answers 430 and looks nobody up again; the row goes, and the caller sees the other device's answer."""
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        await stale_row(pool)
+        mobile = await pool.peer(FE1, "bob")
+        mobile.contact = f"{mobile.contact};q=0.1"
+        assert (await mobile.register()).status == 200
+        assert len(rows(pool)) == 2
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await mobile.reply(await mobile.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+        assert len(rows(pool)) == 1
+
+
+@on_loop
+async def test_user_whose_only_flow_has_failed_is_unavailable(pool: Network) -> None:
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        await stale_row(pool)
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert not rows(pool)
+
+
+@on_loop
+async def test_link_between_front_ends_that_breaks_unregisters_nobody(pool: Network) -> None:
+    """A broken link says nothing about the flows behind the other server."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        lost = await bob.request_in("MESSAGE")
+        pool.nodes[FE1].pool.close_where(lambda link: link.peer_name == FE2, "the test has cut it")
+        assert (await alice.final()).status == 480
+        await bob.reply(lost, 200)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_two_flows_of_one_device_get_a_call_once(pool: Network) -> None:
+    """RFC 5626 section 7: the second flow is for the case that the first has failed."""
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        first, second = await device(pool, FE1, reg_id=1), await device(pool, FE2, reg_id=2)
+        assert len(rows(pool)) == 2
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await second.reply(await second.request_in("MESSAGE"), 200)  # the newer one
+        assert (await alice.final()).status == 200
+        await first.silent()
+
+
+@on_loop
+async def test_other_flow_of_a_device_is_taken_where_the_first_has_failed(pool: Network) -> None:
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        first = await device(pool, FE1, reg_id=1)
+        await stale_row(pool, f"{INSTANCE};reg-id=2")
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await first.reply(await first.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_token_of_a_flow_counts_only_from_a_server_of_the_pool(pool: Network) -> None:
+    async with pool:
+        bob = await pool.phone("bob", FE2)
+        [row] = rows(pool)
+        route = [("route", f"<sip:{row.token}@{FE2};lr>")]
+        alice = await pool.phone("alice", FE2)
+        assert (await alice.ask(alice.request("MESSAGE", row.contact, route))).status == 403
+        bot = await pool.peer(FE2, "bot", BOT)
+        assert (await bot.ask(bot.request("MESSAGE", row.contact, route))).status == 403
+        await bob.silent()
+        mate = await pool.peer(FE2, "alice", FE1)
+        await mate.send(mate.request("MESSAGE", row.contact, route))
+        assert (await bob.request_in("MESSAGE")).values("p-asserted-identity") == ["<sip:alice@example.test>"]
+
+
+@on_loop
+async def test_forged_and_foreign_tokens_lead_nowhere(pool: Network) -> None:
+    """One byte changed, or made by another server: it is no token of ours, and nobody is looked up by it."""
+    async with pool:
+        bob = await pool.phone("bob", FE2)
+        [row] = rows(pool)
+        mate = await pool.peer(FE2, "alice", FE1)
+        forged = row.token[:-1] + ("A" if row.token[-1] != "A" else "B")
+        for token in (forged, pool.nodes[FE1].tokens.flow(1, "sip:bob@example.test")):
+            request = mate.request("MESSAGE", row.contact, [("route", f"<sip:{token}@{FE2};lr>")])
+            assert (await mate.ask(request)).status == 404
+        await bob.silent()
+
+
+@on_loop
+async def test_token_of_an_earlier_start_is_answered_430(pool: Network) -> None:
+    async with pool:
+        await pool.phone("bob", FE2)
+        [row] = rows(pool)
+        await pool.stop(FE2)
+        pool.start(FE2)
+        await pool.phone("bob", FE2)
+        mate = await pool.peer(FE2, "alice", FE1)
+        request = mate.request("MESSAGE", row.contact, [("route", f"<sip:{row.token}@{FE2};lr>")])
+        assert (await mate.ask(request)).status == 430
+
+
+@on_loop
+async def test_registration_goes_with_its_link(home: Network) -> None:
+    async with home:
+        bob = await home.phone("bob", FE1)
+        assert len(rows(home)) == 1
+        await bob.__aexit__()
+        await until(lambda: not rows(home))
+
+
+async def device(network: Network, server: str, reg_id: int = 0) -> Peer:
+    """A device of bob's that names its instance."""
+    peer = await network.peer(server, "bob")
+    number = f";reg-id={reg_id}" if reg_id else ""
+    peer.contact = f"{peer.contact};{INSTANCE}{number}"
+    assert (await peer.register()).status == 200
+    peer.contact = peer.contact.partition(";+sip")[0]
+    return peer
+
+
+async def stale_row(network: Network, parameters: str = "") -> None:
+    """Leave a row of bob's at the second front end whose link is gone, as if it had died in this very moment."""
+    node = network.nodes[FE2]
+    peer = await network.peer(FE2, "bob")
+    peer.contact = f"{peer.contact};{parameters}" if parameters else peer.contact
+    assert (await peer.register()).status == 200
+    session = next(one for one in node.reach.sessions() if one.users)
+    session.registered = False
+    await peer.__aexit__()
+    await until(lambda: session not in node.reach.sessions())
+
+
+def rows(network: Network) -> list[Any]:
+    """The rows of bob that any front end would route to."""
+    registrations: Registrations = next(iter(network.nodes.values())).registrations
+    return list(registrations.bindings("sip:bob@example.test"))

@@ -1,0 +1,204 @@
+"""Organisations in a folder, with their servers running in the test's own loop on ports of the kernel's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import shutil
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from sipmesh.client.agent import Settings, UserAgent
+from sipmesh.client.answering import Event, Manners
+from sipmesh.client.call import Call, IncomingCall
+from sipmesh.client.judge import Trust
+from sipmesh.client.outcome import Outcome, Text
+from sipmesh.demo.nameserver import NameServer
+from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
+from sipmesh.server.node import Node
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from support.peer import Peer
+from support.telling import Told
+
+EXAMPLE, PARTNER = "example.test", "partner.test"
+POOL, EDGES = "pool1.example.test", "sip.example.test"
+FE1, FE2, EDGE = "fe1.example.test", "fe2.example.test", "edge1.example.test"
+BOT = "bot.example.test"
+PARTNER_FE, PARTNER_EDGE, PARTNER_EDGES = "fe1.partner.test", "edge1.partner.test", "sip.partner.test"
+
+
+def build_example(folder: Path) -> Organisation:
+    """example.test: two front ends in one pool, an edge, and an application that is played by a peer."""
+    organisation = Organisation.build(
+        folder,
+        EXAMPLE,
+        (
+            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
+            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
+        ),
+    )
+    return finished(organisation, "alice", "bob", "carol")
+
+
+def build_partner(folder: Path) -> Organisation:
+    """partner.test: a front end and an edge, under another CA."""
+    organisation = Organisation.build(
+        folder,
+        PARTNER,
+        (
+            Plan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
+            Plan(PARTNER_EDGES, Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
+        ),
+    )
+    return finished(organisation, "erin")
+
+
+def finished(organisation: Organisation, *users: str) -> Organisation:
+    """Write the topology, the certificates and the users."""
+    organisation.write()
+    organisation.issue_all()
+    organisation.add_users(*users)
+    return organisation
+
+
+def copied(organisation: Organisation, folder: Path) -> Organisation:
+    """Give the same organisation in a folder of its own, on ports of its own."""
+    shutil.copytree(organisation.folder, folder)
+    document: dict[str, Any] = copy.deepcopy(organisation.document)
+    ports: dict[str, dict[LinkKind, int]] = {}
+    for pool in document["pools"]:
+        for server in pool["servers"]:
+            ports[server["name"]] = {LinkKind(kind): free_port() for kind in server["ports"]}
+            server["ports"] = {str(kind): port for kind, port in ports[server["name"]].items()}
+    made = Organisation(folder, organisation.domain, organisation.host, ports, document)
+    made.write()
+    return made
+
+
+@dataclass
+class Network:
+    """What runs in one test; everything that was opened through it is closed at its end."""
+
+    organisations: tuple[Organisation, ...]
+    nodes: dict[str, Node] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+    dns: NameServer = field(default_factory=lambda: NameServer({}))
+    starts: tuple[str, ...] = ()
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        await self.dns.start(HOST)
+        self._stack.callback(self.dns.close)
+        for organisation in self.organisations:
+            organisation.document["dns"] = {"servers": [self.dns.setting]}
+            organisation.write()
+        for name in self.starts:
+            self.start(name)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        await asyncio.gather(*(self.stop(name) for name in list(self.nodes)))
+
+    def of(self, name: str) -> Organisation:
+        """The organisation of a server or of a user's domain."""
+        return next(one for one in self.organisations if name.endswith(one.domain))
+
+    def start(self, name: str) -> Node:
+        """Run a server in this loop."""
+        told = self.told[name] = Told()
+        node = self.nodes[name] = Node(self.of(name).file, name, told.log)
+        node.start()
+        return node
+
+    async def stop(self, name: str) -> None:
+        """Drain a server."""
+        await self.nodes.pop(name).drain()
+
+    def address(self, server: str, kind: LinkKind = LinkKind.CLIENT) -> tuple[str, int]:
+        """Where *server* listens."""
+        return self.of(server).address(server, kind)
+
+    def papers(self, server: str) -> tuple[Path, Path]:
+        """The certificate chain and the key of *server*."""
+        folder = self.of(server).folder / "servers"
+        return folder / f"{server}.pem", folder / f"{server}.key"
+
+    async def agent(self, user: str, server: str, *, accepts: bool = True, status: int = 200) -> UserAgent:
+        """A user who is logged in at *server*."""
+        domain = self.of(server).domain
+        trust = Trust.of_pem(self.of(server).root.read_bytes())
+        settings = Settings(Manners(accept_calls=accepts, message_status=status))
+        agent = UserAgent(f"{user}@{domain}", f"{user}-secret", trust=trust, settings=settings)
+        self._stack.push_async_callback(agent.close)
+        await agent.connect(*self.address(server))
+        assert (await agent.register()).status == 200
+        return agent
+
+    async def peer(self, server: str, user: str = "nobody", papers: str | None = None) -> Peer:
+        """A peer at the client port of *server* or, with the *papers* of a server of ours, at its server port."""
+        kind = LinkKind.CLIENT if papers is None else LinkKind.SERVER
+        return await self.peer_at(server, kind, user, papers)
+
+    async def peer_at(self, server: str, kind: LinkKind, user: str = "nobody", papers: str | None = None) -> Peer:
+        """A peer at any port of *server*."""
+        shown = None if papers is None else self.papers(papers)
+        who = user if "@" in user else f"{user}@{self.of(server).domain}"
+        return await self._stack.enter_async_context(await Peer.open(self.address(server, kind), who, shown))
+
+    async def phone(self, user: str, server: str, *headers: tuple[str, str]) -> Peer:
+        """A peer that has registered *user* at *server*."""
+        peer = await self.peer(server, user)
+        registered = await peer.register(headers)
+        assert registered.status == 200, registered
+        return peer
+
+
+def federate(example: Organisation, partner: Organisation, **keys: object) -> None:
+    """Introduce two organisations to each other; *keys* go into our entry of the partner."""
+    theirs = f"{PARTNER_EDGES}:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
+    ours = f"{EDGES}:{example.ports[EDGE][LinkKind.PARTNER]}"
+    example.federate(EDGES, [partner.as_partner(edge=theirs, **keys)], blocked=("evil.test",))
+    partner.federate(PARTNER_EDGES, [example.as_partner(edge=ours)])
+    example.write()
+    partner.write()
+
+
+async def event(agent: UserAgent) -> Event:
+    """The next thing that happens to an agent."""
+    return await agent.events.get()
+
+
+async def text(agent: UserAgent) -> Text:
+    """The next message to an agent."""
+    found = await event(agent)
+    assert isinstance(found, Text), found
+    return found
+
+
+async def ringing(agent: UserAgent) -> IncomingCall:
+    """The next call to an agent."""
+    found = await event(agent)
+    assert isinstance(found, IncomingCall), found
+    return found
+
+
+async def inside(call: Call, method: str) -> Outcome:
+    """Send a request inside a call that is up, as a phone does; the answer to a re-INVITE is acknowledged."""
+    assert call.dialog is not None
+    party = call.line.party
+    outcome = await call.line.ask(party.inside(call.dialog, method, [("contact", party.contact)]))
+    if method == "INVITE":
+        call.line.send(party.inside(call.dialog, "ACK"))
+    return outcome
+
+
+async def hung_up_by_the_other(call: Call, other: Call) -> bool:
+    """End a call and see that the other side hears of it."""
+    ended = await call.hang_up()
+    await other.over()
+    return ended is not None and ended.ok

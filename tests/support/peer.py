@@ -1,0 +1,173 @@
+"""A peer that writes whatever the test wants over real TLS, with the standard library's streams and nothing of ours below SIP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
+from sipmesh.sip.message import Request, Response, build_request, respond
+
+READ_SIZE = 65_536
+Headers = Iterable[tuple[str, str]]
+_counter = itertools.count(1)
+
+
+class HungUpError(Exception):
+    """The server has closed the connection."""
+
+
+class Peer:
+    """One connection. *user* is ``alice@example.test``: it goes into From, and its password is the demo's.
+
+    *contact* is the whole value of the Contact in what it sends.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> None:
+        self.user = user
+        self.tag = f"t{next(_counter)}"
+        self._reader, self._writer = reader, writer
+        self._messages = MessageReader(ReadLimits())
+        self._come: deque[Request | Response] = deque()
+        self._cseq = 0
+        host, port = writer.get_extra_info("sockname")[:2]
+        self.contact = f"<sip:{user.partition('@')[0]}@{host}:{port};transport=tls>"
+
+    @classmethod
+    async def open(
+        cls, address: tuple[str, int], user: str = "nobody@nowhere.test", papers: tuple[Path, Path] | None = None
+    ) -> Self:
+        """Connect, with *papers* (chain and key) where the port asks for them; whom it meets is not checked."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if papers is not None:
+            context.load_cert_chain(*papers)
+        reader, writer = await asyncio.open_connection(*address, ssl=context)
+        return cls(reader, writer, user)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        with suppress(OSError, ssl.SSLError, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._writer.wait_closed()
+
+    # Writing
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes, whatever they are."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def send(self, *messages: Request | Response) -> None:
+        """Write messages in one go."""
+        await self.write(b"".join(message.encode() for message in messages))
+
+    def via(self) -> str:
+        """A Via for a new transaction."""
+        host, port = self._writer.get_extra_info("sockname")[:2]
+        return f"SIP/2.0/TLS {host}:{port};branch=z9hG4bK-peer-{next(_counter)}"
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        sender: str | None = None,
+        to: str | None = None,
+        call_id: str | None = None,
+        cseq: int | None = None,
+    ) -> Request:
+        """Make a request; *sender* and *to* are whole values of From and To, in place of the usual ones."""
+        self._cseq += 1
+        fixed = [
+            ("via", self.via()),
+            ("max-forwards", "70"),
+            ("from", sender or f"<sip:{self.user}>;tag={self.tag}"),
+            ("to", to or f"<{uri}>"),
+            ("call-id", call_id or f"c{next(_counter)}"),
+            ("cseq", f"{cseq or self._cseq} {method}"),
+            ("contact", self.contact),
+        ]
+        return build_request(method, uri, [*fixed, *headers], body)
+
+    async def reply(self, request: Request, status: int, headers: Headers = ()) -> Response:
+        """Answer a request that came in, with our Contact and its Record-Route as a phone does."""
+        routes = [("record-route", value) for value in request.values("record-route")]
+        response = respond(request, status, headers=[*routes, ("contact", self.contact), *headers], to_tag=self.tag)
+        await self.send(response)
+        return response
+
+    # Reading
+
+    async def receive(self) -> Request | Response:
+        """Wait for the next message; raises `HungUpError` where the connection ends instead."""
+        while not self._come:
+            try:
+                data = await self._reader.read(READ_SIZE)
+            except (OSError, ssl.SSLError) as lost:
+                raise HungUpError(str(lost)) from lost
+            if not data:
+                raise HungUpError("closed")
+            self._come += [item for item in self._messages.feed(data) if not isinstance(item, Keepalive)]
+        return self._come.popleft()
+
+    async def request_in(self, method: str) -> Request:
+        """Wait for the next request, which has to be of *method*."""
+        message = await self.receive()
+        assert isinstance(message, Request), message
+        assert message.method == method, message
+        return message
+
+    async def final(self, *, method: str = "") -> Response:
+        """Wait for the next final response (to *method*); provisional ones are passed over."""
+        while True:
+            message = await self.receive()
+            assert isinstance(message, Response), message
+            if message.status >= 200 and (not method or message.cseq.method == method):
+                return message
+
+    async def hung_up(self) -> None:
+        """Wait until the server closes; whatever it says before is passed over."""
+        with suppress(HungUpError):
+            while True:
+                await self.receive()
+
+    async def silent(self) -> None:
+        """See that nothing has come for us: an OPTIONS to the server is answered, and before its answer nothing came."""
+        probe = self.request("OPTIONS", "sip:example.test")
+        await self.send(probe)
+        message = await self.receive()
+        assert isinstance(message, Response), message
+        assert message.call_id == probe.call_id, message
+
+    # Both
+
+    async def ask(self, request: Request) -> Response:
+        """Send a request and wait for its final response."""
+        await self.send(request)
+        return await self.final()
+
+    async def register(self, headers: Headers = (), password: str | None = None) -> Response:
+        """Register with the password that the demo gives its users, or with another."""
+        name, _, domain = self.user.partition("@")
+        uri, who = f"sip:{domain}", f"<sip:{self.user}>"
+        first = await self.ask(self.request("REGISTER", uri, headers, to=who))
+        if first.status != 401:
+            return first
+        challenges = [parse_challenge(value) for value in first.values("www-authenticate")]
+        secret = f"{name}-secret" if password is None else password
+        credentials = answer(challenges, name, secret, "REGISTER", uri, "cnonce", 1)
+        again = self.request("REGISTER", uri, [("authorization", credentials), *headers], to=who)
+        return await self.ask(again)

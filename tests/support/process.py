@@ -1,0 +1,72 @@
+"""A server in a process of its own, started as an operator starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import SipmeshError
+from sipmesh.server.control import SOCKET_SUFFIX, ask
+from support.running import LOOK_AGAIN_S
+
+SOURCES = Path(__file__).parents[2] / "src"
+
+
+class Process:
+    """One `sipmesh serve`; its log is in a file, one JSON object a line."""
+
+    def __init__(self, organisation: Organisation, name: str, started: asyncio.subprocess.Process) -> None:
+        self.organisation, self.name, self.started = organisation, name, started
+
+    @property
+    def log(self) -> str:
+        """All that it has logged."""
+        return (self.organisation.folder / f"{self.name}.log").read_text()
+
+    async def ask(self, command: str, **given: Any) -> Any:
+        """Ask its control socket."""
+        return await ask(self.organisation.folder / "state" / f"{self.name}{SOCKET_SUFFIX}", command, **given)
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        while True:
+            assert self.started.returncode is None, self.log
+            try:
+                await self.ask("status")
+            except SipmeshError:
+                await asyncio.sleep(LOOK_AGAIN_S)
+            else:
+                return
+
+    async def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
+        self.started.send_signal(number)
+        return await self.started.wait()
+
+
+@asynccontextmanager
+async def serving(organisation: Organisation, name: str) -> AsyncIterator[Process]:
+    """Run a server, and leave no process behind."""
+    with (organisation.folder / f"{name}.log").open("ab") as log:
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sipmesh", "serve", name, "--topology", str(organisation.file)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": str(SOURCES)},
+        )
+    process = Process(organisation, name, started)
+    try:
+        await process.ready()
+        yield process
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
