@@ -1,4 +1,4 @@
-"""Profiles: names, subjects and times as the design has them."""
+"""Profiles: names, subjects and times as the rules have them."""
 
 from __future__ import annotations
 

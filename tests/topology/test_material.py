@@ -78,7 +78,7 @@ def test_an_anchor_file_has_a_largest_size(tmp_path: Path, more: int, *, fits: b
 
 
 def test_two_partners_with_one_private_anchor_are_a_problem(place: Place) -> None:
-    """Partner A's CA could vouch for partner B (design R8)."""
+    """Partner A's CA could vouch for partner B (rule R8)."""
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B))
     problem = place.problem()
     assert problem.field == "federation.partners[1].anchors"

@@ -1,4 +1,4 @@
-"""The view of one server: the design's table of links, written out by hand."""
+"""The view of one server: the table of links, written out by hand."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_partner_asserts_its_own_domains_under_its_own_authority(views: dict[s
 
 
 def test_our_servers_are_known_by_their_own_names_alone(views: dict[str, ServerView]) -> None:
-    """A pool's or a domain's name identifies no single server (design R4)."""
+    """A pool's or a domain's name identifies no single server (rule R4)."""
     policy = views[FE1].accept_policy(LinkKind.SERVER)
     assert set(policy.peers) == {*SERVERS, "partner.test", "sip.partner.test", "other.test", "second.test"}
     assert all(len(held) == 1 for held in policy.peers.values())

@@ -11,7 +11,7 @@ from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.verdict import Code, Finding, LinkRefused, Question, Verdict
 from trust.network import NOON
 
-ASKED = Question("role", "a front end", "design R5")
+ASKED = Question("role", "a front end", "rule R5")
 YES, NO, CANNOT = ASKED.passed("one"), ASKED.refused("a bot", Code.ROLE_NOT_ALLOWED), ASKED.unjudged("no entry")
 
 

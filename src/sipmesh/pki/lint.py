@@ -1,6 +1,6 @@
 """What a certificate must look like before and after we sign it, read from the certificate itself.
 
-The profiles build, this looks: the rules are written down a second time, from the RFCs and the design, so that a slip
+The profiles build, this looks: the rules are written down a second time, from the RFCs and the rules, so that a slip
 in one place is caught by the other.
 """
 
@@ -113,7 +113,7 @@ def validity_lies_within_the_issuers(found: x509.Certificate, wish: Wish, above:
 
 
 def key_is_strong_and_the_one_asked_for(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
-    """Design R4."""
+    """Rule R4."""
     if why := weakness(found):
         yield f"it has {why}"
     if found.public_key() != wish.key:
@@ -147,7 +147,7 @@ def it_is_a_ca_or_it_is_not(found: x509.Certificate, wish: Wish, _above: x509.Ce
 
 
 def server_usages_are_both(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
-    """Every server of ours opens links and accepts them (design R2)."""
+    """Every server of ours opens links and accepts them (rule R2)."""
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if wish.kind is Kind.SERVER and (usages is None or set(usages) != both):

@@ -20,7 +20,7 @@ PORTS_OF: dict[Role, frozenset[str]] = {
     Role.EDGE: frozenset({"server", "partner"}),
     Role.APPLICATION: frozenset({"server"}),
 }
-"""Which keys of `ports` mean something for a role (design, table of links)."""
+"""Which keys of `ports` mean something for a role (the table of links)."""
 
 
 @dataclass(frozen=True, slots=True)

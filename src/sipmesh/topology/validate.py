@@ -124,7 +124,7 @@ def _our_names(document: _Document) -> dict[str, Loc]:
 
 
 def names_have_one_owner(document: _Document) -> None:
-    """No name is claimed by two partners, or by a partner and us: it could prove neither (design R8, R12)."""
+    """No name is claimed by two partners, or by a partner and us: it could prove neither (rule R8, R12)."""
     ours = _our_names(document)
     theirs: dict[str, tuple[Loc, int]] = {}
     for name, loc, n in _partner_names(document):
@@ -181,7 +181,7 @@ def settings_fit_the_role(document: _Document) -> None:
         if pool.internal_name and pool.role is not Role.EDGE:
             document.report.add((*loc, "internal_name"), "only an edge pool has an inside name", "remove it")
         if pool.speaks_for and pool.role is not Role.APPLICATION:
-            remedy = "remove it; front ends speak for all SIP domains of ours, edges for the partners' (design R10)"
+            remedy = "remove it; front ends speak for all SIP domains of ours, edges for the partners' (rule R10)"
             document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} speaks for nobody by list", remedy)
 
 
@@ -280,4 +280,4 @@ CHECKS = (
     applications_speak_for_domains_of_ours,
     federation_goes_through_an_edge,
 )
-"""All of them, in the order of the design's rules."""
+"""All of them, in the order of the rules."""

@@ -1,6 +1,6 @@
 """What one server needs to know of the topology: its listeners, its neighbours, and the policy of each of its links.
 
-Who may open which link, and which identities the sender may assert, is the design's table of links and nothing more.
+Who may open which link, and which identities the sender may assert, is the table of links and nothing more.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class ServerView:
             yield from (name for name, peer in self.trusted.items() if self._may_link(self.trusted[self.name], peer))
 
     def _may_link(self, opener: TrustedPeer, other: TrustedPeer) -> bool:
-        """The design's table of links, for links between two servers of ours."""
+        """The table of links, for links between two servers of ours."""
         if opener.name == other.name or not opener.pool or not other.pool:
             return False
         match (opener.role, other.role):

@@ -1,4 +1,4 @@
-"""Which identities the sender of a message may speak for, given the verdict on its link (design R10; RFC 3325).
+"""Which identities the sender of a message may speak for, given the verdict on its link (rule R10; RFC 3325).
 
 Domains are compared whole: a right over ``example.test`` is none over ``sales.example.test``.
 """
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.policy import TrustedPeer
 
-RULE_ASSERTED = "design R10; RFC 3325 section 5"
-RULE_FROM = "design R8, R10"
+RULE_ASSERTED = "rule R10; RFC 3325 section 5"
+RULE_FROM = "rule R8, R10"
 
 
 def may_assert(peer: TrustedPeer | None, domain: str) -> bool:

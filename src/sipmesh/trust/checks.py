@@ -40,7 +40,7 @@ NO_ENTRY = "no one entry of the topology is named"
 
 def handshake(case: Case) -> Finding:
     """Ask whether the handshake was finished; a code that is none of ours counts as a plain failure."""
-    asked = Question("handshake", "a finished TLS handshake, version 1.2 or 1.3", "design R1")
+    asked = Question("handshake", "a finished TLS handshake, version 1.2 or 1.3", "rule R1")
     failure = case.evidence.failure
     if failure is None:
         return asked.passed(" ".join(filter(None, (case.evidence.tls.version, case.evidence.tls.cipher))) or "finished")
@@ -49,14 +49,14 @@ def handshake(case: Case) -> Finding:
 
 
 def no_certificate_asked(_case: Case) -> Finding:
-    """Say why a client needs no certificate: it proves itself by digest on this link (design R3, R10)."""
-    asked = Question("certificate", "nothing: clients prove themselves by password", "design R3")
+    """Say why a client needs no certificate: it proves itself by digest on this link (rule R3, R10)."""
+    asked = Question("certificate", "nothing: clients prove themselves by password", "rule R3")
     return asked.passed("no certificate is requested on a client port")
 
 
 def certificate(case: Case) -> Finding | None:
     """Ask for a chain that can be read. A handshake that failed before any certificate is told by that finding."""
-    asked = Question("certificate", "a certificate chain that can be read", "design R2; RFC 5280 4.1")
+    asked = Question("certificate", "a certificate chain that can be read", "rule R2; RFC 5280 4.1")
     if case.fault:
         return asked.refused(case.fault, Code.MALFORMED_CERTIFICATE)
     if case.leaf is None:
@@ -68,7 +68,7 @@ def certificate(case: Case) -> Finding | None:
 
 def engine(case: Case) -> Finding:
     """Ask OpenSSL, the first engine: every error stands but those that it leaves to us."""
-    asked = Question("engine", "no error of OpenSSL that stands", "design 4: two engines must agree")
+    asked = Question("engine", "no error of OpenSSL that stands", "rule R4: two engines must agree")
     errors = case.evidence.engine_errors
     standing = [error for error in errors if not is_left_to_us(error)]
     if standing:
@@ -78,9 +78,9 @@ def engine(case: Case) -> Finding:
 
 
 def issuer(case: Case) -> Finding:
-    """Ask for a path by name and signature to an anchor of the one entry that is named (design R4, R8)."""
+    """Ask for a path by name and signature to an anchor of the one entry that is named (rule R4, R8)."""
     names = ", ".join(sorted({authority.name for authority in case.counted})) or "nobody"
-    asked = Question("issuer", f"a path to an anchor of {names}", "design R4, R8; RFC 5280 6.1.3 (a)")
+    asked = Question("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
     if case.trail.path:
         return asked.passed(" < ".join(held.subject.rfc4514_string() for held in case.trail.path))
     if _cut_short(case):
@@ -114,7 +114,7 @@ def _issuer_code(case: Case) -> Code:
 
 def second_engine(case: Case) -> Finding:
     """Ask cryptography's verifier, the second engine; our own walk stands in where it is blind."""
-    asked = Question("second-engine", "a path that cryptography verifies", "design 4: two engines must agree")
+    asked = Question("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
     if not case.trail.path:
         return asked.unjudged(NO_PATH)
     if case.trail.engine_is_blind:
@@ -126,7 +126,7 @@ def second_engine(case: Case) -> Finding:
 
 def validity(case: Case) -> Finding:
     """Ask whether our clock lies inside the validity of every certificate on the path."""
-    asked = Question("validity", f"valid at {tell_time(case.at)}, our clock", "design R4; RFC 5280 4.1.2.5")
+    asked = Question("validity", f"valid at {tell_time(case.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
     if late := chain.expired(case.line, case.at):
         saw = "; ".join(f"{tell_subject(held)} ended at {tell_time(held.not_valid_after_utc)}" for held in late)
         return asked.refused(saw, Code.EXPIRED)
@@ -138,7 +138,7 @@ def validity(case: Case) -> Finding:
 
 def leaf(case: Case) -> Finding:
     """Ask that the certificate is an end entity's: neither engine objects to every CA that poses as a server."""
-    asked = Question("leaf", "no CA certificate, and no right to sign certificates", "design R4; RFC 5280 4.2.1.9")
+    asked = Question("leaf", "no CA certificate, and no right to sign certificates", "rule R4; RFC 5280 4.2.1.9")
     held = case.line[0]
     usage = extension(held, x509.KeyUsage)
     if is_authority(held):
@@ -151,7 +151,7 @@ def leaf(case: Case) -> Finding:
 def key(case: Case) -> Finding:
     """Ask for strong keys and signatures on the whole path; the second engine accepts short keys in a leaf."""
     wanted = "RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
-    asked = Question("key", wanted, "design R4; NIST SP 800-57 part 1, 5.6.1")
+    asked = Question("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
     wrong = chain.weak(case.line)
     return asked.refused("; ".join(wrong), Code.WEAK_KEY) if wrong else asked.passed("strong keys")
 
@@ -181,7 +181,7 @@ def constraints(case: Case) -> Finding:
 
 def identity(case: Case) -> Finding:
     """Ask for at least one SIP domain identity."""
-    asked = Question("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; design R4")
+    asked = Question("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
     ignored = tell_list([f"{name} ({why})" for name, why in case.names.ignored], "; ")
     if not case.names.usable:
         return asked.refused(f"none; ignored: {ignored or 'there are no names'}", Code.NO_SIP_IDENTITY)
@@ -190,7 +190,7 @@ def identity(case: Case) -> Finding:
 
 def blocked(case: Case) -> Finding:
     """Ask whether the operator has blocked a name of the peer, or the entry that it belongs to."""
-    asked = Question("blocked", "no name that the topology blocks", "design R5, federation.blocked")
+    asked = Question("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
     claimed = {name: _block_on(name, case.policy) for name in case.names.usable}
     if case.peer:
         claimed |= {name: name for name in case.peer.names & case.policy.blocked}
@@ -208,8 +208,8 @@ def _block_on(name: str, policy: LinkPolicy) -> str:
 
 
 def topology(case: Case) -> Finding:
-    """Ask that the identities name one entry of the topology, and no name of another (design R5, R12)."""
-    asked = Question("topology", "identities of exactly one entry of the topology", "design R5, R12")
+    """Ask that the identities name one entry of the topology, and no name of another (rule R5, R12)."""
+    asked = Question("topology", "identities of exactly one entry of the topology", "rule R5, R12")
     if not case.names.usable:
         return asked.unjudged("there is no SIP identity")
     if case.opened:
@@ -256,11 +256,11 @@ def _unknown(case: Case) -> Iterable[str]:
 
 
 def name(case: Case) -> Finding | None:
-    """Ask for the name that we meant, on links that we open (design R9; RFC 5922 7.3, RFC 9525)."""
+    """Ask for the name that we meant, on links that we open (rule R9; RFC 5922 7.3, RFC 9525)."""
     if not case.opened:
         return None
     meant = case.policy.meant_name
-    asked = Question("name", f"the name we meant, {meant}", "design R9; RFC 5922 7.3; RFC 9525 6")
+    asked = Question("name", f"the name we meant, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
     if not case.names.usable:
         return asked.unjudged("there is no SIP identity")
     if case.policy.meant is None:
@@ -271,17 +271,17 @@ def name(case: Case) -> Finding | None:
 
 
 def scope(case: Case) -> Finding | None:
-    """List the names outside the entry's scope. They do not refuse by themselves, and they never count (design R8)."""
+    """List the names outside the entry's scope. They do not refuse by themselves, and they never count (rule R8)."""
     if case.peer is None or not case.proved:
         return None
-    asked = Question("scope", f"names in the scope of {case.peer.name}", "design R8")
+    asked = Question("scope", f"names in the scope of {case.peer.name}", "rule R8")
     outside = tell_list([*case.foreign, *(spelt for spelt, why in case.names.ignored if why == BESIDE_URI)])
     return asked.passed(f"all; never counted: {outside}" if outside else "all")
 
 
 def role(case: Case) -> Finding:
-    """Ask whether the entry may be at the other end of this kind of link (design section 1, the table of links)."""
-    asked = Question("role", f"one that may be on a {case.policy.kind} link of {case.policy.here}", "design R5")
+    """Ask whether the entry may be at the other end of this kind of link (the table of links)."""
+    asked = Question("role", f"one that may be on a {case.policy.kind} link of {case.policy.here}", "rule R5")
     if case.peer is None or not case.proved:
         return asked.unjudged(NO_ENTRY)
     saw = f"{case.peer.name}, {case.peer.role or 'partner'}"
@@ -333,8 +333,8 @@ def _spell_usage(oid: x509.ObjectIdentifier) -> str:
 
 
 def revocation(case: Case) -> Finding:
-    """Ask the lists of the authority that vouched, for the whole path (design R7, R12)."""
-    asked = Question("revocation", "every certificate of the path on no list", "RFC 5280 6.3.3; design R7, R12")
+    """Ask the lists of the authority that vouched, for the whole path (rule R7, R12)."""
+    asked = Question("revocation", "every certificate of the path on no list", "RFC 5280 6.3.3; rule R7, R12")
     if not case.trail.path or case.trail.authority is None:
         return asked.unjudged(NO_PATH)
     return check_path(case.trail.path, case.trail.authority.lists, at=case.at, grace=case.policy.grace)

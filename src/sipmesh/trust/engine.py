@@ -1,4 +1,4 @@
-"""What OpenSSL's path errors mean in our words, and which of them it leaves to the judge (design section 4)."""
+"""What OpenSSL's path errors mean in our words, and which of them it leaves to the judge (rule R4)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _ask(check: Check, case: Case) -> Finding | None:
     try:
         return check(case)
     except UNREADABLE as wrong:
-        asked = Question(check.__name__, "a certificate that can be judged", "design R12")
+        asked = Question(check.__name__, "a certificate that can be judged", "rule R12")
         return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
 
 

@@ -50,7 +50,7 @@ class TrustedPeer:
     pool: str | None
     names: frozenset[str]  # all that a certificate of this entry may carry
     identity: frozenset[str]  # at least one of these must be proved: {FQDN}, or a partner's domains and edge
-    asserts: frozenset[str]  # SIP domains whose users it may assert (design R10)
+    asserts: frozenset[str]  # SIP domains whose users it may assert (rule R10)
     authority: Authority
     client_usage: ClientUsage = ClientUsage.STRICT
 
@@ -78,7 +78,7 @@ class LinkPolicy:
     An empty *may_open* allows nobody.
 
     *meant* and *meant_name* are for links that we open: the entry we mean to reach, and the reference name as
-    configured or taken from the SIP URI, never one that DNS returned (design R9).
+    configured or taken from the SIP URI, never one that DNS returned (rule R9).
     """
 
     kind: LinkKind

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 CHECK = "revocation"
-RULE = "RFC 5280 6.3.3; design R7, R12"
+RULE = "RFC 5280 6.3.3; rule R7, R12"
 KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
 
 

@@ -1,4 +1,4 @@
-"""The roles a server of the topology may have, and which of them may open which link (design table of links)."""
+"""The roles a server of the topology may have, and which of them may open which link (the table of links)."""
 
 from __future__ import annotations
 
