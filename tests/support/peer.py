@@ -155,9 +155,11 @@ class Peer:
     # Both
 
     async def ask(self, request: Request) -> Response:
-        """Send a request and wait for its final response."""
+        """Send a request and wait for its final response; answers to others are passed over."""
         await self.send(request)
-        return await self.final()
+        while (response := await self.final()).call_id != request.call_id:
+            pass
+        return response
 
     async def register(self, headers: Headers = (), password: str | None = None) -> Response:
         """Register with the password that the demo gives its users, or with another."""

@@ -51,9 +51,8 @@ class Process:
         return await self.started.wait()
 
 
-@asynccontextmanager
-async def serving(organisation: Organisation, name: str) -> AsyncIterator[Process]:
-    """Run a server, and leave no process behind."""
+async def spawn(organisation: Organisation, name: str) -> Process:
+    """Start a server; it may not serve yet."""
     with (organisation.folder / f"{name}.log").open("ab") as log:
         started = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "sipmesh", "serve", name, "--topology", str(organisation.file)),
@@ -62,11 +61,17 @@ async def serving(organisation: Organisation, name: str) -> AsyncIterator[Proces
             stderr=log,
             env={**os.environ, "PYTHONPATH": str(SOURCES)},
         )
-    process = Process(organisation, name, started)
+    return Process(organisation, name, started)
+
+
+@asynccontextmanager
+async def serving(organisation: Organisation, name: str) -> AsyncIterator[Process]:
+    """Run a server, and leave no process behind."""
+    process = await spawn(organisation, name)
     try:
         await process.ready()
         yield process
     finally:
-        if started.returncode is None:
-            started.kill()
-            await started.wait()
+        if process.started.returncode is None:
+            process.started.kill()
+            await process.started.wait()

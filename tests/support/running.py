@@ -7,12 +7,16 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, ParamSpec
 
+from client.clock import JumpingLoop
 from sipmesh.transport.loop import loop_factory
 
 P = ParamSpec("P")
 
 PATIENCE_S = 20.0
 """A test that takes longer has failed; none is expected to take a tenth of it."""
+
+LONG_S = 10_000.0
+"""The bound of a test whose time jumps."""
 
 LOOK_AGAIN_S = 0.01
 
@@ -36,3 +40,21 @@ async def until(holds: Callable[[], object]) -> None:
     """Wait for something that no event tells; the test's own patience bounds it."""
     while not holds():
         await asyncio.sleep(LOOK_AGAIN_S)
+
+
+def on_jumping_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run a test on a loop that jumps to its next timer where nothing is ready: half a minute takes no time.
+
+    Loopback is ready at once, so that time passes only while everybody waits. The bound is on that loop's time.
+    """
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        async def within() -> None:
+            async with asyncio.timeout(LONG_S):
+                await test(*args, **kwargs)
+
+        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+            runner.run(within())
+
+    return run

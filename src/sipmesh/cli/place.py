@@ -41,7 +41,7 @@ class Place:
     @property
     def state(self) -> Path:
         """Where running servers have their control sockets."""
-        from sipmesh.server.node import STATE
+        from sipmesh.server.control import STATE
 
         return self.folder / STATE
 

@@ -13,7 +13,7 @@ from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.attacker import Knock, knock, send_datagram, speak_plainly
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forged
-from sipmesh.demo.impostors import IMPOSTORS, Door, front_end, other_edge, partner_edge
+from sipmesh.demo.impostors import DAY, IMPOSTORS, Door, front_end, other_edge, partner_edge
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, Network
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
@@ -26,6 +26,7 @@ PLACES = {
     Door.PARTNER: (EDGE, LinkKind.PARTNER),
 }
 NOT_FOUND = 404
+LOOKS, LOOK_AGAIN_S = 100, 0.02
 SERVED = "rightful twin: 200 OK"
 
 
@@ -89,11 +90,11 @@ async def served(network: Network, act: Act, place: tuple[str, LinkKind], papers
 async def verdict_on(network: Network, server: str, came: Knock) -> dict[str, Any] | None:
     """The refusal that the server remembers of this connection, as soon as it has one."""
     ours = f"{came.local[0]}:{came.local[1]}"
-    for _ in range(100):
+    for _ in range(LOOKS):
         for verdict in await network.ask(server, "refused", most=50):
             if verdict["remote"].replace(" port ", ":") == ours:
                 return dict(verdict)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(LOOK_AGAIN_S)
     return None
 
 
@@ -301,13 +302,15 @@ async def between_client_and_server(network: Network, act: Act) -> None:
 
 
 async def list_is_gone(network: Network, act: Act) -> None:
-    """A partner's revocation list is missing: nobody under it is let in until it is back."""
+    """A partner's revocation list is missing, unreadable or too old: nobody under it is let in until a good one is back."""
     place, papers = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
     file = network.folder / OTHER / "issuing.crl"
     held = file.read_bytes()
-    file.unlink()
-    await network.ask(EDGE, "reload")
-    await refused(network, act, "the partner's revocation list is missing", place, papers, Code.REVOCATION_UNKNOWN)
+    stale = network.cast.forge.revocations(network.cast.other, begins=-2 * DAY, ends=-DAY)
+    for how, content in (("missing", None), ("unreadable", b"no list"), ("past its next_update", stale)):
+        file.unlink() if content is None else file.write_bytes(content)
+        await network.ask(EDGE, "reload")
+        await refused(network, act, f"the partner's list is {how}", place, papers, Code.REVOCATION_UNKNOWN)
     file.write_bytes(held)
     await network.ask(EDGE, "reload")
     await served(network, act, place, papers)

@@ -77,7 +77,7 @@ def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     """Tell which domains' identities a server may assert to us for a flow or in a dialog.
 
     An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
-    (design, table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
+    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
     """
     if sender.peer.role is Role.FRONT_END:
         return sender.peer.asserts | facts.partner_domains

@@ -61,8 +61,7 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     """
     if not request.count("route"):
         return NOWHERE
-    undo_strict_routing(request, names, tokens)
-    token: FlowToken | DialogToken | None = None
+    token = undo_strict_routing(request, names, tokens)
     while (route := first_route(request)) is not None:
         if not names.ours(route, here):
             return place_of(token, route)
@@ -77,17 +76,20 @@ def first_route(request: Request) -> SipUri | None:
     return NameAddr.parse(items[0]).sip_uri if items else None
 
 
-def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> None:
-    """Put back the Request-URI that a strict router moved to the end of the Route (RFC 3261 section 16.4).
+def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> FlowToken | DialogToken | None:
+    """Put back the Request-URI that a strict router moved to the end of the Route, and give our token that stood in it.
 
     "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header field,
-    the proxy MUST replace the Request-URI in the request with the last value from the Route header field."
+    the proxy MUST replace the Request-URI in the request with the last value from the Route header field" (RFC 3261
+    section 16.4).
     """
-    uri = request.ruri
-    if uri.user is None or not uri.has("lr") or not names.ours(uri) or tokens.read(uri.user) is None:
-        return
-    routes = request.items("route")
+    uri, routes = request.ruri, request.items("route")
+    if not routes or uri.user is None or not uri.has("lr") or not names.ours(uri):
+        return None
+    if (token := tokens.read(uri.user)) is None:
+        return None
     request.remove("route")
     if routes[:-1]:
         request.append("route", ", ".join(routes[:-1]))
     request.set_uri(NameAddr.parse(routes[-1]).uri)
+    return token

@@ -122,6 +122,14 @@ class ResponseContext:
         """Whether any branch may still answer."""
         return any(branch.state is not BranchState.DONE for branch in self.branches.values())
 
+    @property
+    def ended(self) -> bool:
+        """Whether the search is over, so that no branch starts any more and those that run are taken back.
+
+        After a 6xx a proxy "MUST NOT create any new branches in this context" (RFC 3261 section 16.7 item 5).
+        """
+        return self.cancelled or self.answered or (self.best is not None and self.best.status >= 600)  # noqa: PLR2004 - global failure
+
     def start(self) -> list[Effect]:
         """Start the next group of targets, or give the final answer if there is none."""
         if not self.waiting or self.cancelled:
@@ -140,8 +148,10 @@ class ResponseContext:
         branch.state = BranchState.DONE
         if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
             return [Forget(branch.target), *self._instead(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
-        if response.status == SERVICE_UNAVAILABLE and isinstance(branch.target, ServerTarget):
-            return self._instead(branch, overloaded(response))
+        if response.status == SERVICE_UNAVAILABLE:
+            response = overloaded(response)
+            if isinstance(branch.target, ServerTarget):
+                return self._instead(branch, response)
         if not branch.late:  # else its 408 counts, and this is only the end of it
             self._consider(response)
         return self._six_hundred() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
@@ -169,7 +179,7 @@ class ResponseContext:
         if branch.state is BranchState.DONE:
             return []
         if not branch.late:
-            branch.late = True
+            branch.late, branch.ways = True, ()
             self._consider(respond(self.request, REQUEST_TIMEOUT))
             if self.invite and branch.state is BranchState.PROCEEDING:
                 branch.state = BranchState.CANCELLING
@@ -191,7 +201,7 @@ class ResponseContext:
 
     def _instead(self, branch: Branch, response: Response) -> list[Effect]:
         """Go another way if there is one; if not, *response* is the answer of this branch."""
-        if branch.ways and not self.cancelled and not self.answered:
+        if branch.ways and not self.ended:
             return [self._start(branch.ways)]
         self._consider(response)
         return self._next()
@@ -203,7 +213,7 @@ class ResponseContext:
         """
         if branch.state is BranchState.CALLING:
             branch.state = BranchState.PROCEEDING
-            if self.invite and (self.cancelled or self.answered):
+            if self.invite and self.ended:
                 branch.state = BranchState.CANCELLING
                 return [Cancel(number, self.reasons)]
         if response.status == 100 or not self.invite or self.answered or branch.state is BranchState.DONE:  # noqa: PLR2004 - Trying
@@ -289,7 +299,7 @@ def lost_status(target: Target) -> int:
 
 
 def overloaded(response: Response) -> Response:
-    """Turn another server's 503 into a 500.
+    """Turn the 503 of another into a 500.
 
     "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream unless it can determine that
     any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7): its sender would leave us alone.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LONGEST_REQUEST = 65_536
 """Bytes; a question is a command with a few words."""
 
+STATE = "state"
+"""The folder, beside the topology, for what servers keep between their starts; their control sockets are in it."""
+
 SOCKET_SUFFIX = ".sock"
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -77,7 +80,7 @@ class Control:
             if command is None:
                 return {"error": f"no command {asked['command']!r}", "known": sorted(self._commands)}
             return {"result": await command(asked)}
-        except (ValueError, KeyError, TypeError) as wrong:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
             return {"error": f"not understood: {wrong}"}
         except SipmeshError as wrong:
             return {"error": str(wrong)}
@@ -96,7 +99,7 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
                 writer.close()
                 await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as wrong:
-        raise SipmeshError(f"the server behind {path.name} does not answer: {wrong or 'timeout'}") from wrong
+        raise SipmeshError(f"the server behind {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
     if "error" in answer:
         raise SipmeshError(answer["error"])
     return answer["result"]

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.reach import Reach
     from sipmesh.server.session import Session
+    from sipmesh.server.stores import KnownUsers
     from sipmesh.sip.digest import Nonces
-    from sipmesh.storage.users import Users
 
 ENTROPY_BYTES = 16
 
@@ -27,7 +27,7 @@ class Logins:
     """The logins of one server."""
 
     def __init__(
-        self, loop: AbstractEventLoop, users: Users, nonces: Nonces, failures: Failures, reach: Reach, log: Log
+        self, loop: AbstractEventLoop, users: KnownUsers, nonces: Nonces, failures: Failures, reach: Reach, log: Log
     ) -> None:
         self._loop, self._users, self._nonces, self._failures = loop, users, nonces, failures
         self._reach, self._log = reach, log

@@ -13,6 +13,7 @@ from sipmesh.routing.failures import FailureLimits, Failures
 from sipmesh.routing.forwarding import Listener as Advertised
 from sipmesh.routing.registrar import RegistrarLimits
 from sipmesh.routing.token import Tokens
+from sipmesh.server.control import STATE
 from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
 from sipmesh.server.logins import Logins
@@ -20,11 +21,10 @@ from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
 from sipmesh.server.roles import decide_for, names_of
+from sipmesh.server.stores import open_stores
 from sipmesh.sip.digest import Nonces
-from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.keyfile import load_or_create
-from sipmesh.storage.users import Users
-from sipmesh.topology.document import Loaded, load
+from sipmesh.topology.document import load
 from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.connector import Connector
@@ -39,11 +39,10 @@ from sipmesh.trust.identity import identities
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
+    from sipmesh.topology.document import Loaded
     from sipmesh.transport.hop import Hop
 
 NONCE_LIFETIME_S = 300.0
-STATE = "state"
-"""The folder, beside the topology, for what a server keeps between its starts."""
 
 
 class Node:
@@ -58,19 +57,17 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self._keep(loaded)
+        self._keep()
         self._wire()
 
     def __repr__(self) -> str:
         return f"<Node {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
-    def _keep(self, loaded: Loaded) -> None:
-        """Open what outlives a start: the key of our tokens, the users, the bindings of the pool."""
+    def _keep(self) -> None:
+        """Open what outlives a start: the key of our tokens and, where our role has them, users and bindings."""
         incarnation = time.time_ns() // 1000
         self.tokens = Tokens(load_or_create(self.state / f"{self.view.name}.token-key"), incarnation)
-        self.users = Users(loaded.users_url)
-        loaded.bindings_file.parent.mkdir(mode=0o700, exist_ok=True)
-        self.locations = BindingStore(loaded.bindings_file)
+        self.users, self.locations = open_stores(self.view)
 
     def _wire(self) -> None:
         """Put the parts together, from the judge up to the pool of links; nothing listens yet."""
@@ -140,9 +137,11 @@ class Node:
     def take(self, loaded: Loaded) -> list[str]:
         """Put a topology in force: judge every live link again and close those refused now; returns their ids.
 
-        Raises `OperatorError`, and changes nothing, where this server is no longer in it or cannot use its certificate.
+        Raises `OperatorError`, and changes nothing, where this server is not in it, has another role, or has no certificate.
         """
         view = view_of(loaded, self.view.name)
+        if view.role is not self.view.role:
+            raise OperatorError(f"{view.name} would become an {view.role}: stop this server, and start it as that")
         if view.listeners != self.view.listeners:
             self.log.warning("other addresses or ports: they count from the next start of this server")
         decide = decide_for(view, self.tokens.incarnation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,14 +77,20 @@ class Service:
         self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
 
     async def _until(self, stop: asyncio.Event) -> None:
-        """Tick until told to stop."""
+        """Work until told to stop; a database that is slow to answer holds up nothing else."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._ticking(stop))
+            both.create_task(self._refreshing(stop))
+
+    async def _ticking(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._tick()
+            await _pause(stop)
+
+    async def _refreshing(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             await self._node.refresh_users()
-            try:
-                await asyncio.wait_for(stop.wait(), TICK_S)
-            except TimeoutError:
-                continue
+            await _pause(stop)
 
     def _tick(self) -> None:
         self._node.dispatch.tick()
@@ -127,3 +134,9 @@ class Service:
         self._watched.take(self._files())
         self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
         return {"taken": True, "digest": loaded.digest, "closed": closed}
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    """Wait for the next tick, or less if told to stop."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), TICK_S)

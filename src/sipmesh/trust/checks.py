@@ -225,7 +225,7 @@ def topology(case: Case) -> Finding:
 def _meant_alone(case: Case, asked: Question) -> Finding:
     if case.policy.meant is None:
         saw = f"{case.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology"
-        return asked.refused(saw, Code.NOT_IN_TOPOLOGY)
+        return asked.refused(saw, _unknown_code(case))
     if not case.proved:
         return asked.unjudged(f"it does not prove to be {case.policy.meant_name}")
     return _undivided(case, asked)

@@ -1,0 +1,184 @@
+"""The demo's impostors, by the very functions that the demo plays, without one check at a time: its lines turn red."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from attacks.test_two_engines import LET_PASS, OBJECTIONS
+from attacks.theatre import Theatre
+from sipmesh.demo.doors import at_the_doors, on_the_way
+from sipmesh.demo.impostors import IMPOSTORS
+from sipmesh.demo.network import EDGE, OTHER
+from sipmesh.demo.people import People, log_in
+from sipmesh.demo.score import Score
+from sipmesh.transport.loop import loop_factory
+from sipmesh.trust.checks import CLIENT_CHECKS
+from sipmesh.trust.judge import CHECKS
+
+PATIENCE_S = 60.0
+
+# What OpenSSL knows nothing of, or leaves to us
+OURS_ALONE: dict[str, set[str]] = {
+    "handshake": {
+        "plain TCP on fe1.example.test server port",
+        "plain TCP on edge1.example.test server port",
+        "plain TCP on edge1.example.test partner port",
+        "TLS 1.1",
+        "no certificate",
+    },
+    "leaf": {"a leaf with CA:TRUE"},
+    "identity": {"name in the CN only", "wildcard", "SAN sip:alice@example.test", "SAN https://example.test"},
+    "blocked": {"a blocked partner"},
+    "topology": {
+        "our CA, a name that is not in the topology",
+        "names of two partners in one certificate",
+        "a stranger at the partner port",
+    },
+    "name": {"DNS hijack: SRV leads to a valid certificate of another name"},
+    "role": {"in the topology, wrong role for this link"},
+    "usage": {"a server-only certificate where the partner's is strict"},
+    "revocation": {
+        "the partner's list is missing",
+        "the partner's list is unreadable",
+        "the partner's list is past its next_update",
+    },
+}
+BESIDE_OPENSSL = OURS_ALONE | {"issuer": {"partner B's name, signed by partner A's CA"}}
+"""What each check's absence does to the lines of the demo while OpenSSL refuses too."""
+
+WITHOUT_OPENSSL = OURS_ALONE | {
+    "issuer": {
+        "self-signed",
+        "signed by a CA that nobody trusts",
+        "our server's name, signed by the partner's CA",
+        "partner B's name, signed by partner A's CA",
+        "partner A's name, signed by our own CA",
+        "man in the middle between two servers",
+        "man in the middle between client and server",
+    },
+    "validity": {"expired", "not yet valid"},
+    "key": {"RSA-1024 key"},
+}
+"""The same where our own checks stand alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A network on which the acts can be played again and again; alice has logged in."""
+
+    runner: asyncio.Runner
+    network: Theatre
+    people: People
+
+    def wrong(self) -> set[str]:
+        """The lines that are not as they must be."""
+        self.network.nodes[EDGE].pool.close_where(lambda link: link.meant == OTHER, "the last play is over")
+        score = Score(Console(file=io.StringIO(), width=160))
+        self.runner.run(self._play(score))
+        assert score.right
+        return set(score.wrong)
+
+    async def _play(self, score: Score) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await at_the_doors(self.network, score)
+            await on_the_way(self.network, self.people, score)
+
+
+@asynccontextmanager
+async def staged(folder: Path) -> AsyncIterator[tuple[Theatre, People]]:
+    """Start everything, and log the people in."""
+    network = await Theatre.build(folder)
+    assert isinstance(network, Theatre)
+    await network.start()
+    people = await log_in(network, Score(Console(file=io.StringIO())))
+    try:
+        yield network, people
+    finally:
+        await people.leave()
+        await network.stop()
+
+
+@pytest.fixture(name="play", scope="module")
+def _play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        context = staged(tmp_path_factory.mktemp("play"))
+        network, people = runner.run(context.__aenter__())
+        try:
+            yield Play(runner, network, people)
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture(name="quick", autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process a verdict is there at once or never; and a link that hangs because a check is missing is soon given up."""
+    monkeypatch.setattr("sipmesh.demo.doors.LOOKS", 3)
+    monkeypatch.setattr("sipmesh.demo.attacker.PATIENCE_S", 1.0)
+
+
+@pytest.fixture(name="blind")
+def _blind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenSSL that objects to no certificate: the verify callback says yes, and tells nobody."""
+    monkeypatch.setattr("sipmesh.transport.pyopenssl.PyOpenSslTls.verified", lambda *_: True)
+
+
+def switch_off(patch: pytest.MonkeyPatch, check: str, table: str = "CHECKS") -> None:
+    """Take one check out of a table of the judge's."""
+    held = CHECKS if table == "CHECKS" else CLIENT_CHECKS
+    patch.setattr(f"sipmesh.trust.judge.{table}", {name: kept for name, kept in held.items() if name != check})
+
+
+def test_with_every_check_no_line_is_wrong(play: Play) -> None:
+    assert play.wrong() == set()
+
+
+@pytest.mark.usefixtures("blind")
+def test_with_every_check_no_line_is_wrong_though_openssl_objects_to_nothing(play: Play) -> None:
+    """Each line asks for the code as well: the judge alone finds every one."""
+    assert play.wrong() == set()
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_without_a_check_the_lines_it_guards_turn_red(play: Play, monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    switch_off(monkeypatch, check)
+    assert play.wrong() == BESIDE_OPENSSL.get(check, set())
+
+
+@pytest.mark.usefixtures("blind")
+@pytest.mark.parametrize("check", CHECKS)
+def test_without_openssl_the_lines_that_a_check_guards_turn_red(
+    play: Play, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    switch_off(monkeypatch, check)
+    assert play.wrong() == WITHOUT_OPENSSL.get(check, set())
+
+
+@pytest.mark.parametrize(
+    ("check", "lines"), [("handshake", {"plain TCP on fe1.example.test client port"}), ("certificate", set())]
+)
+def test_without_a_check_of_the_client_port_its_line_turns_red(
+    play: Play, monkeypatch: pytest.MonkeyPatch, check: str, lines: set[str]
+) -> None:
+    """The other of the two only says that no certificate is asked for there."""
+    switch_off(monkeypatch, check, "CLIENT_CHECKS")
+    assert play.wrong() == lines
+
+
+def test_every_impostor_of_the_catalogue_turns_red_without_some_check() -> None:
+    """None of them is there for show."""
+    red = set[str]().union(*BESIDE_OPENSSL.values(), *WITHOUT_OPENSSL.values())
+    assert {impostor.title for impostor in IMPOSTORS} <= red
+
+
+def test_a_check_without_a_line_of_its_own_is_one_that_the_two_engines_are_asked_about() -> None:
+    """Or one that refuses nobody."""
+    elsewhere = {row.check for row in OBJECTIONS + LET_PASS} | {"engine", "scope"}
+    assert {*CHECKS} - {*BESIDE_OPENSSL} - {*WITHOUT_OPENSSL} <= elsewhere

@@ -1,0 +1,40 @@
+"""The demo's network with every server in this process, so that a test can take a check away from all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sipmesh.demo.network import BOTS, Network
+from sipmesh.server.node import Node
+from sipmesh.server.operator import Operator
+from support.telling import Told
+
+
+@dataclass(slots=True)
+class Theatre(Network):
+    """What the demo asks of its servers over their control sockets is asked of them directly."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    async def start(self, *names: str) -> None:
+        """Run servers in this loop, all of them by default."""
+        for name in names or (*self.example.ports, *self.partner.ports):
+            if name != BOTS:
+                self.nodes[name] = Node(self.organisation_of(name).file, name, Told().log)
+                self.nodes[name].start()
+
+    async def ask(self, server: str, command: str, **given: Any) -> Any:
+        """Ask a server."""
+        commands = Operator(self.nodes[server], lambda: self.reload(server)).commands()
+        return await commands[command](given)
+
+    def reload(self, server: str) -> dict[str, Any]:
+        """Read topology and lists anew."""
+        return {"closed": self.nodes[server].take(self.organisation_of(server).load())}
+
+    async def stop(self) -> None:
+        """Drain every server, and end the DNS."""
+        for node in self.nodes.values():
+            await node.drain()
+        self.dns.close()

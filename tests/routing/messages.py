@@ -1,0 +1,133 @@
+"""What the tests of routing are made of: requests as they arrive, the servers of one organisation, and what they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sipmesh.routing.binding import Binding
+from sipmesh.routing.dialog import Peers
+from sipmesh.routing.edge import EdgeFacts
+from sipmesh.routing.front_end import FrontEndFacts
+from sipmesh.routing.outcome import Forward, Outcome
+from sipmesh.routing.place import Names
+from sipmesh.routing.sender import ClientSender, ServerSender, named_side
+from sipmesh.routing.target import ServerTarget
+from sipmesh.routing.token import FlowSide, Tokens, owner_hash
+from sipmesh.sip.message import Request, Response, build_request, respond
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.policy import Authority, TrustedPeer
+from sipmesh.trust.revocation import RevocationLists
+from sipmesh.trust.role import Role
+
+ALICE, BOB, CAROL = "sip:alice@example.test", "sip:bob@example.test", "sip:carol@partner.test"
+OURS, PARTNERS = frozenset({"example.test"}), frozenset({"partner.test", "partner.example"})
+FE1, FE2, EDGE = "fe1.example.test", "fe2.example.test", "edge1.example.test"
+POOL, EDGES, BOT, NEWS = "pool1.example.test", "sip.example.test", "bot.example.test", "news.example.test"
+PARTNER_EDGE, OTHER_EDGE = "sip.partner.test", "sip.other.test"
+INCARNATION = 7
+KEY = b"k" * 32
+TOKENS = Tokens(KEY, INCARNATION)
+CONTACT = "sip:bob@192.0.2.9:49152;transport=tls"
+
+
+def request(
+    method: str = "INVITE",
+    uri: str = BOB,
+    *headers: tuple[str, str],
+    sender: str = ALICE,
+    to: str = BOB,
+    to_tag: str = "",
+    routes: Iterable[str] = (),
+) -> Request:
+    """Make a request; *to_tag* puts it inside a dialog, *routes* are the values of its Route rows."""
+    fixed = [
+        ("via", "SIP/2.0/TLS 192.0.2.1:40000;branch=z9hG4bKfirst"),
+        *(("route", value) for value in routes),
+        ("from", f"<{sender}>;tag=1"),
+        ("to", f"<{to}>;tag={to_tag}" if to_tag else f"<{to}>"),
+        ("call-id", "call-1"),
+        ("cseq", f"1 {method}"),
+        ("max-forwards", "70"),
+    ]
+    return build_request(method, uri, [*fixed, *headers])
+
+
+def asserting(*uris: str) -> list[tuple[str, str]]:
+    """Give the rows that assert *uris*."""
+    return [("p-asserted-identity", f"<{uri}>") for uri in uris]
+
+
+def response(status: int, *headers: tuple[str, str], method: str = "INVITE") -> Response:
+    return respond(request(method), status, headers=headers)
+
+
+def server(name: str, role: Role | None, pool: str | None, asserts: frozenset[str] = frozenset()) -> TrustedPeer:
+    """Make an entry of the topology; a partner has no role and no pool."""
+    names = frozenset({name})
+    return TrustedPeer(name, role, pool, names, names, asserts, Authority("Example", (), RevocationLists()))
+
+
+MATE = ServerSender(LinkKind.SERVER, server(FE2, Role.FRONT_END, POOL, OURS))
+STRANGE_FRONT_END = ServerSender(
+    LinkKind.SERVER, server("fe9.example.test", Role.FRONT_END, "pool2.example.test", OURS)
+)
+FROM_EDGE = ServerSender(LinkKind.SERVER, server(EDGE, Role.EDGE, EDGES, PARTNERS))
+FROM_BOT = ServerSender(LinkKind.SERVER, server(BOT, Role.APPLICATION, BOT))
+FROM_NEWS = ServerSender(LinkKind.SERVER, server(NEWS, Role.APPLICATION, NEWS, frozenset({"news.test"})))
+FROM_PARTNER = ServerSender(LinkKind.PARTNER, server(PARTNER_EDGE, None, None, PARTNERS))
+FROM_OTHER = ServerSender(LinkKind.PARTNER, server(OTHER_EDGE, None, None, frozenset({"other.test"})))
+NEW_LINK = ClientSender(INCARNATION, 41)
+ALICES = ClientSender(INCARNATION, 41, frozenset({ALICE}))
+BOBS = ClientSender(INCARNATION, 42, frozenset({BOB}))
+
+POOL_SIDE, EDGE_SIDE, BOT_SIDE, PARTNER_SIDE = map(named_side, (POOL, EDGES, BOT, PARTNER_EDGE))
+ALICE_SIDE = FlowSide(INCARNATION, 41, owner_hash(ALICE))
+BOB_SIDE = FlowSide(INCARNATION, 42, owner_hash(BOB))
+
+PEERS: Peers = {
+    POOL_SIDE: ((FE2,), LinkKind.SERVER),
+    EDGE_SIDE: ((EDGE, "edge2.example.test"), LinkKind.SERVER),
+    BOT_SIDE: ((BOT,), LinkKind.SERVER),
+    named_side(NEWS): ((NEWS,), LinkKind.SERVER),
+}
+FRONT_END = FrontEndFacts(
+    names=Names(frozenset({FE1, POOL, "example.test"}), frozenset({("127.0.0.1", 5062)})),
+    domains=OURS,
+    pool=POOL,
+    applications={BOT: (BOT,), NEWS: (NEWS,)},
+    route=(EDGE, "edge2.example.test"),
+    partner_domains=PARTNERS,
+    blocked=frozenset({"evil.test"}),
+    peers=PEERS,
+    incarnation=INCARNATION,
+)
+AT_EDGE = EdgeFacts(
+    names=Names(frozenset({EDGE, EDGES, "example.test"}), frozenset()),
+    domains=OURS,
+    next_hop=(FE1, FE2),
+    partners={"partner.test": PARTNER_EDGE, "partner.example": PARTNER_EDGE, "other.test": "other.test"},
+    blocked=frozenset({"evil.test"}),
+    peers={
+        POOL_SIDE: ((FE1, FE2), LinkKind.SERVER),
+        PARTNER_SIDE: ((PARTNER_EDGE,), LinkKind.PARTNER),
+        named_side(OTHER_EDGE): ((OTHER_EDGE,), LinkKind.PARTNER),
+    },
+    incarnation=INCARNATION,
+)
+
+
+def route(token: str, host: str = FE1) -> str:
+    """Write a Route entry of ours."""
+    return f"<sip:{token}@{host};transport=tls;lr>"
+
+
+def row(  # a registration
+    contact: str = CONTACT, *, server: str = FE1, flow: int = 42, instance: str | None = None, q: float = 1.0
+) -> Binding:
+    return Binding(BOB, contact, instance, None, q, "reg-1", 1, server, INCARNATION, flow, "token", 2e9)
+
+
+def servers(outcome: Outcome) -> set[str]:
+    """Give the names of the servers that an outcome leads to."""
+    targets = outcome.targets if isinstance(outcome, Forward) else ()
+    return {name for target in targets if isinstance(target, ServerTarget) for name in target.names}

@@ -1,0 +1,183 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import (
+    ALICE,
+    ALICE_SIDE,
+    BOB_SIDE,
+    CONTACT,
+    FE1,
+    FRONT_END,
+    KEY,
+    POOL_SIDE,
+    TOKENS,
+    request,
+    route,
+)
+from sipmesh.errors import RemoteError
+from sipmesh.routing.place import NOWHERE, Names, Place, take_place
+from sipmesh.routing.token import DialogToken, FlowToken, Tokens
+from sipmesh.sip.message import Request
+from sipmesh.sip.uri import SipUri
+
+NAMES = FRONT_END.names
+DIALOG = DialogToken(ALICE_SIDE, BOB_SIDE)
+DIALOG_TEXT = TOKENS.dialog(ALICE_SIDE, BOB_SIDE)
+FLOW_TEXT = TOKENS.flow(41, ALICE)
+AWAY = "<sip:proxy.other.test;lr>"
+
+
+def take(asked: Request) -> Place:
+    return take_place(asked, NAMES, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("uri", "ours"),
+    [
+        ("sip:fe1.example.test", True),
+        ("sips:alice@FE1.example.test:7", True),
+        ("sip:127.0.0.1:5062", True),
+        ("sip:127.0.0.1", False),
+        ("sip:127.0.0.1:5063", False),
+        ("sip:192.0.2.7", True),
+        ("sip:192.0.2.7:5061", True),
+        ("sip:192.0.2.7:5062", False),
+        ("sip:fe1.example.test.evil.test", False),
+    ],
+)
+def test_hosts_are_ours_by_any_port_and_addresses_by_their_own(uri: str, *, ours: bool) -> None:
+    assert NAMES.ours(SipUri.parse(uri), ("192.0.2.7", 5061)) is ours
+
+
+def test_no_address_is_ours_where_none_is_known() -> None:
+    assert not Names(frozenset(), frozenset()).ours(SipUri.parse("sip:192.0.2.7"))
+
+
+def test_a_request_without_route_is_nowhere_in_particular() -> None:
+    assert take(request()) is NOWHERE
+
+
+def test_our_entry_is_taken_off_and_its_dialog_told() -> None:
+    asked = request(routes=[route(DIALOG_TEXT)])
+    assert take(asked) == Place(dialog=DIALOG)
+    assert not asked.count("route")
+
+
+def test_a_flow_token_is_told_as_a_flow() -> None:
+    assert take(request(routes=[route(FLOW_TEXT)])) == Place(flow=FlowToken(TOKENS.flow_side(41, ALICE)))
+
+
+@pytest.mark.parametrize("rows", [[f"{route(DIALOG_TEXT)},{route(DIALOG_TEXT)}"], [route(DIALOG_TEXT)] * 2])
+def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> None:
+    asked = request(routes=rows)
+    assert take(asked) == Place(dialog=DIALOG)
+    assert not asked.count("route")
+
+
+@pytest.mark.parametrize(
+    ("rows", "left"),
+    [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [f"{AWAY},{AWAY}"])],
+)
+def test_the_first_entry_that_is_not_ours_stays_and_is_told(rows: list[str], left: list[str]) -> None:
+    asked = request(routes=rows)
+    assert take(asked) == Place(dialog=DIALOG, beyond=SipUri.parse("sip:proxy.other.test;lr"))
+    assert asked.values("route") == left
+
+
+def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:
+    assert take(request(routes=[AWAY, route(DIALOG_TEXT)])).dialog is None
+
+
+@pytest.mark.parametrize("user", ["", "alice@", "garbage@", DIALOG_TEXT[:-1] + "@"])
+def test_an_entry_of_ours_without_our_token_says_nothing(user: str) -> None:
+    asked = request(routes=[f"<sip:{user}fe1.example.test;lr>"])
+    assert take(asked) == Place()
+    assert not asked.count("route")
+
+
+def test_a_preloaded_route_to_us_keeps_the_token_behind_it() -> None:
+    assert take(request(routes=["<sip:example.test;lr>", route(FLOW_TEXT)])).flow is not None
+
+
+def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
+    assert take(request(routes=[route(DIALOG_TEXT, "fe2.example.test")])).dialog is None
+
+
+def test_a_token_that_another_key_has_made_says_nothing() -> None:
+    forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE)
+    assert take(request(routes=[route(forged)])) == Place()
+
+
+def test_our_end_of_the_link_means_us() -> None:
+    asked = request(routes=[route(DIALOG_TEXT, "192.0.2.7:5061")])
+    assert take_place(asked, NAMES, TOKENS, ("192.0.2.7", 5061)).dialog == DIALOG
+
+
+@pytest.mark.parametrize("rows", [[f"<{CONTACT}>"], [AWAY, f"<{CONTACT}>"], [f"{AWAY},<{CONTACT}>"]])
+def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
+    """Our entry stood in the Request-URI and the Contact at the end of the Route: the token counts all the same."""
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=rows)
+    place = take(asked)
+    assert (asked.uri, place.dialog) == (CONTACT, DIALOG)
+    assert asked.items("route") == ([AWAY] if AWAY in ",".join(rows) else [])
+
+
+@pytest.mark.parametrize(
+    "uri", [f"sip:{DIALOG_TEXT}@{FE1}", f"sip:{DIALOG_TEXT}@other.test;lr", f"sip:garbage@{FE1};lr", f"sip:{FE1};lr"]
+)
+def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
+    asked = request("BYE", uri, routes=[route(DIALOG_TEXT), AWAY])
+    take(asked)
+    assert (asked.uri, asked.items("route")) == (uri, [AWAY])
+
+
+def test_a_route_without_a_value_says_nothing() -> None:
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
+    assert take(asked) == Place()
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [("<tel:+1>", 416), (f"{route(DIALOG_TEXT)},,{AWAY}", 400), ("<sip:[::1;lr>", 400), ("<sip:>", 400)],
+)
+def test_a_route_that_cannot_be_read_is_the_senders_fault(value: str, status: int) -> None:
+    with pytest.raises(RemoteError) as wrong:
+        take(request(routes=[value]))
+    assert wrong.value.status == status
+
+
+pieces = st.sampled_from(
+    [
+        "<",
+        ">",
+        ",",
+        ";",
+        "@",
+        "sip:",
+        "sips:",
+        "tel:",
+        FE1,
+        "evil.test",
+        "[::1]",
+        DIALOG_TEXT,
+        FLOW_TEXT,
+        ";lr",
+        '"',
+        " ",
+    ]
+)
+values = st.lists(pieces, max_size=12).map("".join) | st.text(st.characters(exclude_characters="\r\n"), max_size=40)
+
+
+@given(
+    st.lists(values, max_size=3), st.sampled_from([ALICE, f"sip:{DIALOG_TEXT}@{FE1};lr", f"sip:{FLOW_TEXT}@{FE1};lr"])
+)
+def test_no_route_whatever_throws_anything_but_the_senders_fault(rows: list[str], uri: str) -> None:
+    asked = request("BYE", uri, routes=rows)
+    try:
+        place = take(asked)
+    except RemoteError:
+        return
+    assert place.dialog in {None, DIALOG, DialogToken(POOL_SIDE, POOL_SIDE)}
+    assert place.beyond is None or not NAMES.ours(place.beyond)

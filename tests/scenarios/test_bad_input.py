@@ -1,0 +1,212 @@
+"""Peers that are slow, broken or hostile below SIP: bounded in time and memory, and beside each a link that notices nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from sipmesh.sip.message import Response
+from sipmesh.transport.limits import Limits
+from sipmesh.trust.evidence import LinkKind
+from support.network import FE1, FE2, Network
+from support.peer import HungUpError, Peer
+from support.running import on_jumping_loop, on_loop, until
+
+LIMITS = Limits()
+MESSAGE = "MESSAGE"
+
+
+# What can be answered is answered, and then the link ends
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"Content-Length: 0\r\n", b"", 400),
+        (b"Content-Length: 0", b"Content-Length: -1", 400),
+        (b"Content-Length: 0", b"Content-Length: 1e3", 400),
+        (b"Content-Length: 0", b"Content-Length: 0\r\nContent-Length: 5", 400),
+        (b"Content-Length: 0", b"l: 131073", 413),
+        (b"Content-Length: 0", b"Content-Length: 99999999999999999999", 413),
+        (b"Max-Forwards", b"X: " + b"x" * LIMITS.header_bytes + b"\r\nMax-Forwards", 513),
+        (b"Max-Forwards", b"X: x\r\n" * 257 + b"Max-Forwards", 513),
+        (b"sip:bob@", b"sip:" + b"b" * LIMITS.start_line_bytes + b"@", 414),
+    ],
+)
+@on_loop
+async def test_stream_that_cannot_be_framed_gets_its_answer_and_ends_alone(
+    home: Network, old: bytes, new: bytes, status: int
+) -> None:
+    async with home, two_who_talk(home):
+        hostile = await home.phone("carol", FE1)
+        good = hostile.request(MESSAGE, "sip:bob@example.test")
+        await hostile.write(good.encode().replace(old, new, 1))
+        answered = await last_words(hostile)
+        assert [one.status for one in answered] == [status]
+        assert answered[0].call_id == good.call_id
+        assert answered[0].cseq.method == MESSAGE
+
+
+@on_loop
+async def test_what_came_whole_before_the_garbage_is_still_served(home: Network) -> None:
+    async with home, two_who_talk(home):
+        hostile = await home.phone("carol", FE1)
+        good = hostile.request("OPTIONS", "sip:example.test").encode()
+        await hostile.write(good + b"\x00\x01garbage\r\n\r\n" + good)
+        assert [one.status for one in await last_words(hostile)] == [200]
+
+
+@pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+@on_loop
+async def test_garbage_from_a_server_ends_that_link_and_the_next_one_works(pool: Network, kind: LinkKind) -> None:
+    """A server of ours that is broken is refused no less than a client, and no longer."""
+    async with pool, two_who_talk(pool):
+        papers = FE2 if kind is LinkKind.SERVER else None
+        broken = await pool.peer_at(FE1, kind, "carol", papers)
+        await broken.write(b"\xff" * 70_000)
+        assert await last_words(broken) == []
+        again = await pool.peer_at(FE1, kind, "carol", papers)
+        assert (await again.ask(again.request("OPTIONS", "sip:example.test"))).status == 200
+
+
+@on_loop
+async def test_whoever_hangs_up_in_the_middle_of_a_message_harms_nobody(home: Network) -> None:
+    async with home, two_who_talk(home):
+        for part in (1, 40, 200):
+            hostile = await home.phone("carol", FE1)
+            await hostile.write(hostile.request(MESSAGE, "sip:bob@example.test").encode()[:part])
+            await hostile.__aexit__()
+        node = home.nodes[FE1]
+        await until(lambda: len(node.reach.sessions()) == 2)
+
+
+# Slow peers
+
+
+@pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+@on_jumping_loop
+async def test_peer_that_stalls_in_the_handshake_is_closed_at_its_deadline(home: Network, kind: LinkKind) -> None:
+    async with home, two_who_talk(home):
+        began = now()
+        reader, writer = await asyncio.open_connection(*home.address(FE1, kind))
+        writer.write(b"\x16\x03\x01")  # the beginning of a ClientHello that never goes on
+        assert await reader.read() == b""
+        assert LIMITS.handshake_s <= now() - began <= LIMITS.handshake_s + 1
+        writer.close()
+
+
+@on_jumping_loop
+async def test_stranger_who_sends_a_byte_a_second_is_closed_at_its_deadline(home: Network) -> None:
+    """Every byte is progress, so that only the time until it has logged in bounds it."""
+    async with home, two_who_talk(home):
+        began, stranger = now(), await home.peer(FE1, "carol")
+        dripping = asyncio.create_task(drip(stranger))
+        await stranger.hung_up()
+        assert LIMITS.authenticate_s <= now() - began <= LIMITS.authenticate_s + 2
+        await dripping
+
+
+@on_jumping_loop
+async def test_user_who_sends_a_byte_a_second_is_served_when_the_message_is_whole(home: Network) -> None:
+    """Slow is not hostile: the twin that has logged in."""
+    async with home, two_who_talk(home):
+        slow = await home.phone("carol", FE1)
+        request = slow.request("OPTIONS", "sip:example.test").encode()
+        for at in range(len(request)):
+            await slow.write(request[at : at + 1])
+            await asyncio.sleep(1)
+        assert (await slow.final()).status == 200
+
+
+@on_loop
+async def test_user_who_never_reads_is_closed_and_whoever_sends_to_it_hears_of_it(home: Network) -> None:
+    """What waits for it stays below its bound; the sender is told at once, not after half a minute."""
+    async with home, two_who_talk(home) as (alice, _):
+        await home.phone("carol", FE1)  # nothing is received on it any more, so that its stream stops reading
+        node = home.nodes[FE1]
+        [link] = [one.link for one in node.reach.sessions() if "sip:carol@example.test" in one.users]
+        body, most = b"x" * LIMITS.body_client_bytes, 0
+        statuses: list[int] = []
+        while not statuses:
+            await alice.send(alice.request(MESSAGE, "sip:carol@example.test", [("content-type", "text/plain")], body))
+            await alice.send(probe := alice.request("OPTIONS", "sip:example.test"))
+            most = max(most, link.pending_out)
+            while (came := await alice.final()).call_id != probe.call_id:
+                statuses.append(came.status)
+        assert set(statuses) == {480}
+        assert most <= LIMITS.queue_client_bytes
+        assert link not in node.pool.all()
+
+
+@on_loop
+async def test_user_who_asks_and_never_reads_the_answers_is_closed(home: Network) -> None:
+    async with home, two_who_talk(home):
+        hostile = await home.phone("carol", FE1)
+        flood = hostile.request("OPTIONS", "sip:example.test", [("subject", "x" * 200)]).encode() * 500
+        with suppress(OSError):
+            while home.nodes[FE1].reach.sessions()[2:]:
+                await hostile.write(flood)
+
+
+# Many peers
+
+
+@on_loop
+async def test_links_that_say_nothing_do_not_keep_others_out(home: Network) -> None:
+    async with home, two_who_talk(home):
+        for _ in range(LIMITS.handshakes_per_address + 10):
+            await home.peer(FE1)
+        assert (await (await home.peer(FE1, "carol")).register()).status == 200
+
+
+@on_loop
+async def test_too_many_requests_at_once_get_503_until_some_are_answered(home: Network) -> None:
+    async with home, two_who_talk(home) as (alice, bob):
+        home.nodes[FE1].dispatch._max_exchanges = 2
+        for _ in range(2):
+            await alice.send(alice.request(MESSAGE, "sip:bob@example.test"))
+        held = [await bob.request_in(MESSAGE) for _ in range(2)]
+        refused = await alice.ask(alice.request(MESSAGE, "sip:bob@example.test"))
+        assert (refused.status, refused.first("retry-after")) == (503, "5")
+        await bob.reply(held[0], 200)
+        assert (await alice.final()).status == 200
+        await alice.send(alice.request(MESSAGE, "sip:bob@example.test"))
+        for request in (held[1], await bob.request_in(MESSAGE)):
+            await bob.reply(request, 200)
+            assert (await alice.final()).status == 200
+
+
+def now() -> float:
+    """Seconds of the loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+async def drip(peer: Peer) -> None:
+    """Send a message byte by byte for as long as the server takes it."""
+    with suppress(OSError):
+        for byte in peer.request("OPTIONS", "sip:example.test", [("subject", "x" * 200)]).encode():
+            await peer.write(bytes([byte]))
+            await asyncio.sleep(1)
+
+
+async def last_words(peer: Peer) -> list[Response]:
+    """All that the server still says on a link before it closes it."""
+    said = []
+    with suppress(HungUpError):
+        while True:
+            said.append(await peer.final())
+    return said
+
+
+@asynccontextmanager
+async def two_who_talk(network: Network) -> AsyncIterator[tuple[Peer, Peer]]:
+    """Alice and bob: whatever happened beside them, their links are up at the end and a message goes across."""
+    alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
+    yield alice, bob
+    message = alice.request(MESSAGE, "sip:bob@example.test")
+    await alice.send(message)
+    await bob.reply(await bob.request_in(MESSAGE), 200)
+    assert (await alice.final()).status == 200

@@ -1,0 +1,174 @@
+"""What bad input gets: the answer that its rule asks for, or the end of its own link and of no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.network import FE1, Network
+from support.peer import HungUpError
+from support.running import on_loop, until
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"Max-Forwards: 70", b"Max-Forwards: 0", 483),
+        (b"Max-Forwards: 70", b"Max-Forwards: many", 400),
+        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nProxy-Require: teleport", 420),
+        (b"MESSAGE sip:bob@example.test", b"MESSAGE tel:+15551234", 416),
+        (b"MESSAGE sip:bob@example.test", b"MESSAGE <sip:bob@example.test>", 400),
+        (b"MESSAGE sip:bob@example.test", b"MESSAGE sip:bob@example.test?Route=%3Csip:x%3E", 400),
+        (b" SIP/2.0\r\nVia", b" SIP/7.0\r\nVia", 505),
+        (b"From: <", b'From: "broken <', 400),
+        (b"From: ", b"From: <sip:x@example.test>;tag=2\r\nFrom: ", 400),
+        (b"CSeq: 4 MESSAGE", b"CSeq: 4 INVITE", 400),
+        (b"Contact: ", b"Route: <sip:\r\nContact: ", 400),
+        (b"Contact: ", b"Route: ,<sip:example.test;lr>\r\nContact: ", 400),
+    ],
+)
+@on_loop
+async def test_malformed_request_gets_the_answer_that_its_rule_asks_for(
+    home: Network, old: bytes, new: bytes, status: int
+) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        good = alice.request("MESSAGE", "sip:bob@example.test", cseq=4)
+        wrong = good.encode().replace(old, new, 1)
+        assert wrong != good.encode()
+        await alice.write(wrong)
+        assert (await alice.final()).status == status
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00" * 3000,
+        b"MESSAGE sip:bob@example.test SIP/2.0\r\n\r\n",
+        b"\x00" * 20_000,
+        b"A" * 20_000,
+    ],
+)
+@on_loop
+async def test_what_is_no_sip_ends_its_own_link_and_no_other(home: Network, garbage: bytes) -> None:
+    async with home:
+        alice, stranger = await home.phone("alice", FE1), await home.peer(FE1)
+        await stranger.write(garbage)
+        await stranger.hung_up()
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert list(home.told[FE1].events("unframeable"))
+
+
+@pytest.mark.parametrize(("announced", "status"), [(b"Content-Length: 131072", 200), (b"Content-Length: 131073", 413)])
+@on_loop
+async def test_body_of_a_client_has_its_limit(home: Network, announced: bytes, status: int) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        message = alice.request("MESSAGE", "sip:bob@example.test").encode()
+        body = b"x" * int(announced.split()[1])
+        await alice.write(message.replace(b"Content-Length: 0", announced) + body)
+        if status == 200:
+            await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == status
+
+
+@on_loop
+async def test_request_uri_has_its_limit_and_is_answered_before_the_link_ends(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        await alice.send(alice.request("MESSAGE", f"sip:{'b' * 20_000}@example.test", to="<sip:bob@example.test>"))
+        assert (await alice.final()).status == 414
+        with pytest.raises(HungUpError):
+            await alice.receive()
+
+
+@on_loop
+async def test_ack_is_never_answered_whatever_is_wrong_with_it(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        await alice.send(alice.request("ACK", "sip:bob@example.test"))
+        await alice.send(alice.request("ACK", "sip:bob@example.test", [("route", "<sip:victim.example.net;lr>")]))
+        broken = alice.request("ACK", "sip:bob@example.test").encode()
+        await alice.write(broken.replace(b"Max-Forwards: 70", b"Max-Forwards: 0"))
+        await alice.write(broken.replace(b"From: <", b"From: broken <"))
+        await alice.silent()
+
+
+@on_loop
+async def test_empty_fields_harm_nobody(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        empty = [(name, "") for name in ("route", "record-route", "privacy", "proxy-require", "reason", "require")]
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test", empty))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_response_that_answers_nothing_is_dropped(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        came = await bob.request_in("MESSAGE")
+        await alice.reply(came, 200)  # on the wrong link
+        stray = bob.request("MESSAGE", "sip:alice@example.test")
+        await bob.reply(stray, 200)  # to nothing that was sent
+        await alice.silent()
+        await bob.reply(came, 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_response_that_has_lost_the_vias_below_ours_does_not_count(home: Network) -> None:
+    """Nobody could be answered with it; a whole one after it does count."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        came = await bob.request_in("MESSAGE")
+        cut = came.copy()
+        cut.remove("via")
+        cut.prepend("via", came.values("via")[0])
+        await bob.reply(cut, 200)
+        await until(lambda: list(home.told[FE1].events("response dropped")))
+        await bob.reply(came, 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_request_that_comes_round_again_is_a_loop(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        came = await bob.request_in("MESSAGE")
+        await bob.reply(came, 200)
+        back = alice.request("MESSAGE", "sip:bob@example.test", sender=came.first("from"), call_id=came.call_id)
+        back.replace("cseq", came.first("cseq") or "")
+        for via in reversed(came.values("via")):
+            back.prepend("via", via)
+        back.prepend("via", alice.via())
+        assert (await alice.final()).status == 200
+        assert (await alice.ask(back)).status == 482
+
+
+@on_loop
+async def test_options_to_the_server_says_what_it_can_and_refuses_what_it_cannot(home: Network) -> None:
+    async with home:
+        stranger = await home.peer(FE1)
+        answered = await stranger.ask(stranger.request("OPTIONS", "sip:example.test"))
+        assert answered.status == 200
+        assert "MESSAGE" in (answered.first("allow") or "")
+        required = stranger.request("OPTIONS", "sip:example.test", [("require", "teleport")])
+        assert (await stranger.ask(required)).values("unsupported") == ["teleport"]
+
+
+@on_loop
+async def test_client_learns_how_the_world_sees_it(home: Network) -> None:
+    """RFC 3581: received, and rport where it was asked for."""
+    async with home:
+        alice = await home.peer(FE1, "alice")
+        request = alice.request("OPTIONS", "sip:example.test")
+        request.replace("via", "SIP/2.0/TLS 10.1.2.3:5061;branch=z9hG4bKx;rport")
+        answered = await alice.ask(request)
+        assert answered.top_via.param("received") == "127.0.0.1"
+        assert (answered.top_via.param("rport") or "").isdigit()

@@ -1,0 +1,247 @@
+"""Guessing at passwords: it tells nothing, it gets slower, and it locks nobody out who knows the right one."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+from sipmesh.routing.failures import FailureLimits
+from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.message import Request, Response
+from sipmesh.storage.users import Users
+from support.network import FE1, FE2, Network
+from support.peer import HungUpError, Peer
+from support.running import on_jumping_loop, on_loop, until
+
+LIMITS = FailureLimits()
+ELSEWHERE = "127.0.0.2"
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "MESSAGE", "INVITE"])
+@on_loop
+async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, method: str) -> None:
+    """The same answers, field by field, but for what is new in every answer."""
+    async with home:
+        seen = []
+        for user in ("alice", "no-such"):
+            peer = await home.peer(FE1, user)
+            first = await peer.ask(login(peer, method))
+            second = await peer.ask(login(peer, method, first, "wrong"))
+            seen.append([(one.status, one.reason, telling(one, user)) for one in (first, second)])
+        assert seen[0] == seen[1]
+        assert seen[0][0][0] == (401 if method == "REGISTER" else 407)
+        flaws = [line["flaw"] for line in home.told[FE1].events("login failed")]
+        assert flaws == ["wrong password", "unknown user"]  # our own log does tell
+
+
+@pytest.mark.parametrize("user", ["alice", "no-such"])
+@on_jumping_loop
+async def test_unknown_user_is_slowed_down_as_a_known_one_is(home: Network, user: str) -> None:
+    async with home:
+        waited = []
+        for _ in range(LIMITS.free + 4):
+            guesser = await home.peer(FE1, user)
+            began = asyncio.get_running_loop().time()
+            assert (await guesser.register(password="wrong")).status == 401
+            waited.append(asyncio.get_running_loop().time() - began)
+        expected = [0.0] * LIMITS.free + [0.5, 1.0, 2.0, 2.0]  # a user, over many links: not beyond two seconds
+        assert waited == pytest.approx(expected, abs=0.05)
+
+
+@on_jumping_loop
+async def test_owner_of_a_name_that_others_guess_at_gets_in_at_once(home: Network) -> None:
+    """However many have failed in its name: the right password is never kept waiting."""
+    async with home:
+        for _ in range(4):
+            await guess(await home.peer(FE1, "alice"), 5)
+        began = asyncio.get_running_loop().time()
+        await home.phone("alice", FE1)
+        assert asyncio.get_running_loop().time() - began < 0.05
+
+
+@on_jumping_loop
+async def test_answers_on_one_link_come_ever_later_until_it_is_closed(home: Network) -> None:
+    async with home:
+        guesser = await home.peer(FE1, "alice")
+        times = [asyncio.get_running_loop().time()]
+        for _ in range(LIMITS.link_closes_at - 1):
+            assert (await guesser.register(password="wrong")).status == 401
+            times.append(asyncio.get_running_loop().time())
+        waited = [later - earlier for earlier, later in pairwise(times)]
+        assert waited == pytest.approx([0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0], abs=0.05)
+        with pytest.raises(HungUpError):
+            await guesser.register(password="wrong")
+
+
+@on_loop
+async def test_right_password_in_time_begins_the_count_of_the_link_anew(home: Network) -> None:
+    """A phone with two lines, each of which had an old password: more failures than a link has, and none too many."""
+    async with home:
+        phone = await home.peer(FE1, "alice")
+        for user in ("alice", "bob"):
+            phone.user = f"{user}@example.test"
+            await guess(phone, LIMITS.link_closes_at - 1)
+            assert (await phone.register()).status == 200
+
+
+@on_loop
+async def test_links_that_fail_count_for_themselves(home: Network) -> None:
+    async with home:
+        guesser, person = await home.peer(FE1, "alice"), await home.peer(FE1, "bob")
+        await guess(guesser, LIMITS.link_closes_at)
+        await guesser.hung_up()
+        assert (await person.register(password="mistyped")).status == 401
+        assert (await person.register()).status == 200
+
+
+@on_loop
+async def test_address_that_is_shut_out_gets_no_hearing_and_another_does(home: Network) -> None:
+    """Its right password is not even looked at: otherwise it would learn by the answer that it is the right one."""
+    async with home, from_elsewhere(home, "alice") as other:
+        for _ in range(LIMITS.address_closes_at - 1):
+            await guess(await home.peer(FE1, "nobody"), 1)
+        last = await home.peer(FE1, "nobody")
+        with pytest.raises(HungUpError):
+            await guess(last, 1)
+        before = len(list(home.told[FE1].events("login failed")))
+        shut_out = await home.peer(FE1, "bob")
+        with pytest.raises(HungUpError):
+            await shut_out.register()
+        assert len(list(home.told[FE1].events("login failed"))) == before
+        assert (await other.register()).status == 200
+
+
+@on_jumping_loop
+async def test_guesser_who_hangs_up_before_its_answer_is_forgotten(home: Network) -> None:
+    """The answer that was held back for it goes nowhere, and nobody minds."""
+    async with home:
+        guesser = await home.peer(FE1, "alice")
+        await guess(guesser, LIMITS.free + 1)
+        await until(lambda: len(list(home.told[FE1].events("login failed"))) == LIMITS.free + 1)
+        await guesser.__aexit__()
+        await until(lambda: not home.nodes[FE1].reach.sessions())
+        bob = await home.phone("bob", FE1)
+        await asyncio.sleep(LIMITS.first_delay_s)  # of the loop's time, which jumps
+        await bob.silent()
+
+
+@pytest.mark.parametrize("change", ["password", "remove"])
+@on_loop
+async def test_change_of_a_user_ends_its_links_on_every_front_end_and_no_others(pool: Network, change: str) -> None:
+    async with pool:
+        gone = [await pool.phone("alice", FE1), await pool.phone("alice", FE2), await pool.phone("alice", FE2)]
+        stays = [await pool.phone("bob", FE1), await pool.phone("carol", FE2), await pool.peer(FE1)]
+        change_user(pool, change)
+        assert [await pool.nodes[name].refresh_users() for name in (FE1, FE2)] == [1, 2]
+        for phone in gone:
+            await phone.hung_up()
+        for phone in stays:
+            assert (await phone.ask(phone.request("OPTIONS", "sip:example.test"))).status == 200
+        assert [await pool.nodes[name].refresh_users() for name in (FE1, FE2)] == [0, 0]
+
+
+@on_loop
+async def test_link_of_two_users_ends_with_either_of_them(home: Network) -> None:
+    """It may not go on speaking for the one whose password has changed."""
+    async with home:
+        shared = await home.phone("bob", FE1)
+        shared.user = "alice@example.test"
+        assert (await shared.register()).status == 200
+        change_user(home, "password")
+        assert await home.nodes[FE1].refresh_users() == 1
+        await shared.hung_up()
+
+
+@on_loop
+async def test_link_that_is_proved_by_the_new_password_already_stays(home: Network) -> None:
+    """The server has taken the change over with the link that shows it, and is told of it a second time."""
+    async with home:
+        change_user(home, "password")
+        await home.nodes[FE1].refresh_users()
+        alice = await home.peer(FE1, "alice")
+        assert (await alice.register(password="another")).status == 200
+        node = home.nodes[FE1]
+        assert node.logins.close_changed(frozenset({"sip:alice@example.test"})) == 0
+        assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
+
+
+@on_loop
+async def test_users_that_cannot_be_asked_about_leave_those_known_in_force(home: Network) -> None:
+    organisation = home.organisations[0]
+    async with home:
+        alice = await home.phone("alice", FE1)
+        file = organisation.folder / "users.db"
+        moved = file.rename(organisation.folder / "elsewhere.db")
+        file.mkdir()
+        assert await home.nodes[FE1].refresh_users() == 0
+        assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
+        await home.phone("bob", FE1)
+        file.rmdir()
+        moved.rename(file)
+
+
+def login(peer: Peer, method: str, challenge: Response | None = None, password: str = "") -> Request:
+    """Make a request that has to be proved, with credentials where it was challenged."""
+    uri = "sip:example.test" if method == "REGISTER" else "sip:bob@example.test"
+    headers = []
+    if challenge is not None:
+        asks, proves = {
+            401: ("www-authenticate", "authorization"),
+            407: ("proxy-authenticate", "proxy-authorization"),
+        }[challenge.status]
+        name = peer.user.partition("@")[0]
+        challenges = [parse_challenge(value) for value in challenge.values(asks)]
+        headers.append((proves, answer(challenges, name, password, method, uri, "cnonce", 1)))
+    return peer.request(method, uri, headers, to=f"<sip:{peer.user}>" if method == "REGISTER" else None)
+
+
+def telling(response: Response, user: str) -> list[bytes]:
+    """What a guesser could compare: every row, without what is new each time and without the name that it gave itself."""
+    patterns = (
+        rb'nonce="[^"]*"',
+        rb"tag=[^;\s]*",
+        rb"branch=[^;\s]*",
+        rb"127\.0\.0\.1:\d+",
+        rb"rport=\d+",
+        user.encode(),
+    )
+    rows = [row for row in response.lines if not row.lower().startswith((b"call-id", b"cseq"))]
+    for pattern in patterns:
+        rows = [re.sub(pattern, b"*", row) for row in rows]
+    return rows
+
+
+async def guess(peer: Peer, times: int) -> None:
+    """Send wrong passwords all at once, and see that the server has taken them unless it has hung up over it."""
+    challenge = await peer.ask(login(peer, "REGISTER"))
+    await peer.send(*(login(peer, "REGISTER", challenge, "wrong") for _ in range(times)))
+    if times < LIMITS.link_closes_at:
+        assert (await peer.ask(peer.request("OPTIONS", "sip:example.test"))).status == 200
+
+
+def change_user(network: Network, change: str) -> None:
+    """Change alice as the command line does."""
+    users = Users(network.organisations[0].load().users_url)
+    if change == "password":
+        users.set_password("alice@example.test", "another")
+    else:
+        users.remove("alice@example.test")
+    users.close()
+
+
+@asynccontextmanager
+async def from_elsewhere(network: Network, user: str) -> AsyncIterator[Peer]:
+    """A peer that comes from another address of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, port = network.address(FE1)
+    streams = await asyncio.open_connection(HOST, port, ssl=context, local_addr=(ELSEWHERE, 0))
+    async with Peer(*streams, f"{user}@example.test") as peer:
+        yield peer

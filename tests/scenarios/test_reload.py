@@ -1,0 +1,139 @@
+"""A new topology while everything runs: what it forbids ends, what it allows begins, and a bad one changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.trust.evidence import LinkKind
+from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, text
+from support.running import on_loop, until
+
+
+@on_loop
+async def test_bad_document_leaves_the_old_one_in_force(pool: Network) -> None:
+    example = pool.organisations[0]
+    async with pool:
+        alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "one")).ok
+        node, before = pool.nodes[FE1], pool.nodes[FE1].view
+        example.file.write_text(example.file.read_text() + "nonsense: 1\n")
+        with pytest.raises(OperatorError, match="nonsense"):
+            node.take(example.load())
+        assert node.view is before
+        assert (await alice.message("bob@example.test", "two")).ok
+        assert [(await text(bob)).text for _ in range(2)] == ["one", "two"]
+
+
+@on_loop
+async def test_document_without_this_server_is_not_taken(pool: Network) -> None:
+    example = pool.organisations[0]
+    async with pool:
+        await pool.stop(FE2)
+        front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+        front_ends["servers"] = front_ends["servers"][1:]
+        example.write()
+        with pytest.raises(OperatorError, match=FE1):
+            pool.nodes[FE1].take(example.load())
+        assert FE2 in pool.nodes[FE1].view.trusted
+
+
+@on_loop
+async def test_server_that_leaves_the_topology_loses_its_links_and_nobody_else_does(federation: Network) -> None:
+    example = federation.of(FE1)
+    async with federation:
+        alice, bob = await federation.agent("alice", FE1), await federation.agent("bob", FE2)
+        erin = await federation.agent("erin", PARTNER_FE)
+        assert (await alice.message("bob@example.test", "one")).ok
+        assert (await alice.message("erin@partner.test", "one")).ok
+        front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+        front_ends["servers"] = front_ends["servers"][:1]
+        example.write()
+        node = federation.nodes[FE1]
+        closed = {link.id for link in node.pool.all() if link.peer_name == FE2}
+        assert closed
+        assert set(node.take(example.load())) == closed
+        assert (await alice.message("bob@example.test", "two")).status == 480
+        assert (await alice.message("erin@partner.test", "two")).ok
+        assert [(await text(erin)).text for _ in range(2)] == ["one", "two"]
+        assert (await text(bob)).text == "one"
+
+
+@on_loop
+async def test_partner_that_is_blocked_loses_its_links_and_its_way_in(federation: Network) -> None:
+    example = federation.of(EDGE)
+    async with federation:
+        alice, erin = await federation.agent("alice", FE1), await federation.agent("erin", PARTNER_FE)
+        assert (await erin.message("alice@example.test", "one")).ok
+        document = example.document["federation"]
+        example.document["federation"] = {"route": EDGES, "partners": [], "blocked": ["partner.test"]}
+        example.write()
+        for name in (EDGE, FE1, FE2):
+            federation.nodes[name].take(example.load())
+        assert (await alice.message("erin@partner.test", "two")).status == 403
+        assert not (await erin.message("alice@example.test", "two")).ok
+        assert not [link for link in federation.nodes[EDGE].pool.all() if link.kind is LinkKind.PARTNER]
+        example.document["federation"] = document
+        example.write()
+        for name in (EDGE, FE1, FE2):
+            federation.nodes[name].take(example.load())
+        federation.nodes[PARTNER_EDGE].connector.forgive()
+        assert (await erin.message("alice@example.test", "three")).ok
+
+
+@on_loop
+async def test_rights_of_a_live_link_follow_the_new_document(federation: Network) -> None:
+    """The link stays; what its peer may assert is what the topology says now."""
+    example = federation.of(EDGE)
+    async with federation:
+        theirs = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@new.test", PARTNER_EDGE)
+        message = theirs.request("MESSAGE", "sip:alice@example.test")
+        assert (await theirs.ask(message)).status == 403
+        federation_document = example.document["federation"]
+        federation_document["partners"][0]["domains"] = ["partner.test", "new.test"]  # type: ignore[index]  # as above
+        example.write()
+        for name in (EDGE, FE1, FE2):
+            assert federation.nodes[name].take(example.load()) == []
+        assert (await theirs.ask(theirs.request("MESSAGE", "sip:alice@example.test"))).status == 480
+
+
+@on_loop
+async def test_renewed_certificate_is_shown_on_the_next_link(home: Network) -> None:
+    example = home.organisations[0]
+    async with home:
+        first = await home.agent("alice", FE1)
+        example.issue(FE1)
+        assert home.nodes[FE1].take(example.load()) == []
+        second = await home.agent("alice", FE1)
+        shown = [agent.verdict.seen for agent in (first, second) if agent.verdict is not None]
+        assert len({seen.serial_hex for seen in shown if seen is not None}) == 2
+        assert (await first.options()).ok
+
+
+@on_loop
+async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
+    example = home.organisations[0]
+    async with home:
+        example.document["pools"][0]["servers"][0]["ports"]["client"] = 1  # type: ignore[index]  # as above
+        example.write()
+        home.nodes[FE1].take(example.load())
+        assert list(home.told[FE1].events("other addresses or ports: they count from the next start of this server"))
+        assert (await home.phone("alice", FE1)).user == "alice@example.test"
+
+
+@on_loop
+async def test_request_to_a_side_of_a_dialog_that_has_left_is_refused(pool: Network) -> None:
+    """The token still names the pool, but there is no other server in it any more."""
+    example = pool.organisations[0]
+    async with pool:
+        alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        made = await alice.call("bob@example.test")
+        assert (await made.answered()).ok
+        front_ends = example.document["pools"][0]  # type: ignore[index]  # as above
+        front_ends["servers"] = front_ends["servers"][:1]
+        example.write()
+        pool.nodes[FE1].take(example.load())
+        ended = await made.hang_up()
+        assert ended is not None
+        assert ended.status == 403
+        await until(lambda: not bob.events.empty())

@@ -1,0 +1,120 @@
+"""Logging in, failing to, and what becomes of a link when its user changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from sipmesh.routing.failures import FailureLimits
+from sipmesh.storage.users import Users
+from support.network import FE1, Network
+from support.peer import HungUpError, Peer
+from support.process import serving
+from support.running import on_loop
+
+LIMITS = FailureLimits()
+WRONG = (
+    'Digest username="alice", realm="example.test", nonce="bm9uZQ", uri="sip:example.test", algorithm=SHA-256, '
+    f'response="{"0" * 64}", qop=auth, nc=00000001, cnonce="c"'
+)
+
+
+@on_loop
+async def test_wrong_passwords_are_answered_more_and_more_slowly(home: Network) -> None:
+    async with home:
+        guesser = await home.peer(FE1, "alice")
+        waited = []
+        for _ in range(LIMITS.free + 2):
+            began = time.monotonic()
+            assert (await guesser.register(password="wrong")).status == 401
+            waited.append(time.monotonic() - began)
+        assert max(waited[: LIMITS.free]) < LIMITS.first_delay_s
+        assert waited[LIMITS.free] >= LIMITS.first_delay_s
+        assert waited[LIMITS.free + 1] >= 2 * LIMITS.first_delay_s
+
+
+@on_loop
+async def test_link_that_keeps_failing_is_closed_and_its_user_still_logs_in_elsewhere(home: Network) -> None:
+    """All at once, so that no answer is waited for: the count is what closes."""
+    async with home:
+        guesser = await home.peer(FE1, "alice")
+        await guess(guesser, LIMITS.link_closes_at - 1)
+        assert (await guesser.ask(guesser.request("OPTIONS", "sip:example.test"))).status == 200
+        await guess(guesser, 1)
+        await guesser.hung_up()
+        assert home.told[FE1].last("login failed")["closes"] is True
+        assert (await (await home.peer(FE1, "alice")).register()).status == 200
+
+
+@on_loop
+async def test_address_that_keeps_failing_is_heard_no_more_but_whoever_is_logged_in_stays(home: Network) -> None:
+    async with home:
+        bob = await home.phone("bob", FE1)
+        for _ in range(LIMITS.address_closes_at // 5):
+            await guess(await home.peer(FE1, "alice"), 5)
+        shut_out = await home.peer(FE1, "alice")
+        with pytest.raises(HungUpError):
+            await shut_out.register()
+        assert (await bob.register()).status == 200
+
+
+@on_loop
+async def test_two_users_may_log_in_on_one_link_and_each_speaks_for_itself(home: Network) -> None:
+    """Phones with several lines do so."""
+    async with home:
+        phone = await home.phone("alice", FE1)
+        phone.user = "bob@example.test"
+        assert (await phone.ask(phone.request("MESSAGE", "sip:carol@example.test"))).status == 403
+        assert (await phone.register()).status == 200
+        assert (await phone.ask(phone.request("MESSAGE", "sip:carol@example.test"))).status == 480
+
+
+@on_loop
+async def test_user_cannot_register_the_address_of_another(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        stolen = alice.request("REGISTER", "sip:example.test", to="<sip:bob@example.test>")
+        assert (await alice.ask(stolen)).status == 401
+        elsewhere = alice.request("REGISTER", "sip:other.test", to="<sip:alice@other.test>")
+        assert (await alice.ask(elsewhere)).status == 404
+
+
+@pytest.mark.parametrize("change", ["password", "remove"])
+@on_loop
+async def test_links_of_a_changed_user_are_closed_within_a_second_and_no_others(home: Network, change: str) -> None:
+    """The promise is a second and is kept for ten times as long on a slow machine."""
+    organisation = home.organisations[0]
+    async with home:
+        await home.stop(FE1)
+        async with serving(organisation, FE1):
+            alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+            users = Users(organisation.load().users_url)
+            if change == "password":
+                users.set_password("alice@example.test", "another")
+            else:
+                users.remove("alice@example.test")
+            users.close()
+            async with asyncio.timeout(10):
+                await alice.hung_up()
+            back = await home.peer(FE1, "alice")
+            assert (await back.register()).status == 401
+            expected = 404 if change == "remove" else 480
+            assert (await bob.ask(bob.request("MESSAGE", "sip:alice@example.test"))).status == expected
+
+
+@on_loop
+async def test_user_that_is_added_may_log_in_without_a_restart(home: Network) -> None:
+    async with home:
+        home.organisations[0].add_users("dora")
+        assert (await (await home.peer(FE1, "dora")).register()).status == 401
+        await home.nodes[FE1].refresh_users()
+        assert (await (await home.peer(FE1, "dora")).register()).status == 200
+
+
+async def guess(peer: Peer, times: int) -> None:
+    """Send wrong passwords without waiting for what comes back."""
+    for _ in range(times):
+        credentials = ("authorization", WRONG)
+        await peer.send(peer.request("REGISTER", "sip:example.test", [credentials], to=f"<sip:{peer.user}>"))

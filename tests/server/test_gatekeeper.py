@@ -1,0 +1,75 @@
+"""The gatekeeper: the topology in force and no other, each policy made once, refusals remembered within bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS, Gatekeeper
+from sipmesh.topology.view import view
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+from sipmesh.trust.verdict import Verdict
+from support.network import EDGE, FE1, FE2, PARTNER_EDGES, Network
+
+ACCEPTED, OPENED = Direction.ACCEPTED, Direction.OPENED
+
+
+@pytest.fixture(name="gatekeeper")
+def _gatekeeper(federation: Network) -> Gatekeeper:
+    """That of the first front end."""
+    return Gatekeeper(view(federation.of(FE1).load(), FE1))
+
+
+def test_policy_is_made_once_for_each_kind_and_each_name(gatekeeper: Gatekeeper) -> None:
+    """It is asked for with every link, and a flood of links must not make it a hundred times a second."""
+    accepted = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
+    assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "") is accepted
+    opened = gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)
+    assert gatekeeper.policy(OPENED, LinkKind.SERVER, FE2) is opened
+    assert opened is not gatekeeper.policy(OPENED, LinkKind.SERVER, EDGE)
+    assert opened is not accepted
+
+
+def test_policy_says_who_is_meant_and_only_where_we_open(gatekeeper: Gatekeeper) -> None:
+    opened = gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)
+    assert opened.meant is not None
+    assert (opened.meant.name, opened.meant_name) == (FE2, FE2)
+    assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").meant is None
+
+
+def test_new_topology_counts_at_once_and_the_old_policies_are_forgotten(
+    gatekeeper: Gatekeeper, federation: Network
+) -> None:
+    example = federation.of(FE1)
+    assert FE2 in gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").may_open
+    front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+    front_ends["servers"] = front_ends["servers"][:1]
+    example.write()
+    gatekeeper.take(view(example.load(), FE1))
+    after = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
+    assert FE2 not in after.may_open
+    assert EDGE in after.may_open
+
+
+def test_front_end_lets_no_partner_in(gatekeeper: Gatekeeper, federation: Network) -> None:
+    assert not gatekeeper.policy(ACCEPTED, LinkKind.PARTNER, "").may_open
+    edge = Gatekeeper(view(federation.of(EDGE).load(), EDGE))
+    assert edge.policy(ACCEPTED, LinkKind.PARTNER, "").may_open == {PARTNER_EDGES}
+
+
+@pytest.mark.parametrize("kind", LinkKind)
+def test_handshake_that_failed_is_refused_on_every_port(gatekeeper: Gatekeeper, kind: LinkKind) -> None:
+    assert not refused_on(gatekeeper, kind, 1).accepted
+
+
+def test_refusals_are_remembered_newest_first_and_not_for_ever(gatekeeper: Gatekeeper) -> None:
+    for port in range(1, REMEMBERED_REFUSALS + 2):
+        gatekeeper.remember(refused_on(gatekeeper, LinkKind.CLIENT, port))
+    ports = [verdict.remote[1] for verdict in gatekeeper.refused()]
+    assert ports == list(range(REMEMBERED_REFUSALS + 1, 1, -1))
+
+
+def refused_on(gatekeeper: Gatekeeper, kind: LinkKind, port: int) -> Verdict:
+    """The verdict on a handshake that came from *port* and failed."""
+    failure = HandshakeFailure("protocol-too-old", "unsupported protocol")
+    return gatekeeper.judge(PeerEvidence(ACCEPTED, kind, (HOST, port), (HOST, 5061), failure=failure))

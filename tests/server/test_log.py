@@ -1,0 +1,95 @@
+"""Logs: one JSON object a line, at the level asked for, times in UTC; and nothing secret in them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+
+from sipmesh.server.log import configure, get_log
+from support.network import FE1, Network
+from support.running import on_loop
+
+
+@pytest.fixture(name="stream")
+def _stream() -> Iterator[io.StringIO]:
+    yield io.StringIO()
+    structlog.reset_defaults()
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_each_event_is_one_object_on_one_line_even_with_line_ends_from_outside(stream: io.StringIO) -> None:
+    """What a peer sends must not forge a line of ours."""
+    configure(stream)
+    get_log(server="fe1").warning("unframeable", why='x\r\n{"event": "link accepted"}')
+    [line] = stream.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["server"], told["event"], told["level"]) == ("fe1", "unframeable", "warning")
+    assert told["why"].startswith("x\r\n")
+
+
+def test_time_is_utc_with_its_zone(stream: io.StringIO) -> None:
+    configure(stream)
+    get_log().info("serving")
+    told = datetime.fromisoformat(json.loads(stream.getvalue())["timestamp"])
+    assert abs((datetime.now(UTC) - told).total_seconds()) < 60
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 2), ("warning", 1)])
+def test_level_says_how_much_is_told(stream: io.StringIO, level: str, lines: int) -> None:
+    configure(stream, level=level)
+    log = get_log()
+    log.debug("dropped")
+    log.info("serving")
+    log.warning("request refused")
+    assert len(stream.getvalue().splitlines()) == lines
+
+
+def test_unknown_level_is_an_error() -> None:
+    assert "LOUD" not in logging.getLevelNamesMapping()
+    with pytest.raises(KeyError):
+        configure(io.StringIO(), level="loud")
+
+
+def test_terminal_gets_text_for_a_person(stream: io.StringIO) -> None:
+    terminal = Terminal()
+    configure(terminal)
+    get_log().info("serving", server="fe1")
+    assert "serving" in terminal.getvalue()
+    assert not terminal.getvalue().startswith("{")
+    assert not stream.getvalue()
+
+
+def test_fault_is_told_with_its_trace_on_the_same_line(stream: io.StringIO) -> None:
+    configure(stream)
+    get_log().error("fault", exc_info=ValueError("broken"))
+    [line] = stream.getvalue().splitlines()
+    assert "ValueError: broken" in json.loads(line)["exception"]
+
+
+@on_loop
+async def test_nothing_secret_is_logged_at_any_level(home: Network) -> None:
+    """No password, no credentials, no hash of them, no body, no token: not even where a login fails."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        assert (await (await home.peer(FE1, "carol")).register(password="guessed-wrong")).status == 401
+        message = alice.request("MESSAGE", "sip:bob@example.test", [("content-type", "text/plain")], b"between us")
+        await alice.send(message)
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+        [row] = home.nodes[FE1].registrations.bindings("sip:bob@example.test")
+    told = repr(home.told[FE1].lines)
+    assert "login failed" in told
+    for secret in ("-secret", "guessed-wrong", "between us", "response=", "nonce", "PRIVATE KEY", "Digest", row.token):
+        assert secret not in told
