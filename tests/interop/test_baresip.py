@@ -25,9 +25,9 @@ def _runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(name="network")
-def _network(tmp_path: Path, runner: asyncio.Runner) -> Iterator[Network]:
+def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
     """The demo's two organisations, with users that a phone which knows MD5 only can be."""
-    network = runner.run(_started(tmp_path))
+    network = runner.run(_started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
     yield network
     runner.run(network.stop())
 

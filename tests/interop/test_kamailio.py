@@ -65,8 +65,8 @@ def _runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(name="world")
-def _world(tmp_path: Path, runner: asyncio.Runner) -> Iterator[World]:
-    world = runner.run(_started(tmp_path))
+def _world(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[World]:
+    world = runner.run(_started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
     yield world
     runner.run(world.network.stop())
 
