@@ -29,6 +29,7 @@ VERIFY_TEXTS: Final = {
     24: "invalid CA certificate",
     25: "path length constraint exceeded",
     26: "unsuitable certificate purpose",
+    32: "key usage does not include certificate signing",
     34: "unhandled critical extension",
     47: "permitted subtree violation",
     48: "excluded subtree violation",
@@ -39,8 +40,11 @@ VERIFY_TEXTS: Final = {
     67: "CA certificate key too weak",
     68: "CA signature digest algorithm too weak",
     79: "invalid CA certificate",
+    81: "path length given without key usage keyCertSign",
+    82: "key usage keyCertSign invalid for non-CA certificate",
     85: "missing authority key identifier",
     86: "missing subject key identifier",
+    92: "CA certificate does not include key usage extension",
 }
 
 
