@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from routing.parts import request
+from routing.messages import request
 from sipmesh.errors import RemoteError
 from sipmesh.routing.branch import Branches, loop_hash
 
@@ -30,7 +30,7 @@ def test_branches_of_two_starts_differ() -> None:
         ("from", "<sip:alice@example.test>;tag=other"),
         ("to", "<sip:bob@example.test>;tag=other"),
         ("call-id", "other"),
-        ("cseq", "2 MESSAGE"),
+        ("cseq", "2 INVITE"),
         ("route", "<sip:x.test;lr>"),
     ],
 )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from routing.parts import request
+from routing.messages import request
 from sipmesh.routing.capabilities import capabilities
 
 
@@ -11,5 +11,5 @@ def test_server_says_what_passes_through_it() -> None:
 
 
 def test_extension_that_is_required_of_the_server_itself_is_refused() -> None:
-    told = capabilities(request("OPTIONS", "sip:example.test", [("require", "100rel, teleport")]))
+    told = capabilities(request("OPTIONS", "sip:example.test", ("require", "100rel, teleport")))
     assert (told.status, told.headers) == (420, (("Unsupported", "100rel, teleport"),))

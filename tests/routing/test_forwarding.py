@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.parts import ALICE, BOB, FE2, binding, request
+from routing.messages import ALICE, BOB, FE2, request, row
 from sipmesh.routing.forwarding import (
     Listener,
     branch_copy,
@@ -28,7 +28,7 @@ def copied(asked: Request, target: Target = HERE, *recorded: str, identity: str 
 
 
 def test_only_the_lines_that_must_change_do() -> None:
-    asked = request(headers=[("Subject", "x\x7f"), ("X-Odd", " spaced  out ")])
+    asked = request("MESSAGE", BOB, ("Subject", "x\x7f"), ("X-Odd", " spaced  out "))
     before = asked.encode()
     copy = copied(asked)
     changed = {"via", "max-forwards", "p-asserted-identity"}
@@ -50,11 +50,11 @@ def test_request_without_max_forwards_gets_70() -> None:
 
 
 def test_flow_of_another_server_is_named_by_its_token_in_the_route() -> None:
-    row = binding("sip:bob@10.0.0.1", server=FE2)
-    copy = copied(request(), RemoteFlowTarget(row, row.contact))
-    assert copy.values("route") == [f"<sip:{row.token}@{FE2};transport=tls;lr>"]
-    secure = copied(request(uri="sips:bob@example.test"), RemoteFlowTarget(row, "sips:bob@10.0.0.1"))
-    assert secure.values("route") == [f"<sips:{row.token}@{FE2};lr>"]
+    held = row("sip:bob@10.0.0.1", server=FE2)
+    copy = copied(request(), RemoteFlowTarget(held, held.contact))
+    assert copy.values("route") == [f"<sip:{held.token}@{FE2};transport=tls;lr>"]
+    secure = copied(request(uri="sips:bob@example.test"), RemoteFlowTarget(held, "sips:bob@10.0.0.1"))
+    assert secure.values("route") == [f"<sips:{held.token}@{FE2};lr>"]
 
 
 def test_record_route_stands_once_where_one_listener_serves_both_sides() -> None:
@@ -88,13 +88,12 @@ def test_record_route_of_a_sips_request_is_sips() -> None:
     ],
 )
 def test_requests_that_open_dialogs_are_record_routed_and_no_others(method: str, tag: str, creates: bool) -> None:  # noqa: FBT001 - a column
-    assert creates_dialog(request(method, tag=tag)) is creates
+    assert creates_dialog(request(method, to_tag=tag)) is creates
 
 
 def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
-    asked = request(
-        uri="sip:bob@10.0.0.1", headers=[("route", "<sip:strict.partner.test>, <sip:next.partner.test;lr>")]
-    )
+    routes = ["<sip:strict.partner.test>, <sip:next.partner.test;lr>"]
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=routes)
     copy = copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
     assert copy.uri == "sip:strict.partner.test"
     assert copy.items("route") == ["<sip:next.partner.test;lr>", "<sip:bob@10.0.0.1>"]
@@ -102,14 +101,14 @@ def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
 
 @pytest.mark.parametrize("route", ["<sip:loose.partner.test;lr>", ""])
 def test_next_hop_that_routes_loosely_gets_the_route_as_it_is(route: str) -> None:
-    copy = copied(request(headers=[("route", route)]), ONWARD)
+    copy = copied(request("MESSAGE", routes=[route]), ONWARD)
     assert (copy.uri, copy.values("route")) == (BOB, [route])
 
 
 def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
     claimed = [("p-asserted-identity", "<sip:boss@example.test>"), ("P-Preferred-Identity", "<sip:boss@example.test>")]
-    assert copied(request(headers=claimed)).values("p-asserted-identity") == [f"<{ALICE}>"]
-    bare = copied(request(headers=claimed), identity=None)
+    assert copied(request("MESSAGE", BOB, *claimed)).values("p-asserted-identity") == [f"<{ALICE}>"]
+    bare = copied(request("MESSAGE", BOB, *claimed), identity=None)
     assert not bare.count("p-asserted-identity")
     assert not bare.count("p-preferred-identity")
 
@@ -128,7 +127,7 @@ def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
     ],
 )
 def test_identity_crosses_to_whom_it_may(kind: LinkKind, privacy: str, crosses: bool) -> None:  # noqa: FBT001 - a column
-    asked = request(headers=[("privacy", "user"), ("privacy", privacy)] if privacy else [])
+    asked = request("MESSAGE", BOB, *([("privacy", "user"), ("privacy", privacy)] if privacy else []))
     assert identity_for(ALICE, kind, asked) == (ALICE if crosses else None)
 
 
@@ -176,4 +175,4 @@ def test_whatever_stands_in_other_rows_and_in_the_body_goes_through(value: bytes
     ],
 )
 def test_privacy_id_is_found_in_any_place(values: list[str], *, wanted: bool) -> None:
-    assert wants_privacy(request(headers=[("privacy", value) for value in values])) is wanted
+    assert wants_privacy(request("MESSAGE", BOB, *(("privacy", value) for value in values))) is wanted

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from routing.parts import request
+from routing.messages import request
 from sipmesh.routing.received import mark_received
 
 

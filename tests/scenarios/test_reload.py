@@ -98,19 +98,6 @@ async def test_rights_of_a_live_link_follow_the_new_document(federation: Network
 
 
 @on_loop
-async def test_renewed_certificate_is_shown_on_the_next_link(home: Network) -> None:
-    example = home.organisations[0]
-    async with home:
-        first = await home.agent("alice", FE1)
-        example.issue(FE1)
-        assert home.nodes[FE1].take(example.load()) == []
-        second = await home.agent("alice", FE1)
-        shown = [agent.verdict.seen for agent in (first, second) if agent.verdict is not None]
-        assert len({seen.serial_hex for seen in shown if seen is not None}) == 2
-        assert (await first.options()).ok
-
-
-@on_loop
 async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
     example = home.organisations[0]
     async with home:
