@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
+settings.register_profile("sipmesh", derandomize=True, deadline=None)
+settings.load_profile("sipmesh")
 
 COMMANDS = {"baresip": "baresip", "kamailio": "kamailio", "knot": "knotd", "openssl": "openssl"}
 """The command that each peer of the marker `peer` is known by."""
