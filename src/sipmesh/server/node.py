@@ -58,7 +58,12 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
         self._keep()
-        self._wire()
+        try:
+            self._wire()
+        except BaseException:
+            self.locations.close()
+            self.users.close()
+            raise
 
     def __repr__(self) -> str:
         return f"<Node {self.view.name} {self.view.role}, {self.dispatch!r}>"

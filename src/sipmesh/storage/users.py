@@ -198,8 +198,10 @@ def _connect(url: str | Path) -> tuple[str, sql.Engine]:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             _create_private(Path(parsed.database))
     where = parsed.render_as_string(hide_password=True)
+    # A file is opened anew for each use: a connection kept in a pool would outlive a `close` that meets a refresh.
+    pool = sql.NullPool if parsed.get_backend_name() == "sqlite" and parsed.database else None
     try:
-        engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
     except (SQLAlchemyError, ImportError) as wrong:
         raise _unusable(where, wrong) from wrong
     if parsed.get_backend_name() == "sqlite":
