@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
     from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link import Link
 
 NONCE_LIFETIME_S = 300.0
 
@@ -167,6 +169,11 @@ class Node:
         self.reach.judged_anew()
         return [link.id for link in closed]
 
+    def close_ended(self, at: datetime) -> list[str]:
+        """Close every link whose peer's certificate has ended by the instant *at* (rule R4); returns their ids."""
+        closed = self.pool.close_where(lambda link: _has_ended(link, at), "the certificate of the peer has ended")
+        return [link.id for link in closed]
+
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.
 
@@ -188,6 +195,12 @@ class Node:
         self.reactor.close()
         self.locations.close()
         self.users.close()
+
+
+def _has_ended(link: Link, at: datetime) -> bool:
+    """Tell whether the certificate that *link* stands on is past its validity; a client's link stands on none."""
+    seen = link.verdict.seen if link.verdict is not None else None
+    return seen is not None and seen.not_after < at
 
 
 def advertised_by(view: ServerView) -> dict[LinkKind, Advertised]:

@@ -27,6 +27,8 @@ TICK_S = 0.5
 """How often deadlines are swept and files are looked at: a changed topology is in force within that time."""
 
 REISSUE_EVERY_S = 3600.0
+ENDED_EVERY_S = 5.0
+"""How often links are asked whether their certificate has ended meanwhile."""
 
 
 def serve(file: Path, name: str, log: Log, ready: Callable[[Node], None] | None = None) -> None:
@@ -42,7 +44,7 @@ class Service:
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
-        self._reissued_at = 0.0
+        self._reissued_at = self._asked_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -98,6 +100,9 @@ class Service:
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             self._reissued_at = now
             self._reissue_lists()
+        if now - self._asked_at >= ENDED_EVERY_S:
+            self._asked_at = now
+            self._node.close_ended(datetime.now(UTC))
         if self._watched.changed():
             self.reload()
 
