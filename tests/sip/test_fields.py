@@ -169,7 +169,7 @@ def test_a_via_gives_its_parameters() -> None:
 def test_where_a_request_came_from_is_noted_in_its_via() -> None:
     """RFC 3581 section 4: the port only where the sender asked for it."""
     asked = Via.parse("SIP/2.0/TLS xyz.invalid;rport;branch=1;received=9.9.9.9").received("192.0.2.7", 40122)
-    assert str(asked) == "SIP/2.0/TLS xyz.invalid;rport=40122;branch=1;received=192.0.2.7"
+    assert str(asked) == "SIP/2.0/TLS xyz.invalid;branch=1;received=192.0.2.7;rport=40122"
     silent = Via.parse("SIP/2.0/TLS xyz.invalid;branch=1").received("2001:db8::7", 40122)
     assert str(silent) == "SIP/2.0/TLS xyz.invalid;branch=1;received=2001:db8::7"
     assert (asked.has("rport"), silent.has("rport"), silent.branch, silent.sent_by) == (True, False, "1", "xyz.invalid")

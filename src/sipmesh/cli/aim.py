@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sipmesh.cli.home import trust_of
+from sipmesh.cli.home import name_servers, trust_of
 from sipmesh.cli.place import Place
 from sipmesh.cli.probe import Aim
 from sipmesh.client.judge import judge_server
@@ -28,7 +28,7 @@ from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
     from sipmesh.topology.document import Loaded
-    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.topology.view import ServerView
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _inside(asked: Asked, known: Known) -> Hop:
 
 def _outside(asked: Asked, view: ServerView, host: str, port: int | None) -> Hop:
     """A hop to a partner or, from any server but an edge, to whoever is there: the judge will say who that is."""
-    partner = _partner(view, host)
+    partner = view.partner_named(host)
     kind = LinkKind.PARTNER if view.role is Role.EDGE else LinkKind.SERVER
     if partner is None or port is not None:
         meant = asked.names[0] if asked.names else host.lower()
@@ -140,14 +140,9 @@ def _outside(asked: Asked, view: ServerView, host: str, port: int | None) -> Hop
     return Hop(partner.edge[0], kind, addresses=((partner.edge[0], partner.edge[1] or PARTNER_PORT),))
 
 
-def _partner(view: ServerView, host: str) -> PartnerView | None:
-    return next((partner for partner in view.partners if host.lower() in partner.peer.identity), None)
-
-
 def _resolver(
     addresses: Sequence[tuple[str | None, int]], loaded: Loaded | None, *, service: str | None = None
 ) -> DnsResolver | None:
     if service is None and all(host is not None and is_ip(host) for host, _ in addresses):
         return None
-    named = loaded.topology.dns if loaded is not None else None
-    return DnsResolver(*named.servers) if named is not None else DnsResolver()
+    return name_servers(loaded)

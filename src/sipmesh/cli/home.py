@@ -88,9 +88,15 @@ def _front_ends(loaded: Loaded) -> tuple[Server, ...]:
 def _resolver(servers: Sequence[Server], loaded: Loaded | None) -> DnsResolver | None:
     """DNS, where an address has to be found: the topology's own servers first."""
     from sipmesh.routing.locate import is_ip
-    from sipmesh.transport.resolver import DnsResolver
 
     if all(host is not None and is_ip(host) for host, _ in servers):
         return None
+    return name_servers(loaded)
+
+
+def name_servers(loaded: Loaded | None) -> DnsResolver:
+    """Ask the name servers of the topology, or those of this machine where it names none."""
+    from sipmesh.transport.resolver import DnsResolver
+
     named = loaded.topology.dns if loaded is not None else None
     return DnsResolver(*named.servers) if named is not None else DnsResolver()

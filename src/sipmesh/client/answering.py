@@ -11,7 +11,7 @@ from sipmesh.client.dialog import Happened, State, key_of
 from sipmesh.client.outcome import Text
 from sipmesh.client.party import METHODS
 from sipmesh.errors import RemoteError
-from sipmesh.sip.check import check_request
+from sipmesh.sip.check import check_request, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 
@@ -74,7 +74,7 @@ class Answering:
             self._ringing.pop(server_key(request)).acknowledged()
         if request.to.tag is not None:
             return self._inside(request)
-        unknown = [tag for tag in request.items("require") if tag]
+        unknown = unsupported(request, "require", ())
         if unknown:
             return respond(request, 420, headers=[("unsupported", ", ".join(unknown))])
         return self._outside(request)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sipmesh.sip.message import Request
 
 
@@ -13,10 +11,7 @@ def mark_received(request: Request, host: str, port: int) -> None:
     The response goes back on the link in any case; the client learns from it how the world sees it.
     """
     via = request.top_via
-    asks = any(name == "rport" and not value for name, value in via.params)
-    if via.host == host and not asks:
+    if via.host == host and not via.asks_for_port:
         return
-    kept = tuple((name, value) for name, value in via.params if name != "received" and not (asks and name == "rport"))
-    noted = (("received", host), *((("rport", str(port)),) if asks else ()))
     request.pop_item("via")
-    request.prepend("via", str(replace(via, params=(*kept, *noted))))
+    request.prepend("via", str(via.received(host, port)))

@@ -12,6 +12,7 @@ from math import ceil
 
 from sipmesh.routing.binding import Binding, BindingKey, Changes, row_name
 from sipmesh.routing.contact import AskedContact, read_contact
+from sipmesh.sip.check import unsupported
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -113,7 +114,7 @@ class _Case:
 
         sip and sips of one address are one user, so the scheme of To plays no part.
         """
-        unknown = [tag for tag in self.request.items("require") if tag and tag.lower() not in SUPPORTED]
+        unknown = unsupported(self.request, "require", SUPPORTED)
         if unknown:
             raise _Refused(420, "Bad Extension", ("unsupported", ", ".join(unknown)))
         if self.request.to.sip_uri.aor != self.owner:

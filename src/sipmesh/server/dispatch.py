@@ -16,7 +16,7 @@ from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
 from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
-from sipmesh.sip.check import check_request, check_response
+from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -233,7 +233,7 @@ class Dispatch:
         """RFC 3261 section 16.3: what a proxy must look at before anything else."""
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
-        if request.count("proxy-require") and (required := [tag for tag in request.items("proxy-require") if tag]):
+        if request.count("proxy-require") and (required := unsupported(request, "proxy-require", ())):
             return Answer(420, headers=(("Unsupported", ", ".join(required)),))
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")

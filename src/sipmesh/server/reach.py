@@ -16,7 +16,7 @@ from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy import Start
-    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.topology.view import ServerView
     from sipmesh.transport.link import Link
 
 PARTNER_SERVICE = "sipfederationtls"
@@ -83,7 +83,7 @@ class Reach:
         """What a dialog token calls the peer of *link*, which may still be opening: its pool, or the partner's name."""
         if link.kind is LinkKind.SERVER:
             return self.pool_of(link.meant or link.peer_name)
-        partner = self._partner_named(link.meant)
+        partner = self.view.partner_named(link.meant)
         return partner.peer.name if partner is not None else link.peer_name
 
     def pool_of(self, server: str) -> str:
@@ -106,16 +106,13 @@ class Reach:
 
     def _partner(self, name: str) -> Session | None:
         """Open a link to the partner that *name* belongs to; the name judged is its edge's, or the domain asked for."""
-        partner = self._partner_named(name)
+        partner = self.view.partner_named(name)
         if partner is None:
             return None
         if partner.edge is None:
             return self.session(self._obtain(Hop(name, LinkKind.PARTNER, service=PARTNER_SERVICE)))
         host, port = partner.edge
         return self.session(self._obtain(Hop(host, LinkKind.PARTNER, ((host, port or PARTNER_PORT),))))
-
-    def _partner_named(self, name: str) -> PartnerView | None:
-        return next((partner for partner in self.view.partners if name in partner.peer.identity), None)
 
 
 def _nowhere(hop: Hop) -> Link:

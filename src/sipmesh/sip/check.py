@@ -73,7 +73,7 @@ def check_response(response: Response) -> None:
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
     """Give the option tags of *field* (``require``, ``proxy-require``) that are not *known*: a 420's Unsupported."""
-    return [tag for tag in request.items(field) if tag.lower() not in known]
+    return [tag for tag in request.items(field) if tag and tag.lower() not in known]
 
 
 def _bad_version(version: str) -> RemoteError:

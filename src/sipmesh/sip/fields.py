@@ -130,8 +130,15 @@ class Via:
 
     def received(self, host: str, port: int) -> Via:
         """Note where the request really came from (RFC 3261 18.2.1); the port where its sender asked (RFC 3581 4)."""
-        kept = tuple((key, str(port) if key == "rport" else value) for key, value in self.params if key != "received")
-        return replace(self, params=(*kept, ("received", host)))
+        asked = self.asks_for_port
+        kept = (pair for pair in self.params if pair[0] != "received" and not (asked and pair[0] == "rport"))
+        noted = (("received", host), *((("rport", str(port)),) if asked else ()))
+        return replace(self, params=(*kept, *noted))
+
+    @property
+    def asks_for_port(self) -> bool:
+        """Whether the sender wants to learn its port: an ``rport`` without a value (RFC 3581 3)."""
+        return any(key == "rport" and not value for key, value in self.params)
 
     def __str__(self) -> str:
         return f"{_VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"

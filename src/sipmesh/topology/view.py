@@ -195,6 +195,10 @@ class ServerView:
         """The partner that owns *domain*; None for our own and unknown ones, and a blocked one is no partner's."""
         return next((partner for partner in self.partners if domain.lower() in partner.domains), None)
 
+    def partner_named(self, name: str) -> PartnerView | None:
+        """The partner that *name* belongs to, be it a domain of its or its edge."""
+        return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
+
     def servers_of(self, pool: str) -> tuple[str, ...]:
         """The servers of a pool, none if there is no such pool."""
         found = self.pools.get(pool)
