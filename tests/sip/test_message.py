@@ -7,6 +7,7 @@ from sipmessage import Message as Oracle
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.message import REASONS, Message, Request, Response, build_request, parse_head, respond, stateless_tag
+from sipmesh.sip.rows import rows_of
 
 HEADERS = [
     ("via", "SIP/2.0/TLS a.example;branch=z9hG4bK1"),
@@ -112,7 +113,7 @@ def test_copies_of_a_request_get_the_same_tag_and_others_another(request_: Reque
 
 
 def test_a_malformed_request_is_answered_with_what_it_has() -> None:
-    broken = Request("INVITE", "x", [b"Via: ???", b"To: <", b"CSeq: 1 INVITE", b"CSeq: 2 INVITE"])
+    broken = Request("INVITE", "x", rows_of([b"Via: ???", b"To: <", b"CSeq: 1 INVITE", b"CSeq: 2 INVITE"]))
     assert respond(broken, 400, body=b"why").encode() == (
         b"SIP/2.0 400 Bad Request\r\nVia: ???\r\nTo: <\r\nCSeq: 1 INVITE\r\nContent-Length: 3\r\n\r\nwhy"
     )
@@ -140,7 +141,7 @@ def test_messages_describe_themselves(request_: Request) -> None:
 
 def test_rows_alone_are_no_message() -> None:
     with pytest.raises(NotImplementedError):
-        Message([b"Via: x"]).encode()
+        Message(rows_of([b"Via: x"])).encode()
 
 
 def test_every_status_has_a_printable_phrase() -> None:

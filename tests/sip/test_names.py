@@ -5,33 +5,37 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import LocalError
-from sipmesh.sip.names import COMPACT, KNOWN, names_of, wire_name
+from sipmesh.sip.names import BITS, COMPACT, IMPROPER, bit_of, name_of, wire_name
 
 
 @pytest.mark.parametrize(
     ("row", "name"),
     [
-        (b"Via: x", "via"),
-        (b"VIA:x", "via"),
-        (b"v: x", "via"),
-        (b"V  : x", "via"),
-        (b"Call-ID\t: x", "call-id"),
-        (b"i:x", "call-id"),
-        (b"X-Own: y", "x-own"),
-        (b"Via", ""),
-        (b"", ""),
-        (b": x", ""),
-        (b"\xff: x", "\udcff"),
+        ("Via: x", "via"),
+        ("VIA:x", "via"),
+        ("v: x", "via"),
+        ("V  : x", "via"),
+        ("Call-ID\t: x", "call-id"),
+        ("i:x", "call-id"),
+        ("X-Own: y", "x-own"),
+        ("Via", ""),
+        ("", ""),
+        (": x", ""),
+        ("\udcff: x", "\udcff"),
     ],
 )
-def test_one_name_for_every_spelling(row: bytes, name: str) -> None:
-    assert names_of([row]) == [name]
+def test_one_name_for_every_spelling(row: str, name: str) -> None:
+    assert name_of(row)[0] == name
 
 
 @pytest.mark.parametrize(("short", "name"), COMPACT.items())
 def test_compact_names_are_known_in_both_cases(short: str, name: str) -> None:
-    assert names_of([short.encode() + b": x", short.upper().encode() + b":x"]) == [name, name]
-    assert name in KNOWN
+    assert [name_of(f"{short}: x")[0], name_of(f"{short.upper()}:x")[0]] == [name, name]
+
+
+def test_names_that_are_asked_for_have_a_bit_of_their_own_and_what_is_no_name_has_one_too() -> None:
+    assert len(set(BITS.values()) | {IMPROPER}) == len(BITS) + 1
+    assert [bit_of(name) for name in ("via", "subject", "x-own", "", "a b")] == [BITS["via"], 0, 0, IMPROPER, IMPROPER]
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ class Dialog:
 
     def refresh(self, message: Request | Response) -> None:
         """Take over where the other side is now, as a re-INVITE or its answer says (12.2)."""
-        if message.count("contact"):
+        if message.has("contact"):
             self.target = _target(message)
 
     def aim(self) -> tuple[str, tuple[str, ...]]:

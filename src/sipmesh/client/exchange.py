@@ -11,7 +11,7 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.key import client_key
-from sipmesh.sip.transaction.state import Do, Input, State
+from sipmesh.sip.transaction.state import Do, Input, State, of_status
 from sipmesh.sip.transaction.timers import T1, Timer
 
 CANCEL_WAITS_S = 64 * T1
@@ -67,7 +67,7 @@ class Exchange:
 
     def receive(self, response: Response) -> None:
         """Take in one response."""
-        given = Input.of_status(response.status)
+        given = of_status(response.status)
         todo = self.transaction.receive(given)
         if todo is Do.ACK:
             self._owner.send(ack_for(self.request, response))

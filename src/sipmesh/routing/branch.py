@@ -6,6 +6,7 @@ import zlib
 
 from sipmesh.sip.fields import Via
 from sipmesh.sip.message import Request
+from sipmesh.sip.rows import ROUTE
 
 MAGIC_COOKIE = "z9hG4bK"
 
@@ -15,15 +16,11 @@ def loop_hash(request: Request) -> str:
 
     RFC 3261 section 16.6 item 8 names the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require and Route.
     """
-    parts = (
-        request.uri,
-        request.from_.tag or "",
-        request.to.tag or "",
-        request.call_id,
-        str(request.cseq.number),
-        *request.values("route"),
-    )
-    return f"{zlib.crc32(' '.join(parts).encode(errors='surrogateescape')):08x}"
+    from_tag, to_tag, number = request.from_.tag, request.to.tag, request.cseq.number
+    decisive = f"{request.uri} {from_tag} {to_tag} {request.call_id} {number}"
+    if request.present & ROUTE:
+        decisive += " ".join(request.values("route"))
+    return str(zlib.crc32(decisive.encode("utf-8", "surrogateescape")))
 
 
 class Branches:
@@ -35,16 +32,16 @@ class Branches:
         self._prefix, self._count, self._sent_by = f"{MAGIC_COOKIE}{incarnation:x}-", 0, sent_by
 
     def __repr__(self) -> str:
-        return f"<Branches {self._prefix}{self._count:x}>"
+        return f"<Branches {self._prefix}{self._count}>"
 
     def mint(self, loop: str) -> str:
         """Return a branch that nobody has used before; *loop* is the request's `loop_hash`."""
         self._count += 1
-        return f"{self._prefix}{self._count:x}-{loop}"
+        return f"{self._prefix}{self._count}-{loop}"
 
     def looped(self, request: Request, loop: str) -> bool:
         """Tell whether this very request has passed here on its way (RFC 3261 section 16.3 item 4)."""
-        if request.count("via") < 2 and "," not in (request.first("via") or ""):  # noqa: PLR2004 - a loop has our Via and another
+        if not request.has_lower_via:  # a loop has our Via and another
             return False
         vias = [Via.parse(item) for item in request.items("via")]
         return any(via.sent_by in self._sent_by and via.branch.endswith(f"-{loop}") for via in vias if via.branch)

@@ -65,7 +65,7 @@ def branch_copy(
         copy.prepend("record-route", entry)
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
-    elif copy.count("route"):
+    elif copy.has("route"):
         face_strict_router(copy)
     assert_identity(copy, identity)
     copy.prepend("via", via)
@@ -94,10 +94,8 @@ def spend_hop(copy: Request) -> None:
 
 def assert_identity(copy: Message, identity: str | None) -> None:
     """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
-    if copy.count("p-asserted-identity"):
-        copy.remove("p-asserted-identity")
-    if copy.count("p-preferred-identity"):
-        copy.remove("p-preferred-identity")
+    copy.remove("p-asserted-identity")
+    copy.remove("p-preferred-identity")
     if identity is not None:
         copy.append("p-asserted-identity", f"<{identity}>")
 
@@ -110,7 +108,7 @@ def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str 
     """
     if kind is LinkKind.PARTNER:
         return None
-    if kind is LinkKind.CLIENT and message.count("privacy") and wants_privacy(message):
+    if kind is LinkKind.CLIENT and message.has("privacy") and wants_privacy(message):
         return None
     return identity
 

@@ -88,7 +88,7 @@ def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> 
 
 def cleanse(response: Response, sender: Sender | None) -> None:
     """Take out of a response what its sender may not assert of who answered (RFC 3325 section 5, rule R10)."""
-    if response.count(ASSERTED) and not may_assert_all(response, sender):
+    if response.has(ASSERTED) and not may_assert_all(response, sender):
         response.remove(ASSERTED)
 
 

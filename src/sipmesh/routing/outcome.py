@@ -1,4 +1,8 @@
-"""What a server decided to do with a request; the running server carries it out."""
+"""What a server decided to do with a request; the running server carries it out.
+
+Nothing here is changed once made. What is made for every message has its ``__init__`` written out: the one that a frozen
+dataclass generates sets each field by a call, and costs as much as the decision.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +38,26 @@ class Register:
     aor: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class ToUser:
     """Look up the bindings of *aor* and fork to them; *identity* is who sends, as ``sip:user@domain``."""
 
     aor: str
     identity: str | None
 
+    def __init__(self, aor: str, identity: str | None) -> None:
+        self.aor, self.identity = aor, identity
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True)
 class Forward:
     """Send the request on to *targets*; *identity* is the identity that its sender may assert, if any."""
 
     targets: tuple[Target, ...]
     identity: str | None
+
+    def __init__(self, targets: tuple[Target, ...], identity: str | None) -> None:
+        self.targets, self.identity = targets, identity
 
 
 @dataclass(frozen=True, slots=True)

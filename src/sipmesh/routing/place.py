@@ -59,7 +59,7 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
 
     Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both.
     """
-    if not request.count("route"):
+    if not request.has("route"):
         return NOWHERE
     token = undo_strict_routing(request, names, tokens)
     while (route := first_route(request)) is not None:

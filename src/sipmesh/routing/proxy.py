@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from sipmesh.errors import LocalError
@@ -32,20 +32,26 @@ class BranchState(Enum):
     DONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Start:
     """Send the request to *target* as branch *number*; *name* is the server to try where the target names several."""
 
     number: int
     target: Target
-    name: str = ""
+    name: str
+
+    def __init__(self, number: int, target: Target, name: str = "") -> None:
+        self.number, self.target, self.name = number, target, name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Reply:
     """Send *response*, with our Via taken off, to whoever sent the request."""
 
     response: Response
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +80,43 @@ ELSEWHERE = ('SIP;cause=200;text="Call completed elsewhere"',)
 """What the branches that lose are told, so that a phone shows no missed call (RFC 3326 section 3.1)."""
 
 
-@dataclass(slots=True)
+@dataclass(init=False, slots=True)
 class Branch:
     """One way the request was sent. *ways* are what is left to try instead; *late* says that its time has run out."""
 
     target: Target
     ways: tuple[Way, ...]
-    state: BranchState = BranchState.CALLING
-    late: bool = False
+    state: BranchState
+    late: bool
+
+    def __init__(self, target: Target, ways: tuple[Way, ...]) -> None:
+        self.target, self.ways = target, ways
+        self.state, self.late = BranchState.CALLING, False
 
 
 def ways_to(target: Target) -> tuple[Way, ...]:
     """List the ways to one target, to be tried one after the other: servers of one name, or flows to one device."""
     if isinstance(target, ServerTarget):
-        return tuple((target, name) for name in target.names)
-    return ((target, ""), *((spare, "") for spare in target.spares))
+        return tuple([(target, name) for name in target.names])
+    return ((target, ""), *[(spare, "") for spare in target.spares])
 
 
-@dataclass(slots=True)
 class ResponseContext:
     """Collects what comes back for one request and says what to do about it; it holds no clock and no socket."""
 
-    request: Request
-    waiting: list[tuple[Target, ...]]
-    branches: dict[int, Branch] = field(default_factory=dict)
-    best: Response | None = None
-    challenges: list[tuple[str, str]] = field(default_factory=list)
-    answered: bool = False
-    cancelled: bool = False
-    reasons: tuple[str, ...] = ()
+    __slots__ = ("answered", "best", "branches", "cancelled", "challenges", "invite", "reasons", "request", "waiting")
+
+    def __init__(self, request: Request, waiting: list[tuple[Target, ...]]) -> None:
+        self.request, self.waiting = request, waiting
+        self.invite = request.method == "INVITE"  # all 2xx responses to it go back
+        self.branches: dict[int, Branch] = {}
+        self.best: Response | None = None
+        self.challenges: list[tuple[str, str]] = []
+        self.answered = self.cancelled = False
+        self.reasons: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<ResponseContext of {self.request!r}: {self.branches}>"
 
     @classmethod
     def of(cls, request: Request, targets: tuple[Target, ...]) -> ResponseContext:
@@ -113,14 +127,12 @@ class ResponseContext:
         return cls(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
 
     @property
-    def invite(self) -> bool:
-        """Whether the request is an INVITE, whose 2xx responses all go back."""
-        return self.request.method == "INVITE"
-
-    @property
     def running(self) -> bool:
         """Whether any branch may still answer."""
-        return any(branch.state is not BranchState.DONE for branch in self.branches.values())
+        for branch in self.branches.values():  # noqa: SIM110 - asked for every response, and any() makes a generator
+            if branch.state is not BranchState.DONE:
+                return True
+        return False
 
     @property
     def ended(self) -> bool:

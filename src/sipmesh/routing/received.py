@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from sipmesh.sip.fields import Via
 from sipmesh.sip.message import Request
 
 
@@ -13,5 +16,15 @@ def mark_received(request: Request, host: str, port: int) -> None:
     via = request.top_via
     if via.host == host and not via.asks_for_port:
         return
-    request.pop_item("via")
-    request.prepend("via", str(via.received(host, port)))
+    if via.around is None:
+        request.replace_item("via", str(via.received(host, port)))
+        return
+    before, after = _marked(via.around[0], via.around[1], host, port)
+    request.replace_item("via", f"{before};branch={via.branch}{after}")
+
+
+@lru_cache(maxsize=2048)
+def _marked(before: str, after: str, host: str, port: int) -> tuple[str, str]:
+    """Give what stands before and after the branch of a marked Via: the same for every request of one link."""
+    marked, _, behind = str(Via.parse(f"{before};branch={after}").received(host, port)).partition(";branch=")
+    return marked, behind

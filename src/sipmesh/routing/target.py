@@ -1,4 +1,7 @@
-"""Where a request may go next: always an identity or a flow, never an address that a message named."""
+"""Where a request may go next: always an identity or a flow, never an address that a message named.
+
+Targets are not changed once made; see :mod:`sipmesh.routing.outcome` for their ``__init__``.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,11 @@ class Found(Enum):
     """What led to a flow of ours, and so what becomes of a request for one that is gone."""
 
     ROW = auto()  # a registration of ours: the caller learns that the user is not there
-    TOKEN = (
-        auto()
-    )  # another server has the registration: it has to learn that the flow has failed (RFC 5626 section 5.3.1)
+    TOKEN = auto()  # another server has the registration: it learns that the flow failed (RFC 5626 section 5.3.1)
     DIALOG = auto()  # a dialog outlives the link it began on: its user may have come back on another
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class FlowTarget:
     """A client's link on this server; *uri* is the Contact that goes into the Request-URI (RFC 5626 section 5.3).
 
@@ -30,18 +31,32 @@ class FlowTarget:
     flow: int
     owner: bytes
     uri: str
-    q: float = 1.0
-    found: Found = Found.ROW
-    spares: tuple[Target, ...] = ()
+    q: float
+    found: Found
+    spares: tuple[Target, ...]
+
+    def __init__(
+        self,
+        flow: int,
+        owner: bytes,
+        uri: str,
+        q: float = 1.0,
+        found: Found = Found.ROW,
+        spares: tuple[Target, ...] = (),
+    ) -> None:
+        self.flow, self.owner, self.uri, self.q, self.found, self.spares = flow, owner, uri, q, found, spares
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class RemoteFlowTarget:
     """A flow that another server of the pool holds; the row it came from has the token which that server made."""
 
     binding: Binding
     uri: str
-    spares: tuple[Target, ...] = ()
+    spares: tuple[Target, ...]
+
+    def __init__(self, binding: Binding, uri: str, spares: tuple[Target, ...] = ()) -> None:
+        self.binding, self.uri, self.spares = binding, uri, spares
 
     @property
     def q(self) -> float:
@@ -49,14 +64,17 @@ class RemoteFlowTarget:
         return self.binding.q
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class ServerTarget:
     """Servers that may take the request, tried in this order; *kind* is the kind of link it needs."""
 
     names: tuple[str, ...]
     kind: LinkKind
     uri: str
-    q: float = 1.0
+    q: float
+
+    def __init__(self, names: tuple[str, ...], kind: LinkKind, uri: str, q: float = 1.0) -> None:
+        self.names, self.kind, self.uri, self.q = names, kind, uri, q
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

@@ -199,7 +199,8 @@ class Dispatch:
             session.link.close("a message on a link without a verdict")
             return
         if session.link.kind is LinkKind.CLIENT:
-            mark_received(request, *session.link.remote)
+            host, port = session.link.remote
+            mark_received(request, host, port)
         if request.method == "ACK" and request.max_forwards == 0:
             return
         early = self._early_answer(request) if request.method != "ACK" else None
@@ -233,7 +234,7 @@ class Dispatch:
         """RFC 3261 section 16.3: what a proxy must look at before anything else."""
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
-        if request.count("proxy-require") and (required := unsupported(request, "proxy-require", ())):
+        if request.has("proxy-require") and (required := unsupported(request, "proxy-require", ())):
             return Answer(420, headers=(("Unsupported", ", ".join(required)),))
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
@@ -261,8 +262,7 @@ class Dispatch:
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
-        if request.count("proxy-authorization"):
-            request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
+        request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return

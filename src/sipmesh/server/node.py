@@ -162,7 +162,7 @@ class Node:
         for listener, context in zip(self.listeners, contexts, strict=True):
             listener.swap(context)
         self.gatekeeper.take(view)
-        self.reach.view = view
+        self.reach.take(view)
         self.dispatch.names, self.dispatch.decide = names_of(view), decide
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge)

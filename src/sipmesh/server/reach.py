@@ -27,7 +27,8 @@ class Reach:
     """Knows every session of the server, and opens links to servers and partners when none is up."""
 
     def __init__(self, view: ServerView, incarnation: int) -> None:
-        self.view, self.incarnation = view, incarnation
+        self.incarnation = incarnation
+        self.take(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
         self._flows: dict[int, Session] = {}
         self._owners: dict[bytes, int] = {}
@@ -38,6 +39,11 @@ class Reach:
     def open_by(self, obtain: Callable[[Hop], Link]) -> None:
         """Ask *obtain* for links to servers from now on."""
         self._obtain = obtain
+
+    def take(self, view: ServerView) -> None:
+        """Reach servers by *view* from now on."""
+        self.view = view
+        self._hops: dict[str, Hop] = {}
 
     def session(self, link: Link) -> Session:
         """The session of a link; it begins when the link is first used."""
@@ -99,10 +105,13 @@ class Reach:
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
 
     def _server(self, name: str) -> Session | None:
-        if name not in self.view.addresses:
-            return None
-        host, port = self.view.addresses[name]
-        return self.session(self._obtain(Hop(name, LinkKind.SERVER, ((host, port),))))
+        hop = self._hops.get(name)
+        if hop is None:
+            if name not in self.view.addresses:
+                return None
+            host, port = self.view.addresses[name]
+            hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
+        return self.session(self._obtain(hop))
 
     def _partner(self, name: str) -> Session | None:
         """Open a link to the partner that *name* belongs to; the name judged is its edge's, or the domain asked for."""

@@ -25,7 +25,7 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
-from sipmesh.sip.transaction.state import Do, Input, State
+from sipmesh.sip.transaction.state import Do, Input, State, of_status
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind
 
@@ -88,7 +88,7 @@ class Relay:
 
     def answer(self, exchange: Exchange, response: Response) -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends."""
-        if exchange.transaction.receive(Input.of_status(response.status)) is Do.SEND:
+        if exchange.transaction.receive(of_status(response.status)) is Do.SEND:
             exchange.session.link.send(response.encode())
         if exchange.transaction.over:
             self._drop_exchange(exchange)
@@ -139,13 +139,13 @@ class Relay:
         sent = session.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
             return
-        if response.count("via") < 2 and "," not in (response.first("via") or ""):  # noqa: PLR2004 - ours and one below
+        if not response.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
         if sent.exchange.context is not None:
             self._take(sent, sent.exchange.context, response)
 
     def _take(self, sent: Sent, context: ResponseContext, response: Response) -> None:
-        given = Input.of_status(response.status)
+        given = of_status(response.status)
         todo = sent.transaction.receive(given)
         if todo is Do.ACK:
             sent.session.link.send(ack_for(sent.request, response).encode())
@@ -162,11 +162,11 @@ class Relay:
             if sent.request.method == "INVITE" and sent.transaction.state is State.PROCEEDING:
                 self._ring(sent)
             return
-        self._unanswered.discard(sent)
-        self._ringing.discard(sent)
         if sent.transaction.over:
             self._drop_branch(sent)
         else:
+            self._unanswered.discard(sent)
+            self._ringing.discard(sent)
             self._lingering.add(sent, self._loop.time())
 
     def _ring(self, sent: Sent) -> None:

@@ -6,12 +6,13 @@ a response's top Via, and whether a user or a method is known.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import MAGIC
 from sipmesh.sip.message import VERSION, Message, Request, Response
-from sipmesh.sip.names import KNOWN
+from sipmesh.sip.names import BITS, IMPROPER, bits_of
+from sipmesh.sip.rows import CONTACT, ROUTE
 from sipmesh.sip.text import is_token, shown
 from sipmesh.sip.uri import SipUri
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from sipmesh.sip.fields import NameAddr
 
 # 8.1.1 and section 20 table 2: these stand once. (Max-Forwards may be absent: 16.3 step 3.)
-_ONCE = frozenset({"from", "to", "call-id", "cseq"})
-_SINGLE = _ONCE | {
+_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
+_SINGLE: Final = _ONCE | bits_of(
     "max-forwards",
     "content-length",
     "content-type",
@@ -34,7 +35,7 @@ _SINGLE = _ONCE | {
     "refer-to",
     "session-expires",
     "subscription-state",
-}
+)
 _FIRST_STATUS = 100
 _UNKNOWN_SCHEME = 416
 
@@ -56,8 +57,9 @@ def check_request(request: Request) -> None:
         # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had none; it never spoke over TLS links like ours.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
-    for route in request.routes:
-        _check_address(route)
+    if request.present & ROUTE:
+        for route in request.routes:
+            _check_address(route)
 
 
 def check_response(response: Response) -> None:
@@ -90,21 +92,24 @@ def _check_request_uri(uri: SipUri) -> None:
 
 
 def _check_rows(message: Message) -> None:
-    names = message.names
-    distinct = set(names)
-    if missing := _ONCE - distinct:
-        raise RemoteError(f"no {' and no '.join(sorted(missing))}", rule="RFC 3261 8.1.1")
-    if not distinct <= KNOWN and (bad := [name for name in distinct - KNOWN if not is_token(name)]):
-        raise RemoteError(f"a header row without a proper name: {shown(bad[0])}", rule="RFC 3261 7.3.1")
-    if len(distinct) < len(names) and (twice := [name for name in sorted(_SINGLE) if names.count(name) > 1]):
-        raise RemoteError(f"more than one {' and '.join(twice)}", rule="RFC 3261 7.3.1, RFC 4475 3.3.8")
+    if message.present & (_ONCE | IMPROPER) != _ONCE:
+        if missing := _named(_ONCE & ~message.present):
+            raise RemoteError(f"no {' and no '.join(missing)}", rule="RFC 3261 8.1.1")
+        bad = next(row.name for row in message.rows if row.bit == IMPROPER)
+        raise RemoteError(f"a header row without a proper name: {shown(bad)}", rule="RFC 3261 7.3.1")
+    if twice := message.repeated & _SINGLE:
+        raise RemoteError(f"more than one {' and '.join(_named(twice))}", rule="RFC 3261 7.3.1, RFC 4475 3.3.8")
+
+
+def _named(bits: int) -> list[str]:
+    return sorted(name for name, bit in BITS.items() if bit & bits)
 
 
 def _check_common(message: Message) -> None:
     _check_address(message.from_)
     _check_address(message.to)
     _ = message.call_id, message.cseq
-    if "contact" in message.names:
+    if message.present & CONTACT:
         for contact in message.contacts:
             _check_contact(contact)
 
@@ -117,7 +122,7 @@ def _check_contact(contact: NameAddr) -> None:
 def _check_address(address: NameAddr) -> None:
     """Check the grammar of SIP URIs; those of another scheme are carried like any other value (RFC 4475 3.3.4)."""
     try:
-        SipUri.parse(address.uri)
+        _ = address.sip_uri
     except RemoteError as wrong:
         if wrong.status != _UNKNOWN_SCHEME:
             raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
@@ -18,7 +19,7 @@ _SHORT = 18
 _DISPLAY = TOKEN | {" ", "\t"}
 _VIA_START = "SIP/2.0/"
 _NOT_IN_URI = frozenset(' "<>\\^`{|}')
-_NOT_IN_VALUE = frozenset(' \t"<>,;\\')
+_BRANCH: Final = ";branch="
 
 
 def split_list(text: str) -> list[str]:
@@ -56,16 +57,24 @@ def param_of(params: Params, name: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class NameAddr:
     """A ``name-addr`` or ``addr-spec`` with header parameters: From, To, Contact, Route, P-Asserted-Identity.
 
-    *uri* is raw, and of any scheme; *params* belong to the field, not to the URI. The ``*`` of a REGISTER is one too.
+    *uri* is raw, and of any scheme; *params* belong to the field, not to the URI; *tag* is the one of them that names a
+    dialog's end. The ``*`` of a REGISTER is one too. Never changed once made: messages share them.
     """
 
     display: str | None
     uri: str
-    params: Params = ()
+    params: Params
+    tag: str | None = field(compare=False, repr=False)
+    _sip_uri: SipUri | None = field(compare=False, repr=False)
+
+    def __init__(self, display: str | None, uri: str, params: Params = ()) -> None:
+        self.display, self.uri, self.params = display, uri, params
+        self.tag = param_of(params, "tag")
+        self._sip_uri = None
 
     @classmethod
     def parse(cls, text: str) -> NameAddr:
@@ -73,14 +82,11 @@ class NameAddr:
         return _name_addr_cached(text) if len(text) <= CACHED_LENGTH else _name_addr(text)
 
     @property
-    def tag(self) -> str | None:
-        """The tag, which names a dialog's end."""
-        return param_of(self.params, "tag")
-
-    @property
     def sip_uri(self) -> SipUri:
         """The URI, read; RemoteError 400 or 416 where it is not SIP's."""
-        return SipUri.parse(self.uri)
+        if self._sip_uri is None:
+            self._sip_uri = SipUri.parse(self.uri)
+        return self._sip_uri
 
     def param(self, name: str) -> str | None:
         """Give the value of a field parameter without its quotes; None where it is absent or has none."""
@@ -93,26 +99,48 @@ class NameAddr:
         return f"{display}<{self.uri}>{params_text(self.params)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Via:
-    """One Via: the *transport* in upper case, and where its writer wants the response."""
+    """One Via: the *transport* in upper case, and where its writer wants the response. Never changed once made.
+
+    *branch* is the transaction's identifier (17.2.3). *asks_for_port* says that the sender wants to learn its port: an
+    ``rport`` without a value (RFC 3581 3). *around* is what stood before and after the branch, where it was read so: that
+    much is the same in every request that comes by one link.
+    """
 
     transport: str
     host: str
-    port: int | None = None
-    params: Params = ()
+    port: int | None
+    params: Params
+    branch: str | None = field(compare=False, repr=False)
+    asks_for_port: bool = field(compare=False, repr=False)
+    around: tuple[str, str] | None = field(compare=False, repr=False)
+
+    def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
+        self.transport, self.host, self.port, self.params = transport, host, port, params
+        self.branch, self.asks_for_port, self.around = None, False, None
+        for name, value in params:
+            if name == "branch":
+                self.branch = None if value is None else unquote(value)
+            elif name == "rport":
+                self.asks_for_port = not value
 
     @classmethod
     def parse(cls, text: str) -> Via:
         """Read one via-parm (RFC 3261 20.42); any transport token will do, RFC 4475 3.1.1.10."""
-        head, semicolon, params = text.partition(";")
-        transport, host, port = _via_head_cached(head) if len(head) <= CACHED_LENGTH else _via_head(head)
-        return cls(transport, host, port, parse_params(params, text) if semicolon else ())
-
-    @property
-    def branch(self) -> str | None:
-        """The transaction's identifier (17.2.3)."""
-        return param_of(self.params, "branch")
+        at = text.find(_BRANCH)
+        if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
+            return _via(text)
+        branch, semicolon, after = text[at + len(_BRANCH) :].partition(";")
+        around = (text[:at], semicolon + after)
+        others = _via_cached(around[0] + around[1])
+        if others.branch is not None or not _is_value(branch):
+            return _via(text)
+        place = around[0].count(";")
+        params = (*others.params[:place], ("branch", branch), *others.params[place:])
+        via = Via(others.transport, others.host, others.port, params)
+        via.around = around
+        return via
 
     @property
     def sent_by(self) -> str:
@@ -130,15 +158,12 @@ class Via:
 
     def received(self, host: str, port: int) -> Via:
         """Note where the request really came from (RFC 3261 18.2.1); the port where its sender asked (RFC 3581 4)."""
-        asked = self.asks_for_port
-        kept = (pair for pair in self.params if pair[0] != "received" and not (asked and pair[0] == "rport"))
-        noted = (("received", host), *((("rport", str(port)),) if asked else ()))
-        return replace(self, params=(*kept, *noted))
-
-    @property
-    def asks_for_port(self) -> bool:
-        """Whether the sender wants to learn its port: an ``rport`` without a value (RFC 3581 3)."""
-        return any(key == "rport" and not value for key, value in self.params)
+        params = [("received", host)]
+        if self.asks_for_port:
+            params.append(("rport", str(port)))
+        told = {name for name, _ in params}
+        kept = [pair for pair in self.params if pair[0] not in told]
+        return Via(self.transport, self.host, self.port, (*kept, *params))
 
     def __str__(self) -> str:
         return f"{_VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"
@@ -221,13 +246,23 @@ def _param(part: str, field: str) -> tuple[str, str | None]:
     if not equals:
         return name.lower(), None
     value = value.lstrip()
-    if not (
-        value.isalnum()
-        or _NOT_IN_VALUE.isdisjoint(value)
-        or (value[0] == '"' and closing_quote(value) == len(value) - 1)
-    ):
+    if not (_is_value(value) or (value[:1] == '"' and closing_quote(value) == len(value) - 1)):
         raise RemoteError(f"a parameter value that breaks the grammar: {shown(field)}", rule="RFC 3261 25.1")
     return name.lower(), value
+
+
+def _is_value(value: str) -> bool:
+    """Tell whether *value* may stand without quotes; nobody downstream may see the end of a parameter or field in it."""
+    return not (
+        " " in value
+        or '"' in value
+        or "," in value
+        or ";" in value
+        or "<" in value
+        or ">" in value
+        or "\\" in value
+        or "\t" in value
+    )
 
 
 def _display(display: str, text: str) -> str | None:
@@ -241,6 +276,15 @@ def _is_uri(uri: str) -> bool:
     return uri.isascii() and uri.isprintable() and _NOT_IN_URI.isdisjoint(uri) and scheme_of(uri) != ""
 
 
+def _via(text: str) -> Via:
+    head, semicolon, params = text.partition(";")
+    transport, host, port = _via_head(head)
+    return Via(transport, host, port, parse_params(params, text) if semicolon else ())
+
+
+_via_cached = lru_cache(maxsize=2048)(_via)
+
+
 def _via_head(head: str) -> tuple[str, str, int | None]:
     """Read ``SIP/2.0/TLS host:port``; blanks may stand round each slash and colon (RFC 4475 3.1.1.1)."""
     name, version, rest = ([part.strip() for part in head.split("/", 2)] + ["", ""])[:3]
@@ -249,6 +293,3 @@ def _via_head(head: str) -> tuple[str, str, int | None]:
         raise RemoteError(f"not a Via: {shown(head)}", rule="RFC 3261 20.42")
     host, port = split_host_port(sent_by.replace(" :", ":").replace(": ", ":"))
     return transport.upper(), host, port
-
-
-_via_head_cached = lru_cache(maxsize=2048)(_via_head)

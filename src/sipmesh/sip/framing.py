@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, parse_head
+from sipmesh.sip.names import bits_of
 from sipmesh.sip.rows import content_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CR: Final = 13
 _CRLF = b"\r\n"
 _END = b"\r\n\r\n"
-_NEEDED_TO_ANSWER = ("via", "from", "to", "call-id", "cseq")
+_NEEDED_TO_ANSWER: Final = bits_of("via", "from", "to", "call-id", "cseq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,26 @@ class MessageReader:
     for it would be read from the middle of something.
     """
 
-    __slots__ = ("_at", "_broken", "_held", "_missing", "_pending", "_searched", "expects", "limits")
+    __slots__ = (
+        "_at",
+        "_awaited",
+        "_broken",
+        "_held",
+        "_missing",
+        "_more",
+        "_pending",
+        "_searched",
+        "expects",
+        "limits",
+    )
 
     def __init__(self, limits: ReadLimits | None = None, *, expects: Keepalive = Keepalive.PING) -> None:
         self.limits = limits or ReadLimits()
         self.expects = expects
-        self._held: bytes | bytearray = b""
+        self._held = b""
         self._at = 0  # where the unread part of _held begins
+        self._more: list[bytes] = []  # what came after _held, while a body is awaited
+        self._awaited = 0  # how much is still to come before that body is whole
         self._searched = 0  # how far behind _at no end of a header was found
         self._pending: Request | Response | None = None  # its header is read, its body is not whole
         self._missing = 0  # the length of that body
@@ -82,29 +97,34 @@ class MessageReader:
 
         The bytes are taken at once; what the iterator was not asked for comes with the next call.
         """
-        if not self._broken:
-            self._hold(data)
+        self.take(bytes(data))
         return self._whole()
 
-    def _hold(self, data: bytes | memoryview) -> None:
-        if self._at == len(self._held):
-            self._held, self._at = bytes(data), 0
-            return
-        if isinstance(self._held, bytes):
-            self._held = bytearray(self._held[self._at :])
-        else:
-            del self._held[: self._at]
-        self._held += data
-        self._at = 0
-
     def _whole(self) -> Iterator[Request | Response | Keepalive]:
-        while not self._broken and (found := self._next()) is not None:
+        while (found := self.next()) is not None:
             yield found
 
-    def _next(self) -> Request | Response | Keepalive | None:
+    def take(self, data: bytes) -> None:
+        """Take bytes; ask :meth:`next` for what became whole."""
+        if self._broken:
+            return
+        if self._at == len(self._held) and not self._more:
+            self._held, self._at, self._awaited = data, 0, 0
+            return
+        self._more.append(data)
+        self._awaited -= len(data)
+        if self._awaited <= 0:
+            self._held, self._at = self._held[self._at :] + b"".join(self._more), 0
+            self._more.clear()
+            self._awaited = 0
+
+    def next(self) -> Request | Response | Keepalive | None:
+        """Give the oldest message or keepalive that is whole, None where there is none; FramingError as :meth:`feed`."""
+        if self._broken:
+            return None
         if self._pending is None:
-            if self._held.startswith(b"\r", self._at) and (keepalive := self._keepalive()) is not None:
-                return keepalive
+            if self._at < len(self._held) and self._held[self._at] == _CR and (found := self._keepalive()) is not None:
+                return found
             try:
                 if not self._read_head():
                     return None
@@ -130,16 +150,19 @@ class MessageReader:
             self._searched = len(self._held) - self._at
             self._limit_unfinished()
             return False
-        head = bytes(self._held[self._at : end])
+        head = self._held[self._at : end]
         self._at, self._searched = end + len(_END), 0
         self._pending = self._parsed(head)
         return True
 
     def _read_body(self) -> Request | Response | None:
         message, end = self._pending, self._at + self._missing
-        if message is None or end > len(self._held):
+        if message is None:
             return None
-        message.body = bytes(self._held[self._at : end])
+        if end > len(self._held):
+            self._awaited = self._awaited or end - len(self._held)
+            return None
+        message.body = self._held[self._at : end]
         self._at, self._pending = end, None
         return message
 
@@ -149,13 +172,13 @@ class MessageReader:
         if self._searched >= start and self._held.find(_CRLF, self._at, self._at + start) < 0:
             raise _too_long_a_start(None)
         if self._searched >= self.limits.header + len(_END):
-            came = bytes(self._held[self._at :]).rpartition(_CRLF)[0]
+            came = self._held[self._at :].rpartition(_CRLF)[0]
             raise _too_much_header(_answerable(came))
 
     def _parsed(self, head: bytes) -> Request | Response:
         self._limit_head(head)
         message = _message(head)
-        if len(message.lines) > self.limits.fields:
+        if len(message.rows) > self.limits.fields:
             raise _too_much_header(_to_answer(message))
         length = _stream_length(message)
         if length > self.limits.body:
@@ -176,7 +199,7 @@ class MessageReader:
                 raise _too_much_header(_answerable(head))
 
     def __repr__(self) -> str:
-        state = f"{len(self._held) - self._at} octets unread"
+        state = f"{len(self._held) - self._at + sum(map(len, self._more))} octets unread"
         if self._broken:
             state = "broken"
         elif self._pending is not None:
@@ -215,8 +238,7 @@ def _message(head: bytes) -> Request | Response:
         message = parse_head(head)
     except RemoteError as wrong:
         raise FramingError.because(wrong) from None
-    breaks = head.count(_CRLF)
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+    if not message.whole:
         raise FramingError("a lone CR or LF in the header", rule="RFC 3261 7", request=_to_answer(message))
     return message
 
@@ -256,4 +278,4 @@ def _to_answer(message: Request | Response) -> Request | None:
     # An ACK is never answered (RFC 3261 17).
     if isinstance(message, Response) or message.method == "ACK":
         return None
-    return message if all(name in message.names for name in _NEEDED_TO_ANSWER) else None
+    return message if message.present & _NEEDED_TO_ANSWER == _NEEDED_TO_ANSWER else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2s
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
+from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import Message, header_rows, one_line
+from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, row_of
 from sipmesh.sip.text import shown
-from sipmesh.sip.uri import SipUri
+from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +23,8 @@ VERSION = "SIP/2.0"
 
 _TRYING = 100
 _MAX_STATUS = 699
-_COPIED_ONCE = ("from", "to", "call-id", "cseq")
+_BLANKS: Final = frozenset({" ", "\t"})
+_COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
 
 
 class Request(Message):
@@ -29,8 +32,8 @@ class Request(Message):
 
     __slots__ = ("_ruri", "method", "uri", "version")
 
-    def __init__(self, method: str, uri: str, lines: list[bytes], body: bytes = b"", *, version: str = VERSION) -> None:
-        super().__init__(lines, body)
+    def __init__(self, method: str, uri: str, rows: list[Row], body: bytes = b"", *, version: str = VERSION) -> None:
+        super().__init__(rows, body)
         self.method = method
         self.uri = uri
         self.version = version
@@ -53,11 +56,11 @@ class Request(Message):
         self.uri = one_line(uri)
         self._ruri = None
 
-    def copy(self) -> Self:
+    def copy(self) -> Request:
         """Give a request of its own: edits of one do not show in the other."""
-        other = self._copy_into(type(self).__new__(type(self)))
-        other.method, other.version = self.method, self.version
-        other.set_uri(self.uri)
+        other = Request(self.method, self.uri, [], version=self.version)
+        other._ruri = self._ruri
+        self._copy_rows_into(other)
         return other
 
 
@@ -66,10 +69,8 @@ class Response(Message):
 
     __slots__ = ("reason", "status", "version")
 
-    def __init__(
-        self, status: int, reason: str, lines: list[bytes], body: bytes = b"", *, version: str = VERSION
-    ) -> None:
-        super().__init__(lines, body)
+    def __init__(self, status: int, reason: str, rows: list[Row], body: bytes = b"", *, version: str = VERSION) -> None:
+        super().__init__(rows, body)
         self.status = status
         self.reason = reason
         self.version = version
@@ -79,10 +80,10 @@ class Response(Message):
         """The Status-Line."""
         return f"{self.version} {self.status} {self.reason}"
 
-    def copy(self) -> Self:
+    def copy(self) -> Response:
         """Give a response of its own: edits of one do not show in the other."""
-        other = self._copy_into(type(self).__new__(type(self)))
-        other.status, other.reason, other.version = self.status, self.reason, self.version
+        other = Response(self.status, self.reason, [], version=self.version)
+        self._copy_rows_into(other)
         return other
 
 
@@ -92,40 +93,65 @@ def parse_head(head: bytes) -> Request | Response:
     Every start line that could be SIP gives a message, so that it can be answered: what is wrong with it is
     :mod:`sipmesh.sip.check`'s matter. RemoteError for what is not SIP at all.
     """
-    start, _, rows = head.partition(b"\r\n")
-    lines = rows.split(b"\r\n") if rows else []
-    if b"\r\n " in head or b"\r\n\t" in head:
-        lines = _joined(lines)
-    first = start.decode("utf-8", "surrogateescape")
-    return _response(first, lines) if first[:4].upper() == "SIP/" else _request(first, lines)
+    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    start, rows = lines[0], _rows(lines)
+    message = _response(start, rows) if start[:4].upper() == "SIP/" else _request(start, rows)
+    message.whole = "\n" not in start and "\r" not in start and all_whole(rows)
+    return message
 
 
-def _request(start: str, lines: list[bytes]) -> Request:
+def _request(start: str, rows: list[Row]) -> Request:
     # Request-Line = Method SP Request-URI SP SIP-Version CRLF. Whatever stands between the first and the last space is
     # the URI, stray blanks included: its own parser refuses them (RFC 4475 3.1.2.8 to 3.1.2.10).
     method, _, rest = start.partition(" ")
     uri, space, version = rest.rpartition(" ")
-    if not space or (version and not version.upper().startswith("SIP/")):
-        raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
-    return Request(method, uri, lines, version=VERSION if version.upper() == VERSION else version)
+    if version != VERSION:
+        if not space or (version and not version.upper().startswith("SIP/")):
+            raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
+        version = _spelled(version)
+    return Request(method, uri, rows, version=version)
 
 
-def _response(start: str, lines: list[bytes]) -> Response:
+def _response(start: str, rows: list[Row]) -> Response:
+    version, status, reason = _status_line_cached(start) if len(start) <= CACHED_LENGTH else _status_line(start)
+    return Response(status, reason, rows, version=version)
+
+
+def _status_line(start: str) -> tuple[str, int, str]:
+    # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
     status = bounded(code, _MAX_STATUS) if code.isascii() and code.isdigit() else None
-    return Response(status or 0, reason, lines, version=VERSION if version.upper() == VERSION else version)
+    return _spelled(version), status or 0, reason
 
 
-def _joined(lines: list[bytes]) -> list[bytes]:
-    """Put continuation lines back to the row they continue (RFC 3261 7.3.1)."""
-    rows: list[list[bytes]] = []
-    for line in lines:
-        if line[:1] in {b" ", b"\t"} and rows:
+_status_line_cached = lru_cache(maxsize=256)(_status_line)
+
+
+def _spelled(version: str) -> str:
+    return VERSION if version == VERSION or version.upper() == VERSION else version
+
+
+def _rows(lines: list[str]) -> list[Row]:
+    """Make a row of each line but the first, which is the start line."""
+    rows: list[Row] = []
+    for at in range(1, len(lines)):
+        line = lines[at]
+        if line[:1] in _BLANKS and rows:
+            return [row_of(whole) for whole in _joined(lines)]
+        rows.append(row_of(line))
+    return rows
+
+
+def _joined(lines: list[str]) -> list[str]:
+    """Put continuation lines back to the row they continue (RFC 3261 7.3.1); the start line is left out."""
+    rows: list[list[str]] = []
+    for line in lines[1:]:
+        if line[:1] in _BLANKS and rows:
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [b"\r\n".join(row) for row in rows]
+    return ["\r\n".join(row) for row in rows]
 
 
 def build_request(
@@ -164,7 +190,8 @@ def respond(
 
 def stateless_tag(request: Request) -> str:
     """Give a To tag that is the same for each copy of one request (RFC 3261 8.2.7) and different for all others."""
-    return blake2s(b"\n".join(_copied(request)), digest_size=8).hexdigest()
+    copied = "\n".join([row.line for row in _copied(request)])
+    return blake2s(copied.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]]:
@@ -172,15 +199,15 @@ def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]
     return [*of_type, ("content-length", str(len(body)))]
 
 
-def _copied(request: Request) -> list[bytes]:
+def _copied(request: Request) -> list[Row]:
     """Give the rows that a response repeats: every Via, and one each of the others (a second one was the fault)."""
-    lines: list[bytes] = []
-    missing = set(_COPIED_ONCE)
-    for line, name in zip(request.lines, request.names, strict=True):
-        if name == "via" or name in missing:
-            missing.discard(name)
-            lines.append(line)
-    return lines
+    rows: list[Row] = []
+    missing = _COPIED_ONCE
+    for row in request.rows:
+        if row.bit & (VIA | missing):
+            missing &= ~row.bit
+            rows.append(row)
+    return rows
 
 
 def _wants_tag(request: Request) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipmesh.errors import LocalError
 from sipmesh.sip.text import is_token
 
@@ -104,33 +106,82 @@ _WRITTEN = (
     "Warning",
 )
 
-_WIRE = {name.lower(): name for name in _WRITTEN}
-# By the first bytes of a row, the colon included: one look-up names nearly every row.
-_READ = {
-    spelling.encode() + b":": long
+_WIRE: Final = {name.lower(): name for name in _WRITTEN}
+# Names that are asked for by the code have a bit each: which of them a header holds, and which twice, is one number.
+_ASKED_FOR = (
+    "accept",
+    "authentication-info",
+    "authorization",
+    "call-id",
+    "contact",
+    "content-length",
+    "content-type",
+    "cseq",
+    "event",
+    "expires",
+    "from",
+    "max-forwards",
+    "min-expires",
+    "p-asserted-identity",
+    "p-preferred-identity",
+    "path",
+    "privacy",
+    "proxy-authorization",
+    "proxy-require",
+    "record-route",
+    "refer-to",
+    "referred-by",
+    "require",
+    "retry-after",
+    "route",
+    "session-expires",
+    "subscription-state",
+    "supported",
+    "timestamp",
+    "to",
+    "via",
+)
+BITS: Final = {name: 1 << at for at, name in enumerate(_ASKED_FOR)}
+IMPROPER: Final = 1 << len(_ASKED_FOR)  # the bit of a row whose name is no token
+
+
+def bits_of(*names: str) -> int:
+    """Give the bits of *names*, each of which is asked for by the code."""
+    return sum(BITS[name] for name in names)
+
+
+def bit_of(name: str) -> int:
+    """Give the bit of *name*: 0 for a proper name that has none, IMPROPER for what is no name."""
+    bit = BITS.get(name, 0)
+    return IMPROPER if bit == 0 and name not in _WIRE and not is_token(name) else bit
+
+
+# By the beginning of a row, the colon included: one look-up names nearly every row.
+_READ: Final = {
+    f"{spelling}:": (long, bit_of(long))
     for short, long in [*((short, long) for short, long in COMPACT.items()), *((name, name) for name in _WIRE)]
     for spelling in {short, short.upper(), _WIRE.get(short, short)}
 }
 
-# The names that need no look at their characters.
-KNOWN = frozenset(_WIRE)
+
+def name_of(line: str) -> tuple[str, int]:
+    """Give the lower-case long name of a header row, "" where there is none, and its bit."""
+    found = _READ.get(line[: line.find(":") + 1])
+    return _unusual(line) if found is None else found
 
 
-def names_of(lines: list[bytes]) -> list[str]:
-    """Give the lower-case long name of each header row, or "" where there is none."""
-    return [_READ.get(line[: line.find(b":") + 1]) or _unusual(line) for line in lines]
-
-
-def _unusual(line: bytes) -> str:
+def _unusual(line: str) -> tuple[str, int]:
     # HCOLON = *( SP / HTAB ) ":" SWS: blanks may stand before the colon.
-    raw = line[: max(line.find(b":"), 0)]
-    name = raw.rstrip(b" \t").lower().decode("utf-8", "surrogateescape")
-    return COMPACT.get(name, name)
+    spelled = line[: max(line.find(":"), 0)].rstrip(" \t").lower()
+    name = COMPACT.get(spelled, spelled)
+    return name, bit_of(name)
 
 
 def wire_name(name: str) -> str:
     """Spell *name* as the RFCs do; LocalError for what is no header name."""
-    known = _WIRE.get(name) or _WIRE.get(name.lower())
+    known = _WIRE.get(name)
+    if known is None:
+        known = _WIRE.get(name.lower())
     if known is not None:
         return known
     if not is_token(name):

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
-from sipmesh.sip.names import names_of, wire_name
+from sipmesh.sip.names import BITS, bit_of, bits_of, name_of, wire_name
 from sipmesh.sip.text import separators, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-_T = TypeVar("_T")
 # 20.22: Max-Forwards is in the range 0-255. 20.19: Expires is in the range 0 to 2**32-1.
 _MAX_HOPS = 255
 _MAX_EXPIRES = 2**32 - 1
@@ -21,24 +20,158 @@ _FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
 # Longer than any limit that a reader may be given.
 _MAX_LENGTH = 2**48
 
+VIA: Final = BITS["via"]
+FROM: Final = BITS["from"]
+TO: Final = BITS["to"]
+CALL_ID: Final = BITS["call-id"]
+CSEQ: Final = BITS["cseq"]
+MAX_FORWARDS: Final = BITS["max-forwards"]
+CONTENT_LENGTH: Final = BITS["content-length"]
+CONTACT: Final = BITS["contact"]
+ROUTE: Final = BITS["route"]
+_EXPIRES: Final = BITS["expires"]
+
+# Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
+_NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
+_LONGEST_KEPT = 256
+_MOST_KEPT = 4096
+
+
+class Row:
+    """One header row: its *line* without the CRLF that ends it, its *name*, and what has been read of its value.
+
+    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet.
+    A row is never changed, so messages share it: most rows of a message have been seen before, octet for octet, in
+    another message of the same peer, and what was read of them need not be read again.
+
+    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *whole* is false where a CR or LF stands alone in it: for
+    many a reader downstream that ends a line.
+    """
+
+    __slots__ = ("_addresses", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
+
+    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True) -> None:
+        self.line, self.name, self.bit, self.whole = line, name, bit, whole
+        self._value: str | None = None
+        self._addresses: list[NameAddr] | None = None
+        self._via: Via | None = None
+        self._cseq: CSeq | None = None
+        self._number = -1
+
+    @property
+    def value(self) -> str:
+        """The value, unfolded and stripped."""
+        value = self._value
+        if value is None:
+            value = self._value = _value(self.line)
+        return value
+
+    @property
+    def address(self) -> NameAddr:
+        """The one address of a From or To; RemoteError where it is malformed."""
+        if self._addresses is None:
+            self._addresses = [NameAddr.parse(self.value)]
+        return self._addresses[0]
+
+    @property
+    def addresses(self) -> list[NameAddr]:
+        """The addresses of a Contact or Route; RemoteError where one is malformed."""
+        if self._addresses is None:
+            self._addresses = [NameAddr.parse(item) for item in split_list(self.value)]
+        return self._addresses
+
+    @property
+    def via(self) -> Via:
+        """The first via-parm of a Via; RemoteError where it is malformed."""
+        via = self._via
+        if via is None:
+            via = self._via = Via.parse(first_item(self.value))
+        return via
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq; RemoteError where it is malformed."""
+        cseq = self._cseq
+        if cseq is None:
+            cseq = self._cseq = CSeq.parse(self.value)
+        return cseq
+
+    @property
+    def hops(self) -> int:
+        """The Max-Forwards; RemoteError where it is malformed."""
+        if self._number < 0:
+            self._number = _max_forwards(self.value)
+        return self._number
+
+    @property
+    def length(self) -> int:
+        """The Content-Length; RemoteError where it is malformed."""
+        if self._number < 0:
+            self._number = _length(self.value)
+        return self._number
+
+    def __repr__(self) -> str:
+        return f"<Row {shown(self.line)}>"
+
+
+_kept: Final[dict[str, Row]] = {}
+
+
+def row_of(line: str) -> Row:
+    """Give the row of *line*; the same object as before where it has been seen lately."""
+    row = _kept.get(line)
+    if row is None:
+        name, bit = name_of(line)
+        row = Row(line, name, bit, whole=("\n" not in line and "\r" not in line) or _only_folds(line))
+        if len(line) <= _LONGEST_KEPT and not row.bit & _NOT_KEPT:
+            if len(_kept) >= _MOST_KEPT:  # a peer that never repeats itself costs the others one reading in so many
+                _kept.clear()
+            _kept[line] = row
+    return row
+
+
+def rows_of(lines: Iterable[bytes]) -> list[Row]:
+    """Give the row of each line, which may hold any octets."""
+    return [row_of(line.decode("utf-8", "surrogateescape")) for line in lines]
+
+
+def all_whole(rows: list[Row]) -> bool:
+    """Tell whether no row holds a lone CR or LF."""
+    for row in rows:  # noqa: SIM110 - all() would make a generator for every message
+        if not row.whole:
+            return False
+    return True
+
 
 class Message:
     """What a request and a response have in common: header rows and a body.
 
-    *lines* holds one entry for each header row in wire order, without the CRLF that ends it; a folded row keeps the
-    line breaks inside it. Read it freely, change it by the methods below only: they keep an index of the names. An edit
-    touches the rows it must and leaves every other byte alone.
+    *rows* are in wire order. Read them freely, change them by the methods below only: they keep account of which names
+    are there. An edit touches the rows it must and leaves every other byte alone.
 
-    The typed properties are cached, and raise RemoteError (400) where their field is absent or malformed.
+    *present* and *repeated* hold the bits (:data:`sipmesh.sip.names.BITS`) of the names that stand in the header at all,
+    and of those that stand in it more than once.
+
+    *whole* is false where a CR or LF stands alone in the start line or a row: whoever reads such a message must refuse it.
+
+    The typed properties raise RemoteError (400) where their field is absent or malformed.
     """
 
-    __slots__ = ("_names", "_typed", "body", "lines")
+    __slots__ = ("body", "present", "repeated", "rows", "whole")
 
-    def __init__(self, lines: list[bytes], body: bytes = b"") -> None:
-        self.lines = lines
+    def __init__(self, rows: list[Row], body: bytes = b"") -> None:
+        self.rows = rows
         self.body = body
-        self._names = names_of(lines)
-        self._typed: dict[str, Any] = {}
+        self.whole = True
+        self.present = self.repeated = 0
+        self._count_rows()
+
+    def _count_rows(self) -> None:
+        present = repeated = 0
+        for row in self.rows:
+            repeated |= present & row.bit
+            present |= row.bit
+        self.present, self.repeated = present, repeated
 
     @property
     def start_line(self) -> str:
@@ -46,159 +179,204 @@ class Message:
         raise NotImplementedError
 
     @property
+    def lines(self) -> list[bytes]:
+        """The octets of each row; a folded one keeps the line breaks inside it."""
+        return [row.line.encode("utf-8", "surrogateescape") for row in self.rows]
+
+    @property
     def names(self) -> Sequence[str]:
-        """The name of each row, beside :attr:`lines`; "" for a row without one."""
-        return self._names
+        """The name of each row; "" for a row without one."""
+        return [row.name for row in self.rows]
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a row of that name."""
+        bit = BITS.get(name)
+        return bool(self.present & bit) if bit is not None else self._at(name) >= 0
 
     def first(self, name: str) -> str | None:
         """Give the value of the first row of that name, unfolded and stripped."""
-        names = self._names
-        return _value(self.lines[names.index(name)]) if name in names else None
+        at = self._at(name)
+        return self.rows[at].value if at >= 0 else None
 
     def values(self, name: str) -> list[str]:
         """Give the values of all rows of that name, one for each row."""
-        return [_value(line) for line, known in zip(self.lines, self._names, strict=True) if known == name]
+        return [row.value for row in self.rows if row.name == name]
 
     def items(self, name: str) -> list[str]:
         """Give the items of all rows of that name: comma lists are split. Empty items stay, as ""."""
-        if name not in self._names:
+        if not self.has(name):
             return []
         return [item for value in self.values(name) for item in split_list(value)]
 
     def count(self, name: str) -> int:
         """Count the rows of that name."""
-        return self._names.count(name)
+        return sum([row.name == name for row in self.rows])
 
     @property
     def top_via(self) -> Via:
         """The first Via: of the element that sent this to us, or (in a response) our own."""
-        return self._parsed("via", _first_via)
+        return self._the(VIA).via
 
     @property
     def from_(self) -> NameAddr:
         """Who sent the request, as it says."""
-        return self._parsed("from", NameAddr.parse)
+        return self._the(FROM).address
 
     @property
     def to(self) -> NameAddr:
         """Whom the request was first meant for."""
-        return self._parsed("to", NameAddr.parse)
+        return self._the(TO).address
 
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte (20.8)."""
-        return self._parsed("call-id", _call_id)
+        return _call_id(self._the(CALL_ID).value)
 
     @property
     def cseq(self) -> CSeq:
         """Number and method."""
-        return self._parsed("cseq", CSeq.parse)
+        return self._the(CSEQ).cseq
 
     @property
     def max_forwards(self) -> int | None:
         """Hops left, or None where the field is absent (16.3: it may be)."""
-        return self._parsed("max-forwards", _max_forwards) if "max-forwards" in self._names else None
+        return self._the(MAX_FORWARDS).hops if self.present & MAX_FORWARDS else None
 
     @property
     def expires(self) -> int | None:
         """Seconds, or None where the field is absent."""
-        return self._parsed("expires", _expires) if "expires" in self._names else None
+        return _expires(self._the(_EXPIRES).value) if self.present & _EXPIRES else None
 
     @property
     def contacts(self) -> list[NameAddr]:
         """All Contacts; ``*`` is a NameAddr whose uri is ``*``."""
-        return self._all("contact")
+        return self._all(CONTACT)
 
     @property
     def routes(self) -> list[NameAddr]:
         """All Route items, the next one first."""
-        return self._all("route")
+        return self._all(ROUTE)
+
+    @property
+    def has_lower_via(self) -> bool:
+        """Whether there is a Via below the top one."""
+        return bool(self.repeated & VIA) or (bool(self.present & VIA) and "," in self._the(VIA).line)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a new row before the first one of that name, or on top where there is none."""
-        self._insert(self._names.index(name) if name in self._names else 0, name, value)
+        self._insert(max(self._at(name), 0), name, value)
 
     def append(self, name: str, value: str) -> None:
         """Put a new row at the end."""
-        self._insert(len(self.lines), name, value)
+        self._insert(len(self.rows), name, value)
 
     def replace(self, name: str, value: str) -> None:
         """Give the first row of that name a new value; a new row at the end where there is none."""
-        if name not in self._names:
+        at = self._at(name)
+        if at < 0:
             self.append(name, value)
-            return
-        self.lines[self._names.index(name)] = _line(name, value)
-        self._typed.pop(name, None)
+        else:
+            self.rows[at] = made_row(name, value)
+
+    def replace_item(self, name: str, value: str) -> None:
+        """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
+        at = self._at(name)
+        if at >= 0 and "," not in self.rows[at].line:
+            self.rows[at] = made_row(name, value)
+        else:
+            self.pop_item(name)
+            self.prepend(name, value)
 
     def remove(self, name: str) -> None:
         """Take away all rows of that name."""
-        if name in self._names:
-            kept = [(line, known) for line, known in zip(self.lines, self._names, strict=True) if known != name]
-            self.lines[:] = [line for line, _ in kept]
-            self._names = [known for _, known in kept]
-            self._typed.pop(name, None)
+        if self.has(name):
+            self.rows = [row for row in self.rows if row.name != name]
+            self._count_rows()
 
     def pop_item(self, name: str) -> str | None:
         """Take the first item of that name and give it; what else its row holds stays byte for byte."""
-        if name not in self._names:
+        at = self._at(name)
+        if at < 0:
             return None
-        at = self._names.index(name)
-        self._typed.pop(name, None)
-        start, colon, rest = self.lines[at].partition(b":")
-        text = rest.decode("utf-8", "surrogateescape")
+        row = self.rows[at]
+        start, _, text = row.line.partition(":")
         cut = next(iter(separators(text, ",")), -1) if "," in text else -1
         if cut < 0:
-            del self.lines[at], self._names[at]
-            return _unfolded(text).strip()
-        self.lines[at] = start + colon + b" " + text[cut + 1 :].lstrip().encode("utf-8", "surrogateescape")
+            del self.rows[at]
+            self._lost(row.bit)
+            return row.value
+        self.rows[at] = Row(f"{start}: {text[cut + 1 :].lstrip()}", name, row.bit, whole=row.whole)
         return _unfolded(text[:cut]).strip()
 
     def encode(self) -> bytes:
-        """Give the bytes for the wire."""
-        start = self.start_line.encode("utf-8", "surrogateescape")
-        return b"\r\n".join([start, *self.lines, b"", self.body])
+        """Give the octets for the wire."""
+        lines = [row.line for row in self.rows]
+        lines.insert(0, self.start_line)
+        lines.append("\r\n")
+        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+
+    def _at(self, name: str) -> int:
+        """Give the place of the first row of that name, -1 where there is none."""
+        bit = BITS.get(name)
+        if bit is not None and not self.present & bit:
+            return -1
+        for at, row in enumerate(self.rows):
+            if row.name == name:
+                return at
+        return -1
+
+    def _the(self, bit: int) -> Row:
+        """Give the first row of the name with that *bit*; RemoteError where there is none."""
+        if self.present & bit:
+            for row in self.rows:
+                if row.bit == bit:
+                    return row
+        name = next(known for known, its in BITS.items() if its == bit)
+        raise RemoteError(f"no {wire_name(name)}", rule="RFC 3261 8.1.1")
+
+    def _all(self, bit: int) -> list[NameAddr]:
+        if not self.present & bit:
+            return []
+        return [address for row in self.rows if row.bit == bit for address in row.addresses]
 
     def _insert(self, at: int, name: str, value: str) -> None:
-        self.lines.insert(at, _line(name, value))
-        self._names.insert(at, name)
-        self._typed.pop(name, None)
+        row = made_row(name, value)
+        self.rows.insert(at, row)
+        self.repeated |= self.present & row.bit
+        self.present |= row.bit
 
-    def _parsed(self, name: str, parse: Callable[[str], _T]) -> _T:
-        known: _T | None = self._typed.get(name)
-        if known is None:
-            value = self.first(name)
-            if value is None:
-                raise RemoteError(f"no {wire_name(name)}", rule="RFC 3261 8.1.1")
-            known = self._typed[name] = parse(value)
-        return known
+    def _lost(self, bit: int) -> None:
+        """Keep account of a row with that *bit* having gone."""
+        if self.repeated & bit:
+            self._count_rows()
+        else:
+            self.present &= ~bit
 
-    def _all(self, name: str) -> list[NameAddr]:
-        known: list[NameAddr] | None = self._typed.get(name)
-        if known is None:
-            known = self._typed[name] = [NameAddr.parse(item) for item in self.items(name)]
-        return known
-
-    def _copy_into(self, other: Self) -> Self:
-        other.lines, other.body = self.lines.copy(), self.body
-        other._names, other._typed = self._names.copy(), self._typed.copy()
-        return other
+    def _copy_rows_into(self, other: Message) -> None:
+        other.rows, other.body = self.rows.copy(), self.body
+        other.present, other.repeated = self.present, self.repeated
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {shown(self.start_line)} {len(self.lines)} rows, {len(self.body)} octets>"
+        return f"<{type(self).__name__} {shown(self.start_line)} {len(self.rows)} rows, {len(self.body)} octets>"
 
 
-def _value(line: bytes) -> str:
-    raw = line[line.find(b":") + 1 :]
-    text = raw.decode() if raw.isascii() else raw.decode("utf-8", "surrogateescape")
+def _value(line: str) -> str:
+    text = line[line.find(":") + 1 :]
     return (_unfolded(text) if "\n" in text else text).strip()
+
+
+def _only_folds(line: str) -> bool:
+    breaks = line.count("\r\n")
+    return line.count("\n") == breaks and line.count("\r") == breaks
 
 
 def _unfolded(text: str) -> str:
     return _FOLD.sub(" ", text)
 
 
-def _line(name: str, value: str) -> bytes:
-    return f"{wire_name(name)}: {one_line(value)}".encode("utf-8", "surrogateescape")
+def made_row(name: str, value: str) -> Row:
+    """Write a row from its name in lower case and its value; LocalError for what is no name, or a value of two lines."""
+    return Row(f"{wire_name(name)}: {one_line(value)}", name, bit_of(name))
 
 
 def one_line(value: str) -> str:
@@ -206,10 +384,6 @@ def one_line(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise LocalError(f"a line break would forge a header field: {shown(value)}")
     return value
-
-
-def _first_via(value: str) -> Via:
-    return Via.parse(first_item(value))
 
 
 def _call_id(value: str) -> str:
@@ -232,23 +406,26 @@ def _expires(value: str) -> int:
     return _MAX_EXPIRES if seconds is None else seconds
 
 
-def content_length(message: Message) -> int | None:
-    """Give the announced length of the body, None where none is announced.
-
-    RemoteError 400 for two of them, even of one value, and for what is no number: where one message ends would be a
-    matter of opinion, and a second opinion downstream would see a message that we never checked.
-    """
-    if "content-length" not in message.names:
-        return None
-    value = message.first("content-length") or ""
-    if message.count("content-length") > 1:
-        raise RemoteError("more than one Content-Length", rule="RFC 3261 18.3, RFC 4475 3.3.9")
+def _length(value: str) -> int:
     if not (value.isascii() and value.isdigit()):
         raise RemoteError(f"not a Content-Length: {shown(value)}", rule="RFC 3261 20.14")
     length = bounded(value, _MAX_LENGTH)
     return _MAX_LENGTH if length is None else length
 
 
-def header_rows(headers: Iterable[tuple[str, str]]) -> list[bytes]:
+def content_length(message: Message) -> int | None:
+    """Give the announced length of the body, None where none is announced.
+
+    RemoteError 400 for two of them, even of one value, and for what is no number: where one message ends would be a
+    matter of opinion, and a second opinion downstream would see a message that we never checked.
+    """
+    if not message.present & CONTENT_LENGTH:
+        return None
+    if message.repeated & CONTENT_LENGTH:
+        raise RemoteError("more than one Content-Length", rule="RFC 3261 18.3, RFC 4475 3.3.9")
+    return message._the(CONTENT_LENGTH).length  # noqa: SLF001
+
+
+def header_rows(headers: Iterable[tuple[str, str]]) -> list[Row]:
     """Write header rows from names and values."""
-    return [_line(name, value) for name, value in headers]
+    return [made_row(name.lower(), value) for name, value in headers]

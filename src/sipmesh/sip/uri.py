@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Literal
@@ -38,6 +38,10 @@ class SipUri:
 
     *user* and *password* keep their %-escapes. *host* is an IPv6 address without its brackets, in its shortest form.
     Change one with :func:`dataclasses.replace`.
+
+    *aor* is the address of record, one spelling for each user: ``sip:user@host``. Port, password, parameters and headers
+    are left out, escapes of unreserved characters decoded. The scheme is always ``sip``: ``sip:`` and ``sips:`` of one
+    address are one user (RFC 3261 10.3 step 5, 19.1).
     """
 
     scheme: Literal["sip", "sips"]
@@ -47,6 +51,12 @@ class SipUri:
     port: int | None = None
     params: Params = ()
     headers: Headers = ()
+    aor: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        aor = f"sip:{host}" if self.user is None else f"sip:{normal_escapes(self.user)}@{host}"
+        object.__setattr__(self, "aor", aor)
 
     @classmethod
     def parse(cls, text: str) -> SipUri:
@@ -57,16 +67,6 @@ class SipUri:
     def domain(self) -> str:
         """The host, where it is meant as a SIP domain."""
         return self.host
-
-    @property
-    def aor(self) -> str:
-        """The address of record, one spelling for each user: ``sip:user@host``.
-
-        Port, password, parameters and headers are left out, escapes of unreserved characters decoded. The scheme is
-        always ``sip``: ``sip:`` and ``sips:`` of one address are one user (RFC 3261 10.3 step 5, 19.1).
-        """
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"sip:{host}" if self.user is None else f"sip:{normal_escapes(self.user)}@{host}"
 
     def param(self, name: str) -> str | None:
         """Give the value of a parameter; None where it is absent or has none (see :meth:`has`)."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import LinkKind
 
 
 @dataclass(frozen=True, slots=True)

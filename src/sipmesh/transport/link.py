@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
@@ -135,7 +135,7 @@ class Link:
         "why",
     )
 
-    _numbers = 0
+    _numbers: ClassVar[int] = 0
 
     def __init__(self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction) -> None:
         Link._numbers += 1
@@ -375,7 +375,8 @@ class Link:
             expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
             self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
         try:
-            for item in self._reader.feed(chunk):
+            self._reader.take(bytes(chunk))
+            while (item := self._reader.next()) is not None:
                 if isinstance(item, Keepalive):
                     self._keepalive(item)
                 else:

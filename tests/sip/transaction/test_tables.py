@@ -14,7 +14,7 @@ from sipmesh.errors import LocalError
 from sipmesh.sip.transaction import client, server
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
-from sipmesh.sip.transaction.state import Do, Input, State
+from sipmesh.sip.transaction.state import Do, Input, State, of_status
 from sipmesh.sip.transaction.timers import T1, Timer
 
 # Lines of: state, then input>next state/what is done (nothing where left out).
@@ -152,7 +152,7 @@ def test_timers_are_sixty_four_times_t1_and_timer_c_above_three_minutes() -> Non
     ],
 )
 def test_responses_are_sorted_by_their_class(status: int, given: str) -> None:
-    assert Input.of_status(status) is Input[given]
+    assert of_status(status) is Input[given]
 
 
 def test_what_reaches_the_core_is_told_beforehand() -> None:

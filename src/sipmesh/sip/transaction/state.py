@@ -1,8 +1,8 @@
-"""The words of the transaction tables: states, inputs, and what is to be done."""
+"""The words of the transaction tables: states, inputs, and what is to be done; numbers, since they are looked up."""
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class State(Enum):
+class State(IntEnum):
     """States of RFC 3261 figures 5 to 8 and RFC 6026 7.
 
     COMPLETED stands only in a server's INVITE transaction: everywhere else it lasts for timers D, J and K, and those
@@ -26,7 +26,7 @@ class State(Enum):
     TERMINATED = auto()
 
 
-class Input(Enum):
+class Input(IntEnum):
     """What can happen to a transaction."""
 
     REQUEST = auto()  # a copy of the request that made it
@@ -42,16 +42,15 @@ class Input(Enum):
     GIVE_UP = auto()  # timer C of a proxy (16.8), or 64*T1 after a CANCEL without an answer (9.1)
     LINK_LOST = auto()  # the link that carries it is gone, or would not take the bytes (17.1.4, 17.2.4)
 
-    @classmethod
-    def of_status(cls, status: int) -> Input:
-        """Sort a response by its status."""
-        return _BY_CLASS[min(status // 100, 3)]
+
+def of_status(status: int) -> Input:
+    """Sort a response by its status."""
+    if status < 200:  # noqa: PLR2004 - RFC 3261 7.2
+        return Input.PROVISIONAL
+    return Input.SUCCESS if status < 300 else Input.FAILURE  # noqa: PLR2004 - RFC 3261 7.2
 
 
-_BY_CLASS = {1: Input.PROVISIONAL, 2: Input.SUCCESS, 3: Input.FAILURE}
-
-
-class Do(Enum):
+class Do(IntEnum):
     """What the caller does now."""
 
     NOTHING = auto()
