@@ -113,7 +113,7 @@ def test_copies_of_a_request_get_the_same_tag_and_others_another(request_: Reque
 
 
 def test_a_malformed_request_is_answered_with_what_it_has() -> None:
-    broken = Request("INVITE", "x", rows_of([b"Via: ???", b"To: <", b"CSeq: 1 INVITE", b"CSeq: 2 INVITE"]))
+    broken = Request("INVITE", "x", rows_of(["Via: ???", "To: <", "CSeq: 1 INVITE", "CSeq: 2 INVITE"]))
     assert respond(broken, 400, body=b"why").encode() == (
         b"SIP/2.0 400 Bad Request\r\nVia: ???\r\nTo: <\r\nCSeq: 1 INVITE\r\nContent-Length: 3\r\n\r\nwhy"
     )
@@ -141,7 +141,7 @@ def test_messages_describe_themselves(request_: Request) -> None:
 
 def test_rows_alone_are_no_message() -> None:
     with pytest.raises(NotImplementedError):
-        Message(rows_of([b"Via: x"])).encode()
+        Message(rows_of(["Via: x"])).encode()
 
 
 def test_every_status_has_a_printable_phrase() -> None:

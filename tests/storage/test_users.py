@@ -3,11 +3,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sql
 
 from sipmesh.errors import OperatorError
 from sipmesh.sip.digest import Algorithm, ha1
@@ -78,6 +80,21 @@ def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: U
     assert server.refresh() == frozenset()
 
 
+def test_a_database_that_nobody_writes_to_is_not_asked(users: Users, server: Users, path: Path) -> None:
+    users.add(ALICE, "secret")
+    old = time.time() - 60
+    os.utime(path, (old, old))
+    asked: list[str] = []
+    sql.event.listen(server._engine, "before_cursor_execute", lambda *told: asked.append(str(told[2])))
+    assert server.refresh() == {ALICE}
+    os.utime(path, (old, old))
+    assert [bool(asked), server.refresh()] == [True, frozenset()]
+    asked.clear()
+    assert [server.refresh(), asked] == [frozenset(), []]
+    users.set_password(ALICE, "other")
+    assert server.refresh() == {ALICE}
+
+
 def test_a_new_password_is_a_new_generation(users: Users, server: Users) -> None:
     before = users.add(ALICE, "alice-pw", [Algorithm.MD5])
     after = users.set_password(ALICE, "new")
@@ -139,6 +156,7 @@ def test_an_unknown_user_cannot_be_changed(users: Users, server: Users) -> None:
 
 WRITER = """
 import sys
+import time
 from itertools import count
 from pathlib import Path
 from sipmesh.storage.users import Users

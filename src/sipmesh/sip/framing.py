@@ -123,7 +123,9 @@ class MessageReader:
         if self._broken:
             return None
         if self._pending is None:
-            if self._at < len(self._held) and self._held[self._at] == _CR and (found := self._keepalive()) is not None:
+            if self._at == len(self._held):
+                return None
+            if self._held[self._at] == _CR and (found := self._keepalive()) is not None:
                 return found
             try:
                 if not self._read_head():

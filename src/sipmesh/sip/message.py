@@ -10,7 +10,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, row_of
+from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, rows_of
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
@@ -23,7 +23,6 @@ VERSION = "SIP/2.0"
 
 _TRYING = 100
 _MAX_STATUS = 699
-_BLANKS: Final = frozenset({" ", "\t"})
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
 
 
@@ -94,7 +93,7 @@ def parse_head(head: bytes) -> Request | Response:
     :mod:`sipmesh.sip.check`'s matter. RemoteError for what is not SIP at all.
     """
     lines = head.decode("utf-8", "surrogateescape").split("\r\n")
-    start, rows = lines[0], _rows(lines)
+    start, rows = lines[0], rows_of(lines, 1)
     message = _response(start, rows) if start[:4].upper() == "SIP/" else _request(start, rows)
     message.whole = "\n" not in start and "\r" not in start and all_whole(rows)
     return message
@@ -130,28 +129,6 @@ _status_line_cached = lru_cache(maxsize=256)(_status_line)
 
 def _spelled(version: str) -> str:
     return VERSION if version == VERSION or version.upper() == VERSION else version
-
-
-def _rows(lines: list[str]) -> list[Row]:
-    """Make a row of each line but the first, which is the start line."""
-    rows: list[Row] = []
-    for at in range(1, len(lines)):
-        line = lines[at]
-        if line[:1] in _BLANKS and rows:
-            return [row_of(whole) for whole in _joined(lines)]
-        rows.append(row_of(line))
-    return rows
-
-
-def _joined(lines: list[str]) -> list[str]:
-    """Put continuation lines back to the row they continue (RFC 3261 7.3.1); the start line is left out."""
-    rows: list[list[str]] = []
-    for line in lines[1:]:
-        if line[:1] in _BLANKS and rows:
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    return ["\r\n".join(row) for row in rows]
 
 
 def build_request(

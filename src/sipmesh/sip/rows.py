@@ -33,8 +33,9 @@ _EXPIRES: Final = BITS["expires"]
 
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
-_LONGEST_KEPT = 256
-_MOST_KEPT = 4096
+_LONGEST_KEPT: Final = 256
+_MOST_KEPT: Final = 4096
+_BLANKS: Final = frozenset({" ", "\t"})
 
 
 class Row:
@@ -117,22 +118,44 @@ class Row:
 _kept: Final[dict[str, Row]] = {}
 
 
-def row_of(line: str) -> Row:
-    """Give the row of *line*; the same object as before where it has been seen lately."""
-    row = _kept.get(line)
-    if row is None:
-        name, bit = name_of(line)
-        row = Row(line, name, bit, whole=("\n" not in line and "\r" not in line) or _only_folds(line))
-        if len(line) <= _LONGEST_KEPT and not row.bit & _NOT_KEPT:
-            if len(_kept) >= _MOST_KEPT:  # a peer that never repeats itself costs the others one reading in so many
-                _kept.clear()
-            _kept[line] = row
+def rows_of(lines: list[str], start: int = 0) -> list[Row]:
+    """Give the rows of *lines* from *start* on, with continuation lines put back to what they continue (RFC 3261 7.3.1).
+
+    A row is the same object as before where its line has been seen lately.
+    """
+    rows: list[Row] = []
+    for at in range(start, len(lines)):
+        line = lines[at]
+        row = _kept.get(line)
+        if row is None:
+            if line[:1] in _BLANKS and rows:
+                return rows_of(_joined(lines[start:]))
+            row = _new_row(line)
+        rows.append(row)
+    return rows
+
+
+def _joined(lines: list[str]) -> list[str]:
+    whole: list[list[str]] = []
+    for line in lines:
+        if line[:1] in _BLANKS and whole:
+            whole[-1].append(line)
+        else:
+            whole.append([line])
+    return ["\r\n".join(parts) for parts in whole]
+
+
+def _new_row(line: str) -> Row:
+    whole = ("\n" not in line and "\r" not in line) or _only_folds(line)
+    if line.startswith("Via: "):  # what nearly every peer writes, and new in every message
+        return Row(line, "via", VIA, whole=whole)
+    name, bit = name_of(line)
+    row = Row(line, name, bit, whole=whole)
+    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT:
+        if len(_kept) >= _MOST_KEPT:  # a peer that never repeats itself costs the others one reading in so many
+            _kept.clear()
+        _kept[line] = row
     return row
-
-
-def rows_of(lines: Iterable[bytes]) -> list[Row]:
-    """Give the row of each line, which may hold any octets."""
-    return [row_of(line.decode("utf-8", "surrogateescape")) for line in lines]
 
 
 def all_whole(rows: list[Row]) -> bool:

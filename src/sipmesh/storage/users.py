@@ -7,6 +7,7 @@ for a known user as for an unknown one, and asks the database now and then what 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
@@ -65,14 +66,19 @@ class User:
     created: datetime
 
 
+_Stamp = tuple[tuple[int, int, int], ...]
+_YOUNG_NS = 2_000_000_000  # far above the step of any file system's clock
+
+
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_engine", "_known", "_seen", "where")
+    __slots__ = ("_engine", "_file", "_known", "_seen", "_stamp", "where")
 
     def __init__(self, url: str | Path) -> None:
         """Open or make the database; a path means SQLite. Raises `OperatorError` where it cannot be used."""
-        self.where, self._engine = _connect(url)
+        self.where, self._engine, self._file = _connect(url)
+        self._stamp: _Stamp | None = None
         self._known: dict[str, Verifier] = {}
         self._seen = 0
         with self._border():
@@ -139,8 +145,17 @@ class Users:
         """Take over what others have changed; returns the addresses of record added, changed or removed since.
 
         A live link of one of them proves nothing any more, unless it was proved under the generation that
-        `verifier` now gives. Blocks for as long as the database does: one small query when nothing has changed.
+        `verifier` now gives. Blocks for as long as the database does: a look at the files where it is SQLite and they have
+        not been written to, else one small query when nothing has changed.
         """
+        stamp = _stamp_of(self._file)
+        if stamp is not None and stamp == self._stamp:
+            return frozenset()
+        changed = self._changed()
+        self._stamp = stamp
+        return changed
+
+    def _changed(self) -> frozenset[str]:
         with self._border(), self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             if version == self._seen:
@@ -186,9 +201,27 @@ class Users:
             raise _unusable(self.where, wrong) from wrong
 
 
-def _connect(url: str | Path) -> tuple[str, sql.Engine]:
+def _stamp_of(file: Path | None) -> _Stamp | None:
+    """Tell one state of an SQLite database from the next: its file, and the log that is written first (WAL).
+
+    None where that cannot be told: there is no such file, or the last write is so young that another may get the same time.
+    """
+    if file is None:
+        return None
+    found = []
+    for path in (file, file.with_name(f"{file.name}-wal")):
+        with suppress(FileNotFoundError):
+            seen = path.stat()
+            found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    young = any(time.time_ns() - changed < _YOUNG_NS for _, _, changed in found)
+    return None if young else tuple(found)
+
+
+def _connect(url: str | Path) -> tuple[str, sql.Engine, Path | None]:
+    """Give the database's name without its password, the engine, and the file where it is SQLite in one."""
+    file: Path | None = None
     if isinstance(url, Path):
-        _create_private(url)
+        file = url
         parsed = sql.URL.create("sqlite", database=str(url))
     else:
         try:
@@ -196,17 +229,19 @@ def _connect(url: str | Path) -> tuple[str, sql.Engine]:
         except ArgumentError as wrong:
             raise _wrong("the URL of the user database cannot be read", "write it as postgresql+psycopg://…") from wrong
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            _create_private(Path(parsed.database))
+            file = Path(parsed.database)
+    if file is not None:
+        _create_private(file)
     where = parsed.render_as_string(hide_password=True)
     # A file is opened anew for each use: a connection kept in a pool would outlive a `close` that meets a refresh.
-    pool = sql.NullPool if parsed.get_backend_name() == "sqlite" and parsed.database else None
+    pool = sql.NullPool if file is not None else None
     try:
         engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
     except (SQLAlchemyError, ImportError) as wrong:
         raise _unusable(where, wrong) from wrong
     if parsed.get_backend_name() == "sqlite":
         sql.event.listen(engine, "connect", _set_up_sqlite)
-    return where, engine
+    return where, engine, file
 
 
 def _create_private(path: Path) -> None:
