@@ -15,7 +15,8 @@ from sipmesh.transport.link import Link, LinkState
 from sipmesh.transport.reactor import READ, WRITE
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
-from sipmesh.trust.evidence import Direction, HandshakeFailure
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
+from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link import LinkEvents
     from sipmesh.transport.reactor import Reactor
-    from sipmesh.trust.evidence import LinkKind
-    from sipmesh.trust.verdict import Verdict
 
 NOBODY: Final = "no address was found"
 

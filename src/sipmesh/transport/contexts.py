@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cryptography import x509
@@ -24,12 +25,11 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.transport.pyopenssl import PyOpenSslTls
-from sipmesh.transport.stdlib import ClientPortSocket, StdlibTls
+from sipmesh.transport.stdlib import StdlibTls
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable
-    from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
@@ -116,7 +116,8 @@ def _base(anchors: Iterable[x509.Certificate]) -> SSL.Context:
     context.set_cipher_list(CIPHERS_TLS12.encode())
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-    # No resumption where certificates are judged: a resumed session shows no certificate to judge.
+    # No resumption where certificates are judged: a resumed session shows no certificate to judge. In TLS 1.3 OpenSSL
+    # sends two tickets all the same, and pyOpenSSL has no call for their number; no session is kept that they could name.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
@@ -177,11 +178,18 @@ class ClientContext:
         return PyOpenSslTls(self._context, sock, opening=True, name=name)
 
 
+class ClientPortSocket(ssl.SSLSocket):
+    """The ``ssl`` socket of one client link; it remembers the name that the client asked for (SNI)."""
+
+    asked_name: str = ""
+
+
 class ClientPortContext:
     """A client port: presents *identity* and asks for no certificate.
 
     Not even an optional one: browsers drop the handshake at a CertificateRequest. Tickets stay on here: without them
-    OpenSSL would keep sessions in its own cache, and ``ssl`` has no call that switches that off.
+    OpenSSL would keep sessions in its own cache, and ``ssl`` has no call that switches that off. One of them, not two:
+    it costs a write and no memory, and spares a phone that comes back the certificate and us the signature.
     """
 
     __slots__ = ("_context", "identity")

@@ -60,6 +60,7 @@ class Listener:
         self._per_address: Counter[str] = Counter()
         self._sock = _bind(spec)
         self.address = address_of(self._sock.getsockname())
+        self._is_one_address = not ipaddress.ip_address(self.address[0].partition("%")[0]).is_unspecified
         reactor.at_batch_end(events.batch_end)
         reactor.watch(self._sock.fileno(), self)
 
@@ -127,7 +128,7 @@ class Listener:
             self._turn_away(sock, link)
             return
         try:
-            link.local = address_of(sock.getsockname())
+            link.local = self.address if self._is_one_address else address_of(sock.getsockname())
             tls = self._context.accepted(sock)
         except OSError:  # the peer has gone already (ssl looks for the peer's address)
             close_quietly(sock)
@@ -221,8 +222,9 @@ class Greeting:
 
 def site_of(host: str) -> str:
     """Give what counts as one address: an IPv4 address, or a /64, which is one IPv6 customer."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return host if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))  # noqa: PLR2004
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))
 
 
 def _bind(spec: Spec) -> socket.socket:

@@ -10,8 +10,11 @@ from sipmesh.trust.certificate import MalformedCertificateError, read_certificat
 from sipmesh.trust.chain import PRESENTED, Path, Trail, find_path, walk
 from sipmesh.trust.evidence import Direction
 from sipmesh.trust.identity import Identities, identities
+from sipmesh.trust.revocation import Listed, look_up
+from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 
-GUESSES = 3  # unknown names that we look for in the topology: each costs a comparison with every name in it
+GUESSES = 3  # unknown names that we look for in the topology
+FAR, NEAR = 50, 10  # names on either side in the alphabet to compare one with, at some 20 us each
 LIKENESS = 0.7  # of the letters, at least
+NO_NAMES: frozenset[str] = frozenset()  # one for all: Python makes a new empty set each time, and a link keeps it
 
 
 class Case:
@@ -44,6 +49,13 @@ class Case:
                 self.leaf = certificate
             else:
                 self.pool.append(certificate)
+
+    def again(self, evidence: PeerEvidence, at: datetime) -> Case:
+        """The same certificates before the same policy, in another handshake: what was worked out is taken over."""
+        case = Case.__new__(Case)
+        case.__dict__.update(self.__dict__)
+        case.evidence, case.at = evidence, at
+        return case
 
     @property
     def opened(self) -> bool:
@@ -71,22 +83,22 @@ class Case:
     @cached_property
     def proved(self) -> frozenset[str]:
         """The names of the entry by which the certificate is known."""
-        return self.peer.identity.intersection(self.names.usable) if self.peer else frozenset()
+        return self.peer.identity.intersection(self.names.usable) if self.peer else NO_NAMES
 
     @cached_property
     def foreign(self) -> dict[str, tuple[TrustedPeer, ...]]:
         """Identities outside the entry's scope, each with the other entries in whose scope it lies."""
         if self.peer is None:
             return {}
-        outside = dict.fromkeys(name for name in self.names.usable if name not in self.peer.scope)
-        held = [(peer, peer.scope.intersection(outside)) for peer in self.policy.entries() if peer != self.peer]
-        return {name: tuple(peer for peer, names in held if name in names) for name in outside}
+        scope = self.peer.scope
+        outside = [name for name in self.names.usable if name not in scope]
+        return {name: tuple(peer for peer in self.policy.in_scope(name) if peer != self.peer) for name in outside}
 
     @cached_property
     def shared(self) -> dict[str, str]:
         """Identities that are in a topology entry's scope but identify nobody, such as a pool's name."""
-        unknown = frozenset(self.unknown)
-        return {name: peer.name for peer in self.policy.entries() for name in peer.scope & unknown}
+        held = {name: self.policy.in_scope(name) for name in self.unknown}
+        return {name: peers[-1].name for name, peers in held.items() if peers}
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
@@ -98,7 +110,7 @@ class Case:
         """Whose anchors count: those of the one entry; where no one entry is named, any that could have been meant."""
         if self.peer:
             return (self.peer.authority,)
-        candidates = self.named or tuple(p for p in self.policy.entries() if p.scope.intersection(self.names.usable))
+        candidates = self.named or [peer for name in self.names.usable for peer in self.policy.in_scope(name)]
         authorities = {id(peer.authority): peer.authority for peer in candidates}
         return tuple(authorities.values()) or tuple(self.policy.authorities())
 
@@ -108,18 +120,30 @@ class Case:
         best = Trail(refusal="nobody's anchors count for these names")
         if self.leaf is None:
             return best
-        for authority in self.counted:
+        for authority in self._promising(self.counted):
             found = find_path(self.leaf, self.pool, authority, self.at)
             if found.verified:
                 return found
             best = found if found.path or not best.authority else best
         return best
 
+    def _promising(self, authorities: Sequence[Authority]) -> Sequence[Authority]:
+        """Leave out those that cannot end a path, where there are several: a stranger must not try a whole network's."""
+        if len(authorities) < 2:  # noqa: PLR2004 - several
+            return authorities
+        return [held for held in self._anchored if any(held is one for one in authorities)]
+
+    @cached_property
+    def _anchored(self) -> Sequence[Authority]:
+        """The authorities with an anchor that may have issued something of what was presented."""
+        presented = [self.leaf, *self.pool] if self.leaf else self.pool
+        return self.policy.anchored_at(dict.fromkeys(held.issuer for held in presented))
+
     @cached_property
     def elsewhere(self) -> Trail:
         """Where the certificate leads when it leads to no anchor that counts: another authority that we know."""
         if self.leaf and not self.trail.path:
-            for authority in self.policy.authorities():
+            for authority in self._anchored:
                 path = next(walk(self.leaf, self.pool, authority.anchors), None)
                 if path and authority not in self.counted:
                     return Trail(path, authority)
@@ -131,8 +155,26 @@ class Case:
         return self.trail.path or self.elsewhere.path or ((self.leaf,) if self.leaf else ())
 
     @cached_property
+    def span(self) -> tuple[datetime, datetime, str]:
+        """From when until when every certificate of the line is valid, both inclusive, and the end in words."""
+        begin, end = (
+            max(held.not_valid_before_utc for held in self.line),
+            min(held.not_valid_after_utc for held in self.line),
+        )
+        return begin, end, f"valid until {tell_time(end)}"
+
+    @cached_property
+    def listed(self) -> tuple[Listed, ...]:
+        """The certificates of the path, each with the list that speaks for it."""
+        path, authority = self.trail.path, self.trail.authority
+        return look_up(path, authority.lists) if authority else ()
+
+    @cached_property
     def nearest(self) -> dict[str, str]:
-        """Names of the topology that the first unknown identities may be misspellings of."""
-        known = list(self.policy.peers)
-        near = {name: get_close_matches(name, known, n=1, cutoff=LIKENESS) for name in self.unknown[:GUESSES]}
+        """Names of the topology that the first unknown identities may be misspellings of.
+
+        Where nobody whom we know has signed them we look less far: anybody can make us look at a stranger's names.
+        """
+        alike, reach = self.policy.alike, FAR if self.trail.path or self.elsewhere.path else NEAR
+        near = {name: get_close_matches(name, alike(name, reach), 1, LIKENESS) for name in self.unknown[:GUESSES]}
         return {name: found[0] for name, found in near.items() if found}

@@ -7,6 +7,7 @@ so that switching one off leaves the others as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from sipmesh.trust.engine import is_left_to_us, meaning, tell
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.identity import BESIDE_URI
 from sipmesh.trust.priority import PRIORITY, most_telling
-from sipmesh.trust.revocation import check_path
+from sipmesh.trust.revocation import check_listed
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.verdict import Code, Finding, Question
 from sipmesh.trust.words import tell_list, tell_subject, tell_time
@@ -40,18 +41,30 @@ NO_ENTRY = "no one entry of the topology is named"
 
 def handshake(case: Case) -> Finding:
     """Ask whether the handshake was finished; a code that is none of ours counts as a plain failure."""
-    asked = Question("handshake", "a finished TLS handshake, version 1.2 or 1.3", "rule R1")
     failure = case.evidence.failure
     if failure is None:
-        return asked.passed(" ".join(filter(None, (case.evidence.tls.version, case.evidence.tls.cipher))) or "finished")
+        return _finished(case.evidence.tls.version, case.evidence.tls.cipher)
     known = failure.code in PRIORITY
-    return asked.refused(failure.text or failure.code, Code(failure.code) if known else Code.HANDSHAKE_FAILED)
+    return _HANDSHAKE.refused(failure.text or failure.code, Code(failure.code) if known else Code.HANDSHAKE_FAILED)
+
+
+_HANDSHAKE = Question("handshake", "a finished TLS handshake, version 1.2 or 1.3", "rule R1")
+
+
+@lru_cache(maxsize=64)
+def _finished(version: str, cipher: str) -> Finding:
+    """Thousands of client links share what they negotiated, and so this finding."""
+    return _HANDSHAKE.passed(" ".join(filter(None, (version, cipher))) or "finished")
 
 
 def no_certificate_asked(_case: Case) -> Finding:
     """Say why a client needs no certificate: it proves itself by digest on this link (rule R3, R10)."""
-    asked = Question("certificate", "nothing: clients prove themselves by password", "rule R3")
-    return asked.passed("no certificate is requested on a client port")
+    return _NOT_ASKED
+
+
+_NOT_ASKED = Question("certificate", "nothing: clients prove themselves by password", "rule R3").passed(
+    "no certificate is requested on a client port"
+)
 
 
 def certificate(case: Case) -> Finding | None:
@@ -127,13 +140,15 @@ def second_engine(case: Case) -> Finding:
 def validity(case: Case) -> Finding:
     """Ask whether our clock lies inside the validity of every certificate on the path."""
     asked = Question("validity", f"valid at {tell_time(case.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
+    begin, end, until = case.span
+    if begin <= case.at and case.at.replace(microsecond=0) <= end:
+        return asked.passed(until)
     if late := chain.expired(case.line, case.at):
         saw = "; ".join(f"{tell_subject(held)} ended at {tell_time(held.not_valid_after_utc)}" for held in late)
         return asked.refused(saw, Code.EXPIRED)
-    if early := chain.early(case.line, case.at):
-        saw = "; ".join(f"{tell_subject(held)} begins at {tell_time(held.not_valid_before_utc)}" for held in early)
-        return asked.refused(saw, Code.NOT_YET_VALID)
-    return asked.passed(f"valid until {tell_time(min(held.not_valid_after_utc for held in case.line))}")
+    early = chain.early(case.line, case.at)
+    saw = "; ".join(f"{tell_subject(held)} begins at {tell_time(held.not_valid_before_utc)}" for held in early)
+    return asked.refused(saw, Code.NOT_YET_VALID)
 
 
 def leaf(case: Case) -> Finding:
@@ -337,7 +352,7 @@ def revocation(case: Case) -> Finding:
     asked = Question("revocation", "every certificate of the path on no list", "RFC 5280 6.3.3; rule R7, R12")
     if not case.trail.path or case.trail.authority is None:
         return asked.unjudged(NO_PATH)
-    return check_path(case.trail.path, case.trail.authority.lists, at=case.at, grace=case.policy.grace)
+    return check_listed(case.listed, case.trail.authority.lists, at=case.at, grace=case.policy.grace)
 
 
 # The order is the order in which an operator reads them. A mutation test takes each out in turn.
@@ -363,5 +378,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "revocation": revocation,
     }
 )
+# Asked of every handshake, though the same certificates were accepted before: what these look at is never taken over.
+ANEW = frozenset({"handshake", "validity", "revocation"})
 WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the rest has nothing to look at
 CLIENT_CHECKS: Mapping[str, Check] = MappingProxyType({"handshake": handshake, "certificate": no_certificate_asked})

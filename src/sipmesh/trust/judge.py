@@ -11,15 +11,17 @@ from cryptography.hazmat.primitives import hashes
 
 from sipmesh.trust.case import Case
 from sipmesh.trust.certificate import UNREADABLE
-from sipmesh.trust.checks import CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
+from sipmesh.trust.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.identity import alternative_names, common_names, spell
+from sipmesh.trust.precedent import Precedent, steady
 from sipmesh.trust.priority import choose
 from sipmesh.trust.remedy import remedies
 from sipmesh.trust.verdict import Code, Finding, Question, Seen, Verdict
 from sipmesh.trust.words import tell, tell_address
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from cryptography import x509
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.policy import LinkPolicy
 
 __all__ = ["CHECKS", "judge"]
+
+NOTHING: frozenset[tuple[bytes, int]] = frozenset()
 
 
 def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdict:
@@ -41,32 +45,89 @@ def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdic
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    case = Case(evidence, policy, at)
-    findings = tuple(finding for check in _table(case) if (finding := _ask(check, case)) is not None)
+    precedent = policy.precedents.find(evidence, at)
+    verdict = _follow(precedent, evidence, at) if precedent is not None else None
+    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at))
+
+
+def _judge_in_full(case: Case) -> Verdict:
+    found = {check: _ask(check, case) for check in _table(case).values()}
+    findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
-    accepted = code is Code.ACCEPTED
+    if code is not Code.ACCEPTED:
+        return _refused(case, code, findings)
+    verdict = _accepted(case, findings)
+    _keep(case, verdict, found)
+    return verdict
+
+
+def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime) -> Verdict | None:
+    """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
+    case = precedent.case.again(evidence, at)
+    found = precedent.found
+    findings: list[Finding] = []
+    for name, check in _table(case).items():
+        finding = _ask(check, case) if name in ANEW or check not in found else found[check]
+        if finding is not None:
+            findings.append(finding)
+            if not finding.passed:
+                return None
+    return _accepted(case, tuple(findings), precedent.verdict) if findings else None
+
+
+def _keep(case: Case, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
+    """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
+    if case.leaf is None or not case.trail.path or case.evidence.failure is not None:
+        return
+    anchors = [anchor for authority in case.counted for anchor in authority.anchors]
+    span = steady((case.leaf, *case.pool, *anchors), case.at)
+    if span is not None:
+        case.policy.precedents.keep(Precedent(case, verdict, found, *span))
+
+
+def _accepted(case: Case, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
+    """Build the verdict; *known* is an earlier one on the same certificates, whose words about them are taken over."""
+    evidence = case.evidence
     return Verdict(
-        subject=_subject(case) if accepted else tell_address(evidence.remote),
-        code=code,
+        subject=_subject(case) if known is None else known.subject,
+        code=Code.ACCEPTED,
         findings=findings,
-        at=at,
+        at=case.at,
         kind=evidence.kind,
         direction=evidence.direction,
         remote=evidence.remote,
-        remedies=() if accepted else remedies(code, case),
-        peer=case.peer if accepted else None,
-        seen=_seen(case.leaf) if case.leaf else None,
+        peer=case.peer,
+        seen=_seen(case.leaf) if known is None else known.seen,
         tls=evidence.tls,
-        proved=case.proved if accepted else frozenset(),
-        meant=policy.meant_name if case.opened else "",
-        relied_on=_relied_on(case) if accepted else frozenset(),
+        proved=case.proved,
+        meant=case.policy.meant_name if case.opened else "",
+        relied_on=_relied_on(case) if known is None else known.relied_on,
     )
 
 
-def _table(case: Case) -> list[Check]:
+def _refused(case: Case, code: Code, findings: tuple[Finding, ...]) -> Verdict:
+    evidence = case.evidence
+    return Verdict(
+        subject=tell_address(evidence.remote),
+        code=code,
+        findings=findings,
+        at=case.at,
+        kind=evidence.kind,
+        direction=evidence.direction,
+        remote=evidence.remote,
+        remedies=remedies(code, case),
+        seen=_seen(case.leaf),
+        tls=evidence.tls,
+        meant=case.policy.meant_name if case.opened else "",
+    )
+
+
+def _table(case: Case) -> Mapping[str, Check]:
     if case.evidence.kind is LinkKind.CLIENT and not case.opened:
-        return list(CLIENT_CHECKS.values())
-    return [check for name, check in CHECKS.items() if case.leaf is not None or name in WITHOUT_CERTIFICATE]
+        return CLIENT_CHECKS
+    if case.leaf is not None:
+        return CHECKS
+    return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
 
 
 def _ask(check: Check, case: Case) -> Finding | None:
@@ -88,10 +149,14 @@ def _subject(case: Case) -> str:
 
 
 def _relied_on(case: Case) -> frozenset[tuple[bytes, int]]:
+    if not case.trail.path:
+        return NOTHING
     return frozenset((held.issuer.public_bytes(), held.serial_number) for held in case.trail.path)
 
 
-def _seen(held: x509.Certificate) -> Seen:
+def _seen(held: x509.Certificate | None) -> Seen | None:
+    if held is None:
+        return None
     try:
         names = tuple(map(spell, alternative_names(held)))
     except ValueError:

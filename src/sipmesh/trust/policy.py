@@ -5,16 +5,18 @@ The topology builds it, the judge reads it.
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
+from sipmesh.trust.precedent import Precedents
 from sipmesh.trust.role import ClientUsage, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cryptography import x509
 
@@ -89,6 +91,8 @@ class LinkPolicy:
     meant: TrustedPeer | None = None
     meant_name: str = ""
     grace: timedelta = timedelta(0)  # how long a revocation list still counts after its next_update
+    precedents: Precedents = field(default_factory=Precedents, init=False, repr=False, compare=False)
+    _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 
     def entries(self) -> Iterator[TrustedPeer]:
         """Every entry once."""
@@ -108,6 +112,49 @@ class LinkPolicy:
                 told.add(id(peer.authority))
                 yield peer.authority
 
+    def in_scope(self, name: str) -> Sequence[TrustedPeer]:
+        """Every entry in whose scope *name* lies."""
+        return self._indexed().by_scope.get(name, ())
+
+    def anchored_at(self, issuers: Iterable[x509.Name]) -> Sequence[Authority]:
+        """Every authority that has an anchor of one of these names: no other can end a path of theirs."""
+        index = self._indexed()
+        return tuple({id(held): held for name in issuers for held in index.by_anchor.get(name, ())}.values())
+
+    def alike(self, name: str, reach: int) -> Sequence[str]:
+        """The names to compare *name* with: all of a small network, of a large one its neighbours in the alphabet."""
+        names = self._indexed().names
+        place = bisect(names, name)
+        return names if len(names) <= 2 * reach else names[max(0, place - reach) : place + reach]
+
+    def _indexed(self) -> _Index:
+        """Work it out when it is first asked for: a peer that shows its own names under its own anchors asks for none."""
+        index = self._index
+        if index is None:
+            index = _Index(self)
+            object.__setattr__(self, "_index", index)
+        return index
+
     def __repr__(self) -> str:
         meant = f" meaning {self.meant_name}" if self.meant_name else ""
         return f"<LinkPolicy {self.kind} at {self.here}{meant}, {len(self.may_open)} may be at the other end>"
+
+
+class _Index:
+    """The entries by the names of their scope, and the authorities by the names of their anchors.
+
+    Strangers ask for these, and a stranger must not make us look through the whole network once per handshake.
+    """
+
+    __slots__ = ("by_anchor", "by_scope", "names")
+
+    def __init__(self, policy: LinkPolicy) -> None:
+        self.names = sorted(policy.peers)
+        self.by_scope: dict[str, list[TrustedPeer]] = {}
+        self.by_anchor: dict[x509.Name, list[Authority]] = {}
+        for peer in policy.entries():
+            for name in peer.scope:
+                self.by_scope.setdefault(name, []).append(peer)
+        for authority in policy.authorities():
+            for subject in {anchor.subject for anchor in authority.anchors}:
+                self.by_anchor.setdefault(subject, []).append(authority)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 
@@ -58,7 +58,11 @@ class RevocationList:
     serials: frozenset[int]
     scope: Scope = Scope()
     crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
     _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.in_force = f"list {self.number} is in force until {tell_time(self.next_update)}"
 
     @classmethod
     def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
@@ -175,40 +179,66 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     asked = Question(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
+    saw, code = _standing(serial, held, at, grace)
+    return asked.passed(saw) if code is None else asked.refused(saw, code)
+
+
+def _standing(serial: int, held: RevocationList | None, at: datetime, grace: timedelta) -> tuple[str, Code | None]:
+    """Say how *serial* stands at the instant *at*; the code is None if it may be relied on."""
     if held is None:
-        return asked.refused("no list of this issuer", Code.REVOCATION_UNKNOWN)
+        return "no list of this issuer", Code.REVOCATION_UNKNOWN
     if serial in held.serials:
-        return asked.refused(
-            f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
-        )
+        return f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
     if at < held.this_update:
         saw = f"list {held.number} begins only at {tell_time(held.this_update)}; our clock says {tell_time(at)}"
-        return asked.refused(saw, Code.REVOCATION_UNKNOWN)
+        return saw, Code.REVOCATION_UNKNOWN
     if at > held.next_update + grace:
         saw = f"list {held.number} ended at {tell_time(held.next_update)}; our clock says {tell_time(at)}"
-        return asked.refused(saw, Code.REVOCATION_UNKNOWN)
-    return asked.passed(f"list {held.number} is in force until {tell_time(held.next_update)}")
+        return saw, Code.REVOCATION_UNKNOWN
+    return held.in_force, None
+
+
+class Listed(NamedTuple):
+    """One certificate of a path, and the list that speaks for it, if there is one: neither depends on the time."""
+
+    serial: int
+    issuer: str
+    held: RevocationList | None
+
+
+def look_up(path: Sequence[x509.Certificate], lists: RevocationLists) -> tuple[Listed, ...]:
+    """Find the list for each certificate of *path* but the anchor, whose standing is the operator's word."""
+    return tuple(
+        Listed(certificate.serial_number, issuer.subject.rfc4514_string(), lists.find(certificate, issuer))
+        for certificate, issuer in pairwise(path)
+    )
 
 
 def check_path(path: Sequence[x509.Certificate], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
-    """Check every certificate of *path* (leaf first) but the anchor at its end, whose standing is the operator's word.
+    """Check every certificate of *path* (leaf first) against *lists*."""
+    return check_listed(look_up(path, lists), lists, at=at, grace=grace)
+
+
+_PATH = Question(CHECK, "every certificate of the path on no list, by lists in force", RULE)
+
+
+def check_listed(listed: Sequence[Listed], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
+    """Check every one of *listed*, which were looked up in *lists*.
 
     A revoked certificate anywhere says more than a list that is missing elsewhere.
     """
-    asked = Question(CHECK, "every certificate of the path on no list, by lists in force", RULE)
     told: list[str] = []
     failed: list[Finding] = []
-    for certificate, issuer in pairwise(path):
-        held = lists.find(certificate, issuer)
-        finding = check_revocation(certificate.serial_number, held, at=at, grace=grace)
-        saw = f"{issuer.subject.rfc4514_string()}: {finding.saw}"
+    for serial, issuer, held in listed:
+        standing, code = _standing(serial, held, at, grace)
+        saw = f"{issuer}: {standing}"
         told.append(saw)
-        if not finding.passed and finding.code:
+        if code is not None:
             faults = f" ({'; '.join(lists.faults)})" if lists.faults and held is None else ""
-            failed.append(asked.refused(saw + faults, finding.code))
+            failed.append(_PATH.refused(saw + faults, code))
     if failed:
         return min(failed, key=lambda one: one.code is not Code.REVOKED)
-    return asked.passed("; ".join(told) or "the path is an anchor")
+    return _PATH.passed("; ".join(told) or "the path is an anchor")
 
 
 def _parse(data: bytes) -> x509.CertificateRevocationList:

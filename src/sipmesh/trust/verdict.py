@@ -130,11 +130,11 @@ class Verdict:
     proved: frozenset[str] = frozenset()
     meant: str = ""
     relied_on: frozenset[tuple[bytes, int]] = frozenset()
+    accepted: bool = field(init=False, repr=False)  # something was checked, and everything that was checked passed
 
-    @property
-    def accepted(self) -> bool:
-        """True only if something was checked and everything that was checked passed."""
-        return self.code is Code.ACCEPTED and bool(self.findings) and all(f.passed for f in self.findings)
+    def __post_init__(self) -> None:
+        passed = bool(self.findings) and all(finding.passed for finding in self.findings)
+        object.__setattr__(self, "accepted", self.code is Code.ACCEPTED and passed)
 
     @property
     def failed(self) -> tuple[Finding, ...]:
