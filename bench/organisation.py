@@ -1,24 +1,31 @@
-"""Writes the organisation that `bench/sut` serves: a topology over the bench's own PKI, and a hundred users."""
+"""Writes the organisation that `bench/sut` serves: a topology over the bench's own PKI, users, and how large it all is."""
 
 from __future__ import annotations
 
 import argparse
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
+from sipmesh.demo.forge import Forge
+from sipmesh.routing.binding import Binding, Changes
+from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.users import Users
-from sipmesh.topology.document import load
+from sipmesh.topology.document import Loaded, load
 
-USERS = 100
 PASSWORD = "bench-password"  # noqa: S105 - the load generator's, and nobody else's
+OTHER_SERVER = "p2.a.test"
+"""Holds the bindings that are there before anybody registers: a server drops those of its own earlier lives."""
 
 
-def topology(pki: Path) -> dict[str, object]:
+def topology(pki: Path, given: argparse.Namespace) -> dict[str, Any]:
     """One front end with two applications behind it, one of which may speak for our users."""
-    inside = {"address": "127.0.77.1", "ports": {"client": 5061, "server": 5071}}
+    inside = {"address": given.host, "ports": {"client": given.client_port, "server": given.server_port}}
     papers = {"certificate": str(pki / "p1.pem"), "key": str(pki / "p1.key")}
-    sink = {"name": "sink.b.test", "address": "127.0.77.2", "ports": {"server": 5081}}
+    sink = {"name": "sink.b.test", "address": given.sink_host, "ports": {"server": given.sink_port}}
     return {
         "sipmesh": 1,
         "organisation": "bench",
@@ -38,27 +45,104 @@ def topology(pki: Path) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Write it all below RUN/sipmesh, anew each time."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pki", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--tls12", action="store_true")
-    given = parser.parse_args()
-    if given.workers != 1 or given.tls12:
-        parser.error("one worker, with TLS 1.2 and 1.3 as the peer asks for, is what there is")
-    folder = given.run / "sipmesh"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("users.db*"):
-        stale.unlink()
-    file = folder / "topology.yaml"
-    with file.open("w") as stream:
-        YAML().dump(topology(given.pki.resolve()), stream)
-    users = Users(load(file).users_url)
-    for number in range(USERS):
+def add_servers(document: dict[str, Any], count: int) -> None:
+    """Add front ends that nobody runs, each a pool of its own."""
+    for number in range(count):
+        name = f"front{number}.a.test"
+        document["pools"].append({"name": name, "role": "front-end", "servers": [name]})
+
+
+def add_partners(document: dict[str, Any], count: int, folder: Path) -> None:
+    """Add organisations that nobody meets, each under a CA of its own, and the edge that leads to them."""
+    folder.mkdir(exist_ok=True)
+    partners = []
+    for number in range(count):
+        forge = Forge(datetime.now(UTC))
+        root = forge.root(f"partner {number}")
+        anchor, crl = folder / f"{number}.pem", folder / f"{number}.crl"
+        anchor.write_bytes(root.pem_chain)
+        crl.write_bytes(forge.revocations(root))
+        name = f"partner{number}.test"
+        partners.append({"domains": [name], "edge": f"sip.{name}", "anchors": [str(anchor)], "crls": [str(crl)]})
+    edge = {"name": "sip.a.test", "role": "edge", "servers": ["edge.a.test"], "next_hop": "p1.a.test"}
+    document["pools"].append(edge)
+    document["federation"] = {"route": "sip.a.test", "partners": partners}
+
+
+def add_users(loaded: Loaded, count: int) -> None:
+    """Make the users anew."""
+    users = Users(loaded.users_url)
+    for number in range(count):
         users.add(f"user{number}@a.test", PASSWORD)
     users.close()
+
+
+def add_bindings(loaded: Loaded, count: int) -> None:
+    """Fill the store with bindings of users whom nobody calls, at another server of the pool."""
+    loaded.bindings_file.parent.mkdir(mode=0o700, exist_ok=True)
+    store = BindingStore(loaded.bindings_file)
+    store.begin(OTHER_SERVER, 1)
+    end = time.time() + 86_400
+    store.apply(Changes(put=tuple(binding(number, end) for number in range(count))))
+    store.close()
+
+
+def binding(number: int, expires_at: float) -> Binding:
+    """Make one binding of a phone that has been here for long."""
+    return Binding(
+        aor=f"sip:other{number}@a.test",
+        contact=f"sip:other{number}@127.0.0.1:9;transport=tls",
+        instance=None,
+        reg_id=None,
+        q=1.0,
+        call_id=f"other-{number}",
+        cseq=1,
+        server=OTHER_SERVER,
+        incarnation=1,
+        flow=number,
+        token=f"token-{number}",
+        expires_at=expires_at,
+    )
+
+
+def write(given: argparse.Namespace) -> None:
+    """Write it all below RUN/sipmesh, anew each time."""
+    folder: Path = given.run / "sipmesh"
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in (*folder.glob("users.db*"), *folder.glob("state/bindings.db*")):
+        stale.unlink()
+    document = topology(given.pki.resolve(), given)
+    add_servers(document, given.servers)
+    if given.partners:
+        add_partners(document, given.partners, folder.resolve() / "partners")
+    file = folder / "topology.yaml"
+    with file.open("w") as stream:
+        YAML().dump(document, stream)
+    loaded = load(file)
+    add_users(loaded, given.users)
+    add_bindings(loaded, given.bindings)
+
+
+def main() -> None:
+    """Read the command line: what `bench/sut` is called with, and how large to make it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pki", type=Path, required=True, help="folder with ca.pem, crl.pem, p1.pem and p1.key")
+    parser.add_argument("--run", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tls12", action="store_true", help="taken, but changes nothing: the client decides")
+    parser.add_argument("--host", default="127.0.77.1")
+    parser.add_argument("--client-port", type=int, default=5061)
+    parser.add_argument("--server-port", type=int, default=5071)
+    parser.add_argument("--sink-host", default="127.0.77.2")
+    parser.add_argument("--sink-port", type=int, default=5081)
+    parser.add_argument("--users", type=int, default=100)
+    parser.add_argument("--bindings", type=int, default=0, help="bindings of other users, there from the start")
+    parser.add_argument("--servers", type=int, default=0, help="further servers in the topology")
+    parser.add_argument("--partners", type=int, default=0, help="partners in the topology, each with its own CA")
+    given = parser.parse_args()
+    if given.workers != 1:
+        parser.error("a server of sipmesh is one process: --workers takes nothing but 1")
+    write(given)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,173 @@
+"""Where measurements are made: servers started afresh and pinned to one core, and the load generator on another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+LOAD = HERE / "load" / "load"
+
+HOST = "127.0.76.1"  # as kamailio.cfg and tls.cfg have it
+CLIENT_PORT, SERVER_PORT = 5061, 5071
+SINK_HOST, SINK_PORT = "127.0.76.2", 5081
+
+START_S, STOP_S = 60.0, 20.0
+LONGEST_RUN_S = 600.0
+WHERE = ("--host", HOST, "--client-port", CLIENT_PORT, "--server-port", SERVER_PORT)
+SINK_AT = ("--sink-host", SINK_HOST, "--sink-port", SINK_PORT)
+
+Result = dict[str, Any]
+
+
+class MeasurementError(Exception):
+    """A figure could not be had; the text says which, and what the tools wrote."""
+
+
+def build() -> None:
+    """Compile the load generator, if it is not there yet."""
+    made = subprocess.run(["make", "-C", LOAD.parent], capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise MeasurementError(f"the load generator cannot be built (bench/setup says what is missing):\n{made.stderr}")
+
+
+def has_kamailio() -> bool:
+    """Tell whether there is something to compare with."""
+    return _find_kamailio() is not None
+
+
+def _find_kamailio() -> str | None:
+    """Servers of Debian are not on everybody's PATH."""
+    return shutil.which("kamailio") or shutil.which("kamailio", path="/usr/sbin:/sbin")
+
+
+def pinned(command: list[str], *, first: bool) -> list[str]:
+    """Put a command on the first core, or on the last; where there is but one, nothing is gained."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        return command
+    return ["taskset", "--cpu-list", str(cores[0] if first else cores[-1]), *command]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is running."""
+
+    pid: int
+    pki: Path
+
+    @property
+    def command(self) -> list[str]:
+        """The command line that it has by now."""
+        return Path(f"/proc/{self.pid}/cmdline").read_text().split("\0")
+
+    def load(self, mode: str, *options: object, port: int = CLIENT_PORT) -> Result:
+        """Put a load on it; raises `MeasurementError` where there is no figure."""
+        command = [LOAD, mode, "--connect", f"{HOST}:{port}", "--ca", self.pki / "ca.pem", "--pid", self.pid, *options]
+        ran = subprocess.run(
+            pinned(list(map(str, command)), first=False),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_RUN_S,
+            check=False,
+        )
+        if not ran.stdout:
+            raise MeasurementError(f"{' '.join(map(str, command))}:\n{ran.stderr}")
+        result: Result = json.loads(ran.stdout)
+        return result
+
+    def messages(self, *options: object) -> Result:
+        """Messages from users to the sink."""
+        return self.load("messages", *self._sink, *options)
+
+    def peer_messages(self, *options: object) -> Result:
+        """Messages from another server to the sink."""
+        return self.load("messages", *self._sink, *self._peer, *options, port=SERVER_PORT)
+
+    def handshakes(self, *options: object) -> Result:
+        """Mutual handshakes of another server."""
+        return self.load("handshakes", *self._peer, *options, port=SERVER_PORT)
+
+    @property
+    def _sink(self) -> tuple[object, ...]:
+        papers = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
+        return ("--sink", f"{SINK_HOST}:{SINK_PORT}", *papers)
+
+    @property
+    def _peer(self) -> tuple[object, ...]:
+        return ("--certificate", self.pki / "peer.pem", "--key", self.pki / "peer.key")
+
+
+@contextmanager
+def sipmesh(pki: Path, run: Path, *size: object) -> Iterator[Server]:
+    """Run sipmesh, with an organisation of the given size (options of organisation.py)."""
+    command = [HERE / "sut", "--pki", pki, "--run", run, *WHERE, *SINK_AT, *size]
+    with _running(command, CLIENT_PORT, pki, run) as server:
+        yield server
+
+
+@contextmanager
+def kamailio(pki: Path, run: Path) -> Iterator[Server]:
+    """Run Kamailio, with one worker and the fastest of its allocators."""
+    found = _find_kamailio()
+    if found is None:
+        raise MeasurementError("Kamailio is not installed")
+    memory = ("-x", "tlsf", "-m", 4096, "-M", 16)
+    command = [found, "-DD", "-E", *memory, "-f", HERE / "kamailio.cfg", "-w", pki, "-Y", run, "-P", run / "pid"]
+    with _running(command, CLIENT_PORT, pki, run) as server:
+        yield server
+
+
+@contextmanager
+def floor(pki: Path, run: Path) -> Iterator[Server]:
+    """Run the least that a server can be for a handshake."""
+    papers = ("--ca", pki / "ca.pem", "--certificate", pki / "p1.pem", "--key", pki / "p1.key")
+    command = [LOAD, "floor", "--listen", f"{HOST}:{SERVER_PORT}", *papers, "--seconds", int(LONGEST_RUN_S)]
+    with _running(command, SERVER_PORT, pki, run) as server:
+        yield server
+
+
+@contextmanager
+def _running(command: list[object], port: int, pki: Path, run: Path) -> Iterator[Server]:
+    """Start a server, wait until it listens, and end it."""
+    if _listens(port):
+        raise MeasurementError(f"{HOST}:{port} is taken: does another measurement run?")
+    run.mkdir(parents=True, exist_ok=True)
+    log = run / "server.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            pinned(list(map(str, command)), first=True), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+    try:
+        _wait_for(process, port, log)
+        yield Server(process.pid, pki)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + START_S
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > end:
+            raise MeasurementError(f"the server does not start:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0

@@ -1,0 +1,221 @@
+"""Measures sipmesh beside Kamailio on the same work, in turns, and writes a table of the ratios.
+
+A ratio below 1 means that sipmesh needs less; for what is counted per second, above 1 means that it does more. With
+--growth: how the cost of sipmesh grows with the size of the network and of the messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.bed import (
+    HERE,
+    RESULTS,
+    MeasurementError,
+    Result,
+    Server,
+    build,
+    floor,
+    has_kamailio,
+    kamailio,
+    sipmesh,
+)
+from bench.growth import SERIES, measure_growth
+from bench.pki import make_pki
+from bench.table import number, table
+
+Start = Callable[[Path, Path], AbstractContextManager[Server]]
+OURS, NOTHING = "sipmesh", "—"
+PEERS = ("--links", 4)
+QUIET = 0.1
+"""Other work that takes more than this part of a core is worth a word."""
+PER_TRANSACTION = {"server_us": "server CPU, µs per request", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of work: how it is done, and which figures of the result are shown under what name."""
+
+    title: str
+    work: Callable[[Server, tuple[object, ...]], Result]
+    figures: dict[str, str]
+    beside: tuple[str, ...] = ("Kamailio",)
+
+
+PARTS = {
+    "relay": Part(
+        "messages of users to another server, saturated",
+        lambda server, time: server.messages(*time),
+        {**PER_TRANSACTION, "per_s": "requests a second"},
+    ),
+    "rate": Part(
+        "messages of users to another server, 1,000 a second",
+        lambda server, time: server.messages("--rate", 1000, *time),
+        PER_TRANSACTION,
+    ),
+    "peers": Part(
+        "messages between servers, saturated",
+        lambda server, time: server.peer_messages(*PEERS, *time),
+        {**PER_TRANSACTION, "per_s": "requests a second"},
+    ),
+    "handshake": Part(
+        "full mutual TLS 1.3 handshake, 8 in flight",
+        lambda server, time: server.handshakes("--links", 8, *time),
+        {"server_us": "server CPU, µs per handshake", "p99_ms": "p99, ms", "per_s": "handshakes a second"},
+        ("Kamailio", "floor"),
+    ),
+    "memory": Part(
+        "2,000 idle links of clients",
+        lambda server, _: server.load("idle", "--links", 2000),
+        {"kib_per_link": "PSS, KiB per link", "baseline_kib": "PSS without links, KiB"},
+    ),
+    "calls": Part(
+        "calls forked to two devices, 40 at once",
+        lambda server, time: server.load("calls", "--links", 10, "--window", 40, *time),
+        {
+            "server_us": "server CPU, µs per call",
+            "answer_p50_ms": "INVITE to 200, p50, ms",
+            "answer_p99_ms": "INVITE to 200, p99, ms",
+            "p50_ms": "whole call, p50, ms",
+            "p99_ms": "whole call, p99, ms",
+            "per_s": "calls a second",
+        },
+    ),
+}
+"""What each measures is said in its title; the floor is a server in C that only shakes hands and answers a keep-alive."""
+
+STARTS: dict[str, Start] = {OURS: sipmesh, "Kamailio": kamailio, "floor": floor}
+
+NOTES = """\
+Medians of {pairs} runs each, taken in turns; a ratio is the median over those turns, with the least and the greatest.
+Server on one core and load on another; where the load needs all of its own, as for handshakes, read the CPU and not what
+was done in a second.
+
+sipmesh, run by {interpreter}, authenticates its users, checks who may assert whom, judges each peer by topology,
+certificate and revocation list, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
+tlsf, authenticates nobody as it is set up here, and checks certificates and the list only. The floor is a server in C
+that does nothing but shake hands.
+"""
+
+
+class Taken:
+    """The results of all turns, and what was wrong with any."""
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[str, str], list[Result]] = {}
+        self.faults: list[str] = []
+        self.disturbed = 0.0  # the most that other work took, in cores
+        self.interpreter = ""  # that ran sipmesh
+
+    def keep(self, part: str, server: str, result: Result) -> None:
+        """Keep one result."""
+        self.results.setdefault((part, server), []).append(result)
+        self.disturbed = max(self.disturbed, result.get("other_share", 0.0))
+        if result["errors"] or result["unanswered"]:
+            told = f"{result['errors']} errors, {result['unanswered']} unanswered. {result.get('first_error', '')}"
+            self.faults.append(f"{part}, {server}: {told}")
+
+    def values(self, part: str, server: str, figure: str) -> list[float]:
+        """The same figure of each turn."""
+        return [result[figure] for result in self.results.get((part, server), []) if figure in result]
+
+
+def measure(parts: list[str], pairs: int, seconds: int, folder: Path) -> Taken:
+    """Take turns: each server in each turn, afresh."""
+    taken = Taken()
+    make_pki(folder / "pki", revoked=10)
+    for name in parts:
+        part = PARTS[name]
+        servers = [OURS, *(one for one in part.beside if one != "Kamailio" or has_kamailio())]
+        for turn in range(1, pairs + 1):
+            for server in servers:
+                sys.stderr.write(f"{name} {turn}/{pairs}: {server}\n")
+                with STARTS[server](folder / "pki", folder / server) as running:
+                    taken.keep(name, server, part.work(running, ("--seconds", seconds)))
+                    taken.interpreter = os.path.relpath(running.command[0]) if server == OURS else taken.interpreter
+    return taken
+
+
+def rows(name: str, taken: Taken) -> Iterator[list[str]]:
+    """One row for each figure and each server beside ours."""
+    part = PARTS[name]
+    work = part.title
+    for figure, title in part.figures.items():
+        ours = taken.values(name, OURS, figure)
+        beside = {other: taken.values(name, other, figure) for other in part.beside}
+        for other, theirs in beside.items():
+            if ours and theirs:
+                shown = (number(statistics.median(ours)), other, number(statistics.median(theirs)))
+                yield [work, title, *shown, *ratio(ours, theirs)]
+                work = ""  # said once for all its figures
+        if ours and not any(beside.values()):
+            yield [work, title, number(statistics.median(ours)), *[NOTHING] * 4]
+            work = ""
+
+
+def ratio(ours: list[float], theirs: list[float]) -> tuple[str, str]:
+    """The median of the ratios of each turn, and their range."""
+    found = [mine / other for mine, other in zip(ours, theirs, strict=True) if other]
+    if not found:
+        return NOTHING, NOTHING
+    return f"{statistics.median(found):.2f}", f"{min(found):.2f} .. {max(found):.2f}"
+
+
+def report(taken: Taken, parts: list[str], pairs: int) -> str:
+    """The whole table, with what has to be known to read it."""
+    heads = ("work", "figure", OURS, "beside", "its figure", "ratio", "least .. greatest")
+    text = (
+        table(heads, (row for name in parts for row in rows(name, taken)))
+        + "\n"
+        + NOTES.format(pairs=pairs, interpreter=taken.interpreter)
+    )
+    if taken.disturbed > QUIET:
+        text += f"\nOther work took up to {taken.disturbed:.2f} cores meanwhile: rely on no single figure.\n"
+    if not has_kamailio():
+        text += "\nKamailio is not installed here, so sipmesh stands alone.\n"
+    if taken.faults:
+        text += "\nNot to be relied on:\n\n" + "".join(f"- {fault}\n" for fault in taken.faults)
+    return text
+
+
+def main() -> int:
+    """Measure, print and write the table; 1 if anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choices = f"{', '.join(PARTS)}; with --growth: {', '.join(SERIES)}"
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"all unless given: {choices}")
+    parser.add_argument("--growth", action="store_true", help="how the cost of sipmesh grows, instead")
+    parser.add_argument("--pairs", type=int, default=3, help="turns of each part, or of each series")
+    parser.add_argument("--seconds", type=int, default=2, help="length of each run")
+    given = parser.parse_args()
+    known = list(SERIES if given.growth else PARTS)
+    if unknown := set(given.parts) - set(known):
+        parser.error(f"no such part: {', '.join(sorted(unknown))} (there are: {', '.join(known)})")
+    parts = given.parts or known
+    RESULTS.mkdir(exist_ok=True)
+    try:
+        build()
+        with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+            if given.growth:
+                text, sound = measure_growth(parts, given.pairs, given.seconds, Path(folder))
+            else:
+                taken = measure(parts, given.pairs, given.seconds, Path(folder))
+                text, sound = report(taken, parts, given.pairs), not taken.faults
+    except MeasurementError as wrong:
+        sys.stderr.write(f"{wrong}\n")
+        return 1
+    file = RESULTS / ("growth.md" if given.growth else "table.md")
+    file.write_text(text)
+    sys.stdout.write(f"{text}\nwritten to {file.relative_to(HERE.parent)}\n")
+    return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+/* A client of the server: a link that logs in as a user, or a server's link that need not. */
+#ifndef PHONE_H
+#define PHONE_H
+
+#include "link.h"
+
+enum { ADDRESS_ROOM = 32, CONTACT_ROOM = 80 };
+
+struct phone {
+    struct link link;
+    unsigned user;   /* of userN@a.test */
+    unsigned device; /* tells apart the devices of one user */
+    unsigned asked;  /* REGISTERs sent */
+    bool ready;
+    char address[ADDRESS_ROOM]; /* ours, as in a Via */
+    char contact[CONTACT_ROOM];
+    void (*received)(struct phone *, const struct message *);
+};
+
+/* Opens `count` phones, `size` bytes apart, and waits until all are logged in; `registers` is false for servers' links. */
+void phones_start(void *first, size_t count, size_t size, bool registers);
+
+#endif

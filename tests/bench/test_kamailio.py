@@ -1,0 +1,61 @@
+"""What sipmesh is compared with does the whole work; and a server that does less of it is found out by the load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+
+from .conftest import BENCH, Run, wait_for
+
+RECORD_ROUTE = 'if (is_method("INVITE")) record_route();'
+IN_MEMORY = 'modparam("usrloc", "db_mode", 0)'
+ONE_DEVICE = 'modparam("registrar", "append_branches", 0)'
+
+
+@contextmanager
+def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) -> Iterator[None]:
+    """Run Kamailio with one thing changed in its configuration."""
+    config = (BENCH / "kamailio.cfg").read_text()
+    assert config.count(old) == 1
+    for name in ("kamailio.cfg", "tls.cfg"):
+        text = (BENCH / name).read_text().replace(old, new)
+        for port, ours in ((5061, ports["client"]), (5071, ports["server"])):
+            text = text.replace(f"127.0.76.1:{port}", f"{HOST}:{ours}")
+        (folder / name).write_text(text)
+    command = shutil.which("kamailio") or "/usr/sbin/kamailio"
+    arguments = ("-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
+    with subprocess.Popen([command, *map(str, arguments)], stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(ports["client"])
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.peer("kamailio")
+@pytest.mark.parametrize(
+    ("old", "new", "status", "found"),
+    [
+        (RECORD_ROUTE, RECORD_ROUTE, 0, ""),
+        (RECORD_ROUTE, "", 1, "without Record-Route"),
+        (IN_MEMORY, f"{IN_MEMORY}\n{ONE_DEVICE}", 1, ""),
+    ],
+    ids=["whole", "no-record-route", "no-fork"],
+)
+def test_call_counts_when_all_of_it_has_happened(
+    run: Run, load: Path, pki: Path, ports: dict[str, int], tmp_path: Path, old: str, new: str, status: int, found: str
+) -> None:
+    to = ("--connect", f"{HOST}:{ports['client']}", "--ca", pki / "ca.pem")
+    with serving(tmp_path, pki, ports, old, new):
+        ran = run(load, "calls", *to, "--links", 1, "--window", 1, "--seconds", 1, "--warmup", 0)
+    result = json.loads(ran.stdout)
+    assert (ran.returncode, result["unanswered"]) == (status, status), result
+    assert found in result.get("first_error", "")

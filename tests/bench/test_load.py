@@ -1,0 +1,128 @@
+"""The load generator against a real server: each mode finishes what it began, and sees what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+
+from .conftest import BENCH, SOURCES, Ran, Run, wait_for
+
+SHORT = ("--seconds", 1, "--warmup", 0, "--hold", 0)
+USERS = ("--links", 4, "--window", 8)
+
+
+@pytest.fixture(name="server", scope="module")
+def _server(where: list[object], ports: dict[str, int]) -> Iterator[int]:
+    """The server under test, started as the measurements start it; gives its process id."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SIPMESH_PYTHON": sys.executable}
+    process = subprocess.Popen(list(map(str, [BENCH / "sut", *where])), env=environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(ports["server"])
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture(name="loaded")
+def _loaded(run: Run, load: Path, pki: Path, ports: dict[str, int], server: int) -> Loaded:
+    return Loaded(run, load, pki, ports, server)
+
+
+class Loaded:
+    """A server and the load generator."""
+
+    def __init__(self, run: Run, load: Path, pki: Path, ports: dict[str, int], server: int) -> None:
+        self.run, self.load, self.pki, self.ports, self.server = run, load, pki, ports, server
+
+    def ran(self, mode: str, *options: object, port: str = "client") -> Ran:
+        to = f"{HOST}:{self.ports[port]}"
+        return self.run(self.load, mode, "--connect", to, "--ca", self.pki / "ca.pem", "--pid", self.server, *options)
+
+    def sound(self, mode: str, *options: object, port: str = "client") -> dict[str, Any]:
+        """The result of a run in which nothing was wrong."""
+        ran = self.ran(mode, *options, *SHORT, port=port)
+        assert ran.returncode == 0, ran
+        result: dict[str, Any] = json.loads(ran.stdout)
+        assert (result["errors"], result["unanswered"]) == (0, 0)
+        return result
+
+    @property
+    def sink(self) -> tuple[object, ...]:
+        papers = ("--sink-certificate", self.pki / "sink.pem", "--sink-key", self.pki / "sink.key")
+        return ("--sink", f"{HOST}:{self.ports['sink']}", *papers)
+
+    def papers(self, name: str) -> tuple[object, ...]:
+        return ("--certificate", self.pki / f"{name}.pem", "--key", self.pki / f"{name}.key")
+
+
+def test_users_send_to_a_server(loaded: Loaded) -> None:
+    result = loaded.sound("messages", *loaded.sink, *USERS, "--body", 500, "--headers", 5)
+    assert result["done"] > 0
+    assert result["message_bytes"] > 500
+    assert result["server_us"] > 0
+
+
+def test_requests_on_a_clock_are_as_many_as_asked(loaded: Loaded) -> None:
+    result = loaded.sound("messages", *loaded.sink, *USERS, "--rate", 100)
+    assert 90 <= result["done"] <= 110
+    assert result["p50_ms"] <= result["p99_ms"]
+
+
+def test_users_send_to_users(loaded: Loaded) -> None:
+    assert loaded.sound("messages", "--users", *USERS)["done"] > 0
+
+
+def test_trusted_server_sends_for_users(loaded: Loaded) -> None:
+    """Its From is a user of ours, whom it may speak for."""
+    sent = loaded.sound("messages", *loaded.sink, *USERS, *loaded.papers("peer"), port="server")
+    assert sent["done"] > 0
+
+
+def test_calls_are_forked_answered_and_ended(loaded: Loaded) -> None:
+    result = loaded.sound("calls", "--links", 2, "--window", 4)
+    assert result["done"] > 0
+    assert result["answer_p50_ms"] < result["p50_ms"]
+
+
+def test_handshakes_count_when_the_server_has_answered(loaded: Loaded) -> None:
+    assert loaded.sound("handshakes", *loaded.papers("peer"), "--links", 2, port="server")["done"] > 0
+
+
+def test_refused_handshakes_do_not_count(loaded: Loaded) -> None:
+    refused = loaded.ran("handshakes", *loaded.papers("rogue"), "--links", 1, *SHORT, port="server")
+    result = json.loads(refused.stdout)
+    assert refused.returncode == 1
+    assert result["done"] == 0
+    assert "alert unknown ca" in result["first_error"]
+
+
+def test_idle_links_stay(loaded: Loaded) -> None:
+    result = loaded.sound("idle", "--links", 20, "--sources", 4)
+    assert result["dropped"] == 0
+    assert result["loaded_kib"] > 0
+
+
+def test_floor_shakes_hands(loaded: Loaded) -> None:
+    at = f"{HOST}:{loaded.ports['floor']}"
+    ca = ("--ca", loaded.pki / "ca.pem")
+    command = [loaded.load, "floor", "--listen", at, *ca, *loaded.papers("p1"), "--seconds", 20]
+    with subprocess.Popen(list(map(str, command))) as floor:
+        wait_for(loaded.ports["floor"])
+        assert loaded.sound("handshakes", *loaded.papers("peer"), "--links", 2, port="floor")["done"] > 0
+        floor.terminate()
+
+
+def test_nobody_but_loopback_is_loaded(run: Run, load: Path, pki: Path) -> None:
+    refused = run(load, "idle", "--connect", "192.0.2.1:5061", "--ca", pki / "ca.pem")
+    assert refused.returncode == 2
+    assert "192.0.2.1 is not loopback" in refused.stderr

@@ -1,0 +1,73 @@
+"""What is measured is a network as an operator would run it: its document is in order, and its judge judges."""
+
+import json
+import ssl
+import sys
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+from sipmesh.server.node import Node
+from support.peer import HungUpError, Peer
+from support.running import on_loop
+from support.telling import Told
+
+from .conftest import BENCH, Run
+
+
+def papers(pki: Path, name: str) -> tuple[Path, Path]:
+    return pki / f"{name}.pem", pki / f"{name}.key"
+
+
+async def say_options(port: int, shown: tuple[Path, Path]) -> int:
+    """Connect as a server and ask one question."""
+    async with await Peer.open((HOST, port), "user0@a.test", shown) as peer:
+        return (await peer.ask(peer.request("OPTIONS", "sip:p1.a.test"))).status
+
+
+def test_topology_is_in_order(run: Run, topology: Path) -> None:
+    told = json.loads(
+        run(sys.executable, "-m", "sipmesh", "topology", "check", "--json", "--topology", topology).stdout
+    )
+    assert told == {"ok": True, "problems": [], "warnings": []}
+
+
+def test_large_topology_is_in_order(run: Run, where: list[object], tmp_path: Path) -> None:
+    size = ("--servers", 3, "--partners", 3, "--bindings", 5)
+    assert run(sys.executable, BENCH / "organisation.py", *where, "--run", tmp_path, *size).returncode == 0
+    file = tmp_path / "sipmesh" / "topology.yaml"
+    told = json.loads(run(sys.executable, "-m", "sipmesh", "topology", "check", "--json", "--topology", file).stdout)
+    assert told == {"ok": True, "problems": [], "warnings": []}
+
+
+@on_loop
+async def test_trusted_server_is_served(topology: Path, pki: Path, ports: dict[str, int]) -> None:
+    node = Node(topology, "p1.a.test", Told().log)
+    node.start()
+    assert await say_options(ports["server"], papers(pki, "peer")) == 200
+    await node.drain()
+
+
+@on_loop
+async def test_stranger_of_a_trusted_name_is_refused(topology: Path, pki: Path, ports: dict[str, int]) -> None:
+    """The name is that of peer.b.test, the CA is not ours: the measurements are made with the judge awake."""
+    told = Told()
+    node = Node(topology, "p1.a.test", told.log)
+    node.start()
+    with pytest.raises((HungUpError, ssl.SSLError, ConnectionError)):
+        await say_options(ports["server"], papers(pki, "rogue"))
+    assert told.last("link refused")["code"] == "untrusted-issuer"
+    await node.drain()
+
+
+def test_more_than_one_worker_is_refused(run: Run, where: list[object]) -> None:
+    refused = run(BENCH / "sut", *where, "--workers", 2)
+    assert refused.returncode == 2
+    assert "--workers takes nothing but 1" in refused.stderr
+
+
+def test_tls12_is_taken(run: Run, where: list[object], tmp_path: Path) -> None:
+    """The server speaks both versions in any case; who measures says which."""
+    made = run(sys.executable, BENCH / "organisation.py", *where, "--run", tmp_path, "--tls12", "--workers", 1)
+    assert made.returncode == 0, made.stderr
