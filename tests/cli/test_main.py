@@ -1,14 +1,16 @@
 """The command as a whole."""
 
-import ssl
+import re
 import subprocess
 import sys
+from importlib.machinery import ExtensionFileLoader
 
 import pytest
 from OpenSSL import SSL
 
 from cli.world import environment, sipmesh
 from sipmesh import __version__
+from sipmesh.transport import link
 
 COMMANDS = (
     ("demo",),
@@ -26,12 +28,19 @@ COMMANDS = (
 )
 
 
-def test_version_names_both_builds_of_openssl() -> None:
-    """Two builds live in one process; a report of a fault has to tell both."""
+def test_version_names_the_openssl_that_links_use() -> None:
+    """A report of a fault has to tell it: it is the wheel's, and not the system's."""
     told = sipmesh("--version")
     assert told.code == 0
-    for part in (__version__, ssl.OPENSSL_VERSION, SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode(), "pyOpenSSL"):
+    for part in (__version__, SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode(), "pyOpenSSL"):
         assert part in told.out
+
+
+def test_version_says_whether_it_runs_compiled_or_from_source() -> None:
+    """The loader of a module on the way of a message knows."""
+    compiled = isinstance(link.__loader__, ExtensionFileLoader)
+    word = "compiled" if compiled else "source"
+    assert re.search(rf"^sipmesh +{re.escape(__version__)} \({word}\)$", sipmesh("--version").out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

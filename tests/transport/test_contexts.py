@@ -126,14 +126,6 @@ def test_key_that_cannot_sign_is_told_to_the_operator(here: Identity, tmp_path: 
         Identity.load(here.chain_path, path)
 
 
-def test_files_that_were_swapped_meanwhile_are_told_to_the_operator(ca: Authority, there: Identity) -> None:
-    """``ssl`` reads the files itself: what changed since they were loaded must not be presented half."""
-    changing = ca.issue("changing.test")
-    changing.key_path.write_bytes(there.key_path.read_bytes())
-    with pytest.raises(OperatorError, match="OpenSSL cannot use it"):
-        ClientPortContext(changing)
-
-
 def test_repr_shows_the_file_and_never_the_key(ca: Authority, here: Identity) -> None:
     assert repr(MutualContext(here, [ca.root])) == "<MutualContext here.test.pem>"
     assert repr(ClientPortContext(here)) == "<ClientPortContext here.test.pem>"

@@ -10,6 +10,7 @@ import pytest
 
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
+from sipmesh.transport.pyopenssl import Room
 from sipmesh.transport.reactor import Reactor
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from transport.world import WITHIN_S, Node, Peer, bodies, on_loop, predictable, request
@@ -169,7 +170,7 @@ async def test_bytes_that_tls_holds_are_read_without_another_event(
 ) -> None:
     """One record, read in small portions, one portion a turn: epoll is silent about what OpenSSL has decrypted."""
     async with Node(ca, here, limits=Limits(turn_bytes_per_link=1)) as node:
-        node.reactor.buffer = memoryview(bytearray(300))
+        node.reactor.room = Room(300)
         async with await Peer.dial(node.listen(kind), ca, there) as peer:
             await peer.send(b"".join(request(f"{at}") for at in range(50)))
             await node.heard.until(lambda: len(node.heard.messages) == 50)

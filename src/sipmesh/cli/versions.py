@@ -1,12 +1,12 @@
-"""What this program is made of. Two builds of OpenSSL live in one process, so that both are told."""
+"""What this program is made of."""
 
 from __future__ import annotations
 
 import platform
-import ssl
 from importlib.metadata import version
 
 from sipmesh import __version__
+from sipmesh.sip import rows
 
 
 def versions() -> dict[str, str]:
@@ -15,10 +15,14 @@ def versions() -> dict[str, str]:
 
     wheel = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()
     return {
-        "sipmesh": __version__,
+        "sipmesh": f"{__version__} ({built()})",
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
-        "OpenSSL of Python's ssl (client ports)": ssl.OPENSSL_VERSION,
-        "OpenSSL of pyOpenSSL (all other links)": wheel,
+        "OpenSSL (of pyOpenSSL, on every link)": wheel,
         "cryptography": version("cryptography"),
         "pyOpenSSL": version("pyOpenSSL"),
     }
+
+
+def built() -> str:
+    """Whether the way of a message was compiled when this was installed, or runs from source."""
+    return "source" if rows.__file__.endswith(".py") else "compiled"

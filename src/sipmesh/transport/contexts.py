@@ -3,14 +3,13 @@
 A context is built once and never mutated: what is added to a live store stays there. A new certificate or another set
 of anchors makes a new context, which is swapped in.
 
-The two OpenSSL builds of the process are set alike: TLS 1.2 and 1.3, AEAD with forward secrecy, security level 2, no
-compression, no renegotiation. The key-exchange groups are OpenSSL's own from 3.5 on, which offer X25519MLKEM768
-first: pyOpenSSL has no public call for groups, and ``ssl`` only one that takes a single curve and so would undo them.
+All links speak through pyOpenSSL, so through one build of OpenSSL: TLS 1.2 and 1.3, AEAD with forward secrecy, security
+level 2, no compression, no renegotiation. The key-exchange groups are OpenSSL's own from 3.5 on, which offer
+X25519MLKEM768 first: pyOpenSSL has no public call for groups.
 """
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -25,7 +24,6 @@ from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.transport.pyopenssl import PyOpenSslTls
-from sipmesh.transport.stdlib import StdlibTls
 
 if TYPE_CHECKING:
     import socket
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from sipmesh.transport.tls import Tls
 
 CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
 CIPHERS_TLS13: Final = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
@@ -45,14 +42,14 @@ type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 class AcceptingContext(Protocol):
     """What a listener needs."""
 
-    def accepted(self, sock: socket.socket) -> Tls:
+    def accepted(self, sock: socket.socket) -> PyOpenSslTls:
         """Put TLS on an accepted, non-blocking socket; it owns the socket from now on."""
 
 
 class OpeningContext(Protocol):
     """What a connector needs."""
 
-    def opened(self, sock: socket.socket, name: str) -> Tls:
+    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
         """Put TLS on a connected, non-blocking socket; *name* goes out as SNI unless it is empty."""
 
 
@@ -110,18 +107,23 @@ def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, 
     return tls is not None and tls.verified(certificate, code, depth)
 
 
-def _base(anchors: Iterable[x509.Certificate]) -> SSL.Context:
+def _base() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(CIPHERS_TLS12.encode())
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-    # No resumption where certificates are judged: a resumed session shows no certificate to judge. In TLS 1.3 OpenSSL
-    # sends two tickets all the same, and pyOpenSSL has no call for their number; no session is kept that they could name.
-    context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    return context
+
+
+def _judging(anchors: Iterable[x509.Certificate]) -> SSL.Context:
+    context = _base()
+    # No resumption where certificates are judged: a resumed session shows no certificate to judge. In TLS 1.3 OpenSSL
+    # sends two tickets all the same, and pyOpenSSL has no call for their number; no session is kept that they could name.
+    context.set_options(SSL.OP_NO_TICKET)
     _trust(context, anchors)
     return context
 
@@ -135,6 +137,13 @@ def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
 
 
+def _present(context: SSL.Context, identity: Identity) -> None:
+    context.use_certificate(identity.leaf)
+    for issuer in identity.chain[1:]:
+        context.add_extra_chain_cert(issuer)
+    context.use_privatekey(identity.key)
+
+
 class MutualContext:
     """Mutual TLS in both directions: presents *identity*, requires a certificate under one of *anchors*."""
 
@@ -142,21 +151,18 @@ class MutualContext:
 
     def __init__(self, identity: Identity, anchors: Iterable[x509.Certificate]) -> None:
         self.identity = identity
-        self._context = _base(anchors)
-        self._context.use_certificate(identity.leaf)
-        for issuer in identity.chain[1:]:
-            self._context.add_extra_chain_cert(issuer)
-        self._context.use_privatekey(identity.key)
+        self._context = _judging(anchors)
+        _present(self._context, identity)
         self._context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _on_verify)
 
     def __repr__(self) -> str:
         return f"<MutualContext {self.identity.chain_path.name}>"
 
-    def accepted(self, sock: socket.socket) -> Tls:
+    def accepted(self, sock: socket.socket) -> PyOpenSslTls:
         """See :class:`AcceptingContext`."""
         return PyOpenSslTls(self._context, sock, opening=False)
 
-    def opened(self, sock: socket.socket, name: str) -> Tls:
+    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
         return PyOpenSslTls(self._context, sock, opening=True, name=name)
 
@@ -167,64 +173,37 @@ class ClientContext:
     __slots__ = ("_context",)
 
     def __init__(self, anchors: Iterable[x509.Certificate]) -> None:
-        self._context = _base(anchors)
+        self._context = _judging(anchors)
         self._context.set_verify(SSL.VERIFY_PEER, _on_verify)
 
     def __repr__(self) -> str:
         return "<ClientContext>"
 
-    def opened(self, sock: socket.socket, name: str) -> Tls:
+    def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
         """See :class:`OpeningContext`."""
         return PyOpenSslTls(self._context, sock, opening=True, name=name)
-
-
-class ClientPortSocket(ssl.SSLSocket):
-    """The ``ssl`` socket of one client link; it remembers the name that the client asked for (SNI)."""
-
-    asked_name: str = ""
 
 
 class ClientPortContext:
     """A client port: presents *identity* and asks for no certificate.
 
-    Not even an optional one: browsers drop the handshake at a CertificateRequest. Tickets stay on here: without them
-    OpenSSL would keep sessions in its own cache, and ``ssl`` has no call that switches that off. One of them, not two:
-    it costs a write and no memory, and spares a phone that comes back the certificate and us the signature.
+    Not even an optional one: browsers drop the handshake at a CertificateRequest. So there is nothing that a resumed session
+    would hide: tickets spare a phone that comes back the certificate, and us the signature.
     """
 
     __slots__ = ("_context", "identity")
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
-        self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.verify_mode = ssl.CERT_NONE
-        context.set_ciphers(CIPHERS_TLS12)
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-        context.num_tickets = 1
-        context.sslsocket_class = ClientPortSocket
-        context.sni_callback = _remember_sni
-        _present(context, identity)
+        self._context = _base()
+        _present(self._context, identity)
 
     def __repr__(self) -> str:
         return f"<ClientPortContext {self.identity.chain_path.name}>"
 
-    def accepted(self, sock: socket.socket) -> Tls:
+    def accepted(self, sock: socket.socket) -> PyOpenSslTls:
         """See :class:`AcceptingContext`."""
-        return StdlibTls(self._context, sock)
-
-
-def _present(context: ssl.SSLContext, identity: Identity) -> None:
-    try:
-        context.load_cert_chain(identity.chain_path, identity.key_path)
-    except (OSError, ssl.SSLError) as error:
-        raise _unusable(identity.chain_path, f"OpenSSL cannot use it ({error})") from None
-
-
-def _remember_sni(sock: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
-    """Keep the name for the verdict's text; it selects nothing."""
-    if isinstance(sock, ClientPortSocket) and name is not None:
-        sock.asked_name = name
+        return PyOpenSslTls(self._context, sock, opening=False)
 
 
 def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate]) -> MutualContext:

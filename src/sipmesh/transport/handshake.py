@@ -10,8 +10,8 @@ from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
     from sipmesh.transport.link import Link, LinkEvents
+    from sipmesh.transport.pyopenssl import PyOpenSslTls
     from sipmesh.transport.reactor import Reactor
-    from sipmesh.transport.tls import Tls
     from sipmesh.trust.verdict import Verdict
 
 
@@ -23,7 +23,7 @@ class Handshake:
 
     __slots__ = ("_events", "_link", "_mask", "_reactor", "local", "remote", "tls")
 
-    def __init__(self, reactor: Reactor, events: LinkEvents, link: Link, tls: Tls) -> None:
+    def __init__(self, reactor: Reactor, events: LinkEvents, link: Link, tls: PyOpenSslTls) -> None:
         self._reactor, self._events, self._link = reactor, events, link
         self.tls = tls
         self.remote, self.local = link.remote, link.local

@@ -15,8 +15,8 @@ from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEv
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.hop import Hop
+    from sipmesh.transport.pyopenssl import PyOpenSslTls
     from sipmesh.transport.reactor import Reactor
-    from sipmesh.transport.tls import Tls
     from sipmesh.trust.verdict import Verdict
 
 PONG: Final = b"\r\n"
@@ -162,7 +162,7 @@ class Link:
         self._reactor, self._events = reactor, events
         self._bound = reactor.limits.queue_bytes(kind)
         self._read_in = 0  # the reactor's turn in which bytes were read last
-        self._tls: Tls | None = None
+        self._tls: PyOpenSslTls | None = None
         self._stage: Stage | None = None
         self._reader: MessageReader | None = None
         self._queue: list[bytes] = []
@@ -209,7 +209,7 @@ class Link:
         """Let *stage* drive this link from now on."""
         self._stage, self.state = stage, state
 
-    def come_up(self, tls: Tls, evidence: PeerEvidence, verdict: Verdict) -> None:
+    def come_up(self, tls: PyOpenSslTls, evidence: PeerEvidence, verdict: Verdict) -> None:
         """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
         if not verdict.accepted or evidence.failure is not None:
             raise LocalError(f"{self!r} cannot come up under {verdict!r}")
@@ -232,7 +232,7 @@ class Link:
         held = self._reactor.links.accepted_from(verdict.proved, self.kind)
         return self.direction is Direction.ACCEPTED and held > self._reactor.limits.links_accepted_per_peer
 
-    def _start(self, tls: Tls) -> None:
+    def _start(self, tls: PyOpenSslTls) -> None:
         if self._queue:
             self._mark_dirty()
         if tls.pending():
@@ -341,7 +341,7 @@ class Link:
 
     # Reading
 
-    def _read(self, tls: Tls) -> None:
+    def _read(self, tls: PyOpenSslTls) -> None:
         """Hand on what is there, up to the bytes of one turn.
 
         On a link that was read in the last turn as well there is mostly more: reading until nothing is there costs less
@@ -349,11 +349,11 @@ class Link:
         """
         reactor = self._reactor
         limit, total, full = reactor.limits.turn_bytes_per_link, 0, False
-        busy = tls.greedy and reactor.turns <= self._read_in + 1
+        busy = reactor.turns <= self._read_in + 1
         self._read_in = reactor.turns
         while total < limit:
             try:
-                chunk = tls.read(reactor.buffer)
+                chunk = tls.read(reactor.room)
             except TlsError as lost:
                 self._ended(str(lost))
                 return
@@ -363,7 +363,7 @@ class Link:
             if not chunk:
                 break
             total += len(chunk)
-            full = len(chunk) == len(reactor.buffer)
+            full = len(chunk) == reactor.room.size
             self._deliver(chunk)
             if self.state is not UP or not (busy or full):
                 break
@@ -372,7 +372,7 @@ class Link:
         if full and self._is_open() and tls.pending():
             reactor.read_again(self)
 
-    def _deliver(self, chunk: bytes | memoryview) -> None:
+    def _deliver(self, chunk: bytes) -> None:
         """The choke point: no byte becomes a message unless this link came up under an accepted verdict."""
         if not self._trusted:
             raise LocalError(f"{self!r} has bytes but no accepted verdict")
@@ -381,7 +381,7 @@ class Link:
             expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
             self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
         try:
-            self._reader.take(bytes(chunk))
+            self._reader.take(chunk)
             while (item := self._reader.next()) is not None:
                 if isinstance(item, Keepalive):
                     self._keepalive(item)
@@ -426,7 +426,7 @@ class Link:
         if self.state is DRAINING and not self.pending_out:
             self.close("drained")
 
-    def _write(self, tls: Tls) -> None:
+    def _write(self, tls: PyOpenSslTls) -> None:
         """Write until nothing waits or the socket is full; after that the next write begins with the same bytes."""
         try:
             while (head := self._next_head()) is not None:
@@ -449,7 +449,7 @@ class Link:
             self._queue.clear()
         return self._head
 
-    def _block(self, tls: Tls) -> None:
+    def _block(self, tls: PyOpenSslTls) -> None:
         if not self._blocked_at:
             self._blocked_at = self._reactor.loop.time()
             self._set_alarm()
@@ -460,7 +460,7 @@ class Link:
         if self._blocked_at:
             self._blocked_at = self._reactor.loop.time()
 
-    def _unblock(self, tls: Tls) -> None:
+    def _unblock(self, tls: PyOpenSslTls) -> None:
         if self._blocked_at:
             self._blocked_at = 0.0
             if self._is_open():
@@ -468,11 +468,11 @@ class Link:
         if self.state is DRAINING:
             self.close("drained")
 
-    def _broke_while_writing(self, tls: Tls, lost: TlsError) -> None:
+    def _broke_while_writing(self, tls: PyOpenSslTls, lost: TlsError) -> None:
         """A peer that refused us may have sent its alert before it closed: read it, it is the better reason."""
         why = str(lost)
         try:
-            while tls.read(self._reactor.buffer):
+            while tls.read(self._reactor.room):
                 pass
         except TlsError as told:
             why = str(told) if told.alert else why
@@ -494,7 +494,7 @@ class Link:
         if self._trusted or self.direction is Direction.OPENED:
             self._tell_end(refused_us=refused_us)
 
-    def _last_words(self, tls: Tls) -> None:
+    def _last_words(self, tls: PyOpenSslTls) -> None:
         """Write what still fits, such as the answer to the message for which this link is closed."""
         if not self._closed_by_peer and not self._blocked_at and self.pending_out:
             self._write(tls)

@@ -1,12 +1,12 @@
-"""TLS over pyOpenSSL: mutual-TLS links and everything we open; the verify callback records what the judge needs."""
+"""TLS over pyOpenSSL, on the non-blocking socket itself; the verify callback records what the judge needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
-from sipmesh.transport.tls import HandshakeError, Progress, TlsError, failed, lost, shared_facts
+from sipmesh.transport.tls import RECORD, HandshakeError, Progress, TlsError, failed, lost, shared_facts
 from sipmesh.trust.engine import is_left_to_us
 from sipmesh.trust.evidence import EngineError
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 # pyOpenSSL's own steps for one record, without the 16 KiB that its recv allocates for each and without the checks of its
 # send: they cost as much as the TLS itself. What is not a record is left to pyOpenSSL, errors above all.
 _BINDING: Final[Any] = SSL
-_FROM_BUFFER: Final[Any] = _BINDING._ffi.from_buffer
+_FFI: Final[Any] = _BINDING._ffi
 _SSL_READ: Final[Any] = _BINDING._lib.SSL_read
 _SSL_WRITE: Final[Any] = _BINDING._lib.SSL_write
+_SSL_GET_ERROR: Final[Any] = _BINDING._lib.SSL_get_error
+_WANT_READ: Final[int] = _BINDING._lib.SSL_ERROR_WANT_READ
 
 VERIFY_TEXTS: Final = {
     2: "unable to get issuer certificate",
@@ -55,12 +57,28 @@ VERIFY_TEXTS: Final = {
 }
 
 
+class Room:
+    """Where OpenSSL puts what it has decrypted: one for all links of a reactor. *size* is in octets.
+
+    cffi's own memory: Python's, lent by ``from_buffer`` of a memoryview, brought the collector of CPython 3.11 down.
+    """
+
+    __slots__ = ("size", "space", "view")
+
+    def __init__(self, size: int = RECORD) -> None:
+        self.size = size
+        self.space: Any = _FFI.new("char[]", size)
+        self.view: Any = _FFI.buffer(self.space)
+
+
 class PyOpenSslTls:
-    """pyOpenSSL on mutual-TLS links and on everything we open: the verify callback records what the judge needs."""
+    """One TLS connection on one non-blocking socket.
 
-    __slots__ = ("_connection", "_errors", "_into", "_opening", "_room", "_seen", "_sock", "_ssl")
+    ``read`` returns what arrived, ``b""`` where nothing is there now, and ``None`` after close_notify. ``write`` returns
+    how many bytes were taken; 0 means that the socket is full, and the next call must begin with the very same bytes.
+    """
 
-    greedy: ClassVar[bool] = True  # WantReadError costs about 2 us here, less than another turn
+    __slots__ = ("_connection", "_errors", "_opening", "_seen", "_sock", "_ssl")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
         self._sock, self._opening = sock, opening
@@ -68,8 +86,6 @@ class PyOpenSslTls:
         self._seen: dict[int, bytes] = {}
         self._connection = SSL.Connection(context, sock)
         self._ssl: Any = self._connection._ssl
-        self._into: memoryview | None = None
-        self._room: Any = None
         self._connection.set_app_data(self)
         if not opening:
             self._connection.set_accept_state()
@@ -122,13 +138,14 @@ class PyOpenSslTls:
         self._seen[depth] = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         return is_left_to_us(error)
 
-    def read(self, into: memoryview) -> memoryview | bytes | None:
-        """Read what one record holds; see :class:`Tls`."""
-        if into is not self._into:
-            self._into, self._room = into, _FROM_BUFFER(into)
-        count = _SSL_READ(self._ssl, self._room, len(into))
+    def read(self, room: Room) -> bytes | None:
+        """Read what one record holds, by way of *room*; raises :class:`TlsError`."""
+        count = _SSL_READ(self._ssl, room.space, room.size)
         if count > 0:
-            return into[:count]
+            data: bytes = room.view[:count]
+            return data
+        if _SSL_GET_ERROR(self._ssl, count) == _WANT_READ:  # at the end of every burst: no exception for that
+            return b""
         try:
             self._connection._raise_ssl_error(self._ssl, count)
         except (SSL.WantReadError, SSL.WantWriteError):
@@ -142,7 +159,7 @@ class PyOpenSslTls:
         return b""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write as much as the socket takes; see :class:`Tls`."""
+        """Write as much as the socket takes; raises :class:`TlsError`."""
         try:
             return self._send(data)
         except (SSL.WantWriteError, SSL.WantReadError):

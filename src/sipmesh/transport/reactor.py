@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.transport.deadlines import Deadlines, Timed
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.pyopenssl import Room
 from sipmesh.transport.registry import Registry
-from sipmesh.transport.tls import RECORD
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,7 +67,7 @@ class Reactor:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
         self.loop = loop
         self.limits = limits or Limits()
-        self.buffer = memoryview(bytearray(RECORD))
+        self.room = Room()
         self.links = Registry()
         self.turns = 0
         self._deadlines = Deadlines()

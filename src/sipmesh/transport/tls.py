@@ -1,20 +1,17 @@
-"""What a link asks of TLS: one protocol over two adapters, pyOpenSSL where we judge and ``ssl`` on client ports.
+"""How TLS goes on and how it fails: the words between the adapter and the links, and OpenSSL's reasons sorted into them.
 
-Both work on the non-blocking socket itself. Foreign exceptions end in the adapters: a handshake that fails raises
-:class:`HandshakeError`, a link that breaks later raises :class:`TlsError`.
+Foreign exceptions end in the adapter: a handshake that fails raises :class:`HandshakeError`, a link that breaks later raises
+:class:`TlsError`.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.evidence import HandshakeFailure, TlsFacts
-
-if TYPE_CHECKING:
-    from sipmesh.trust.evidence import EngineError
 
 RECORD: Final = 16_384  # one TLS record holds at most this much plaintext (RFC 8446 5.1)
 
@@ -45,46 +42,6 @@ class TlsError(SipmeshError):
     def __init__(self, text: str, alert: str = "") -> None:
         super().__init__(text)
         self.alert = alert
-
-
-class Tls(Protocol):
-    """One TLS connection on one non-blocking socket.
-
-    ``read`` returns what arrived (for ``ssl`` a view into *into*, good until the next read), ``b""`` where nothing is
-    there now, and ``None`` after close_notify. ``write`` returns how many bytes were taken; 0 means that the socket is
-    full, and the next call must begin with the very same bytes.
-    """
-
-    @property
-    def greedy(self) -> bool:
-        """Whether reading until nothing is there costs less than another turn of the epoll."""
-
-    def fileno(self) -> int:
-        """Give the socket's descriptor."""
-
-    def handshake(self) -> Progress:
-        """Take one step; raises HandshakeError."""
-
-    def read(self, into: memoryview) -> bytes | memoryview | None:
-        """Read what is there; raises TlsError."""
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Write what the socket takes; raises TlsError."""
-
-    def pending(self) -> int:
-        """Tell how many decrypted bytes wait, of which epoll knows nothing."""
-
-    def facts(self) -> TlsFacts:
-        """Tell what was negotiated."""
-
-    def presented(self) -> tuple[bytes, ...]:
-        """Give the peer's certificates in DER, leaf first."""
-
-    def engine_errors(self) -> tuple[EngineError, ...]:
-        """Give every error of OpenSSL's path check."""
-
-    def close(self) -> None:
-        """Say goodbye if that can leave at once, and close the socket."""
 
 
 @lru_cache(maxsize=256)
