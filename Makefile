@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILED := .venv-compiled
+COMPILED_READY := $(COMPILED)/.ready
+SUITE := -q -n auto --dist worksteal -m "not soak" -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format soak peers clean
+.PHONY: help demo test compiled test-compiled check format soak peers clean
 
 help: ## show what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(READY): pyproject.toml tools/setup
 	@PYTHON="$(PYTHON)" tools/setup $(VENV)
@@ -19,9 +22,20 @@ demo: $(READY) ## the whole network on this machine, used and attacked (ARGS=--k
 
 peers:
 	@tools/peers
+	@bench/setup
 
 test: $(READY) peers ## all tests; real peers are installed when this runs as root on Debian or Ubuntu
-	@$(BIN)/pytest -q -n auto --dist worksteal -m "not soak" -rs $(ARGS)
+	@$(BIN)/pytest $(SUITE) $(ARGS)
+
+$(COMPILED_READY): pyproject.toml hatch_build.py tools/setup tools/compiler $(shell find src -name '*.py')
+	@PYTHON="$(PYTHON)" tools/compiler
+	@PYTHON="$(PYTHON)" tools/setup $(COMPILED) compiled
+	@touch $@
+
+compiled: $(COMPILED_READY) ## a compiled install in .venv-compiled, the quicker one
+
+test-compiled: $(COMPILED_READY) peers ## the same tests against the compiled install
+	@$(COMPILED)/bin/pytest --compiled -o pythonpath=tests $(SUITE) $(ARGS)
 
 check: $(READY) ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .
@@ -33,8 +47,13 @@ format: $(READY) ## put the code into shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: bench
+bench: $(READY) ## what it costs, beside Kamailio (ARGS=--growth: how the cost grows; ARGS=--help)
+	@bench/setup
+	@$(BIN)/python -m bench.compare $(ARGS)
+
 soak: $(READY) peers ## the tests that take minutes
 	@$(BIN)/pytest -q -m soak -rs $(ARGS)
 
 clean: ## remove what make has made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,9 +1,14 @@
-"""A test that talks to a real peer is skipped where that peer is not installed; in CI that is a failure instead."""
+"""What holds for every test: real peers are there or it is skipped, and what is tested is what was asked for.
+
+In CI a test whose real peer is not installed fails.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -14,6 +19,21 @@ settings.load_profile("sipmesh")
 
 COMMANDS = {"baresip": "baresip", "kamailio": "kamailio", "knot": "knotd", "openssl": "openssl"}
 """The command that each peer of the marker `peer` is known by."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test-compiled` say what it wants to test."""
+    parser.addoption("--compiled", action="store_true", help="refuse to test anything but a compiled install")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With ``--compiled`` nothing of this checkout's sources may be what is tested."""
+    if session.config.getoption("compiled"):
+        from sipmesh.cli.versions import __file__ as found
+        from sipmesh.cli.versions import built
+
+        if Path(sys.prefix) not in Path(found).parents or built() != "compiled":
+            raise pytest.UsageError(f"not compiled, or not in {sys.prefix}: {found}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import sipmesh
 from sipmesh.demo.organisation import HOST, free_port
 
 BENCH = Path(__file__).parents[2] / "bench"
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(sipmesh.__file__).parents[1]
+"""Where the sipmesh lies that is tested: this checkout, or a compiled install."""
 
 START_S = 15.0
 
@@ -24,7 +26,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture(name="run", scope="session")
 def _run() -> Run:
-    """Runs a command with the sipmesh of this checkout, and gives what it said."""
+    """Runs a command with the sipmesh that is tested, and gives what it said."""
 
     def run(*command: object) -> Ran:
         environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SIPMESH_PYTHON": sys.executable}

@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import sipmesh
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control import SOCKET_SUFFIX, ask
 from support.running import LOOK_AGAIN_S
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(sipmesh.__file__).parents[1]
+"""Where the sipmesh lies that is tested: this checkout, or a compiled install."""
 
 
 class Process:

@@ -1,0 +1,127 @@
+"""Compiles the way of a message with mypyc when a wheel is built, where there is a C compiler; the source is the same.
+
+``SIPMESH_COMPILE=0`` wants a wheel of sources alone, ``SIPMESH_COMPILE=1`` takes it for an error if nothing can be compiled.
+An editable install runs from source.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+HOME = Path("src/sipmesh")
+COMPILED = {
+    "sip": ("**/[!_]*",),
+    "routing": ("[!_]*",),
+    "trust": ("evidence",),
+    "transport": (
+        "deadlines",
+        "handshake",
+        "hop",
+        "limits",
+        "link",
+        "pyopenssl",
+        "reactor",
+        "registry",
+        "sockets",
+        "tls",
+    ),
+    "server": ("dispatch", "exchange", "expiry", "logins", "reach", "registrations", "relay", "roles", "session"),
+}
+"""What every message meets. Left out: bases of classes that are not compiled, and coroutines, over some of which mypyc breaks."""
+
+OPTIONS = (
+    "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker
+    "--no-site-packages",  # the same code comes out whether or not our libraries are there: mypyc makes no use of theirs
+    "--ignore-missing-imports",
+    "--follow-imports=silent",
+)
+PROBE = "#include <stdlib.h>\n#include <Python.h>\n"
+
+
+class CustomBuildHook(BuildHookInterface[Any]):
+    """Adds the extension modules to a wheel; each lies beside its source, which tracebacks show."""
+
+    _folder: TemporaryDirectory[str] | None = None
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, if that is wanted and possible."""
+        wanted = os.environ.get("SIPMESH_COMPILE", "")
+        if version == "editable" or wanted == "0":
+            return
+        self._folder = TemporaryDirectory(prefix="sipmesh-")
+        try:
+            built = compile_into(Path(self._folder.name))
+        except CannotCompileError as obstacle:
+            if wanted == "1":
+                raise
+            self.app.display_warning(f"sipmesh runs from source: {obstacle}")
+            return
+        build_data["force_include"].update(built)
+        build_data["pure_python"], build_data["infer_tag"] = False, True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Leave nothing behind but the wheel."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+class CannotCompileError(Exception):
+    """This machine is not fit to compile on."""
+
+
+def compile_into(folder: Path) -> dict[str, str]:
+    """Compile below *folder*, in the root of the project; gives the place in the wheel of each extension module."""
+    refuse_without_compiler()
+    from mypyc.build import mypycify
+    from setuptools import Distribution
+    from setuptools.errors import CompileError
+
+    extensions = mypycify(
+        [*OPTIONS, f"--cache-dir={folder / 'types'}", *sources()],
+        opt_level="3",
+        debug_level="0",
+        target_dir=str(folder / "c"),
+        group_name="sipmesh",
+    )
+    for extension in extensions:
+        extension.extra_link_args = ["-s"] if sys.platform == "linux" else []
+    command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
+    made = folder / "made"
+    command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()
+    command.ensure_finalized()
+    try:
+        command.run()
+    except CompileError as failed:  # such as a machine with too little memory
+        raise CannotCompileError(f"the compiler has failed: {failed}") from failed
+    return {str(path): path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+
+
+def sources() -> list[str]:
+    """List the modules to compile."""
+    listed = {f"{room}/{name}.py": HOME.glob(f"{room}/{name}.py") for room, names in COMPILED.items() for name in names}
+    found = {pattern: sorted(map(str, paths)) for pattern, paths in listed.items()}
+    gone = [pattern for pattern, paths in found.items() if not paths]
+    if gone:
+        raise FileNotFoundError(f"listed in hatch_build.py, but not there: {', '.join(gone)}")
+    return [path for paths in found.values() for path in paths]
+
+
+def refuse_without_compiler() -> None:
+    """Try whether there is a C compiler that finds the headers of C and of this Python."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    command = [*compiler, "-fsyntax-only", "-I", sysconfig.get_path("include"), "-x", "c", "-"]
+    try:
+        subprocess.run(command, input=PROBE, capture_output=True, text=True, check=True)
+    except OSError:
+        raise CannotCompileError(f"there is no {compiler[0]}") from None
+    except subprocess.CalledProcessError:
+        raise CannotCompileError(f"{compiler[0]} does not find Python.h, or not even stdlib.h") from None
