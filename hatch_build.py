@@ -28,6 +28,7 @@ COMPILED = {
         "hop",
         "limits",
         "link",
+        "pool",
         "pyopenssl",
         "reactor",
         "registry",
@@ -87,13 +88,17 @@ def compile_into(folder: Path) -> dict[str, str]:
 
     extensions = mypycify(
         [*OPTIONS, f"--cache-dir={folder / 'types'}", *sources()],
-        opt_level="3",
+        opt_level="2",
         debug_level="0",
         target_dir=str(folder / "c"),
         group_name="sipmesh",
     )
     for extension in extensions:
-        extension.extra_link_args = ["-s"] if sys.platform == "linux" else []
+        if (
+            sys.platform == "linux"
+        ):  # calls within the one library need no table for what another might put in their place
+            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden", "-fno-plt"]
+            extension.extra_link_args = ["-s", "-Wl,-Bsymbolic"]
     command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
     made = folder / "made"
     command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()

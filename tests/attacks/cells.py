@@ -24,7 +24,7 @@ from sipmesh.server.node import Node
 from sipmesh.sip.message import build_request
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import LinkState
-from sipmesh.transport.loop import loop_factory
+from sipmesh.transport.loop import Loop
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code, Verdict
@@ -192,7 +192,7 @@ async def running(model: Model, folder: Path, *servers: str) -> AsyncIterator[Wo
 @contextmanager
 def shared(model: Model, folder: Path, *servers: str) -> Iterator[tuple[asyncio.Runner, World]]:
     """The same, on a loop that runs whenever a test asks its runner to."""
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         context = running(model, folder, *servers)
         world = runner.run(context.__aenter__())
         try:

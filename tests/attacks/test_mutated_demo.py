@@ -19,7 +19,7 @@ from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
 from sipmesh.demo.people import People, log_in
 from sipmesh.demo.score import Score
-from sipmesh.transport.loop import loop_factory
+from sipmesh.transport.loop import Loop
 from sipmesh.trust.checks import CLIENT_CHECKS
 from sipmesh.trust.judge import CHECKS
 
@@ -108,7 +108,7 @@ async def staged(folder: Path) -> AsyncIterator[tuple[Theatre, People]]:
 
 @pytest.fixture(name="play", scope="module")
 def _play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         context = staged(tmp_path_factory.mktemp("play"))
         network, people = runner.run(context.__aenter__())
         try:

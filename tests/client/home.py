@@ -124,7 +124,6 @@ class Home:
         raise fault
 
     def refused(self, verdict: Verdict) -> None: ...
-    def batch_end(self) -> None: ...
 
     def arrived(self, link: Link, message: Request | Response) -> None:
         if isinstance(message, Response):

@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from client.clock import JumpingLoop
-from sipmesh.transport.loop import loop_factory
+from sipmesh.transport.loop import Loop
 
 P = ParamSpec("P")
 
@@ -30,7 +30,7 @@ def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
             async with asyncio.timeout(PATIENCE_S):
                 await test(*args, **kwargs)
 
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=Loop) as runner:
             runner.run(within())
 
     return run

@@ -21,11 +21,12 @@ from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import Link
 from sipmesh.transport.listener import Listener
-from sipmesh.transport.loop import loop_factory
+from sipmesh.transport.loop import Loop
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Code, Finding, Verdict
+from support.running import until
 
 if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
@@ -39,11 +40,11 @@ WITHIN_S = 10.0  # a wait that takes longer is a failed test; none is expected t
 
 
 def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test on a loop of its own, uvloop's where it is installed."""
+    """Run an async test on a loop of its own."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=Loop) as runner:
             runner.run(test(*args, **kwargs))
 
     return run
@@ -97,8 +98,6 @@ class Heard:
     refusals: list[Verdict] = field(default_factory=list)
     evidence: list[PeerEvidence] = field(default_factory=list)
     faults: list[FramingError] = field(default_factory=list)
-    batches: int = 0
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
         self.evidence.append(evidence)
@@ -106,39 +105,28 @@ class Heard:
 
     def link_up(self, link: Link) -> None:
         self.up.append(link)
-        self._changed.set()
         if self.on_up is not None:
             self.on_up(link)
 
     def arrived(self, link: Link, message: Request | Response) -> None:
         self.messages.append((link, message))
-        self._changed.set()
         if self.on_message is not None:
             self.on_message(link, message)
 
     def faulty(self, _link: Link, fault: FramingError) -> bytes | None:
         self.faults.append(fault)
-        self._changed.set()
         return self.answer
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         self.down.append((link, why, verdict))
-        self._changed.set()
 
     def refused(self, verdict: Verdict) -> None:
         self.refusals.append(verdict)
-        self._changed.set()
-
-    def batch_end(self) -> None:
-        self.batches += 1
-        self._changed.set()  # waits look again after every batch
 
     async def until(self, happened: Callable[[], object]) -> None:
-        """Wait for the event after which *happened* is true."""
+        """Wait until *happened* is true."""
         async with asyncio.timeout(WITHIN_S):
-            while not happened():
-                self._changed.clear()
-                await self._changed.wait()
+            await until(happened)
 
     @property
     def codes(self) -> list[str]:

@@ -206,6 +206,3 @@ class Probe:
         if not self._up.done():
             self._up.set_exception(error)
         self._gone.set()
-
-    def batch_end(self) -> None:
-        """Nothing is kept for the end of a batch."""

@@ -233,9 +233,6 @@ class UserAgent:
             self._up.set_exception(error)
         self._gone.set()
 
-    def batch_end(self) -> None:
-        """Nothing is kept for the end of a batch."""
-
     # Keepalives (RFC 5626 section 4.4.1)
 
     def _ping(self) -> None:

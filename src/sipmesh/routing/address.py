@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.sip.uri import SipUri
 
-REMEDY = "write it as alice@example.com"
+REMEDY: Final = "write it as alice@example.com"
 
 
 def read_address(text: str) -> SipUri:

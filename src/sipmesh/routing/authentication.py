@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.verifier import Verifier, user_of
@@ -16,14 +17,14 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
 UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
-MOST_CREDENTIALS = 4
+MOST_CREDENTIALS: Final = 4
 """Rows of credentials looked at in one request: a client sends one for each realm that has challenged it."""
 
-_HEADERS = {
+_HEADERS: Final = {
     UNAUTHORIZED: ("www-authenticate", "authorization"),
     PROXY_AUTHENTICATION_REQUIRED: ("proxy-authenticate", "proxy-authorization"),
 }
-_NOBODY: Mapping[Algorithm, str] = {Algorithm.SHA_256: "0" * 64, Algorithm.MD5: "0" * 32}
+_NOBODY: Final[Mapping[Algorithm, str]] = {Algorithm.SHA_256: "0" * 64, Algorithm.MD5: "0" * 32}
 """Stands for an unknown user: our default algorithms, strongest first, and hashes that no password is known to have."""
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import zlib
+from typing import Final
 
 from sipmesh.sip.fields import Via
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
-MAGIC_COOKIE = "z9hG4bK"
+MAGIC_COOKIE: Final = "z9hG4bK"
 
 
 def loop_hash(request: Request) -> str:
     """Digest the fields that decide where a request goes: the same value again means the same way again.
 
-    RFC 3261 section 16.6 item 8 names the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require and Route.
+    RFC 3261 section 16.6 item 8 names the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require and Route. The value
+    means something in this process only, as do the branches that it stands in.
     """
-    from_tag, to_tag, number = request.from_.tag, request.to.tag, request.cseq.number
-    decisive = f"{request.uri} {from_tag} {to_tag} {request.call_id} {number}"
-    if request.present & ROUTE:
-        decisive += " ".join(request.values("route"))
-    return str(zlib.crc32(decisive.encode("utf-8", "surrogateescape")))
+    routes = tuple(request.values("route")) if request.present & ROUTE else ()
+    decisive = (request.uri, request.from_.tag, request.to.tag, request.call_id, request.cseq.number, routes)
+    return str(hash(decisive))
 
 
 class Branches:

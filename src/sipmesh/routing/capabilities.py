@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipmesh.routing.outcome import Answer
 from sipmesh.sip.message import Request
 
-METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, UPDATE, PRACK, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH"
+METHODS: Final = (
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, UPDATE, PRACK, INFO, REFER, NOTIFY, SUBSCRIBE, PUBLISH"
+)
 
 
 def capabilities(request: Request) -> Answer:

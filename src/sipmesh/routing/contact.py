@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 
-MALFORMED_EXPIRES_S = 3600
+MALFORMED_EXPIRES_S: Final = 3600
 """RFC 3261 section 20.10 of a Contact's expires: "Malformed values SHOULD be treated as equivalent to 3600"."""
 
-LARGEST_EXPIRES = 2**32 - 1
-LARGEST_REG_ID = 2**31 - 1
-Q_DIGITS = 3
+LARGEST_EXPIRES: Final = 2**32 - 1
+LARGEST_REG_ID: Final = 2**31 - 1
+Q_DIGITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

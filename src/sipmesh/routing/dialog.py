@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import Answer, Drop, Forward
@@ -16,7 +17,7 @@ from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
-NO_FLOW = 0
+NO_FLOW: Final = 0
 """The number of no link: they are counted from 1."""
 
 NOBODY: tuple[tuple[str, ...], LinkKind] = ((), LinkKind.SERVER)

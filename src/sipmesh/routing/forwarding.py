@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import RemoteFlowTarget, Target
@@ -10,10 +11,10 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.rows import Message
 from sipmesh.trust.evidence import LinkKind
 
-DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
-DEFAULT_MAX_FORWARDS = 70
+DEFAULT_MAX_FORWARDS: Final = 70
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts)
 def carry(request: Request, place: Place, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
     who = identify(request, sender, facts, in_dialog=other is not None)
-    if isinstance(who, Answer | Prove):
+    if isinstance(who, (Answer, Prove)):
         return who
     if other is not None:
         return attributed(across(request, place, other, facts.peers, facts.incarnation), who)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import Answer, Prove
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
@@ -12,7 +14,7 @@ from sipmesh.sip.uri import SipUri, scheme_of
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
-ASSERTED = "p-asserted-identity"
+ASSERTED: Final = "p-asserted-identity"
 
 
 def asserted(message: Message) -> list[SipUri]:

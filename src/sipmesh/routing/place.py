@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipmesh.routing.token import DialogToken, FlowToken, Tokens
 from sipmesh.sip.fields import NameAddr
@@ -13,7 +14,7 @@ Address = tuple[str, int]
 """An IP address and a port."""
 
 NO_ADDRESS: Address = ("", 0)
-DEFAULT_PORT = 5061
+DEFAULT_PORT: Final = 5061
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Place:
     beyond: SipUri | None = None
 
 
-NOWHERE = Place()
+NOWHERE: Final = Place()
 
 
 def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Place:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from sipmesh.errors import LocalError
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
 
-REQUEST_TIMEOUT = 408
-FLOW_FAILED = 430
-TEMPORARILY_UNAVAILABLE = 480
-SERVER_INTERNAL_ERROR = 500
-SERVICE_UNAVAILABLE = 503
-CHALLENGES = {401: "www-authenticate", 407: "proxy-authenticate"}
-PREFERRED = (401, 407, 415, 420, 484)
+REQUEST_TIMEOUT: Final = 408
+FLOW_FAILED: Final = 430
+TEMPORARILY_UNAVAILABLE: Final = 480
+SERVER_INTERNAL_ERROR: Final = 500
+SERVICE_UNAVAILABLE: Final = 503
+CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
+PREFERRED: Final = (401, 407, 415, 420, 484)
 """Within a class: "preference SHOULD be given to responses that provide information affecting resubmission"."""
 
 
@@ -76,7 +77,7 @@ class Forget:
 
 Effect = Start | Reply | Silence | Cancel | Forget
 
-ELSEWHERE = ('SIP;cause=200;text="Call completed elsewhere"',)
+ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """What the branches that lose are told, so that a phone shows no missed call (RFC 3326 section 3.1)."""
 
 

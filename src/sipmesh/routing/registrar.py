@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Final
 
 from sipmesh.routing.binding import Binding, BindingKey, Changes, row_name
 from sipmesh.routing.contact import AskedContact, read_contact
@@ -18,8 +19,8 @@ from sipmesh.sip.uri import SipUri
 
 __all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarLimits", "Registration", "decide"]
 
-SUPPORTED = frozenset({"outbound"})
-ONE_HOUR_S = 3600
+SUPPORTED: Final = frozenset({"outbound"})
+ONE_HOUR_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from hmac import compare_digest
 from struct import Struct
+from typing import Final
 
 from sipmesh.errors import LocalError
 
-MAC_BYTES = 12
+MAC_BYTES: Final = 12
 """96 bits: a forger would need 2**95 requests on average, and each costs a refused message."""
 
-HASH_BYTES = 8
-LONGEST_TOKEN = 96
+HASH_BYTES: Final = 8
+LONGEST_TOKEN: Final = 96
 """Characters; the longest token that we make has 84, and nothing longer is decoded at all."""
 
 _FLOW_KIND, _DIALOG_KIND = b"f", b"d"
 _FLOW_TAG, _PEER_TAG = 0x01, 0x02
-_FLOW = Struct(f">QQ{HASH_BYTES}s")
-_UINT64_END = 1 << 64
+_FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
+_UINT64_END: Final = 1 << 64
 
 
 def owner_hash(name: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication import Proved
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 Decide = Callable[[Request, Place, "Sender"], Outcome]
 
-RETRY_AFTER_S = "5"
+RETRY_AFTER_S: Final = "5"
 
-COARSE = {
+COARSE: Final = {
     Code.FROM_NOT_ALLOWED: "identity",
     Code.ASSERTION_NOT_ALLOWED: "identity",
     Code.NOT_AUTHENTICATED: "identity",
@@ -111,9 +111,6 @@ class Dispatch:
         if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
             code = verdict.code if verdict is not None else None
             self._log.info("link closed", link=link.id, peer=link.peer_name or link.meant, why=why, code=code)
-
-    def batch_end(self) -> None:
-        """Nothing is held back to the end of a batch."""
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Answer what can be answered of a stream that cannot be framed; the link closes after it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sipmesh.routing.forwarding import Listener
     from sipmesh.routing.proxy import ResponseContext
+    from sipmesh.server.expiry import Expiry
     from sipmesh.server.session import Session
     from sipmesh.sip.message import Request
     from sipmesh.sip.transaction.client import ClientTransaction
@@ -34,9 +35,12 @@ class Exchange:
 
 
 class Sent:
-    """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction."""
+    """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction.
 
-    __slots__ = ("branch", "cancelled", "exchange", "number", "request", "session", "transaction")
+    *due* holds it until its deadline.
+    """
+
+    __slots__ = ("branch", "cancelled", "due", "exchange", "number", "request", "session", "transaction")
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Sent:
         self.exchange, self.number, self.branch = exchange, number, branch
         self.session, self.request, self.transaction = session, request, transaction
         self.cancelled = False
+        self.due: Expiry[Sent] | None = None
 
     def __repr__(self) -> str:
         return f"<Sent {self.request.method} {self.branch} {self.transaction!r}>"

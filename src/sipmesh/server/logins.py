@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication import Authentication, Challenge, Proved, authenticate
 from sipmesh.routing.failures import Failures
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.server.stores import KnownUsers
     from sipmesh.sip.digest import Nonces
 
-ENTROPY_BYTES = 16
+ENTROPY_BYTES: Final = 16
 
 
 class Logins:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.routing.dialog import NO_FLOW
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link import Link
 
-PARTNER_SERVICE = "sipfederationtls"
+PARTNER_SERVICE: Final = "sipfederationtls"
 """How a partner without `edge:` is looked up; the verdict is on its SIP domain all the same (rule R9)."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.registrar import Binding, FlowFacts, RegistrarLimits, decide
 from sipmesh.sip.message import Request, Response, respond
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sipmesh.server.session import Session
     from sipmesh.storage.locations import Locations
 
-EXPIRE_EVERY_S = 30.0
+EXPIRE_EVERY_S: Final = 30.0
 """How often rows that have expired are taken out of the store; none of them is routed to meanwhile."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.forwarding import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.server.session import Session
     from sipmesh.storage.locations import Locations
 
-FINAL_S = Timer.F.seconds
+FINAL_S: Final = Timer.F.seconds
 """Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
 
 
@@ -165,15 +165,19 @@ class Relay:
         if sent.transaction.over:
             self._drop_branch(sent)
         else:
-            self._unanswered.discard(sent)
-            self._ringing.discard(sent)
-            self._lingering.add(sent, self._loop.time())
+            self._await(sent, self._lingering)
 
     def _ring(self, sent: Sent) -> None:
         """Timer C begins anew, unless the branch was cancelled: then its final response is due."""
         if not sent.cancelled:
-            self._unanswered.discard(sent)
-            self._ringing.add(sent, self._loop.time())
+            self._await(sent, self._ringing)
+
+    def _await(self, sent: Sent, until: Expiry[Sent]) -> None:
+        """Give the branch another deadline in place of the one it has."""
+        if sent.due is not None:
+            sent.due.discard(sent)
+        sent.due = until
+        until.add(sent, self._loop.time())
 
     # Links
 
@@ -223,7 +227,7 @@ class Relay:
             return
         sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
         session.sent[branch] = exchange.sent[start.number] = sent
-        self._unanswered.add(sent, self._loop.time())
+        self._await(sent, self._unanswered)
         session.link.send(copy.encode())
 
     def _unreachable(self, exchange: Exchange, start: Start) -> None:
@@ -266,8 +270,7 @@ class Relay:
         if sent is None or not sent.transaction.pending:
             return
         sent.cancelled = True
-        self._ringing.discard(sent)
-        self._unanswered.add(sent, self._loop.time())
+        self._await(sent, self._unanswered)
         cancel = cancel_for(sent.request)
         for reason in reasons:
             cancel.prepend("reason", reason)
@@ -284,8 +287,8 @@ class Relay:
             self._drop_branch(sent)
 
     def _drop_branch(self, sent: Sent) -> None:
-        for expiry in (self._unanswered, self._ringing, self._lingering):
-            expiry.discard(sent)
+        if sent.due is not None:
+            sent.due.discard(sent)
         sent.session.sent.pop(sent.branch, None)
         sent.exchange.sent.pop(sent.number, None)
 

@@ -36,8 +36,8 @@ _SINGLE: Final = _ONCE | bits_of(
     "session-expires",
     "subscription-state",
 )
-_FIRST_STATUS = 100
-_UNKNOWN_SCHEME = 416
+_FIRST_STATUS: Final = 100
+_UNKNOWN_SCHEME: Final = 416
 
 
 def check_request(request: Request) -> None:

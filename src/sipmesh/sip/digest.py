@@ -12,7 +12,7 @@ import hmac
 import struct
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import split_list
@@ -21,9 +21,9 @@ from sipmesh.sip.text import HEX, quote, shown, unquote
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_RULE = "RFC 7616 3.4"
-_SCHEME = "digest"
-_NC_DIGITS = 8
+_RULE: Final = "RFC 7616 3.4"
+_SCHEME: Final = "digest"
+_NC_DIGITS: Final = 8
 
 
 class Algorithm(StrEnum):
@@ -39,7 +39,7 @@ class Algorithm(StrEnum):
         return hashlib.new(name, text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
 
-_STRONGEST_FIRST = (Algorithm.SHA_256, Algorithm.MD5)
+_STRONGEST_FIRST: Final = (Algorithm.SHA_256, Algorithm.MD5)
 
 
 def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
@@ -215,9 +215,9 @@ class Nonces:
         return f"<Nonces {len(self._counts)} of {self._remembered} remembered, {self._lifetime_s} s each>"
 
 
-_MADE = struct.Struct("!d")
-_ENTROPY = 8
-_MAC = 17  # with the other 16 octets a multiple of three: base64 without padding
+_MADE: Final = struct.Struct("!d")
+_ENTROPY: Final = 8
+_MAC: Final = 17  # with the other 16 octets a multiple of three: base64 without padding
 
 
 def _decoded(nonce: str) -> bytes:

@@ -11,14 +11,14 @@ from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split
 from sipmesh.sip.uri import CACHED_LENGTH, Params, SipUri, scheme_of, split_host_port
 
 # 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
-MAGIC = "z9hG4bK"
+MAGIC: Final = "z9hG4bK"
 
 # 8.1.1.5: the sequence number MUST be less than 2**31.
-_MAX_CSEQ = 2**31 - 1
-_SHORT = 18
-_DISPLAY = TOKEN | {" ", "\t"}
-_VIA_START = "SIP/2.0/"
-_NOT_IN_URI = frozenset(' "<>\\^`{|}')
+_MAX_CSEQ: Final = 2**31 - 1
+_SHORT: Final = 18
+_DISPLAY: Final = TOKEN | {" ", "\t"}
+_VIA_START: Final = "SIP/2.0/"
+_NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
 _BRANCH: Final = ";branch="
 
 
@@ -99,26 +99,22 @@ class NameAddr:
         return f"{display}<{self.uri}>{params_text(self.params)}"
 
 
-@dataclass(init=False, slots=True)
 class Via:
     """One Via: the *transport* in upper case, and where its writer wants the response. Never changed once made.
 
     *branch* is the transaction's identifier (17.2.3). *asks_for_port* says that the sender wants to learn its port: an
     ``rport`` without a value (RFC 3581 3). *around* is what stood before and after the branch, where it was read so: that
-    much is the same in every request that comes by one link.
+    much is the same in every request that comes by one link, and is read once.
     """
 
-    transport: str
-    host: str
-    port: int | None
-    params: Params
-    branch: str | None = field(compare=False, repr=False)
-    asks_for_port: bool = field(compare=False, repr=False)
-    around: tuple[str, str] | None = field(compare=False, repr=False)
+    __slots__ = ("_params", "around", "asks_for_port", "branch", "host", "port", "transport")
 
     def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
-        self.transport, self.host, self.port, self.params = transport, host, port, params
-        self.branch, self.asks_for_port, self.around = None, False, None
+        self.transport, self.host, self.port = transport, host, port
+        self._params: Params | None = params
+        self.branch: str | None = None
+        self.asks_for_port = False
+        self.around: tuple[str, str] | None = None
         for name, value in params:
             if name == "branch":
                 self.branch = None if value is None else unquote(value)
@@ -131,16 +127,37 @@ class Via:
         at = text.find(_BRANCH)
         if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
             return _via(text)
-        branch, semicolon, after = text[at + len(_BRANCH) :].partition(";")
-        around = (text[:at], semicolon + after)
-        others = _via_cached(around[0] + around[1])
+        end = text.find(";", at + 1)
+        branch = text[at + len(_BRANCH) : end] if end >= 0 else text[at + len(_BRANCH) :]
+        before, after = text[:at], text[end:] if end >= 0 else ""
+        others = _via_cached(before + after)
         if others.branch is not None or not _is_value(branch):
             return _via(text)
-        place = around[0].count(";")
-        params = (*others.params[:place], ("branch", branch), *others.params[place:])
-        via = Via(others.transport, others.host, others.port, params)
-        via.around = around
+        via = Via(others.transport, others.host, others.port)
+        via.branch, via.asks_for_port, via.around, via._params = branch, others.asks_for_port, (before, after), None
         return via
+
+    @property
+    def params(self) -> Params:
+        """All parameters, in the order they came in."""
+        if self._params is None:
+            self._params = self._all_params()
+        return self._params
+
+    def _all_params(self) -> Params:
+        """Put the branch back to where it stood among the others."""
+        before, after = self.around or ("", "")
+        others, place = _via_cached(before + after).params, before.count(";")
+        return (*others[:place], ("branch", self.branch), *others[place:])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Via) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[str, str, int | None, Params]:
+        return self.transport, self.host, self.port, self.params
 
     @property
     def sent_by(self) -> str:
@@ -167,6 +184,9 @@ class Via:
 
     def __str__(self) -> str:
         return f"{_VIA_START}{self.transport} {self.sent_by}{params_text(self.params)}"
+
+    def __repr__(self) -> str:
+        return f"<Via {self}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +223,7 @@ def _name_addr(text: str) -> NameAddr:
     return _bracketed(_display(text[:opening].strip(), text), text[opening:], text)
 
 
-_name_addr_cached = lru_cache(maxsize=2048)(_name_addr)
+_name_addr_cached: Final = lru_cache(maxsize=2048)(_name_addr)
 
 
 def _quoted(text: str) -> NameAddr:
@@ -282,7 +302,7 @@ def _via(text: str) -> Via:
     return Via(transport, host, port, parse_params(params, text) if semicolon else ())
 
 
-_via_cached = lru_cache(maxsize=2048)(_via)
+_via_cached: Final = lru_cache(maxsize=2048)(_via)
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CR: Final = 13
-_CRLF = b"\r\n"
-_END = b"\r\n\r\n"
+_CRLF: Final = b"\r\n"
+_END: Final = b"\r\n\r\n"
 _NEEDED_TO_ANSWER: Final = bits_of("via", "from", "to", "call-id", "cseq")
 
 

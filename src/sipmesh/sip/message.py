@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["REASONS", "Message", "Request", "Response", "build_request", "parse_head", "respond", "stateless_tag"]
 
-VERSION = "SIP/2.0"
+VERSION: Final = "SIP/2.0"
 
-_TRYING = 100
-_MAX_STATUS = 699
+_TRYING: Final = 100
+_MAX_STATUS: Final = 699
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
 
 
@@ -124,7 +124,7 @@ def _status_line(start: str) -> tuple[str, int, str]:
     return _spelled(version), status or 0, reason
 
 
-_status_line_cached = lru_cache(maxsize=256)(_status_line)
+_status_line_cached: Final = lru_cache(maxsize=256)(_status_line)
 
 
 def _spelled(version: str) -> str:

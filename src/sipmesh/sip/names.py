@@ -8,7 +8,7 @@ from sipmesh.errors import LocalError
 from sipmesh.sip.text import is_token
 
 # One letter for a name, as registered with IANA; case-insensitive like every name.
-COMPACT = {
+COMPACT: Final = {
     "a": "accept-contact",
     "b": "referred-by",
     "c": "content-type",
@@ -31,7 +31,7 @@ COMPACT = {
     "y": "identity",
 }
 
-_WRITTEN = (
+_WRITTEN: Final = (
     "Accept",
     "Accept-Contact",
     "Accept-Encoding",
@@ -108,7 +108,7 @@ _WRITTEN = (
 
 _WIRE: Final = {name.lower(): name for name in _WRITTEN}
 # Names that are asked for by the code have a bit each: which of them a header holds, and which twice, is one number.
-_ASKED_FOR = (
+_ASKED_FOR: Final = (
     "accept",
     "authentication-info",
     "authorization",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-REASONS = {
+from typing import Final
+
+REASONS: Final = {
     100: "Trying",
     180: "Ringing",
     181: "Call Is Being Forwarded",

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # 20.22: Max-Forwards is in the range 0-255. 20.19: Expires is in the range 0 to 2**32-1.
-_MAX_HOPS = 255
-_MAX_EXPIRES = 2**32 - 1
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")
+_MAX_HOPS: Final = 255
+_MAX_EXPIRES: Final = 2**32 - 1
+_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 # Longer than any limit that a reader may be given.
-_MAX_LENGTH = 2**48
+_MAX_LENGTH: Final = 2**48
 
 VIA: Final = BITS["via"]
 FROM: Final = BITS["from"]
@@ -49,13 +49,14 @@ class Row:
     many a reader downstream that ends a line.
     """
 
-    __slots__ = ("_addresses", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
+    __slots__ = ("_addresses", "_call_id", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
 
     def __init__(self, line: str, name: str, bit: int, *, whole: bool = True) -> None:
         self.line, self.name, self.bit, self.whole = line, name, bit, whole
         self._value: str | None = None
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
+        self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._number = -1
 
@@ -88,6 +89,14 @@ class Row:
         if via is None:
             via = self._via = Via.parse(first_item(self.value))
         return via
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID; RemoteError where it is malformed."""
+        call_id = self._call_id
+        if call_id is None:
+            call_id = self._call_id = _call_id(self.value)
+        return call_id
 
     @property
     def cseq(self) -> CSeq:
@@ -253,7 +262,7 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte (20.8)."""
-        return _call_id(self._the(CALL_ID).value)
+        return self._the(CALL_ID).call_id
 
     @property
     def cseq(self) -> CSeq:

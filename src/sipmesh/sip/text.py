@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Final
 
-ALPHANUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-UNRESERVED = ALPHANUM | frozenset("-_.!~*'()")
-TOKEN = ALPHANUM | frozenset("-.!%*_+`'~")
-HEX = frozenset("0123456789abcdefABCDEF")
+ALPHANUM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+UNRESERVED: Final = ALPHANUM | frozenset("-_.!~*'()")
+TOKEN: Final = ALPHANUM | frozenset("-.!%*_+`'~")
+HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 # Strings and brackets are swallowed whole, and to the end of the text where they never close: so the scan is linear,
 # and the piece with the open quote is left for its parser to refuse.
-_PIECE = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|<[^>]*+(?:>|\Z)|[,;]', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_TO_ESCAPE = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
+_PIECE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|<[^>]*+(?:>|\Z)|[,;]', re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
 
 
 def is_token(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, shown
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 Params = tuple[tuple[str, str | None], ...]
 Headers = tuple[tuple[str, str], ...]
 
-_RULE = "RFC 3261 19.1.1"
-_USER = UNRESERVED | frozenset("&=+$,;?/%")
-_PASSWORD = UNRESERVED | frozenset("&=+$,%")
-_PARAM = UNRESERVED | frozenset("[]/:&+$%")
-_HEADER = UNRESERVED | frozenset("[]/?:+$%")
+_RULE: Final = "RFC 3261 19.1.1"
+_USER: Final = UNRESERVED | frozenset("&=+$,;?/%")
+_PASSWORD: Final = UNRESERVED | frozenset("&=+$,%")
+_PARAM: Final = UNRESERVED | frozenset("[]/:&+$%")
+_HEADER: Final = UNRESERVED | frozenset("[]/?:+$%")
 # No hostname may hold an underscore (RFC 3261 25.1), but container platforms name their hosts so; no rule hangs on it.
-_HOST = ALPHANUM | frozenset("-._")
-_SCHEME = ALPHANUM | frozenset("+-.")
-_MAX_PORT = 65535
-_SCHEMES: Mapping[str, Literal["sip", "sips"]] = {"sip": "sip", "sips": "sips"}
+_HOST: Final = ALPHANUM | frozenset("-._")
+_SCHEME: Final = ALPHANUM | frozenset("+-.")
+_MAX_PORT: Final = 65535
+_SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
-CACHED_LENGTH = 256
+CACHED_LENGTH: Final = 256
 # 19.1.4: present in one URI only, these make a difference and others do not. (transport: by the examples there.)
-_DECISIVE = frozenset({"user", "ttl", "method", "maddr", "transport"})
+_DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def _parse(text: str) -> SipUri:
     raise _wrong("not a URI", text)
 
 
-_parse_cached = lru_cache(maxsize=4096)(_parse)
+_parse_cached: Final = lru_cache(maxsize=4096)(_parse)
 
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:

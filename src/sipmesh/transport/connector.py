@@ -58,7 +58,6 @@ class Connector:
         self._failed_at: dict[tuple[str, tuple[str, int]], float] = {}
         self._refusals: dict[tuple[str, LinkKind], Refusal] = {}
         self._searches: set[asyncio.Task[None]] = set()
-        reactor.at_batch_end(events.batch_end)
 
     def __repr__(self) -> str:
         return f"<Connector {len(self._searches)} names being located, {len(self._failed_at)} addresses failed lately>"

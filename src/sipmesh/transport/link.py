@@ -34,7 +34,10 @@ class LinkState(Enum):
     CLOSED = "closed"
 
 
-UP, DRAINING, CLOSED = LinkState.UP, LinkState.DRAINING, LinkState.CLOSED  # looked at for every message
+# Looked at for every message.
+UP: Final = LinkState.UP
+DRAINING: Final = LinkState.DRAINING
+CLOSED: Final = LinkState.CLOSED
 
 
 class LinkEvents(Protocol):
@@ -61,9 +64,6 @@ class LinkEvents(Protocol):
 
     def refused(self, verdict: Verdict) -> None:
         """A peer was refused, or has refused us."""
-
-    def batch_end(self) -> None:
-        """All that was ready has been handed over; what is sent now leaves in the same write."""
 
 
 class Stage(Protocol):
@@ -368,7 +368,7 @@ class Link:
             if self.state is not UP or not (busy or full):
                 break
         self.bytes_in += total
-        self.last_in = reactor.loop.time()
+        self.last_in = reactor.now
         if full and self._is_open() and tls.pending():
             reactor.read_again(self)
 

@@ -61,7 +61,6 @@ class Listener:
         self._sock = _bind(spec)
         self.address = address_of(self._sock.getsockname())
         self._is_one_address = not ipaddress.ip_address(self.address[0].partition("%")[0]).is_unspecified
-        reactor.at_batch_end(events.batch_end)
         reactor.watch(self._sock.fileno(), self)
 
     def __repr__(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from sipmesh.transport.connector import Connector
@@ -77,14 +77,20 @@ class LinkPool:
         link.close(f"no longer trusted: {link.verdict.code}")
         return True
 
-    async def drain(self) -> None:
-        """Drain every link, and return once the last one is gone; ``drain_s`` bounds that."""
+    def drain(self) -> asyncio.Future[None]:
+        """Drain every link; what is returned is done once the last one is gone, which ``drain_s`` bounds."""
+        gone: asyncio.Future[None] = self._reactor.loop.create_future()
         for link in self._reactor.links:
             link.drain()
-        while len(self._reactor.links):
-            gone = asyncio.Event()
-            self._reactor.links.when_empty(gone.set)
-            await gone.wait()
+        self._tell_when_empty(gone)
+        return gone
+
+    def _tell_when_empty(self, gone: asyncio.Future[None]) -> None:
+        """A link that was dialled while the others went is waited for as well."""
+        if len(self._reactor.links):
+            self._reactor.links.when_empty(lambda: self._tell_when_empty(gone))
+        elif not gone.done():
+            gone.set_result(None)
 
 
 def _rank(link: Link) -> tuple[bool, int]:

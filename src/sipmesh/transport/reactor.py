@@ -1,23 +1,22 @@
-"""One nested epoll: every link's descriptor sits in it, and the loop watches that one descriptor.
+"""One epoll for all links, in which the event loop waits as well: its selector is one more descriptor there.
 
-A wake-up drains what is ready, lets the server layer finish its batch, writes each dirty link once, and only then
-closes sockets: a descriptor's number cannot come back within the batch in which it was given up.
+A wake-up drains what is ready, writes each dirty link once, and only then closes sockets: a descriptor's number cannot
+come back within the batch in which it was given up.
 """
 
 from __future__ import annotations
 
 import select
-from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.transport.deadlines import Deadlines, Timed
 from sipmesh.transport.limits import Limits
+from sipmesh.transport.loop import Loop
 from sipmesh.transport.pyopenssl import Room
 from sipmesh.transport.registry import Registry
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -70,6 +69,7 @@ class Reactor:
         self.room = Room()
         self.links = Registry()
         self.turns = 0
+        self.now = loop.time()  # as of the turn that goes on, or of the last one
         self._deadlines = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -77,13 +77,18 @@ class Reactor:
         self._watched: dict[int, Watched] = {}
         self._generation = 0
         self._again: list[Watched] = []
-        self._dirty: deque[Flushed] = deque()
-        self._buried: deque[Buried] = deque()
-        self._batch_ends: list[Callable[[], None]] = []
+        self._dirty: list[Flushed] = []
+        self._buried: list[Buried] = []
         self._inside = False
         self._soon: asyncio.Handle | None = None
         self._closed = False
-        loop.add_reader(self._epoll.fileno(), self._turn)
+        self._most_events = self.limits.events_per_turn
+        self._roused = False
+        self._lodger = loop.lodge(self) if isinstance(loop, Loop) else None
+        if self._lodger is None:
+            loop.add_reader(self._epoll.fileno(), self._turn)
+        else:
+            self._epoll.register(self._lodger, READ)
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
@@ -108,11 +113,6 @@ class Reactor:
 
     # What links ask for
 
-    def at_batch_end(self, done: Callable[[], None]) -> None:
-        """Call *done* at the end of every batch, before the dirty links are written."""
-        if done not in self._batch_ends:
-            self._batch_ends.append(done)
-
     def read_again(self, watched: Watched) -> None:
         """Read on in the next turn: TLS holds bytes of which epoll knows nothing."""
         self._again.append(watched)
@@ -133,31 +133,59 @@ class Reactor:
         self._deadlines.set(timed, when)
         self._arm()
 
+    # The loop that waits here
+
+    def wait(self, timeout: float | None) -> bool:
+        """Serve the links until the loop has something to do; see :class:`sipmesh.transport.loop.Host`."""
+        self._roused = False
+        until = 0.0 if timeout is None else self.loop.time() + timeout
+        patience = timeout
+        while not self._turn(0 if self._again else patience):
+            if self._roused:
+                return False
+            if timeout is not None:
+                patience = until - self.loop.time()
+                if patience <= 0:
+                    return False
+        return True
+
+    def rouse(self) -> None:
+        """See :class:`sipmesh.transport.loop.Host`."""
+        self._roused = True
+
     # Turns
 
-    def _turn(self) -> None:
-        """One wake-up: links that are up first, then a ration of handshake steps."""
+    def _turn(self, timeout: float | None = 0) -> bool:
+        """One wake-up: links that are up first, then a ration of handshake steps; True if the loop is wanted as well."""
+        events = self._epoll.poll(timeout, self._most_events)
+        wanted = False
+        self.now = self.loop.time()
         self.turns += 1
         self._inside = True
         newest = self._generation
-        for watched in self._take_again():
-            self._serve(watched, READ)
+        if self._again:
+            self._read_on()
         waiting: list[tuple[Watched, int]] = []
-        for fd, mask in self._epoll.poll(0, self.limits.events_per_turn):
+        for fd, mask in events:
             watched_now = self._watched.get(fd)
             if watched_now is None or watched_now.generation > newest:
-                continue  # given up within this batch, or the number is somebody else's by now
+                wanted = wanted or fd == self._lodger
+                continue  # the loop's, given up within this batch, or the number is somebody else's by now
             if watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
                 self._serve(watched_now, mask)
-        self._greet(waiting, newest)
+        if waiting:
+            self._greet(waiting, newest)
         self._inside = False
         self._finish()
+        return wanted
 
-    def _take_again(self) -> list[Watched]:
+    def _read_on(self) -> None:
         again, self._again = self._again, []
-        return [watched for watched in again if watched.generation]
+        for watched in again:
+            if watched.generation:
+                self._serve(watched, READ)
 
     def _greet(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
         """Take the rationed handshake steps; epoll is level-triggered and brings the others back next turn."""
@@ -184,7 +212,6 @@ class Reactor:
         self._soon = None
         self._inside = True
         for _ in range(SETTLE_ROUNDS):
-            self._end_batch()
             self._flush()
             if not self._buried:
                 break
@@ -193,16 +220,9 @@ class Reactor:
         if self._dirty or self._buried or self._again:
             self._finish_soon()
 
-    def _end_batch(self) -> None:
-        for done in self._batch_ends:
-            try:
-                done()
-            except Exception as error:  # noqa: BLE001 - the links must be written and closed whatever the server layer does
-                self._report(error, done)
-
     def _flush(self) -> None:
-        for _ in range(len(self._dirty)):
-            flushed = self._dirty.popleft()
+        dirty, self._dirty = self._dirty, []
+        for flushed in dirty:
             try:
                 flushed.flush()
             except Exception as error:  # noqa: BLE001 - see _serve
@@ -210,8 +230,8 @@ class Reactor:
                 flushed.broken(error)
 
     def _bury(self) -> None:
-        for _ in range(len(self._buried)):
-            buried = self._buried.popleft()
+        buried_now, self._buried = self._buried, []
+        for buried in buried_now:
             try:
                 buried.bury()
             except Exception as error:  # noqa: BLE001 - see _serve
@@ -225,7 +245,7 @@ class Reactor:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = earliest  # uvloop's handle of a time that has passed cannot tell it
+        self._timer_at = earliest
         self._timer = self.loop.call_at(earliest, self._on_time)
 
     def _on_time(self) -> None:
@@ -252,7 +272,10 @@ class Reactor:
             link.close("this server stops")
         self._finish()
         self._closed = True
-        self.loop.remove_reader(self._epoll.fileno())
+        if isinstance(self.loop, Loop) and self._lodger is not None:
+            self.loop.leave(self)
+        else:
+            self.loop.remove_reader(self._epoll.fileno())
         for handle in (self._timer, self._soon):
             if handle is not None:
                 handle.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.fields import first_item
@@ -11,7 +11,7 @@ from sipmesh.sip.message import Request, build_request
 if TYPE_CHECKING:
     from sipmesh.sip.message import Response
 
-_MAX_FORWARDS = "70"
+_MAX_FORWARDS: Final = "70"
 
 
 def ack_for(invite: Request, response: Response) -> Request:

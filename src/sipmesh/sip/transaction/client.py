@@ -5,7 +5,7 @@ Whatever a peer can send is in the tables, in every state. A pair that is not th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.sip.transaction.state import Do, Input, State, step
 from sipmesh.sip.transaction.timers import Timer
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # RFC 3261 figure 5 with RFC 6026 7.2. COMPLETED is left out: timer D is zero (17.1.1.2), and timer A does not run.
-INVITE: Mapping[tuple[State, Input], tuple[State, Do]] = {
+INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
     (State.CALLING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
     (State.CALLING, Input.SUCCESS): (State.ACCEPTED, Do.PASS),
     (State.CALLING, Input.FAILURE): (State.TERMINATED, Do.ACK),
@@ -43,7 +43,7 @@ INVITE: Mapping[tuple[State, Input], tuple[State, Do]] = {
 }
 
 # RFC 3261 figure 6. COMPLETED is left out: timer K is zero (17.1.2.2), and timer E does not run.
-NON_INVITE: Mapping[tuple[State, Input], tuple[State, Do]] = {
+NON_INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
     (State.TRYING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
     (State.TRYING, Input.SUCCESS): (State.TERMINATED, Do.PASS),
     (State.TRYING, Input.FAILURE): (State.TERMINATED, Do.PASS),
@@ -62,8 +62,8 @@ NON_INVITE: Mapping[tuple[State, Input], tuple[State, Do]] = {
 
 
 # Which timer runs in which state. (Timer C is a proxy's, and is counted anew with every provisional response: 16.7.)
-_INVITE_TIMERS = {State.CALLING: Timer.B, State.PROCEEDING: Timer.C, State.ACCEPTED: Timer.M}
-_NON_INVITE_TIMERS = {State.TRYING: Timer.F, State.PROCEEDING: Timer.F}
+_INVITE_TIMERS: Final = {State.CALLING: Timer.B, State.PROCEEDING: Timer.C, State.ACCEPTED: Timer.M}
+_NON_INVITE_TIMERS: Final = {State.TRYING: Timer.F, State.PROCEEDING: Timer.F}
 
 
 class ClientTransaction:

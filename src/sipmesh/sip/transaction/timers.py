@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from sipmesh.sip.transaction.state import Input
 
-T1 = 0.5
+T1: Final = 0.5
 # 16.6 step 11: timer C MUST be larger than 3 minutes.
-_TIMER_C = 185.0
+_TIMER_C: Final = 185.0
 
 
 class Timer(Enum):
