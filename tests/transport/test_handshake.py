@@ -231,9 +231,8 @@ async def test_judge_that_fails_over_a_late_refusal_does_not_hide_the_end(
     async with Node(ca, here) as server, Node(ca, stranger) as opener:
         told: list[dict[str, object]] = []
         opener.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
+        opener.heard.on_up = lambda _link: setattr(opener.heard, "judge_by", broken_judge)
         link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
-        await opener.heard.until(lambda: opener.heard.up)
-        opener.heard.judge_by = broken_judge
         await opener.heard.until(lambda: opener.heard.down)
         assert (opener.heard.down[0][0], link.state, len(told)) == (link, LinkState.CLOSED, 1)
 

@@ -8,7 +8,7 @@ from typing import Final
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import RemoteFlowTarget, Target
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import Message
+from sipmesh.sip.rows import PRIVACY, ROUTE, Message
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -66,7 +66,7 @@ def branch_copy(
         copy.prepend("record-route", entry)
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
-    elif copy.has("route"):
+    elif copy.present & ROUTE:
         face_strict_router(copy)
     assert_identity(copy, identity)
     copy.prepend("via", via)
@@ -109,7 +109,7 @@ def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str 
     """
     if kind is LinkKind.PARTNER:
         return None
-    if kind is LinkKind.CLIENT and message.has("privacy") and wants_privacy(message):
+    if kind is LinkKind.CLIENT and message.present & PRIVACY and wants_privacy(message):
         return None
     return identity
 

@@ -8,6 +8,7 @@ from typing import Final
 from sipmesh.routing.token import DialogToken, FlowToken, Tokens
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
+from sipmesh.sip.rows import ROUTE
 from sipmesh.sip.uri import SipUri
 
 Address = tuple[str, int]
@@ -60,7 +61,7 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
 
     Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both.
     """
-    if not request.has("route"):
+    if not request.present & ROUTE:
         return NOWHERE
     token = undo_strict_routing(request, names, tokens)
     while (route := first_route(request)) is not None:

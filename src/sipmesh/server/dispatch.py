@@ -18,6 +18,7 @@ from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.explain import headline
@@ -231,7 +232,7 @@ class Dispatch:
         """RFC 3261 section 16.3: what a proxy must look at before anything else."""
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
-        if request.has("proxy-require") and (required := unsupported(request, "proxy-require", ())):
+        if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", ())):
             return Answer(420, headers=(("Unsupported", ", ".join(required)),))
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")

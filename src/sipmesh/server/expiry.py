@@ -28,12 +28,13 @@ class Expiry(Generic[Held]):
 
     def add(self, thing: Held, now: float) -> None:
         """Hold *thing* from the instant *now*, in seconds of the loop's clock."""
-        self._held.pop(thing, None)
+        self.discard(thing)  # to the end of the order
         self._held[thing] = now + self.seconds
 
     def discard(self, thing: Held) -> None:
         """Let go of *thing*, if it is held."""
-        self._held.pop(thing, None)
+        if thing in self._held:
+            del self._held[thing]
 
     def sweep(self, now: float) -> None:
         """Let go of everything whose time is up and call *expired* for it, oldest first."""

@@ -289,8 +289,10 @@ class Relay:
     def _drop_branch(self, sent: Sent) -> None:
         if sent.due is not None:
             sent.due.discard(sent)
-        sent.session.sent.pop(sent.branch, None)
-        sent.exchange.sent.pop(sent.number, None)
+        if sent.branch in sent.session.sent:
+            del sent.session.sent[sent.branch]
+        if sent.number in sent.exchange.sent:
+            del sent.exchange.sent[sent.number]
 
     def _drop_exchange(self, exchange: Exchange) -> None:
         self._served.discard(exchange)

@@ -29,6 +29,8 @@ MAX_FORWARDS: Final = BITS["max-forwards"]
 CONTENT_LENGTH: Final = BITS["content-length"]
 CONTACT: Final = BITS["contact"]
 ROUTE: Final = BITS["route"]
+PRIVACY: Final = BITS["privacy"]
+PROXY_REQUIRE: Final = BITS["proxy-require"]
 _EXPIRES: Final = BITS["expires"]
 
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.

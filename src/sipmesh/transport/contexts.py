@@ -115,7 +115,6 @@ def _base() -> SSL.Context:
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     return context
 
 
@@ -196,6 +195,7 @@ class ClientPortContext:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self._context = _base()
+        self._context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # thousands of idle links would keep 32 KiB each
         _present(self._context, identity)
 
     def __repr__(self) -> str:

@@ -144,7 +144,7 @@ class Reactor:
             if self._roused:
                 return False
             if timeout is not None:
-                patience = until - self.loop.time()
+                patience = until - self.now
                 if patience <= 0:
                     return False
         return True
