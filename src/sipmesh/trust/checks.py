@@ -348,11 +348,15 @@ def _spell_usage(oid: x509.ObjectIdentifier) -> str:
 
 
 def revocation(case: Case) -> Finding:
-    """Ask the lists of the authority that vouched, for the whole path (rule R7, R12)."""
-    asked = Question("revocation", "every certificate of the path on no list", "RFC 5280 6.3.3; rule R7, R12")
-    if not case.trail.path or case.trail.authority is None:
-        return asked.unjudged(NO_PATH)
-    return check_listed(case.listed, case.trail.authority.lists, at=case.at, grace=case.policy.grace)
+    """Ask the lists and OCSP answers of the authority that vouched, for the whole path (rule R7, R12)."""
+    authority = case.trail.authority
+    if not case.trail.path or authority is None:
+        return _REVOCATION.unjudged(NO_PATH)
+    held = (authority.lists, authority.answers)
+    return check_listed(case.listed, held, at=case.at, grace=case.policy.grace, source=authority.source)
+
+
+_REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")
 
 
 # The order is the order in which an operator reads them. A mutation test takes each out in turn.

@@ -1,8 +1,9 @@
-"""Revocation lists (RFC 5280 section 5): one set of serials per list, found by issuer, and never silently missing."""
+"""Revocation: lists (RFC 5280 section 5) as one set of serials each, beside OCSP answers, and never silently missing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,8 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
+from sipmesh.trust.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
+from sipmesh.trust.ocsp import standing as answered
 from sipmesh.trust.verdict import Code, Finding, Question
 from sipmesh.trust.words import tell_time
 
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
+    from sipmesh.trust.ocsp import OcspAnswers, Reply
+
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
+OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
 KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
 
 
@@ -198,47 +204,124 @@ def _standing(serial: int, held: RevocationList | None, at: datetime, grace: tim
     return held.in_force, None
 
 
+class Source(StrEnum):
+    """Where the standing of an authority's certificates is asked. Whatever the source, nothing said is refused."""
+
+    LISTS = "lists"  # a list in force; answers are not needed
+    ANSWERS = "ocsp"  # an OCSP answer in force where there is no list; where there is one, it decides
+    BOTH = "both"  # a list in force and an OCSP answer in force
+
+
 class Listed(NamedTuple):
-    """One certificate of a path, and the list that speaks for it, if there is one: neither depends on the time."""
+    """One certificate of a path, with the list and the answers that speak for it: none of it depends on the time."""
 
     serial: int
     issuer: str
     held: RevocationList | None
+    replies: tuple[Heard, ...] = ()
 
 
-def look_up(path: Sequence[x509.Certificate], lists: RevocationLists) -> tuple[Listed, ...]:
-    """Find the list for each certificate of *path* but the anchor, whose standing is the operator's word."""
+class Heard(NamedTuple):
+    """A reply, with the list entry of the *delegate* that signed it where that one has to be asked for itself."""
+
+    reply: Reply
+    delegate: Listed | None = None
+
+
+def look_up(
+    path: Sequence[x509.Certificate], lists: RevocationLists, answers: OcspAnswers = NO_ANSWERS
+) -> tuple[Listed, ...]:
+    """Find what speaks for each certificate of *path* but the anchor, whose standing is the operator's word."""
     return tuple(
-        Listed(certificate.serial_number, issuer.subject.rfc4514_string(), lists.find(certificate, issuer))
+        Listed(
+            certificate.serial_number,
+            issuer.subject.rfc4514_string(),
+            lists.find(certificate, issuer),
+            tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
+        )
         for certificate, issuer in pairwise(path)
     )
 
 
-def check_path(path: Sequence[x509.Certificate], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
-    """Check every certificate of *path* (leaf first) against *lists*."""
-    return check_listed(look_up(path, lists), lists, at=at, grace=grace)
+def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
+    delegate = delegate_to_ask_for(reply)
+    if delegate is None:
+        return Heard(reply)
+    return Heard(reply, Listed(delegate.serial_number, issuer.subject.rfc4514_string(), lists.find(delegate, issuer)))
 
 
-_PATH = Question(CHECK, "every certificate of the path on no list, by lists in force", RULE)
+def _believed(heard: Heard, at: datetime, grace: timedelta) -> Reply:
+    """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
+    if heard.delegate is None:
+        return heard.reply
+    saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace)
+    if code is None:
+        return heard.reply
+    return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
 
 
-def check_listed(listed: Sequence[Listed], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
-    """Check every one of *listed*, which were looked up in *lists*.
+def _stands(one: Listed, at: datetime, grace: timedelta, source: Source) -> tuple[str, Code | None]:
+    """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
+    by_list = _standing(one.serial, one.held, at, grace)
+    if source is Source.LISTS and not one.replies:
+        return by_list
+    by_answer = answered((_believed(heard, at, grace) for heard in one.replies), at=at, grace=grace)
+    by_either = by_list if one.held is not None else by_answer
+    deciding = {Source.LISTS: (by_list,), Source.ANSWERS: (by_either,), Source.BOTH: (by_list, by_answer)}[source]
+    revoked = (voice for voice in (by_list, by_answer) if voice[1] is Code.REVOKED)
+    refused = (voice for voice in deciding if voice[1] is not None)
+    worst = next(revoked, None) or next(refused, None)
+    return worst or ("; ".join(saw for saw, _ in deciding), None)
+
+
+def check_path(
+    path: Sequence[x509.Certificate],
+    lists: RevocationLists,
+    answers: OcspAnswers = NO_ANSWERS,
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+) -> Finding:
+    """Check every certificate of *path* (leaf first) against *lists* and *answers*, as *source* wants it."""
+    return check_listed(look_up(path, lists, answers), (lists, answers), at=at, grace=grace, source=source)
+
+
+_QUESTIONS = {
+    Source.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    Source.ANSWERS: Question(
+        CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
+    ),
+    Source.BOTH: Question(CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE),
+}
+
+
+def check_listed(
+    listed: Sequence[Listed],
+    held: tuple[RevocationLists, OcspAnswers],
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+) -> Finding:
+    """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.
 
     A revoked certificate anywhere says more than a list that is missing elsewhere.
     """
+    asked = _QUESTIONS[source]
     told: list[str] = []
     failed: list[Finding] = []
-    for serial, issuer, held in listed:
-        standing, code = _standing(serial, held, at, grace)
-        saw = f"{issuer}: {standing}"
+    for one in listed:
+        standing, code = _stands(one, at, grace, source)
+        saw = f"{one.issuer}: {standing}"
         told.append(saw)
         if code is not None:
-            faults = f" ({'; '.join(lists.faults)})" if lists.faults and held is None else ""
-            failed.append(_PATH.refused(saw + faults, code))
+            faults = [fault for kind in held for fault in kind.faults]
+            why = f" ({'; '.join(faults)})" if faults and one.held is None else ""
+            failed.append(asked.refused(saw + why, code))
     if failed:
         return min(failed, key=lambda one: one.code is not Code.REVOKED)
-    return _PATH.passed("; ".join(told) or "the path is an anchor")
+    return asked.passed("; ".join(told) or "the path is an anchor")
 
 
 def _parse(data: bytes) -> x509.CertificateRevocationList:
