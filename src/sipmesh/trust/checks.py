@@ -21,6 +21,7 @@ from sipmesh.trust.constraints import violations
 from sipmesh.trust.engine import is_left_to_us, meaning, tell
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.identity import BESIDE_URI
+from sipmesh.trust.policies import unmet
 from sipmesh.trust.priority import PRIORITY, most_telling
 from sipmesh.trust.revocation import check_listed
 from sipmesh.trust.role import ClientUsage
@@ -131,7 +132,9 @@ def second_engine(case: Case) -> Finding:
     if not case.trail.path:
         return asked.unjudged(NO_PATH)
     if case.trail.engine_is_blind:
-        return asked.passed("it does not read URI constraints; our own walk stands in")
+        return asked.passed(
+            "it does not read URI constraints, directory constraints or critical policies; our own walk stands in"
+        )
     if case.trail.refusal:
         return asked.refused(case.trail.refusal, Code.MALFORMED_CERTIFICATE)
     return asked.passed("verified")
@@ -174,12 +177,16 @@ def key(case: Case) -> Finding:
 def issuing(case: Case) -> Finding:
     """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
     asked = Question(
-        "issuing", "issuers that are CAs within their path length, extensions in order", "RFC 5280 6.1.4, 4.2"
+        "issuing",
+        "issuers that are CAs within their path length, extensions in order, policies as demanded",
+        "RFC 5280 6.1.4, 6.1.5, 4.2",
     )
     if not case.trail.path:
         return asked.unjudged(NO_PATH)
     if wrong := chain.not_issuing(case.trail.path):
         return asked.refused("; ".join(wrong), Code.UNTRUSTED_ISSUER)
+    if demanded := unmet(case.trail.path):
+        return asked.refused("; ".join(demanded), Code.UNTRUSTED_ISSUER)
     if unknown := chain.ill_formed(case.trail.path):
         return asked.refused("; ".join(unknown), Code.MALFORMED_CERTIFICATE)
     return asked.passed(f"{len(case.trail.path) - 1} authorities that may issue")
