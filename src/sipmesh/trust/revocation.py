@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,7 +38,7 @@ class UnusableListError(SipmeshError):
 class Scope:
     """Which certificates of its issuer a list speaks for (RFC 5280 5.2.5); by default all of them."""
 
-    points: frozenset[str] = frozenset()  # distribution point URIs; the certificate must name one of them
+    points: frozenset[str] = frozenset()  # names of distribution points; the certificate must have one of them
     leaves: bool = True
     authorities: bool = True
 
@@ -50,8 +50,9 @@ class Scope:
 
 @dataclass(slots=True, eq=False)
 class RevocationList:
-    """One complete list of one issuer. Times are timezone-aware.
+    """One list of one issuer: a complete one, or with *base* a delta that tells what has changed since that number.
 
+    Times are timezone-aware. *restored* are serials that a delta takes off again (RFC 5280 5.2.4).
     The signature is checked against the issuer's key when the list is first relied on, since the issuing CA's
     certificate may arrive with the handshake only; the outcome is kept per key.
     """
@@ -64,6 +65,8 @@ class RevocationList:
     serials: frozenset[int]
     scope: Scope = Scope()
     crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    base: int | None = None
+    restored: frozenset[int] = frozenset()
     in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
     _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
 
@@ -72,7 +75,7 @@ class RevocationList:
 
     @classmethod
     def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
-        """Read a PEM or DER list; a delta or indirect list, and one without number or next_update, is refused.
+        """Read a PEM or DER list; an indirect or partial one, and one without number or next_update, is refused.
 
         Args:
             data: The whole file.
@@ -95,16 +98,33 @@ class RevocationList:
             raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
             raise UnusableListError(f"the list is signed over {hashed.name}")
-        number, scope = _read_extensions(crl.extensions)
+        number, base, scope = _read_extensions(crl)
+        entries = [_read_entry(entry) for entry in crl]
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,
             number=number,
-            serials=frozenset(_read_entry(entry) for entry in crl),
+            serials=frozenset(serial for serial, gone in entries if gone),
             scope=scope,
             crl=crl,
+            base=base,
+            restored=frozenset(serial for serial, gone in entries if not gone),
+        )
+
+    def brought_up_to(self, delta: RevocationList) -> RevocationList:
+        """This complete list with the changes of *delta* (RFC 5280 5.2.4), in force only while both are.
+
+        A delta on a later base than this list may leave others out in between; what it revokes is revoked all the same.
+        """
+        restored = delta.restored if delta.base is not None and delta.base <= self.number else frozenset()
+        return replace(
+            self,
+            this_update=max(self.this_update, delta.this_update),
+            next_update=min(self.next_update, delta.next_update),
+            number=delta.number,
+            serials=(self.serials - restored) | delta.serials,
         )
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
@@ -128,8 +148,9 @@ class RevocationList:
             return False
 
     def __repr__(self) -> str:
+        kind = "RevocationList" if self.base is None else f"delta on {self.base}:"
         return (
-            f"<RevocationList {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
+            f"<{kind} {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
             f" until {self.next_update:%Y-%m-%d %H:%M}>"
         )
 
@@ -140,20 +161,40 @@ class RevocationLists:
     Immutable. One issuer may have several lists (RFC 5280 5.2.5 divides them by distribution point).
     """
 
-    __slots__ = ("_by_issuer", "faults")
+    __slots__ = ("_by_issuer", "_combined", "faults")
 
     def __init__(self, lists: Iterable[RevocationList] = (), faults: tuple[str, ...] = ()) -> None:
         self._by_issuer: dict[bytes, list[RevocationList]] = {}
+        self._combined: dict[tuple[int, int], RevocationList] = {}
         self.faults = faults
         for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
             self._by_issuer.setdefault(held.issuer_der, []).append(held)
 
-    def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> RevocationList | None:
-        """Return the newest list that *issuer* signed and that speaks for *certificate*."""
-        for held in self._by_issuer.get(issuer.subject.public_bytes(), ()):
-            if held.signed_by(issuer) and held.scope.covers(certificate):
-                return held
-        return None
+    def find(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, namesakes: Sequence[x509.Certificate] = ()
+    ) -> RevocationList | None:
+        """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
+
+        *namesakes* are further certificates of the same authority, with other keys, that may have signed it.
+        """
+        ours = [
+            held
+            for held in self._by_issuer.get(issuer.subject.public_bytes(), ())
+            if held.scope.covers(certificate) and any(held.signed_by(one) for one in (issuer, *namesakes))
+        ]
+        complete = next((held for held in ours if held.base is None), None)
+        if complete is None:
+            return None
+        later = (held for held in ours if held.base is not None and held.scope == complete.scope)
+        delta = next((held for held in later if held.number >= complete.number), None)
+        return self._combine(complete, delta) if delta else complete
+
+    def _combine(self, complete: RevocationList, delta: RevocationList) -> RevocationList:
+        """Put them together once: both stay with us, so that their places in memory name them."""
+        pair = (id(complete), id(delta))
+        if pair not in self._combined:
+            self._combined[pair] = complete.brought_up_to(delta)
+        return self._combined[pair]
 
     def __iter__(self) -> Iterator[RevocationList]:
         for held in self._by_issuer.values():
@@ -236,11 +277,21 @@ def look_up(
         Listed(
             certificate.serial_number,
             issuer.subject.rfc4514_string(),
-            lists.find(certificate, issuer),
+            lists.find(certificate, issuer, _namesakes(path, issuer)),
             tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
         )
         for certificate, issuer in pairwise(path)
     )
+
+
+def _namesakes(path: Sequence[x509.Certificate], issuer: x509.Certificate) -> list[x509.Certificate]:
+    """Return the other certificates of *issuer* on its own path: a CA that changes its key vouches for itself.
+
+    The list may be signed with either key (RFC 5280 6.3.3 (f)). One whose key stands beside the path is not looked for.
+    """
+    if not any(held.subject == held.issuer for held in path[1:-1]):
+        return []
+    return [held for held in path[1:] if held.subject == issuer.subject and held != issuer]
 
 
 def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
@@ -330,46 +381,60 @@ def _parse(data: bytes) -> x509.CertificateRevocationList:
     return x509.load_der_x509_crl(data)
 
 
-def _read_extensions(extensions: x509.Extensions) -> tuple[int, Scope]:
-    """Return number and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
-    number, scope = None, Scope()
-    for held in extensions:
+def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
+    """Return number, base and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
+    number, base, scope = None, None, Scope()
+    for held in crl.extensions:
         if isinstance(held.value, x509.CRLNumber):
             number = held.value.crl_number
         elif isinstance(held.value, x509.IssuingDistributionPoint):
-            scope = _read_scope(held.value)
+            scope = _read_scope(held.value, crl.issuer)
         elif isinstance(held.value, x509.DeltaCRLIndicator):
-            raise UnusableListError("a delta list is not a complete list")
+            base = held.value.crl_number
         elif held.critical:
             raise UnusableListError(f"the list has an unknown critical extension {held.oid.dotted_string}")
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
-    return number, scope
+    return number, base, scope
 
 
-def _read_scope(point: x509.IssuingDistributionPoint) -> Scope:
+def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
     if point.indirect_crl:
         raise UnusableListError("an indirect list speaks for other issuers")
-    if point.only_some_reasons or point.only_contains_attribute_certs or point.relative_name:
-        raise UnusableListError("the list is partial (some reasons, attribute certificates or a relative name)")
+    if point.only_some_reasons or point.only_contains_attribute_certs:
+        raise UnusableListError("the list is partial (some reasons or attribute certificates)")
     return Scope(
-        points=frozenset(str(name.value) for name in point.full_name or ()),
+        points=frozenset(_point_names(point, issuer)),
         leaves=not point.only_contains_ca_certs,
         authorities=not point.only_contains_user_certs,
     )
 
 
-def _read_entry(entry: x509.RevokedCertificate) -> int:
-    """Return the serial. RFC 5280 5.3: a list with an unknown critical entry extension "MUST NOT" be used at all."""
+def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
+    """Return the serial, and whether it is revoked: a delta also says what no longer is (removeFromCRL).
+
+    RFC 5280 5.3: a list with an unknown critical entry extension "MUST NOT" be used at all.
+    """
+    gone = True
     for held in entry.extensions:
-        if held.critical and not isinstance(held.value, x509.CRLReason | x509.InvalidityDate):
+        if isinstance(held.value, x509.CRLReason):
+            gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
+        elif held.critical and not isinstance(held.value, x509.InvalidityDate):
             raise UnusableListError(f"an entry has an unknown critical extension {held.oid.dotted_string}")
-    return entry.serial_number
+    return entry.serial_number, gone
 
 
-def _distribution_points(certificate: x509.Certificate) -> frozenset[str]:
-    points = extension(certificate, x509.CRLDistributionPoints) or ()
-    return frozenset(str(name.value) for point in points for name in point.full_name or ())
+def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:
+    for point in extension(certificate, x509.CRLDistributionPoints) or ():
+        if point.reasons is None and not point.crl_issuer:  # of other issuers, or of some reasons: lists that we refuse
+            yield from _point_names(point, certificate.issuer)
+
+
+def _point_names(point: x509.DistributionPoint | x509.IssuingDistributionPoint, issuer: x509.Name) -> Iterator[str]:
+    """Spell the names of a distribution point; a relative one is completed by its issuer's (RFC 5280 4.2.1.13)."""
+    yield from (str(name.value) for name in point.full_name or ())
+    if point.relative_name is not None:
+        yield str(x509.Name([*issuer.rdns, point.relative_name]))
 
 
 def _may_sign_lists(issuer: x509.Certificate) -> bool:
