@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 LARGEST = 65_536  # octets of one answer; with a chain in it, a real one has 2,000 to 6,000
 MOST_SINGLES = 64  # certificates that one answer may speak of
@@ -282,26 +281,41 @@ def _is_responder(response: ocsp.OCSPResponse, candidate: x509.Certificate) -> b
 
 
 def _signed(response: ocsp.OCSPResponse, candidate: x509.Certificate) -> bool:
+    """Whether *candidate* signed it. The parser does not show the parameters of RSASSA-PSS, so that those are refused."""
+    if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+        return False
+    return _holds(candidate, response.signature, response.tbs_response_bytes, _hash(response), padding.PKCS1v15())
+
+
+def _issued(delegate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether *issuer* signed *delegate*; cryptography's own method knows no SHA-1, which is for the terms to say."""
+    scheme = delegate.signature_algorithm_parameters
+    pad = scheme if isinstance(scheme, padding.PSS) else padding.PKCS1v15()
+    hashed = delegate.signature_hash_algorithm
+    signed = _holds(issuer, delegate.signature, delegate.tbs_certificate_bytes, hashed, pad)
+    return delegate.issuer == issuer.subject and signed
+
+
+def _holds(
+    signer: x509.Certificate,
+    signature: bytes,
+    signed: bytes,
+    hashed: hashes.HashAlgorithm | None,
+    pad: padding.PKCS1v15 | padding.PSS,
+) -> bool:
     try:
-        _verify(response, candidate.public_key())
+        key = signer.public_key()
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        elif isinstance(key, rsa.RSAPublicKey) and hashed is not None:
+            key.verify(signature, signed, pad, hashed)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and hashed is not None:
+            key.verify(signature, signed, ec.ECDSA(hashed))
+        else:
+            return False
     except (InvalidSignature, TypeError, *UNREADABLE):
         return False
     return True
-
-
-def _verify(response: ocsp.OCSPResponse, key: CertificatePublicKeyTypes) -> None:
-    """Check the signature. The parser does not show the parameters of RSASSA-PSS, so that those are refused."""
-    signature, signed, hashed = response.signature, response.tbs_response_bytes, response.signature_hash_algorithm
-    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-        key.verify(signature, signed)
-    elif hashed is None or response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
-        raise InvalidSignature
-    elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, signed, padding.PKCS1v15(), hashed)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        key.verify(signature, signed, ec.ECDSA(hashed))
-    else:
-        raise InvalidSignature
 
 
 def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms: Terms) -> str:
@@ -320,10 +334,9 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
             return "an OCSP responder with a critical extension that we do not know"
         if weak := weakness(delegate, weak=terms.weak):
             return f"an OCSP responder with {weak}"
-        delegate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, *UNREADABLE):
-        return "an OCSP responder that the issuer has not named"
-    return ""
+        return "" if _issued(delegate, issuer) else "an OCSP responder that the issuer has not named"
+    except (TypeError, *UNREADABLE):
+        return "an OCSP responder whose certificate cannot be read"
 
 
 def _critical_extensions(tbs: bytes) -> bool:
