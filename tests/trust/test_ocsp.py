@@ -9,6 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Forged, KeyKind
 from sipmesh.demo.forge import Wish as Asked
@@ -266,6 +268,22 @@ def test_a_responder_that_failed_has_said_nothing(status: int, word: str) -> Non
 def test_what_cannot_be_read_is_refused(der: bytes) -> None:
     with pytest.raises(UnusableAnswerError):
         OcspAnswer.load(der)
+
+
+@given(place=st.integers(0, 400), octet=st.integers(1, 255))
+def test_no_changed_octet_of_what_is_signed_passes(place: int, octet: int) -> None:
+    """Nor does one raise what nobody expects."""
+    der = bytearray(GENUINE)
+    der[place % len(der)] ^= octet
+    try:
+        held = OcspAnswer.load(bytes(der))
+    except UnusableAnswerError:
+        return
+    assert not ask(held).passed or held.response.tbs_response_bytes == SIGNED
+
+
+GENUINE = Wish(CA, (single(OTHER), single(LEAF)), extensions=extension(critical=False)).der()
+SIGNED = OcspAnswer.load(GENUINE).response.tbs_response_bytes
 
 
 def test_every_size_has_its_limit() -> None:

@@ -89,8 +89,9 @@ class OcspAnswer:
             if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
                 raise UnusableAnswerError(f"the responder says {response.response_status.name.lower()}")
             singles = tuple(response.responses)
+            _touch(response, singles)
             critical = _critical_extensions(response.tbs_response_bytes)
-        except (TypeError, *UNREADABLE) as wrong:
+        except (TypeError, IndexError, *UNREADABLE) as wrong:
             raise UnusableAnswerError(f"not a readable OCSP answer: {wrong}") from None
         if critical:
             raise UnusableAnswerError("the answer has a critical extension that we do not know")
@@ -337,6 +338,15 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
         return "" if _issued(delegate, issuer) else "an OCSP responder that the issuer has not named"
     except (TypeError, *UNREADABLE):
         return "an OCSP responder whose certificate cannot be read"
+
+
+def _touch(response: ocsp.OCSPResponse, singles: tuple[ocsp.OCSPSingleResponse, ...]) -> None:
+    """Look at every lazily parsed part now, so that no check meets an unreadable one later."""
+    for part in ("responder_name", "responder_key_hash", "produced_at_utc", "certificates", "signature", "extensions"):
+        getattr(response, part)
+    for single in singles:
+        for part in ("serial_number", "certificate_status", "this_update_utc", "next_update_utc", "issuer_key_hash"):
+            getattr(single, part)
 
 
 def _critical_extensions(tbs: bytes) -> bool:
