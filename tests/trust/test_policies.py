@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.trust.policies import ANY, LINKS, MOST, NONE, Wanted, demands_of, unmet
 from sipmesh.trust.verdict import Code
 from trust.answers import tlv
 from trust.network import FE2, FE_NAMES, NOON, Network, finding, verdict_on
+from trust.policy_tree import accepts
 
 FORGE = Forge(NOON)
 ROOT = FORGE.root("Root")
@@ -178,6 +181,39 @@ def test_a_graph_that_grows_without_end_as_a_tree_is_walked_at_once() -> None:
     ENCODED.update({one: ARC + bytes((n + 1,)) for n, one in enumerate(names)})
     every = (issued(*names), maps(*((one, other) for one in names for other in names)))
     assert passes(*[every] * 9, (issued(A),), wanted=Wanted(frozenset({C}), explicit=True))
+
+
+def _extensions(*, last: bool) -> st.SearchStrategy[tuple[x509.ExtensionType, ...]]:
+    """What one certificate may say."""
+    names = st.sampled_from([A, B, C])
+    some = st.lists(st.sampled_from([A, B, C, ANY]), min_size=1, unique=True)
+    pairs = st.lists(st.tuples(names, names), min_size=1, max_size=3, unique=True)
+    few = st.sampled_from([None, 0, 1, 2])
+    said = [
+        st.none() | some.map(lambda held: issued(*held)),
+        st.none() if last else st.none() | pairs.map(lambda held: maps(*held)),
+        st.none() | st.tuples(few, st.sampled_from([0, 1, 2])).map(lambda held: limits(*held)),
+        st.none() | st.sampled_from([0, 1]).map(x509.InhibitAnyPolicy),
+    ]
+    return st.tuples(*said).map(lambda held: tuple(one for one in held if one is not None))
+
+
+WANTED = st.builds(
+    Wanted, st.sampled_from([{ANY}, {A}, {B, C}]).map(frozenset), st.booleans(), st.booleans(), st.booleans()
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(_extensions(last=False), min_size=1, max_size=4), _extensions(last=True), WANTED, st.data())
+def test_the_graph_agrees_with_the_tree_of_the_rfc(
+    above: list[tuple[x509.ExtensionType, ...]],
+    leaf: tuple[x509.ExtensionType, ...],
+    wanted: Wanted,
+    data: st.DataObject,
+) -> None:
+    rolls = data.draw(st.sampled_from([None, *range(1, len(above))]))
+    held = path(*above, leaf, rolls=rolls)
+    assert (unmet(held, wanted) == []) is accepts(held, wanted)
 
 
 # On links

@@ -93,8 +93,12 @@ class Trail:
 
     @property
     def engine_is_blind(self) -> bool:
-        """Whether the path holds what the engine does not read: then it refuses whatever else there is."""
-        return bool(self.refusal) and (has_unread_constraint(self.path) or _has_critical_policies(self.path))
+        """Whether an issuer says what the engine does not read: then it refuses whatever else there is.
+
+        Of the leaf nothing counts: nobody shall get past the engine by what he puts into his own certificate.
+        """
+        issuers = self.path[1:]
+        return bool(self.refusal) and (has_unread_constraint(issuers) or _has_critical_policies(issuers))
 
     def __repr__(self) -> str:
         names = " < ".join(one.subject.rfc4514_string() or "(no subject)" for one in self.path)
