@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge, Forged
+from sipmesh.trust.der import elements
 from sipmesh.trust.revocation import (
     RevocationList,
     RevocationLists,
@@ -19,6 +20,7 @@ from sipmesh.trust.revocation import (
     check_revocation,
 )
 from sipmesh.trust.verdict import Code
+from trust.answers import tlv
 from trust.network import NOON
 
 NOW = timedelta(0)
@@ -233,6 +235,21 @@ def test_a_divided_list_speaks_only_for_its_part(
 def test_an_unreadable_file_is_told_and_is_no_list(data: bytes) -> None:
     with pytest.raises(UnusableListError, match="not a readable"):
         RevocationList.load(data)
+
+
+def test_a_list_of_another_version_is_refused() -> None:
+    """It would have no extensions; the twin differs in that its version is told."""
+    crl = x509.load_pem_x509_crl(FORGE.revocations(CA))
+    tbs, algorithm, signature = elements(crl.public_bytes(Encoding.DER))[0].inside()
+    version, *rest = tbs.inside()
+    for kept in ([version, *rest], rest):
+        body = tlv(tbs.tag, *(tlv(*one) for one in kept))
+        data = tlv(0x30, body, tlv(*algorithm), tlv(*signature))
+        if kept[0] is version:
+            assert RevocationList.load(data).number == 1
+        else:
+            with pytest.raises(UnusableListError, match="version 2"):
+                RevocationList.load(data)
 
 
 def test_der_and_pem_are_read_alike() -> None:

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
+from sipmesh.trust.der import Element, elements
 from sipmesh.trust.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
 from sipmesh.trust.ocsp import standing as answered
 from sipmesh.trust.verdict import Code, Finding, Question
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
 OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
+VERSION_2 = Element(
+    0x02, b"\x01"
+)  # an INTEGER; without it a list has no extensions, and cryptography reads it all the same
 KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
 
 
@@ -86,7 +90,7 @@ class RevocationList:
         """
         try:
             loaded = cls._read(_parse(data))
-        except (TypeError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
+        except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
             raise UnusableListError(f"not a readable revocation list: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
             raise UnusableListError("the list is not signed by its issuer")
@@ -94,6 +98,8 @@ class RevocationList:
 
     @classmethod
     def _read(cls, crl: x509.CertificateRevocationList) -> RevocationList:
+        if elements(crl.tbs_certlist_bytes)[0].inside()[0] != VERSION_2:
+            raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
         if crl.next_update_utc is None:
             raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
