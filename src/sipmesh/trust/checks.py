@@ -185,10 +185,8 @@ def issuing(case: Case) -> Finding:
         return asked.unjudged(NO_PATH)
     if wrong := chain.not_issuing(case.trail.path):
         return asked.refused("; ".join(wrong), Code.UNTRUSTED_ISSUER)
-    if demanded := unmet(case.trail.path):
-        return asked.refused("; ".join(demanded), Code.UNTRUSTED_ISSUER)
-    if unknown := chain.ill_formed(case.trail.path):
-        return asked.refused("; ".join(unknown), Code.MALFORMED_CERTIFICATE)
+    if wrong := [*chain.ill_formed(case.trail.path), *unmet(case.trail.path)]:
+        return asked.refused("; ".join(wrong), Code.MALFORMED_CERTIFICATE)
     return asked.passed(f"{len(case.trail.path) - 1} authorities that may issue")
 
 
