@@ -134,6 +134,15 @@ def test_a_delta_takes_off_what_was_on_hold() -> None:
     assert stands(complete, delta(restored=LEAF)) is None
 
 
+def test_a_complete_list_takes_nothing_off() -> None:
+    """RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"."""
+    assert stands(delta(restored=LEAF, extensions=())) is Code.REVOKED
+
+
+def test_a_serial_that_a_delta_both_revokes_and_restores_is_revoked() -> None:
+    assert stands(load(number=3), delta(LEAF, restored=LEAF)) is Code.REVOKED
+
+
 def test_a_delta_is_no_list_by_itself() -> None:
     assert stands(delta()) is Code.REVOCATION_UNKNOWN
     assert repr(delta()).startswith("<delta on 3: 4 of CN=Example issuing CA")

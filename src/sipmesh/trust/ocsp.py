@@ -80,7 +80,7 @@ class OcspAnswer:
 
         Raises:
             UnusableAnswerError: It is malformed, says that the responder failed, is larger than any real one, or has a
-                critical extension (RFC 6960 4.4: none that is critical is defined for answers).
+                critical extension (RFC 6960 4.4: "The critical flag SHOULD NOT be set for any of them").
         """
         if len(der) > LARGEST:
             raise UnusableAnswerError(f"the answer has {len(der)} octets")
@@ -322,8 +322,8 @@ def _holds(
 def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms: Terms) -> str:
     """Say why *delegate* may not sign answers for *issuer*, or nothing.
 
-    RFC 6960 4.2.2.2: the delegate's certificate "MUST be issued directly by the CA that is identified in the request",
-    and "systems relying on OCSP responses MUST recognize" it by id-kp-OCSPSigning alone: anyExtendedKeyUsage is not it.
+    RFC 6960 4.2.2.2: the delegate's certificate "MUST be issued directly by the CA that is identified in the request", and
+    it is one by id-kp-OCSPSigning, which we have to enforce: anyExtendedKeyUsage is not it.
     """
     try:
         usages, bits = extension(delegate, x509.ExtendedKeyUsage), extension(delegate, x509.KeyUsage)

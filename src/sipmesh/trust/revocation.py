@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
 OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
-VERSION_2 = Element(
-    0x02, b"\x01"
-)  # an INTEGER; without it a list has no extensions, and cryptography reads it all the same
+VERSION_2 = Element(0x02, b"\x01")  # an INTEGER; cryptography also reads extensions of a list that has no version
 KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
 
 
@@ -112,11 +110,11 @@ class RevocationList:
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,
             number=number,
-            serials=frozenset(serial for serial, gone in entries if gone),
+            serials=frozenset(serial for serial, gone in entries if gone or base is None),
             scope=scope,
             crl=crl,
             base=base,
-            restored=frozenset(serial for serial, gone in entries if not gone),
+            restored=frozenset(serial for serial, gone in entries if not gone and base is not None),
         )
 
     def brought_up_to(self, delta: RevocationList) -> RevocationList:
@@ -417,9 +415,10 @@ def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scop
 
 
 def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
-    """Return the serial, and whether it is revoked: a delta also says what no longer is (removeFromCRL).
+    """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
 
-    RFC 5280 5.3: a list with an unknown critical entry extension "MUST NOT" be used at all.
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. RFC 5280 5.3: a list
+    with an unknown critical entry extension "MUST NOT" be used at all.
     """
     gone = True
     for held in entry.extensions:
