@@ -23,7 +23,7 @@ def there(suite: Suite) -> Suite:
 
 @each_suite
 def test_nothing_that_a_suite_refuses_comes_in(suite: Suite) -> None:
-    """In neither role, and but for the pedantic groups whose every member is argued in `arguments.py`."""
+    """In neither role, but for what is argued in `arguments.py`."""
     assert [one.trial.name for one in page.false_accepts(there(suite))] == []
 
 
