@@ -8,7 +8,7 @@ COMPILED_READY := $(COMPILED)/.ready
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compiled test-compiled check format soak peers clean
+.PHONY: help demo test compiled test-compiled check format conformance soak peers clean
 
 help: ## show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ check: $(READY) ## format, lint, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+conformance: $(READY) ## write the tables of docs/conformance.md anew
+	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
 
 format: $(READY) ## put the code into shape
 	@$(BIN)/ruff format .

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.utils import CryptographyDeprecationWarning
 
 # SIPMESH_SUITES names the folder; without it, ``shared/suites`` beside the checkout is looked at.
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -23,3 +27,11 @@ def suite(name: str) -> Path:
 def files(name: str) -> list[Path]:
     """Give the messages of a suite that has no table of its own; an empty list where it is not on this machine."""
     return sorted(path for path in (SUITES / name).glob("*.*") if path.suffix != ".md")
+
+
+@contextmanager
+def as_on_links() -> Iterator[None]:
+    """Take no warning of cryptography's for an error: old certificates have serials that it will refuse one day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield

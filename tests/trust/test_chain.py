@@ -100,7 +100,7 @@ def test_a_chain_may_be_only_so_deep(between: int, found: int) -> None:
 
 
 def test_certificates_that_all_sign_each_other_cost_a_bounded_walk() -> None:
-    """Ten CAs of one name and one key make a million paths; the walk stops where its signatures are used up."""
+    """CAs of one name and one key make millions of paths; the walk stops where its signatures are used up."""
     twin = FORGE.forge(_wish(), ROOT)
     pool = [FORGE.forge(_wish(), twin, reuse=twin.key).certificate for _ in range(PRESENTED)]
     leaf = FORGE.server(twin, "fe1.example.test").certificate
@@ -150,3 +150,34 @@ def test_what_is_critical_and_unknown_or_missing_is_ill_formed() -> None:
     assert ill_formed(path) == []
     assert "critical extension 1.2.3" in ill_formed((odd, *path[1:]))[0]
     assert "no authority key identifier" in ill_formed((bare, *path[1:]))[0]
+
+
+POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.99.1"), None)])
+DIRECTORY = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "A")]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"critical": (POLICY,)}, {"excluded": (DIRECTORY,)}, {"excluded": (x509.UniformResourceIdentifier("b.test"),)}],
+    ids=["critical policies", "a directory constraint", "a URI constraint"],
+)
+def test_our_walk_stands_in_where_an_issuer_says_what_the_engine_does_not_read(changes: dict[str, Any]) -> None:
+    issuing = FORGE.authority("issuing", ROOT, **changes)
+    rightful, stale = (FORGE.server(issuing, "fe1.example.test", ends=ends) for ends in (timedelta(1), -timedelta(1)))
+    trail = find_path(rightful.certificate, [issuing.certificate], TOP, NOON)
+    assert trail.refusal
+    assert trail.engine_is_blind
+    assert trail.verified
+    over = find_path(stale.certificate, [issuing.certificate], TOP, NOON).path
+    assert expired(over, NOON) == [stale.certificate]
+
+
+def test_a_leaf_cannot_make_the_engine_blind() -> None:
+    """Nobody gets past the second engine by what stands in a certificate of his own."""
+    for changes in ({"critical": (POLICY,)}, {"excluded": (DIRECTORY,)}):
+        leaf = FORGE.server(ISSUING, "fe1.example.test", **changes)
+        trail = find_path(leaf.certificate, [ISSUING.certificate], TOP, NOON)
+        assert not trail.engine_is_blind
+        assert not trail.verified
+    twin = FORGE.server(ISSUING, "fe1.example.test", extra=(POLICY,))
+    assert find_path(twin.certificate, [ISSUING.certificate], TOP, NOON).verified

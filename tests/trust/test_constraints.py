@@ -6,9 +6,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.demo.forge import Forge
-from sipmesh.trust.constraints import has_uri_constraint, violations
+from sipmesh.trust.constraints import has_unread_constraint, violations
 from trust.network import NOON
 
 FORGE = Forge(NOON)
@@ -26,17 +27,24 @@ def uri(name: str) -> x509.GeneralName:
     return x509.UniformResourceIdentifier(name)
 
 
+def name(*organisations: str) -> x509.GeneralName:
+    """A directory name, or a constraint on such."""
+    return x509.DirectoryName(
+        x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, one) for one in organisations])
+    )
+
+
 def path(
-    name: x509.GeneralName, *, permitted: Names = (), excluded: Names = ()
+    held: x509.GeneralName, *, permitted: Names = (), excluded: Names = ()
 ) -> tuple[x509.Certificate, x509.Certificate, x509.Certificate]:
     """A path whose leaf has one name, under a CA with these constraints."""
     authority = FORGE.authority("CA", ROOT, permitted=permitted, excluded=excluded)
-    leaf = FORGE.server(authority, common_name="", critical=(x509.SubjectAlternativeName([name]),))
+    leaf = FORGE.server(authority, common_name="", critical=(x509.SubjectAlternativeName([held]),))
     return leaf.certificate, authority.certificate, ROOT.certificate
 
 
 @pytest.mark.parametrize(
-    ("name", "base", "within"),
+    ("held", "base", "within"),
     [
         (dns("a.test"), dns("a.test"), True),
         (dns("A.test"), dns("a.TEST"), True),
@@ -64,17 +72,29 @@ def path(
         (x509.IPAddress(ip_network("192.0.2.0/24")), x509.IPAddress(ip_network("192.0.2.0/24")), False),  # no address
         (x509.IPAddress(ip_address("192.0.3.1")), x509.IPAddress(ip_network("192.0.2.0/24")), False),
         (x509.IPAddress(ip_address("2001:db8::1")), x509.IPAddress(ip_network("0.0.0.0/0")), False),
-        (x509.RFC822Name("a@a.test"), x509.RFC822Name("a.test"), False),  # a kind that we do not read
+        (x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), False),
+        (x509.RFC822Name("a@a.test"), x509.RFC822Name("A.test"), True),
+        (x509.RFC822Name("a@x.a.test"), x509.RFC822Name("a.test"), False),  # a host, as for URIs
+        (x509.RFC822Name("a@x.a.test"), x509.RFC822Name(".a.test"), True),
+        (x509.RFC822Name("a@a.test"), x509.RFC822Name(".a.test"), False),
+        (x509.RFC822Name("a@A.test"), x509.RFC822Name("a@a.test"), True),
+        (x509.RFC822Name("A@a.test"), x509.RFC822Name("a@a.test"), False),
+        (x509.RFC822Name("a.test"), x509.RFC822Name("a.test"), False),
+        (name("A", "b"), name("A"), True),
+        (name("A"), name("A"), True),
+        (name(" a ", "b"), name("A"), True),  # RFC 5280 7.1
+        (name("A"), name("A", "b"), False),
+        (name("B"), name("A"), False),
     ],
 )
 def test_a_permitted_subtree_refuses_every_name_of_its_kind_outside(
-    name: x509.GeneralName, base: x509.GeneralName, *, within: bool
+    held: x509.GeneralName, base: x509.GeneralName, *, within: bool
 ) -> None:
-    assert (violations(path(name, permitted=(base,))) == []) is within
+    assert (violations(path(held, permitted=(base,))) == []) is within
 
 
 @pytest.mark.parametrize(
-    ("name", "base", "free"),
+    ("held", "base", "free"),
     [
         (dns("a.test"), dns("a.test"), False),
         (dns("sip.a.test"), dns("a.test"), False),
@@ -91,12 +111,17 @@ def test_a_permitted_subtree_refuses_every_name_of_its_kind_outside(
         (uri("urn:x:y"), uri("a.test"), False),
         (x509.IPAddress(ip_address("192.0.2.1")), x509.IPAddress(ip_network("0.0.0.0/0")), False),
         (dns("a.test"), x509.IPAddress(ip_network("0.0.0.0/0")), True),
+        (x509.RFC822Name("a@a.test"), x509.RFC822Name("a.test"), False),
+        (x509.RFC822Name("a@b.test"), x509.RFC822Name("a.test"), True),
+        (x509.RFC822Name("a.test"), x509.RFC822Name("b.test"), False),  # in doubt excluded
+        (name("A", "b"), name("a"), False),
+        (name("B"), name("A"), True),
     ],
 )
 def test_an_excluded_subtree_refuses_every_name_of_its_kind_inside(
-    name: x509.GeneralName, base: x509.GeneralName, *, free: bool
+    held: x509.GeneralName, base: x509.GeneralName, *, free: bool
 ) -> None:
-    assert (violations(path(name, excluded=(base,))) == []) is free
+    assert (violations(path(held, excluded=(base,))) == []) is free
 
 
 def test_a_violation_names_the_authority_the_limit_and_the_name() -> None:
@@ -111,16 +136,26 @@ def test_constraints_of_the_anchor_bind_too() -> None:
         assert len(violations((FORGE.server(root, name).certificate, root.certificate))) == wrong
 
 
-def test_only_constraints_on_uris_make_the_second_engine_blind() -> None:
-    assert has_uri_constraint(path(dns("a.test"), permitted=(uri("a.test"),)))
-    assert has_uri_constraint(path(dns("a.test"), excluded=(uri("b.test"),)))
-    assert not has_uri_constraint(path(dns("a.test"), permitted=(dns("a.test"),)))
+def test_only_what_the_second_engine_does_not_read_makes_it_blind() -> None:
+    assert has_unread_constraint(path(dns("a.test"), permitted=(uri("a.test"),)))
+    assert has_unread_constraint(path(dns("a.test"), excluded=(uri("b.test"),)))
+    assert has_unread_constraint(path(dns("a.test"), excluded=(name("A"),)))
+    assert not has_unread_constraint(path(dns("a.test"), permitted=(dns("a.test"),)))
 
 
-def test_a_directory_constraint_is_refused_where_there_is_a_subject() -> None:
-    """We do not read it, so RFC 5280 4.2.1.10 has us reject the certificate."""
-    base = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "A")]))
-    authority = FORGE.authority("CA", ROOT, permitted=(base,))
+def test_a_directory_constraint_binds_the_subject_where_there_is_one() -> None:
+    authority = FORGE.authority("CA", ROOT, permitted=(name("A"),))
     for common_name, wrong in (("a.test", 1), ("", 0)):
         leaf = FORGE.server(authority, "a.test", common_name=common_name)
         assert len(violations((leaf.certificate, authority.certificate, ROOT.certificate))) == wrong
+
+
+def test_an_email_address_in_the_subject_is_bound_too() -> None:
+    """RFC 5280 4.2.1.10."""
+    authority = FORGE.authority("CA", ROOT, permitted=(x509.RFC822Name("a.test"),))
+    for address, wrong in (("x@a.test", 0), ("x@b.test", 1), ("ü@a.test", 1), ("x <x@a.test>", 1)):
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.EMAIL_ADDRESS, address)])
+        now = x509.CertificateBuilder().not_valid_before(NOON).not_valid_after(NOON).serial_number(1)
+        builder = now.subject_name(subject).issuer_name(authority.certificate.subject).public_key(ROOT.key.public_key())
+        leaf = builder.sign(authority.key, SHA256())
+        assert len(violations((leaf, authority.certificate, ROOT.certificate))) == wrong

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
+from sipmesh.trust.chain import PRESENTED
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 from sipmesh.trust.judge import CHECKS, judge
 from sipmesh.trust.policy import Authority, LinkPolicy
@@ -415,8 +416,8 @@ def test_an_instant_without_timezone_is_our_own_mistake(net: Network) -> None:
 def test_more_certificates_than_any_chain_has_are_refused(net: Network) -> None:
     shown = net.fe2_certificate().presented
     policy = net.policy()
-    assert verdict_on(None, policy, presented=shown + shown[1:] * 9).accepted
-    assert verdict_on(None, policy, presented=shown + shown[1:] * 10).code is Code.MALFORMED_CERTIFICATE
+    assert verdict_on(None, policy, presented=shown + shown[1:] * (PRESENTED - 1)).accepted
+    assert verdict_on(None, policy, presented=shown + shown[1:] * PRESENTED).code is Code.MALFORMED_CERTIFICATE
 
 
 def test_every_code_of_a_refused_link_has_a_place_in_the_order() -> None:

@@ -9,8 +9,10 @@ import pytest
 from sipmesh.demo.forge import SERVER_AUTH
 from sipmesh.trust.case import Case
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.policy import Authority
 from sipmesh.trust.priority import PRIORITY
 from sipmesh.trust.remedy import remedies
+from sipmesh.trust.revocation import RevocationLists, Source
 from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
 
@@ -46,3 +48,12 @@ def test_a_partner_whose_ca_gives_no_client_auth_is_told_of_the_setting(net: Net
 def test_a_name_signed_by_the_wrong_ca_names_that_ca(net: Network) -> None:
     verdict = verdict_on(net.forge.server(net.alpha_ca, FE2), net.policy())
     assert "the CA of Alpha" in verdict.remedies[0]
+
+
+def test_where_answers_are_asked_for_the_responder_is_named(net: Network) -> None:
+    held = net.alpha.authority
+    authority = Authority(held.name, held.anchors, RevocationLists(), source=Source.ANSWERS)
+    policy = net.policy(PARTNER, peers=net.swapped(net.alpha, authority=authority))
+    verdict = verdict_on(net.alpha_certificate(), policy)
+    assert verdict.code is Code.REVOCATION_UNKNOWN
+    assert "OCSP responders of Alpha" in verdict.remedies[0]

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge, Forged
+from sipmesh.trust.der import elements
 from sipmesh.trust.revocation import (
     RevocationList,
     RevocationLists,
@@ -19,6 +20,7 @@ from sipmesh.trust.revocation import (
     check_revocation,
 )
 from sipmesh.trust.verdict import Code
+from trust.answers import tlv
 from trust.network import NOON
 
 NOW = timedelta(0)
@@ -81,13 +83,116 @@ def test_an_instant_without_timezone_is_our_own_mistake() -> None:
     ("changes", "why"),
     [
         ({"number": None}, "no number"),
-        ({"extensions": ((x509.DeltaCRLIndicator(1), True),)}, "delta"),
         ({"extensions": ((x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"), True),)}, "unknown"),
     ],
 )
 def test_a_list_that_is_not_complete_by_itself_is_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(UnusableListError, match=why):
         load(**changes)
+
+
+DELTA = ((x509.DeltaCRLIndicator(3), True),)
+
+
+def delta(*revoked: Forged, restored: Forged | None = None, number: int = 4, **changes: Any) -> RevocationList:
+    """What has changed since list 3."""
+    entries = [(held, None) for held in revoked] + [
+        (held, x509.ReasonFlags.remove_from_crl) for held in (restored,) if held
+    ]
+    builder = x509.CertificateRevocationListBuilder().issuer_name(CA.certificate.subject).last_update(NOON)
+    builder = builder.next_update(NOON + changes.pop("ends", WEEK)).add_extension(
+        x509.CRLNumber(number), critical=False
+    )
+    for extension, critical in changes.pop("extensions", DELTA):
+        builder = builder.add_extension(extension, critical)
+    for held, reason in entries:
+        entry = x509.RevokedCertificateBuilder().serial_number(held.certificate.serial_number).revocation_date(NOON)
+        entry = entry.add_extension(x509.CRLReason(reason), critical=False) if reason else entry
+        builder = builder.add_revoked_certificate(entry.build())
+    signed = builder.sign(changes.pop("key", CA.key), hashes.SHA256())
+    return RevocationList.load(signed.public_bytes(Encoding.DER))
+
+
+def stands(*lists: RevocationList, after: timedelta = NOW) -> Code | None:
+    """How the leaf stands by these lists of its issuer."""
+    path = (LEAF.certificate, CA.certificate)
+    return check_path(path, RevocationLists(lists), at=NOON + after, grace=NOW).code
+
+
+def test_a_delta_adds_to_the_list_that_it_builds_on() -> None:
+    """A certification authority of Windows tells of a revocation by a delta, a week before its next complete list."""
+    complete = load(number=3)
+    assert stands(complete) is None
+    assert stands(complete, delta()) is None
+    assert stands(complete, delta(LEAF)) is Code.REVOKED
+    assert stands(delta(LEAF), complete) is Code.REVOKED
+
+
+def test_a_delta_takes_off_what_was_on_hold() -> None:
+    complete = load(LEAF, number=3)
+    assert stands(complete) is Code.REVOKED
+    assert stands(complete, delta(restored=LEAF)) is None
+
+
+def test_a_complete_list_takes_nothing_off() -> None:
+    """RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"."""
+    assert stands(delta(restored=LEAF, extensions=())) is Code.REVOKED
+
+
+def test_a_serial_that_a_delta_both_revokes_and_restores_is_revoked() -> None:
+    assert stands(load(number=3), delta(LEAF, restored=LEAF)) is Code.REVOKED
+
+
+def test_a_delta_is_no_list_by_itself() -> None:
+    assert stands(delta()) is Code.REVOCATION_UNKNOWN
+    assert repr(delta()).startswith("<delta on 3: 4 of CN=Example issuing CA")
+
+
+def test_a_delta_on_a_later_list_than_ours_revokes_but_takes_nothing_off() -> None:
+    assert stands(load(number=2), delta(LEAF)) is Code.REVOKED
+    assert stands(load(LEAF, number=2), delta(restored=LEAF)) is Code.REVOKED
+
+
+def test_a_delta_older_than_our_list_says_nothing() -> None:
+    assert stands(load(number=5), delta(LEAF)) is None
+
+
+def test_a_delta_that_is_over_leaves_the_status_unknown() -> None:
+    """R12: something newer was published that we do not have."""
+    lists = (load(number=3), delta(ends=timedelta(hours=1)))
+    assert stands(*lists, after=timedelta(hours=1)) is None
+    assert stands(*lists, after=timedelta(hours=2)) is Code.REVOCATION_UNKNOWN
+
+
+def test_a_delta_of_another_key_or_another_part_does_not_count() -> None:
+    complete = load(number=3)
+    assert stands(complete, delta(LEAF, key=FORGE.organisation("Mallory").key)) is None
+    part = _idp(only_contains_user_certs=True)
+    assert stands(complete, delta(LEAF, extensions=(*DELTA, *part))) is None
+    assert stands(load(number=3, extensions=part), delta(LEAF, extensions=(*DELTA, *part))) is Code.REVOKED
+
+
+def test_a_list_may_be_signed_with_either_key_of_an_authority_on_the_path() -> None:
+    """An authority that has changed its key, and says so by a certificate that it issued to itself."""
+    old = FORGE.authority("Rolling CA", FORGE.root("Rolling root"), path_length=None)
+    new = FORGE.authority("Rolling CA", old, path_length=None)
+    leaf = FORGE.server(new, "fe1.example.test")
+    path = (leaf.certificate, new.certificate, old.certificate)
+    for signer in (old, new):
+        assert check_path(path, RevocationLists([load(issuer=signer)]), at=NOON, grace=NOW).passed
+    other = FORGE.authority("Rolling CA", FORGE.root("Other root"))
+    assert not check_path(path, RevocationLists([load(issuer=other)]), at=NOON, grace=NOW).passed
+
+
+def test_a_relative_distribution_point_is_completed_by_the_issuers_name() -> None:
+    relative = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, "part 1")])
+    point = x509.DistributionPoint(None, relative, None, None)
+    leaf = FORGE.server(CA, "fe1.example.test", extra=(x509.CRLDistributionPoints([point]),))
+    whole = x509.DirectoryName(x509.Name([*CA.certificate.subject.rdns, relative]))
+    for named in ({"relative_name": relative}, {"full_name": [whole]}):
+        lists = RevocationLists([load(extensions=_idp(**named))])
+        assert lists.find(leaf.certificate, CA.certificate) is not None
+        assert lists.find(LEAF.certificate, CA.certificate) is None
 
 
 def _idp(**changes: Any) -> tuple[tuple[x509.ExtensionType, bool], ...]:
@@ -139,6 +244,21 @@ def test_a_divided_list_speaks_only_for_its_part(
 def test_an_unreadable_file_is_told_and_is_no_list(data: bytes) -> None:
     with pytest.raises(UnusableListError, match="not a readable"):
         RevocationList.load(data)
+
+
+def test_a_list_of_another_version_is_refused() -> None:
+    """It would have no extensions; the twin differs in that its version is told."""
+    crl = x509.load_pem_x509_crl(FORGE.revocations(CA))
+    tbs, algorithm, signature = elements(crl.public_bytes(Encoding.DER))[0].inside()
+    version, *rest = tbs.inside()
+    for kept in ([version, *rest], rest):
+        body = tlv(tbs.tag, *(tlv(*one) for one in kept))
+        data = tlv(0x30, body, tlv(*algorithm), tlv(*signature))
+        if kept[0] is version:
+            assert RevocationList.load(data).number == 1
+        else:
+            with pytest.raises(UnusableListError, match="version 2"):
+                RevocationList.load(data)
 
 
 def test_der_and_pem_are_read_alike() -> None:

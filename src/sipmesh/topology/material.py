@@ -159,7 +159,7 @@ def _lists_that_lack(
     loc: Loc, issuers: Iterable[x509.Certificate], lists: list[tuple[Loc, RevocationList]], report: Report
 ) -> list[Problem]:
     """Every anchor and every CA below it issues something in the chain, so that each needs a list."""
-    have = {found.issuer_der for _, found in lists}
+    have = {found.issuer_der for _, found in lists if found.base is None}  # a delta alone speaks for nobody
     lacking = [issuer for issuer in issuers if issuer.subject.public_bytes() not in have]
     remedy = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
     return [report.problem(loc, f"no usable list of {issuer.subject.rfc4514_string()}", remedy) for issuer in lacking]

@@ -165,9 +165,9 @@ class Case:
 
     @cached_property
     def listed(self) -> tuple[Listed, ...]:
-        """The certificates of the path, each with the list that speaks for it."""
+        """The certificates of the path, each with the list and the answers that speak for it."""
         path, authority = self.trail.path, self.trail.authority
-        return look_up(path, authority.lists) if authority else ()
+        return look_up(path, authority.lists, authority.answers) if authority else ()
 
     @cached_property
     def nearest(self) -> dict[str, str]:

@@ -95,14 +95,19 @@ def may_sign_certificates(certificate: x509.Certificate) -> bool:
     return usage is None or usage.key_cert_sign
 
 
-def weakness(certificate: x509.Certificate, *, signature: bool = True) -> str | None:
+def weakness(
+    certificate: x509.Certificate,
+    *,
+    signature: bool = True,
+    weak: tuple[type[hashes.HashAlgorithm], ...] = WEAK_HASHES,
+) -> str | None:
     """Say what is weak about the key of *certificate* or, unless it is an anchor, about the *signature* on it."""
     try:
         key = certificate.public_key()
         algorithm = certificate.signature_hash_algorithm if signature else None
     except UNREADABLE as wrong:
         return f"a key or signature of an unknown kind ({wrong})"
-    if isinstance(algorithm, WEAK_HASHES):
+    if isinstance(algorithm, weak):
         return f"a signature over {algorithm.name}"
     if isinstance(key, rsa.RSAPublicKey):
         return None if key.key_size >= SHORTEST_RSA else f"an RSA key of {key.key_size} bits"

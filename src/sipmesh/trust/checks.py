@@ -21,6 +21,7 @@ from sipmesh.trust.constraints import violations
 from sipmesh.trust.engine import is_left_to_us, meaning, tell
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.identity import BESIDE_URI
+from sipmesh.trust.policies import unmet
 from sipmesh.trust.priority import PRIORITY, most_telling
 from sipmesh.trust.revocation import check_listed
 from sipmesh.trust.role import ClientUsage
@@ -131,7 +132,9 @@ def second_engine(case: Case) -> Finding:
     if not case.trail.path:
         return asked.unjudged(NO_PATH)
     if case.trail.engine_is_blind:
-        return asked.passed("it does not read URI constraints; our own walk stands in")
+        return asked.passed(
+            "it does not read URI constraints, directory constraints or critical policies; our own walk stands in"
+        )
     if case.trail.refusal:
         return asked.refused(case.trail.refusal, Code.MALFORMED_CERTIFICATE)
     return asked.passed("verified")
@@ -174,14 +177,16 @@ def key(case: Case) -> Finding:
 def issuing(case: Case) -> Finding:
     """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
     asked = Question(
-        "issuing", "issuers that are CAs within their path length, extensions in order", "RFC 5280 6.1.4, 4.2"
+        "issuing",
+        "issuers that are CAs within their path length, extensions in order, policies as demanded",
+        "RFC 5280 6.1.4, 6.1.5, 4.2",
     )
     if not case.trail.path:
         return asked.unjudged(NO_PATH)
     if wrong := chain.not_issuing(case.trail.path):
         return asked.refused("; ".join(wrong), Code.UNTRUSTED_ISSUER)
-    if unknown := chain.ill_formed(case.trail.path):
-        return asked.refused("; ".join(unknown), Code.MALFORMED_CERTIFICATE)
+    if wrong := [*chain.ill_formed(case.trail.path), *unmet(case.trail.path)]:
+        return asked.refused("; ".join(wrong), Code.MALFORMED_CERTIFICATE)
     return asked.passed(f"{len(case.trail.path) - 1} authorities that may issue")
 
 
@@ -348,11 +353,15 @@ def _spell_usage(oid: x509.ObjectIdentifier) -> str:
 
 
 def revocation(case: Case) -> Finding:
-    """Ask the lists of the authority that vouched, for the whole path (rule R7, R12)."""
-    asked = Question("revocation", "every certificate of the path on no list", "RFC 5280 6.3.3; rule R7, R12")
-    if not case.trail.path or case.trail.authority is None:
-        return asked.unjudged(NO_PATH)
-    return check_listed(case.listed, case.trail.authority.lists, at=case.at, grace=case.policy.grace)
+    """Ask the lists and OCSP answers of the authority that vouched, for the whole path (rule R7, R12)."""
+    authority = case.trail.authority
+    if not case.trail.path or authority is None:
+        return _REVOCATION.unjudged(NO_PATH)
+    held = (authority.lists, authority.answers)
+    return check_listed(case.listed, held, at=case.at, grace=case.policy.grace, source=authority.source)
+
+
+_REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")
 
 
 # The order is the order in which an operator reads them. A mutation test takes each out in turn.

@@ -1,15 +1,18 @@
 """Name constraints of certification authorities (RFC 5280 4.2.1.10), extended to SIP.
 
 Neither engine lets DNS constraints reach ``sip:`` URIs, and both give up on any constraint of URI type. Here a DNS
-constraint applies to the host of every ``sip:`` and ``sips:`` URI as well, and URI constraints are read by the RFC.
+constraint applies to the host of every ``sip:`` and ``sips:`` URI as well, and URI constraints are read by the RFC; so
+are those on directory names, which the second engine gives up on too, and on mailboxes.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from sipmesh.trust.certificate import extension
 from sipmesh.trust.identity import alternative_names, is_host_name, spell, uri_host
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
 COMPARISONS = 10_000  # names times constraints: a CA that asks for more is out to stop us (OpenSSL: 2 ** 20)
 
 
-def has_uri_constraint(path: Sequence[x509.Certificate]) -> bool:
-    """Whether a certificate of *path* limits URIs, which neither engine can read."""
+_UNREAD = (x509.UniformResourceIdentifier, x509.DirectoryName)
+
+
+def has_unread_constraint(path: Sequence[x509.Certificate]) -> bool:
+    """Whether a certificate of *path* limits URIs or directory names, which the second engine does not read."""
     return any(
-        isinstance(tree, x509.UniformResourceIdentifier)
+        isinstance(tree, _UNREAD)
         for held in map(_constraints_of, path)
         if held is not None
         for tree in (*(held.permitted_subtrees or ()), *(held.excluded_subtrees or ()))
@@ -84,14 +90,24 @@ _KINDS = (
 
 
 def _subject(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
-    return (x509.DirectoryName(certificate.subject),) if list(certificate.subject) else ()
+    """RFC 5280 4.2.1.10: the subject counts as a directory name, and an e-mail address in it as such."""
+    subject = certificate.subject
+    mailboxes = [_mailbox(str(one.value)) for one in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+    return (x509.DirectoryName(subject), *mailboxes) if list(subject) else ()
+
+
+def _mailbox(text: str) -> x509.RFC822Name:
+    try:
+        return x509.RFC822Name(text)
+    except ValueError:
+        return x509.RFC822Name("?")  # no mailbox: it fits nothing that is permitted, and all that is excluded
 
 
 def _of_kind(trees: Sequence[x509.GeneralName] | None, kind: type[x509.GeneralName]) -> list[x509.GeneralName]:
     return [tree for tree in trees or () if isinstance(tree, kind)]
 
 
-def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | None:
+def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | x509.Name | None:
     """Return what a constraint of *kind* compares in *name*: None where it is of no concern, "" where we cannot tell.
 
     RFC 5280 4.2.1.10: a URI without "an authority component with a host name specified as a fully qualified domain
@@ -102,22 +118,58 @@ def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | No
         is_sip = name.value.lower().startswith(("sip:", "sips:"))
         concerned = kind is x509.UniformResourceIdentifier or (kind is x509.DNSName and is_sip)
         return (host if is_host_name(host) else "") if concerned else None
-    if isinstance(name, x509.DNSName) and kind is x509.DNSName:
+    if not isinstance(name, kind):
+        return None
+    if isinstance(name, x509.DNSName):
         return name.value.lower()
-    if isinstance(name, x509.IPAddress) and kind is x509.IPAddress:
+    if isinstance(name, x509.IPAddress):
         return str(name.value) if isinstance(name.value, IPv4Address | IPv6Address) else ""
-    return "" if isinstance(name, kind) else None  # a kind that we do not read
+    if isinstance(name, x509.RFC822Name):
+        return name.value if _is_mailbox(name.value) else ""
+    return name.value if isinstance(name, x509.DirectoryName) else ""  # other kinds are not read
 
 
-def _matches(seen: str, tree: x509.GeneralName, *, doubt: bool) -> bool:
+def _is_mailbox(text: str) -> bool:
+    local, _, host = text.partition("@")
+    return bool(local) and is_host_name(host.lower())
+
+
+def _matches(seen: str | x509.Name, tree: x509.GeneralName, *, doubt: bool) -> bool:
     """Tell whether *seen* lies in *tree*; *doubt* is the answer where either cannot be read."""
+    if isinstance(seen, x509.Name):
+        return _is_below(seen, tree.value) if isinstance(tree, x509.DirectoryName) else doubt
     if seen and isinstance(tree, x509.DNSName):
         return _in_domain(seen, tree.value.lower(), doubt=doubt)
     if seen and isinstance(tree, x509.UniformResourceIdentifier):
         return _is_host(seen, tree.value.lower(), doubt=doubt)
+    if seen and isinstance(tree, x509.RFC822Name):
+        return _is_mailbox_of(seen, tree.value, doubt=doubt)
     if seen and isinstance(tree, x509.IPAddress) and isinstance(tree.value, IPv4Network | IPv6Network):
         return ip_address(seen) in tree.value
     return doubt
+
+
+def _is_mailbox_of(mailbox: str, base: str, *, doubt: bool) -> bool:
+    """RFC 5280: a base with an @ is one mailbox, others are hosts as for URIs; a local part minds its case."""
+    local, _, host = mailbox.partition("@")
+    base_local, at, base_host = base.rpartition("@")
+    if at:
+        return local == base_local and host.lower() == base_host.lower()
+    return _is_host(host.lower(), base.lower(), doubt=doubt)
+
+
+def _is_below(name: x509.Name, base: x509.Name) -> bool:
+    """RFC 5280 4.2.1.10, 7.1: the base is how the name begins, its values compared without regard to case and space."""
+    begins = zip(name.rdns, base.rdns, strict=False)
+    return len(base.rdns) <= len(name.rdns) and all(_folded(one) == _folded(other) for one, other in begins)
+
+
+def _folded(rdn: x509.RelativeDistinguishedName) -> set[tuple[str, str | bytes]]:
+    return {(one.oid.dotted_string, _fold(one.value)) for one in rdn}
+
+
+def _fold(value: str | bytes) -> str | bytes:
+    return value if isinstance(value, bytes) else " ".join(normalize("NFKC", value).casefold().split())
 
 
 def _in_domain(name: str, base: str, *, doubt: bool) -> bool:

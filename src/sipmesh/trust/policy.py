@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
+from sipmesh.trust.ocsp import NO_ANSWERS
 from sipmesh.trust.precedent import Precedents
+from sipmesh.trust.revocation import Source
 from sipmesh.trust.role import ClientUsage, Role
 
 if TYPE_CHECKING:
@@ -21,19 +23,23 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.evidence import LinkKind
+    from sipmesh.trust.ocsp import OcspAnswers
     from sipmesh.trust.revocation import RevocationLists
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Anchors that count for one scope, and the revocation lists of the certification authorities under them.
+    """Anchors that count for one scope, with the revocation lists and OCSP answers of the authorities under them.
 
+    *source* says which of the two must speak for a certificate.
     *name* is what an operator reads: the organisation or the partner. No anchors: nothing can be proved.
     """
 
     name: str
     anchors: tuple[x509.Certificate, ...]
     lists: RevocationLists = field(compare=False)
+    answers: OcspAnswers = field(default=NO_ANSWERS, compare=False)
+    source: Source = Source.LISTS
     store: Store | None = field(init=False, repr=False, compare=False)  # built once; None where there are no anchors
 
     def __post_init__(self) -> None:

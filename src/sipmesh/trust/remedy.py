@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.revocation import Source
 from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ def _revoked(case: Case) -> tuple[str, ...]:
 
 
 def _no_list(case: Case) -> tuple[str, ...]:
+    authority = case.trail.authority
+    if authority is not None and authority.source is not Source.LISTS:
+        return (
+            f"See that the OCSP responders of {authority.name} answer, and that fresh answers reach {case.policy.here}.",
+            "A list of the CA, named under crls, speaks for its certificates as well.",
+        )
     if case.policy.kind is LinkKind.PARTNER:
         return ("Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",)
     return ("Write fresh lists with sipmesh ca crl, and see that authority.crls names one for each CA of the chain.",)

@@ -1,8 +1,9 @@
-"""Revocation lists (RFC 5280 section 5): one set of serials per list, found by issuer, and never silently missing."""
+"""Revocation: lists (RFC 5280 section 5) as one set of serials each, beside OCSP answers, and never silently missing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,9 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
+from sipmesh.trust.der import Element, elements
+from sipmesh.trust.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
+from sipmesh.trust.ocsp import standing as answered
 from sipmesh.trust.verdict import Code, Finding, Question
 from sipmesh.trust.words import tell_time
 
@@ -19,8 +23,12 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
+    from sipmesh.trust.ocsp import OcspAnswers, Reply
+
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
+OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
+VERSION_2 = Element(0x02, b"\x01")  # an INTEGER; cryptography also reads extensions of a list that has no version
 KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
 
 
@@ -32,7 +40,7 @@ class UnusableListError(SipmeshError):
 class Scope:
     """Which certificates of its issuer a list speaks for (RFC 5280 5.2.5); by default all of them."""
 
-    points: frozenset[str] = frozenset()  # distribution point URIs; the certificate must name one of them
+    points: frozenset[str] = frozenset()  # names of distribution points; the certificate must have one of them
     leaves: bool = True
     authorities: bool = True
 
@@ -44,8 +52,9 @@ class Scope:
 
 @dataclass(slots=True, eq=False)
 class RevocationList:
-    """One complete list of one issuer. Times are timezone-aware.
+    """One list of one issuer: a complete one, or with *base* a delta that tells what has changed since that number.
 
+    Times are timezone-aware. *restored* are serials that a delta takes off again (RFC 5280 5.2.4).
     The signature is checked against the issuer's key when the list is first relied on, since the issuing CA's
     certificate may arrive with the handshake only; the outcome is kept per key.
     """
@@ -58,6 +67,8 @@ class RevocationList:
     serials: frozenset[int]
     scope: Scope = Scope()
     crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    base: int | None = None
+    restored: frozenset[int] = frozenset()
     in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
     _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
 
@@ -66,7 +77,7 @@ class RevocationList:
 
     @classmethod
     def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
-        """Read a PEM or DER list; a delta or indirect list, and one without number or next_update, is refused.
+        """Read a PEM or DER list; an indirect or partial one, and one without number or next_update, is refused.
 
         Args:
             data: The whole file.
@@ -77,7 +88,7 @@ class RevocationList:
         """
         try:
             loaded = cls._read(_parse(data))
-        except (TypeError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
+        except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
             raise UnusableListError(f"not a readable revocation list: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
             raise UnusableListError("the list is not signed by its issuer")
@@ -85,20 +96,39 @@ class RevocationList:
 
     @classmethod
     def _read(cls, crl: x509.CertificateRevocationList) -> RevocationList:
+        if elements(crl.tbs_certlist_bytes)[0].inside()[0] != VERSION_2:
+            raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
         if crl.next_update_utc is None:
             raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
             raise UnusableListError(f"the list is signed over {hashed.name}")
-        number, scope = _read_extensions(crl.extensions)
+        number, base, scope = _read_extensions(crl)
+        entries = [_read_entry(entry) for entry in crl]
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,
             number=number,
-            serials=frozenset(_read_entry(entry) for entry in crl),
+            serials=frozenset(serial for serial, gone in entries if gone or base is None),
             scope=scope,
             crl=crl,
+            base=base,
+            restored=frozenset(serial for serial, gone in entries if not gone and base is not None),
+        )
+
+    def brought_up_to(self, delta: RevocationList) -> RevocationList:
+        """This complete list with the changes of *delta* (RFC 5280 5.2.4), in force only while both are.
+
+        A delta on a later base than this list may leave others out in between; what it revokes is revoked all the same.
+        """
+        restored = delta.restored if delta.base is not None and delta.base <= self.number else frozenset()
+        return replace(
+            self,
+            this_update=max(self.this_update, delta.this_update),
+            next_update=min(self.next_update, delta.next_update),
+            number=delta.number,
+            serials=(self.serials - restored) | delta.serials,
         )
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
@@ -122,8 +152,9 @@ class RevocationList:
             return False
 
     def __repr__(self) -> str:
+        kind = "RevocationList" if self.base is None else f"delta on {self.base}:"
         return (
-            f"<RevocationList {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
+            f"<{kind} {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
             f" until {self.next_update:%Y-%m-%d %H:%M}>"
         )
 
@@ -134,20 +165,40 @@ class RevocationLists:
     Immutable. One issuer may have several lists (RFC 5280 5.2.5 divides them by distribution point).
     """
 
-    __slots__ = ("_by_issuer", "faults")
+    __slots__ = ("_by_issuer", "_combined", "faults")
 
     def __init__(self, lists: Iterable[RevocationList] = (), faults: tuple[str, ...] = ()) -> None:
         self._by_issuer: dict[bytes, list[RevocationList]] = {}
+        self._combined: dict[tuple[int, int], RevocationList] = {}
         self.faults = faults
         for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
             self._by_issuer.setdefault(held.issuer_der, []).append(held)
 
-    def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> RevocationList | None:
-        """Return the newest list that *issuer* signed and that speaks for *certificate*."""
-        for held in self._by_issuer.get(issuer.subject.public_bytes(), ()):
-            if held.signed_by(issuer) and held.scope.covers(certificate):
-                return held
-        return None
+    def find(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, namesakes: Sequence[x509.Certificate] = ()
+    ) -> RevocationList | None:
+        """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
+
+        *namesakes* are further certificates of the same authority, with other keys, that may have signed it.
+        """
+        ours = [
+            held
+            for held in self._by_issuer.get(issuer.subject.public_bytes(), ())
+            if held.scope.covers(certificate) and any(held.signed_by(one) for one in (issuer, *namesakes))
+        ]
+        complete = next((held for held in ours if held.base is None), None)
+        if complete is None:
+            return None
+        later = (held for held in ours if held.base is not None and held.scope == complete.scope)
+        delta = next((held for held in later if held.number >= complete.number), None)
+        return self._combine(complete, delta) if delta else complete
+
+    def _combine(self, complete: RevocationList, delta: RevocationList) -> RevocationList:
+        """Put them together once: both stay with us, so that their places in memory name them."""
+        pair = (id(complete), id(delta))
+        if pair not in self._combined:
+            self._combined[pair] = complete.brought_up_to(delta)
+        return self._combined[pair]
 
     def __iter__(self) -> Iterator[RevocationList]:
         for held in self._by_issuer.values():
@@ -198,47 +249,134 @@ def _standing(serial: int, held: RevocationList | None, at: datetime, grace: tim
     return held.in_force, None
 
 
+class Source(StrEnum):
+    """Where the standing of an authority's certificates is asked. Whatever the source, nothing said is refused."""
+
+    LISTS = "lists"  # a list in force; answers are not needed
+    ANSWERS = "ocsp"  # an OCSP answer in force where there is no list; where there is one, it decides
+    BOTH = "both"  # a list in force and an OCSP answer in force
+
+
 class Listed(NamedTuple):
-    """One certificate of a path, and the list that speaks for it, if there is one: neither depends on the time."""
+    """One certificate of a path, with the list and the answers that speak for it: none of it depends on the time."""
 
     serial: int
     issuer: str
     held: RevocationList | None
+    replies: tuple[Heard, ...] = ()
 
 
-def look_up(path: Sequence[x509.Certificate], lists: RevocationLists) -> tuple[Listed, ...]:
-    """Find the list for each certificate of *path* but the anchor, whose standing is the operator's word."""
+class Heard(NamedTuple):
+    """A reply, with the list entry of the *delegate* that signed it where that one has to be asked for itself."""
+
+    reply: Reply
+    delegate: Listed | None = None
+
+
+def look_up(
+    path: Sequence[x509.Certificate], lists: RevocationLists, answers: OcspAnswers = NO_ANSWERS
+) -> tuple[Listed, ...]:
+    """Find what speaks for each certificate of *path* but the anchor, whose standing is the operator's word."""
     return tuple(
-        Listed(certificate.serial_number, issuer.subject.rfc4514_string(), lists.find(certificate, issuer))
+        Listed(
+            certificate.serial_number,
+            issuer.subject.rfc4514_string(),
+            lists.find(certificate, issuer, _namesakes(path, issuer)),
+            tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
+        )
         for certificate, issuer in pairwise(path)
     )
 
 
-def check_path(path: Sequence[x509.Certificate], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
-    """Check every certificate of *path* (leaf first) against *lists*."""
-    return check_listed(look_up(path, lists), lists, at=at, grace=grace)
+def _namesakes(path: Sequence[x509.Certificate], issuer: x509.Certificate) -> list[x509.Certificate]:
+    """Return the other certificates of *issuer* on its own path: a CA that changes its key vouches for itself.
+
+    The list may be signed with either key (RFC 5280 6.3.3 (f)). One whose key stands beside the path is not looked for.
+    """
+    if not any(held.subject == held.issuer for held in path[1:-1]):
+        return []
+    return [held for held in path[1:] if held.subject == issuer.subject and held != issuer]
 
 
-_PATH = Question(CHECK, "every certificate of the path on no list, by lists in force", RULE)
+def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
+    delegate = delegate_to_ask_for(reply)
+    if delegate is None:
+        return Heard(reply)
+    return Heard(reply, Listed(delegate.serial_number, issuer.subject.rfc4514_string(), lists.find(delegate, issuer)))
 
 
-def check_listed(listed: Sequence[Listed], lists: RevocationLists, *, at: datetime, grace: timedelta) -> Finding:
-    """Check every one of *listed*, which were looked up in *lists*.
+def _believed(heard: Heard, at: datetime, grace: timedelta) -> Reply:
+    """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
+    if heard.delegate is None:
+        return heard.reply
+    saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace)
+    if code is None:
+        return heard.reply
+    return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
+
+
+def _stands(one: Listed, at: datetime, grace: timedelta, source: Source) -> tuple[str, Code | None]:
+    """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
+    by_list = _standing(one.serial, one.held, at, grace)
+    if source is Source.LISTS and not one.replies:
+        return by_list
+    by_answer = answered((_believed(heard, at, grace) for heard in one.replies), at=at, grace=grace)
+    by_either = by_list if one.held is not None else by_answer
+    deciding = {Source.LISTS: (by_list,), Source.ANSWERS: (by_either,), Source.BOTH: (by_list, by_answer)}[source]
+    revoked = (voice for voice in (by_list, by_answer) if voice[1] is Code.REVOKED)
+    refused = (voice for voice in deciding if voice[1] is not None)
+    worst = next(revoked, None) or next(refused, None)
+    return worst or ("; ".join(saw for saw, _ in deciding), None)
+
+
+def check_path(
+    path: Sequence[x509.Certificate],
+    lists: RevocationLists,
+    answers: OcspAnswers = NO_ANSWERS,
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+) -> Finding:
+    """Check every certificate of *path* (leaf first) against *lists* and *answers*, as *source* wants it."""
+    return check_listed(look_up(path, lists, answers), (lists, answers), at=at, grace=grace, source=source)
+
+
+_QUESTIONS = {
+    Source.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    Source.ANSWERS: Question(
+        CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
+    ),
+    Source.BOTH: Question(CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE),
+}
+
+
+def check_listed(
+    listed: Sequence[Listed],
+    held: tuple[RevocationLists, OcspAnswers],
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+) -> Finding:
+    """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.
 
     A revoked certificate anywhere says more than a list that is missing elsewhere.
     """
+    asked = _QUESTIONS[source]
     told: list[str] = []
     failed: list[Finding] = []
-    for serial, issuer, held in listed:
-        standing, code = _standing(serial, held, at, grace)
-        saw = f"{issuer}: {standing}"
+    for one in listed:
+        standing, code = _stands(one, at, grace, source)
+        saw = f"{one.issuer}: {standing}"
         told.append(saw)
         if code is not None:
-            faults = f" ({'; '.join(lists.faults)})" if lists.faults and held is None else ""
-            failed.append(_PATH.refused(saw + faults, code))
+            faults = [fault for kind in held for fault in kind.faults]
+            why = f" ({'; '.join(faults)})" if faults and one.held is None else ""
+            failed.append(asked.refused(saw + why, code))
     if failed:
         return min(failed, key=lambda one: one.code is not Code.REVOKED)
-    return _PATH.passed("; ".join(told) or "the path is an anchor")
+    return asked.passed("; ".join(told) or "the path is an anchor")
 
 
 def _parse(data: bytes) -> x509.CertificateRevocationList:
@@ -247,46 +385,61 @@ def _parse(data: bytes) -> x509.CertificateRevocationList:
     return x509.load_der_x509_crl(data)
 
 
-def _read_extensions(extensions: x509.Extensions) -> tuple[int, Scope]:
-    """Return number and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
-    number, scope = None, Scope()
-    for held in extensions:
+def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
+    """Return number, base and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
+    number, base, scope = None, None, Scope()
+    for held in crl.extensions:
         if isinstance(held.value, x509.CRLNumber):
             number = held.value.crl_number
         elif isinstance(held.value, x509.IssuingDistributionPoint):
-            scope = _read_scope(held.value)
+            scope = _read_scope(held.value, crl.issuer)
         elif isinstance(held.value, x509.DeltaCRLIndicator):
-            raise UnusableListError("a delta list is not a complete list")
+            base = held.value.crl_number
         elif held.critical:
             raise UnusableListError(f"the list has an unknown critical extension {held.oid.dotted_string}")
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
-    return number, scope
+    return number, base, scope
 
 
-def _read_scope(point: x509.IssuingDistributionPoint) -> Scope:
+def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
     if point.indirect_crl:
         raise UnusableListError("an indirect list speaks for other issuers")
-    if point.only_some_reasons or point.only_contains_attribute_certs or point.relative_name:
-        raise UnusableListError("the list is partial (some reasons, attribute certificates or a relative name)")
+    if point.only_some_reasons or point.only_contains_attribute_certs:
+        raise UnusableListError("the list is partial (some reasons or attribute certificates)")
     return Scope(
-        points=frozenset(str(name.value) for name in point.full_name or ()),
+        points=frozenset(_point_names(point, issuer)),
         leaves=not point.only_contains_ca_certs,
         authorities=not point.only_contains_user_certs,
     )
 
 
-def _read_entry(entry: x509.RevokedCertificate) -> int:
-    """Return the serial. RFC 5280 5.3: a list with an unknown critical entry extension "MUST NOT" be used at all."""
+def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
+    """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
+
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. RFC 5280 5.3: a list
+    with an unknown critical entry extension "MUST NOT" be used at all.
+    """
+    gone = True
     for held in entry.extensions:
-        if held.critical and not isinstance(held.value, x509.CRLReason | x509.InvalidityDate):
+        if isinstance(held.value, x509.CRLReason):
+            gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
+        elif held.critical and not isinstance(held.value, x509.InvalidityDate):
             raise UnusableListError(f"an entry has an unknown critical extension {held.oid.dotted_string}")
-    return entry.serial_number
+    return entry.serial_number, gone
 
 
-def _distribution_points(certificate: x509.Certificate) -> frozenset[str]:
-    points = extension(certificate, x509.CRLDistributionPoints) or ()
-    return frozenset(str(name.value) for point in points for name in point.full_name or ())
+def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:
+    for point in extension(certificate, x509.CRLDistributionPoints) or ():
+        if point.reasons is None and not point.crl_issuer:  # of other issuers, or of some reasons: lists that we refuse
+            yield from _point_names(point, certificate.issuer)
+
+
+def _point_names(point: x509.DistributionPoint | x509.IssuingDistributionPoint, issuer: x509.Name) -> Iterator[str]:
+    """Spell the names of a distribution point; a relative one is completed by its issuer's (RFC 5280 4.2.1.13)."""
+    yield from (str(name.value) for name in point.full_name or ())
+    if point.relative_name is not None:
+        yield str(x509.Name([*issuer.rdns, point.relative_name]))
 
 
 def _may_sign_lists(issuer: x509.Certificate) -> bool:

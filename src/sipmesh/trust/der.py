@@ -1,0 +1,65 @@
+"""The little of DER that cryptography parses but does not show: what stands where in an OCSP answer, policy mappings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SEQUENCE, OBJECT_IDENTIFIER = 0x30, 0x06
+LONG = 0x80  # a length of more than seven bits, or an octet of an identifier that is not its last
+MOST_LENGTH_OCTETS = 4
+
+
+class Element(NamedTuple):
+    """One element: its tag octet and what is in it."""
+
+    tag: int
+    content: bytes
+
+    def inside(self) -> list[Element]:
+        """The elements in this one; ValueError where it holds no elements."""
+        return elements(self.content)
+
+    def sequence(self) -> list[Element]:
+        """The elements of a SEQUENCE; ValueError for anything else."""
+        if self.tag != SEQUENCE:
+            raise ValueError(f"tag {self.tag:#x} is no SEQUENCE")
+        return self.inside()
+
+
+def elements(der: bytes) -> list[Element]:
+    """Split *der* into its elements, one level deep (X.690 8.1, 10.1); ValueError where a length does not fit."""
+    found, place = [], 0
+    while place < len(der):
+        element, place = _element(der, place)
+        found.append(element)
+    return found
+
+
+def _element(der: bytes, place: int) -> tuple[Element, int]:
+    header = der[place : place + 2]
+    if len(header) < 2:  # noqa: PLR2004 - tag and length
+        raise ValueError("an element without a length")
+    tag, length, begin = header[0], header[1], place + 2
+    if length & LONG:
+        octets = length & ~LONG
+        if not 0 < octets <= MOST_LENGTH_OCTETS:
+            raise ValueError(f"a length of {octets} octets")
+        length, begin = int.from_bytes(der[begin : begin + octets]), begin + octets
+    if begin + length > len(der):
+        raise ValueError("an element that is longer than what holds it")
+    return Element(tag, der[begin : begin + length]), begin + length
+
+
+def dotted(element: Element) -> str:
+    """Write an OBJECT IDENTIFIER with dots (X.690 8.19); ValueError for anything else."""
+    octets = element.content
+    if element.tag != OBJECT_IDENTIFIER or not octets or octets[-1] & LONG:
+        raise ValueError("no object identifier")
+    arcs, arc = [], 0
+    for octet in octets:
+        arc = arc << 7 | octet & ~LONG
+        if not octet & LONG:
+            arcs.append(arc)
+            arc = 0
+    root = min(arcs[0] // 40, 2)  # the first two arcs share a number
+    return ".".join(map(str, (root, arcs[0] - 40 * root, *arcs[1:])))
