@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import select
 import socket
 import ssl
-import sys
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -25,11 +22,11 @@ from sipmesh.trust.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 from sipmesh.trust.revocation import RevocationList, RevocationLists
 from sipmesh.trust.role import Role
+from support.counting import counted
 from transport.world import WITHIN_S, Heard, Spec
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sipmesh.trust.verdict import Verdict
@@ -135,23 +132,6 @@ class Stage:
 def _server(name: str, authority: Authority) -> TrustedPeer:
     names = frozenset({name, "example.test"})
     return TrustedPeer(name, Role.FRONT_END, "pool", names, frozenset({name}), frozenset(), authority)
-
-
-@contextmanager
-def counted(calls: Counter[str]) -> Iterator[None]:
-    """Count the calls of Python functions and of C functions."""
-
-    def note(_frame: Any, event: str, _arg: Any) -> None:
-        calls[event] += 1
-
-    before = sys.getprofile()
-    gc.disable()  # what it frees may call back
-    sys.setprofile(note)
-    try:
-        yield
-    finally:
-        sys.setprofile(before)
-        gc.enable()
 
 
 def cost(folder: Path, *, peers: int, revoked: int) -> tuple[int, int]:

@@ -1,0 +1,48 @@
+"""What `pip install` makes of this checkout where nothing can be compiled; `make test-compiled` tests the other install."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NO_COMPILER = {"CC": "/nowhere/cc"}
+
+
+def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Build a wheel into *folder*."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"CC", "SIPMESH_COMPILE"}}
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment | settings, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [(NO_COMPILER, "sipmesh runs from source: there is no /nowhere/cc"), ({"SIPMESH_COMPILE": "0"}, "")],
+    ids=["no-compiler", "not-wanted"],
+)
+def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    """Nothing else fits every Python and machine, and nothing of the sources may be missing in it."""
+    done = build(tmp_path, settings)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout + done.stderr
+    (wheel,) = tmp_path.iterdir()
+    assert wheel.name.endswith("-py3-none-any.whl")
+    inside = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    sources = (ROOT / "src").rglob("*")
+    there = {path.relative_to(ROOT / "src").as_posix() for path in sources if path.suffix in {".py", ".typed"}}
+    assert inside == there
+
+
+def test_who_insists_on_a_compiled_wheel_hears_what_is_missing(tmp_path: Path) -> None:
+    done = build(tmp_path, NO_COMPILER | {"SIPMESH_COMPILE": "1"})
+    assert done.returncode != 0
+    assert "there is no /nowhere/cc" in done.stderr
+    assert list(tmp_path.iterdir()) == []

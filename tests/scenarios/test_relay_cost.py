@@ -1,0 +1,92 @@
+"""What one relayed request and its answer cost, in calls, from the bytes that come in to the bytes that go out.
+
+A compiled install makes nearly all of them without Python's machinery, and so uncounted: there the bounds hold by far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sipmesh.server.node import Node
+from sipmesh.transport.loop import Bed, Host
+from support.counting import counted
+from support.network import BOT, FE1, Network
+from support.peer import Peer
+from support.running import on_loop
+
+# Both turns of a MESSAGE from a user to another server, pyOpenSSL included: 405 and 225 at the time of writing.
+PYTHON_CALLS, C_CALLS = 425, 240
+
+WARM_UP, TAKEN = 5, 5
+
+
+class Meter:
+    """Stands between the loop and the reactor that it sleeps in, and counts what is called while that serves."""
+
+    def __init__(self, host: Host) -> None:
+        self.host, self.calls = host, Counter[str]()
+
+    def wait(self, timeout: float | None) -> bool:
+        """See `Host`."""
+        with counted(self.calls):
+            return self.host.wait(timeout)
+
+    def rouse(self) -> None:
+        """See `Host`."""
+        self.host.rouse()
+
+
+@contextmanager
+def metered(node: Node) -> Iterator[Counter[str]]:
+    """Count what *node* does meanwhile."""
+    bed: Bed = node.loop._bed  # type: ignore[attr-defined]  # the loop of every test here is ours
+    assert bed.host is not None
+    meter = bed.host = Meter(bed.host)
+    try:
+        yield meter.calls
+    finally:
+        bed.host = meter.host
+
+
+async def relay(alice: Peer, bot: Peer, headers: int, body: int) -> None:
+    """Send one message and have it answered."""
+    more = [(f"x-{number}", "the same each time") for number in range(headers)]
+    await alice.send(alice.request("MESSAGE", f"sip:room@{BOT}", more, b"x" * body))
+    await bot.reply(await bot.request_in("MESSAGE"), 200)
+    assert (await alice.final()).status == 200
+
+
+async def cost(home: Network, *, others: int = 0, headers: int = 0, body: int = 100) -> tuple[int, int]:
+    """Give the calls of one transaction, with so many *others* logged in."""
+    found: list[tuple[int, int]] = []
+    async with home:
+        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", papers=BOT)
+        for _ in range(others):
+            await home.peer(FE1)
+        with metered(home.nodes[FE1]) as calls:
+            for _ in range(WARM_UP + TAKEN):
+                calls.clear()
+                await relay(alice, bot, headers, body)
+                found.append((calls["call"], calls["c_call"]))
+    return min(found[WARM_UP:])
+
+
+@pytest.mark.parametrize(("others", "body"), [(0, 100), (30, 100), (0, 5_000)], ids=["alone", "among-30", "large"])
+@on_loop
+async def test_a_relayed_request_costs_so_many_calls_and_no_more(home: Network, others: int, body: int) -> None:
+    """Neither the number of links nor the size of a body adds a call."""
+    python, c = await cost(home, others=others, body=body)
+    assert python <= PYTHON_CALLS
+    assert c <= C_CALLS
+
+
+@on_loop
+async def test_a_header_field_that_nobody_asks_for_costs_a_look_up_and_no_reading(home: Network) -> None:
+    more = 20
+    python, c = await cost(home, headers=more)
+    assert python <= PYTHON_CALLS
+    assert c <= C_CALLS + 2 * more
