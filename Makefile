@@ -35,7 +35,7 @@ $(COMPILED_READY): pyproject.toml hatch_build.py tools/setup tools/compiler $(sh
 compiled: $(COMPILED_READY) ## a compiled install in .venv-compiled, the quicker one
 
 test-compiled: $(COMPILED_READY) peers ## the same tests against the compiled install
-	@$(COMPILED)/bin/pytest --compiled -o pythonpath=tests $(SUITE) $(ARGS)
+	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
 check: $(READY) ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

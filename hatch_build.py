@@ -98,7 +98,7 @@ def compile_into(folder: Path) -> dict[str, str]:
             sys.platform == "linux"
         ):  # calls within the one library need no table for what another might put in their place
             extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden", "-fno-plt"]
-            extension.extra_link_args = ["-s", "-Wl,-Bsymbolic"]
+            extension.extra_link_args = ["-Wl,-Bsymbolic"]  # names stay in it, for profilers
     command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
     made = folder / "made"
     command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()

@@ -140,7 +140,7 @@ def floor(pki: Path, run: Path) -> Iterator[Server]:
 @contextmanager
 def _running(command: list[object], port: int, pki: Path, run: Path) -> Iterator[Server]:
     """Start a server, wait until it listens, and end it."""
-    if _listens(port):
+    if listens(port):
         raise MeasurementError(f"{HOST}:{port} is taken: does another measurement run?")
     run.mkdir(parents=True, exist_ok=True)
     log = run / "server.log"
@@ -162,12 +162,13 @@ def _running(command: list[object], port: int, pki: Path, run: Path) -> Iterator
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     end = time.monotonic() + START_S
-    while not _listens(port):
+    while not listens(port):
         if process.poll() is not None or time.monotonic() > end:
             raise MeasurementError(f"the server does not start:\n{log.read_text()}")
         time.sleep(0.05)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether somebody listens on *port* of the host that is measured."""
     with socket.socket() as probe:
         return probe.connect_ex((HOST, port)) == 0

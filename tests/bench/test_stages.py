@@ -1,0 +1,72 @@
+"""The budget of a transaction adds up, and every function that it names is still there."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from bench.bed import MeasurementError
+from bench.stages import ROUTE, STAGES, TRANSACTION, TURN, Costs, per_transaction
+
+ROOMS = ("transport", "sip", "server")
+
+# One turn that reads 10, frames 20, and has a message routed for 100, of which 30 are for a check; two transactions.
+PROFILE = """\
+ob=(1) sipmesh.so
+fn=(1) CPyDef_reactor___Reactor____turn
+0x10 6
+cfn=(2) CPyDef_pyopenssl___PyOpenSslTls___read
+calls=2 0x20
++3 10
+cfn=(3) CPyDef_framing___MessageReader___next
+calls=2 0x30
+* 20
+cfn=(4) CPyDef_dispatch___Dispatch___arrived
+calls=2 0x40
+* 100
+
+fn=(2)
+0x20 10
+fn=(3)
+0x30 20
+fn=(4)
+0x40 60
+cfn=(5) CPyDef_check___check_request
+calls=2 0x50
+* 30
+cfn=(6) CPyDef_relay___Relay___forward
+calls=2 0x60
+* 10
+fn=(5)
+0x50 30
+fn=(6)
+0x60 10
+"""
+
+
+def test_stages_add_up_to_the_turn() -> None:
+    found = per_transaction(Costs(PROFILE.splitlines(keepends=True)))
+    assert found["all"] == 68
+    assert (found["read: TLS"], found["check: what is read of the fields"]) == (5, 15)
+    assert found["route: decide, transactions"] == 35
+    assert found["the rest: the wake-up, links"] == 3
+    assert sum(cost for name, cost in found.items() if name != "all") == found["all"]
+
+
+def test_profile_without_transactions_is_no_budget() -> None:
+    with pytest.raises(MeasurementError, match="compiled"):
+        per_transaction(Costs([]))
+
+
+@pytest.mark.parametrize("function", [TRANSACTION, TURN, ROUTE, *(one for many in STAGES.values() for one in many)])
+def test_function_that_a_stage_names_is_there(function: str) -> None:
+    """Mypyc calls a method ``CPyDef_module___Class___method``."""
+    module, *path = function.removeprefix("CPyDef_").replace("____", "___.").split("___")
+    names = [name.replace(".", "_") for name in path]
+    (room,) = [room for room in ROOMS if importlib.util.find_spec(f"sipmesh.{room}.{module}")]
+    held: Any = importlib.import_module(f"sipmesh.{room}.{module}")
+    for name in names:
+        held = getattr(held, name)
+    assert callable(held)
