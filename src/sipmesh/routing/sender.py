@@ -8,6 +8,8 @@ from sipmesh.routing.token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import TrustedPeer
 
+NOBODY: frozenset[bytes] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class ClientSender:
@@ -22,7 +24,7 @@ class ClientSender:
     owners: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "owners", frozenset(map(owner_hash, self.users)))
+        object.__setattr__(self, "owners", frozenset(map(owner_hash, self.users)) if self.users else NOBODY)
 
     def side(self, user: str) -> Side:
         """Tell how a dialog token names this client when it acts for *user*."""

@@ -124,6 +124,7 @@ class MessageReader:
             return None
         if self._pending is None:
             if self._at == len(self._held):
+                self._held, self._at = b"", 0  # a quiet link holds no message
                 return None
             if self._held[self._at] == _CR and (found := self._keepalive()) is not None:
                 return found

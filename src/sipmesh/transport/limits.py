@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import Any
 
 from sipmesh.sip.framing import ReadLimits
@@ -53,9 +54,15 @@ class Limits:
         return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
 
     def reading(self, kind: LinkKind) -> ReadLimits:
-        """Give the limits that the message reader of a link of *kind* applies."""
+        """Give the limits that the message reader of a link of *kind* applies; one object for all of them."""
         body = self.body_client_bytes if kind is LinkKind.CLIENT else self.body_server_bytes
-        return ReadLimits(start_line=self.start_line_bytes, header=self.header_bytes, body=body)
+        return shared_limits(self.start_line_bytes, self.header_bytes, body)
+
+
+@lru_cache(maxsize=64)
+def shared_limits(start_line: int, header: int, body: int) -> ReadLimits:
+    """Give one object for equal limits: every link holds one."""
+    return ReadLimits(start_line=start_line, header=header, body=body)
 
 
 def reasons() -> dict[str, str]:

@@ -82,8 +82,8 @@ class PyOpenSslTls:
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
         self._sock, self._opening = sock, opening
-        self._errors: list[EngineError] = []
-        self._seen: dict[int, bytes] = {}
+        self._errors: list[EngineError] | None = None  # made with the first one: most links never have any
+        self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
         self._ssl: Any = self._connection._ssl
         self._connection.set_app_data(self)
@@ -123,7 +123,7 @@ class PyOpenSslTls:
         return HandshakeError(code, f"the peer closed the connection during the handshake ({how})")
 
     def _refused(self, reason: str) -> HandshakeError:
-        stands = [error for error in self._errors if not is_left_to_us(error)]
+        stands = [error for error in self.engine_errors() if not is_left_to_us(error)]
         if stands:
             last = stands[-1]
             return HandshakeError("handshake-failed", f"{last.text} (OpenSSL error {last.code} at depth {last.depth})")
@@ -134,6 +134,7 @@ class PyOpenSslTls:
         if code == 0:
             return True
         error = EngineError(depth, code, VERIFY_TEXTS.get(code, f"OpenSSL error {code}"))
+        self._errors, self._seen = self._errors or [], self._seen or {}
         self._errors.append(error)
         self._seen[depth] = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         return is_left_to_us(error)
@@ -201,11 +202,11 @@ class PyOpenSslTls:
         leaf = self._connection.get_peer_certificate()
         chain = self._connection.get_peer_cert_chain() if leaf else self._connection.get_verified_chain()
         ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in ([leaf] if leaf else []) + (chain or [])]
-        return tuple(dict.fromkeys(ders)) or tuple(der for _, der in sorted(self._seen.items()))
+        return tuple(dict.fromkeys(ders)) or tuple(der for _, der in sorted((self._seen or {}).items()))
 
     def engine_errors(self) -> tuple[EngineError, ...]:
         """Give every error of OpenSSL's path check, in the order it was met."""
-        return tuple(self._errors)
+        return tuple(self._errors or ())
 
     def close(self) -> None:
         """Send close_notify if it can leave at once, and close the socket."""
