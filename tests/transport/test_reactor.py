@@ -1,4 +1,4 @@
-"""The nested epoll and each of its traps."""
+"""The epoll of the links and each of its traps."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """TLS links: the one room where bytes enter and leave.
 
-What is here: the reactor (one nested epoll under asyncio), the two TLS adapters behind one protocol, contexts, links,
+What is here: the reactor (one epoll, in which asyncio waits too), the TLS adapter, contexts, links,
 the listener, the connector, the pool of links by proved identity, and the DNS resolver that answers ``routing.locate``.
 
 What may not enter: what a SIP message means, who is trusted (``trust`` judges; a link only asks and obeys), and any
