@@ -119,13 +119,13 @@ class ResponseContext:
     def __repr__(self) -> str:
         return f"<ResponseContext of {self.request!r}: {self.branches}>"
 
-    @classmethod
-    def of(cls, request: Request, targets: tuple[Target, ...]) -> ResponseContext:
+    @staticmethod
+    def of(request: Request, targets: tuple[Target, ...]) -> ResponseContext:
         """Group *targets* by q, highest first: equal ones run in parallel, the next group when all of one failed."""
         if len(targets) == 1:
-            return cls(request, [targets])
+            return ResponseContext(request, [targets])
         ranks = sorted({target.q for target in targets}, reverse=True)
-        return cls(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
+        return ResponseContext(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
 
     @property
     def running(self) -> bool:
