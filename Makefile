@@ -51,7 +51,7 @@ format: $(READY) ## put the code into shape
 	@$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(READY) ## what it costs, beside Kamailio (ARGS=--growth: how the cost grows; ARGS=--help)
+bench: $(READY) $(COMPILED_READY) ## what it costs, beside Kamailio (ARGS=--growth: how the cost grows; ARGS=--help)
 	@bench/setup
 	@$(BIN)/python -m bench.compare $(ARGS)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.sip.message import Request, parse_head
+from sipmesh.sip.message import Request, build_request, parse_head
 from sipmesh.sip.rows import content_length, rows_of
 
 ANY = ("utf-8", "surrogateescape")
@@ -223,3 +223,17 @@ def test_popping_agrees_with_splitting(value: str) -> None:
     request = Request("A", "sip:a", rows_of(["Route: " + value]))
     for item in request.items("route"):
         assert request.pop_item("route") == item
+
+
+@pytest.mark.parametrize(("left", "then"), [(255, "254"), (70, "69"), (1, "0")])
+def test_spent_hop_is_one_less_in_the_same_place(left: int, then: str) -> None:
+    """RFC 3261 16.6 item 3: the proxy MUST decrement the value by one."""
+    asked = build_request("OPTIONS", "sip:a.test", [("max-forwards", str(left)), ("subject", "x")])
+    asked.spend_hop()
+    assert asked.lines[0] == f"Max-Forwards: {then}".encode()
+
+
+@pytest.mark.parametrize("headers", [[("max-forwards", "0")], []])
+def test_hop_that_is_not_left_cannot_be_spent(headers: list[tuple[str, str]]) -> None:
+    with pytest.raises(LocalError, match="no hop"):
+        build_request("OPTIONS", "sip:a.test", headers).spend_hop()

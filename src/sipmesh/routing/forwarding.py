@@ -89,8 +89,10 @@ def face_strict_router(copy: Request) -> None:
 
 def spend_hop(copy: Request) -> None:
     """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
-    left = copy.max_forwards
-    copy.replace("max-forwards", str(DEFAULT_MAX_FORWARDS if left is None else left - 1))
+    if copy.max_forwards is None:
+        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
+    else:
+        copy.spend_hop()
 
 
 def assert_identity(copy: Message, identity: str | None) -> None:

@@ -56,6 +56,7 @@ class Relay:
     ) -> None:
         self._loop, self._reach, self._locations = loop, reach, locations
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
+        self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
         self._unanswered: Expiry[Sent] = Expiry(FINAL_S, self._timed_out)
         self._ringing: Expiry[Sent] = Expiry(Timer.C.seconds, self._timed_out)
         self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
@@ -258,7 +259,7 @@ class Relay:
         return named_side(self._reach.side_name(session.link))
 
     def _via(self, kind: LinkKind, branch: str) -> str:
-        return f"SIP/2.0/TLS {self._listeners[kind].sent_by};branch={branch}"
+        return self._vias[kind] + branch
 
     def _reply(self, exchange: Exchange, response: Response) -> None:
         if identity_for("", exchange.session.link.kind, response) is None:

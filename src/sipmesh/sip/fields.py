@@ -107,11 +107,12 @@ class Via:
     much is the same in every request that comes by one link, and is read once.
     """
 
-    __slots__ = ("_params", "around", "asks_for_port", "branch", "host", "port", "transport")
+    __slots__ = ("_params", "_sent_by", "around", "asks_for_port", "branch", "host", "port", "transport")
 
     def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
         self.transport, self.host, self.port = transport, host, port
         self._params: Params | None = params
+        self._sent_by: str | None = None
         self.branch: str | None = None
         self.asks_for_port = False
         self.around: tuple[str, str] | None = None
@@ -134,7 +135,8 @@ class Via:
         if others.branch is not None or not _is_value(branch):
             return _via(text)
         via = Via(others.transport, others.host, others.port)
-        via.branch, via.asks_for_port, via.around, via._params = branch, others.asks_for_port, (before, after), None
+        via.branch, via.asks_for_port, via.around = branch, others.asks_for_port, (before, after)
+        via._params, via._sent_by = None, others.sent_by
         return via
 
     @property
@@ -162,8 +164,11 @@ class Via:
     @property
     def sent_by(self) -> str:
         """Host, and the port where one is given, as on the wire."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        sent_by = self._sent_by
+        if sent_by is None:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            sent_by = self._sent_by = host if self.port is None else f"{host}:{self.port}"
+        return sent_by
 
     def param(self, name: str) -> str | None:
         """Give the value of a parameter without its quotes; None where it is absent or has none."""

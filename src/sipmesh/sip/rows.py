@@ -312,6 +312,13 @@ class Message:
         else:
             self.rows[at] = made_row(name, value)
 
+    def spend_hop(self) -> None:
+        """Count one hop of those that are left; LocalError where none is, or where it is not said how many are."""
+        left = self.max_forwards
+        if not left:
+            raise LocalError(f"no hop to spend: Max-Forwards is {left}")
+        self.rows[self._at("max-forwards")] = _HOPS[left - 1]
+
     def replace_item(self, name: str, value: str) -> None:
         """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
         at = self._at(name)
@@ -411,6 +418,9 @@ def _unfolded(text: str) -> str:
 def made_row(name: str, value: str) -> Row:
     """Write a row from its name in lower case and its value; LocalError for what is no name, or a value of two lines."""
     return Row(f"{wire_name(name)}: {one_line(value)}", name, bit_of(name))
+
+
+_HOPS: Final = [Row(f"Max-Forwards: {left}", "max-forwards", MAX_FORWARDS) for left in range(_MAX_HOPS)]
 
 
 def one_line(value: str) -> str:
