@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -54,7 +54,8 @@ class Relay:
         branches: Branches,
         listeners: Mapping[LinkKind, Listener],
     ) -> None:
-        self._loop, self._reach, self._locations = loop, reach, locations
+        self._clock: Callable[[], float] = loop.time
+        self._reach, self._locations = reach, locations
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
         self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
         self._unanswered: Expiry[Sent] = Expiry(FINAL_S, self._timed_out)
@@ -72,7 +73,7 @@ class Relay:
 
     def sweep(self) -> None:
         """Act on every deadline that has passed."""
-        now = self._loop.time()
+        now = self._clock()
         for expiry in (self._unanswered, self._ringing):
             expiry.sweep(now)
         self._lingering.sweep(now)
@@ -94,7 +95,7 @@ class Relay:
         if exchange.transaction.over:
             self._drop_exchange(exchange)
         elif exchange.transaction.timer is not None:
-            self._served.add(exchange, self._loop.time())
+            self._served.add(exchange, self._clock())
 
     def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
         """Send the request on to its targets."""
@@ -178,7 +179,7 @@ class Relay:
         if sent.due is not None:
             sent.due.discard(sent)
         sent.due = until
-        until.add(sent, self._loop.time())
+        until.add(sent, self._clock())
 
     # Links
 

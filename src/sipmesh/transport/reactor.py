@@ -17,6 +17,7 @@ from sipmesh.transport.registry import Registry
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
@@ -69,7 +70,8 @@ class Reactor:
         self.room = Room()
         self.links = Registry()
         self.turns = 0
-        self.now = loop.time()  # as of the turn that goes on, or of the last one
+        self._clock: Callable[[], float] = loop.time
+        self.now = self._clock()  # as of the turn that goes on, or of the last one
         self._deadlines = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -138,7 +140,7 @@ class Reactor:
     def wait(self, timeout: float | None) -> bool:
         """Serve the links until the loop has something to do; see :class:`sipmesh.transport.loop.Host`."""
         self._roused = False
-        until = 0.0 if timeout is None else self.loop.time() + timeout
+        until = 0.0 if timeout is None else self._clock() + timeout
         patience = timeout
         while not self._turn(0 if self._again else patience):
             if self._roused:
@@ -159,7 +161,7 @@ class Reactor:
         """One wake-up: links that are up first, then a ration of handshake steps; True if the loop is wanted as well."""
         events = self._epoll.poll(timeout, self._most_events)
         wanted = False
-        self.now = self.loop.time()
+        self.now = self._clock()
         self.turns += 1
         self._inside = True
         newest = self._generation
