@@ -37,13 +37,18 @@ class Names:
         return address == here or address in self.addresses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Place:
     """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not."""
 
-    dialog: DialogToken | None = None
-    flow: FlowToken | None = None
-    beyond: SipUri | None = None
+    dialog: DialogToken | None
+    flow: FlowToken | None
+    beyond: SipUri | None
+
+    def __init__(
+        self, dialog: DialogToken | None = None, flow: FlowToken | None = None, beyond: SipUri | None = None
+    ) -> None:
+        self.dialog, self.flow, self.beyond = dialog, flow, beyond
 
 
 NOWHERE: Final = Place()

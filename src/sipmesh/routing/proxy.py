@@ -60,12 +60,15 @@ class Silence:
     """Give up without an answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Cancel:
     """Send a CANCEL on branch *number*; *reasons* are values of its Reason field (RFC 3326)."""
 
     number: int
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...]
+
+    def __init__(self, number: int, reasons: tuple[str, ...] = ()) -> None:
+        self.number, self.reasons = number, reasons
 
 
 @dataclass(frozen=True, slots=True)

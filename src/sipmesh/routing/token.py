@@ -22,8 +22,13 @@ HASH_BYTES: Final = 8
 LONGEST_TOKEN: Final = 96
 """Characters; the longest token that we make has 84, and nothing longer is decoded at all."""
 
-_FLOW_KIND, _DIALOG_KIND = b"f", b"d"
-_FLOW_TAG, _PEER_TAG = 0x01, 0x02
+MOST_KNOWN: Final = 16_384
+"""Tokens that are remembered; about 6 MiB."""
+
+_FLOW_KIND: Final = b"f"
+_DIALOG_KIND: Final = b"d"
+_FLOW_TAG: Final = 0x01
+_PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
 _UINT64_END: Final = 1 << 64
 
@@ -33,38 +38,53 @@ def owner_hash(name: str) -> bytes:
     return blake2s(name.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class FlowSide:
-    """A client's link: its *number* in one *incarnation* of this server, and the hash of the user who owns it."""
+    """A client's link: its *number* in one *incarnation* of this server, and the hash of the user who owns it.
+
+    Like every part of a token never changed once made: requests share them.
+    """
 
     incarnation: int
     number: int
     owner: bytes
 
+    def __init__(self, incarnation: int, number: int, owner: bytes) -> None:
+        self.incarnation, self.number, self.owner = incarnation, number, owner
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class PeerSide:
     """A pool of ours or a partner: any server of it may go on with the dialog."""
 
     hash: bytes
 
+    def __init__(self, hashed: bytes) -> None:
+        self.hash = hashed
+
 
 Side = FlowSide | PeerSide
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class FlowToken:
     """Names one flow of this server; see RFC 5626 section 5.3.1 for what to do with it."""
 
     side: FlowSide
 
+    def __init__(self, side: FlowSide) -> None:
+        self.side = side
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class DialogToken:
     """Names the two sides between which this server record-routed a dialog; *a* sent the first request."""
 
     a: Side
     b: Side
+
+    def __init__(self, a: Side, b: Side) -> None:
+        self.a, self.b = a, b
 
     def other_side(self, sender: Side) -> Side | None:
         """Tell where a request from *sender* goes, or None if *sender* is no side of this dialog."""
@@ -74,14 +94,19 @@ class DialogToken:
 
 
 class Tokens:
-    """Makes and reads the tokens of one incarnation of a server; *key* outlives the incarnation, links do not."""
+    """Makes and reads the tokens of one incarnation of a server; *key* outlives the incarnation, links do not.
 
-    __slots__ = ("_key", "incarnation")
+    What it has made or vouched for lately is remembered: every request of a dialog brings the same token. Nobody else can
+    put anything there.
+    """
+
+    __slots__ = ("_key", "_known", "incarnation")
 
     def __init__(self, key: bytes, incarnation: int) -> None:
         if not MAC_BYTES <= len(key) <= blake2s.MAX_KEY_SIZE:
             raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(key)}")
         self._key, self.incarnation = key, incarnation
+        self._known: dict[str, FlowToken | DialogToken] = {}
 
     def __repr__(self) -> str:
         return f"<Tokens incarnation={self.incarnation}>"
@@ -92,24 +117,38 @@ class Tokens:
 
     def flow(self, link_number: int, owner: str) -> str:
         """Make the token for a flow of this incarnation."""
-        return self._seal(_FLOW_KIND + _pack(self.flow_side(link_number, owner)))
+        token = FlowToken(self.flow_side(link_number, owner))
+        return self._remember(self._seal(_FLOW_KIND + _pack(token.side)), token)
 
     def dialog(self, a: Side, b: Side) -> str:
         """Make the token that goes into our Record-Route of a dialog between *a* and *b*."""
-        return self._seal(_DIALOG_KIND + _pack(a) + _pack(b))
+        return self._remember(self._seal(_DIALOG_KIND + _pack(a) + _pack(b)), DialogToken(a, b))
 
     def read(self, text: str) -> FlowToken | DialogToken | None:
         """Read a token of ours; None for anything that this key has not made. Never raises.
 
         The incarnation in it may be an earlier one: the caller compares it before it looks for the link.
         """
+        known = self._known.get(text)
+        return known if known is not None else self._read(text)
+
+    def _read(self, text: str) -> FlowToken | DialogToken | None:
         sealed = _decode(text)
         if sealed is None:
             return None
         payload = sealed[:-MAC_BYTES]
         if not compare_digest(self._mac(payload), sealed[-MAC_BYTES:]):
             return None
-        return _unpack(payload)
+        token = _unpack(payload)
+        if token is not None:
+            self._remember(text, token)
+        return token
+
+    def _remember(self, text: str, token: FlowToken | DialogToken) -> str:
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[text] = token
+        return text
 
     def _mac(self, payload: bytes) -> bytes:
         return blake2s(payload, key=self._key, digest_size=MAC_BYTES).digest()
@@ -154,7 +193,8 @@ def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:
     """Read one side off the front and return what follows it."""
     if packed[:1] == bytes((_FLOW_TAG,)) and len(packed) > _FLOW.size:
         end = 1 + _FLOW.size
-        return FlowSide(*_FLOW.unpack(packed[1:end])), packed[end:]
+        incarnation, number, owner = _FLOW.unpack(packed[1:end])
+        return FlowSide(incarnation, number, owner), packed[end:]
     if packed[:1] == bytes((_PEER_TAG,)) and len(packed) > HASH_BYTES:
         end = 1 + HASH_BYTES
         return PeerSide(packed[1:end]), packed[end:]

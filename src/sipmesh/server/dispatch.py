@@ -85,6 +85,11 @@ class Dispatch:
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._relay.load > 0
+
     # Links
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:

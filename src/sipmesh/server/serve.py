@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.node import Node
 from sipmesh.server.operator import Operator
@@ -65,6 +66,8 @@ class Service:
         try:
             node.start()
             await control.open()
+            self._collector = Collector(loop.time())
+            self._collector.begin()
             self._log.info("serving", server=node.view.name, role=node.view.role)
             if ready is not None:
                 ready(node)
@@ -97,6 +100,7 @@ class Service:
     def _tick(self) -> None:
         self._node.dispatch.tick()
         now = self._node.loop.time()
+        self._collector.tick(now, busy=self._node.dispatch.busy)
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             self._reissued_at = now
             self._reissue_lists()

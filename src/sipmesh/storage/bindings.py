@@ -22,6 +22,9 @@ SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 1.0
 """How long one server waits for another's write; a write takes some tens of microseconds."""
 
+MOST_KEPT = 10_000
+"""Users whose rows are kept in memory; each takes about 1 KiB."""
+
 _COLUMNS = tuple(field.name for field in fields(Binding))
 _LIST = ", ".join(_COLUMNS)
 
@@ -40,7 +43,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 _OF = f"""
 SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
-WHERE aor = ? AND expires_at > ? ORDER BY q DESC, expires_at DESC
+WHERE aor = ? ORDER BY q DESC, expires_at DESC
 """  # noqa: S608 - the columns are the names of our own record
 
 # Two servers may take registrations of one device at the same time: under one Call-ID the higher CSeq stays (RFC 3261 10.3).
@@ -59,14 +62,19 @@ _BEGIN = "INSERT INTO incarnations VALUES (?, ?) ON CONFLICT (server) DO UPDATE 
 
 
 class BindingStore:
-    """`Locations` for the servers of one host; used by the thread that made it."""
+    """`Locations` for the servers of one host; used by the thread that made it.
 
-    __slots__ = ("_db", "path")
+    Rows that were read are kept until the file is written to, by us or by another server: SQLite counts that for us.
+    """
+
+    __slots__ = ("_db", "_kept", "_version", "path")
 
     def __init__(self, path: Path) -> None:
         """Open or make the file; raises `OperatorError` where the folder or the file does not let us."""
         self.path = path
         self._db = _open(path)
+        self._kept: dict[str, list[Binding]] = {}
+        self._version = 0
 
     def __repr__(self) -> str:
         return f"<BindingStore {self.path}>"
@@ -80,9 +88,20 @@ class BindingStore:
     def of(self, aor: str, at: float) -> list[Binding]:
         """Give the live rows of one address of record, the highest q first, the newest first among equals."""
         try:
-            return [Binding(*row) for row in self._db.execute(_OF, (_plain(aor), at))]
+            rows = self._rows(_plain(aor))
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
+        return [row for row in rows if row.expires_at > at]
+
+    def _rows(self, aor: str) -> list[Binding]:
+        [version] = self._db.execute("PRAGMA data_version").fetchone()  # "changes made by any other connection"
+        if version != self._version or len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+            self._version = version
+        rows = self._kept.get(aor)
+        if rows is None:
+            rows = self._kept[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
+        return rows
 
     def apply(self, changes: Changes) -> None:
         """Carry out a registration's changes, all of them or none."""
@@ -112,6 +131,7 @@ class BindingStore:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that takes the write lock at its beginning, so that it never has to be tried again."""
+        self._kept.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
