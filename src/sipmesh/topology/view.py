@@ -5,7 +5,7 @@ Who may open which link, and which identities the sender may assert, is the tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -220,6 +220,25 @@ class ServerView:
             blocked=self.blocked,
             meant=held[0] if len(held) == 1 else None,
             meant_name=name,
+        )
+
+    def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
+        """How those at the other end of our links of *kind* judge us, in both roles.
+
+        Our servers do by this topology. Partners do by the names that they know us by; with our own CA's anchors here,
+        since theirs are not ours to know.
+        """
+        us = self.trusted[self.name]
+        if kind is LinkKind.PARTNER:
+            names = self.sip_domains | {self.pool.name}
+            us = replace(us, name=self.pool.name, role=None, pool=None, names=names, identity=names)
+        return LinkPolicy(
+            kind=kind,
+            here=self.name,
+            may_open=frozenset({us.name}),
+            peers=_by_identity((us,)),
+            meant=us,
+            meant_name=us.name,
         )
 
     def anchors(self, kind: LinkKind) -> tuple[x509.Certificate, ...]:
