@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.control import SOCKET_SUFFIX, Control
+from sipmesh.server.endings import Endings, concerning, stock_of, tell
 from sipmesh.server.node import Node
 from sipmesh.server.operator import Operator
 from sipmesh.server.watch import Watched
@@ -30,6 +31,9 @@ REISSUE_EVERY_S = 3600.0
 ENDED_EVERY_S = 5.0
 """How often links are asked whether their certificate has ended meanwhile."""
 
+WARN_EVERY_S = 60.0
+"""How often certificates and lists are looked at for what is near its end; each is told of once a day."""
+
 
 def serve(file: Path, name: str, log: Log, ready: Callable[[Node], None] | None = None) -> None:
     """Run the server *name* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
@@ -44,7 +48,8 @@ class Service:
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
-        self._reissued_at = self._asked_at = 0.0
+        self._reissued_at = self._asked_at = self._warned_at = 0.0
+        self._endings = Endings()
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -103,8 +108,16 @@ class Service:
         if now - self._asked_at >= ENDED_EVERY_S:
             self._asked_at = now
             self._node.close_ended(datetime.now(UTC))
+        if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
+            self._warned_at = now
+            self._warn(datetime.now(UTC))
         if self._watched.changed():
             self.reload()
+
+    def _warn(self, at: datetime) -> None:
+        """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
+        for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
+            tell(self._log, entry, at)
 
     def _files(self) -> list[Path]:
         """Every file whose change means reading anew."""
@@ -138,7 +151,8 @@ class Service:
             return {"taken": False, "why": wrong.message, "problems": problems}
         self._watched.take(self._files())
         self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
-        return {"taken": True, "digest": loaded.digest, "closed": closed}
+        kept = list(self._node.shown.faults)  # why certificates on disk are not in use
+        return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
 
 
 async def _pause(stop: asyncio.Event) -> None:
