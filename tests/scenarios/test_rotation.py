@@ -16,12 +16,13 @@ from sipmesh.pki.authority import EnterpriseCa, Issued
 from sipmesh.pki.crl import Reason
 from sipmesh.server.node import NOT_TAKEN
 from sipmesh.topology.view import certificate_names
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.transport.link import Link
+from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from support.network import BOT, EDGE, FE1, FE2, Network, text
-from support.running import on_loop
+from support.running import on_loop, until
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def files(example: Organisation, server: str = FE1) -> tuple[Path, Path]:
@@ -167,6 +168,80 @@ async def test_what_partners_are_shown_may_come_from_another_ca_and_has_to_name_
         assert outside.leaf is not None
         assert (outside.leaf == inside) is bool(reason)
         assert node.use().shown[False].leaf == inside
+
+
+@on_loop
+async def test_link_under_the_old_certificate_is_replaced_before_that_ends_and_no_message_is_lost(
+    pool: Network,
+) -> None:
+    """The new one comes first; requests go over it as soon as it is up, and the old one goes when it is quiet."""
+    example = pool.organisations[0]
+    async with pool:
+        alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "one")).ok
+        node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
+        node.renewal.quiet_s = 0
+        [old] = opened(pool)
+        example.issue(FE1)
+        node.take(example.load())
+        assert node.replace_links(end - 2 * HOUR) == []
+        assert opened(pool) == [old]
+        node.replace_links(end - HOUR)
+        assert len(opened(pool)) == 2
+        assert (await alice.message("bob@example.test", "two")).ok
+        await until(lambda: node.replace_links(end - HOUR) == [old.id])
+        assert (await alice.message("bob@example.test", "three")).ok
+        [new] = opened(pool)
+        assert new is not old
+        assert new.confirmed
+        assert [(await text(bob)).text for _ in range(3)] == ["one", "two", "three"]
+        assert node.replace_links(end) == []
+        assert opened(pool) == [new]
+
+
+@on_loop
+async def test_link_with_a_call_that_rings_is_not_let_go(pool: Network) -> None:
+    example = pool.organisations[0]
+    async with pool:
+        bob = await pool.phone("bob", FE2)
+        alice = await pool.phone("alice", FE1)
+        node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
+        node.renewal.quiet_s = 0
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        invite = await bob.request_in("INVITE")
+        example.issue(FE1)
+        node.take(example.load())
+        node.replace_links(end)
+        await until(lambda: len([link for link in opened(pool) if link.confirmed]) == 2)
+        assert node.replace_links(end) == []
+        await bob.reply(invite, 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_successor_that_cannot_be_opened_leaves_the_old_link(pool: Network) -> None:
+    """It is tried again after a minute, not at each look."""
+    example = pool.organisations[0]
+    async with pool:
+        alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "one")).ok
+        node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
+        node.renewal.quiet_s = 0
+        [old] = opened(pool)
+        example.issue(FE1)
+        node.take(example.load())
+        for listener in pool.nodes[FE2].listeners:
+            listener.close()
+        node.replace_links(end - HOUR)
+        await until(lambda: opened(pool) == [old])
+        assert node.replace_links(end - HOUR + MINUTE / 2) == []
+        assert opened(pool) == [old]
+        assert (await alice.message("bob@example.test", "two")).ok
+
+
+def opened(network: Network) -> list[Link]:
+    """The links that fe1 has opened."""
+    return [link for link in network.nodes[FE1].pool.all() if link.direction is Direction.OPENED]
 
 
 def ids(network: Network) -> set[str]:

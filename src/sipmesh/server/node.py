@@ -23,6 +23,7 @@ from sipmesh.server.logins import Logins
 from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
+from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
 from sipmesh.server.shown import Shown
 from sipmesh.server.stores import open_stores
@@ -40,8 +41,9 @@ from sipmesh.transport.listener import Listener
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.identity import identities
+from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -108,6 +110,7 @@ class Node:
         resolver = DnsResolver(*view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self._opening_context, resolver)
         self.pool = LinkPool(self.reactor, self.connector)
+        self.renewal = Renewal(self.connector.dial)
         self.reach.open_by(self.pool.obtain)
         self.listeners: list[Listener] = []
         self._mutual: dict[LinkKind, MutualContext] = {}
@@ -184,8 +187,24 @@ class Node:
                     NOT_TAKEN, file=str(held.identity.chain_path), why=held.fault, remedy=self._remedy(outside)
                 )
             elif before is None or before.identity.leaf != leaf:
-                self.log.info("certificate taken", serial=f"{leaf.serial_number:x}", ends=f"{leaf.not_valid_after_utc}")
+                self.log.info(
+                    "certificate taken", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
+                )
+                if before is not None:
+                    ends = min(one.not_valid_after_utc for one in before.identity.chain)
+                    self.renewal.rotated(self._opened_under(outside), ends)
         self.shown = shown
+
+    def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
+        """The links that we opened showing one of our certificates."""
+        partners_too = not outside and True not in self.shown.held
+        kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
+        kinds |= {LinkKind.PARTNER} if partners_too else set()
+        return [link for link in self.pool.all() if link.direction is Direction.OPENED and link.kind in kinds]
+
+    def replace_links(self, at: datetime) -> list[str]:
+        """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        return self.renewal.step(at, self.loop.time())
 
     def _remedy(self, outside: bool) -> str:  # noqa: FBT001 - a half of a Side
         file = self.view.identity(LinkKind.PARTNER)[0].name

@@ -108,6 +108,7 @@ class Service:
         if now - self._asked_at >= ENDED_EVERY_S:
             self._asked_at = now
             self._node.close_ended(datetime.now(UTC))
+            self._node.replace_links(datetime.now(UTC))
         if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
             self._warned_at = now
             self._warn(datetime.now(UTC))
