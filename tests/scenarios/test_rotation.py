@@ -52,6 +52,11 @@ def ended(example: Organisation) -> None:
     example.ca.issue(names, Role.FRONT_END, datetime.now(UTC) - 4 * MINUTE, MINUTE).write(*files(example))
 
 
+def not_begun(example: Organisation) -> None:
+    names = certificate_names(example.load().topology, FE1)
+    example.ca.issue(names, Role.FRONT_END, datetime.now(UTC) + HOUR).write(*files(example))
+
+
 def of_a_stranger(example: Organisation) -> None:
     """A CA of the very same name."""
     folder = example.folder / "stranger"
@@ -71,6 +76,7 @@ def revoked(example: Organisation) -> None:
         (with_another_key, "the key does not belong to the certificate"),
         (of_another_name, "name-mismatch"),
         (ended, "expired"),
+        (not_begun, "not-yet-valid"),
         (of_a_stranger, "untrusted-issuer"),
         (revoked, "revoked"),
     ],
@@ -144,6 +150,22 @@ async def test_list_is_in_force_although_the_certificate_beside_it_cannot_be_use
         between = [link.id for link in pool.nodes[FE1].pool.all() if link.peer_name == FE2]
         assert between
         assert set(pool.nodes[FE1].take(example.load())) == set(between)
+
+
+@on_loop
+async def test_certificate_that_becomes_good_without_a_change_of_its_file_is_noticed(home: Network) -> None:
+    """Such as one that had not begun; here its key comes later, and nobody says so."""
+    example = home.organisations[0]
+    async with home:
+        node, issued = home.nodes[FE1], issue(example)
+        files(example)[0].write_bytes(issued.chain)
+        assert not node.would_show(datetime.now(UTC))
+        node.take(example.load())
+        assert not node.would_show(datetime.now(UTC))
+        issued.write(*files(example))
+        assert node.would_show(datetime.now(UTC))
+        node.take(example.load())
+        assert not node.would_show(datetime.now(UTC))
 
 
 @pytest.mark.parametrize(("name", "reason"), [("sip.example.test", ""), ("sip.other.test", "name-mismatch")])

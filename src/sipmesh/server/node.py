@@ -177,6 +177,13 @@ class Node:
         self.reach.judged_anew()
         return [link.id for link in closed]
 
+    def would_show(self, at: datetime) -> bool:
+        """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
+        if not any(self.shown.faults):
+            return False
+        after = self.shown.after(self.view, at)
+        return any(held.identity is not self.shown.held[outside].identity for outside, held in after.held.items())
+
     def _show(self, shown: Shown) -> None:
         """Show what has changed from now on, and tell of it; links that are up stay as they are."""
         for outside, held in shown.held.items():

@@ -117,6 +117,8 @@ class Service:
 
     def _warn(self, at: datetime) -> None:
         """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
+        if self._node.would_show(at):
+            self.reload()
         for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
