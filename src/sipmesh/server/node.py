@@ -27,6 +27,7 @@ from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
 from sipmesh.server.shown import Shown
 from sipmesh.server.stores import open_stores
+from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
@@ -93,7 +94,7 @@ class Node:
         self.reactor = Reactor(self.loop, self.limits)
         self.gatekeeper = Gatekeeper(view)
         self.reach = Reach(view, tokens.incarnation)
-        self.logins = self._logins()
+        self.logins, self.tally = self._logins(), Tally()
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
         self.dispatch = Dispatch(
             names=names_of(view),
@@ -106,6 +107,7 @@ class Node:
             tokens=tokens,
             branches=branches,
             log=self.log,
+            tally=self.tally,
         )
         resolver = DnsResolver(*view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self._opening_context, resolver)
@@ -161,7 +163,7 @@ class Node:
         view = view_of(loaded, self.view.name)
         if view.role is not self.view.role:
             raise OperatorError(f"{view.name} would become an {view.role}: stop this server, and start it as that")
-        if view.listeners != self.view.listeners:
+        if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("other addresses or ports: they count from the next start of this server")
         decide = decide_for(view, self.tokens.incarnation)
         self._show(self.shown.after(view, datetime.now(UTC)))

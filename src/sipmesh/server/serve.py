@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.server.log import Log
+    from sipmesh.server.metrics import MetricsPage
 
 TICK_S = 0.5
 """How often deadlines are swept and files are looked at: a changed topology is in force within that time."""
@@ -50,6 +51,7 @@ class Service:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._asked_at = self._warned_at = 0.0
         self._endings = Endings()
+        self._page: MetricsPage | None = None
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -70,14 +72,25 @@ class Service:
         try:
             node.start()
             await control.open()
+            await self._open_page(node)
             self._log.info("serving", server=node.view.name, role=node.view.role)
             if ready is not None:
                 ready(node)
             await self._until(stop)
         finally:
+            if self._page is not None:
+                await self._page.close()
             await control.close()
             await node.drain()
             self._log.info("stopped", server=node.view.name)
+
+    async def _open_page(self, node: Node) -> None:
+        """Show figures where the topology says so; elsewhere what they need is not even loaded."""
+        if node.view.metrics is not None:
+            from sipmesh.server.metrics import MetricsPage
+
+            self._page = MetricsPage(node)
+            await self._page.open()
 
     def _fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.listeners import ListenerSpec, listeners
+from sipmesh.topology.names import split_port
 from sipmesh.topology.report import did_you_mean
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
@@ -168,6 +169,12 @@ class ServerView:
         """Address and server port of each of our servers; without an address DNS is asked for the server's name."""
         servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
         return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
+
+    @property
+    def metrics(self) -> tuple[str, int] | None:
+        """Where this server shows its figures, if anywhere."""
+        host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)
+        return (host, port) if port is not None else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
