@@ -64,6 +64,15 @@ def test_everything_in_the_topology_that_ends_is_listed(place: Place) -> None:
     assert [one.owner for one in of(found, What.LIST)] == [*["Example"] * 2, *["partner.test"] * 2, *["other.test"] * 2]
 
 
+def test_one_server_may_be_asked_for_alone(place: Place) -> None:
+    """So that a server of a large network does not look at all the others every minute."""
+    found = take_stock(place.load(), {(FE1, False): chain(FE1)}, at=NOON, only=FE1)
+    assert [one.name for one in of(found, What.SERVER)] == [FE1]
+    assert len(of(found, What.LIST)) == 6
+    assert found.countdown is not None
+    assert (found.countdown.server, found.countdown.others) == (FE1, ())
+
+
 def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_command(place: Place) -> None:
     loaded = place.load()
     old = use(loaded, FE1, chain(FE1, DAY / 2))
@@ -131,7 +140,7 @@ def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
             "servers: [{name: edge1.example.test, outside: {certificate: o.pem, key: o.key}}]",
         )
     )
-    assert (EDGE, True) in set(sides(place.load().topology))
+    assert dict(sides(place.load().topology))[EDGE, True] == "o.pem"
     found = stock(place, {(EDGE, True): Chain("o.pem", (leaf(EDGE),))})
     assert server(found, EDGE).stops == "our servers refuse it; our users reach no partner"
     outside = server(found, EDGE, outside=True)

@@ -12,7 +12,7 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.words import tell_span, tell_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from sipmesh.server.log import Log
@@ -53,16 +53,13 @@ def _key(entry: Entry) -> Key:
 def stock_of(node: Node, at: datetime) -> Inventory:
     """What ends of all that one server uses: its own certificates, and what it judges others by."""
     name, loaded = node.view.name, node.view.loaded
-    disk = {side: chain for side, chain in on_disk(loaded).items() if side[0] == name}
-    return take_stock(loaded, disk, [node.use()], at=at)
+    return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name)
 
 
-def concerning(node: Node, entries: list[Entry]) -> Iterator[Entry]:
-    """Leave out what is others' to say: the certificates of other servers, and what only edges judge by."""
-    for entry in entries:
-        ours = entry.owner == node.view.loaded.topology.organisation
-        if (ours or node.view.role is Role.EDGE) and (entry.what is not What.SERVER or entry.name == node.view.name):
-            yield entry
+def concerning(node: Node, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Leave out what is others' to say: by partners' anchors and lists only edges judge."""
+    ours = node.view.loaded.topology.organisation
+    return (entry for entry in entries if entry.owner == ours or node.view.role is Role.EDGE)
 
 
 def tell(log: Log, entry: Entry, at: datetime) -> None:

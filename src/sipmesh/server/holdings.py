@@ -9,28 +9,15 @@ from sipmesh.topology.material import UnusableFileError, read_certificates
 from sipmesh.topology.paper import Chain, Paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sipmesh.topology.document import Loaded
-    from sipmesh.topology.model import Topology
 
 
-def on_disk(loaded: Loaded) -> dict[Side, Chain]:
-    """What the files of our servers hold; those whose files are not on this machine are left out."""
-    return {side: _read(loaded.folder / file, file) for side, file in _files(loaded) if (loaded.folder / file).exists()}
-
-
-def _files(loaded: Loaded) -> Iterator[tuple[Side, str]]:
-    files = dict(_named(loaded.topology))
-    return ((side, files[side]) for side in sides(loaded.topology))
-
-
-def _named(topology: Topology) -> Iterator[tuple[Side, str]]:
-    for server in (server for pool in topology.pools for server in pool.servers):
-        yield (server.name, False), server.certificate_file
-        if server.outside and server.outside.certificate:
-            yield (server.name, True), server.outside.certificate
+def on_disk(loaded: Loaded, only: str = "") -> dict[Side, Chain]:
+    """What the files of our servers (or of *only* one) hold; those whose files are not on this machine are left out."""
+    found = dict(sides(loaded.topology, only))
+    return {side: _read(loaded.folder / file, file) for side, file in found.items() if (loaded.folder / file).exists()}
 
 
 def _read(path: Path, file: str) -> Chain:

@@ -105,7 +105,7 @@ class Figures(Collector):
 
 def ending(node: Node, at: datetime) -> list[Entry]:
     """All that this server stands on and that ends."""
-    return list(concerning(node, list(stock_of(node, at).entries)))
+    return list(concerning(node, stock_of(node, at).entries))
 
 
 class MetricsPage:

@@ -137,6 +137,7 @@ def take_stock(
     *,
     at: datetime,
     known: Iterable[Paper] = (),
+    only: str = "",
 ) -> Inventory:
     """List everything that ends.
 
@@ -146,8 +147,9 @@ def take_stock(
         uses: What the servers that run here say of themselves.
         at: Now, timezone-aware.
         known: Certificates of issuing CAs that are known otherwise, such as from the CA's own folder.
+        only: The one server whose certificates are meant, such as the one that asks; all of them by default.
     """
-    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known))
+    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only)
     return Inventory(at, tuple(stock.entries()), stock.countdown())
 
 
@@ -160,15 +162,18 @@ class _Stock:
     uses: Mapping[str, Use]
     at: datetime
     known: tuple[Paper, ...]
+    only: str
+    sides: dict[Side, str] = field(init=False)  # of the servers that are meant
     chains: dict[Side, Chain] = field(init=False)  # what counts for each: in use, else on disk
 
     def __post_init__(self) -> None:
+        self.sides = dict(sides(self.loaded.topology, self.only))
         shown = {(use.server, outside): chain for use in self.uses.values() for outside, chain in use.shown.items()}
         self.chains = {**self.disk, **{side: chain for side, chain in shown.items() if chain.papers}}
 
     def entries(self) -> Iterator[Entry]:
         topology = self.loaded.topology
-        for side in sides(topology):
+        for side in self.sides:
             yield self._server(*side)
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
@@ -180,7 +185,7 @@ class _Stock:
         topology = self.loaded.topology
         on_disk = self.disk.get((name, outside))
         in_use = self.uses[name].shown.get(outside) if name in self.uses else None
-        also_outside = not outside and (name, True) not in set(sides(topology))
+        also_outside = not outside and (name, True) not in self.sides
         shown, laid = (chain.leaf if chain else None for chain in (in_use, on_disk))
         paper = shown or laid
         command = stops.server_command(name, self._file(on_disk, in_use), outside=outside)
@@ -288,23 +293,26 @@ class _Stock:
 
     def countdown(self) -> Countdown | None:
         """The first of our servers that would stop if nothing were renewed."""
+        common = list(self._common_ends())
         ends = {}
-        for pool in self.loaded.topology.pools:
-            for server in pool.servers:
-                first = min(self._ends(server.name), key=lambda one: one[0], default=None)
-                if first is not None:
-                    ends[server.name] = first
+        for name in dict.fromkeys(name for name, _ in self.sides):
+            first = min([*self._own_ends(name), *common], key=lambda one: one[0], default=None)
+            if first is not None:
+                ends[name] = first
         if not ends:
             return None
         name = min(ends, key=lambda one: ends[one][0])
         others = tuple(other for other, end in ends.items() if other != name and end == ends[name])
         return Countdown(name, *ends[name], others)
 
-    def _ends(self, name: str) -> Iterator[tuple[datetime, str]]:
-        """Everything that a server stands on, each with its end: its chain, our roots, and the newest list of each CA."""
+    def _own_ends(self, name: str) -> Iterator[tuple[datetime, str]]:
+        """The chain that a server stands on, each certificate with its end."""
         chain = self.chains.get((name, False))
         for n, paper in enumerate(chain.papers if chain else ()):
             yield paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}"
+
+    def _common_ends(self) -> Iterator[tuple[datetime, str]]:
+        """What all our servers stand on: our roots, and the newest list of each CA."""
         anchors = _anchors(self.loaded.authority)
         if anchors:
             root = max(anchors, key=lambda one: one.ends)
@@ -315,13 +323,13 @@ class _Stock:
         yield from ((paper.ends, f"the revocation list of {issuer}") for issuer, paper in newest.items())
 
 
-def sides(topology: Topology) -> Iterator[Side]:
-    """Every certificate that our servers show: each has one, and an edge may have another for partners."""
-    for pool in topology.pools:
-        for server in pool.servers:
-            yield server.name, False
+def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
+    """Every certificate that our servers show (or *only* one of them), with its file: an edge may have two."""
+    for server in (server for pool in topology.pools for server in pool.servers):
+        if only in {"", server.name}:
+            yield (server.name, False), server.certificate_file
             if server.outside and server.outside.certificate and server.outside.key:
-                yield server.name, True
+                yield (server.name, True), server.outside.certificate
 
 
 def _anchors(authority: Authority) -> list[Paper]:
