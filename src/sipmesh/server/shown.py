@@ -73,7 +73,7 @@ class Shown:
         try:
             found = Identity.load(*files)
         except OperatorError as wrong:
-            return replace(before, fault="; ".join(f"{one.file.name}: {one.reason}" for one in wrong.problems))
+            return replace(before, fault="; ".join(f"{one.file}: {one.reason}" for one in wrong.problems))
         if _same(found, before.identity):
             return Held(found)
         fault = why_not(found, view, at, outside=outside)
