@@ -136,6 +136,34 @@ async def test_rotation_under_a_call_loses_no_link_and_new_links_show_the_new_ce
         assert int(seen.serial_hex, 16) == laid(example).serial_number
 
 
+@pytest.mark.soak
+@on_loop
+async def test_sixty_rotations_under_messages_lose_no_message_and_no_link(pool: Network) -> None:
+    """As many as one every second for a minute, as fast as they can be made."""
+    example = pool.organisations[0]
+    async with pool:
+        alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "first")).ok
+        links, over = ids(pool), asyncio.Event()
+        sent: list[int | None] = []
+
+        async def talk() -> None:
+            while not over.is_set():
+                sent.append((await alice.message("bob@example.test", f"{len(sent)}")).status)
+
+        talking = asyncio.create_task(talk())
+        for _ in range(30):
+            for name in (FE1, FE2):
+                example.issue(name)
+                assert pool.nodes[name].take(example.load()) == []
+            await five_more(sent)
+        over.set()
+        await talking
+        assert set(sent) == {200}
+        assert ids(pool) == links
+        print(f"{len(sent)} messages during 60 rotations, none lost; {len(links)} links, none closed")  # noqa: T201
+
+
 @on_loop
 async def test_list_is_in_force_although_the_certificate_beside_it_cannot_be_used(pool: Network) -> None:
     """A bad certificate of ours must not keep a revocation of another's out."""
@@ -264,6 +292,12 @@ async def test_successor_that_cannot_be_opened_leaves_the_old_link(pool: Network
 def opened(network: Network) -> list[Link]:
     """The links that fe1 has opened."""
     return [link for link in network.nodes[FE1].pool.all() if link.direction is Direction.OPENED]
+
+
+async def five_more(sent: list[int | None]) -> None:
+    """Wait until that many more have gone through."""
+    wanted = len(sent) + 5
+    await until(lambda: len(sent) >= wanted)
 
 
 def ids(network: Network) -> set[str]:
