@@ -19,6 +19,8 @@ from support.running import on_loop, until
 
 TAKEN, NOT_TAKEN = "topology taken", "topology not taken: the old one stays in force"
 
+KEPT = "certificate not taken: the old one stays in use"
+
 
 @on_loop
 async def test_new_certificate_is_shown_from_then_on_and_live_links_stay(example: Organisation) -> None:
@@ -38,11 +40,14 @@ async def test_certificate_that_cannot_be_used_leaves_the_old_one_in_force_until
     async with Network((example,)) as network, serving(example, FE1) as server:
         chain, before = network.papers(FE1)[0], await shown_by(network)
         good = spoil(chain)
-        await until(lambda: told(server, NOT_TAKEN))
-        assert str(chain) in told(server, NOT_TAKEN)[0]["problems"][0]
+        await until(lambda: told(server, KEPT))
+        assert told(server, KEPT)[0]["file"] == str(chain)
+        assert "no certificate can be read from it" in told(server, KEPT)[0]["why"]
         assert await shown_by(network) == before
+        taken = len(told(server, TAKEN))
         chain.write_bytes(good)
-        await until(lambda: told(server, TAKEN))
+        await until(lambda: len(told(server, TAKEN)) > taken)
+        assert [one["fault"] for one in (await server.ask("status"))["certificates"]] == [""]
         await network.phone("alice", FE1)
 
 

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from sipmesh.topology.names import address, address_and_port, fqdn, fqdn_and_port, split_port
+from sipmesh.topology.names import (
+    address,
+    address_and_port,
+    address_with_port,
+    fqdn,
+    fqdn_and_port,
+    listen_on,
+    split_port,
+)
 
 LONGEST_LABEL = "a" * 63
 LONGEST_NAME = ".".join([LONGEST_LABEL] * 3 + ["b" * 61])
@@ -99,3 +107,20 @@ def test_a_dns_server_is_an_address_never_a_name() -> None:
 def test_any_text_is_a_name_or_a_refusal(read: Callable[[str], str], text: str) -> None:
     with suppress(PydanticCustomError):
         assert read(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [(9105, "127.0.0.1:9105"), ("192.0.2.1:9105", "192.0.2.1:9105"), ("[2001:DB8::1]:1", "[2001:db8::1]:1")],
+)
+def test_place_to_listen_on_has_a_port_and_is_the_loopback_by_default(given: object, where: str) -> None:
+    assert address_with_port(str(listen_on(given))) == where
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [(0, "no port"), (65536, "no port"), ("192.0.2.1", "has no port"), ("fe1.example.test:9105", "no IP address")],
+)
+def test_place_to_listen_on_that_is_none_is_refused(given: object, reason: str) -> None:
+    with pytest.raises(PydanticCustomError, match=reason):
+        address_with_port(str(listen_on(given)))

@@ -74,6 +74,8 @@ def reload(place: Place, before: list[Link]) -> Reloaded:
         if result["taken"]:
             told.taken.append(answer.server)
             named |= {(answer.server, link) for link in result["closed"]}
+            kept = [f"the old certificate stays in use: {why}" for why in result.get("kept", ())]
+            told.refused += (Answer(answer.server, fault=why) for why in kept)
         else:
             told.refused.append(Answer(answer.server, fault=result["why"]))
     now = {(link["server"], link["id"]) for link in links_of(place)}

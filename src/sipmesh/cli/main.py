@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sipmesh.cli import ca, client, explain, init, links, partner, serve, topology, users
+from sipmesh.cli import ca, client, explain, init, inventory, links, partner, serve, topology, users
 from sipmesh.cli.output import console, report, say, say_verdict
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
@@ -55,6 +55,7 @@ app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.add_typer(topology.app, name="topology")
 app.add_typer(ca.app, name="ca")
+ca.app.command("inventory")(inventory.inventory)
 app.add_typer(users.app, name="user")
 app.add_typer(partner.app, name="partner")
 app.command("links")(links.links)

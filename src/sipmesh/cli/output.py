@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.trust.words import tell_span
 
 if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
@@ -106,17 +107,8 @@ def say_verdict(verdict: Verdict, *, error: bool = False) -> None:
 
 
 def duration(span: timedelta | float) -> str:
-    """A time span as people say it, by its largest unit or two: ``29 d 23 h``, ``4 min 10 s``."""
-    seconds = int(span.total_seconds() if isinstance(span, timedelta) else span)
-    if seconds < 0:
-        return f"{duration(-seconds)} ago"
-    parts = [(seconds // size % wrap, unit) for size, wrap, unit in _UNITS]
-    first = next((n for n, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    told = [f"{count} {unit}" for count, unit in parts[first : first + 2] if count]
-    return " ".join(told) or "0 s"
-
-
-_UNITS = ((86_400, 1 << 62, "d"), (3_600, 24, "h"), (60, 60, "min"), (1, 60, "s"))
+    """A time span as people say it: ``29 d 23 h``, ``4 min 10 s``."""
+    return tell_span(span)
 
 
 def plural(count: int, noun: str) -> str:

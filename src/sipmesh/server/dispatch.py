@@ -16,6 +16,7 @@ from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
 from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import PROXY_REQUIRE
@@ -72,6 +73,7 @@ class Dispatch:
         tokens: Tokens,
         branches: Branches,
         log: Log,
+        tally: Tally | None = None,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -79,6 +81,7 @@ class Dispatch:
         self._registrations, self._logins = registrations, logins
         self._tokens, self._branches, self._log = tokens, branches, log
         self._max_exchanges = max_exchanges
+        self._tally = tally or Tally()
         self._references = 0
         self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
 
@@ -86,9 +89,9 @@ class Dispatch:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
 
     @property
-    def busy(self) -> bool:
-        """Whether somebody waits for an answer."""
-        return self._relay.load > 0
+    def load(self) -> int:
+        """How many branches wait for their final response."""
+        return self._relay.load
 
     # Links
 
@@ -99,16 +102,20 @@ class Dispatch:
     def link_up(self, link: Link) -> None:
         """A peer was accepted."""
         self._reach.session(link).came_up()
+        if link.verdict is not None:
+            self._tally.judged(link.verdict)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
             self._log.info("link accepted", link=link.id, verdict=headline(link.verdict))
 
     def refused(self, verdict: Verdict) -> None:
         """A peer was refused: the log says everything, the peer learnt nothing but its alert."""
         self._gatekeeper.remember(verdict)
+        self._tally.judged(verdict)
         self._log.warning("link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """A link is gone: its flow, its bindings and its branches with it."""
+        self._tally.gone(link)
         session = self._reach.session(link)
         self._reach.forget(session)
         self._logins.gone(session)
@@ -293,6 +300,7 @@ class Dispatch:
             "reference": reference,
         }
         self.refused_messages.append(told)
+        self._tally.refused(str(answer.code))
         self._log.warning("message refused", **told)
         coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
         return f'399 {self._gatekeeper.view.name} "refused: {coarse}, reference {reference}"'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,26 +18,33 @@ from sipmesh.routing.token import Tokens
 from sipmesh.server.control import STATE
 from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
+from sipmesh.server.holdings import anchors_of, lists_of
 from sipmesh.server.logins import Logins
 from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
+from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
+from sipmesh.server.shown import Shown
 from sipmesh.server.stores import open_stores
+from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
+from sipmesh.topology.inventory import Use
+from sipmesh.topology.stops import server_command
 from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.contexts import AcceptingContext, Identity, MutualContext, client_port_context, mutual_context
+from sipmesh.transport.contexts import AcceptingContext, MutualContext, client_port_context, mutual_context
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
-from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.identity import identities
+from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -45,6 +53,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link import Link
 
 NONCE_LIFETIME_S = 300.0
+NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
 class Node:
@@ -59,6 +68,7 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
+        self.shown = Shown({})
         self._keep()
         try:
             self._wire()
@@ -84,7 +94,7 @@ class Node:
         self.reactor = Reactor(self.loop, self.limits)
         self.gatekeeper = Gatekeeper(view)
         self.reach = Reach(view, tokens.incarnation)
-        self.logins = self._logins()
+        self.logins, self.tally = self._logins(), Tally()
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
         self.dispatch = Dispatch(
             names=names_of(view),
@@ -97,10 +107,12 @@ class Node:
             tokens=tokens,
             branches=branches,
             log=self.log,
+            tally=self.tally,
         )
         resolver = DnsResolver(*view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self._opening_context, resolver)
         self.pool = LinkPool(self.reactor, self.connector)
+        self.renewal = Renewal(self.connector.dial)
         self.reach.open_by(self.pool.obtain)
         self.listeners: list[Listener] = []
         self._mutual: dict[LinkKind, MutualContext] = {}
@@ -115,16 +127,17 @@ class Node:
     def _mutual_context(self, kind: LinkKind) -> MutualContext:
         """The context of mutual-TLS links of *kind*, as the topology in force has it."""
         if kind not in self._mutual:
-            self._mutual[kind] = mutual_context(Identity.load(*self.view.identity(kind)), self.view.anchors(kind))
+            self._mutual[kind] = mutual_context(self.shown.of(kind), self.view.anchors(kind))
         return self._mutual[kind]
 
     def _accepting_context(self, kind: LinkKind) -> AcceptingContext:
         if kind is LinkKind.CLIENT:
-            return client_port_context(Identity.load(*self.view.identity(kind)))
+            return client_port_context(self.shown.of(kind))
         return self._mutual_context(kind)
 
     def start(self) -> None:
         """Listen; raises `OperatorError` where a certificate, a key or a port cannot be used."""
+        self.shown = Shown.first(self.view)
         self._warn_of_missing_names()
         for spec in self.view.listeners:
             listener = Listener(self.reactor, spec, self._accepting_context(spec.kind), self.dispatch)
@@ -135,7 +148,7 @@ class Node:
 
     def _warn_of_missing_names(self) -> None:
         """A domain that is missing in our certificate is one whose phones will refuse us (RFC 5922)."""
-        usable = identities(Identity.load(self.view.certificate, self.view.key).leaf).usable
+        usable = identities(self.shown.of(LinkKind.SERVER).leaf).usable
         missing = sorted(set(self.view.names) - set(usable))
         if missing:
             remedy = f"sipmesh ca issue {self.view.name}"
@@ -144,21 +157,18 @@ class Node:
     def take(self, loaded: Loaded) -> list[str]:
         """Put a topology in force: judge every live link again and close those refused now; returns their ids.
 
-        Raises `OperatorError`, and changes nothing, where this server is not in it, has another role, or has no certificate.
+        A new certificate of ours comes into use if our peers would accept it; otherwise the old one stays in use.
+        Raises `OperatorError`, and changes nothing, where this server is not in the topology, or has another role.
         """
         view = view_of(loaded, self.view.name)
         if view.role is not self.view.role:
             raise OperatorError(f"{view.name} would become an {view.role}: stop this server, and start it as that")
-        if view.listeners != self.view.listeners:
+        if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("other addresses or ports: they count from the next start of this server")
         decide = decide_for(view, self.tokens.incarnation)
-        before, self.view = (self.view, self._mutual), view
-        self._mutual = {}
-        try:
-            contexts = [self._accepting_context(listener.kind) for listener in self.listeners]
-        except OperatorError:
-            self.view, self._mutual = before
-            raise
+        self._show(self.shown.after(view, datetime.now(UTC)))
+        self.view, self._mutual = view, {}
+        contexts = [self._accepting_context(listener.kind) for listener in self.listeners]
         for listener, context in zip(self.listeners, contexts, strict=True):
             listener.swap(context)
         self.gatekeeper.take(view)
@@ -168,6 +178,57 @@ class Node:
         closed = self.pool.rejudge(self.dispatch.judge)
         self.reach.judged_anew()
         return [link.id for link in closed]
+
+    def would_show(self, at: datetime) -> bool:
+        """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
+        if not any(self.shown.faults):
+            return False
+        after = self.shown.after(self.view, at)
+        return any(held.identity is not self.shown.held[outside].identity for outside, held in after.held.items())
+
+    def _show(self, shown: Shown) -> None:
+        """Show what has changed from now on, and tell of it; links that are up stay as they are."""
+        for outside, held in shown.held.items():
+            before = self.shown.held.get(outside)
+            leaf = held.identity.leaf
+            if held.fault:
+                self.log.error(
+                    NOT_TAKEN, file=str(held.identity.chain_path), why=held.fault, remedy=self._remedy(outside)
+                )
+            elif before is None or before.identity.leaf != leaf:
+                self.log.info(
+                    "certificate taken", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
+                )
+                if before is not None:
+                    ends = min(one.not_valid_after_utc for one in before.identity.chain)
+                    self.renewal.rotated(self._opened_under(outside), ends)
+        self.shown = shown
+
+    def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
+        """The links that we opened showing one of our certificates."""
+        partners_too = not outside and True not in self.shown.held
+        kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
+        kinds |= {LinkKind.PARTNER} if partners_too else set()
+        return [link for link in self.pool.all() if link.direction is Direction.OPENED and link.kind in kinds]
+
+    def replace_links(self, at: datetime) -> list[str]:
+        """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        return self.renewal.step(at, self.loop.time())
+
+    def _remedy(self, outside: bool) -> str:  # noqa: FBT001 - a half of a Side
+        file = self.view.identity(LinkKind.PARTNER)[0].name
+        return server_command(self.view.name, file, outside=outside)
+
+    def use(self) -> Use:
+        """What is in use here and ends, for the inventory."""
+        loaded = self.view.loaded
+        return Use(
+            server=self.view.name,
+            pid=os.getpid(),
+            shown={outside: held.chain for outside, held in self.shown.held.items()},
+            anchors=tuple(anchors_of(loaded)),
+            lists=tuple(lists_of(loaded)),
+        )
 
     def close_ended(self, at: datetime) -> list[str]:
         """Close every link whose peer's certificate has ended by the instant *at* (rule R4); returns their ids."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control import Command
+from sipmesh.server.holdings import use_to_json
 from sipmesh.server.session import Session
 from sipmesh.trust.explain import explain, to_json
 
@@ -40,7 +41,7 @@ class Operator:
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Who this is and since when."""
+        """Who this is and since when, and every certificate and list that is in use."""
         node = self._node
         return {
             "server": node.view.name,
@@ -53,6 +54,7 @@ class Operator:
             ],
             "links": len(node.pool.all()),
             "topology": node.view.loaded.digest,
+            **use_to_json(node.use()),
         }
 
     async def links(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
+from sipmesh.server.endings import Endings, concerning, stock_of, tell
 from sipmesh.server.node import Node
 from sipmesh.server.operator import Operator
 from sipmesh.server.watch import Watched
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.server.log import Log
+    from sipmesh.server.metrics import MetricsPage
 
 TICK_S = 0.5
 """How often deadlines are swept and files are looked at: a changed topology is in force within that time."""
@@ -30,6 +32,9 @@ TICK_S = 0.5
 REISSUE_EVERY_S = 3600.0
 ENDED_EVERY_S = 5.0
 """How often links are asked whether their certificate has ended meanwhile."""
+
+WARN_EVERY_S = 60.0
+"""How often certificates and lists are looked at for what is near its end; each is told of once a day."""
 
 
 def serve(file: Path, name: str, log: Log, ready: Callable[[Node], None] | None = None) -> None:
@@ -45,7 +50,9 @@ class Service:
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
-        self._reissued_at = self._asked_at = 0.0
+        self._reissued_at = self._asked_at = self._warned_at = 0.0
+        self._endings = Endings()
+        self._page: MetricsPage | None = None
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -66,6 +73,7 @@ class Service:
         try:
             node.start()
             await control.open()
+            await self._open_page(node)
             self._collector = Collector(loop.time())
             self._collector.begin()
             self._log.info("serving", server=node.view.name, role=node.view.role)
@@ -73,9 +81,19 @@ class Service:
                 ready(node)
             await self._until(stop)
         finally:
+            if self._page is not None:
+                await self._page.close()
             await control.close()
             await node.drain()
             self._log.info("stopped", server=node.view.name)
+
+    async def _open_page(self, node: Node) -> None:
+        """Show figures where the topology says so; elsewhere what they need is not even loaded."""
+        if node.view.metrics is not None:
+            from sipmesh.server.metrics import MetricsPage
+
+            self._page = MetricsPage(node)
+            await self._page.open()
 
     def _fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
@@ -100,15 +118,26 @@ class Service:
     def _tick(self) -> None:
         self._node.dispatch.tick()
         now = self._node.loop.time()
-        self._collector.tick(now, busy=self._node.dispatch.busy)
+        self._collector.tick(now, busy=self._node.dispatch.load > 0)
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             self._reissued_at = now
             self._reissue_lists()
         if now - self._asked_at >= ENDED_EVERY_S:
             self._asked_at = now
             self._node.close_ended(datetime.now(UTC))
+            self._node.replace_links(datetime.now(UTC))
+        if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
+            self._warned_at = now
+            self._warn(datetime.now(UTC))
         if self._watched.changed():
             self.reload()
+
+    def _warn(self, at: datetime) -> None:
+        """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
+        if self._node.would_show(at):
+            self.reload()
+        for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
+            tell(self._log, entry, at)
 
     def _files(self) -> list[Path]:
         """Every file whose change means reading anew."""
@@ -142,7 +171,8 @@ class Service:
             return {"taken": False, "why": wrong.message, "problems": problems}
         self._watched.take(self._files())
         self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
-        return {"taken": True, "digest": loaded.digest, "closed": closed}
+        kept = list(self._node.shown.faults)  # why certificates on disk are not in use
+        return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
 
 
 async def _pause(stop: asyncio.Event) -> None:

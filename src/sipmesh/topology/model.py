@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from sipmesh.topology.names import Address, AddressAndPort, FileName, Fqdn, FqdnAndPort, Port, split_port
+from sipmesh.topology.names import Address, AddressAndPort, FileName, Fqdn, FqdnAndPort, ListenOn, Port, split_port
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
@@ -63,6 +63,10 @@ class Server(Part):
         default=None, description="certificate chain, leaf first; by default servers/NAME.pem"
     )
     key: FileName | None = Field(default=None, description="private key; by default servers/NAME.key")
+    metrics: ListenOn | None = Field(
+        default=None,
+        description="address:port of its figures for Prometheus over HTTP, or a port of the loopback; by default none",
+    )
 
     @property
     def certificate_file(self) -> str:

@@ -6,7 +6,7 @@ import re
 from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets a label.
@@ -85,6 +85,22 @@ def address_and_port(text: str) -> str:
     return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
 
 
+def listen_on(given: object) -> object:
+    """Read where to listen: an address with a port, or a port alone, which is one of the loopback."""
+    if isinstance(given, int) and not isinstance(given, bool):
+        return f"127.0.0.1:{given}"
+    return given
+
+
+def address_with_port(text: str) -> str:
+    """Check an IP address with a port that must be there."""
+    host, port = split_port(text)
+    if port is None:
+        raise _refuse(f"{text!r} has no port", "write address:port, such as 127.0.0.1:9105, or the port alone")
+    number = address(host)
+    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+
+
 Fqdn = Annotated[str, AfterValidator(fqdn), WithJsonSchema({"type": "string", "pattern": _FQDN_PATTERN})]
 FqdnAndPort = Annotated[
     str,
@@ -95,6 +111,12 @@ Address = Annotated[
     str, AfterValidator(address), WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]})
 ]
 AddressAndPort = Annotated[str, AfterValidator(address_and_port)]
+ListenOn = Annotated[
+    str,
+    BeforeValidator(listen_on),
+    AfterValidator(address_with_port),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1, "maximum": _HIGHEST_PORT}]}),
+]
 Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 """A file, relative to the topology's folder unless absolute."""

@@ -5,13 +5,14 @@ Who may open which link, and which identities the sender may assert, is the tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.listeners import ListenerSpec, listeners
+from sipmesh.topology.names import split_port
 from sipmesh.topology.report import did_you_mean
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
@@ -169,6 +170,12 @@ class ServerView:
         servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
         return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
 
+    @property
+    def metrics(self) -> tuple[str, int] | None:
+        """Where this server shows its figures, if anywhere."""
+        host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)
+        return (host, port) if port is not None else None
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every name that this server's own certificate must carry."""
@@ -220,6 +227,25 @@ class ServerView:
             blocked=self.blocked,
             meant=held[0] if len(held) == 1 else None,
             meant_name=name,
+        )
+
+    def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
+        """How those at the other end of our links of *kind* judge us, in both roles.
+
+        Our servers do by this topology. Partners do by the names that they know us by; with our own CA's anchors here,
+        since theirs are not ours to know.
+        """
+        us = self.trusted[self.name]
+        if kind is LinkKind.PARTNER:
+            names = self.sip_domains | {self.pool.name}
+            us = replace(us, name=self.pool.name, role=None, pool=None, names=names, identity=names)
+        return LinkPolicy(
+            kind=kind,
+            here=self.name,
+            may_open=frozenset({us.name}),
+            peers=_by_identity((us,)),
+            meant=us,
+            meant_name=us.name,
         )
 
     def anchors(self, kind: LinkKind) -> tuple[x509.Certificate, ...]:

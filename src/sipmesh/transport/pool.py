@@ -42,7 +42,7 @@ class LinkPool:
         for link in self._reactor.links.of(hop.name, hop.kind):
             if link.usable:
                 opened += link.direction is Direction.OPENED
-                if best is None or _rank(link) < _rank(best):
+                if best is None or _rank(link) <= _rank(best):  # of two alike the newer one, which outlives the other
                     best = link
         if best is None or (best.pending_out > self._limits.busy_bytes and opened < self._limits.links_opened_per_peer):
             return self._connector.dial(hop)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from cryptography import x509
 
@@ -39,6 +39,20 @@ def tell_subject(held: x509.Certificate) -> str:
 def tell_time(instant: datetime) -> str:
     """Write *instant* to the second, in UTC."""
     return instant.astimezone(UTC).isoformat(sep=" ", timespec="seconds")[:19] + "Z"
+
+
+def tell_span(span: timedelta | float) -> str:
+    """Write a time span (or seconds) by its largest unit or two: ``29 d 23 h``, ``4 min 10 s``; a negative one is past."""
+    seconds = int(span if isinstance(span, int | float) else span.total_seconds())
+    if seconds < 0:
+        return f"{tell_span(-seconds)} ago"
+    parts = [(seconds // size % wrap, unit) for size, wrap, unit in _UNITS]
+    first = next((n for n, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    told = [f"{count} {unit}" for count, unit in parts[first : first + 2] if count]
+    return " ".join(told) or "0 s"
+
+
+_UNITS = ((86_400, 1 << 62, "d"), (3_600, 24, "h"), (60, 60, "min"), (1, 60, "s"))
 
 
 def tell_address(remote: tuple[str, int]) -> str:

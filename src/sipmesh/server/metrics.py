@@ -1,0 +1,152 @@
+"""Figures for monitoring, over HTTP: `/metrics` as Prometheus reads it, and `/health`. Off unless the topology says where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.endings import concerning, stock_of
+from sipmesh.topology.level import Level
+from sipmesh.transport.link import LinkState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from sipmesh.server.node import Node
+    from sipmesh.topology.inventory import Entry
+
+GOODBYE_S: Final = 1.0
+"""How long a request for figures may hold up the end of the server."""
+
+
+class Figures(Collector):
+    """Reads the figures of one server when it is asked; nothing is counted for them in between."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def __repr__(self) -> str:
+        return f"<Figures of {self._node.view.name}>"
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure, as it is now."""
+        yield self._links()
+        yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "Handshakes that go on.", value=self._in_flight())
+        yield self._verdicts()
+        yield self._messages()
+        yield self._refused_messages()
+        yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
+        yield self._ends()
+        not_taken = sum(1 for _ in self._node.shown.faults)
+        yield GaugeMetricFamily(
+            "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
+        )
+
+    def _links(self) -> Metric:
+        family = GaugeMetricFamily("sipmesh_links", "Links by kind and state.", labels=("kind", "state"))
+        found = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
+        for labels, count in found.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _in_flight(self) -> int:
+        opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
+        return opening + sum(listener.handshakes for listener in self._node.listeners)
+
+    def _waiting(self) -> int:
+        return self._node.dispatch.load
+
+    def _verdicts(self) -> Metric:
+        told = "Handshakes that ended, by the verdict on the peer."
+        family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
+        for labels, count in self._node.tally.verdicts.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _messages(self) -> Metric:
+        family = CounterMetricFamily("sipmesh_messages", "SIP messages by kind of link.", labels=("kind", "direction"))
+        found = Counter(self._node.tally.messages)
+        for link in self._node.pool.all():
+            found[str(link.kind), "in"] += link.messages_in
+            found[str(link.kind), "out"] += link.messages_out
+        for labels, count in found.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _refused_messages(self) -> Metric:
+        family = CounterMetricFamily("sipmesh_messages_refused", "Refused messages by code.", labels=("code",))
+        for code, count in self._node.tally.refused_messages.items():
+            family.add_metric((code,), count)
+        return family
+
+    def _ends(self) -> Metric:
+        told = "Seconds that a certificate or a list still counts; negative once it has ended."
+        family = GaugeMetricFamily("sipmesh_ends_in_seconds", told, labels=("what", "name"))
+        at = datetime.now(UTC)
+        left: dict[tuple[str, str], float] = {}
+        for entry in ending(self._node, at):
+            if entry.paper is not None:
+                what = f"{entry.what} for partners" if entry.outside else str(entry.what)
+                seconds = (entry.paper.ends - at).total_seconds()
+                left[what, entry.name] = min(seconds, left.get((what, entry.name), seconds))
+        for labels, seconds in left.items():
+            family.add_metric(labels, seconds)
+        return family
+
+
+def ending(node: Node, at: datetime) -> list[Entry]:
+    """All that this server stands on and that ends."""
+    return list(concerning(node, stock_of(node, at).entries))
+
+
+class MetricsPage:
+    """The HTTP side of it. There is no TLS and no password: it listens where the topology says, by default on loopback."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._registry = CollectorRegistry()
+        self._registry.register(Figures(node))
+        self._runner: web.AppRunner | None = None
+
+    def __repr__(self) -> str:
+        return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
+
+    async def open(self) -> None:
+        """Listen where the topology says; raises `OperatorError` where that cannot be, or where it says nothing."""
+        if self._node.view.metrics is None:
+            raise OperatorError(f"{self._node.view.name} has no `metrics` in the topology")
+        app = web.Application()
+        app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        await self._runner.setup()
+        host, port = self._node.view.metrics
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as wrong:
+            place = Problem(self._node.file, 0, "metrics", str(wrong), "give this server another `metrics` address")
+            raise OperatorError(f"no metrics on {host} port {port}", (place,)) from wrong
+
+    async def close(self) -> None:
+        """Stop listening."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
+        at = datetime.now(UTC)
+        why = [one.sentence(at) for one in ending(self._node, at) if one.broken or one.level is Level.PAST]
+        told = {"server": self._node.view.name, "healthy": not why, "why": why}
+        return web.json_response(told, status=503 if why else 200)

@@ -1,0 +1,35 @@
+"""What a server has counted since its start: verdicts, and what went over links that are gone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link import Link
+    from sipmesh.trust.verdict import Verdict
+
+
+class Tally:
+    """Counters that only grow. A link counts its own messages while it lives, so that no message costs anything here."""
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[tuple[str, str, str]] = Counter()  # kind, direction, code
+        self.messages: Counter[tuple[str, str]] = Counter()  # kind, "in" or "out", of links that are gone
+        self.refused_messages: Counter[str] = Counter()  # by code
+
+    def __repr__(self) -> str:
+        return f"<Tally of {self.verdicts.total()} verdicts>"
+
+    def judged(self, verdict: Verdict) -> None:
+        """A link came up, or was refused."""
+        self.verdicts[str(verdict.kind), str(verdict.direction), str(verdict.code)] += 1
+
+    def refused(self, code: str) -> None:
+        """A message was refused."""
+        self.refused_messages[code] += 1
+
+    def gone(self, link: Link) -> None:
+        """A link is closed: what it counted must not be lost."""
+        self.messages[str(link.kind), "in"] += link.messages_in
+        self.messages[str(link.kind), "out"] += link.messages_out

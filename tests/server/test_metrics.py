@@ -1,0 +1,164 @@
+"""Figures over HTTP, as monitoring reads them, of a server that really runs."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.test_operator import refused_at
+from server.test_serve import serving_here
+from sipmesh.demo.organisation import Organisation, free_port
+from sipmesh.errors import OperatorError
+from sipmesh.server.metrics import MetricsPage
+from sipmesh.server.serve import Service
+from sipmesh.topology.view import certificate_names
+from sipmesh.trust.role import Role
+from support.network import EDGE, FE1, FE2, Network
+from support.running import on_loop
+from support.telling import Told
+
+MINUTE = timedelta(minutes=1)
+ROOT = Path(__file__).parents[2]
+Figures = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def ask_for_figures(example: Organisation, server: str = FE1) -> int:
+    """Give a server a port for its figures; returns it."""
+    port = free_port()
+    for pool in example.document["pools"]:  # type: ignore[attr-defined]  # it is what build_example wrote
+        for one in pool["servers"]:
+            if one["name"] == server:
+                one["metrics"] = port
+    example.write()
+    return port
+
+
+@asynccontextmanager
+async def page_of(network: Network, server: str = FE1) -> AsyncIterator[None]:
+    page = MetricsPage(network.nodes[server])
+    await page.open()
+    try:
+        yield
+    finally:
+        await page.close()
+
+
+async def get(port: int, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+async def figures(port: int) -> Figures:
+    status, text = await get(port, "/metrics")
+    assert status == 200
+    families = text_string_to_metric_families(text)
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+def labelled(name: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
+
+
+@on_loop
+async def test_links_verdicts_and_messages_are_counted_also_after_a_link_is_gone(pool: Network) -> None:
+    port = ask_for_figures(pool.organisations[0])
+    async with pool, page_of(pool):
+        alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
+        assert (await alice.message("bob@example.test", "hello")).ok
+        await refused_at(pool)
+        before = await figures(port)
+        assert before[labelled("sipmesh_links", kind="server", state="up")] == 1
+        assert before[labelled("sipmesh_link_verdicts_total", kind="server", direction="opened", code="accepted")] == 1
+        refused = labelled("sipmesh_link_verdicts_total", kind="server", direction="accepted", code="no-certificate")
+        assert before[refused] == 1
+        assert before[labelled("sipmesh_messages_total", kind="server", direction="out")] == 1
+        assert before[labelled("sipmesh_handshakes_in_flight")] == 0
+        await pool.stop(FE2)
+        after = await figures(port)
+        assert labelled("sipmesh_links", kind="server", state="up") not in after
+        assert after[labelled("sipmesh_messages_total", kind="server", direction="out")] == 1
+
+
+@on_loop
+async def test_refused_messages_are_counted_by_code(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice = await home.phone("alice", FE1)
+        stolen = alice.request("MESSAGE", "sip:bob@example.test", sender="<sip:x@example.test>;tag=1")
+        assert (await alice.ask(stolen)).status == 403
+        assert (await figures(port))[labelled("sipmesh_messages_refused_total", code="from-not-allowed")] == 1
+
+
+@on_loop
+async def test_ends_are_told_in_seconds(federation: Network) -> None:
+    port = ask_for_figures(federation.of(EDGE), EDGE)
+    async with federation, page_of(federation, EDGE):
+        found = await figures(port)
+        own = found[labelled("sipmesh_ends_in_seconds", what="server", name=EDGE)]
+        assert own == pytest.approx(timedelta(days=30).total_seconds(), abs=3600)
+        lists = [
+            labels
+            for name, labels in found
+            if name == "sipmesh_ends_in_seconds" and ("what", "revocation list") in labels
+        ]
+        assert len(lists) == 4
+        assert found[labelled("sipmesh_certificates_not_taken")] == 0
+
+
+@pytest.mark.parametrize(("ended", "status"), [(False, 200), (True, 503)])
+@on_loop
+async def test_health_says_whether_others_can_rely_on_the_server(home: Network, status: int, *, ended: bool) -> None:
+    example = home.organisations[0]
+    port = ask_for_figures(example)
+    names = certificate_names(example.load().topology, FE1)
+    at = datetime.now(UTC) - (4 * MINUTE if ended else 0 * MINUTE)
+    issued = example.ca.issue(names, Role.FRONT_END, at, MINUTE if ended else timedelta(days=30))
+    issued.write(example.folder / "servers" / f"{FE1}.pem", example.folder / "servers" / f"{FE1}.key")
+    async with home, page_of(home):
+        found, text = await get(port, "/health")
+        assert found == status
+        assert (f"the certificate of {FE1} ended" in text) is ended
+
+
+@on_loop
+async def test_service_shows_them_where_the_topology_says_and_takes_the_port_away_with_it(
+    example: Organisation,
+) -> None:
+    port = ask_for_figures(example)
+    async with serving_here(example, Told()):
+        assert (await get(port, "/health"))[0] == 200
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await get(port, "/health")
+
+
+@on_loop
+async def test_without_the_setting_there_is_nothing_to_open(home: Network) -> None:
+    async with home:
+        with pytest.raises(OperatorError, match=f"{FE1} has no `metrics`"):
+            await MetricsPage(home.nodes[FE1]).open()
+
+
+@on_loop
+async def test_port_that_is_taken_is_told_to_the_operator(example: Organisation) -> None:
+    port = ask_for_figures(example)
+    taken = pytest.raises(OperatorError, match=f"no metrics on 127.0.0.1 port {port}")
+    with socket.create_server(("127.0.0.1", port)), taken:
+        await Service(example.file, FE1, Told().log).serve()
+
+
+@on_loop
+async def test_every_figure_is_documented(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        _, text = await get(port, "/metrics")
+    told = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    rows = re.findall(r"^\| `(sipmesh_\w+)` \|", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    assert told == set(rows)
