@@ -71,7 +71,7 @@ def test_every_list_file_is_known_by_its_authority(place: Place, tmp_path: Path)
 
 def test_file_that_cannot_be_used_any_more_is_a_fault_until_it_is_mended(place: Place, tmp_path: Path) -> None:
     loaded, file = place.load(), tmp_path / "ca" / "issuing.crl"
-    assert loaded.faults_of_lists == ()
+    assert not loaded.faults_of_lists
     good = file.read_bytes()
     file.write_bytes(b"nothing")
     lists = read_one(loaded, file)
@@ -82,7 +82,7 @@ def test_file_that_cannot_be_used_any_more_is_a_fault_until_it_is_mended(place: 
     assert any("authority.crls[1]" in told for told in lists.faults)
     file.write_bytes(good)
     assert len(read_one(loaded, file)) == 2
-    assert loaded.faults_of_lists == ()
+    assert not loaded.faults_of_lists
 
 
 def test_revoked_serial_is_on_the_list_that_is_read(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:

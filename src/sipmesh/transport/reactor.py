@@ -7,6 +7,8 @@ come back within the batch in which it was given up.
 from __future__ import annotations
 
 import select
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.transport.deadlines import Deadlines, Timed
@@ -69,6 +71,9 @@ class Reactor:
         self.room = Room()
         self.links = Registry()
         self.turns = 0
+        self.wall_clock: Callable[[], float] = (
+            time.time
+        )  # what certificates end by; it may jump, which loop time does not
         self.now = loop.time()  # as of the turn that goes on, or of the last one
         self._deadlines = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
