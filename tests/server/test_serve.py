@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -14,11 +11,11 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.server import notices, serve
 from sipmesh.server.control import ask
-from sipmesh.server.node import Node
 from sipmesh.server.serve import Service
 from sipmesh.server.stores import Nobody
 from support.network import FE1
 from support.running import on_loop, until
+from support.service import serving_here
 from support.telling import Told
 
 
@@ -32,19 +29,6 @@ class Held(Nobody):
         self.asked.set()
         self.let_go.wait()
         return frozenset()
-
-
-@asynccontextmanager
-async def serving_here(organisation: Organisation, told: Told) -> AsyncIterator[Node]:
-    """The service, in this loop; it drains when it is cancelled."""
-    ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(Service(organisation.file, FE1, told.log).serve(ready.set_result))
-    try:
-        yield await ready
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 @on_loop
