@@ -9,7 +9,6 @@ from cryptography import x509
 
 from sipmesh.pki.crl import Reason
 from sipmesh.server.node import Node
-from sipmesh.transport.link import Link
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
 from support.network import FE1, FE2, Network
@@ -60,7 +59,7 @@ async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_
         serial = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0].serial_number
         ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
         assert node.take_lists({file}) == [between.id]
-        assert judged == [between.id]
+        assert judged == [between.remote]
         assert node.view is view
 
 
@@ -76,14 +75,14 @@ async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
         assert between.why == "no longer trusted: revocation-unknown"
 
 
-def count_judgements(node: Node) -> list[str]:
-    """The ids of links that are judged from now on."""
-    judged: list[str] = []
-    judge = node.dispatch.judge
+def count_judgements(node: Node) -> list[tuple[str, int]]:
+    """The remote addresses of links that are judged from now on."""
+    judged: list[tuple[str, int]] = []
+    judge = node.gatekeeper.judge
 
-    def counted(link: Link, evidence: PeerEvidence) -> Verdict:
-        judged.append(link.id)
-        return judge(link, evidence)
+    def counted(evidence: PeerEvidence, meant: str = "") -> Verdict:
+        judged.append(evidence.remote)
+        return judge(evidence, meant)
 
-    node.dispatch.judge = counted  # type: ignore[method-assign]  # it looks on
+    node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it looks on
     return judged
