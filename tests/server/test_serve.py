@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.pki.crl import Reason
 from sipmesh.server import notices, serve
 from sipmesh.server.control import ask
+from sipmesh.server.node import Node
 from sipmesh.server.serve import Service
 from sipmesh.server.stores import Nobody
 from support.network import FE1
@@ -143,3 +146,22 @@ async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
         example.ca.crl(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
         assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
+
+
+@on_loop
+async def test_list_that_changes_while_the_server_starts_is_not_missed(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read already, and is watched only then."""
+    never_by_the_clock(monkeypatch)
+
+    class Overtaken(Node):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            example.ca.revoke(example.ca.issuing.serial_number, Reason.UNSPECIFIED, at)
+
+    at = datetime.now(UTC)
+    monkeypatch.setattr(serve, "Node", Overtaken)
+    async with serving_here(example, Told()) as node:
+        [root] = node.view.loaded.authority.lists.of(example.ca.root.subject.public_bytes())
+        assert root.serials == {example.ca.issuing.serial_number}

@@ -58,10 +58,10 @@ class Service:
         loop.set_exception_handler(self._fault)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        self._watched = Watched([self._file])
         self._node = node = Node(self._file, self._name, self._log)
-        self._watched = Watched(self._files())
         self._notices = Notices(loop, self.look, self._log)
-        self._notices.watch(self._prompt_files())
+        self._follow(self._files())
         operator = Operator(node, reload=self.reload, look=self.look)
         control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", operator.commands(), self._log)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
@@ -174,8 +174,11 @@ class Service:
         return {"taken": True, "digest": loaded.digest, "closed": closed}
 
     def _follow(self, files: list[Path]) -> None:
-        self._watched.follow(files)
+        """Watch *files* from now on; a list that may have changed between its reading and this is read once more."""
+        new = self._watched.follow(files)
         self._notices.watch(self._prompt_files())
+        if lists := self._node.view.loaded.lists.intersection(new):
+            self._node.take_lists(lists)
 
 
 async def _pause(stop: asyncio.Event) -> None:

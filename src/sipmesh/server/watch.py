@@ -34,9 +34,15 @@ class Watched:
         """Watch *files* from now on, as they look now."""
         self._seen = {path: stamp(path) for path in files}
 
-    def follow(self, files: Iterable[Path]) -> None:
-        """Watch *files* from now on: those that were watched before as they looked then, since they may have changed since."""
-        self._seen = {path: self._seen[path] if path in self._seen else stamp(path) for path in files}
+    def follow(self, files: Iterable[Path]) -> list[Path]:
+        """Watch *files* from now on: those that were watched before as they looked then, since they may have changed since.
+
+        Returns the others: who has read them did so before they were watched.
+        """
+        before, self._seen = self._seen, {}
+        for path in files:
+            self._seen[path] = before[path] if path in before else stamp(path)
+        return [path for path in self._seen if path not in before]
 
     def changed(self, among: Collection[Path] | None = None) -> list[Path]:
         """The files, or those *among* them, that look different from the last time they were asked about."""
