@@ -166,19 +166,22 @@ class Service:
             closed = [*closed, *self._node.take(loaded)]
         except OperatorError as wrong:
             problems = [str(problem) for problem in wrong.problems]
-            self._follow([*self._files(), *(problem.file for problem in wrong.problems)])
+            closed += self._follow([*self._files(), *(problem.file for problem in wrong.problems)])
             self._log.error("topology not taken: the old one stays in force", why=wrong.message, problems=problems)
             return {"taken": False, "why": wrong.message, "problems": problems, "closed": closed}
-        self._follow(self._files())
+        closed += self._follow(self._files())
         self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
         return {"taken": True, "digest": loaded.digest, "closed": closed}
 
-    def _follow(self, files: list[Path]) -> None:
-        """Watch *files* from now on; a list that may have changed between its reading and this is read once more."""
+    def _follow(self, files: list[Path]) -> list[str]:
+        """Watch *files* from now on; a list that may have changed between its reading and this is read once more.
+
+        Returns the ids of the links that are closed by that.
+        """
         new = self._watched.follow(files)
         self._notices.watch(self._prompt_files())
-        if lists := self._node.view.loaded.lists.intersection(new):
-            self._node.take_lists(lists)
+        lists = self._node.view.loaded.lists.intersection(new)
+        return self._node.take_lists(lists) if lists else []
 
 
 async def _pause(stop: asyncio.Event) -> None:

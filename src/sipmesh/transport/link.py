@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
-A_SECOND: Final = (
-    1.0  # what certificates count in: one is good to the last moment of the second that its notAfter names
-)
+A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
 DOES_NOT_READ: Final = "peer does not read"
 
 
@@ -359,9 +357,9 @@ class Link:
         closed is opened again when it is needed.
         """
         left = self._ends - self._reactor.wall_clock()
-        return self._reactor.loop.time() + (
-            left if left > 0 else A_SECOND
-        )  # judged good in its last moment: soon again
+        if left <= 0:  # judged good in its last moment
+            left = A_SECOND
+        return self._reactor.loop.time() + left
 
     def _deadlines(self) -> list[tuple[float, str]]:
         """List until when this link may go on as it is, and why not longer."""
