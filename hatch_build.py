@@ -32,6 +32,7 @@ COMPILED = {
         "pyopenssl",
         "reactor",
         "registry",
+        "reliance",
         "sockets",
         "tls",
     ),

@@ -26,7 +26,7 @@ class Theatre(Network):
 
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a server."""
-        commands = Operator(self.nodes[server], lambda: self.reload(server)).commands()
+        commands = Operator(self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)).commands()
         return await commands[command](given)
 
     def reload(self, server: str) -> dict[str, Any]:

@@ -72,13 +72,24 @@ def test_a_changed_password_closes_the_users_links(network: Organisation) -> Non
     hang_up(network)
 
 
-def test_a_bad_topology_leaves_the_old_one_in_force_and_the_command_says_so(network: Organisation) -> None:
+def test_a_server_that_cannot_take_a_change_over_is_named_by_the_command(network: Organisation) -> None:
+    chain = network.folder / "servers" / f"{FE1}.pem"
+    good = chain.read_bytes()
+    chain.write_bytes(b"nothing")
+    told = network.type("ca", "issue", FE2)
+    assert f"NOT in force on {FE1}" in told.out
+    assert f"In force on {FE2}." in told.out
+    chain.write_bytes(good)
+    assert f"In force on {FE1}, {FE2}." in network.type("ca", "issue", FE2).out
+
+
+def test_lists_come_into_force_while_the_topology_is_not_in_order(network: Organisation) -> None:
+    """A revocation does not wait for somebody to mend a typo."""
     good = network.file.read_text()
     network.file.write_text(good.replace("role: front-end", "role: frontend"))
-    told = network.type("ca", "crl")
-    assert f"NOT in force on {FE1}" in told.out
-    network.file.write_text(good)
+    until("topology not taken", network.folder / f"{FE1}.log")
     assert f"In force on {FE1}, {FE2}." in network.type("ca", "crl").out
+    network.file.write_text(good)
 
 
 def test_the_socket_of_a_killed_server_answers_for_nobody(network: Organisation) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.client.dialog import Dialog
-from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.transaction.ack import cancel_for
 from support.network import FE1, FE2, Network, hung_up_by_the_other, inside, ringing, text
-from support.peer import Peer
 from support.running import on_loop, until
+from support.talking import inside_of, talking
 
 
 @pytest.mark.parametrize("other", [FE1, FE2])
@@ -253,25 +251,3 @@ async def test_message_between_two_calls_is_not_held_up(pool: Network) -> None:
         assert (await text(bob)).text == "busy?"
         came.accept()
         assert (await made.answered()).ok
-
-
-async def talking(caller: Peer, callee: Peer) -> tuple[Request, str, Dialog]:
-    """Bring a call up: the INVITE as the callee got it, the callee's tag, and the dialog as the caller has it."""
-    invite = caller.request("INVITE", f"sip:{callee.user}")
-    await caller.send(invite)
-    came = await callee.request_in("INVITE")
-    await callee.reply(came, 200)
-    answer = await caller.final()
-    assert answer.status == 200
-    dialog = Dialog.of_caller(invite, answer)
-    await caller.send(inside_of(dialog, caller, "ACK"))
-    return came, callee.tag, dialog
-
-
-def inside_of(dialog: Dialog, sender: Peer, method: str) -> Request:
-    """Make a request inside *dialog*, on whatever link."""
-    uri, routes = dialog.aim()
-    headers = [("via", sender.via()), ("max-forwards", "70"), *(("route", route) for route in routes)]
-    headers += [("from", dialog.local), ("to", dialog.remote), ("call-id", dialog.call_id)]
-    headers += [("cseq", f"{dialog.next_cseq(method)} {method}"), ("contact", sender.contact)]
-    return build_request(method, uri, headers)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from server.test_serve import serving_here
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
 from sipmesh.server.node import Node
@@ -18,6 +17,7 @@ from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network
 from support.running import on_loop, until
+from support.service import serving_here
 from support.telling import Told
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

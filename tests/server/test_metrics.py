@@ -14,7 +14,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.test_operator import refused_at
-from server.test_serve import serving_here
 from sipmesh.demo.organisation import Organisation, free_port
 from sipmesh.errors import OperatorError
 from sipmesh.server.metrics import MetricsPage
@@ -23,6 +22,7 @@ from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, FE2, Network
 from support.running import on_loop
+from support.service import serving_here
 from support.telling import Told
 
 MINUTE = timedelta(minutes=1)

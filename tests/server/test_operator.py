@@ -19,8 +19,8 @@ from support.running import on_loop, until
 
 
 def operator_of(network: Network, server: str = FE1) -> Operator:
-    """The desk of one server; *reload* only says that it was asked for."""
-    return Operator(network.nodes[server], lambda: {"taken": True})
+    """The desk of one server; *reload* and *look* only say that they were asked for."""
+    return Operator(network.nodes[server], lambda: {"taken": True}, lambda: {"taken": True, "closed": []})
 
 
 async def asked(network: Network, command: str, **given: Any) -> Any:

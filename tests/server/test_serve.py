@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.pki.crl import Reason
+from sipmesh.server import notices, serve
+from sipmesh.server.control import ask
 from sipmesh.server.node import Node
 from sipmesh.server.serve import Service
 from sipmesh.server.stores import Nobody
 from support.network import FE1
 from support.running import on_loop, until
+from support.service import serving_here
 from support.telling import Told
 
 
@@ -29,19 +32,6 @@ class Held(Nobody):
         self.asked.set()
         self.let_go.wait()
         return frozenset()
-
-
-@asynccontextmanager
-async def serving_here(organisation: Organisation, told: Told) -> AsyncIterator[Node]:
-    """The service, in this loop; it drains when it is cancelled."""
-    ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(Service(organisation.file, FE1, told.log).serve(ready.set_result))
-    try:
-        yield await ready
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 @on_loop
@@ -74,3 +64,104 @@ async def test_server_that_is_not_in_the_topology_does_not_start(example: Organi
     service = Service(example.file, "fe9.example.test", Told().log)
     with pytest.raises(OperatorError, match=r"fe9\.example\.test"):
         await service.serve()
+
+
+def never_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour pass between two looks."""
+    monkeypatch.setattr(serve, "TICK_S", 3600.0)
+
+
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel tell of nothing."""
+
+    def none_left(**_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(notices, "INotify", none_left)
+
+
+@on_loop
+async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+        assert told.last("lists taken")["files"] == [str(example.folder / "ca" / "issuing.crl")]
+        assert not list(told.events("topology taken"))
+
+
+@on_loop
+async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of what another machine writes to a network file system."""
+    deaf(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+
+
+@on_loop
+async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    deaf(monkeypatch)
+    told = Told()
+    async with serving_here(example, told) as node:
+        example.ca.crl(datetime.now(UTC))
+        answer = await ask(node.state / f"{FE1}.sock", "files-changed")
+        assert answer == {"taken": True, "digest": example.load().digest, "closed": []}
+        assert len(list(told.events("lists taken"))) == 1
+        await ask(node.state / f"{FE1}.sock", "files-changed")
+        assert len(list(told.events("lists taken"))) == 1
+
+
+@on_loop
+async def test_new_topology_is_in_force_by_the_kernels_word(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.document["organisation"] = "Example, renamed"
+        example.write()
+        await until(lambda: list(told.events("topology taken")))
+
+
+@on_loop
+async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mends the document has time; whom the list names has none."""
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told) as node:
+        example.file.write_text(example.file.read_text() + "nonsense: 1\n")
+        await until(lambda: list(told.events("topology not taken: the old one stays in force")))
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+        assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
+
+
+@on_loop
+async def test_list_that_changes_while_the_server_starts_is_not_missed(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read already, and is watched only then."""
+    never_by_the_clock(monkeypatch)
+
+    class Overtaken(Node):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            example.ca.revoke(example.ca.issuing.serial_number, Reason.UNSPECIFIED, at)
+
+    at = datetime.now(UTC)
+    monkeypatch.setattr(serve, "Node", Overtaken)
+    async with serving_here(example, Told()) as node:
+        [root] = node.view.loaded.authority.lists.of(example.ca.root.subject.public_bytes())
+        assert root.serials == {example.ca.issuing.serial_number}

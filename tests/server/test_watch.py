@@ -81,3 +81,55 @@ def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file:
     assert watched.changed() == []
     _removed(other)
     assert watched.changed() == [other]
+
+
+def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_twice(file: Path) -> None:
+    """The clock that looks does not know whether the writer is done; what is half written is a broken file."""
+    watched = Watched([file])
+    file.write_text("half")
+    assert watched.settled() == []
+    file.write_text("half and the rest")
+    assert watched.settled() == []
+    assert watched.settled() == [file]
+    assert watched.settled() == []
+
+
+def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_is_there(file: Path) -> None:
+    watched = Watched([file])
+    file.unlink()
+    assert watched.settled() == []
+    file.write_text("the next one")
+    assert watched.settled() == []
+    assert watched.settled() == [file]
+
+
+def test_file_that_was_named_by_the_one_look_is_not_named_by_the_other(file: Path) -> None:
+    watched = Watched([file])
+    _in_place(file)
+    assert watched.settled() == []
+    assert watched.changed() == [file]
+    assert watched.settled() == []
+
+
+def test_only_those_asked_about_are_looked_at(file: Path, tmp_path: Path) -> None:
+    """A list that is in place says nothing about the next, which may be half written."""
+    other = tmp_path / "other"
+    other.write_text("one")
+    watched = Watched([file, other])
+    _in_place(file)
+    other.write_text("two, and longer")
+    assert watched.changed({file, tmp_path / "nobody's"}) == [file]
+    assert watched.changed() == [other]
+
+
+def test_change_between_reading_and_following_is_not_lost(file: Path, tmp_path: Path) -> None:
+    """The files of the new document are known only when it has been read, and by then one may have changed again."""
+    new = tmp_path / "new"
+    new.write_text("read just now")
+    watched = Watched([file])
+    _in_place(file)
+    assert watched.follow([file, new]) == [new]
+    assert watched.changed() == [file]
+    assert watched.follow([new]) == []
+    _removed(file)
+    assert watched.changed() == []

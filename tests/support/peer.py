@@ -37,7 +37,7 @@ class Peer:
         self._messages = MessageReader(ReadLimits())
         self._come: deque[Request | Response] = deque()
         self._cseq = 0
-        host, port = writer.get_extra_info("sockname")[:2]
+        host, port = self.address = writer.get_extra_info("sockname")[:2]
         self.contact = f"<sip:{user.partition('@')[0]}@{host}:{port};transport=tls>"
 
     @classmethod

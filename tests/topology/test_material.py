@@ -15,7 +15,8 @@ from cryptography.x509.oid import NameOID
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.profiles import Kind
-from sipmesh.topology.material import LARGEST_ANCHORS, UnusableFileError, key_of, read_certificates
+from sipmesh.topology.files import UnusableFileError
+from sipmesh.topology.material import LARGEST_ANCHORS, key_of, read_certificates
 from sipmesh.trust.role import Role
 from topology.world import NOON
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
 from sipmesh.trust.chain import PRESENTED
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
-from sipmesh.trust.judge import CHECKS, judge
+from sipmesh.trust.judge import CHECKS, _relied_on, judge
 from sipmesh.trust.policy import Authority, LinkPolicy
 from sipmesh.trust.priority import PRIORITY
 from sipmesh.trust.revocation import RevocationLists
@@ -357,6 +360,29 @@ def test_a_failure_never_borrows_a_code_that_is_no_refusal_of_links(net: Network
     assert verdict.code is Code.HANDSHAKE_FAILED
 
 
+def test_a_certificate_is_named_under_its_issuer_as_the_issuer_spells_itself(net: Network) -> None:
+    """That is how lists are found: a leaf may bear the same name in another string type, and so in other octets."""
+    issuing = net.ours.certificate
+    common_name = issuing.subject.rfc4514_string().removeprefix("CN=")
+    spelled = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _ASN1Type.PrintableString)])
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(spelled).serial_number(7)
+    builder = builder.public_key(issuing.public_key()).not_valid_before(NOON).not_valid_after(NOON + DAY)
+    leaf = builder.sign(net.ours.key, SHA256())
+    assert leaf.issuer == issuing.subject
+    assert leaf.issuer.public_bytes() != issuing.subject.public_bytes()
+    assert (issuing.subject.public_bytes(), 7) in _relied_on((leaf, issuing))
+
+
+def test_the_first_of_a_path_to_end_is_its_end(net: Network) -> None:
+    """An issuer that ends before its leaf takes it along."""
+    assert net.ours.issuer is not None
+    brief = net.forge.authority("Example issuing CA", net.ours.issuer, ends=timedelta(days=2))
+    shown = net.forge.server(brief, FE2, *FE_NAMES)
+    verdict = verdict_on(shown, net.policy(peers=net.swapped(net.fe2, authority=net.authority("Example", brief))))
+    assert verdict.accepted
+    assert verdict.ends == brief.certificate.not_valid_after_utc
+
+
 def test_a_client_is_accepted_on_the_client_port_without_certificate(net: Network) -> None:
     client = PeerEvidence(Direction.ACCEPTED, LinkKind.CLIENT, ("2001:db8::7", 40000), ("2001:db8::1", 5061))
     verdict = judge(client, net.policy(LinkKind.CLIENT), at=NOON)
@@ -378,6 +404,7 @@ def test_the_verdict_carries_what_the_next_room_needs(net: Network) -> None:
     assert verdict.tls == facts
     held = shown.certificate
     assert (held.issuer.public_bytes(), held.serial_number) in verdict.relied_on
+    assert verdict.ends == held.not_valid_after_utc
     assert verdict.seen is not None
     assert f"URI:sip:{FE2}" in verdict.seen.names
     assert finding(verdict, "handshake").saw == "TLSv1.3 TLS_AES_256_GCM_SHA384"

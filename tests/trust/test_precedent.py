@@ -259,7 +259,7 @@ def test_a_list_counts_from_its_own_beginning(net: Network) -> None:
 
 
 def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> None:
-    """New lists make a new policy: none can be put into one that has judged already."""
+    """A new topology makes a new policy, which has judged nobody yet."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     policy = net.policy()
     assert verdict_on(revoked, policy).accepted
@@ -268,6 +268,33 @@ def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> N
     assert len(reloaded.precedents) == 0
     assert after(reloaded, revoked).code == "revoked"
     assert after(reloaded, twin).accepted
+
+
+def test_whom_a_list_names_that_came_into_force_under_the_policy_is_refused_and_the_twin_is_not(
+    net: Network, engines: list[object]
+) -> None:
+    """The precedents stay, so that new lists cost no path check; what they say is never the old lists' word."""
+    revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
+    authority = net.authority("Example", net.ours)
+    policy = net.policy(peers=net.swapped(net.fe2, authority=authority))
+    assert verdict_on(revoked, policy).accepted
+    assert verdict_on(twin, policy).accepted
+    authority.relist(net.authority("Example", net.ours, revoked).lists)
+    before = len(engines)
+    assert verdict_on(twin, policy).accepted
+    assert len(engines) == before
+    for _ in range(2):
+        assert after(policy, revoked).code == "revoked"
+        assert after(policy, twin).accepted
+    authority.relist(net.authority("Example", net.ours).lists)
+    assert after(policy, revoked).accepted
+
+
+def test_list_that_is_taken_away_under_the_policy_vouches_for_nobody_any_more(net: Network) -> None:
+    authority = net.authority("Example", net.ours)
+    policy = known(net.fe2_certificate(), net.policy(peers=net.swapped(net.fe2, authority=authority)))
+    authority.relist(RevocationLists())
+    assert after(policy, net.fe2_certificate()).code == "revocation-unknown"
 
 
 def test_serials_are_looked_up_every_time(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:

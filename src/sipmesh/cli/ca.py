@@ -175,7 +175,7 @@ def revoke(
     for number in serials:
         record = ca.revoke(number, reason, now)
         say(f"Revoked: serial {record.serial_hex} of {record.names[0]} ({record.reason}).", style=GOOD)
-    say_reloaded(reload(place, before))
+    say_reloaded(reload(place, before, "files-changed"))
     if server:
         say(f"A new one, once the old key is out of others' reach: sipmesh ca issue {server.lower()}")
 
@@ -208,7 +208,7 @@ def crl(topology: TopologyFile = HERE) -> None:
     for kind in (Kind.ROOT, Kind.ISSUING):
         file = ca.crl(now, kind)
         say(f"{file}: list {_number(ca, kind, now)} of the {kind} CA.", style=GOOD)
-    say_reloaded(reload(place, before))
+    say_reloaded(reload(place, before, "files-changed"))
 
 
 def _number(ca: EnterpriseCa, kind: object, now: datetime) -> int | None:

@@ -48,7 +48,8 @@ def _loaded_for(domain: str, topology: Path) -> Loaded | None:
 def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Trust:
     """What vouches for the server: the files given, else our own authority with its lists."""
     from sipmesh.client.judge import Trust
-    from sipmesh.topology.material import UnusableFileError, read_certificates
+    from sipmesh.topology.files import UnusableFileError
+    from sipmesh.topology.material import read_certificates
 
     if anchors:
         try:

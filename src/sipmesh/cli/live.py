@@ -62,14 +62,15 @@ class Reloaded:
     closed: list[Link] = field(default_factory=list)
 
 
-def reload(place: Place, before: list[Link]) -> Reloaded:
+def reload(place: Place, before: list[Link], command: str = "reload") -> Reloaded:
     """Have every running server read its files anew; *before* are the links from before the change.
 
-    A server looks at its files twice a second, and may have closed a link already when it is asked.
+    With ``files-changed`` as *command* they read what has changed. A server hears of that by itself as well, and may have
+    closed a link already when it is asked.
     """
     told = Reloaded()
     named: set[tuple[str, str]] = set()
-    for answer in ask_all(place, "reload"):
+    for answer in ask_all(place, command):
         result = answer.result or {"taken": False, "why": answer.fault}
         if result["taken"]:
             told.taken.append(answer.server)

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.topology.material import UnusableFileError, read_certificates
+from sipmesh.topology.files import UnusableFileError
+from sipmesh.topology.material import read_certificates
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
 from sipmesh.trust.identity import identities

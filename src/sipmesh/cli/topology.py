@@ -57,7 +57,8 @@ def _in_numbers(loaded: Loaded) -> str:
 
 def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
     """Certificates on this machine that lack a name of their server, or whose time is up."""
-    from sipmesh.topology.material import UnusableFileError, read_certificates
+    from sipmesh.topology.files import UnusableFileError
+    from sipmesh.topology.material import read_certificates
     from sipmesh.topology.view import certificate_names
     from sipmesh.trust.identity import identities
 

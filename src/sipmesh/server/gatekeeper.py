@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,16 @@ REMEMBERED_REFUSALS = 500
 """Refusals kept for `sipmesh explain`; older ones are in the log."""
 
 
+def utc_now() -> datetime:
+    """What our clock says."""
+    return datetime.now(UTC)
+
+
 class Gatekeeper:
     """Judges every link of one server by the topology in force."""
 
-    def __init__(self, view: ServerView) -> None:
-        self.view = view
+    def __init__(self, view: ServerView, clock: Callable[[], datetime] = utc_now) -> None:
+        self.view, self.clock = view, clock
         self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
 
@@ -46,7 +51,7 @@ class Gatekeeper:
     def judge(self, evidence: PeerEvidence, meant: str = "") -> Verdict:
         """Give the verdict on a peer, by our clock."""
         policy = self.policy(evidence.direction, evidence.kind, meant)
-        return judge(evidence, policy, at=datetime.now(UTC))
+        return judge(evidence, policy, at=self.clock())
 
     def remember(self, verdict: Verdict) -> None:
         """Keep a refusal so that it can be explained later."""

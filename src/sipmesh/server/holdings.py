@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sipmesh.topology.files import UnusableFileError
 from sipmesh.topology.inventory import Side, Use, sides
-from sipmesh.topology.material import UnusableFileError, read_certificates
+from sipmesh.topology.material import read_certificates
 from sipmesh.topology.paper import Chain, Paper
 
 if TYPE_CHECKING:

@@ -44,13 +44,17 @@ from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.identity import identities
+from sipmesh.trust.newly import newly_revoked
 from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
+    from sipmesh.trust.verdict import Named
 
 NONCE_LIFETIME_S = 300.0
 NOT_TAKEN = "certificate not taken: the old one stays in use"
@@ -230,9 +234,23 @@ class Node:
             lists=tuple(lists_of(loaded)),
         )
 
-    def close_ended(self, at: datetime) -> list[str]:
-        """Close every link whose peer's certificate has ended by the instant *at* (rule R4); returns their ids."""
-        closed = self.pool.close_where(lambda link: _has_ended(link, at), "the certificate of the peer has ended")
+    def take_lists(self, changed: Collection[Path]) -> list[str]:
+        """Put revocation lists in force whose files have *changed*, with all else as it is (rule R7).
+
+        Closes the links that are refused by them, and returns their ids. Links that stand on a certificate which is newly
+        revoked are judged again, and no others: what it costs does not grow with the number of links.
+        """
+        at = self.gatekeeper.clock()
+        revoked: set[Named] = set()
+        by_serial = True
+        for authority, lists in self.view.loaded.read_lists(changed):
+            newly = newly_revoked(authority, lists, at)
+            authority.relist(lists)
+            revoked |= newly or set()
+            by_serial = by_serial and newly is not None
+        self.connector.forgive()
+        judge = self.dispatch.judge
+        closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
 
     async def refresh_users(self) -> int:
@@ -256,12 +274,6 @@ class Node:
         self.reactor.close()
         self.locations.close()
         self.users.close()
-
-
-def _has_ended(link: Link, at: datetime) -> bool:
-    """Tell whether the certificate that *link* stands on is past its validity; a client's link stands on none."""
-    seen = link.verdict.seen if link.verdict is not None else None
-    return seen is not None and seen.not_after < at
 
 
 def advertised_by(view: ServerView) -> dict[LinkKind, Advertised]:

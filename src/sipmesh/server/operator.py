@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Operator:
-    """The commands of one server; *reload* reads the topology and the lists anew and tells what came of it."""
+    """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
 
-    def __init__(self, node: Node, reload: Callable[[], dict[str, Any]]) -> None:
-        self._node, self._reload = node, reload
+    def __init__(self, node: Node, reload: Callable[[], dict[str, Any]], look: Callable[[], dict[str, Any]]) -> None:
+        self._node, self._reload, self._look = node, reload, look
 
     def __repr__(self) -> str:
         return f"<Operator of {self._node.view.name}>"
@@ -37,6 +37,7 @@ class Operator:
             "refused-messages": self.refused_messages,
             "explain": self.explain,
             "reload": self.reload,
+            "files-changed": self.files_changed,
             "users-changed": self.users_changed,
         }
 
@@ -100,6 +101,10 @@ class Operator:
     async def reload(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         """Read topology, lists and certificates anew."""
         return self._reload()
+
+    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over files that have changed at once; new revocation lists cost the links that they close, and no more."""
+        return self._look()
 
     async def users_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         """Take over changes of users at once."""

@@ -15,23 +15,27 @@ from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
 from sipmesh.server.node import Node
+from sipmesh.server.notices import Notices
 from sipmesh.server.operator import Operator
 from sipmesh.server.watch import Watched
 from sipmesh.topology.document import load
 from sipmesh.transport.loop import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sipmesh.server.log import Log
     from sipmesh.server.metrics import MetricsPage
 
 TICK_S = 0.5
-"""How often deadlines are swept and files are looked at: a changed topology is in force within that time."""
+"""How often deadlines are swept, and files are looked at though nothing was heard of them; twice alike, and they are read.
+
+The kernel tells of a change at once, but not of one that another machine makes to a network file system.
+"""
 
 REISSUE_EVERY_S = 3600.0
-ENDED_EVERY_S = 5.0
-"""How often links are asked whether their certificate has ended meanwhile."""
+REPLACE_EVERY_S = 5.0
+"""How often links that we opened under a certificate that is about to end are looked at."""
 
 WARN_EVERY_S = 60.0
 """How often certificates and lists are looked at for what is near its end; each is told of once a day."""
@@ -50,7 +54,7 @@ class Service:
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
-        self._reissued_at = self._asked_at = self._warned_at = 0.0
+        self._reissued_at = self._replaced_at = self._warned_at = 0.0
         self._endings = Endings()
         self._page: MetricsPage | None = None
 
@@ -64,11 +68,12 @@ class Service:
         loop.set_exception_handler(self._fault)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        self._watched = Watched([self._file])
         self._node = node = Node(self._file, self._name, self._log)
-        self._watched = Watched(self._files())
-        control = Control(
-            node.state / f"{node.view.name}{SOCKET_SUFFIX}", Operator(node, self.reload).commands(), self._log
-        )
+        self._notices = Notices(loop, self.look, self._log)
+        self._follow(self._files())
+        operator = Operator(node, reload=self.reload, look=self.look)
+        control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", operator.commands(), self._log)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
             node.start()
@@ -81,6 +86,7 @@ class Service:
                 ready(node)
             await self._until(stop)
         finally:
+            self._notices.close()
             if self._page is not None:
                 await self._page.close()
             await control.close()
@@ -122,15 +128,15 @@ class Service:
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             self._reissued_at = now
             self._reissue_lists()
-        if now - self._asked_at >= ENDED_EVERY_S:
-            self._asked_at = now
-            self._node.close_ended(datetime.now(UTC))
+        if now - self._replaced_at >= REPLACE_EVERY_S:
+            self._replaced_at = now
             self._node.replace_links(datetime.now(UTC))
         if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
             self._warned_at = now
             self._warn(datetime.now(UTC))
-        if self._watched.changed():
-            self.reload()
+        if changed := self._watched.settled():
+            self._take(changed)
+            self._notices.watch(self._prompt_files())  # it has not told of this, and may tell of the next
 
     def _warn(self, at: datetime) -> None:
         """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
@@ -145,6 +151,11 @@ class Service:
         own = [path for spec in view.listeners for path in view.identity(spec.kind)]
         return [*view.loaded.files, *dict.fromkeys(own)]
 
+    def _prompt_files(self) -> list[Path]:
+        """The document and the lists: each says something by itself, where a certificate is nothing without its key."""
+        loaded = self._node.view.loaded
+        return [loaded.file, *loaded.lists]
+
     def _reissue_lists(self) -> None:
         """Where this server has the CA folder, keep its lists young: at half their life a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
@@ -158,21 +169,57 @@ class Service:
         if renewed:
             self._log.info("lists reissued", lists=[path.name for path in renewed])
 
+    def look(self, at: Collection[Path] | None = None) -> dict[str, Any]:
+        """Take over what has changed, of all files or of those *at* which to look."""
+        return self._take(self._watched.changed(at))
+
+    def _take(self, changed: list[Path]) -> dict[str, Any]:
+        """Read only revocation lists where nothing else has changed, and first in any case: they wait for nothing else."""
+        closed = self._take_lists(changed)
+        if self._node.view.loaded.lists.issuperset(changed):
+            return {"taken": True, "digest": self._node.view.loaded.digest, "closed": closed}
+        return self._read_all(closed)
+
     def reload(self) -> dict[str, Any]:
         """Read topology, lists and certificates anew; a bad document leaves the old one in force and says so."""
+        return self._read_all(self._take_lists(self._watched.changed()))
+
+    def _take_lists(self, changed: list[Path]) -> list[str]:
+        """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close."""
+        files = self._node.view.loaded.lists.intersection(changed) if changed else None
+        if not files:
+            return []
+        closed = self._node.take_lists(files)
+        faults = [str(fault) for fault in self._node.view.loaded.faults_of_lists]
+        tell = self._log.warning if faults else self._log.info
+        tell("lists taken", files=sorted(map(str, files)), closed=closed, faults=faults)
+        return closed
+
+    def _read_all(self, closed: list[str]) -> dict[str, Any]:
+        """Read everything anew; *closed* are links that have gone down by new lists already."""
         self._watched.take(self._files())
         try:
             loaded = load(self._file)
-            closed = self._node.take(loaded)
+            closed = [*closed, *self._node.take(loaded)]
         except OperatorError as wrong:
             problems = [str(problem) for problem in wrong.problems]
-            self._watched.take([*self._files(), *(problem.file for problem in wrong.problems)])
+            closed += self._follow([*self._files(), *(problem.file for problem in wrong.problems)])
             self._log.error("topology not taken: the old one stays in force", why=wrong.message, problems=problems)
-            return {"taken": False, "why": wrong.message, "problems": problems}
-        self._watched.take(self._files())
+            return {"taken": False, "why": wrong.message, "problems": problems, "closed": closed}
+        closed += self._follow(self._files())
         self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
         kept = list(self._node.shown.faults)  # why certificates on disk are not in use
         return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
+
+    def _follow(self, files: list[Path]) -> list[str]:
+        """Watch *files* from now on; a list that may have changed between its reading and this is read once more.
+
+        Returns the ids of the links that are closed by that.
+        """
+        new = self._watched.follow(files)
+        self._notices.watch(self._prompt_files())
+        lists = self._node.view.loaded.lists.intersection(new)
+        return self._node.take_lists(lists) if lists else []
 
 
 async def _pause(stop: asyncio.Event) -> None:

@@ -20,12 +20,15 @@ from sipmesh.topology.shape import shape
 from sipmesh.topology.validate import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
+    from sipmesh.topology.lists import ListFiles
     from sipmesh.topology.model import Topology
     from sipmesh.topology.shape import Unread
     from sipmesh.trust.policy import Authority
+    from sipmesh.trust.revocation import RevocationLists
 
 _SQLITE = "sqlite:///"
 
@@ -44,6 +47,7 @@ class Loaded:
     authority: Authority
     partners: tuple[Authority, ...]  # in the order of topology.federation.partners
     faults: tuple[Problem, ...] = ()
+    list_files: tuple[ListFiles, ...] = ()  # of our own authority, then of the partners'
 
     @property
     def folder(self) -> Path:
@@ -56,6 +60,28 @@ class Loaded:
         entries = (self.topology.authority, *self.topology.federation.partners)
         named = (name for entry in entries for name in (*entry.anchors, *entry.crls))
         return tuple(dict.fromkeys((self.file, *(self.folder / name for name in named))))
+
+    @property
+    def lists(self) -> frozenset[Path]:
+        """Every file of a revocation list."""
+        return frozenset(one.file for files in self.list_files for one in files.files)
+
+    @property
+    def faults_of_lists(self) -> tuple[Problem, ...]:
+        """What is wrong with the lists as they were read last; *faults* were there at first."""
+        return tuple(fault for files in self.list_files for fault in files.faults)
+
+    def read_lists(self, changed: Collection[Path]) -> list[tuple[Authority, RevocationLists]]:
+        """Read list files anew that have *changed*; gives the authorities that they are of, each with what it has now.
+
+        Only what the caller relists by that is in force.
+        """
+        read = []
+        for authority, files in zip((self.authority, *self.partners), self.list_files, strict=True):
+            if any(one.file in changed for one in files.files):
+                files.read(changed)
+                read.append((authority, files.held()))
+        return read
 
     @property
     def users_url(self) -> str:
@@ -88,7 +114,7 @@ class _Reading:
 
     @property
     def faults(self) -> tuple[Problem, ...]:
-        return tuple(fault for material in self.materials for fault in material.faults)
+        return tuple(fault for material in self.materials for fault in material.lists.faults)
 
 
 def load(file: Path) -> Loaded:
@@ -153,4 +179,5 @@ def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
         raise OperatorError(f"the topology {file} has {count}", tuple(problems))
     partners = tuple(partner.authority for partner in reading.partners)
-    return Loaded(file, topology, reading.digest, own.authority, partners, reading.faults)
+    lists = tuple(material.lists for material in reading.materials)
+    return Loaded(file, topology, reading.digest, own.authority, partners, reading.faults, lists)

@@ -1,7 +1,6 @@
-"""The files that a topology names: anchors and revocation lists, read once and checked as far as files can tell.
+"""The files that a topology names: anchors and revocation lists, checked as far as files can tell.
 
-An anchor that cannot be used is an error: nothing could be proved with it. A list that cannot be used is a *fault*: a
-server that runs goes on, and the judge refuses with ``revocation-unknown`` whom the list would have vouched for (R12).
+An anchor that cannot be used is an error: nothing could be proved with it. Of lists see `sipmesh.topology.lists`.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sipmesh.topology.files import UnusableFileError, read_file
+from sipmesh.topology.lists import ListFile, ListFiles
 from sipmesh.trust.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,21 +28,15 @@ if TYPE_CHECKING:
     from sipmesh.topology.source import Loc
 
 LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
-LARGEST_LIST = 64 << 20  # octets: over a million revoked serials
-
-
-class UnusableFileError(ValueError):
-    """A file that cannot be read; the text says why, without the file's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What one authority's files held; every list comes with its place in the document."""
+    """What one authority's files held."""
 
     loc: Loc
     authority: Authority
-    faults: tuple[Problem, ...]
-    lists: tuple[tuple[Loc, RevocationList], ...]
+    lists: ListFiles
 
 
 def issuers_in_use(topology: Topology, folder: Path) -> list[x509.Certificate]:
@@ -70,30 +64,17 @@ def read_authority(
     anchors = _read_anchors(entry, loc, folder, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
-    faults: list[Problem] = []
-    lists: list[tuple[Loc, RevocationList]] = []
-    for n, file in enumerate(entry.crls):
-        place = (*loc, "crls", n)
-        try:
-            lists.append((place, _read_list(folder / file, issuers)))
-        except (UnusableFileError, UnusableListError) as wrong:
-            remedy = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
-            faults.append(report.problem(place, f"{file}: {wrong}", remedy))
-    faults += _lists_that_lack((*loc, "crls"), issuers, lists, report)
-    held = RevocationLists((found for _, found in lists), tuple(f"{fault.field}: {fault.reason}" for fault in faults))
-    return Material(loc, Authority(name, tuple(anchors), held), tuple(faults), tuple(lists))
+    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST)
+    files = [
+        ListFile(place, name, folder / name, report.problem(place, "", _REMEDY_LIST))
+        for place, name in (((*loc, "crls", n), name) for n, name in enumerate(entry.crls))
+    ]
+    lists = ListFiles(files, issuers, lack)
+    return Material(loc, Authority(name, tuple(anchors), lists.held()), lists)
 
 
-def read_file(file: Path, largest: int) -> bytes:
-    """The content of *file*, or UnusableFileError."""
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(largest + 1)
-    except (OSError, ValueError) as wrong:  # ValueError: a NUL in the name
-        raise UnusableFileError(f"cannot be read ({getattr(wrong, 'strerror', None) or wrong})") from None
-    if len(content) > largest:
-        raise UnusableFileError(f"is larger than {largest} octets")
-    return content
+_REMEDY_LIST = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
+_REMEDY_NO_LIST = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
@@ -143,28 +124,6 @@ def _unfit(certificate: x509.Certificate) -> str:
         return f"holds a certificate that cannot be used ({wrong})"
 
 
-def _read_list(file: Path, issuers: Iterable[x509.Certificate]) -> RevocationList:
-    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
-
-    A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
-    """
-    found = RevocationList.load(read_file(file, LARGEST_LIST))
-    namesakes = [issuer for issuer in issuers if issuer.subject.public_bytes() == found.issuer_der]
-    if namesakes and not any(found.signed_by(issuer) for issuer in namesakes):
-        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
-    return found
-
-
-def _lists_that_lack(
-    loc: Loc, issuers: Iterable[x509.Certificate], lists: list[tuple[Loc, RevocationList]], report: Report
-) -> list[Problem]:
-    """Every anchor and every CA below it issues something in the chain, so that each needs a list."""
-    have = {found.issuer_der for _, found in lists if found.base is None}  # a delta alone speaks for nobody
-    lacking = [issuer for issuer in issuers if issuer.subject.public_bytes() not in have]
-    remedy = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
-    return [report.problem(loc, f"no usable list of {issuer.subject.rfc4514_string()}", remedy) for issuer in lacking]
-
-
 def anchors_are_told_apart(
     topology: Topology, own: Authority | None, partners: Iterable[Authority], report: Report
 ) -> None:
@@ -191,7 +150,7 @@ def stale(materials: Iterable[Material], report: Report, *, at: datetime) -> lis
     """What is worth a word at the instant *at*: lists past their next update, anchors out of their validity."""
     told: list[Problem] = []
     for material in materials:
-        for loc, held in material.lists:
+        for loc, held in material.lists.lists:
             if held.next_update < at:
                 reason = f"list {held.number} ended {held.next_update:%Y-%m-%d %H:%M}Z"
                 remedy = "fetch the newest, or make ours with `sipmesh ca crl`; until then its certificates are refused"

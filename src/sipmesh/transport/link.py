@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
+A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
 DOES_NOT_READ: Final = "peer does not read"
 
 
@@ -98,6 +99,7 @@ class Link:
         "_bound",
         "_closed_by_peer",
         "_dirty",
+        "_ends",
         "_events",
         "_head",
         "_pings",
@@ -158,7 +160,7 @@ class Link:
         self.why = ""
         self.opened_at = self.last_in = reactor.loop.time()
         self.bytes_in = self.bytes_out = self.messages_in = self.messages_out = self.pending_out = 0
-        self.alarm = self.drain_until = self._blocked_at = 0.0
+        self.alarm = self.drain_until = self._blocked_at = self._ends = 0.0
         self._reactor, self._events = reactor, events
         self._bound = reactor.limits.queue_bytes(kind)
         self._read_in = 0  # the reactor's turn in which bytes were read last
@@ -213,7 +215,7 @@ class Link:
         """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
         if not verdict.accepted or evidence.failure is not None:
             raise LocalError(f"{self!r} cannot come up under {verdict!r}")
-        self._stage, self._tls, self.verdict, self._trusted = None, tls, verdict, True
+        self._stage, self._tls, self._trusted = None, tls, True
         self.facts, self.remote, self.local = evidence.tls, evidence.remote, evidence.local
         self.evidence = evidence if evidence.presented else None
         self.state = UP
@@ -221,12 +223,29 @@ class Link:
         names = set(self.names) | verdict.proved
         self.names = tuple(names)
         self._reactor.links.add(self, names)
+        self._stand_on(verdict)
         if self._is_one_too_many(verdict):
             self.close("too many links from this peer")
             return
         self._events.link_up(self)
         if self.state is UP:
             self._start(tls)
+
+    def _stand_on(self, verdict: Verdict) -> None:
+        """Live by *verdict* from now on: until one of its certificates ends, or is revoked."""
+        self.verdict = verdict
+        self._ends = verdict.ends.timestamp() + A_SECOND if verdict.ends is not None else 0.0
+        self._reactor.links.relying.set(self, verdict.relied_on)
+
+    def judged(self, verdict: Verdict) -> bool:
+        """Take a new verdict on the peer of a link that is up; False if it is refused now, and closed for it."""
+        if verdict.accepted:
+            self._stand_on(verdict)
+            self._set_alarm()
+            return True
+        self.verdict = verdict
+        self.close(f"no longer trusted: {verdict.code}")
+        return False
 
     def _is_one_too_many(self, verdict: Verdict) -> bool:
         held = self._reactor.links.accepted_from(verdict.proved, self.kind)
@@ -317,13 +336,30 @@ class Link:
             late = [why for when, why in self._deadlines() if when <= now]
             if late:
                 self.close(late[0])
+            elif self._ends and self.evidence is not None and self._ends <= self._reactor.wall_clock():
+                self.judged(self._events.judge(self, self.evidence))  # another path may hold where this one has ended
             else:
                 self._set_alarm()
 
     def _set_alarm(self) -> None:
         times = [when for when, _ in self._deadlines()]
+        if self._ends:
+            times.append(self._until_end())
         if times:  # never far ahead: the heap would hold links that were closed long ago
             self._reactor.set_alarm(self, min(*times, self._reactor.loop.time() + LOOK_AGAIN_S))
+
+    def _until_end(self) -> float:
+        """Tell at which loop time a certificate of the path ends.
+
+        Certificates end by the wall clock, alarms go off by a clock that is never set. So this holds only while nobody sets
+        the wall clock: it is worked out anew at each alarm, and one comes every ``LOOK_AGAIN_S`` whatever is far off. A link
+        may outlive its certificate by that much after a jump, and by nothing otherwise; one that a clock set too far has
+        closed is opened again when it is needed.
+        """
+        left = self._ends - self._reactor.wall_clock()
+        if left <= 0:  # judged good in its last moment
+            left = A_SECOND
+        return self._reactor.loop.time() + left
 
     def _deadlines(self) -> list[tuple[float, str]]:
         """List until when this link may go on as it is, and why not longer."""

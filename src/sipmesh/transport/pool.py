@@ -9,7 +9,7 @@ from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.hop import Hop
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link import Link
     from sipmesh.transport.reactor import Reactor
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.verdict import Verdict
+    from sipmesh.trust.verdict import Named, Verdict
 
 
 class LinkPool:
@@ -67,15 +67,15 @@ class LinkPool:
         """Judge every live link again on the evidence it came up with; close those refused now, and no others."""
         return [link for link in self._reactor.links if self._is_refused_now(link, judge)]
 
+    def rejudge_relying_on(self, named: Iterable[Named], judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
+        """The same for the links that stand on a certificate of *named* alone; the others are not even looked at."""
+        return [link for link in self._reactor.links.relying.on(named) if self._is_refused_now(link, judge)]
+
     @staticmethod
     def _is_refused_now(link: Link, judge: Callable[[Link, PeerEvidence], Verdict]) -> bool:
         if link.evidence is None or link.state not in (LinkState.UP, LinkState.DRAINING):
             return False
-        link.verdict = judge(link, link.evidence)
-        if link.verdict.accepted:
-            return False
-        link.close(f"no longer trusted: {link.verdict.code}")
-        return True
+        return not link.judged(judge(link, link.evidence))
 
     def drain(self) -> asyncio.Future[None]:
         """Drain every link; what is returned is done once the last one is gone, which ``drain_s`` bounds."""

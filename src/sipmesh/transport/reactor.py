@@ -7,6 +7,8 @@ come back within the batch in which it was given up.
 from __future__ import annotations
 
 import select
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.transport.deadlines import Deadlines, Timed
@@ -70,6 +72,9 @@ class Reactor:
         self.room = Room()
         self.links = Registry()
         self.turns = 0
+        self.wall_clock: Callable[[], float] = (
+            time.time
+        )  # certificates end by it; it may jump, which loop time does not
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the turn that goes on, or of the last one
         self._deadlines = Deadlines()

@@ -1,9 +1,10 @@
-"""All links of one process, by id and by the identity they proved; never by address."""
+"""All links of one process, by id, by the identity they proved and by what they stand on; never by address."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.transport.reliance import Reliance
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
@@ -17,13 +18,14 @@ class Registry:
     """The links that are being opened or are up.
 
     A link stands under each name that its verdict proved; one that we are opening also under the name that is meant,
-    which it will have proved by the time it is up.
+    which it will have proved by the time it is up. *relying* finds it by the certificates that it stands on.
     """
 
-    __slots__ = ("_by_id", "_by_name", "_when_empty")
+    __slots__ = ("_by_id", "_by_name", "_when_empty", "relying")
 
     def __init__(self) -> None:
         self._when_empty: list[Callable[[], None]] = []
+        self.relying = Reliance()
         self._by_id: dict[str, Link] = {}
         self._by_name: dict[tuple[str, LinkKind], list[Link]] = {}
 
@@ -52,6 +54,7 @@ class Registry:
         """Forget *link*."""
         if self._by_id.pop(link.id, None) is None:
             return
+        self.relying.forget(link)
         for name in link.names:
             held = self._by_name.get((name, link.kind), [])
             if link in held:

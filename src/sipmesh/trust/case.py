@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+    from sipmesh.trust.revocation import RevocationLists
 
 GUESSES = 3  # unknown names that we look for in the topology
 FAR, NEAR = 50, 10  # names on either side in the alphabet to compare one with, at some 20 us each
@@ -36,6 +37,7 @@ class Case:
         self.leaf: x509.Certificate | None = None
         self.pool: list[x509.Certificate] = []
         self.fault = ""
+        self._looked_up_in: RevocationLists | None = None
         self._read(evidence.presented[: PRESENTED + 1])
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
@@ -51,7 +53,14 @@ class Case:
                 self.pool.append(certificate)
 
     def again(self, evidence: PeerEvidence, at: datetime) -> Case:
-        """The same certificates before the same policy, in another handshake: what was worked out is taken over."""
+        """The same certificates before the same policy, in another handshake: what was worked out is taken over.
+
+        But for what the lists say, where other lists are in force by now.
+        """
+        authority = self.trail.authority
+        if authority is not None and self._looked_up_in is not authority.lists:
+            self.__dict__.pop("listed", None)
+            self.listed  # noqa: B018 - once for all who follow
         case = Case.__new__(Case)
         case.__dict__.update(self.__dict__)
         case.evidence, case.at = evidence, at
@@ -167,7 +176,10 @@ class Case:
     def listed(self) -> tuple[Listed, ...]:
         """The certificates of the path, each with the list and the answers that speak for it."""
         path, authority = self.trail.path, self.trail.authority
-        return look_up(path, authority.lists, authority.answers) if authority else ()
+        if authority is None:
+            return ()
+        self._looked_up_in = authority.lists
+        return look_up(path, authority.lists, authority.answers)
 
     @cached_property
     def nearest(self) -> dict[str, str]:

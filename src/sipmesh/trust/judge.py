@@ -17,7 +17,7 @@ from sipmesh.trust.identity import alternative_names, common_names, spell
 from sipmesh.trust.precedent import Precedent, steady
 from sipmesh.trust.priority import choose
 from sipmesh.trust.remedy import remedies
-from sipmesh.trust.verdict import Code, Finding, Question, Seen, Verdict
+from sipmesh.trust.verdict import Code, Finding, Named, Question, Seen, Verdict
 from sipmesh.trust.words import tell, tell_address
 
 if TYPE_CHECKING:
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from sipmesh.trust.chain import Path
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import LinkPolicy
 
 __all__ = ["CHECKS", "judge"]
 
-NOTHING: frozenset[tuple[bytes, int]] = frozenset()
+NOTHING: frozenset[Named] = frozenset()
 
 
 def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdict:
@@ -101,7 +102,8 @@ def _accepted(case: Case, findings: tuple[Finding, ...], known: Verdict | None =
         tls=evidence.tls,
         proved=case.proved,
         meant=case.policy.meant_name if case.opened else "",
-        relied_on=_relied_on(case) if known is None else known.relied_on,
+        relied_on=_relied_on(case.trail.path) if known is None else known.relied_on,
+        ends=case.span[1] if case.trail.path else None,
     )
 
 
@@ -148,10 +150,17 @@ def _subject(case: Case) -> str:
     return case.peer.name if case.peer.name in case.proved else min(case.proved)
 
 
-def _relied_on(case: Case) -> frozenset[tuple[bytes, int]]:
-    if not case.trail.path:
+def _relied_on(path: Path) -> frozenset[Named]:
+    """Name every certificate under its issuer as the issuer spells itself: that is whom its lists are found by.
+
+    What a certificate says of its issuer may be the same name in another string type, and so other octets.
+    """
+    if not path:
         return NOTHING
-    return frozenset((held.issuer.public_bytes(), held.serial_number) for held in case.trail.path)
+    issuers = (*path[1:], path[-1])
+    return frozenset(
+        (issuer.subject.public_bytes(), held.serial_number) for held, issuer in zip(path, issuers, strict=True)
+    )
 
 
 def _seen(held: x509.Certificate | None) -> Seen | None:

@@ -45,6 +45,10 @@ class Authority:
     def __post_init__(self) -> None:
         object.__setattr__(self, "store", Store(list(self.anchors)) if self.anchors else None)
 
+    def relist(self, lists: RevocationLists) -> None:
+        """Let *lists* speak from now on: alone of an authority they change while all that stands on it stays."""
+        object.__setattr__(self, "lists", lists)
+
 
 @dataclass(frozen=True, slots=True)
 class TrustedPeer:

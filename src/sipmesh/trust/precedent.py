@@ -54,7 +54,11 @@ class Precedent:
 
 
 class Precedents:
-    """The precedents of one policy; they end with it, and so with the topology and the lists that it was made of."""
+    """The precedents of one policy; they end with it, and so with the topology that it was made of.
+
+    New revocation lists they outlive: what the lists say is asked anew, and looked up anew where the lists are others
+    (`Case.again`).
+    """
 
     __slots__ = ("_held",)
 

@@ -144,6 +144,15 @@ class RevocationList:
         self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
         return good
 
+    def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
+        """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
+
+        That is: complete, of the same scope, in force, and signed with each key under which *earlier* was relied on.
+        """
+        alike = self.base is None and earlier.base is None and self.scope == earlier.scope
+        in_force = self.this_update <= at <= self.next_update
+        return alike and in_force and all(self._check_signature(key) for key, good in earlier._known if good)
+
     def _check_signature(self, key: CertificatePublicKeyTypes) -> bool:
         try:
             # The type wants a key that can sign; a key that cannot is the TypeError below.
@@ -199,6 +208,10 @@ class RevocationLists:
         if pair not in self._combined:
             self._combined[pair] = complete.brought_up_to(delta)
         return self._combined[pair]
+
+    def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
+        """Every list of one issuer, newest first."""
+        return self._by_issuer.get(issuer_der, ())
 
     def __iter__(self) -> Iterator[RevocationList]:
         for held in self._by_issuer.values():

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sipmesh.trust.policy import TrustedPeer
 
 
+Named = tuple[bytes, int]
+"""One certificate, as revocation lists name it: its issuer's name in DER, and its serial."""
+
+
 class Code(StrEnum):
     """The stable, documented word for what came of a link or of a message."""
 
@@ -113,7 +117,7 @@ class Verdict:
 
     *subject* is the proved identity, or the remote address of a refused peer. *proved* are the names of the topology
     entry *peer* that the certificate proved. *relied_on* names every certificate of the path as (issuer name in DER,
-    serial), so that a revocation finds the links that stand on it.
+    serial), so that a revocation finds the links that stand on it; *ends* is the last second in which all of them are valid.
     """
 
     subject: str
@@ -129,7 +133,8 @@ class Verdict:
     tls: TlsFacts = field(default_factory=TlsFacts)
     proved: frozenset[str] = frozenset()
     meant: str = ""
-    relied_on: frozenset[tuple[bytes, int]] = frozenset()
+    relied_on: frozenset[Named] = frozenset()
+    ends: datetime | None = None
     accepted: bool = field(init=False, repr=False)  # something was checked, and everything that was checked passed
 
     def __post_init__(self) -> None:

@@ -1,0 +1,101 @@
+"""The files of one authority's revocation lists: read with the document, and again one by one as they change.
+
+A list that cannot be used is a *fault*: a server that runs goes on, and the judge refuses with ``revocation-unknown`` whom
+the list would have vouched for (R12).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.files import UnusableFileError, read_file
+from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from sipmesh.errors import Problem
+    from sipmesh.topology.source import Loc
+
+LARGEST_LIST = 64 << 20  # octets: over a million revoked serials
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """One file, by the *name* that the document has for it; *fault* is what is told of it, but for the reason."""
+
+    loc: Loc
+    name: str
+    file: Path
+    fault: Problem
+
+
+class ListFiles:
+    """What the list files of one authority held when each was read last.
+
+    *issuers* are the CAs that are known to stand under the authority, each of which needs a list; *lack* is what is told of
+    one that has none, but for the reason.
+    """
+
+    __slots__ = ("_faults", "_found", "_issuers", "_lack", "files")
+
+    def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem) -> None:
+        self.files = tuple(files)
+        self._issuers, self._lack = tuple(issuers), lack
+        self._found: dict[Loc, RevocationList] = {}
+        self._faults: dict[Loc, Problem] = {}
+        self.read([one.file for one in files])
+
+    def __repr__(self) -> str:
+        return f"<ListFiles {', '.join(one.name for one in self.files)}: {len(self._found)} usable>"
+
+    def read(self, changed: Collection[Path]) -> None:
+        """Read those of *changed* that are ours."""
+        for one in self.files:
+            if one.file in changed:
+                self._found.pop(one.loc, None)
+                self._faults.pop(one.loc, None)
+                try:
+                    self._found[one.loc] = _read_list(one.file, self._issuers)
+                except (UnusableFileError, UnusableListError) as wrong:
+                    self._faults[one.loc] = replace(one.fault, reason=f"{one.name}: {wrong}")
+
+    @property
+    def lists(self) -> tuple[tuple[Loc, RevocationList], ...]:
+        """Every usable list with its place in the document, in the document's order."""
+        return tuple((one.loc, self._found[one.loc]) for one in self.files if one.loc in self._found)
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        """What cannot be used, and what is missing."""
+        return (*(self._faults[one.loc] for one in self.files if one.loc in self._faults), *self._lacking())
+
+    def _lacking(self) -> Iterator[Problem]:
+        """Every anchor and every CA below it issues something in the chain, so that each needs a list."""
+        have = {
+            found.issuer_der for found in self._found.values() if found.base is None
+        }  # a delta alone speaks for nobody
+        for issuer in self._issuers:
+            if issuer.subject.public_bytes() not in have:
+                yield replace(self._lack, reason=f"no usable list of {issuer.subject.rfc4514_string()}")
+
+    def held(self) -> RevocationLists:
+        """Give the lists as the judge wants them."""
+        told = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
+        return RevocationLists((found for _, found in self.lists), told)
+
+
+def _read_list(file: Path, issuers: Sequence[x509.Certificate]) -> RevocationList:
+    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
+
+    A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
+    """
+    found = RevocationList.load(read_file(file, LARGEST_LIST))
+    namesakes = [issuer for issuer in issuers if issuer.subject.public_bytes() == found.issuer_der]
+    if namesakes and not any(found.signed_by(issuer) for issuer in namesakes):
+        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
+    return found

@@ -1,0 +1,26 @@
+"""A server with everything around it, in the test's own loop: it hears of its files as a process of its own would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.node import Node
+from sipmesh.server.serve import Service
+from support.network import FE1
+from support.telling import Told
+
+
+@asynccontextmanager
+async def serving_here(organisation: Organisation, told: Told, name: str = FE1) -> AsyncIterator[Node]:
+    """Run the service; it drains when it is cancelled."""
+    ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(Service(organisation.file, name, told.log).serve(ready.set_result))
+    try:
+        yield await ready
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
