@@ -3,7 +3,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError
-from sipmesh.routing.token import LONGEST_TOKEN, DialogToken, FlowSide, FlowToken, PeerSide, Side, Tokens, owner_hash
+from sipmesh.routing.token import (
+    LONGEST_TOKEN,
+    MOST_KNOWN,
+    DialogToken,
+    FlowSide,
+    FlowToken,
+    PeerSide,
+    Side,
+    Tokens,
+    owner_hash,
+)
 from sipmesh.sip.uri import SipUri
 
 KEY = b"k" * 32
@@ -81,3 +91,19 @@ def test_a_key_of_the_wrong_size_is_our_bug(key: bytes) -> None:
 
 def test_a_secret_is_not_in_the_repr() -> None:
     assert repr(tokens) == "<Tokens incarnation=7>"
+
+
+def test_no_more_tokens_are_remembered_than_the_limit_and_all_are_read() -> None:
+    """The first is forgotten when the limit is met; its MAC vouches for it as before."""
+    made = Tokens(KEY, incarnation=7)
+    texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN)]
+    assert len(made._known) == MOST_KNOWN
+    made.flow(MOST_KNOWN, "sip:alice@example.test")
+    assert len(made._known) == 1
+    assert made.read(texts[0]) == FlowToken(FlowSide(7, 0, owner_hash("sip:alice@example.test")))
+
+
+def test_what_nobody_vouched_for_is_not_remembered() -> None:
+    made = Tokens(KEY, incarnation=7)
+    assert made.read(Tokens(b"x" * 32, incarnation=7).flow(41, "sip:alice@example.test")) is None
+    assert made._known == {}

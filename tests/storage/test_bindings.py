@@ -60,6 +60,17 @@ def test_what_one_server_wrote_another_sees_at_once(store: BindingStore) -> None
     other.close()
 
 
+def test_rows_that_are_kept_give_way_to_what_anybody_writes(store: BindingStore) -> None:
+    """Each is read once more after a write, be it ours or another server's."""
+    other = BindingStore(store.path)
+    assert store.of(ALICE, NOON) == []
+    other.apply(Changes(put=(PHONE,)))
+    assert store.of(ALICE, NOON) == [PHONE]
+    store.apply(Changes(drop=(PHONE.key,)))
+    assert store.of(ALICE, NOON) == other.of(ALICE, NOON) == []
+    other.close()
+
+
 @pytest.mark.parametrize(("late", "live"), [(599.0, 1), (600.0, 0)])
 def test_a_binding_lives_until_it_expires(store: BindingStore, late: float, live: int) -> None:
     store.apply(Changes(put=(PHONE,)))
