@@ -140,17 +140,21 @@ def floor(pki: Path, run: Path) -> Iterator[Server]:
 @contextmanager
 def _running(command: list[object], port: int, pki: Path, run: Path) -> Iterator[Server]:
     """Start a server, wait until it listens, and end it."""
-    if listens(port):
+    if _listens((HOST, port)):
         raise MeasurementError(f"{HOST}:{port} is taken: does another measurement run?")
     run.mkdir(parents=True, exist_ok=True)
-    log = run / "server.log"
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            pinned(list(map(str, command)), first=True), stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-        )
-    try:
-        _wait_for(process, port, log)
+    with started(pinned(list(map(str, command)), first=True), (HOST, port), run / "server.log") as process:
         yield Server(process.pid, pki)
+
+
+@contextmanager
+def started(command: list[str], address: tuple[str, int], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server, wait until it listens at *address*, and end it; what it says goes to *log*."""
+    with log.open("w") as stream:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
+    try:
+        _wait_for(process, address, log)
+        yield process
     finally:
         process.terminate()
         try:
@@ -160,15 +164,14 @@ def _running(command: list[object], port: int, pki: Path, run: Path) -> Iterator
             process.wait()
 
 
-def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_for(process: subprocess.Popen[bytes], address: tuple[str, int], log: Path) -> None:
     end = time.monotonic() + START_S
-    while not listens(port):
+    while not _listens(address):
         if process.poll() is not None or time.monotonic() > end:
             raise MeasurementError(f"the server does not start:\n{log.read_text()}")
         time.sleep(0.05)
 
 
-def listens(port: int) -> bool:
-    """Tell whether somebody listens on *port* of the host that is measured."""
+def _listens(address: tuple[str, int]) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
+        return probe.connect_ex(address) == 0

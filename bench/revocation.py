@@ -15,13 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.bed import MeasurementError, started
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.pki.crl import Reason
 from sipmesh.topology.view import certificate_names
@@ -30,7 +31,7 @@ from sipmesh.trust.role import Role
 
 DOMAIN, POOL = "example.test", "pool1.example.test"
 SERVER, PEER = "fe1.example.test", "fe2.example.test"
-START_S, STOP_S, LONGEST_S = 60.0, 20.0, 10.0
+LONGEST_S = 10.0
 PROMISE_S = 1.0
 MOST_BYSTANDERS = 15  # with the one that is revoked as many as one server may open to another
 
@@ -39,10 +40,6 @@ QUESTION = (
     "From: <sip:probe@example.test>;tag=1\r\nTo: <sip:example.test>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n"
     "Content-Length: 0\r\n\r\n"
 )
-
-
-class MeasurementError(Exception):
-    """A figure could not be had; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,34 +129,10 @@ def measure(bench: Bench, runs: int, bystanders: int) -> dict[str, list[float]]:
     return found
 
 
-@contextmanager
-def serving(organisation: Organisation) -> Iterator[None]:
-    """Run the server, wait until it listens, and end it."""
-    log = organisation.folder / "server.log"
-    command = ("-m", "sipmesh", "serve", SERVER, "--topology", organisation.file)
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-        )
-    try:
-        end = time.monotonic() + START_S
-        while not _listens(organisation.address(SERVER, LinkKind.SERVER)):
-            if process.poll() is not None or time.monotonic() > end:
-                raise MeasurementError(f"the server does not start:\n{log.read_text()}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _listens(address: tuple[str, int]) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(address) == 0
+def serving(organisation: Organisation) -> AbstractContextManager[object]:
+    """Run the server as long as it is needed."""
+    command = [sys.executable, "-m", "sipmesh", "serve", SERVER, "--topology", str(organisation.file)]
+    return started(command, organisation.address(SERVER, LinkKind.SERVER), organisation.folder / "server.log")
 
 
 def main() -> int:

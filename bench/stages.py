@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.bed import CLIENT_PORT, HERE, HOST, SINK_AT, WHERE, MeasurementError, Server, build, listens
+from bench.bed import CLIENT_PORT, HERE, HOST, SINK_AT, WHERE, MeasurementError, Server, build, started
 from bench.pki import make_pki
 from bench.table import number, table
 
@@ -36,7 +37,6 @@ INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets
 """Stages that are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
 
 RATE, WARM_UP_S, COUNTED_S = 40, 4, 6
-START_S = 120.0
 NAMED = re.compile(r"(c?)fn=\((\d+)\)(?: (.*))?")
 CALLS = re.compile(r"calls=(\d+)")
 
@@ -82,17 +82,8 @@ def watched(pki: Path, run: Path, out: Path) -> Iterator[Server]:
     subprocess.run(list(map(str, made)), check=True)
     tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
     serve = [PYTHON, "-m", "sipmesh", "serve", "p1.a.test", "--topology", run / "sipmesh" / "topology.yaml"]
-    process = subprocess.Popen(list(map(str, [*tool, *serve])), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + START_S
-        while not listens(CLIENT_PORT):
-            if process.poll() is not None or time.monotonic() > end:
-                raise MeasurementError("the server does not start under valgrind")
-            time.sleep(0.2)
+    with started(list(map(str, [*tool, *serve])), (HOST, CLIENT_PORT), run / "server.log") as process:
         yield Server(process.pid, pki)
-    finally:
-        process.terminate()
-        process.wait(START_S)
 
 
 def count(folder: Path) -> Costs:
@@ -100,22 +91,14 @@ def count(folder: Path) -> Costs:
     make_pki(folder / "pki", revoked=10)
     out = folder / "callgrind.out"
     with watched(folder / "pki", folder / "run", out) as server:
-        options = ("--rate", str(RATE), "--links", "4", "--seconds", str(WARM_UP_S + COUNTED_S + 2))
-        papers = ("--sink-certificate", folder / "pki" / "sink.pem", "--sink-key", folder / "pki" / "sink.key")
-        command = [
-            HERE / "load" / "load",
-            "messages",
-            "--connect",
-            f"{HOST}:{CLIENT_PORT}",
-            "--ca",
-            folder / "pki/ca.pem",
-        ]
-        command += ["--pid", str(server.pid), "--sink", f"{SINK_AT[1]}:{SINK_AT[3]}", *papers, *options]
-        with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL):
+        load = ("--rate", RATE, "--links", 4, "--seconds", WARM_UP_S + COUNTED_S + 2)
+        with ThreadPoolExecutor(1) as beside:
+            sent = beside.submit(server.messages, *load)
             time.sleep(WARM_UP_S)
             switch(server.pid, "on")
             time.sleep(COUNTED_S)
             switch(server.pid, "off")
+            sent.result()
     with out.open(errors="replace") as lines:
         return Costs(lines)
 

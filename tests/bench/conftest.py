@@ -29,7 +29,11 @@ def _run() -> Run:
     """Runs a command with the sipmesh that is tested, and gives what it said."""
 
     def run(*command: object) -> Ran:
-        environment = {**os.environ, "PYTHONPATH": str(SOURCES), "SIPMESH_PYTHON": sys.executable}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{SOURCES}{os.pathsep}{BENCH.parent}",
+            "SIPMESH_PYTHON": sys.executable,
+        }
         return subprocess.run(
             list(map(str, command)), env=environment, capture_output=True, text=True, timeout=60, check=False
         )

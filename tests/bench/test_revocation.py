@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import sys
 
-from .conftest import BENCH, Run
+from .conftest import Run
 
 
 def test_every_revocation_brings_its_link_down(run: Run) -> None:
     """The status is not looked at: it tells whether each took less than a second, and this machine may be busy."""
-    ran = run(sys.executable, BENCH / "revocation.py", "--runs", 2, "--bystanders", 2)
+    ran = run(sys.executable, "-m", "bench.revocation", "--runs", 2, "--bystanders", 2)
     told = re.findall(
         r"^(.*): link down after ([\d.]+) s \(median\), ([\d.]+) s \(worst of 2\)$", ran.stdout, re.MULTILINE
     )
@@ -19,6 +19,6 @@ def test_every_revocation_brings_its_link_down(run: Run) -> None:
 
 
 def test_more_bystanders_than_one_server_may_open_are_refused(run: Run) -> None:
-    refused = run(sys.executable, BENCH / "revocation.py", "--bystanders", 16)
+    refused = run(sys.executable, "-m", "bench.revocation", "--bystanders", 16)
     assert refused.returncode == 2
     assert "15 at most" in refused.stderr

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from transport.authority import Authority
 
-both_adapters = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
 @pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3, 5), reason="the system's OpenSSL has no ML-KEM before 3.5")
-@both_adapters
+@both_ports
 @on_loop
 async def test_hybrid_group_is_negotiated(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
     async with Node(ca, here) as server, Node(ca, there) as client:
@@ -33,7 +33,7 @@ async def test_hybrid_group_is_negotiated(ca: Authority, here: Identity, there: 
         assert link.facts.group == "X25519MLKEM768"
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_both_ends_tell_what_was_negotiated(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -45,7 +45,7 @@ async def test_both_ends_tell_what_was_negotiated(
         assert (facts.version, facts.cipher, facts.sni) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384", "here.test")
 
 
-@both_adapters
+@both_ports
 @pytest.mark.parametrize(
     ("cipher", "ups"),
     [
@@ -76,7 +76,7 @@ async def test_server_link_is_never_resumed(ca: Authority, here: Identity, there
         assert all(evidence.presented for evidence in node.heard.evidence)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_renegotiation_is_refused(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
     async with Node(ca, here) as node:

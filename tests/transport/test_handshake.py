@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority
 
-both_adapters = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 HOUR = timedelta(hours=1)
 
 
@@ -44,7 +44,7 @@ async def say(listener: Listener, data: bytes) -> bytes:
         writer.close()
 
 
-@both_adapters
+@both_ports
 @pytest.mark.parametrize(
     "first", [request(), b"GET / HTTP/1.1\r\nHost: here.test\r\n\r\n", b"\x00" * 64], ids=["sip", "http", "zeros"]
 )
@@ -60,7 +60,7 @@ async def test_plain_tcp_is_not_tls_and_gets_no_sip_answer(
         assert node.heard.up == []
 
 
-@both_adapters
+@both_ports
 @pytest.mark.parametrize(("version", "codes"), [("-tls1_1", ["protocol-too-old"]), ("-tls1_2", [])])
 @on_loop
 async def test_tls_older_than_1_2_is_too_old(
@@ -140,7 +140,7 @@ async def test_presented_chain_begins_with_the_leaf(ca: Authority, here: Identit
         assert opener.heard.evidence[0].presented[0] == der(here)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_stalled_handshake_is_over_at_its_deadline(ca: Authority, here: Identity, kind: LinkKind) -> None:
     async with Node(ca, here, limits=Limits(handshake_s=0.05)) as node:
@@ -150,7 +150,7 @@ async def test_stalled_handshake_is_over_at_its_deadline(ca: Authority, here: Id
         assert listener.handshakes == 0
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, here: Identity, kind: LinkKind) -> None:
     async with Node(ca, here) as node:
@@ -162,7 +162,7 @@ async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, h
         assert listener.handshakes == 0
 
 
-@both_adapters
+@both_ports
 @pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
 @on_loop
 async def test_handshakes_in_flight_are_capped_per_address(

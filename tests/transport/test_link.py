@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.contexts import Identity
     from transport.authority import Authority
 
-both_adapters = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
 async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link, Peer]:
@@ -29,7 +29,7 @@ async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link,
     return node.heard.up[-1], peer
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_message_crosses_a_link_and_the_answer_comes_back(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -45,7 +45,7 @@ async def test_message_crosses_a_link_and_the_answer_comes_back(
         assert (link.state, link.messages_out, link.messages_in) == (LinkState.UP, 1, 1)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_one_byte_at_a_time_is_one_message(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -60,7 +60,7 @@ async def test_one_byte_at_a_time_is_one_message(
         assert (link.bytes_in, link.messages_in) == (len(request("slow")), 1)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_all_that_is_sent_in_one_turn_leaves_in_one_record(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -73,7 +73,7 @@ async def test_all_that_is_sent_in_one_turn_leaves_in_one_record(
             assert await peer.receive() == request("one") + request("two") + request("three")
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_link_answers_a_ping_and_tells_nobody(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -109,7 +109,7 @@ async def test_two_pongs_are_not_taken_for_a_ping(ca: Authority, here: Identity,
         assert server.heard.up[0].bytes_in == len(request())
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
     """After WANT_WRITE the next write begins with the same bytes: the stream arrives whole although more was queued."""
@@ -128,7 +128,7 @@ async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there:
         await node.heard.until(lambda: link.pending_out == 0)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_peer_that_never_reads_is_closed_at_the_bound(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -145,7 +145,7 @@ async def test_peer_that_never_reads_is_closed_at_the_bound(
         assert link.pending_out == 0
 
 
-@both_adapters
+@both_ports
 @pytest.mark.parametrize(("length", "state"), [(1000, LinkState.UP), (1001, LinkState.CLOSED)])
 @on_loop
 async def test_queue_holds_its_bound_and_not_a_byte_more(
@@ -158,7 +158,7 @@ async def test_queue_holds_its_bound_and_not_a_byte_more(
             assert link.state is state
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_peer_that_stalls_is_closed_in_time(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -206,7 +206,7 @@ async def test_server_link_has_no_idle_deadline(ca: Authority, here: Identity, t
         assert link.state is LinkState.UP
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_unframeable_stream_gets_its_answer_and_is_closed(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -236,7 +236,7 @@ async def test_server_may_send_larger_bodies_than_a_client(
         assert [fault.status for fault in node.heard.faults] == ([status] if status else [])
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_drained_link_writes_what_waits_and_takes_no_more(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -253,7 +253,7 @@ async def test_drained_link_writes_what_waits_and_takes_no_more(
         assert node.heard.down[0][1] == "drained"
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_drain_of_a_link_whose_peer_does_not_read_ends(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -267,7 +267,7 @@ async def test_drain_of_a_link_whose_peer_does_not_read_ends(
         assert node.heard.down[0][1] == "drained, but the peer did not read"
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_link_down_comes_after_the_call_that_closed(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority
 
-both_adapters = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
 class Pair:
@@ -62,7 +62,7 @@ async def one_turn(reactor: Reactor) -> None:
         await asyncio.sleep(0)
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_one_message_is_not_kept_waiting_by_a_thousand(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -81,7 +81,7 @@ async def test_one_message_is_not_kept_waiting_by_a_thousand(
         assert [text for text in order if text != "small"] == [f"{at:0500}" for at in range(1000)]
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_flood_of_handshakes_leaves_the_relay_running(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -108,7 +108,7 @@ async def test_flood_of_handshakes_leaves_the_relay_running(
         assert seen_by[-1] - seen_by[0] >= 10
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_link_closed_and_another_opened_in_one_batch_are_not_mixed_up(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
@@ -162,7 +162,7 @@ async def test_event_of_a_reused_number_is_not_given_to_its_new_owner() -> None:
     reactor.close()
 
 
-@both_adapters
+@both_ports
 @on_loop
 async def test_bytes_that_tls_holds_are_read_without_another_event(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.transport.deadlines import Deadlines, Timed
@@ -72,9 +71,7 @@ class Reactor:
         self.room = Room()
         self.links = Registry()
         self.turns = 0
-        self.wall_clock: Callable[[], float] = (
-            time.time
-        )  # certificates end by it; it may jump, which loop time does not
+        self.wall_clock: Callable[[], float] = time.time  # what certificates end by; it may jump, unlike loop time
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the turn that goes on, or of the last one
         self._deadlines = Deadlines()
@@ -258,7 +255,7 @@ class Reactor:
     def _on_time(self) -> None:
         self._timer = None
         self._inside = True
-        for timed in self._deadlines.due(self.loop.time()):
+        for timed in self._deadlines.due(self._clock()):
             self._ring(timed)
         self._inside = False
         self._arm()
@@ -266,7 +263,7 @@ class Reactor:
 
     def _ring(self, timed: Timed) -> None:
         try:
-            timed.due(self.loop.time())
+            timed.due(self._clock())
         except Exception as error:  # noqa: BLE001 - see _serve
             self._report(error, timed)
             timed.broken(error)
