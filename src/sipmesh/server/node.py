@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.branch import Branches
@@ -26,6 +26,7 @@ from sipmesh.server.relay import Relay
 from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
 from sipmesh.server.shown import Shown
+from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
 from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
@@ -48,7 +49,7 @@ from sipmesh.trust.newly import newly_revoked
 from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
@@ -61,10 +62,12 @@ NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
 class Node:
-    """A running server. *file* is the topology, *name* the server in it."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
 
-    def __init__(self, file: Path, name: str, log: Log, limits: Limits | None = None) -> None:
-        loaded = load(file)
+    def __init__(
+        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+    ) -> None:
+        loaded = loaded or load(file)
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
@@ -72,6 +75,7 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
+        self.on_revoked: Callable[[frozenset[Named]], None] | None = None
         self.shown = Shown({})
         self._keep()
         try:
@@ -223,6 +227,10 @@ class Node:
         file = self.view.identity(LinkKind.PARTNER)[0].name
         return server_command(self.view.name, file, outside=outside)
 
+    def standing(self) -> dict[str, Any]:
+        """What this server says of itself to management."""
+        return standing(self)
+
     def use(self) -> Use:
         """What is in use here and ends, for the inventory."""
         loaded = self.view.loaded
@@ -249,9 +257,22 @@ class Node:
             revoked |= newly or set()
             by_serial = by_serial and newly is not None
         self.connector.forgive()
+        if revoked and self.on_revoked is not None:
+            self.on_revoked(frozenset(revoked))
         judge = self.dispatch.judge
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
+
+    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+        """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
+
+        Closes the links that stand on them, and returns their ids.
+        """
+        gone = frozenset(named)
+        for authority in (self.view.loaded.authority, *self.view.loaded.partners):
+            authority.relist(authority.lists.revoking(gone))
+        self.connector.forgive()
+        return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge)]
 
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from cryptography import x509
+
     from sipmesh.topology.lists import ListFiles
     from sipmesh.topology.model import Topology
     from sipmesh.topology.shape import Unread
@@ -70,6 +72,16 @@ class Loaded:
     def faults_of_lists(self) -> tuple[Problem, ...]:
         """What is wrong with the lists as they were read last; *faults* were there at first."""
         return tuple(fault for files in self.list_files for fault in files.faults)
+
+    @property
+    def list_names(self) -> tuple[str, ...]:
+        """The list files as the document names them, our own authority's first."""
+        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files))
+
+    @property
+    def issuers_known(self) -> tuple[x509.Certificate, ...]:
+        """Every CA that is known to issue under an authority, anchors included."""
+        return tuple(issuer for files in self.list_files for issuer in files.issuers)
 
     def read_lists(self, changed: Collection[Path]) -> list[tuple[Authority, RevocationLists]]:
         """Read list files anew that have *changed*; gives the authorities that they are of, each with what it has now.
