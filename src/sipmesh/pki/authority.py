@@ -143,10 +143,20 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
+        return self._issue(Kind.SERVER, names, at, lifetime)
+
+    def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
+        """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
+
+        Raises LintRefusedError for what the profile does not allow; then nothing was signed.
+        """
+        return self._issue(Kind.SIGNER, (server_name,), at, lifetime)
+
+    def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
         with self._alone():
             self._must_be_in_force(at)
-            made = self._sign(self._server_wish(tuple(names), key.public_key(), at, lifetime), at)
+            made = self._sign(self._wish(kind, names, key.public_key(), at, lifetime), at)
         chain = _pem(made) + _pem(self.issuing)
         return Issued(made, chain, files.key_pem(key))
 
@@ -183,8 +193,9 @@ class EnterpriseCa:
             organisation=self.organisation,
             folder=self.folder,
             at=at,
-            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind != Kind.SERVER),
+            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind in _CA_KINDS),
             servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SERVER),
+            signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SIGNER),
             lists=tuple(self._list_status(kind, at) for kind in _CA_KINDS),
         )
 
@@ -193,13 +204,13 @@ class EnterpriseCa:
         revoked = len(crl.listed(self.certificates, kind, at))
         return ListStatus(kind, self.folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
 
-    def _server_wish(
-        self, names: tuple[str, ...], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    def _wish(
+        self, kind: Kind, given: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
     ) -> Wish:
         begin, end = profiles.validity(at, lifetime)
-        names = tuple(dict.fromkeys(name.lower() for name in names))
+        names = tuple(dict.fromkeys(name.lower() for name in given))
         return Wish(
-            kind=Kind.SERVER,
+            kind=kind,
             subject=profiles.server_name(self.organisation, names[0] if names else ""),
             names=names,
             key=key,
