@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.authentication import Proved
+from sipmesh.routing.authentication import Challenge, Proved
 from sipmesh.routing.branch import loop_hash
 from sipmesh.routing.fork import fork
+from sipmesh.routing.front_end import to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
@@ -55,6 +56,7 @@ COARSE: Final = {
     Code.PARTNER_BLOCKED: "routing",
     Code.PARTNER_UNKNOWN: "routing",
     Code.ROLE_NOT_ALLOWED: "role",
+    Code.OTHER_HOME: "home",
 }
 """What a refused peer learns of the reason; the rest stands in our log under the same reference."""
 
@@ -272,6 +274,13 @@ class Dispatch:
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)
+        home = self._logins.homes.elsewhere(asked.aor)
+        if home and isinstance(result, Challenge) and result.flaw:
+            why = f"{asked.aor} is at home in {home}: its phone has to log in at a server of that pool"
+            refused = Answer(403, code=Code.OTHER_HOME, why=why)
+            refuse = lambda _: self._answer(session, request, key, refused)  # noqa: E731 - named to be told apart
+            self._logins.answer(session, request, asked.aor, result, refuse)
+            return None
         self._logins.answer(
             session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
         )
@@ -289,7 +298,7 @@ class Dispatch:
 
     def _carry_out(self, session: Session, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         if isinstance(outcome, ToUser):
-            outcome = self._to_user(request, outcome)
+            outcome = self._to_user(session, request, outcome)
         if isinstance(outcome, Forward):
             self._forward(session, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
@@ -301,11 +310,14 @@ class Dispatch:
         elif isinstance(outcome, Drop):
             self._log.debug("dropped", link=session.link.id, method=request.method, why=outcome.why)
 
-    def _to_user(self, request: Request, outcome: ToUser) -> Forward | Answer:
-        if not self._logins.knows(outcome.aor):
+    def _to_user(self, session: Session, request: Request, outcome: ToUser) -> Forward | Answer:
+        home = self._logins.homes.of(outcome.aor)
+        if home is None or session.sender is None:
             return Answer(404, why=f"{outcome.aor} is no user of ours")
-        held = self._registrations.bindings(outcome.aor)
         view = self._gatekeeper.view
+        if home != view.pool.name:
+            return to_home(request, outcome, session.sender, home, view.servers_of(home))
+        held = self._registrations.bindings(outcome.aor)
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:

@@ -19,6 +19,7 @@ from sipmesh.server.control import STATE
 from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
 from sipmesh.server.holdings import anchors_of, lists_of
+from sipmesh.server.homes import Homes
 from sipmesh.server.logins import Logins
 from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
@@ -127,7 +128,8 @@ class Node:
 
     def _logins(self) -> Logins:
         nonces = Nonces(load_or_create(self.state / "nonce-key"), NONCE_LIFETIME_S)
-        return Logins(self.loop, self.users, nonces, Failures(FailureLimits()), self.reach, self.log)
+        self.homes = Homes(self.users, self.view)
+        return Logins(self.loop, self.homes, nonces, Failures(FailureLimits()), self.reach, self.log)
 
     def _opening_context(self, hop: Hop) -> MutualContext:
         return self._mutual_context(hop.kind)
@@ -181,11 +183,12 @@ class Node:
             listener.swap(context)
         self.gatekeeper.take(view)
         self.reach.take(view)
+        self.homes.take(view)
         self.dispatch.names, self.dispatch.decide = names_of(view), decide
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge)
         self.reach.judged_anew()
-        return [link.id for link in closed]
+        return [link.id for link in closed] + self.logins.close_changed()
 
     def would_show(self, at: datetime) -> bool:
         """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
@@ -284,7 +287,7 @@ class Node:
         except OperatorError as wrong:
             self.log.warning("users not refreshed: those known stay in force", why=str(wrong))
             return 0
-        return self.logins.close_changed(changed) if changed else 0
+        return len(self.logins.close_changed(changed)) if changed else 0
 
     async def drain(self) -> None:
         """Stop accepting, let what is queued go out, and close everything."""

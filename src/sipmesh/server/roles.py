@@ -54,6 +54,7 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
         names=names_of(view),
         domains=view.sip_domains,
         pool=view.pool.name,
+        entrances=frozenset(p.next_hop for p in view.pools.values() if p.role is Role.EDGE and p.next_hop),
         applications=applications(view),
         route=view.servers_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),

@@ -25,6 +25,9 @@ class KnownUsers(Protocol):
     def verifier(self, aor: str) -> Verifier | None:
         """Give what proves *aor*; None for an unknown user."""
 
+    def home(self, aor: str) -> str | None:
+        """Give the pool where *aor* is at home, "" where none was named for it; None for an unknown user."""
+
     def refresh(self) -> frozenset[str]:
         """Take over what others have changed; returns whose rows that were."""
 
@@ -40,6 +43,10 @@ class Nobody:
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give nothing: whoever it is, nothing proves it here."""
+        return None
+
+    def home(self, aor: str) -> str | None:
+        """Give nothing: nobody is known."""
         return None
 
     def refresh(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
@@ -22,7 +23,6 @@ from sipmesh.topology.validate import validate
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-    from pathlib import Path
 
     from cryptography import x509
 
@@ -100,6 +100,12 @@ class Loaded:
         """Database URL of the users; a relative SQLite file lies in the topology's folder."""
         url = self.topology.storage.users
         return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
+
+    @property
+    def users_file(self) -> Path | None:
+        """The file of the users where that is what they are in."""
+        url = self.users_url
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
     @property
     def bindings_file(self) -> Path:
