@@ -7,7 +7,6 @@ from a disk that somebody may have edited, so that every fault of it has one cla
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from jwt.api_jws import PyJWS
 from jwt.exceptions import InvalidSignatureError, PyJWTError
 
 from sipmesh.errors import LocalError, RemoteError
+from sipmesh.topology.strict import read_object
 from sipmesh.trust.certificate import UNREADABLE, MalformedCertificateError, read_certificate
 from sipmesh.trust.words import tell_subject
 
@@ -118,11 +118,9 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
     if len(encoded) > LARGEST_HEADER:
         raise MalformedDocumentError(f"its header has {len(encoded)} octets, more than {LARGEST_HEADER}")
     try:
-        header = json.loads(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as wrong:
-        raise MalformedDocumentError(f"its header is no JSON object ({wrong})", rule="RFC 7515 4") from None
-    if not isinstance(header, dict):
-        raise MalformedDocumentError("its header is no JSON object", rule="RFC 7515 4")
+        header = read_object(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
+    except ValueError as wrong:
+        raise MalformedDocumentError(f"its header cannot be read: {wrong}", rule="RFC 7515 4") from None
     if "crit" in header:  # "If any of the listed extension Header Parameters are not understood [...] invalid"
         raise MalformedDocumentError(
             f"it demands {_quote(header['crit'])}, which we do not know", rule="RFC 7515 4.1.11"
@@ -131,14 +129,6 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
         told = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
         raise MalformedDocumentError(f"in its header {told}", rule="RFC 7515 4.1")
     return header
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two readers must not see two documents in one: a name that stands there twice is refused (RFC 7515 4)."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name is given twice")
-    return found
 
 
 def _chain(x5c: object) -> tuple[x509.Certificate, ...]:
