@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
 from sipmesh.storage.bindings import BindingStore
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.users import Users
 from sipmesh.trust.role import Role
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from sipmesh.routing.verifier import Verifier
     from sipmesh.storage.locations import Locations
     from sipmesh.topology.view import ServerView
+
+
+MANAGEMENT = "management"
+"""The role of the servers that hold the users and sign what others are told of them."""
 
 
 class KnownUsers(Protocol):
@@ -91,10 +96,14 @@ class Nowhere:
 
 
 def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
-    """Open what the role of a server needs; raises `OperatorError` where a store cannot be used."""
+    """Open what the role of a server needs; raises `OperatorError` where a store cannot be used.
+
+    Where the network is managed, users come in documents that management signs, and the database is out of reach.
+    """
     if view.role is not Role.FRONT_END:
         return Nobody(), Nowhere()
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    users = Users(view.loaded.users_url)
+    managed = any(str(pool.role) == MANAGEMENT for pool in view.pools.values())
+    users = HeldUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
     return users, BindingStore(file)

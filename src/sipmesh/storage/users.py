@@ -25,6 +25,7 @@ from sipmesh.routing.address import read_address
 from sipmesh.routing.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
+from sipmesh.storage.roster import Roster
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
@@ -160,6 +161,54 @@ class Users:
         """Give all users by address, as the database has them now."""
         with self._border(), self._engine.connect() as db:
             return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
+
+    def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
+        """Give what the servers of *pool* have to know of all users, as payloads to be signed; each is one part of it.
+
+        Users who were given no home get *otherwise* for good first, so that a number always stands for the same content.
+        *since* is the number that the servers have: then only what has changed since then, nothing at all if that is
+        what there is now, and everybody where that cannot be told, as after a restore. Takes about a second for 100,000
+        users.
+        """
+        rows, gone, version, since = self._changed_since(since, otherwise)
+        if version == since or not version:
+            return []
+        ours = [row for row in rows if row["pool"] == pool]
+        roster = Roster(
+            organisation,
+            pool,
+            version,
+            since,
+            verifiers={row["aor"]: _verifier(row) for row in ours},
+            homes={row["aor"]: row["pool"] for row in rows if row["pool"] != pool},
+            gone=gone,
+        )
+        return [part.encode() for part in roster.divided()]
+
+    def _changed_since(self, since: int, otherwise: str) -> tuple[Sequence[dict[str, Any]], frozenset[str], int, int]:
+        """Give the rows changed since a number, whose are gone, the number now, and the number that was really begun at.
+
+        The version is written first, as in every change: so nobody changes anything until all has been read.
+        """
+        with self._border(), self._engine.begin() as db:
+            same = _version.update().values(version=_version.c.version).returning(_version.c.version)
+            version: int = db.execute(same).scalar_one()
+            db.execute(_users.update().where(_users.c.pool.is_(None)).values(pool=otherwise))
+            changes = sql.select(_changes.c.aor).where(_changes.c.version > since)
+            changed = list(db.execute(changes).scalars())
+            if not since or len(changed) != version - since:
+                return _rows(db, sql.select(_users).order_by(_users.c.aor)), frozenset(), version, 0
+            rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
+            return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
+
+    def jump(self, by: int) -> int:
+        """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
+
+        Raises `OperatorError` where the database cannot be used.
+        """
+        with self._border(), self._engine.begin() as db:
+            jumped = _version.update().values(version=_version.c.version + by).returning(_version.c.version)
+            return int(db.execute(jumped).scalar_one())
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give what proves *aor*, from memory, as of the last `refresh`; None for an unknown user."""
