@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 Key = tuple[Kind, str]
-"""An item's kind and name; only lists have names."""
+"""An item's kind and name; lists have names, and so have the parts of many users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +104,8 @@ class State:
     def topology(self) -> tuple[int, str]:
         """Number and digest of the topology."""
         return self.held.get((Kind.TOPOLOGY, ""), (0, ""))
+
+    @property
+    def users(self) -> int:
+        """The number of the users."""
+        return self.held.get((Kind.USERS, ""), (0, ""))[0]

@@ -27,7 +27,10 @@ class Shelf(Protocol):
         """Tell what there is for *peer*."""
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
-        """Give everything for *peer*, what is urgent first."""
+        """Give everything for *peer*, what is urgent first; all but the users, who go by their numbers."""
+
+    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
+        """Give what has changed of the users of *peer* since it had that number, in order; all of them since 0."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class Subscription:
     peer: TrustedPeer
     dialog: Dialog
     has: dict[Key, str] = field(default_factory=dict)
+    users: int = 0
     told: dict[Key, tuple[int, str]] | None = None
 
 
@@ -73,7 +77,7 @@ class Notifier:
             self._tell(before)  # it was refreshed
             return
         link.reserved = True
-        held.has = {key: digest for key, (_, digest) in state.held.items()}
+        held.has, held.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
         self._held[link] = held
         self._tell(held)
         self._give(held)
@@ -123,7 +127,13 @@ class Notifier:
         for item in self._shelf.items(held.peer):
             if held.has.get(item.key) != item.digest:
                 held.has[item.key] = item.digest
-                self._notify(held, ((ITEM, item.header),), item.body, item.kind.content_type)
+                self._hand_over(held, item)
+        for item in self._shelf.users(held.peer, held.users):
+            held.users = item.number
+            self._hand_over(held, item)
+
+    def _hand_over(self, held: Subscription, item: Item) -> None:
+        self._notify(held, ((ITEM, item.header),), item.body, item.kind.content_type)
 
     def _notify(
         self,

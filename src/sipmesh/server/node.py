@@ -31,6 +31,7 @@ from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
 from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
 from sipmesh.topology.inventory import Use
@@ -76,7 +77,9 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self.on_revoked: Callable[[frozenset[Named]], None] | None = None
+        self.on_lists: Callable[[frozenset[Named]], None] | None = (
+            None  # hears of new lists, and of whom they newly revoke
+        )
         self.shown = Shown({})
         self._keep()
         try:
@@ -260,8 +263,8 @@ class Node:
             revoked |= newly or set()
             by_serial = by_serial and newly is not None
         self.connector.forgive()
-        if revoked and self.on_revoked is not None:
-            self.on_revoked(frozenset(revoked))
+        if self.on_lists is not None:
+            self.on_lists(frozenset(revoked))
         judge = self.dispatch.judge
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
@@ -276,6 +279,21 @@ class Node:
             authority.relist(authority.lists.revoking(gone))
         self.connector.forgive()
         return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge)]
+
+    def take_users(self, document: bytes) -> int:
+        """Take over who may log in, in a network where management says so; returns how many links that closed.
+
+        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
+        """
+        if not isinstance(self.users, HeldUsers):
+            return 0
+        changed = self.users.take(document)
+        return len(self.logins.close_changed(changed)) if changed else 0
+
+    @property
+    def users_number(self) -> int:
+        """The number of the users that management has sent, 0 where there are none."""
+        return self.users.number if isinstance(self.users, HeldUsers) else 0
 
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.

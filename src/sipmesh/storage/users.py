@@ -201,6 +201,11 @@ class Users:
             rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
             return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+        return self._seen
+
     def jump(self, by: int) -> int:
         """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
 

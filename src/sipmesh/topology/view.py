@@ -192,6 +192,14 @@ class ServerView:
         """Private key of `certificate`."""
         return self.loaded.folder / self._server.key_file
 
+    @property
+    def signer(self) -> tuple[Path, Path]:
+        """Certificate chain and key with which a management server signs what it publishes."""
+        return (
+            self.loaded.folder / self._server.signer_certificate_file,
+            self.loaded.folder / self._server.signer_key_file,
+        )
+
     def identity(self, kind: LinkKind) -> tuple[Path, Path]:
         """Certificate chain and key that this server shows on links of *kind*; an edge may have others for partners."""
         outside = self._server.outside
