@@ -182,7 +182,7 @@ class Node:
         self.homes.take(view)
         self.dispatch.names, self.dispatch.decide = names_of(view), decide
         self.connector.forgive()
-        closed = self.pool.rejudge(self.dispatch.judge)
+        closed = self.pool.rejudge(self.dispatch.judge_again)
         self.reach.judged_anew()
         return [link.id for link in closed] + self.logins.close_changed()
 
@@ -252,7 +252,7 @@ class Node:
             revoked |= newly or set()
             by_serial = by_serial and newly is not None
         self.connector.forgive()
-        judge = self.dispatch.judge
+        judge = self.dispatch.judge_again
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
 
