@@ -204,13 +204,13 @@ class EnterpriseCa:
             return self._publish(kind, at)
 
     def reissue_due(self, at: datetime) -> tuple[Kind, ...]:
-        """Which lists should be made anew: at half life, or when the published file is not the ledger's last word."""
+        """Which lists should be made anew: by their age, or when the published file is not the ledger's last word."""
         return tuple(kind for kind in _CA_KINDS if self._is_due(kind, at))
 
     def reissue(self, at: datetime) -> tuple[Path, ...]:
-        """Make the lists that are due; return their files."""
+        """Make the lists that are due; return their files. The root's comes last: its key may be kept elsewhere."""
         with self._alone():
-            return tuple(self._publish(kind, at) for kind in self.reissue_due(at))
+            return tuple(self._publish(kind, at) for kind in reversed(self.reissue_due(at)))
 
     def status(self, at: datetime) -> CaStatus:
         """Everything an operator wants to see of the CA at the instant *at*."""
@@ -266,7 +266,8 @@ class EnterpriseCa:
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
-        if made is None or at >= crl.half_life(made) or made.revoked != self._ledger.revocations(kind):
+        due = made is None or at >= crl.due_from(made, key_is_here=(self.folder / f"{kind}.key").exists())
+        if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self.folder / f"{kind}.crl") != made.number
 

@@ -124,6 +124,10 @@ class Dispatch:
         """Give the verdict on the peer of *link*."""
         return self._gatekeeper.judge(evidence, link.meant)
 
+    def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Give a new verdict on the peer of a *link* that is up: a list that has ended meanwhile does not end it."""
+        return self._gatekeeper.judge(evidence, link.meant, live=True)
+
     def link_up(self, link: Link) -> None:
         """A peer was accepted."""
         self._reach.session(link).came_up()

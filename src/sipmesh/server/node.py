@@ -189,7 +189,7 @@ class Node:
         self.homes.take(view)
         self.dispatch.names, self.dispatch.decide = names_of(view), decide
         self.connector.forgive()
-        closed = self.pool.rejudge(self.dispatch.judge)
+        closed = self.pool.rejudge(self.dispatch.judge_again)
         self.reach.judged_anew()
         return [link.id for link in closed] + self.logins.close_changed()
 
@@ -265,7 +265,7 @@ class Node:
         self.connector.forgive()
         if self.on_lists is not None:
             self.on_lists(frozenset(revoked))
-        judge = self.dispatch.judge
+        judge = self.dispatch.judge_again
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
 
@@ -278,7 +278,7 @@ class Node:
         for authority in (self.view.loaded.authority, *self.view.loaded.partners):
             authority.relist(authority.lists.revoking(gone))
         self.connector.forgive()
-        return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge)]
+        return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge_again)]
 
     def take_users(self, document: bytes) -> int:
         """Take over who may log in, in a network where management says so; returns how many links that closed.

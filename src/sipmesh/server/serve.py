@@ -153,7 +153,7 @@ class Service:
             tell(self._log, entry, at)
 
     def _reissue_lists(self) -> None:
-        """Where this server has the CA folder, keep its lists young: at half their life a new one is signed."""
+        """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
         if not (folder / "ledger.db").is_file():
             return
