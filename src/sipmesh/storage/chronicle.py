@@ -1,4 +1,4 @@
-"""What a management server keeps for good: the versions it has published and the log of every change of trust, in one database."""
+"""What a management server keeps for good, in one database: the versions it has published, and every change of trust."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Chronicle:
     """The database in *folder*; raises `OperatorError` where it cannot be used."""
 
     def __init__(self, folder: Path) -> None:
-        self._database = Database(folder / DATABASE)
+        self._database = Database(folder / DATABASE, "history and audit log")
         self.audit = Audit(self._database)
         self.history = History(self._database, self.audit)
 
