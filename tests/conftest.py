@@ -10,12 +10,15 @@ from support.network import (
     EDGES,
     FE1,
     FE2,
+    FE3,
+    FE4,
     PARTNER_EDGE,
     PARTNER_EDGES,
     PARTNER_FE,
     Network,
     build_example,
     build_partner,
+    build_two_pools,
     copied,
     federate,
 )
@@ -48,6 +51,28 @@ def _pool(example: Organisation) -> Network:
 def _home(example: Organisation) -> Network:
     """One front end of example.test."""
     return Network((example,), starts=(FE1,))
+
+
+@pytest.fixture(name="two_pools_model", scope="session")
+def _two_pools_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_two_pools(tmp_path_factory.mktemp("model") / "example.test")
+
+
+@pytest.fixture(name="two_pools")
+def _two_pools(two_pools_model: Organisation, tmp_path: Path) -> Network:
+    """Two pools of front ends in one organisation, two servers each."""
+    return Network((copied(two_pools_model, tmp_path / "e"),), starts=(FE1, FE2, FE3, FE4))
+
+
+@pytest.fixture(name="federated_pools")
+def _federated_pools(two_pools_model: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
+    """The two pools behind an edge, and partner.test."""
+    example, partner = copied(two_pools_model, tmp_path / "e"), copied(partner_model, tmp_path / "p")
+    federate(example, partner)
+    network = Network((example, partner), starts=(FE1, FE2, FE3, FE4, EDGE, PARTNER_FE, PARTNER_EDGE))
+    for name in (EDGES, PARTNER_EDGES):
+        network.dns.records[name, "A"] = ["127.0.0.1"]
+    return network
 
 
 @pytest.fixture(name="federation")

@@ -265,14 +265,26 @@ def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: date
     assert numbers == [2, 3, 4]
 
 
-@pytest.mark.parametrize(("kind", "days"), [(Kind.ISSUING, 7), (Kind.ROOT, 365)])
-def test_a_list_lives_its_time_and_is_due_at_half_of_it(
-    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int
+@pytest.mark.parametrize(("kind", "days", "due"), [(Kind.ISSUING, 7, 1), (Kind.ROOT, 365, 30)])
+def test_a_list_lives_its_time_and_is_due_long_before_its_end(
+    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int, due: int
 ) -> None:
     assert published(ca, kind).next_update == noon + timedelta(days=days)
-    half = noon + timedelta(days=days) / 2
-    assert kind not in ca.reissue_due(half - timedelta(minutes=10))
-    assert kind in ca.reissue_due(half)
+    assert kind not in ca.reissue_due(noon + timedelta(days=due, minutes=-10))
+    assert kind in ca.reissue_due(noon + timedelta(days=due))
+
+
+def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life(
+    ca: EnterpriseCa, noon: datetime
+) -> None:
+    """And the issuing CA's list does not wait for it."""
+    (ca.folder / "root.key").rename(ca.folder / "root.key.away")
+    half = noon + timedelta(days=365) / 2
+    assert Kind.ROOT not in ca.reissue_due(half - timedelta(minutes=10))
+    assert ca.reissue(noon + timedelta(days=31)) == (ca.folder / "issuing.crl",)
+    with pytest.raises(OperatorError):
+        ca.reissue(half)
+    assert published(ca).this_update > half - timedelta(minutes=10)
 
 
 def test_reissuing_makes_what_is_due_and_nothing_else(ca: EnterpriseCa, noon: datetime) -> None:

@@ -211,7 +211,7 @@ def _valid_of(ca: EnterpriseCa, name: str, now: datetime) -> list[Record]:
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Write fresh revocation lists; a running server that has the CA folder does so by itself, at half their life."""
+    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day."""
     place = Place(topology)
     ca, now = place.ca(), datetime.now(UTC)
     before = links_of(place)

@@ -32,7 +32,8 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
     asks the servers that run on this machine, and works with and without the CA's folder.
 
     A step of 30, 14, 7 or 1 days counts unless it is longer than half of a life: a certificate of 30 days begins to warn
-    at 14, a revocation list of 7 days at 1. For certificates 7 and 1 always count.
+    at 14, a revocation list of 7 days at 1. For certificates 7 and 1 always count. A list of ours that is made anew each
+    day is called old from 36 hours on.
 
     Exit codes: 0 (FINE): nothing has come to its last 7 days. 1 (URGENT): something has, or is past, or cannot be used.
     2: the command cannot be read.
@@ -101,7 +102,7 @@ def _uses(place: Place) -> list[Use]:
 def _show(found: Inventory) -> None:
     show(_table(found))
     for entry in found.entries:
-        if entry.level and not entry.broken:
+        if (entry.level or entry.old) and not entry.broken:
             say(entry.sentence(found.at), style=_style(entry))
         if entry.note:
             style = BAD if entry.broken else QUIET if entry.paper is None else WARN
@@ -135,13 +136,15 @@ def _known_by(paper: Paper | None) -> str | None:
 def _state(entry: Entry) -> str:
     if entry.broken:
         return "refused"
+    if entry.old and not entry.level:
+        return "old"
     return entry.level.word if entry.paper else "not known"
 
 
 def _style(entry: Entry) -> str:
     if entry.urgent:
         return BAD
-    return WARN if entry.level else GOOD
+    return WARN if entry.level or entry.old else GOOD
 
 
 def _json(found: Inventory) -> dict[str, Any]:
@@ -177,6 +180,7 @@ def _entry_json(entry: Entry, at: datetime) -> dict[str, Any]:
         "left_s": int((paper.ends - at).total_seconds()) if paper else None,
         "level": entry.level.word,
         "broken": entry.broken,
+        "old": entry.old,
         "stops": entry.stops,
         "command": entry.command,
         "note": entry.note,

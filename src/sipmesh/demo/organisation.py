@@ -154,12 +154,17 @@ class Organisation:
         issued = self.ca.issue(certificate_names(topology, name), pool.role, datetime.now(UTC))
         issued.write(self.folder / "servers" / f"{name}.pem", self.folder / "servers" / f"{name}.key")
 
-    def add_users(self, *names: str, algorithms: tuple[Algorithm, ...] = (Algorithm.SHA_256, Algorithm.MD5)) -> None:
-        """Add users whose passwords are their names with ``-secret`` behind."""
+    def add_users(
+        self,
+        *names: str,
+        algorithms: tuple[Algorithm, ...] = (Algorithm.SHA_256, Algorithm.MD5),
+        pool: str | None = None,
+    ) -> None:
+        """Add users whose passwords are their names with ``-secret`` behind; *pool* is their home."""
         users = Users(self.load().users_url)
         try:
             for name in names:
-                users.add(f"{name}@{self.domain}", f"{name}-secret", algorithms)
+                users.add(f"{name}@{self.domain}", f"{name}-secret", algorithms, pool=pool)
         finally:
             users.close()
 

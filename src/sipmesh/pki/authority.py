@@ -59,6 +59,14 @@ class Issued:
         return f"<Issued {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A new certificate for a key that is somewhere else; *chain* is PEM, the leaf and then the issuing CA."""
+
+    certificate: x509.Certificate
+    chain: bytes
+
+
 class EnterpriseCa:
     """Root and issuing CA of one organisation. Instants are timezone-aware; nothing here reads a clock."""
 
@@ -145,6 +153,20 @@ class EnterpriseCa:
             raise LocalError(f"{role!r} is no role")
         return self._issue(Kind.SERVER, names, at, lifetime)
 
+    def certify(
+        self,
+        names: Sequence[str],
+        role: Role,
+        key: ec.EllipticCurvePublicKey,
+        at: datetime,
+        lifetime: timedelta = profiles.LEAF_LIFETIME,
+    ) -> Certified:
+        """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
+        if not isinstance(role, Role):
+            raise LocalError(f"{role!r} is no role")
+        made = self._certify(Kind.SERVER, names, key, at, lifetime)
+        return Certified(made, _pem(made) + _pem(self.issuing))
+
     def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
         """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
 
@@ -154,11 +176,15 @@ class EnterpriseCa:
 
     def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        made = self._certify(kind, names, key.public_key(), at, lifetime)
+        return Issued(made, _pem(made) + _pem(self.issuing), files.key_pem(key))
+
+    def _certify(
+        self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    ) -> x509.Certificate:
         with self._alone():
             self._must_be_in_force(at)
-            made = self._sign(self._wish(kind, names, key.public_key(), at, lifetime), at)
-        chain = _pem(made) + _pem(self.issuing)
-        return Issued(made, chain, files.key_pem(key))
+            return self._sign(self._wish(kind, names, key, at, lifetime), at)
 
     def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
         """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
@@ -178,13 +204,13 @@ class EnterpriseCa:
             return self._publish(kind, at)
 
     def reissue_due(self, at: datetime) -> tuple[Kind, ...]:
-        """Which lists should be made anew: at half life, or when the published file is not the ledger's last word."""
+        """Which lists should be made anew: by their age, or when the published file is not the ledger's last word."""
         return tuple(kind for kind in _CA_KINDS if self._is_due(kind, at))
 
     def reissue(self, at: datetime) -> tuple[Path, ...]:
-        """Make the lists that are due; return their files."""
+        """Make the lists that are due; return their files. The root's comes last: its key may be kept elsewhere."""
         with self._alone():
-            return tuple(self._publish(kind, at) for kind in self.reissue_due(at))
+            return tuple(self._publish(kind, at) for kind in reversed(self.reissue_due(at)))
 
     def status(self, at: datetime) -> CaStatus:
         """Everything an operator wants to see of the CA at the instant *at*."""
@@ -240,7 +266,8 @@ class EnterpriseCa:
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
-        if made is None or at >= crl.half_life(made) or made.revoked != self._ledger.revocations(kind):
+        due = made is None or at >= crl.due_from(made, key_is_here=(self.folder / f"{kind}.key").exists())
+        if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self.folder / f"{kind}.crl") != made.number
 

@@ -35,7 +35,7 @@ class Endings:
 
     def due(self, stock: Inventory) -> list[Entry]:
         """What must be said now; what has been renewed is forgotten."""
-        held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken}
+        held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}
         self._told = {key: told for key, told in self._told.items() if key in held}
         found = [entry for key, entry in held.items() if self._is_due(key, entry, stock.at)]
         self._told.update({_key(entry): (entry.level, stock.at) for entry in found})
@@ -67,9 +67,8 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
     """Write one line of the log; the last day and what has ended are errors."""
     say = log.error if entry.broken or entry.level >= Level.DAY_1 else log.warning
     paper = entry.paper
-    event = "cannot be used" if entry.broken else "has ended" if entry.level is Level.PAST else "comes to its end"
     say(
-        event,
+        _event(entry),
         what=str(entry.what),
         name=entry.name,
         step=entry.level.word,
@@ -79,3 +78,11 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
         remedy=entry.command,
         why=entry.sentence(at),
     )
+
+
+def _event(entry: Entry) -> str:
+    if entry.broken:
+        return "cannot be used"
+    if entry.old and entry.level is Level.FINE:
+        return "is old"
+    return "has ended" if entry.level is Level.PAST else "comes to its end"

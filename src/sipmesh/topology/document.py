@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
@@ -25,7 +26,8 @@ from sipmesh.topology.validate import validate
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-    from pathlib import Path
+
+    from cryptography import x509
 
     from sipmesh.topology.lists import ListFiles
     from sipmesh.topology.model import Topology
@@ -84,6 +86,16 @@ class Loaded:
         """What is wrong with the lists as they were read last; *faults* were there at first."""
         return tuple(fault for files in self.list_files for fault in files.faults)
 
+    @property
+    def list_names(self) -> tuple[str, ...]:
+        """The list files as the document names them, our own authority's first."""
+        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files))
+
+    @property
+    def issuers_known(self) -> tuple[x509.Certificate, ...]:
+        """Every CA that is known to issue under an authority, anchors included."""
+        return tuple(issuer for files in self.list_files for issuer in files.issuers)
+
     def read_lists(self, changed: Collection[Path]) -> list[tuple[Authority, RevocationLists]]:
         """Read list files anew that have *changed*; gives the authorities that they are of, each with what it has now.
 
@@ -101,6 +113,12 @@ class Loaded:
         """Database URL of the users; a relative SQLite file lies in the topology's folder."""
         url = self.topology.storage.users
         return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
+
+    @property
+    def users_file(self) -> Path | None:
+        """The file of the users where that is what they are in."""
+        url = self.users_url
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
     @property
     def bindings_file(self) -> Path:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sipmesh.topology import stops
-from sipmesh.topology.level import Level, level
+from sipmesh.topology.level import Level, is_old, level
 from sipmesh.topology.paper import Chain, Paper
 from sipmesh.trust.role import Role
 from sipmesh.trust.words import tell_list, tell_span, tell_time
@@ -62,7 +62,7 @@ class Entry:
 
     *owner* is our organisation or a partner. *stops* says what stops when it ends, *command* what helps against that.
     *note* tells what is odd about it now, such as a certificate in use that is not the one on disk, and what to do;
-    *broken* means that it does not count already, whatever its time.
+    *broken* means that it does not count already, whatever its time; *old* that a list should have been made anew since.
     """
 
     what: What
@@ -76,6 +76,7 @@ class Entry:
     outside: bool = False
     note: str = ""
     broken: bool = False
+    old: bool = False
 
     @property
     def urgent(self) -> bool:
@@ -94,6 +95,9 @@ class Entry:
         if self.broken or self.paper is None:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
+        if self.old and self.level is Level.FINE:
+            made = f"was made {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and one is due each day"
+            return f"the {what} {made}; from {when} on {self.stops}; to mend it: {self.command}"
         if self.level is Level.PAST:
             return f"the {what} ended {tell_span(left)} ({when}): {self.stops}; to mend it: {self.command}"
         return f"the {what} ends in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
@@ -115,6 +119,50 @@ class Countdown:
         others = f"; with it {tell_list(self.others)}" if self.others else ""
         ends = f"({tell_time(self.ends)}), at the end of {self.because}"
         return f"If the CA stayed away, {self.server} {when} {ends}{others}."
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """From when on a server would refuse and be refused if nothing were renewed, and *because* of whose end.
+
+    *at* is None where it does so already.
+    """
+
+    at: datetime | None
+    because: str
+
+    def has_begun(self, now: datetime) -> bool:
+        """Whether that is so at the instant *now*."""
+        return self.at is None or now > self.at
+
+
+def refuses_from(use: Use) -> Refusal:
+    """The instant at which a server would start to refuse, by what it uses: nothing else is asked.
+
+    That is the first end among its own certificate, the CAs above it, and the newest list of each of them. Links that are
+    up then stay until their certificates end (rule R7). Partners' lists are no part of it: they end for one partner alone.
+    """
+    chain = use.shown.get(False)
+    if chain is None or not chain.papers:
+        return Refusal(None, "it shows no certificate")
+    ends = [
+        (paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}")
+        for n, paper in _numbered(chain)
+    ]
+    for issuer in dict.fromkeys(paper.issuer for paper in chain.papers):
+        anchors = [paper.ends for paper in use.anchors if paper.subject == issuer]
+        ends += [(max(anchors), f"the root {issuer}")] if anchors else []
+        lists = [paper.ends for paper in use.lists if paper.subject == issuer]
+        if not lists:
+            return Refusal(None, f"there is no revocation list of {issuer}")
+        ends.append((max(lists), f"the revocation list of {issuer}"))
+    at, because = min(ends, key=lambda one: one[0])
+    return Refusal(at, f"the end of {because}")
+
+
+def _numbered(chain: Chain) -> Iterator[tuple[int, Paper]]:
+    """The certificates of a chain but a root that stands in it: roots count as anchors."""
+    return ((n, paper) for n, paper in enumerate(chain.papers) if n == 0 or paper.subject != paper.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +358,7 @@ class _Stock:
             in_use=paper if len(lacking) < len(self.uses) else None,
             on_disk=paper,
             note=note,
+            old=what is What.LIST and not partner and is_old(paper, self.at),
         )
 
     def _missing_lists(self) -> Iterator[Entry]:

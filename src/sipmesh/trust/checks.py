@@ -360,7 +360,8 @@ def revocation(case: Case) -> Finding:
     if not case.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
     held = (authority.lists, authority.answers)
-    return check_listed(case.listed, held, at=case.at, grace=case.policy.grace, source=authority.source)
+    grace, source = case.policy.grace, authority.source
+    return check_listed(case.listed, held, at=case.at, grace=grace, source=source, live=case.live)
 
 
 _REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")

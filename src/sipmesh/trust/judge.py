@@ -35,11 +35,12 @@ __all__ = ["CHECKS", "judge"]
 NOTHING: frozenset[Named] = frozenset()
 
 
-def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdict:
+def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False) -> Verdict:
     """Decide about the peer of one link at the instant *at*.
 
     Never raises over what the peer sent. A failed handshake refuses whatever else is found; the same checks run on the
-    certificates that were seen, so that the verdict tells all that is wrong.
+    certificates that were seen, so that the verdict tells all that is wrong. *live* says that the link is up, and so was
+    accepted before: a revocation list that is past its time does not end it.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -47,8 +48,8 @@ def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdic
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     precedent = policy.precedents.find(evidence, at)
-    verdict = _follow(precedent, evidence, at) if precedent is not None else None
-    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at))
+    verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
+    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at, live=live))
 
 
 def _judge_in_full(case: Case) -> Verdict:
@@ -62,9 +63,9 @@ def _judge_in_full(case: Case) -> Verdict:
     return verdict
 
 
-def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime) -> Verdict | None:
+def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
     """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
-    case = precedent.case.again(evidence, at)
+    case = precedent.case.again(evidence, at, live=live)
     found = precedent.found
     findings: list[Finding] = []
     for name, check in _table(case).items():
@@ -78,7 +79,7 @@ def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime) -> Verdi
 
 def _keep(case: Case, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
     """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
-    if case.leaf is None or not case.trail.path or case.evidence.failure is not None:
+    if case.leaf is None or not case.trail.path or case.evidence.failure is not None or case.live:
         return
     anchors = [anchor for authority in case.counted for anchor in authority.anchors]
     span = steady((case.leaf, *case.pool, *anchors), case.at)
