@@ -16,6 +16,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sipmesh.errors import OperatorError
 
+_SETTING_UP = 5061  # the key of a lock: any number that nobody else's program in this database takes
+
 
 class Database:
     """One database; *what* is what an operator calls it, such as ``users``."""
@@ -43,6 +45,14 @@ class Database:
             yield
         except SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
+
+    @contextmanager
+    def setting_up(self) -> Iterator[sql.Connection]:
+        """Begin to make tables and triggers that may be there already; several processes may do so at the same time."""
+        with self.border(), self.engine.begin() as db:
+            if db.dialect.name == "postgresql":  # where CREATE OR REPLACE fails beside another of the same
+                db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SETTING_UP})")
+            yield db
 
     def close(self) -> None:
         """Let go of the database."""
