@@ -22,6 +22,7 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.lint import LintRefusedError
 from sipmesh.pki.profiles import Kind
 from sipmesh.pki.status import State
+from sipmesh.trust.certificate import DOCUMENT_SIGNING
 from sipmesh.trust.identity import identities
 from sipmesh.trust.revocation import RevocationList
 from sipmesh.trust.role import Role
@@ -112,6 +113,33 @@ def test_what_is_no_host_name_is_never_certified(ca: EnterpriseCa, noon: datetim
     before = ca.certificates
     with pytest.raises(LintRefusedError, match="no full host name"):
         ca.issue([name], Role.FRONT_END, noon)
+    assert ca.certificates == before, "refused before the journal"
+
+
+def test_a_signer_is_for_documents_and_has_no_name_that_a_link_would_count(ca: EnterpriseCa, noon: datetime) -> None:
+    signer = ca.issue_signer("MG1.example.test", noon)
+    usages = signer.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    names = signer.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(usages) == [DOCUMENT_SIGNING]
+    assert list(names) == [x509.DNSName("mg1.example.test")]
+    assert signer.certificate.not_valid_after_utc == noon + timedelta(days=90)
+    signer.certificate.verify_directly_issued_by(ca.issuing)
+
+
+def test_a_signer_is_in_the_ledger_as_one_and_can_be_revoked(ca: EnterpriseCa, noon: datetime) -> None:
+    serial = ca.issue_signer("mg1.example.test", noon).certificate.serial_number
+    status = ca.status(noon)
+    assert [one.record.serial for one in status.signers] == [serial]
+    assert [one.record.kind for one in status.certificates] == ["root", "issuing", "signer"]
+    ca.revoke(serial, Reason.KEY_COMPROMISE, noon)
+    assert serial in published(ca).serials
+
+
+@pytest.mark.parametrize("name", ["mg1", "*.example.test", "10.0.0.1", ""])
+def test_a_signer_for_no_host_name_is_never_issued(ca: EnterpriseCa, noon: datetime, name: str) -> None:
+    before = ca.certificates
+    with pytest.raises(LintRefusedError, match="no full host name"):
+        ca.issue_signer(name, noon)
     assert ca.certificates == before, "refused before the journal"
 
 

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.topology.inventory import Entry, Inventory, Refusal, Side, Use, What, refuses_from, sides, take_stock
+from sipmesh.topology.inventory import (
+    Entry,
+    Inventory,
+    Refusal,
+    Side,
+    Use,
+    What,
+    refuses_from,
+    sides,
+    signer_files,
+    take_stock,
+)
 from sipmesh.topology.level import Level
+from sipmesh.topology.model import Pool, Server
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.trust.role import Role
 from topology.world import NOON, Place
 
 if TYPE_CHECKING:
@@ -216,6 +229,51 @@ def test_instant_without_a_timezone_is_refused(spoilt: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"timezone|isoformat"):
         Paper.from_json(ISSUING.to_json() | spoilt)
     assert Paper.from_json(ISSUING.to_json()) == ISSUING
+
+
+MG1, MG2 = "mg1.example.test", "mg2.example.test"
+
+
+def managed(place: Place, *names: str) -> Loaded:
+    """The same network with management servers."""
+    loaded = place.load()
+    pool = Pool(name="mgmt.example.test", role=Role.MANAGEMENT, servers=tuple(Server(name=name) for name in names))
+    return replace(loaded, topology=loaded.topology.model_copy(update={"pools": (*loaded.topology.pools, pool)}))
+
+
+def signer(left: timedelta = 80 * DAY) -> Chain:
+    return Chain(f"servers/{MG1}.signer.pem", (leaf(MG1, left), ISSUING))
+
+
+def test_signer_is_listed_with_what_stops(place: Place) -> None:
+    found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
+    (entry,) = of(found, What.SIGNER)
+    assert (entry.name, entry.level, entry.on_disk) == (MG1, Level.DAYS_7, leaf(MG1, 5 * DAY))
+    assert entry.stops == "nothing can be published; what was published stays in force"
+    assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
+    assert entry.command == f"sipmesh ca issue {MG1}"
+    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
+
+
+def test_signer_of_another_management_server_goes_on(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
+    first, second = of(found, What.SIGNER)
+    assert first.stops == f"{MG1} can publish nothing; {MG2} can"
+    assert (second.paper, second.note) == (None, "not known here: its file is on another machine")
+    assert not second.broken
+
+
+def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
+    broken = Chain(f"servers/{MG1}.signer.pem", fault="holds no readable certificate")
+    (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), What.SIGNER)
+    assert entry.broken
+    assert entry.note == f"servers/{MG1}.signer.pem holds no readable certificate; sipmesh ca issue {MG1}"
+
+
+def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, only=MG2)
+    assert [one.name for one in of(found, What.SIGNER)] == [MG2]
+    assert list(signer_files(managed(place, MG1, MG2).topology, FE1)) == []
 
 
 def old(found: Inventory) -> list[str]:

@@ -12,6 +12,9 @@ from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, cell, console, duration, 
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.pki.status import CertificateStatus
     from sipmesh.topology.inventory import Countdown, Entry, Inventory, Side, Use
     from sipmesh.topology.paper import Chain, Paper
 
@@ -45,33 +48,41 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
 
 
 def _take(place: Place, at: datetime) -> Inventory:
-    from sipmesh.server.holdings import on_disk
+    from sipmesh.server.holdings import on_disk, signers_on_disk
     from sipmesh.topology.inventory import take_stock
 
     loaded = place.load()
-    issued, known = _from_ca(place, at)
-    return take_stock(loaded, {**issued, **on_disk(loaded)}, _uses(place), at=at, known=known)
+    issued, signers, known = _from_ca(place, at)
+    disk, signers = {**issued, **on_disk(loaded)}, {**signers, **signers_on_disk(loaded)}
+    return take_stock(loaded, disk, _uses(place), at=at, known=known, signers=signers)
 
 
-def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], list[Paper]]:
-    """Where the CA is here: the newest certificate that each server should have, and the issuing CA."""
+def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[Paper]]:
+    """Where the CA is here: the newest certificate that each server and signer should have, and the issuing CA."""
+    from sipmesh.topology.paper import Paper
+
+    if not (place.folder / CA / "ledger.db").exists():
+        return {}, {}, []
+    ca = place.ca()
+    issuing, status = Paper.of_certificate(ca.issuing), ca.status(at)
+    servers = {(name, False): chain for name, chain in _newest(status.servers, issuing).items()}
+    return servers, _newest(status.signers, issuing), [issuing]
+
+
+def _newest(issued: Iterable[CertificateStatus], issuing: Paper) -> dict[str, Chain]:
+    """The last certificate of each name that was not revoked."""
     from cryptography import x509
 
     from sipmesh.pki.status import State
     from sipmesh.topology.paper import Chain, Paper
 
-    if not (place.folder / CA / "ledger.db").exists():
-        return {}, []
-    ca = place.ca()
-    issuing = Paper.of_certificate(ca.issuing)
-    newest = {
-        (one.record.names[0], False): Chain(
+    return {
+        one.record.names[0]: Chain(
             "the CA's ledger", (Paper.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
         )
-        for one in ca.status(at).servers
+        for one in issued
         if one.record.der and one.record.names and one.state is not State.REVOKED
     }
-    return newest, [issuing]
 
 
 def _uses(place: Place) -> list[Use]:

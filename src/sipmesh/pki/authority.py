@@ -59,6 +59,14 @@ class Issued:
         return f"<Issued {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A new certificate for a key that is somewhere else; *chain* is PEM, the leaf and then the issuing CA."""
+
+    certificate: x509.Certificate
+    chain: bytes
+
+
 class EnterpriseCa:
     """Root and issuing CA of one organisation. Instants are timezone-aware; nothing here reads a clock."""
 
@@ -143,12 +151,40 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
+        return self._issue(Kind.SERVER, names, at, lifetime)
+
+    def certify(
+        self,
+        names: Sequence[str],
+        role: Role,
+        key: ec.EllipticCurvePublicKey,
+        at: datetime,
+        lifetime: timedelta = profiles.LEAF_LIFETIME,
+    ) -> Certified:
+        """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
+        if not isinstance(role, Role):
+            raise LocalError(f"{role!r} is no role")
+        made = self._certify(Kind.SERVER, names, key, at, lifetime)
+        return Certified(made, _pem(made) + _pem(self.issuing))
+
+    def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
+        """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
+
+        Raises LintRefusedError for what the profile does not allow; then nothing was signed.
+        """
+        return self._issue(Kind.SIGNER, (server_name,), at, lifetime)
+
+    def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        made = self._certify(kind, names, key.public_key(), at, lifetime)
+        return Issued(made, _pem(made) + _pem(self.issuing), files.key_pem(key))
+
+    def _certify(
+        self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    ) -> x509.Certificate:
         with self._alone():
             self._must_be_in_force(at)
-            made = self._sign(self._server_wish(tuple(names), key.public_key(), at, lifetime), at)
-        chain = _pem(made) + _pem(self.issuing)
-        return Issued(made, chain, files.key_pem(key))
+            return self._sign(self._wish(kind, names, key, at, lifetime), at)
 
     def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
         """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
@@ -183,8 +219,9 @@ class EnterpriseCa:
             organisation=self.organisation,
             folder=self.folder,
             at=at,
-            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind != Kind.SERVER),
+            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind in _CA_KINDS),
             servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SERVER),
+            signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SIGNER),
             lists=tuple(self._list_status(kind, at) for kind in _CA_KINDS),
         )
 
@@ -193,13 +230,13 @@ class EnterpriseCa:
         revoked = len(crl.listed(self.certificates, kind, at))
         return ListStatus(kind, self.folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
 
-    def _server_wish(
-        self, names: tuple[str, ...], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    def _wish(
+        self, kind: Kind, given: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
     ) -> Wish:
         begin, end = profiles.validity(at, lifetime)
-        names = tuple(dict.fromkeys(name.lower() for name in names))
+        names = tuple(dict.fromkeys(name.lower() for name in given))
         return Wish(
-            kind=Kind.SERVER,
+            kind=kind,
             subject=profiles.server_name(self.organisation, names[0] if names else ""),
             names=names,
             key=key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication import Challenge, Proved
@@ -15,6 +15,7 @@ from sipmesh.routing.front_end import to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
+from sipmesh.routing.sender import ServerSender
 from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import TrustedPeer
     from sipmesh.trust.verdict import Verdict
 
 Decide = Callable[[Request, Place, "Sender"], Outcome]
@@ -57,6 +59,26 @@ COARSE: Final = {
     Code.OTHER_HOME: "home",
 }
 """What a refused peer learns of the reason; the rest stands in our log under the same reference."""
+
+
+POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
+"""What our own event package consists of; these may be of any other package as well."""
+
+
+class Post(Protocol):
+    """What takes the requests and responses that are about the network itself, and not for its users."""
+
+    def link_up(self, link: Link) -> None:
+        """A link between servers of ours is up."""
+
+    def link_down(self, link: Link, why: str) -> None:
+        """A link between servers of ours is gone, or never came up."""
+
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
+        """Serve *request* if it is of our package; False if it is not."""
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Take a response that no branch of ours waits for."""
 
 
 class Dispatch:
@@ -86,6 +108,7 @@ class Dispatch:
         self._tally = tally or Tally()
         self._references = 0
         self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.post: Post | None = None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
@@ -110,6 +133,8 @@ class Dispatch:
         self._reach.session(link).came_up()
         if link.verdict is not None:
             self._tally.judged(link.verdict)
+        if self.post is not None and link.kind is LinkKind.SERVER:
+            self.post.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
             self._log.info("link accepted", link=link.id, verdict=headline(link.verdict))
 
@@ -127,6 +152,8 @@ class Dispatch:
         self._logins.gone(session)
         self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(session))
         self._relay.link_down(session)
+        if self.post is not None and link.kind is LinkKind.SERVER:
+            self.post.link_down(link, why)
         if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
             code = verdict.code if verdict is not None else None
             self._log.info("link closed", link=link.id, peer=link.peer_name or link.meant, why=why, code=code)
@@ -160,7 +187,8 @@ class Dispatch:
     def _response(self, session: Session, response: Response) -> None:
         try:
             check_response(response)
-            self._relay.responded(session, response)
+            if not self._relay.responded(session, response) and self.post is not None:
+                self.post.responded(session.link, response)
         except SipmeshError as wrong:
             self._log.warning("response dropped", link=session.link.id, why=str(wrong))
 
@@ -219,6 +247,8 @@ class Dispatch:
             mark_received(request, host, port)
         if request.method == "ACK" and request.max_forwards == 0:
             return
+        if request.method in POSTED and self._posted(session, request):
+            return
         early = self._early_answer(request) if request.method != "ACK" else None
         if early is not None:
             self._answer(session, request, key, early)
@@ -232,6 +262,13 @@ class Dispatch:
         proved = self._prove(session, request, key, place, outcome) if isinstance(outcome, Prove) else outcome
         if proved is not None:
             self._carry_out(session, request, key, proved, loop)
+
+    def _posted(self, session: Session, request: Request) -> bool:
+        """Hand over what is of our own event package; it comes from servers of ours and from nobody else."""
+        sender = session.sender
+        if self.post is None or not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
+            return False
+        return self.post.requested(session.link, sender.peer, request)
 
     def _prove(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
         """Have the sender prove who it is and decide again; None while it is being asked."""

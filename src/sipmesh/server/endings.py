@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sipmesh.server.holdings import on_disk
+from sipmesh.server.holdings import on_disk, signers_on_disk
 from sipmesh.topology.inventory import Entry, What, take_stock
 from sipmesh.topology.level import Level
 from sipmesh.trust.role import Role
@@ -53,7 +53,8 @@ def _key(entry: Entry) -> Key:
 def stock_of(node: Node, at: datetime) -> Inventory:
     """What ends of all that one server uses: its own certificates, and what it judges others by."""
     name, loaded = node.view.name, node.view.loaded
-    return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name)
+    signers = signers_on_disk(loaded, name)
+    return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name, signers=signers)
 
 
 def concerning(node: Node, entries: Iterable[Entry]) -> Iterator[Entry]:

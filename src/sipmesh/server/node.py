@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.branch import Branches
@@ -27,9 +27,11 @@ from sipmesh.server.relay import Relay
 from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
 from sipmesh.server.shown import Shown
+from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
 from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
 from sipmesh.topology.inventory import Use
@@ -49,7 +51,7 @@ from sipmesh.trust.newly import newly_revoked
 from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
@@ -62,10 +64,12 @@ NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
 class Node:
-    """A running server. *file* is the topology, *name* the server in it."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
 
-    def __init__(self, file: Path, name: str, log: Log, limits: Limits | None = None) -> None:
-        loaded = load(file)
+    def __init__(
+        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+    ) -> None:
+        loaded = loaded or load(file)
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
@@ -73,6 +77,9 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
+        self.on_lists: Callable[[frozenset[Named]], None] | None = (
+            None  # hears of new lists, and of whom they newly revoke
+        )
         self.shown = Shown({})
         self._keep()
         try:
@@ -226,6 +233,10 @@ class Node:
         file = self.view.identity(LinkKind.PARTNER)[0].name
         return server_command(self.view.name, file, outside=outside)
 
+    def standing(self) -> dict[str, Any]:
+        """What this server says of itself to management."""
+        return standing(self)
+
     def use(self) -> Use:
         """What is in use here and ends, for the inventory."""
         loaded = self.view.loaded
@@ -252,9 +263,37 @@ class Node:
             revoked |= newly or set()
             by_serial = by_serial and newly is not None
         self.connector.forgive()
+        if self.on_lists is not None:
+            self.on_lists(frozenset(revoked))
         judge = self.dispatch.judge_again
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
+
+    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+        """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
+
+        Closes the links that stand on them, and returns their ids.
+        """
+        gone = frozenset(named)
+        for authority in (self.view.loaded.authority, *self.view.loaded.partners):
+            authority.relist(authority.lists.revoking(gone))
+        self.connector.forgive()
+        return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge_again)]
+
+    def take_users(self, document: bytes) -> int:
+        """Take over who may log in, in a network where management says so; returns how many links that closed.
+
+        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
+        """
+        if not isinstance(self.users, HeldUsers):
+            return 0
+        changed = self.users.take(document)
+        return len(self.logins.close_changed(changed)) if changed else 0
+
+    @property
+    def users_number(self) -> int:
+        """The number of the users that management has sent, 0 where there are none."""
+        return self.users.number if isinstance(self.users, HeldUsers) else 0
 
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.

@@ -6,7 +6,6 @@ for a known user as for an unknown one, and asks the database now and then what 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from sipmesh.errors import OperatorError
@@ -25,6 +24,7 @@ from sipmesh.routing.address import read_address
 from sipmesh.routing.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
+from sipmesh.storage.database import Database
 from sipmesh.storage.roster import Roster
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
@@ -76,16 +76,17 @@ _YOUNG_NS = 2_000_000_000  # far above the step of any file system's clock
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
+    __slots__ = ("_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
 
     def __init__(self, url: str | Path) -> None:
         """Open or make the database; a path means SQLite. Raises `OperatorError` where it cannot be used."""
-        self.where, self._engine, self._file = _connect(url)
+        self._database = Database(url, "users")
+        self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: _Stamp | None = None
         self._known: dict[str, Verifier] = {}
         self._homes: dict[str, str] = {}
         self._seen = 0
-        with self._border():
+        with self._database.border():
             _create_tables(self._engine)
             self._load()
 
@@ -154,12 +155,12 @@ class Users:
     def one(self, aor: str) -> User:
         """Give one user as the database has it now; raises `OperatorError` for an unknown one."""
         uri = read_address(aor)
-        with self._border(), self._engine.connect() as db:
+        with self._database.border(), self._engine.connect() as db:
             return _user(_row_of(db, uri.aor))
 
     def list(self) -> Sequence[User]:
         """Give all users by address, as the database has them now."""
-        with self._border(), self._engine.connect() as db:
+        with self._database.border(), self._engine.connect() as db:
             return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
@@ -190,7 +191,7 @@ class Users:
 
         The version is written first, as in every change: so nobody changes anything until all has been read.
         """
-        with self._border(), self._engine.begin() as db:
+        with self._database.border(), self._engine.begin() as db:
             same = _version.update().values(version=_version.c.version).returning(_version.c.version)
             version: int = db.execute(same).scalar_one()
             db.execute(_users.update().where(_users.c.pool.is_(None)).values(pool=otherwise))
@@ -201,12 +202,17 @@ class Users:
             rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
             return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+        return self._seen
+
     def jump(self, by: int) -> int:
         """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
 
         Raises `OperatorError` where the database cannot be used.
         """
-        with self._border(), self._engine.begin() as db:
+        with self._database.border(), self._engine.begin() as db:
             jumped = _version.update().values(version=_version.c.version + by).returning(_version.c.version)
             return int(db.execute(jumped).scalar_one())
 
@@ -236,7 +242,7 @@ class Users:
         return changed
 
     def _changed(self) -> frozenset[str]:
-        with self._border(), self._engine.connect() as db:
+        with self._database.border(), self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             if version == self._seen:
                 return frozenset()
@@ -248,7 +254,7 @@ class Users:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def _take_over(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
         """Replace what is known of *changed*; each step is one that a reader in another thread may fall between."""
@@ -268,19 +274,11 @@ class Users:
     @contextmanager
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Begin a change of one user: nobody else changes anything until it is committed or given up."""
-        with self._border(), self._engine.begin() as db:
+        with self._database.border(), self._engine.begin() as db:
             next_version = _version.update().values(version=_version.c.version + 1).returning(_version.c.version)
             version = db.execute(next_version).scalar_one()
             yield db, version
             db.execute(_changes.insert().values(version=version, aor=aor))
-
-    @contextmanager
-    def _border(self) -> Iterator[None]:
-        """Translate the database's errors; their text may hold SQL, but never values (hide_parameters)."""
-        try:
-            yield
-        except SQLAlchemyError as wrong:
-            raise _unusable(self.where, wrong) from wrong
 
 
 def _stamp_of(file: Path | None) -> _Stamp | None:
@@ -297,41 +295,6 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
             found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
     young = any(time.time_ns() - changed < _YOUNG_NS for _, _, changed in found)
     return None if young else tuple(found)
-
-
-def _connect(url: str | Path) -> tuple[str, sql.Engine, Path | None]:
-    """Give the database's name without its password, the engine, and the file where it is SQLite in one."""
-    file: Path | None = None
-    if isinstance(url, Path):
-        file = url
-        parsed = sql.URL.create("sqlite", database=str(url))
-    else:
-        try:
-            parsed = sql.make_url(url)
-        except ArgumentError as wrong:
-            raise _wrong("the URL of the user database cannot be read", "write it as postgresql+psycopg://…") from wrong
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            file = Path(parsed.database)
-    if file is not None:
-        _create_private(file)
-    where = parsed.render_as_string(hide_password=True)
-    # A file is opened anew for each use: a connection kept in a pool would outlive a `close` that meets a refresh.
-    pool = sql.NullPool if file is not None else None
-    try:
-        engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
-    except (SQLAlchemyError, ImportError) as wrong:
-        raise _unusable(where, wrong) from wrong
-    if parsed.get_backend_name() == "sqlite":
-        sql.event.listen(engine, "connect", _set_up_sqlite)
-    return where, engine, file
-
-
-def _create_private(path: Path) -> None:
-    """Make the file with mode 0600, which SQLite's own files beside it take over."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as wrong:
-        raise _unusable(str(path), wrong) from wrong
 
 
 def _create_tables(engine: sql.Engine) -> None:
@@ -358,14 +321,6 @@ def _add_pool(engine: sql.Engine) -> None:
 
 def _has_pool(engine: sql.Engine) -> bool:
     return any(column["name"] == "pool" for column in sql.inspect(engine).get_columns("users"))
-
-
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    """Make every connection durable: a user that was reported as added survives a power cut."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
 
 
 def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
@@ -404,8 +359,3 @@ def _user(row: Mapping[str, Any]) -> User:
 
 def _wrong(reason: str, remedy: str) -> OperatorError:
     return OperatorError(f"{reason}; {remedy}")
-
-
-def _unusable(where: str, wrong: Exception) -> OperatorError:
-    reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
-    return _wrong(f"the users in {where} cannot be used: {reason}", "check that the database is there and lets us in")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sipmesh.topology import stops
 from sipmesh.topology.level import Level, is_old, level
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.trust.role import Role
 from sipmesh.trust.words import tell_list, tell_span, tell_time
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ class What(StrEnum):
     """The kinds of things that end."""
 
     SERVER = "server"
+    SIGNER = "signer"
     ISSUING = "issuing CA"
     ROOT = "root"
     PARTNER = "partner anchor"
     LIST = "revocation list"
+
+
+_CALLED = {What.SERVER: "certificate of", What.SIGNER: "signer of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ class Entry:
 
     def sentence(self, at: datetime) -> str:
         """All of it in one sentence."""
-        what = f"{self.what} {self.name}" if self.what is not What.SERVER else f"certificate of {self.name}"
+        what = _CALLED.get(self.what, str(self.what))
+        what = f"{what} {self.name}"
         if self.broken or self.paper is None:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
@@ -186,6 +192,7 @@ def take_stock(
     at: datetime,
     known: Iterable[Paper] = (),
     only: str = "",
+    signers: Mapping[str, Chain] | None = None,
 ) -> Inventory:
     """List everything that ends.
 
@@ -196,8 +203,9 @@ def take_stock(
         at: Now, timezone-aware.
         known: Certificates of issuing CAs that are known otherwise, such as from the CA's own folder.
         only: The one server whose certificates are meant, such as the one that asks; all of them by default.
+        signers: What lies in the files that management servers sign by, by server; left out as with *disk*.
     """
-    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only)
+    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only, signers or {})
     return Inventory(at, tuple(stock.entries()), stock.countdown())
 
 
@@ -211,6 +219,7 @@ class _Stock:
     at: datetime
     known: tuple[Paper, ...]
     only: str
+    signers: Mapping[str, Chain]
     sides: dict[Side, str] = field(init=False)  # of the servers that are meant
     chains: dict[Side, Chain] = field(init=False)  # what counts for each: in use, else on disk
 
@@ -223,6 +232,8 @@ class _Stock:
         topology = self.loaded.topology
         for side in self.sides:
             yield self._server(*side)
+        for name, file in signer_files(topology, self.only):
+            yield self._signer(name, file)
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
@@ -253,6 +264,29 @@ class _Stock:
             broken=revoked or (paper is None and on_disk is not None),
         )
 
+    def _signer(self, name: str, file: str) -> Entry:
+        """What a management server signs by: it is read for each signature, so that what lies on disk is in use."""
+        laid = self.signers.get(name)
+        paper = laid.leaf if laid else None
+        command = stops.server_command(name, file, outside=False)
+        revoked = paper is not None and self._is_revoked(paper)
+        note = f"it is revoked, and nobody believes it; {command}" if revoked else ""
+        if laid is None:
+            note = "not known here: its file is on another machine"
+        elif laid.fault:
+            note = f"{laid.file} {laid.fault}; {command}"
+        return Entry(
+            what=What.SIGNER,
+            name=name,
+            owner=self.loaded.topology.organisation,
+            level=self._level(paper),
+            stops=stops.signer_stops(self.loaded.topology, name),
+            command=command,
+            on_disk=paper,
+            note=note,
+            broken=revoked or (paper is None and laid is not None),
+        )
+
     def _is_revoked(self, paper: Paper) -> bool:
         serial = int(paper.number, 16)
         lists = self.loaded.authority.lists
@@ -280,7 +314,8 @@ class _Stock:
 
     def _issuers(self) -> Iterator[Entry]:
         """The CAs between our roots and our servers, each once."""
-        on_disk = [paper for chain in self.disk.values() for paper in chain.papers[1:]]
+        laid = (*self.disk.values(), *self.signers.values())
+        on_disk = [paper for chain in laid for paper in chain.papers[1:]]
         in_use = [paper for use in self.uses.values() for chain in use.shown.values() for paper in chain.papers[1:]]
         roots = {one.mark for one in _anchors(self.loaded.authority)}
         found = {paper.mark: paper for paper in (*self.known, *on_disk, *in_use) if paper.mark not in roots}
@@ -379,6 +414,13 @@ def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
             yield (server.name, False), server.certificate_file
             if server.outside and server.outside.certificate and server.outside.key:
                 yield (server.name, True), server.outside.certificate
+
+
+def signer_files(topology: Topology, only: str = "") -> Iterator[tuple[str, str]]:
+    """Every management server (or *only* one) with the file of the certificate that it signs by."""
+    for pool in topology.pools:
+        if pool.role is Role.MANAGEMENT:
+            yield from ((one.name, one.signer_certificate_file) for one in pool.servers if only in {"", one.name})
 
 
 def _anchors(authority: Authority) -> list[Paper]:

@@ -29,6 +29,19 @@ def server_stops(topology: Topology, name: str, *, outside: bool, also_outside: 
     return "; ".join(told)
 
 
+def signer_stops(topology: Topology, name: str) -> str:
+    """What the certificate takes with it by which a management server signs; what it signed stays in force."""
+    others = [one for one in managers(topology) if one != name]
+    if others:
+        return f"{name} can publish nothing; {tell_list(others)} can"
+    return "nothing can be published; what was published stays in force"
+
+
+def managers(topology: Topology) -> list[str]:
+    """The management servers, which have signers."""
+    return [server.name for pool in topology.pools if pool.role is Role.MANAGEMENT for server in pool.servers]
+
+
 def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
     if outside:
         return "partners"

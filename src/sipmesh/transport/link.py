@@ -132,6 +132,7 @@ class Link:
         "opener",
         "pending_out",
         "remote",
+        "reserved",
         "session",
         "state",
         "verdict",
@@ -156,6 +157,7 @@ class Link:
         self.facts = TlsFacts()
         self.confirmed = direction is Direction.ACCEPTED
         self.authenticated = False
+        self.reserved = False  # for what its two ends have agreed on: nobody else is given it
         self.session: object | None = None
         self.why = ""
         self.opened_at = self.last_in = reactor.loop.time()

@@ -53,7 +53,7 @@ def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: boo
 
 
 def _judge_in_full(case: Case) -> Verdict:
-    found = {check: _ask(check, case) for check in _table(case).values()}
+    found = {check: ask(check, case) for check in _table(case).values()}
     findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
     if code is not Code.ACCEPTED:
@@ -69,7 +69,7 @@ def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime, *, live:
     found = precedent.found
     findings: list[Finding] = []
     for name, check in _table(case).items():
-        finding = _ask(check, case) if name in ANEW or check not in found else found[check]
+        finding = ask(check, case) if name in ANEW or check not in found else found[check]
         if finding is not None:
             findings.append(finding)
             if not finding.passed:
@@ -133,7 +133,7 @@ def _table(case: Case) -> Mapping[str, Check]:
     return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
 
 
-def _ask(check: Check, case: Case) -> Finding | None:
+def ask(check: Check, case: Case) -> Finding | None:
     """Run one check. One that stumbles over the certificate refuses it: what cannot be checked is not accepted."""
     try:
         return check(case)

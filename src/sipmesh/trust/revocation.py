@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from sipmesh.trust.ocsp import OcspAnswers, Reply
+    from sipmesh.trust.verdict import Named
 
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
@@ -131,6 +132,10 @@ class RevocationList:
             serials=(self.serials - restored) | delta.serials,
         )
 
+    def revoking(self, serials: frozenset[int]) -> RevocationList:
+        """The same list with more *serials*, of which its issuer's next one will tell."""
+        return replace(self, serials=self.serials | serials)
+
     def signed_by(self, issuer: x509.Certificate) -> bool:
         """Whether the key of *issuer* signed this list, and may sign lists; checked once per key."""
         try:
@@ -208,6 +213,17 @@ class RevocationLists:
         if pair not in self._combined:
             self._combined[pair] = complete.brought_up_to(delta)
         return self._combined[pair]
+
+    def revoking(self, named: Iterable[Named]) -> RevocationLists:
+        """The same lists, and whoever is *named* by issuer and serial is revoked besides."""
+        more: dict[bytes, set[int]] = {}
+        for issuer, serial in named:
+            more.setdefault(issuer, set()).add(serial)
+        changed = (
+            held.revoking(frozenset(more[held.issuer_der])) if held.base is None and held.issuer_der in more else held
+            for held in self
+        )
+        return RevocationLists(changed, self.faults)
 
     def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
         """Every list of one issuer, newest first."""

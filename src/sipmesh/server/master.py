@@ -1,0 +1,397 @@
+"""The management server: it holds the master of the topology, signs what is published, and gives it to everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipmesh.distribution.event import is_ours
+from sipmesh.distribution.items import Item, Kind, State
+from sipmesh.distribution.notifier import Notifier
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.census import Census, now_utc
+from sipmesh.server.control import WHO, Command
+from sipmesh.server.holding import USERS
+from sipmesh.server.lists import LARGEST_GIVEN, ListShelf
+from sipmesh.server.member import hops_to
+from sipmesh.server.revoked import REVOKED, revoked_payload
+from sipmesh.server.rounds import Rounds
+from sipmesh.server.signing import sign_as
+from sipmesh.server.source import version_of
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.storage.audit import Act
+from sipmesh.topology.difference import difference
+from sipmesh.topology.document import load_published
+from sipmesh.topology.homes import home_by_default
+from sipmesh.topology.publication import KIND, Draft, Publication
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sipmesh.distribution.event import Here
+    from sipmesh.server.log import Log
+    from sipmesh.storage.chronicle import Chronicle
+    from sipmesh.storage.history import Slot, Version
+    from sipmesh.topology.document import Loaded
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link import Link
+    from sipmesh.trust.policy import TrustedPeer
+    from sipmesh.trust.verdict import Named
+
+LONGEST_WAIT_S = 60.0
+
+
+class Managed(Protocol):
+    """What a master asks of the server that it is part of."""
+
+    @property
+    def view(self) -> ServerView:
+        """The topology in force."""
+
+    def take(self, loaded: Loaded) -> list[str]:
+        """Put a version in force; raises `OperatorError` where that cannot be."""
+
+    def standing(self) -> dict[str, Any]:
+        """What this server says of itself."""
+
+
+class Directory(Protocol):
+    """The users, as a master gives them to the servers of their pools."""
+
+    def refresh(self) -> frozenset[str]:
+        """Take over what has changed; blocks for as long as the database does."""
+
+    def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
+        """Give what has changed for a pool since it had that number, as payloads to be signed."""
+
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+
+
+class Master:
+    """The post of the management server. *folder* is the organisation's, with the draft ``topology.yaml`` in it."""
+
+    def __init__(
+        self,
+        server: Managed,
+        chronicle: Chronicle,
+        users: Directory,
+        here: Here,
+        loop: asyncio.AbstractEventLoop,
+        dial: Callable[[Hop], Link],
+        log: Log,
+    ) -> None:
+        self._server, self._users, self._loop, self._log = server, users, loop, log
+        self._chronicle, self._history, self._audit = chronicle, chronicle.history, chronicle.audit
+        self._folder = server.view.loaded.folder
+        self._file = self._folder / "topology.yaml"
+        self._lists = ListShelf(self._folder)
+        self._topology = self._head_item()
+        self._of_pool: dict[tuple[str, int], list[Item]] = {}
+        self._revoked: Item | None = None
+        self._notifier = Notifier(here, self, self._heard)
+        self._rounds = Rounds(loop, dial)
+        self.census = Census()
+        self._news = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Master {self._server.view.name}, version {self._topology.number}>"
+
+    def _head_item(self) -> Item:
+        number = self._server.view.loaded.number
+        return Item(Kind.TOPOLOGY, self._history.get(number).jws, number=number)
+
+    def begin(self) -> None:
+        """Reach every front end."""
+        self._keep_rounds()
+
+    def close(self) -> None:
+        """Open no more links."""
+        self._rounds.close()
+
+    # Links and messages
+
+    def link_up(self, link: Link) -> None:
+        """A server can be reached: it will subscribe."""
+        self._rounds.up(link)
+
+    def link_down(self, link: Link, why: str) -> None:
+        """Forget what was agreed on the link."""
+        self._notifier.gone(link)
+        self._rounds.gone(link, why)
+
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
+        """Serve a request of our package: a subscription on a link that we opened, or a status."""
+        if not is_ours(request):
+            return False
+        if request.method == "SUBSCRIBE" and peer.role is Role.FRONT_END:
+            self._notifier.subscribed(link, peer, request, stays=self._rounds.has(link))
+        elif request.method == "PUBLISH":
+            link.send(self._notifier.published(link, peer, request).encode())
+        else:
+            link.send(respond(request, 403).encode())
+        return True
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
+
+    def tick(self) -> None:
+        """Tell of servers that stay behind."""
+        for name, report in self.census.late(now_utc()):
+            why = report.error or self._rounds.why_not(name) or "it has not said why"
+            self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
+
+    # Giving
+
+    def state(self, peer: TrustedPeer) -> State:
+        """Tell what there is for *peer*."""
+        held = {item.key: (item.number, item.digest) for item in self.items(peer)}
+        return State(held, now_utc().isoformat(), self._topology.number)
+
+    def items(self, peer: TrustedPeer) -> Iterable[Item]:
+        """Give everything for *peer*: what revokes first."""
+        if self._revoked is not None:
+            yield self._revoked
+        yield from self._lists.items(self._server.view.loaded)
+        yield self._topology
+
+    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
+        """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers."""
+        pool, number = peer.pool, self._users.number
+        if pool is None or since == number:
+            return ()
+        if (pool, since) not in self._of_pool:
+            topology = self._server.view.loaded.topology
+            payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
+            self._of_pool[pool, since] = [
+                Item(Kind.USERS, self._sign(payload, USERS), str(part), number) for part, payload in enumerate(payloads)
+            ]
+        return self._of_pool[pool, since]
+
+    def lists_taken(self, revoked: frozenset[Named]) -> None:
+        """Lists of this machine have come into force: everybody gets them, and ahead of them whom they newly revoke."""
+        if revoked:
+            payload = revoked_payload(self._server.view.organisation, int(now_utc().timestamp() * 1000), revoked)
+            try:
+                self._revoked = Item(Kind.REVOKED, self._sign(payload, REVOKED))
+            except OperatorError as wrong:
+                self._log.warning("revocations travel with their list alone", why=str(wrong))
+        self._notifier.changed()
+
+    async def refresh(self) -> None:
+        """Take over changes of users and give them to the servers of their pools."""
+        changed = await asyncio.to_thread(self._users.refresh)
+        if changed:
+            self._of_pool.clear()
+            self._notifier.changed()
+
+    # Reports
+
+    def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
+        at, newest = now_utc(), self._topology.number
+        relayed = told.pop("relayed", None)
+        self.census.heard(peer.name, told, at, newest)
+        if isinstance(relayed, dict):
+            for name, other in relayed.items():
+                trusted = self._server.view.trusted.get(name)
+                if isinstance(other, dict) and trusted is not None and trusted.role is Role.EDGE:
+                    self.census.heard(name, other, at, newest, by=peer.name)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _members(self) -> list[tuple[str, str, Role]]:
+        """Every server that is to follow, with its pool and role."""
+        pools = self._server.view.pools.values()
+        of_ours = (pool for pool in pools if pool.role in (Role.FRONT_END, Role.EDGE))
+        return [(name, pool.name, pool.role) for pool in of_ours for name in pool.servers]
+
+    def _keep_rounds(self) -> None:
+        front_ends = (name for name, _, role in self._members() if role is Role.FRONT_END)
+        self._rounds.take(hops_to(self._server.view, front_ends))
+        self.census.keep(frozenset(name for name, _, _ in self._members()))
+
+    # Publishing
+
+    def plan(self) -> dict[str, Any]:
+        """What publishing the draft would mean; raises `OperatorError` for a draft with problems."""
+        draft = self._read_draft()
+        return {
+            "base": self._topology.number,
+            "digest": draft.loaded.digest,
+            "changes": list(difference(self._server.view.loaded, draft.loaded)),
+            "dangers": list(self._dangers(draft.loaded)),
+        }
+
+    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool) -> dict[str, Any]:
+        """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
+
+        *base* and *digest* are those of the plan that the operator has seen.
+        """
+        try:
+            draft = self._read_draft()
+            if draft.loaded.digest != digest:
+                raise OperatorError(f"{self._file} has changed since it was compared; look at it again, then publish")
+            return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
+        except OperatorError as wrong:
+            self._audit.append(who, Act.REFUSED, {"act": "publish", "why": wrong.message}, at=now_utc())
+            raise
+
+    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
+        """Publish the content of an old version as a new one; raises `OperatorError`."""
+        try:
+            old = self._version(number)
+            loaded = load_published(old, self._folder)
+            draft = Draft(loaded, old.topology, old.files)
+            return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
+        except OperatorError as wrong:
+            about = {"act": "rollback", "to": number, "why": wrong.message}
+            self._audit.append(who, Act.REFUSED, about, at=now_utc())
+            raise
+
+    def _version(self, number: int) -> Publication:
+        return version_of(self._chronicle, number)
+
+    def _read_draft(self) -> Draft:
+        try:
+            content = self._file.read_bytes()
+        except OSError as wrong:
+            problem = Problem(self._file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+            raise OperatorError("there is no draft to publish", (problem,)) from None
+        return Draft.read(content, self._file)
+
+    def _dangers(self, new: Loaded) -> Iterable[str]:
+        return ()
+
+    def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
+        """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
+        found = list(self._dangers(draft.loaded))
+        if found and not force:
+            told = "; ".join(found)
+            raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+        changes = list(difference(self._server.view.loaded, draft.loaded))
+        at = now_utc()
+
+        def make(slot: Slot) -> bytes:
+            made = draft.compiled(
+                slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
+            )
+            signed = self._sign(made.encode(), KIND)
+            if len(signed) > LARGEST_GIVEN:
+                raise OperatorError(f"the publication has {len(signed)} octets, and servers take {LARGEST_GIVEN}")
+            return signed
+
+        version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)
+        self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
+        closed = self._apply(version.number)
+        self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
+        return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
+
+    def _apply(self, number: int) -> list[str]:
+        """Live by a version that is in the history, and give it to everybody."""
+        self._of_pool.clear()
+        self.census.published(now_utc())
+        try:
+            closed = self._server.take(load_published(self._version(number), self._folder))
+        except OperatorError as wrong:  # such as one without management: who holds it follows it all the same
+            self._log.error("published, but not in force on this server", why=str(wrong))
+            closed = []
+        self._notifier.take(self._server.view.trusted.get)
+        self._keep_rounds()
+        self._notifier.changed()
+        return closed
+
+    def _sign(self, payload: bytes, kind: str) -> bytes:
+        return sign_as(self._server.view, payload, kind, now_utc())
+
+    # What the operator asks
+
+    def commands(self) -> Mapping[str, Command]:
+        """The commands of the control socket that only management has."""
+        return {
+            "plan": self._asked_plan,
+            "publish": self._asked_publish,
+            "rollback": self._asked_rollback,
+            "history": self._asked_history,
+            "version": self._asked_version,
+            "acknowledged": self._asked_acknowledged,
+            "network": self._asked_network,
+        }
+
+    async def _asked_plan(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        return self.plan()
+
+    async def _asked_publish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
+        return self.publish(str(asked[WHO]), why, base, digest, force=bool(asked.get("force")))
+
+    async def _asked_rollback(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        number, base = int(asked["version"]), int(asked["base"])
+        return self.rollback(str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force")))
+
+    async def _asked_history(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [told_version(one) for one in self._history.list()]
+
+    async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        publication = self._version(int(asked["version"]))
+        return {"topology": publication.topology, "files": sorted(publication.files), "why": publication.why}
+
+    async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait until every server has said that it has a version in force, or the time is up."""
+        number = int(asked["version"])
+        until = self._loop.time() + min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
+        while missing := self._missing(number):
+            left = until - self._loop.time()
+            if left <= 0:
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
+        return {"version": number, "missing": missing, "servers": len(self._members())}
+
+    def _missing(self, number: int) -> list[str]:
+        have = self.census.holding(number)
+        return [name for name, _, _ in self._members() if name not in have]
+
+    async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Every server with what it holds, against the master's version."""
+        at = now_utc()
+        return {
+            "version": self._topology.number,
+            "at": at.isoformat(),
+            "master": {"server": self._server.view.name, **self._server.standing()},
+            "servers": [self._told_server(name, pool, role, at) for name, pool, role in self._members()],
+        }
+
+    def _told_server(self, name: str, pool: str, role: Role, at: datetime) -> dict[str, Any]:
+        report = self.census.reports.get(name)
+        told: dict[str, Any] = {"server": name, "pool": pool, "role": role, "why_not": self._rounds.why_not(name)}
+        told["linked"] = name in self._notifier.subscribers
+        if report is None:
+            return {**told, "number": None}
+        since = report.behind_since
+        return {
+            **told,
+            **report.told,
+            "number": report.number,
+            "error": report.error,
+            "by": report.by,
+            "heard_s": round((at - report.heard_at).total_seconds(), 1),
+            "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
+            "clock_s": report.clock_s,
+        }
+
+
+def told_version(one: Version) -> dict[str, Any]:
+    """A version as the history tells it."""
+    return {
+        "version": one.number,
+        "at": one.at.isoformat(),
+        "by": one.by,
+        "why": one.why,
+        "forced": one.forced,
+        "digest": one.digest,
+    }
