@@ -207,6 +207,26 @@ class Users:
         """The version of the users, as of the last `refresh`."""
         return self._seen
 
+    def copy_to(self, other: Users) -> int:
+        """Copy everything into a database that has no users yet; returns how many there are.
+
+        Raises `OperatorError` where *other* has users, or either cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            db.execute(
+                _version.update().values(version=_version.c.version)
+            )  # so that nobody changes anything meanwhile
+            found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
+        with other._database.border(), other._engine.begin() as db:
+            db.execute(_version.update().values(version=_version.c.version))
+            if db.execute(sql.select(_users.c.aor).limit(1)).first():
+                raise _wrong(f"there are users in {other.where}", "copy into a database that has none")
+            for table, rows in found.items():
+                db.execute(table.delete())
+                if rows:
+                    db.execute(table.insert(), rows)
+        return len(found[_users])
+
     def jump(self, by: int) -> int:
         """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
 
