@@ -86,8 +86,8 @@ class Users:
         self._known: dict[str, Verifier] = {}
         self._homes: dict[str, str] = {}
         self._seen = 0
+        _create_tables(self._database)
         with self._database.border():
-            _create_tables(self._engine)
             self._load()
 
     def __repr__(self) -> str:
@@ -317,13 +317,14 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
     return None if young else tuple(found)
 
 
-def _create_tables(engine: sql.Engine) -> None:
+def _create_tables(database: Database) -> None:
     """Make what is not there yet; several servers may do so at the same time."""
-    with engine.begin() as db:
+    with database.setting_up() as db:
         for table in _schema.sorted_tables:
             db.execute(CreateTable(table, if_not_exists=True))
-    _add_pool(engine)
-    with suppress(IntegrityError), engine.begin() as db:
+    with database.border():
+        _add_pool(database.engine)
+    with database.border(), suppress(IntegrityError), database.engine.begin() as db:
         db.execute(_version.insert().values(id=1, version=0))
 
 
