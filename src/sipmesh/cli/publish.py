@@ -199,7 +199,7 @@ def _tell(socket: Path, told: dict[str, Any], wait: float, began: float, *, as_j
     number = told["version"]
     if not as_json:
         say(f"Version {number} is published.", style=GOOD)
-    answer = {"missing": [], "servers": 0}
+    answer: dict[str, Any] = {"missing": [], "servers": 0}
     if wait:
         from sipmesh.server.control import ask
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import is_ours
@@ -153,7 +153,7 @@ class Master:
         held = {item.key: (item.number, item.digest) for item in self.items(peer)}
         return State(held, now_utc().isoformat(), self._topology.number)
 
-    def items(self, peer: TrustedPeer) -> Iterable[Item]:
+    def items(self, peer: TrustedPeer) -> Iterable[Item]:  # noqa: ARG002 - all servers get the same
         """Give everything for *peer*: what revokes first."""
         if self._revoked is not None:
             yield self._revoked
@@ -232,37 +232,40 @@ class Master:
 
         *base* and *digest* are those of the plan that the operator has seen.
         """
-        try:
-            draft = self._read_draft()
-            if draft.loaded.digest != digest:
-                raise OperatorError(f"{self._file} has changed since it was compared; look at it again, then publish")
+        with self._audited(who, {"act": "publish", "why": why}):
+            draft = self._read_draft(digest)
             return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
-        except OperatorError as wrong:
-            self._audit.append(who, Act.REFUSED, {"act": "publish", "why": wrong.message}, at=now_utc())
-            raise
 
     def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
         """Publish the content of an old version as a new one; raises `OperatorError`."""
-        try:
+        with self._audited(who, {"act": "rollback", "to": number}):
             old = self._version(number)
-            loaded = load_published(old, self._folder)
-            draft = Draft(loaded, old.topology, old.files)
+            draft = Draft(load_published(old, self._folder), old.topology, old.files)
             return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
+
+    @contextmanager
+    def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
+        """A refused attempt is a line in the audit log as well."""
+        try:
+            yield
         except OperatorError as wrong:
-            about = {"act": "rollback", "to": number, "why": wrong.message}
-            self._audit.append(who, Act.REFUSED, about, at=now_utc())
+            self._audit.append(who, Act.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
             raise
 
     def _version(self, number: int) -> Publication:
         return version_of(self._chronicle, number)
 
-    def _read_draft(self) -> Draft:
+    def _read_draft(self, digest: str = "") -> Draft:
+        """Read the draft; *digest* is that of the one that was compared, if it was."""
         try:
             content = self._file.read_bytes()
         except OSError as wrong:
             problem = Problem(self._file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
             raise OperatorError("there is no draft to publish", (problem,)) from None
-        return Draft.read(content, self._file)
+        draft = Draft.read(content, self._file)
+        if digest and draft.loaded.digest != digest:
+            raise OperatorError(f"{self._file} has changed since it was compared; look at it again, and publish then")
+        return draft
 
     def _dangers(self, new: Loaded) -> Iterable[str]:
         return ()
