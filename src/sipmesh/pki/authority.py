@@ -111,10 +111,13 @@ class EnterpriseCa:
 
     @classmethod
     def open(cls, folder: Path) -> EnterpriseCa:
-        """Open the CA in *folder*, or raise OperatorError with everything that is missing."""
+        """Open the CA in *folder*, or raise OperatorError with everything that is missing.
+
+        The root's key may be kept elsewhere: it is asked for when something has to be signed by it.
+        """
         problems: list[Problem] = []
         certificates = {kind: found for kind in _CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
-        others = (folder / "ledger.db", *(folder / f"{kind}.key" for kind in _CA_KINDS))
+        others = (folder / "ledger.db", folder / f"{Kind.ISSUING}.key")
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
@@ -212,6 +215,15 @@ class EnterpriseCa:
         with self._alone():
             return tuple(self._publish(kind, at) for kind in reversed(self.reissue_due(at)))
 
+    def jump(self, by: int) -> None:
+        """Let the numbers of lists go on *by* further; the lists themselves are due from then on. For a CA that was restored."""
+        with self._alone():
+            self._ledger.jump(by)
+
+    def has_key(self, kind: Kind) -> bool:
+        """Whether the key of one of our CAs is here: a root's may be kept elsewhere."""
+        return (self.folder / f"{kind}.key").exists()
+
     def status(self, at: datetime) -> CaStatus:
         """Everything an operator wants to see of the CA at the instant *at*."""
         records = self.certificates
@@ -266,7 +278,7 @@ class EnterpriseCa:
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
-        due = made is None or at >= crl.due_from(made, key_is_here=(self.folder / f"{kind}.key").exists())
+        due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
         if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self.folder / f"{kind}.crl") != made.number
