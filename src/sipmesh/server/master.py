@@ -24,6 +24,7 @@ from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.audit import Act
+from sipmesh.topology.dangers import dangers
 from sipmesh.topology.difference import difference
 from sipmesh.topology.document import load_published
 from sipmesh.topology.homes import home_by_default
