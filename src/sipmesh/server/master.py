@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S = 60.0
 
+AGAIN_EVERY_S = 30.0
+"""How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
+
 CA = "ca"
 """The folder of the enterprise CA, beside the topology."""
 
@@ -107,6 +110,7 @@ class Master:
         self._rounds = Rounds(loop, dial)
         self.census = Census()
         self._news = asyncio.Event()
+        self._gave_again_at = loop.time()
 
     def __repr__(self) -> str:
         return f"<Master {self._server.view.name}, version {self._topology.number}>"
@@ -150,7 +154,12 @@ class Master:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
 
     def tick(self) -> None:
-        """Tell of servers that stay behind."""
+        """Tell of servers that stay behind, and give them the version once more now and then."""
+        if self._loop.time() - self._gave_again_at >= AGAIN_EVERY_S:
+            self._gave_again_at = self._loop.time()
+            for name, report in self.census.reports.items():
+                if report.number < self._topology.number:
+                    self._notifier.again(name)
         for name, report in self.census.late(now_utc()):
             why = report.error or self._rounds.why_not(name) or "it has not said why"
             self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
