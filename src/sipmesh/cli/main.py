@@ -10,6 +10,7 @@ import typer
 
 from sipmesh.cli import (
     audit,
+    backup,
     ca,
     client,
     explain,
@@ -80,6 +81,8 @@ topology.app.command("rollback")(publish.rollback)
 app.add_typer(join.app, name="join")
 app.command("status")(status.status)
 app.add_typer(audit.app, name="audit")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("links")(links.links)
 app.command("explain")(explain.explain)
 app.command("register")(client.register)

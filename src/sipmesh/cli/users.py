@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -196,3 +197,19 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
         users.remove(aor)
     tell_users_changed(place)
     say(f"{aor} is no user any more.", style=GOOD)
+
+
+@app.command("import")
+def import_users(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A database file of users, such as a restore leaves.")],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Copy all users of a file into the database of the topology, which must have none."""
+    from sipmesh.storage.backup import copy_users
+
+    if not file.is_file():
+        raise OperatorError(f"{file} is not there")
+    place = Place(topology)
+    count = copy_users(file, place.load().users_url)
+    tell_users_changed(place)
+    say(f"{count} users have come from {file}.", style=GOOD)

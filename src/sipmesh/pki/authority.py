@@ -31,7 +31,7 @@ from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _CA_KINDS = (Kind.ROOT, Kind.ISSUING)
 
@@ -111,10 +111,13 @@ class EnterpriseCa:
 
     @classmethod
     def open(cls, folder: Path) -> EnterpriseCa:
-        """Open the CA in *folder*, or raise OperatorError with everything that is missing."""
+        """Open the CA in *folder*, or raise OperatorError with everything that is missing.
+
+        The root's key may be kept elsewhere: it is asked for when something has to be signed by it.
+        """
         problems: list[Problem] = []
         certificates = {kind: found for kind in _CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
-        others = (folder / "ledger.db", *(folder / f"{kind}.key" for kind in _CA_KINDS))
+        others = (folder / "ledger.db", folder / f"{Kind.ISSUING}.key")
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
@@ -198,6 +201,26 @@ class EnterpriseCa:
             self._publish(Kind(record.issuer), at)
             return self._find(serial)
 
+    def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
+        """Revoke every certificate of these *servers* that is still valid, signers included, and publish one list.
+
+        Gives the serials that were revoked, each with its server; none where there is nothing to revoke.
+        """
+        with self._alone():
+            found = {
+                record.serial: record.names[0]
+                for record in self.certificates
+                if record.kind not in _CA_KINDS
+                and record.names[0] in servers
+                and record.revoked_at is None
+                and record.not_after > at
+            }
+            for serial in found:
+                self._ledger.revoke(serial, reason, at)
+            if found:
+                self._publish(Kind.ISSUING, at)
+        return found
+
     def crl(self, at: datetime, kind: Kind = Kind.ISSUING) -> Path:
         """Make and publish a new list, whether or not it is due; return its file."""
         with self._alone():
@@ -211,6 +234,15 @@ class EnterpriseCa:
         """Make the lists that are due; return their files. The root's comes last: its key may be kept elsewhere."""
         with self._alone():
             return tuple(self._publish(kind, at) for kind in reversed(self.reissue_due(at)))
+
+    def jump(self, by: int) -> None:
+        """Let the numbers of lists go on *by* further; the lists themselves are due from then on. For a CA that was restored."""
+        with self._alone():
+            self._ledger.jump(by)
+
+    def has_key(self, kind: Kind) -> bool:
+        """Whether the key of one of our CAs is here: a root's may be kept elsewhere."""
+        return (self.folder / f"{kind}.key").exists()
 
     def status(self, at: datetime) -> CaStatus:
         """Everything an operator wants to see of the CA at the instant *at*."""
@@ -266,7 +298,7 @@ class EnterpriseCa:
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
-        due = made is None or at >= crl.due_from(made, key_is_here=(self.folder / f"{kind}.key").exists())
+        due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
         if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self.folder / f"{kind}.crl") != made.number

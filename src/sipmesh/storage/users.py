@@ -86,8 +86,8 @@ class Users:
         self._known: dict[str, Verifier] = {}
         self._homes: dict[str, str] = {}
         self._seen = 0
+        _create_tables(self._database)
         with self._database.border():
-            _create_tables(self._engine)
             self._load()
 
     def __repr__(self) -> str:
@@ -202,10 +202,35 @@ class Users:
             rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
             return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        domains = {aor.rpartition("@")[2] for aor in self._known}
+        return frozenset(self._homes.values()), frozenset(domains)
+
     @property
     def number(self) -> int:
         """The version of the users, as of the last `refresh`."""
         return self._seen
+
+    def copy_to(self, other: Users) -> int:
+        """Copy everything into a database that has no users yet; returns how many there are.
+
+        Raises `OperatorError` where *other* has users, or either cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            db.execute(
+                _version.update().values(version=_version.c.version)
+            )  # so that nobody changes anything meanwhile
+            found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
+        with other._database.border(), other._engine.begin() as db:
+            db.execute(_version.update().values(version=_version.c.version))
+            if db.execute(sql.select(_users.c.aor).limit(1)).first():
+                raise _wrong(f"there are users in {other.where}", "copy into a database that has none")
+            for table, rows in found.items():
+                db.execute(table.delete())
+                if rows:
+                    db.execute(table.insert(), rows)
+        return len(found[_users])
 
     def jump(self, by: int) -> int:
         """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
@@ -297,13 +322,14 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
     return None if young else tuple(found)
 
 
-def _create_tables(engine: sql.Engine) -> None:
+def _create_tables(database: Database) -> None:
     """Make what is not there yet; several servers may do so at the same time."""
-    with engine.begin() as db:
+    with database.setting_up() as db:
         for table in _schema.sorted_tables:
             db.execute(CreateTable(table, if_not_exists=True))
-    _add_pool(engine)
-    with suppress(IntegrityError), engine.begin() as db:
+    with database.border():
+        _add_pool(database.engine)
+    with database.border(), suppress(IntegrityError), database.engine.begin() as db:
         db.execute(_version.insert().values(id=1, version=0))
 
 
