@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.holding import signers_of
+from sipmesh.server.lists import must_be_portable
 from sipmesh.server.signing import sign_as
 from sipmesh.storage.chronicle import Chronicle
 from sipmesh.topology.publication import KIND, Draft
@@ -34,6 +35,7 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
             "add a pool of role management with one server, and have its certificates issued: sipmesh ca issue NAME"
         )
         raise OperatorError(f"{file} names nobody who could publish; {remedy}")
+    must_be_portable(draft.loaded)
     server = view(draft.loaded, managers[0])
 
     def make(slot: Slot) -> bytes:

@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
 from sipmesh.storage.chronicle import Chronicle
@@ -128,12 +128,13 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
 def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
     """Let every number jump, tell of it in the audit log, and make the lists anew."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
-    ca = EnterpriseCa.open(folder / CA)
-    ca.jump(jump)
-    missing = tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
-    for kind in (Kind.ROOT, Kind.ISSUING):
-        if kind not in missing:
-            ca.crl(at, kind)
+    missing: tuple[Kind, ...] = ()
+    for ca in Generations(folder / CA).alive:
+        ca.jump(jump)
+        missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
+        for kind in (Kind.ROOT, Kind.ISSUING):
+            if ca.has_key(kind):
+                ca.crl(at, kind)
     if manifest.users:
         users = Users(folder / manifest.users)
         users.jump(jump)

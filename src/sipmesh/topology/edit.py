@@ -51,6 +51,24 @@ def add_server(text: str, pool: str, server: object, file: Path) -> str:
     raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
 
 
+def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
+    """Trust one more root of our own authority, with the lists of the CAs under it."""
+    text = splice.append(text, ("authority", "anchors"), anchor)
+    for name in crls:
+        text = splice.append(text, ("authority", "crls"), name)
+    return text
+
+
+def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
+    """Trust a root of our own authority no more; what is not there stays away."""
+    for key, names in (("anchors", (anchor,)), ("crls", crls)):
+        loc: source.Loc = ("authority", key)
+        for n, name in reversed(list(enumerate(_list(text, loc, file)))):
+            if name in names:
+                text = splice.remove(text, (*loc, n))
+    return text
+
+
 def edit(file: Path, change: Callable[[str], str]) -> Loaded:
     """Apply *change* to the text of a topology; the file is replaced only by a document without problems.
 
