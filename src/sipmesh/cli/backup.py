@@ -121,10 +121,8 @@ def _say_rest(folder: Path, restored: Restored) -> None:
     ]
     steps += [f"{kind}.key is not in it: fetch it, then `sipmesh ca crl`" for kind in restored.keys_missing]
     steps += [f"put {entry} back to {original}" for original, entry in restored.manifest.elsewhere.items()]
+    steps.append("start management, or without it every server: sipmesh serve NAME")
     if restored.next_version is not None:
-        steps.append(
-            f"start management, then: sipmesh topology publish -m WHY, which makes version {restored.next_version}"
-        )
-    else:
-        steps.append("start the servers: sipmesh serve NAME")
+        number = restored.next_version
+        steps.append(f"sipmesh topology publish -m WHY, which makes version {number}: all servers follow by themselves")
     say("", "Next:", *(f"  {step}" for step in steps))
