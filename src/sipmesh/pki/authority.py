@@ -31,7 +31,7 @@ from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _CA_KINDS = (Kind.ROOT, Kind.ISSUING)
 
@@ -200,6 +200,26 @@ class EnterpriseCa:
             self._ledger.revoke(serial, reason, at)
             self._publish(Kind(record.issuer), at)
             return self._find(serial)
+
+    def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
+        """Revoke every certificate of these *servers* that is still valid, signers included, and publish one list.
+
+        Gives the serials that were revoked, each with its server; none where there is nothing to revoke.
+        """
+        with self._alone():
+            found = {
+                record.serial: record.names[0]
+                for record in self.certificates
+                if record.kind not in _CA_KINDS
+                and record.names[0] in servers
+                and record.revoked_at is None
+                and record.not_after > at
+            }
+            for serial in found:
+                self._ledger.revoke(serial, reason, at)
+            if found:
+                self._publish(Kind.ISSUING, at)
+        return found
 
     def crl(self, at: datetime, kind: Kind = Kind.ISSUING) -> Path:
         """Make and publish a new list, whether or not it is due; return its file."""

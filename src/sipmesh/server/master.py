@@ -11,6 +11,8 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.crl import Reason
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.control import WHO, Command
 from sipmesh.server.holding import USERS
@@ -22,6 +24,7 @@ from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.audit import Act
+from sipmesh.topology.dangers import dangers
 from sipmesh.topology.difference import difference
 from sipmesh.topology.document import load_published
 from sipmesh.topology.homes import home_by_default
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 LONGEST_WAIT_S = 60.0
+
+CA = "ca"
+"""The folder of the enterprise CA, beside the topology."""
 
 
 class Managed(Protocol):
@@ -67,6 +73,9 @@ class Directory(Protocol):
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
         """Give what has changed for a pool since it had that number, as payloads to be signed."""
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
 
     @property
     def number(self) -> int:
@@ -267,8 +276,15 @@ class Master:
             raise OperatorError(f"{self._file} has changed since it was compared; look at it again, and publish then")
         return draft
 
-    def _dangers(self, new: Loaded) -> Iterable[str]:
-        return ()
+    def _dangers(self, new: Loaded) -> Sequence[str]:
+        """What *new* would break, by what servers have said of their links, and where users are at home."""
+        in_force = self._server.view.loaded
+        in_use = set(self._server.standing()["anchors"])
+        for report in self.census.reports.values():
+            in_use |= {str(one) for one in report.told.get("anchors") or ()}
+        homes, domains = self._users.places()
+        found = {home or home_by_default(in_force.topology) for home in homes}
+        return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)
 
     def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
         """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
@@ -290,9 +306,35 @@ class Master:
 
         version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)
         self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
+        before = self._server.view.loaded
         closed = self._apply(version.number)
+        self._follow_up(before, draft.loaded, who, at)
         self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
         return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
+
+    def _follow_up(self, before: Loaded, now: Loaded, who: str, at: datetime) -> None:
+        """What a version means beside itself: who was blocked is told in the log, who has left is revoked.
+
+        A server that was kept from the new version goes on by the old one; those that it knows stop trusting it by the list.
+        """
+        blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
+        if blocked:
+            self._audit.append(who, Act.BLOCK, {"blocked": sorted(blocked)}, at=at)
+        gone = servers_of(before) - servers_of(now)
+        if gone:
+            self._revoke(gone, who, at)
+
+    def _revoke(self, servers: frozenset[str], who: str, at: datetime) -> None:
+        folder = self._folder / CA
+        try:
+            serials = EnterpriseCa.open(folder).revoke_servers(servers, Reason.CESSATION_OF_OPERATION, at)
+        except OperatorError as wrong:  # such as a CA that is on another machine
+            told = ", ".join(sorted(servers))
+            self._log.error("servers have left, but their certificates are not revoked", servers=told, why=str(wrong))
+            return
+        for serial, server in serials.items():
+            about = {"server": server, "serial": f"{serial:x}", "because": "it has left the topology"}
+            self._audit.append(who, Act.REVOKE, about, at=at)
 
     def _apply(self, number: int) -> list[str]:
         """Live by a version that is in the history, and give it to everybody."""
@@ -386,6 +428,11 @@ class Master:
             "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
             "clock_s": report.clock_s,
         }
+
+
+def servers_of(loaded: Loaded) -> frozenset[str]:
+    """Every server of a topology by name."""
+    return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)
 
 
 def told_version(one: Version) -> dict[str, Any]:

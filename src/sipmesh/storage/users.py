@@ -202,6 +202,11 @@ class Users:
             rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
             return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        domains = {aor.rpartition("@")[2] for aor in self._known}
+        return frozenset(self._homes.values()), frozenset(domains)
+
     @property
     def number(self) -> int:
         """The version of the users, as of the last `refresh`."""

@@ -25,7 +25,7 @@ def server_stops(topology: Topology, name: str, *, outside: bool, also_outside: 
     if mates:
         told.append(f"{pool.name} goes on with {tell_list(mates)}")
     else:
-        told += _lost(topology, pool, outside=outside, also_outside=also_outside)
+        told += lost(topology, pool, outside=outside, also_outside=also_outside)
     return "; ".join(told)
 
 
@@ -50,7 +50,7 @@ def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
     return "our servers and partners" if role is Role.EDGE and also_outside else "our servers"
 
 
-def _lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:
+def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:
     """What goes with the only server of a pool."""
     partners = [one.name for one in topology.federation.partners] if topology.federation.route == pool.name else []
     behind = [one.name for one in topology.pools if one.next_hop == pool.name]
