@@ -10,7 +10,7 @@ import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,11 +43,18 @@ class Restored:
     keys_missing: tuple[Kind, ...]
 
 
-def restore(file: Path, folder: Path, passphrase: str, who: str, at: datetime) -> Restored:
+def restore(
+    file: Path,
+    folder: Path,
+    passphrase: str,
+    who: str,
+    at: datetime,
+    last: Callable[[Path], object] | None = None,
+) -> Restored:
     """Restore the backup in *file* to *folder*, which must be empty or not there.
 
     Everything is made ready beside it and takes its place at the end: a backup that does not open leaves nothing behind.
-    *who* is named in the audit log.
+    *who* is named in the audit log. *last* is called with the folder that was made ready, before it takes its place.
 
     Raises `OperatorError` for a backup that was changed or cut off, another passphrase, and a folder that holds anything.
     """
@@ -58,6 +65,8 @@ def restore(file: Path, folder: Path, passphrase: str, who: str, at: datetime) -
         with _reading(file) as stream:
             manifest = unpack(Opened(stream, passphrase), made)
         restored = _move_on(made, manifest, who, at)
+        if last is not None:
+            last(made)
         made.chmod(files.FOLDER)
         made.replace(folder)
         files.sync_folder(folder.parent)

@@ -9,6 +9,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.topology import source, splice
 from sipmesh.topology.document import Loaded, load_text
 from sipmesh.topology.names import split_port
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,6 +67,16 @@ def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> st
         for n, name in reversed(list(enumerate(_list(text, loc, file)))):
             if name in names:
                 text = splice.remove(text, (*loc, n))
+
+
+def move_management(text: str, address: str, file: Path) -> str:
+    """Give every server of a management pool the *address*, where it listens and where others look for it."""
+    for n, pool in enumerate(_list(text, ("pools",), file)):
+        servers = pool.get("servers") if isinstance(pool, dict) and pool.get("role") == Role.MANAGEMENT else ()
+        for server in servers if isinstance(servers, tuple) else ():
+            held = dict(server) if isinstance(server, dict) else {"name": server}
+            moved = {key: value for key, value in held.items() if key not in {"address", "bind"}} | {"address": address}
+            text = splice.append(splice.remove(text, ("pools", n, "servers", 0)), ("pools", n, "servers"), moved)
     return text
 
 
