@@ -54,7 +54,7 @@ def _show(told: dict[str, Any]) -> None:
             cell(one["role"]),
             _held(one, version),
             cell(_when(one.get("certificate", {}).get("ends"), now)),
-            cell(_when(one.get("refuses_from"), now)),
+            cell(_when(one.get("refuses_from"), now) or one.get("refuses_because", "")),
             cell(_links(one)),
             _state(one, version),
         )

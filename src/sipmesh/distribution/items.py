@@ -23,6 +23,7 @@ class Kind(StrEnum):
     REVOKED = "revoked"  # serials that are newly revoked, signed: small, and ahead of the list that has them
     LIST = "list"  # a revocation list, signed by its CA; named as the topology names its file
     TOPOLOGY = "topology"  # a publication
+    CERTIFICATE = "certificate"  # one server's next certificate; named as the server
     USERS = "users"  # who may log in at a pool
 
     @property
@@ -32,7 +33,7 @@ class Kind(StrEnum):
 
 
 Key = tuple[Kind, str]
-"""An item's kind and name; lists have names, and so have the parts of many users."""
+"""An item's kind and name; lists and certificates have names, and so have the parts of many users."""
 
 
 @dataclass(frozen=True, slots=True)

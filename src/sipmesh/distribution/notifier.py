@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Dialog, Here
-from sipmesh.distribution.items import State
+from sipmesh.distribution.items import Kind, State
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 
@@ -91,6 +91,13 @@ class Notifier:
         for held in list(self._held.values()):
             self._tell(held)
             self._give(held)
+
+    def again(self, server: str) -> None:
+        """Give *server* the topology once more: it has refused it, for a reason that may be gone."""
+        for held in self._held.values():
+            if held.peer.name == server:
+                held.has.pop((Kind.TOPOLOGY, ""), None)
+                self._give(held)
 
     def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
         """Know the subscribers by another topology; one that is not in it is told nothing more."""

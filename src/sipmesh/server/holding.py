@@ -45,7 +45,7 @@ class Holding:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        state = folder / "state"
+        self.state = state = folder / "state"
         self._topology = state / f"{name}.topology"
         self._anchors = state / f"{name}.anchors"
         self._highest = state / f"{name}.highest"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
 from sipmesh.server.census import Census, now_utc
+from sipmesh.server.certifying import Grantor, about, renew_own
 from sipmesh.server.control import WHO, Command
 from sipmesh.server.holding import USERS
 from sipmesh.server.lists import LARGEST_GIVEN, ListShelf
@@ -34,6 +35,8 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cryptography import x509
+
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
     from sipmesh.storage.chronicle import Chronicle
@@ -46,6 +49,12 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 LONGEST_WAIT_S = 60.0
+
+RENEW_EVERY_S = 600.0
+"""How often management looks at its own certificates; it has a third of their life to renew them in."""
+
+AGAIN_EVERY_S = 30.0
+"""How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
 
 CA = "ca"
 """The folder of the enterprise CA, beside the topology."""
@@ -107,6 +116,10 @@ class Master:
         self._rounds = Rounds(loop, dial)
         self.census = Census()
         self._news = asyncio.Event()
+        self._gave_again_at = self._renewed_at = loop.time()
+        self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
+        self._not_granted: dict[str, str] = {}
+        self._renew_own()  # before it listens: what ended while it was off must not keep it from coming back
 
     def __repr__(self) -> str:
         return f"<Master {self._server.view.name}, version {self._topology.number}>"
@@ -150,7 +163,15 @@ class Master:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
 
     def tick(self) -> None:
-        """Tell of servers that stay behind."""
+        """Tell of servers that stay behind, and give them the version once more now and then."""
+        if self._loop.time() - self._renewed_at >= RENEW_EVERY_S:
+            self._renewed_at = self._loop.time()
+            self._renew_own()
+        if self._loop.time() - self._gave_again_at >= AGAIN_EVERY_S:
+            self._gave_again_at = self._loop.time()
+            for name, report in self.census.reports.items():
+                if report.number < self._topology.number:
+                    self._notifier.again(name)
         for name, report in self.census.late(now_utc()):
             why = report.error or self._rounds.why_not(name) or "it has not said why"
             self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
@@ -162,12 +183,15 @@ class Master:
         held = {item.key: (item.number, item.digest) for item in self.items(peer)}
         return State(held, now_utc().isoformat(), self._topology.number)
 
-    def items(self, peer: TrustedPeer) -> Iterable[Item]:  # noqa: ARG002 - all servers get the same
+    def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give everything for *peer*: what revokes first."""
         if self._revoked is not None:
             yield self._revoked
         yield from self._lists.items(self._server.view.loaded)
         yield self._topology
+        for name in (peer.name, *edges_behind(self._server.view, peer.pool or "")):
+            if (granted := self._grantor.item(name)) is not None:
+                yield granted
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
         """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers."""
@@ -204,14 +228,42 @@ class Master:
     def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
         at, newest = now_utc(), self._topology.number
         relayed = told.pop("relayed", None)
+        self._grant(peer.name, told, at)
         self.census.heard(peer.name, told, at, newest)
         if isinstance(relayed, dict):
+            behind = edges_behind(self._server.view, peer.pool or "")
             for name, other in relayed.items():
-                trusted = self._server.view.trusted.get(name)
-                if isinstance(other, dict) and trusted is not None and trusted.role is Role.EDGE:
+                if isinstance(other, dict) and name in behind:
+                    self._grant(name, other, at)
                     self.census.heard(name, other, at, newest, by=peer.name)
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    def _grant(self, server: str, told: dict[str, Any], at: datetime) -> None:
+        """Give a server the certificate that it asks for."""
+        request = told.pop("request", None)
+        if not isinstance(request, str):
+            return
+        try:
+            if self._grantor.asked(server, request, self._server.view.loaded, at):
+                self._notifier.changed()
+        except (OperatorError, RemoteError) as wrong:
+            if self._not_granted.get(server) != str(wrong):  # it asks again with each report
+                self._not_granted[server] = str(wrong)
+                self._log.warning("certificate not renewed", peer=server, why=str(wrong))
+                self._audit.append(server, Act.REFUSED, {"act": "issue", "refused": str(wrong)}, at=at)
+
+    def _granted(self, server: str, certificate: x509.Certificate) -> None:
+        self._log.info("certificate issued", peer=server, serial=f"{certificate.serial_number:x}")
+        self._audit.append(server, Act.ISSUE, about(server, certificate), at=now_utc())
+
+    def _renew_own(self) -> None:
+        """Renew what we show and sign with; a new certificate comes into use as every file that changes does."""
+        try:
+            for made in renew_own(self._server.view, self._folder / CA, now_utc()):
+                self._granted(self._server.view.name, made)
+        except OperatorError as wrong:
+            self._log.error("our own certificate is not renewed", why=str(wrong))
 
     def _members(self) -> list[tuple[str, str, Role]]:
         """Every server that is to follow, with its pool and role."""
@@ -428,6 +480,12 @@ class Master:
             "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
             "clock_s": report.clock_s,
         }
+
+
+def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
+    """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
+    pools = (one for one in view.pools.values() if one.role is Role.EDGE and one.next_hop == pool)
+    return frozenset(name for one in pools for name in one.servers)
 
 
 def servers_of(loaded: Loaded) -> frozenset[str]:

@@ -16,6 +16,7 @@ from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.census import now_utc
+from sipmesh.server.certifying import CERTIFICATE, Applicant
 from sipmesh.server.control import Command
 from sipmesh.server.holding import signed_by_management
 from sipmesh.server.lists import ListShelf
@@ -96,6 +97,8 @@ class Member:
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._relayed: dict[str, dict[str, Any]] = {}
+        self._applicant = Applicant(server.view.name, holding.state)
+        self._of_edges: dict[str, Item] = {}
         self._parts: list[bytes] = []  # of a users' document that is on its way
         self._error = ""
         self._reported_at = 0.0
@@ -203,10 +206,11 @@ class Member:
             held[Kind.USERS, ""] = (self._server.users_number(), "")
         return State(held, now_utc().isoformat(), max(self._holding.highest, self._holding.known_to_exist))
 
-    def items(self, peer: TrustedPeer | None) -> Iterable[Item]:  # noqa: ARG002 - all edges get the same
-        """Give what an edge gets: all but the users."""
+    def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
+        """Give what an edge gets: all but the users, and its own certificate."""
         revoked = (self._revoked,) if self._revoked is not None else ()
-        return (*revoked, *self._lists.items(self._server.view.loaded), self._topology)
+        own = (self._of_edges[peer.name],) if peer is not None and peer.name in self._of_edges else ()
+        return (*revoked, *self._lists.items(self._server.view.loaded), self._topology, *own)
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:  # noqa: ARG002
         """Give nobody: an edge logs no one in."""
@@ -254,6 +258,8 @@ class Member:
                 self._take_list(item)
             elif item.kind is Kind.USERS:
                 self._take_users(item.body)
+            elif item.kind is Kind.CERTIFICATE:
+                self._take_certificate(item)
             else:
                 self._take_revoked(item)
         except RemoteError as wrong:
@@ -336,6 +342,16 @@ class Member:
         self._log.info("users taken", closed=closed)
         self.report()
 
+    def _take_certificate(self, item: Item) -> None:
+        """Put our next certificate in place, or keep that of an edge for it."""
+        if item.name != self._server.view.name:
+            self._of_edges[item.name] = item
+            self._notifier.changed()
+            return
+        payload = signed_by_management(item.body, CERTIFICATE, self._server.view.loaded, now_utc())
+        if self._applicant.take(payload, self._server.view):
+            self._log.info("certificate renewed", file=str(self._server.view.certificate))
+
     def _take_revoked(self, item: Item) -> None:
         payload = signed_by_management(item.body, REVOKED, self._server.view.loaded, now_utc())
         closed = self._server.take_revoked(named_in(payload))
@@ -351,6 +367,9 @@ class Member:
         loaded = self._server.view.loaded
         own = {"number": loaded.number, "digest": self._topology.digest, "highest": self._holding.known_to_exist}
         told = {**own, "at": now_utc().isoformat(), "error": self._error, **self._server.standing()}
+        request = self._applicant.request(self._server.view, now_utc())
+        if request is not None:
+            told["request"] = request
         relayed = dict(list(self._relayed.items())[:MOST_RELAYED])
         self._subscriber.publish({**told, "relayed": relayed} if relayed else told)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from sipmesh.topology.inventory import refuses_from
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.explain import headline
@@ -23,25 +24,19 @@ def standing(node: Node) -> dict[str, Any]:
     at = datetime.now(UTC)
     leaf = node.shown.of(LinkKind.SERVER).leaf
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
+    refusal = refuses_from(node.use())
     refusals = [one for one in node.gatekeeper.refused() if at - one.at <= LATELY and one.kind is not LinkKind.CLIENT]
     return {
         "started_at": datetime.fromtimestamp(node.started_at, UTC).isoformat(),
         "certificate": {"serial": f"{leaf.serial_number:x}", "ends": leaf.not_valid_after_utc.isoformat()},
         "certificate_fault": next(node.shown.faults, ""),
-        "refuses_from": _refuses_from(node),
+        "refuses_from": refusal.at.isoformat() if refusal.at is not None else None,
+        "refuses_because": refusal.because,
         "links": {str(kind): sum(link.kind is kind for link in links) for kind in LinkKind},
         "peers": sorted({link.peer_name for link in links if link.peer_name}),
         "refused": [headline(one) for one in refusals[:MOST_REFUSALS]],
         "anchors": sorted(anchors_in_use(node)),
     }
-
-
-def _refuses_from(node: Node) -> str:
-    """The instant from which on this server would refuse others, or be refused, if nothing new came to it."""
-    own = node.shown.of(LinkKind.SERVER).chain
-    ends = [one.not_valid_after_utc for one in own]
-    ends += [held.next_update for held in node.view.loaded.authority.lists]
-    return min(ends).isoformat()
 
 
 def anchors_in_use(node: Node) -> set[str]:

@@ -237,25 +237,20 @@ class Pairing:
 def pairings(old: Loaded, new: Loaded) -> list[Pairing]:
     """Who of the partners is who: by the first domain, and where that has changed by any domain that both have."""
     before, after = (
-        list(zip(loaded.topology.federation.partners, loaded.partners, strict=True)) for loaded in (old, new)
+        {held[0].name: held for held in zip(loaded.topology.federation.partners, loaded.partners, strict=True)}
+        for loaded in (old, new)
     )
-    found: list[Pairing] = []
-    for alike in (_same_name, _shared_domain):
-        for held in [*before]:
-            match = next((one for one in after if alike(held[0], one[0])), None)
-            if match is not None:
-                before.remove(held)
-                after.remove(match)
-                found.append(Pairing(held, match))
-    return [*found, *(Pairing(held, None) for held in before), *(Pairing(None, held) for held in after)]
-
-
-def _same_name(old: Partner, new: Partner) -> bool:
-    return old.name == new.name
-
-
-def _shared_domain(old: Partner, new: Partner) -> bool:
-    return bool(set(old.domains) & set(new.domains))
+    match = {name: name for name in before if name in after}
+    left = {domain: name for name, (partner, _) in after.items() if name not in match for domain in partner.domains}
+    for name, (partner, _) in before.items():
+        found = next((left[domain] for domain in partner.domains if domain in left), None)
+        if name not in match and found is not None:
+            match[name] = found
+            left = {domain: other for domain, other in left.items() if other != found}
+    taken = frozenset(match.values())
+    gone = [Pairing(held, None) for name, held in before.items() if name not in match]
+    come = [Pairing(None, held) for name, held in after.items() if name not in taken]
+    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *gone, *come]
 
 
 def _partners(old: Loaded, new: Loaded) -> Iterator[str]:
