@@ -73,8 +73,14 @@ class ListShelf:
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
         if known and not any(new.signed_by(one) for one in known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
-        if held is not None and not _is_newer(new, held):
-            return False
+        if held is not None:
+            old = _usable(held, at)
+            if old is not None and old.issuer_der != new.issuer_der and not known:
+                raise _refused(
+                    item.name, f"it is of {new.issuer.rfc4514_string()}, and not of {old.issuer.rfc4514_string()}"
+                )
+            if old is not None and not _is_newer(new, old):
+                return False
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, item.body)
         return True
@@ -95,12 +101,17 @@ def must_be_portable(loaded: Loaded) -> None:
         raise OperatorError("not published: other servers have no such files", problems)
 
 
-def _is_newer(new: RevocationList, held: Item) -> bool:
-    """Whether *new* takes the place of what is held: of the same issuer only if it is not older."""
+def _usable(held: Item, at: datetime) -> RevocationList | None:
+    """What is held, if it can be read and has not ended: only then there is something to lose."""
     try:
         old = RevocationList.load(held.body)
     except UnusableListError:
-        return True
+        return None
+    return old if at < old.next_update else None
+
+
+def _is_newer(new: RevocationList, old: RevocationList) -> bool:
+    """Whether *new* takes the place of *old*: of the same issuer only if it is not older."""
     if old.issuer_der != new.issuer_der:
         return True
     return (new.this_update, new.number) >= (old.this_update, old.number)

@@ -67,6 +67,7 @@ def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> st
         for n, name in reversed(list(enumerate(_list(text, loc, file)))):
             if name in names:
                 text = splice.remove(text, (*loc, n))
+    return text
 
 
 def move_management(text: str, address: str, file: Path) -> str:
