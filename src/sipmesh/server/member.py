@@ -19,7 +19,7 @@ from sipmesh.server.census import now_utc
 from sipmesh.server.certifying import CERTIFICATE, Applicant, read_issuing
 from sipmesh.server.control import Command
 from sipmesh.server.holding import signed_by_management
-from sipmesh.server.lists import ListShelf
+from sipmesh.server.lists import ListShelf, is_portable
 from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
 from sipmesh.sip.message import Request, Response, respond
@@ -355,6 +355,10 @@ class Member:
 
     def _keep_early(self, item: Item) -> None:
         """Lists come ahead of the version that names them; until one does, they are written nowhere."""
+        if not is_portable(item.name):
+            raise RemoteError(
+                f"a list under a name that leads out of our folder: {item.name}", rule="rule R5", status=488
+            )
         held = sum(len(one.body) for one in self._early.values())
         if held + len(item.body) > MOST_EARLY:
             raise RemoteError(f"a list that the topology does not name: {item.name}", rule="rule R5", status=488)
