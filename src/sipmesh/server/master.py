@@ -166,6 +166,9 @@ class Master:
     def responded(self, link: Link, response: Response) -> None:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
 
+    def report(self) -> None:
+        """There is nobody to report to: management sees how it is itself."""
+
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
         if self._loop.time() - self._renewed_at >= RENEW_EVERY_S:
