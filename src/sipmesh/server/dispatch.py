@@ -21,6 +21,7 @@ from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
+from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.explain import headline
 from sipmesh.trust.verdict import Code
@@ -57,7 +58,7 @@ COARSE: Final = {
 """What a refused peer learns of the reason; the rest stands in our log under the same reference."""
 
 
-class Dispatch:
+class Dispatch(LinkEvents):
     """Hears the links of one server; the only place where messages meet decisions."""
 
     def __init__(
