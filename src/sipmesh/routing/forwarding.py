@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import RemoteFlowTarget, Target
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import PRIVACY, ROUTE, Message
+from sipmesh.sip.rows import P_ASSERTED_IDENTITY, P_PREFERRED_IDENTITY, PRIVACY, ROUTE, Message, Row, made_row
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -97,10 +98,17 @@ def spend_hop(copy: Request) -> None:
 
 def assert_identity(copy: Message, identity: str | None) -> None:
     """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
-    copy.remove("p-asserted-identity")
-    copy.remove("p-preferred-identity")
+    if copy.present & (P_ASSERTED_IDENTITY | P_PREFERRED_IDENTITY):
+        copy.remove("p-asserted-identity")
+        copy.remove("p-preferred-identity")
     if identity is not None:
-        copy.append("p-asserted-identity", f"<{identity}>")
+        copy.add(identity_row(identity))
+
+
+@lru_cache(maxsize=2048)
+def identity_row(identity: str) -> Row:
+    """Write the row that asserts *identity*: the same in every request of one user."""
+    return made_row("p-asserted-identity", f"<{identity}>")
 
 
 def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:

@@ -19,7 +19,7 @@ from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.rows import PROXY_REQUIRE
+from sipmesh.sip.rows import PROXY_AUTHORIZATION, PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -211,7 +211,7 @@ class Dispatch(LinkEvents):
             return
         if session.link.kind is LinkKind.CLIENT:
             host, port = session.link.remote
-            mark_received(request, host, port)
+            session.mark = mark_received(request, host, port, session.mark)
         if request.method == "ACK" and request.max_forwards == 0:
             return
         early = self._early_answer(request) if request.method != "ACK" else None
@@ -273,7 +273,8 @@ class Dispatch(LinkEvents):
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
-        request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
+        if request.present & PROXY_AUTHORIZATION:
+            request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return

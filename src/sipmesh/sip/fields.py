@@ -8,7 +8,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
-from sipmesh.sip.uri import CACHED_LENGTH, Params, SipUri, scheme_of, split_host_port
+from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
 # 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
 MAGIC: Final = "z9hG4bK"
@@ -62,18 +62,21 @@ class NameAddr:
     """A ``name-addr`` or ``addr-spec`` with header parameters: From, To, Contact, Route, P-Asserted-Identity.
 
     *uri* is raw, and of any scheme; *params* belong to the field, not to the URI; *tag* is the one of them that names a
-    dialog's end. The ``*`` of a REGISTER is one too. Never changed once made: messages share them.
+    dialog's end. *is_sip* says whether the URI is of SIP's schemes. The ``*`` of a REGISTER is one too. Never changed once
+    made: messages share them.
     """
 
     display: str | None
     uri: str
     params: Params
     tag: str | None = field(compare=False, repr=False)
+    is_sip: bool = field(compare=False, repr=False)
     _sip_uri: SipUri | None = field(compare=False, repr=False)
 
     def __init__(self, display: str | None, uri: str, params: Params = ()) -> None:
         self.display, self.uri, self.params = display, uri, params
         self.tag = param_of(params, "tag")
+        self.is_sip = scheme_of(uri) in SCHEMES
         self._sip_uri = None
 
     @classmethod
@@ -103,11 +106,11 @@ class Via:
     """One Via: the *transport* in upper case, and where its writer wants the response. Never changed once made.
 
     *branch* is the transaction's identifier (17.2.3). *asks_for_port* says that the sender wants to learn its port: an
-    ``rport`` without a value (RFC 3581 3). *around* is what stood before and after the branch, where it was read so: that
-    much is the same in every request that comes by one link, and is read once.
+    ``rport`` without a value (RFC 3581 3). *form* is all of it but the branch, where it was read so: that much is the same
+    in every request that comes by one link, and is read once.
     """
 
-    __slots__ = ("_params", "_sent_by", "around", "asks_for_port", "branch", "host", "port", "transport")
+    __slots__ = ("_params", "_sent_by", "asks_for_port", "branch", "form", "host", "port", "transport")
 
     def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
         self.transport, self.host, self.port = transport, host, port
@@ -115,7 +118,7 @@ class Via:
         self._sent_by: str | None = None
         self.branch: str | None = None
         self.asks_for_port = False
-        self.around: tuple[str, str] | None = None
+        self.form: ViaForm | None = None
         for name, value in params:
             if name == "branch":
                 self.branch = None if value is None else unquote(value)
@@ -128,14 +131,16 @@ class Via:
         at = text.find(_BRANCH)
         if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
             return _via(text)
-        end = text.find(";", at + 1)
-        branch = text[at + len(_BRANCH) : end] if end >= 0 else text[at + len(_BRANCH) :]
-        before, after = text[:at], text[end:] if end >= 0 else ""
-        others = _via_cached(before + after)
+        at += len(_BRANCH)
+        end = text.find(";", at)
+        if end < 0:
+            end = len(text)
+        form, branch = _via_form_cached(f"{text[:at]}{text[end:]}"), text[at:end]
+        others = form.others
         if others.branch is not None or not _is_value(branch):
             return _via(text)
         via = Via(others.transport, others.host, others.port)
-        via.branch, via.asks_for_port, via.around = branch, others.asks_for_port, (before, after)
+        via.branch, via.asks_for_port, via.form = branch, others.asks_for_port, form
         via._params, via._sent_by = None, others.sent_by
         return via
 
@@ -148,8 +153,9 @@ class Via:
 
     def _all_params(self) -> Params:
         """Put the branch back to where it stood among the others."""
-        before, after = self.around or ("", "")
-        others, place = _via_cached(before + after).params, before.count(";")
+        if self.form is None:
+            return ()
+        others, place = self.form.others.params, self.form.before.count(";")
         return (*others[:place], ("branch", self.branch), *others[place:])
 
     def __eq__(self, other: object) -> bool:
@@ -192,6 +198,17 @@ class Via:
 
     def __repr__(self) -> str:
         return f"<Via {self}>"
+
+
+class ViaForm:
+    """What Vias have in common that differ in the branch alone: what stood *before* and *after* it, and the *others*."""
+
+    __slots__ = ("after", "before", "others")
+
+    def __init__(self, text: str) -> None:
+        """Read a Via whose branch has no value."""
+        self.before, _, self.after = text.partition(_BRANCH)
+        self.others = _via(self.before + self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +324,11 @@ def _via(text: str) -> Via:
     return Via(transport, host, port, parse_params(params, text) if semicolon else ())
 
 
-_via_cached: Final = lru_cache(maxsize=2048)(_via)
+def _via_form(text: str) -> ViaForm:
+    return ViaForm(text)
+
+
+_via_form_cached: Final = lru_cache(maxsize=2048)(_via_form)
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:

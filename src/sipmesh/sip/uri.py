@@ -25,7 +25,7 @@ _HEADER: Final = UNRESERVED | frozenset("[]/?:+$%")
 _HOST: Final = ALPHANUM | frozenset("-._")
 _SCHEME: Final = ALPHANUM | frozenset("+-.")
 _MAX_PORT: Final = 65535
-_SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
+SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
 CACHED_LENGTH: Final = 256
 # 19.1.4: present in one URI only, these make a difference and others do not. (transport: by the examples there.)
@@ -109,7 +109,7 @@ def normal_escapes(text: str) -> str:
 def scheme_of(text: str) -> str:
     """Give the scheme of any URI in lower case, or "" where there is none (RFC 3986 3.1)."""
     scheme, colon, _ = text.partition(":")
-    if scheme in _SCHEMES and colon:
+    if scheme in SCHEMES and colon:
         return scheme
     return scheme.lower() if colon and scheme[:1].isalpha() and _SCHEME.issuperset(scheme) else ""
 
@@ -154,7 +154,7 @@ def _folded(value: str | None) -> str | None:
 
 def _parse(text: str) -> SipUri:
     scheme, _, rest = text.partition(":")
-    if (known := _SCHEMES.get(scheme.lower())) is not None:
+    if (known := SCHEMES.get(scheme.lower())) is not None:
         return _parse_rest(known, rest, text)
     if scheme_of(text):
         # 8.2.2.1: a Request-URI whose scheme is not understood gets 416.
