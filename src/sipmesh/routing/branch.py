@@ -9,7 +9,7 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
 MAGIC_COOKIE: Final = "z9hG4bK"
-_SPARE: Final = 8  # bits of a hash that are left out: what is left of it is a small integer, which is soon written
+_SPARE: Final = 24  # bits of a hash that are left out: what is left of it is a small integer, which is soon written
 
 
 def loop_hash(request: Request) -> str:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import RemoteFlowTarget, Target
+from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import P_ASSERTED_IDENTITY, P_PREFERRED_IDENTITY, PRIVACY, ROUTE, Message, Row, made_row
+from sipmesh.sip.rows import (
+    MAX_FORWARDS,
+    P_ASSERTED_IDENTITY,
+    P_PREFERRED_IDENTITY,
+    PRIVACY,
+    ROUTE,
+    Message,
+    Row,
+    made_row,
+)
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
 DEFAULT_MAX_FORWARDS: Final = 70
+
+_identity_rows: Final[dict[str, Row]] = {}
+_MOST_IDENTITY_ROWS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +102,10 @@ def face_strict_router(copy: Request) -> None:
 
 def spend_hop(copy: Request) -> None:
     """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
-    if copy.max_forwards is None:
-        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
-    else:
+    if copy.present & MAX_FORWARDS:
         copy.spend_hop()
+    else:
+        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
 
 
 def assert_identity(copy: Message, identity: str | None) -> None:
@@ -105,10 +117,13 @@ def assert_identity(copy: Message, identity: str | None) -> None:
         copy.add(identity_row(identity))
 
 
-@lru_cache(maxsize=2048)
 def identity_row(identity: str) -> Row:
     """Write the row that asserts *identity*: the same in every request of one user."""
-    return made_row("p-asserted-identity", f"<{identity}>")
+    row = _identity_rows.get(identity)
+    if row is None:
+        made = made_row("p-asserted-identity", f"<{identity}>")
+        row = keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, made)
+    return row
 
 
 def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:

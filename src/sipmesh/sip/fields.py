@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
 from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
@@ -20,6 +20,7 @@ _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
 _NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
 _BRANCH: Final = ";branch="
+_MOST_KEPT: Final = 2048
 
 
 def split_list(text: str) -> list[str]:
@@ -82,7 +83,12 @@ class NameAddr:
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Read one; RemoteError 400 where the grammar is broken (the URI's own grammar is :attr:`sip_uri`'s matter)."""
-        return _name_addr_cached(text) if len(text) <= CACHED_LENGTH else _name_addr(text)
+        address = _name_addrs.get(text)
+        if address is None:
+            address = _name_addr(text)
+            if len(text) <= CACHED_LENGTH:
+                keep(_name_addrs, _MOST_KEPT, text, address)
+        return address
 
     @property
     def sip_uri(self) -> SipUri:
@@ -135,9 +141,12 @@ class Via:
         end = text.find(";", at)
         if end < 0:
             end = len(text)
-        form, branch = _via_form_cached(f"{text[:at]}{text[end:]}"), text[at:end]
+        branch, rest = text[at:end], f"{text[:at]}{text[end:]}"
+        form = _via_forms.get(rest)
+        if form is None:
+            form = keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest))
         others = form.others
-        if others.branch is not None or not _is_value(branch):
+        if others.branch is not None or _breaks_out(branch):
             return _via(text)
         via = Via(others.transport, others.host, others.port)
         via.branch, via.asks_for_port, via.form = branch, others.asks_for_port, form
@@ -245,7 +254,7 @@ def _name_addr(text: str) -> NameAddr:
     return _bracketed(_display(text[:opening].strip(), text), text[opening:], text)
 
 
-_name_addr_cached: Final = lru_cache(maxsize=2048)(_name_addr)
+_name_addrs: Final[dict[str, NameAddr]] = {}
 
 
 def _quoted(text: str) -> NameAddr:
@@ -295,16 +304,12 @@ def _param(part: str, field: str) -> tuple[str, str | None]:
 
 def _is_value(value: str) -> bool:
     """Tell whether *value* may stand without quotes; nobody downstream may see the end of a parameter or field in it."""
-    return not (
-        " " in value
-        or '"' in value
-        or "," in value
-        or ";" in value
-        or "<" in value
-        or ">" in value
-        or "\\" in value
-        or "\t" in value
-    )
+    return not ('"' in value or ";" in value or _breaks_out(value))
+
+
+def _breaks_out(value: str) -> bool:
+    """Tell whether there is anything but a quote or a semicolon in *value* that may not be there without quotes."""
+    return " " in value or "," in value or "<" in value or ">" in value or "\\" in value or "\t" in value
 
 
 def _display(display: str, text: str) -> str | None:
@@ -324,11 +329,7 @@ def _via(text: str) -> Via:
     return Via(transport, host, port, parse_params(params, text) if semicolon else ())
 
 
-def _via_form(text: str) -> ViaForm:
-    return ViaForm(text)
-
-
-_via_form_cached: Final = lru_cache(maxsize=2048)(_via_form)
+_via_forms: Final[dict[str, ViaForm]] = {}
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:

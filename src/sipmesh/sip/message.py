@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
+from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, rows_of
@@ -95,9 +95,14 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    message = _response(start, rows) if start[:4].upper() == "SIP/" else _request(start, rows)
-    message.whole = "\n" not in start and "\r" not in start and all_whole(rows)
-    return message
+    whole = "\n" not in start and "\r" not in start and all_whole(rows)
+    if start[:4].upper() == "SIP/":
+        response = _response(start, rows)
+        response.whole = whole
+        return response
+    request = _request(start, rows)
+    request.whole = whole
+    return request
 
 
 def _request(start: str, rows: list[Row]) -> Request:
@@ -115,7 +120,12 @@ def _request(start: str, rows: list[Row]) -> Request:
 
 
 def _response(start: str, rows: list[Row]) -> Response:
-    version, status, reason = _status_line_cached(start) if len(start) <= CACHED_LENGTH else _status_line(start)
+    read = _status_lines.get(start)
+    if read is None:
+        read = _status_line(start)
+        if len(start) <= CACHED_LENGTH:
+            keep(_status_lines, _MOST_STATUS_LINES, start, read)
+    version, status, reason = read
     return Response(status, reason, rows, version=version)
 
 
@@ -127,7 +137,8 @@ def _status_line(start: str) -> tuple[str, int, str]:
     return _spelled(version), status or 0, reason
 
 
-_status_line_cached: Final = lru_cache(maxsize=256)(_status_line)
+_status_lines: Final[dict[str, tuple[str, int, str]]] = {}
+_MOST_STATUS_LINES: Final = 256
 
 
 def _spelled(version: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
+from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import octets_of, separators, shown
 
@@ -40,6 +41,9 @@ _EXPIRES: Final = BITS["expires"]
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
+_VIA_BEGINS: Final = "Via: "
+_CALL_ID_BEGINS: Final = "Call-ID: "
+_V: Final = ord("V")
 _SPACE: Final = 32
 _TAB: Final = 9
 
@@ -57,9 +61,9 @@ class Row:
 
     __slots__ = ("_addresses", "_call_id", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
 
-    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True) -> None:
+    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True, value: str | None = None) -> None:
         self.line, self.name, self.bit, self.whole = line, name, bit, whole
-        self._value: str | None = None
+        self._value = value
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
         self._call_id: str | None = None
@@ -141,13 +145,23 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
     rows: list[Row] = []
     for at in range(start, len(lines)):
         line = lines[at]
-        row = _kept.get(line)
-        if row is None:
-            if rows and _continues(line):
-                return rows_of(_joined(lines[start:]))
+        if line != "" and ord(line[0]) == _V and line.startswith(_VIA_BEGINS):
+            row = _row_of_its_own(line, _VIA_BEGINS, "via", VIA)
+        elif (known := _kept.get(line)) is not None:
+            row = known
+        elif rows and _continues(line):
+            return rows_of(_joined(lines[start:]))
+        else:
             row = _new_row(line)
         rows.append(row)
     return rows
+
+
+def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
+    """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
+    if "\n" in line or "\r" in line:
+        return Row(line, name, bit, whole=_only_folds(line))
+    return Row(line, name, bit, value=line[len(beginning) :].strip())
 
 
 def _continues(line: str) -> bool:
@@ -166,15 +180,13 @@ def _joined(lines: list[str]) -> list[str]:
 
 
 def _new_row(line: str) -> Row:
+    if line.startswith(_CALL_ID_BEGINS):
+        return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
     whole = ("\n" not in line and "\r" not in line) or _only_folds(line)
-    if line.startswith("Via: "):  # what nearly every peer writes, and new in every message
-        return Row(line, "via", VIA, whole=whole)
     name, bit = name_of(line)
     row = Row(line, name, bit, whole=whole)
     if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT:
-        if len(_kept) >= _MOST_KEPT:  # a peer that never repeats itself costs the others one reading in so many
-            _kept.clear()
-        _kept[line] = row
+        keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
@@ -363,7 +375,8 @@ class Message:
         return _unfolded(text[:cut]).strip()
 
     def _popped(self, at: int) -> str:
-        row = self.rows.pop(at)
+        row = self.rows[at]
+        self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
         self._lost(row.bit)
         return row.value
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI; RemoteError 400 where the grammar is broken, 416 for a scheme that is not SIP's."""
-        return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+        uri = _uris.get(text)
+        if uri is None:
+            uri = _parse(text)
+            if len(text) <= CACHED_LENGTH:
+                keep(_uris, _MOST_URIS, text, uri)
+        return uri
 
     @property
     def domain(self) -> str:
@@ -162,7 +167,8 @@ def _parse(text: str) -> SipUri:
     raise _wrong("not a URI", text)
 
 
-_parse_cached: Final = lru_cache(maxsize=4096)(_parse)
+_uris: Final[dict[str, SipUri]] = {}
+_MOST_URIS: Final = 4096
 
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
