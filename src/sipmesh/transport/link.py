@@ -492,7 +492,7 @@ class Link(Watched):
     def _next_head(self) -> bytes | memoryview | None:
         if self._head is None and self._queue:
             self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
-            self._queue.clear()
+            self._queue = []
         return self._head
 
     def _block(self, tls: PyOpenSslTls) -> None:
