@@ -4,18 +4,25 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.trust.role import Role
+from support.managed import Managed, build_managed, second_pool
 from support.network import (
+    BOT,
     EDGE,
     EDGES,
     FE1,
     FE2,
+    FE3,
+    FE4,
     PARTNER_EDGE,
     PARTNER_EDGES,
     PARTNER_FE,
+    POOL,
     Network,
     build_example,
     build_partner,
+    build_two_pools,
     copied,
     federate,
 )
@@ -50,6 +57,28 @@ def _home(example: Organisation) -> Network:
     return Network((example,), starts=(FE1,))
 
 
+@pytest.fixture(name="two_pools_model", scope="session")
+def _two_pools_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_two_pools(tmp_path_factory.mktemp("model") / "example.test")
+
+
+@pytest.fixture(name="two_pools")
+def _two_pools(two_pools_model: Organisation, tmp_path: Path) -> Network:
+    """Two pools of front ends in one organisation, two servers each."""
+    return Network((copied(two_pools_model, tmp_path / "e"),), starts=(FE1, FE2, FE3, FE4))
+
+
+@pytest.fixture(name="federated_pools")
+def _federated_pools(two_pools_model: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
+    """The two pools behind an edge, and partner.test."""
+    example, partner = copied(two_pools_model, tmp_path / "e"), copied(partner_model, tmp_path / "p")
+    federate(example, partner)
+    network = Network((example, partner), starts=(FE1, FE2, FE3, FE4, EDGE, PARTNER_FE, PARTNER_EDGE))
+    for name in (EDGES, PARTNER_EDGES):
+        network.dns.records[name, "A"] = ["127.0.0.1"]
+    return network
+
+
 @pytest.fixture(name="federation")
 def _federation(example: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
     """example.test and partner.test, who know each other by `edge:`."""
@@ -59,3 +88,15 @@ def _federation(example: Organisation, partner_model: Organisation, tmp_path: Pa
     for name in (EDGES, PARTNER_EDGES):
         network.dns.records[name, "A"] = ["127.0.0.1"]
     return network
+
+
+@pytest.fixture(name="managed_model", scope="session")
+def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    application = Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL})
+    return build_managed(tmp_path_factory.mktemp("model") / "m", second_pool(), application)
+
+
+@pytest.fixture(name="managed")
+def _managed(managed_model: Organisation, tmp_path: Path) -> Managed:
+    """example.test with management, an edge, an application and two pools of front ends, at version 1; nothing runs."""
+    return Managed(copied(managed_model, tmp_path / "m"), tmp_path)

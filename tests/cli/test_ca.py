@@ -1,10 +1,12 @@
 """The CA at rest; what a revocation does to running servers is in test_live."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 
 from cli.world import FE1, Organisation
+from sipmesh.cli.place import Place
 
 
 def serial_of(organisation: Organisation) -> str:
@@ -44,6 +46,18 @@ def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisatio
     assert len(held) == len(after) == 2
     assert {(one["state"], one["reason"]) for one in after} == {("revoked", "superseded")}
     assert organisation.type("ca", "revoke", FE1).code == 1
+
+
+def test_revoking_a_management_server_revokes_what_it_signs_by(organisation: Organisation) -> None:
+    """Whoever has its signer could publish a topology of their own."""
+    ca = Place(organisation.file).ca()
+    serial = ca.issue_signer(FE1, datetime.now(UTC)).certificate.serial_number
+    listed = organisation.type("ca", "status", "--json").json["certificates"][-1]
+    assert (listed["kind"], listed["serial"], listed["state"]) == ("signer", f"{serial:x}", "valid")
+    done = organisation.type("ca", "revoke", FE1)
+    assert f"serial {serial:x} of the signer of {FE1}" in done.out
+    crl = x509.load_pem_x509_crl((organisation.folder / "ca" / "issuing.crl").read_bytes())
+    assert serial in {one.serial_number for one in crl}
 
 
 def test_one_serial_may_be_revoked_alone(organisation: Organisation) -> None:

@@ -61,3 +61,46 @@ def test_two_domains_want_the_address_in_full(organisation: Organisation) -> Non
     left = organisation.type("user", "add", "alice", "--password-stdin", typed="secret\n")
     assert "one of: example.com, example.net" in left.err
     organisation.add_user("alice@example.net")
+
+
+@pytest.fixture(name="two_pools")
+def _two_pools(organisation: Organisation) -> Organisation:
+    """The organisation with a second front-end pool; nothing runs."""
+    text = organisation.file.read_text()
+    second = f"  - {{name: pool2.{DOMAIN}, role: front-end, servers: [fe9.{DOMAIN}]}}\n"
+    organisation.file.write_text(_appended(text, second))
+    return organisation
+
+
+def _appended(text: str, second: str) -> str:
+    """Put the second pool behind the first."""
+    head, _, tail = text.partition("pools:\n")
+    lines = tail.splitlines(keepends=True)
+    end = next((n for n, line in enumerate(lines) if line.strip() and not line.startswith((" ", "#"))), len(lines))
+    return head + "pools:\n" + "".join(lines[:end]) + second + "".join(lines[end:])
+
+
+def test_where_there_are_several_pools_a_home_has_to_be_named(two_pools: Organisation) -> None:
+    left = two_pools.type("user", "add", "alice", "--password-stdin", typed="secret\n")
+    assert left.code == 1
+    assert f"add --pool with one of: pool1.{DOMAIN}, pool2.{DOMAIN}" in left.err
+    near = two_pools.type("user", "add", "alice", "--pool", f"pol2.{DOMAIN}", "--password-stdin", typed="secret\n")
+    assert f"did you mean 'pool2.{DOMAIN}'?" in near.err
+    two_pools.add_user("alice", "--pool", f"pool2.{DOMAIN}")
+    assert two_pools.type("user", "list", "--json").json[0]["pool"] == f"pool2.{DOMAIN}"
+
+
+def test_a_user_moves_to_another_pool_once(two_pools: Organisation) -> None:
+    two_pools.add_user("alice", "--pool", f"pool2.{DOMAIN}")
+    moved = two_pools.type("user", "move", "alice", "--pool", f"pool1.{DOMAIN}")
+    assert moved.code == 0
+    assert f"from pool2.{DOMAIN} to pool1.{DOMAIN}" in moved.out
+    assert f"pool1.{DOMAIN}" in two_pools.type("user", "list").out
+    again = two_pools.type("user", "move", "alice", "--pool", f"pool1.{DOMAIN}")
+    assert (again.code, "already" in again.err) == (1, True)
+    assert two_pools.type("user", "move", "bob", "--pool", f"pool1.{DOMAIN}").code == 1
+
+
+def test_a_user_of_the_only_pool_needs_no_home(organisation: Organisation) -> None:
+    organisation.add_user("alice")
+    assert organisation.type("user", "list", "--json").json[0]["pool"] == f"pool1.{DOMAIN}"

@@ -22,6 +22,7 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.lint import LintRefusedError
 from sipmesh.pki.profiles import Kind
 from sipmesh.pki.status import State
+from sipmesh.trust.certificate import DOCUMENT_SIGNING
 from sipmesh.trust.identity import identities
 from sipmesh.trust.revocation import RevocationList
 from sipmesh.trust.role import Role
@@ -112,6 +113,33 @@ def test_what_is_no_host_name_is_never_certified(ca: EnterpriseCa, noon: datetim
     before = ca.certificates
     with pytest.raises(LintRefusedError, match="no full host name"):
         ca.issue([name], Role.FRONT_END, noon)
+    assert ca.certificates == before, "refused before the journal"
+
+
+def test_a_signer_is_for_documents_and_has_no_name_that_a_link_would_count(ca: EnterpriseCa, noon: datetime) -> None:
+    signer = ca.issue_signer("MG1.example.test", noon)
+    usages = signer.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    names = signer.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert list(usages) == [DOCUMENT_SIGNING]
+    assert list(names) == [x509.DNSName("mg1.example.test")]
+    assert signer.certificate.not_valid_after_utc == noon + timedelta(days=90)
+    signer.certificate.verify_directly_issued_by(ca.issuing)
+
+
+def test_a_signer_is_in_the_ledger_as_one_and_can_be_revoked(ca: EnterpriseCa, noon: datetime) -> None:
+    serial = ca.issue_signer("mg1.example.test", noon).certificate.serial_number
+    status = ca.status(noon)
+    assert [one.record.serial for one in status.signers] == [serial]
+    assert [one.record.kind for one in status.certificates] == ["root", "issuing", "signer"]
+    ca.revoke(serial, Reason.KEY_COMPROMISE, noon)
+    assert serial in published(ca).serials
+
+
+@pytest.mark.parametrize("name", ["mg1", "*.example.test", "10.0.0.1", ""])
+def test_a_signer_for_no_host_name_is_never_issued(ca: EnterpriseCa, noon: datetime, name: str) -> None:
+    before = ca.certificates
+    with pytest.raises(LintRefusedError, match="no full host name"):
+        ca.issue_signer(name, noon)
     assert ca.certificates == before, "refused before the journal"
 
 
@@ -237,14 +265,26 @@ def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: date
     assert numbers == [2, 3, 4]
 
 
-@pytest.mark.parametrize(("kind", "days"), [(Kind.ISSUING, 7), (Kind.ROOT, 365)])
-def test_a_list_lives_its_time_and_is_due_at_half_of_it(
-    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int
+@pytest.mark.parametrize(("kind", "days", "due"), [(Kind.ISSUING, 7, 1), (Kind.ROOT, 365, 30)])
+def test_a_list_lives_its_time_and_is_due_long_before_its_end(
+    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int, due: int
 ) -> None:
     assert published(ca, kind).next_update == noon + timedelta(days=days)
-    half = noon + timedelta(days=days) / 2
-    assert kind not in ca.reissue_due(half - timedelta(minutes=10))
-    assert kind in ca.reissue_due(half)
+    assert kind not in ca.reissue_due(noon + timedelta(days=due, minutes=-10))
+    assert kind in ca.reissue_due(noon + timedelta(days=due))
+
+
+def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life(
+    ca: EnterpriseCa, noon: datetime
+) -> None:
+    """And the issuing CA's list does not wait for it."""
+    (ca.folder / "root.key").rename(ca.folder / "root.key.away")
+    half = noon + timedelta(days=365) / 2
+    assert Kind.ROOT not in ca.reissue_due(half - timedelta(minutes=10))
+    assert ca.reissue(noon + timedelta(days=31)) == (ca.folder / "issuing.crl",)
+    with pytest.raises(OperatorError):
+        ca.reissue(half)
+    assert published(ca).this_update > half - timedelta(minutes=10)
 
 
 def test_reissuing_makes_what_is_due_and_nothing_else(ca: EnterpriseCa, noon: datetime) -> None:

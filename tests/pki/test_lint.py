@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -17,6 +17,7 @@ from sipmesh.pki.files import new_key, read_key
 from sipmesh.pki.lint import LintRefusedError, check_signed, lint, refuse
 from sipmesh.pki.profiles import Kind, Wish
 from sipmesh.pki.signer import draft
+from sipmesh.trust.certificate import DOCUMENT_SIGNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 Change = tuple[x509.ExtensionType, bool]
 NAMES = ("fe1.example.test", "example.test")
+MANAGER = "mg1.example.test"
 SERIAL = 1 << 100
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PLAIN = profiles.server_name("Example", "")
 
 
@@ -38,6 +41,19 @@ def _wish(noon: datetime) -> Wish:
         key=new_key().public_key(),
         not_before=noon,
         not_after=noon + timedelta(days=30),
+        crl_url="http://crl.example.test/issuing.crl",
+    )
+
+
+@pytest.fixture(name="signing")
+def _signing(noon: datetime) -> Wish:
+    return Wish(
+        kind=Kind.SIGNER,
+        subject=profiles.server_name("Example", MANAGER),
+        names=(MANAGER,),
+        key=new_key().public_key(),
+        not_before=noon,
+        not_after=noon + timedelta(days=90),
         crl_url="http://crl.example.test/issuing.crl",
     )
 
@@ -121,6 +137,48 @@ def test_a_wish_beyond_the_profile_is_refused(
     ca: EnterpriseCa, wish: Wish, change: Callable[[Wish, EnterpriseCa], Wish], fault: str
 ) -> None:
     wish = change(wish, ca)
+    assert any(fault in told for told in lint(made(wish, ca), wish, ca.issuing))
+
+
+def test_the_profile_of_a_signer_passes(ca: EnterpriseCa, signing: Wish) -> None:
+    assert lint(made(signing, ca), signing, ca.issuing) == []
+
+
+@pytest.mark.parametrize(
+    ("extension", "fault"),
+    [
+        (x509.BasicConstraints(ca=True, path_length=None), "basic constraints"),
+        (USAGE, "key usage"),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), "documentSigning alone"),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]), "documentSigning alone"),
+        (x509.ExtendedKeyUsage([DOCUMENT_SIGNING, ExtendedKeyUsageOID.CLIENT_AUTH]), "documentSigning alone"),
+        (profiles.alternative_names([MANAGER]), "as DNS name alone"),
+        (profiles.signer_names(["other.example.test"]), "as DNS name alone"),
+        (x509.OCSPNoCheck(), "not of the profile"),
+    ],
+)
+def test_a_signer_can_be_nothing_else(
+    ca: EnterpriseCa, signing: Wish, extension: x509.ExtensionType, fault: str
+) -> None:
+    """A server that could sign would own the network; a signer that could open links would be one more server."""
+    (told,) = lint(made(signing, ca, instead=((extension, False),)), signing, ca.issuing)
+    assert fault in told
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"names": ()}, "names no server"),
+        ({"names": (MANAGER, "mg2.example.test")}, "more than one server"),
+        ({"names": ("mg1",)}, "no full host name"),
+        ({"subject": profiles.server_name("Example", "mg2.example.test")}, "common name"),
+        ({"not_after": NOON + timedelta(days=398)}, "longer than 397"),
+    ],
+)
+def test_a_wish_for_a_signer_beyond_the_profile_is_refused(
+    ca: EnterpriseCa, signing: Wish, change: dict[str, Any], fault: str
+) -> None:
+    wish = replace(signing, **change)
     assert any(fault in told for told in lint(made(wish, ca), wish, ca.issuing))
 
 

@@ -22,6 +22,15 @@ def test_each_name_stands_there_as_dns_and_as_sip_uri(names: list[str]) -> None:
     assert found.get_values_for_type(x509.UniformResourceIdentifier) == [f"sip:{name}" for name in names]
 
 
+def test_names_of_a_signer_are_dns_names_alone() -> None:
+    found = profiles.signer_names(["mg1.example.test"])
+    assert list(found) == [x509.DNSName("mg1.example.test")]
+
+
+def test_two_kinds_sign_certificates_and_two_do_not() -> None:
+    assert [kind for kind in Kind if kind.is_ca] == [Kind.ROOT, Kind.ISSUING]
+
+
 @pytest.mark.parametrize(("length", "has_cn"), [(64, True), (65, False)])
 def test_a_common_name_has_at_most_64_characters(length: int, *, has_cn: bool) -> None:
     subject = profiles.server_name("Example", "a" * (length - 5) + ".test")

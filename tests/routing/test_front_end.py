@@ -29,8 +29,11 @@ from routing.messages import (
     MATE,
     NEW_LINK,
     NEWS,
+    POOL,
     POOL_SIDE,
+    SECOND,
     STRANGE_FRONT_END,
+    THIRD,
     TOKENS,
     asserting,
     request,
@@ -39,7 +42,7 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.dialog import NO_FLOW
-from sipmesh.routing.front_end import decide
+from sipmesh.routing.front_end import decide, to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import take_place
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
@@ -407,3 +410,53 @@ def test_no_request_whatever_leads_to_a_host_that_is_no_server_of_ours(
     if isinstance(outcome, Forward):
         assert all(target.kind is LinkKind.SERVER for target in outcome.targets if isinstance(target, ServerTarget))
         assert all(target.flow in {41, 42, NO_FLOW} for target in outcome.targets if isinstance(target, FlowTarget))
+
+
+TO_BOB = ToUser(BOB, ALICE)
+SECOND_SERVERS = ("fe3.example.test", "fe4.example.test")
+
+
+@pytest.mark.parametrize("sender", [ALICES, FROM_EDGE, FROM_BOT])
+def test_request_for_a_user_of_another_pool_goes_to_its_servers_under_the_identity_of_its_sender(
+    sender: Sender,
+) -> None:
+    outcome = to_home(request(), TO_BOB, sender, SECOND, SECOND_SERVERS)
+    assert isinstance(outcome, Forward)
+    assert servers(outcome) == set(SECOND_SERVERS)
+    assert outcome.identity == ALICE
+
+
+@pytest.mark.parametrize("sender", [MATE, STRANGE_FRONT_END])
+def test_request_that_a_front_end_sent_goes_to_no_third_pool(sender: Sender) -> None:
+    outcome = to_home(request(), TO_BOB, sender, THIRD, SECOND_SERVERS)
+    assert isinstance(outcome, Answer)
+    assert (outcome.status, outcome.code) == (404, Code.OTHER_HOME)
+
+
+def test_user_of_a_pool_that_has_no_servers_any_more_is_not_found() -> None:
+    outcome = to_home(request(), TO_BOB, ALICES, THIRD, ())
+    assert isinstance(outcome, Answer)
+    assert (outcome.status, outcome.code) == (404, Code.OTHER_HOME)
+
+
+@pytest.mark.parametrize(
+    ("entrances", "uri", "brought"),
+    [
+        ({POOL, SECOND}, BOB, True),
+        ({POOL}, BOB, False),  # no edge hands requests to that pool
+        ({POOL, SECOND}, CAROL, False),  # it would leave again
+        ({POOL, SECOND}, "sip:example.test", False),
+    ],
+)
+def test_front_end_of_the_pool_behind_an_edge_brings_partners_to_users_of_ours_only(
+    entrances: set[str],
+    uri: str,
+    brought: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    facts = replace(FRONT_END, entrances=frozenset(entrances))
+    asked = request("MESSAGE", uri, *asserting(CAROL), sender=CAROL)
+    outcome = decide(asked, take_place(asked, facts.names, TOKENS), STRANGE_FRONT_END, facts)
+    assert isinstance(outcome, ToUser) is brought
+    if not brought:
+        assert isinstance(outcome, Answer)
+        assert outcome.code is Code.ASSERTION_NOT_ALLOWED

@@ -388,3 +388,86 @@ async def test_call_with_a_partner_goes_on_over_its_other_server(federation: Net
             await alice.send(inside_of(Dialog.of_callee(rung, alice.tag), alice, "BYE"))
             await second.reply(await second.request_in("BYE"), 200)
             assert (await alice.final(method="BYE")).status == 200
+
+
+# The end of a list
+
+
+EIGHT_DAYS = timedelta(days=8)
+
+
+def eight_days_on(scene: Scene) -> None:
+    """Let the server's clock go on past the end of every list of the issuing CA; certificates live 30 days."""
+    scene.node.gatekeeper.clock = lambda: datetime.now(UTC) + EIGHT_DAYS
+
+
+@on_loop
+async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_every_judgement(
+    example: Organisation,
+) -> None:
+    """A reload, another topology, and another list that has ended as well; the twin is a link by a list in force."""
+    async with Scene(example, FE1) as scene:
+        up = await scene.link(papers_of(example, FE2))
+        eight_days_on(scene)
+        await scene.refuses(papers_of(example, EDGE), "revocation-unknown")
+        assert scene.node.take(example.load()) == []
+        example.federate(EDGES, [], blocked=("other.test",))
+        example.write()
+        await until(lambda: list(scene.told.events("topology taken")))
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(scene.told.events("lists taken")))
+        assert scene.closed("topology taken") == scene.closed("lists taken") == []
+        await up.stays()
+        example.ca.crl(datetime.now(UTC) + EIGHT_DAYS)
+        await until(lambda: len(list(scene.told.events("lists taken"))) > 1)
+        await (await scene.link(papers_of(example, EDGE))).stays()
+        await up.stays()
+
+
+@on_loop
+async def test_list_that_has_ended_still_brings_down_whom_it_names(example: Organisation) -> None:
+    async with Scene(example, FE1) as scene:
+        stolen, twin = await scene.link(papers_of(example, FE2)), await scene.link(another(example, FE2))
+        eight_days_on(scene)
+        revoke(example, leaf_of(stolen.papers))
+        await stolen.falls()
+        assert scene.closed("lists taken") == [stolen.id]
+        await twin.stays()
+
+
+@pytest.mark.parametrize("spoil", ["unreadable", "of another key", "missing"])
+@on_loop
+async def test_list_that_cannot_be_relied_on_ends_what_stands_on_it_whatever_its_time(
+    example: Organisation, spoil: str
+) -> None:
+    """The twin stands on another issuing CA, whose list has ended and is in order."""
+    issuing = second_issuing_ca(example)
+    async with Scene(example, FE1) as scene:
+        fallen, twin = await scene.link(papers_of(example, EDGE)), await scene.link(under(issuing, example, FE2))
+        eight_days_on(scene)
+        put_in_place(example, spoil)
+        if spoil == "missing":
+            scene.node.take(example.load())
+        await fallen.falls()
+        assert scene.told.last("link closed")["code"] == "revocation-unknown"
+        await twin.stays()
+
+
+def put_in_place(example: Organisation, spoil: str) -> None:
+    """Spoil the list of the organisation's issuing CA."""
+    file = example.folder / "ca" / "issuing.crl"
+    if spoil == "missing":
+        authority: Any = example.document["authority"]
+        authority["crls"].remove("ca/issuing.crl")
+        file.unlink()
+        example.write()
+        return
+    forge = Forge(datetime.now(UTC))
+    issuing = Forged.read(file.with_suffix(".pem"), file.with_suffix(".key"))
+    draft = file.with_suffix(".new")
+    draft.write_bytes(
+        b"-----BEGIN X509 CRL-----\n"
+        if spoil == "unreadable"
+        else forge.revocations(issuing, key=forge.organisation("x").key)
+    )
+    draft.replace(file)

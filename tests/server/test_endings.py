@@ -125,3 +125,16 @@ def shown(node: Node) -> Paper:
     leaf = node.use().shown[False].leaf
     assert leaf is not None
     return leaf
+
+
+def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
+    paper = Paper("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
+    entry = Entry(What.LIST, "CN=a", "example.test", Level.FINE, "all", "this", on_disk=paper, old=True)
+    endings = Endings()
+    due = [bool(endings.due(Inventory(NOON + after, (entry,), None))) for after in (0 * DAY, MINUTE, DAY)]
+    assert due == [True, False, True]
+    told = Told()
+    tell(told.log, entry, NOON)
+    [line] = told.lines
+    assert (line["level"], line["event"]) == ("warning", "is old")
+    assert "one is due each day" in line["why"]

@@ -80,9 +80,9 @@ def count_judgements(node: Node) -> list[tuple[str, int]]:
     judged: list[tuple[str, int]] = []
     judge = node.gatekeeper.judge
 
-    def counted(evidence: PeerEvidence, meant: str = "") -> Verdict:
+    def counted(evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
         judged.append(evidence.remote)
-        return judge(evidence, meant)
+        return judge(evidence, meant, live=live)
 
     node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it looks on
     return judged

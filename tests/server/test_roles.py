@@ -22,6 +22,7 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
     facts = front_end_facts(seen_from(federation, FE1), 7)
     assert facts.domains == {EXAMPLE}
     assert facts.pool == POOL
+    assert facts.entrances == {POOL}
     assert facts.route == (EDGE,)
     assert facts.partner_domains == {PARTNER}
     assert facts.blocked == {"evil.test"}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.binding import Changes
-from sipmesh.server.stores import Nobody, Nowhere, open_stores
+from sipmesh.server.stores import MANAGEMENT, Nobody, Nowhere, open_stores
 from sipmesh.storage.bindings import BindingStore
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.users import Users
-from sipmesh.topology.view import ServerView, view
+from sipmesh.topology.view import PoolView, ServerView, view
+from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network
 from support.running import on_loop
 
@@ -77,3 +80,14 @@ def test_to_register_where_nobody_is_registered_is_a_bug_and_all_else_finds_noth
 def bindings_of(network: Network, server: str) -> Path:
     """The file of the pool's bindings."""
     return network.of(server).load().bindings_file
+
+
+def test_front_end_of_a_managed_network_holds_what_was_signed_and_opens_no_database(federation: Network) -> None:
+    seen = seen_from(federation, FE1)
+    manager = PoolView("mgmt.example.test", cast("Role", MANAGEMENT), ("mgmt.example.test",), None, frozenset())
+    seen.pools = {**seen.pools, manager.name: manager}
+    users, locations = open_stores(seen)
+    assert isinstance(users, HeldUsers)
+    assert users.verifier("sip:alice@example.test") is None
+    assert not (seen.loaded.folder / "away" / "users.db").exists()
+    locations.close()

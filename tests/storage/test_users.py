@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -199,3 +201,54 @@ def test_a_url_may_name_sqlite_as_well(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "users.db") as db:
         assert db.execute("SELECT aor FROM users").fetchall() == [(ALICE,)]
     db.close()
+
+
+def test_a_user_has_a_home_that_servers_learn_and_a_move_is_a_new_generation(users: Users, server: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1.example.test")
+    users.add("sip:bob@example.test", "bob-pw")
+    server.refresh()
+    assert [server.home(ALICE), server.home("sip:bob@example.test")] == ["pool1.example.test", ""]
+    assert server.home("sip:nobody@example.test") is None
+    before, moved = users.one(ALICE), users.move(ALICE, "pool2.example.test")
+    assert moved.generation > before.generation
+    assert (moved.pool, moved.algorithms) == ("pool2.example.test", before.algorithms)
+    assert server.refresh() == {ALICE}
+    assert server.home(ALICE) == "pool2.example.test"
+    users.remove(ALICE)
+    server.refresh()
+    assert server.home(ALICE) is None
+
+
+def test_a_new_password_leaves_the_home_as_it_is(users: Users) -> None:
+    users.add(ALICE, "alice-pw", pool="pool1.example.test")
+    assert users.set_password(ALICE, "new").pool == "pool1.example.test"
+    assert [user.pool for user in users.list()] == ["pool1.example.test"]
+
+
+def test_a_user_who_is_none_is_not_moved(users: Users) -> None:
+    with pytest.raises(OperatorError, match="sipmesh user list"):
+        users.move(ALICE, "pool1.example.test")
+    with pytest.raises(OperatorError, match="sipmesh user list"):
+        users.one(ALICE)
+
+
+def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(tmp_path: Path) -> None:
+    """Opened by several servers at once, as a pool does that is started anew."""
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
+            " generation BIGINT NOT NULL, created DATETIME NOT NULL)"
+        )
+        db.execute("INSERT INTO users VALUES (?, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", (ALICE,))
+    with ThreadPoolExecutor(4) as workers:
+        opened = list(workers.map(lambda _: Users(path), range(4)))
+    for users in opened:
+        verifier = users.verifier(ALICE)
+        assert verifier is not None
+        assert (verifier.generation, users.home(ALICE)) == (3, "")
+    opened[0].move(ALICE, "pool1.example.test")
+    assert opened[1].refresh() == {ALICE}
+    assert opened[1].home(ALICE) == "pool1.example.test"
+    for users in opened:
+        users.close()

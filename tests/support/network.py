@@ -27,6 +27,7 @@ EXAMPLE, PARTNER = "example.test", "partner.test"
 POOL, EDGES = "pool1.example.test", "sip.example.test"
 FE1, FE2, EDGE = "fe1.example.test", "fe2.example.test", "edge1.example.test"
 BOT = "bot.example.test"
+POOL2, FE3, FE4 = "pool2.example.test", "fe3.example.test", "fe4.example.test"
 PARTNER_FE, PARTNER_EDGE, PARTNER_EDGES = "fe1.partner.test", "edge1.partner.test", "sip.partner.test"
 
 
@@ -42,6 +43,26 @@ def build_example(folder: Path) -> Organisation:
         ),
     )
     return finished(organisation, "alice", "bob", "carol")
+
+
+def build_two_pools(folder: Path) -> Organisation:
+    """example.test with a second pool of front ends: alice is at home in the first, bob and dora are in the second.
+
+    The edge hands requests to the first pool alone. Nobody has said where carol is at home.
+    """
+    organisation = Organisation.build(
+        folder,
+        EXAMPLE,
+        (
+            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
+            Plan(POOL2, Role.FRONT_END, (FE3, FE4)),
+            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+        ),
+    )
+    finished(organisation, "carol")
+    organisation.add_users("alice", pool=POOL)
+    organisation.add_users("bob", "dora", pool=POOL2)
+    return organisation
 
 
 def build_partner(folder: Path) -> Organisation:

@@ -8,9 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.topology.inventory import Entry, Inventory, Side, Use, What, sides, take_stock
+from sipmesh.topology.inventory import (
+    Entry,
+    Inventory,
+    Refusal,
+    Side,
+    Use,
+    What,
+    refuses_from,
+    sides,
+    signer_files,
+    take_stock,
+)
 from sipmesh.topology.level import Level
+from sipmesh.topology.model import Pool, Server
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.trust.role import Role
 from topology.world import NOON, Place
 
 if TYPE_CHECKING:
@@ -216,3 +229,90 @@ def test_instant_without_a_timezone_is_refused(spoilt: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"timezone|isoformat"):
         Paper.from_json(ISSUING.to_json() | spoilt)
     assert Paper.from_json(ISSUING.to_json()) == ISSUING
+
+
+MG1, MG2 = "mg1.example.test", "mg2.example.test"
+
+
+def managed(place: Place, *names: str) -> Loaded:
+    """The same network with management servers."""
+    loaded = place.load()
+    pool = Pool(name="mgmt.example.test", role=Role.MANAGEMENT, servers=tuple(Server(name=name) for name in names))
+    return replace(loaded, topology=loaded.topology.model_copy(update={"pools": (*loaded.topology.pools, pool)}))
+
+
+def signer(left: timedelta = 80 * DAY) -> Chain:
+    return Chain(f"servers/{MG1}.signer.pem", (leaf(MG1, left), ISSUING))
+
+
+def test_signer_is_listed_with_what_stops(place: Place) -> None:
+    found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
+    (entry,) = of(found, What.SIGNER)
+    assert (entry.name, entry.level, entry.on_disk) == (MG1, Level.DAYS_7, leaf(MG1, 5 * DAY))
+    assert entry.stops == "nothing can be published; what was published stays in force"
+    assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
+    assert entry.command == f"sipmesh ca issue {MG1}"
+    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
+
+
+def test_signer_of_another_management_server_goes_on(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
+    first, second = of(found, What.SIGNER)
+    assert first.stops == f"{MG1} can publish nothing; {MG2} can"
+    assert (second.paper, second.note) == (None, "not known here: its file is on another machine")
+    assert not second.broken
+
+
+def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
+    broken = Chain(f"servers/{MG1}.signer.pem", fault="holds no readable certificate")
+    (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), What.SIGNER)
+    assert entry.broken
+    assert entry.note == f"servers/{MG1}.signer.pem holds no readable certificate; sipmesh ca issue {MG1}"
+
+
+def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, only=MG2)
+    assert [one.name for one in of(found, What.SIGNER)] == [MG2]
+    assert list(signer_files(managed(place, MG1, MG2).topology, FE1)) == []
+
+
+def old(found: Inventory) -> list[str]:
+    return [one.name for one in found.entries if one.old]
+
+
+def test_list_of_ours_that_was_not_made_anew_for_a_day_and_a_half_is_old(place: Place) -> None:
+    """Long before it ends: the CA stays away, or cannot sign. How often partners make theirs is their affair."""
+    assert old(stock(place, {}, at=NOON + 1.4 * DAY)) == []
+    late = stock(place, {}, at=NOON + 1.6 * DAY)
+    assert old(late) == [ISSUING.subject]
+    assert not late.urgent
+    [entry] = [one for one in late.entries if one.old]
+    told = entry.sentence(NOON + 1.6 * DAY)
+    assert "was made 1 d 14 h ago" in told
+    assert "from 2026-12-01 12:00:00Z on every server refuses new links" in told
+    assert "sipmesh ca crl" in told
+
+
+def test_server_would_refuse_from_the_first_end_of_what_it_stands_on(place: Place) -> None:
+    loaded = place.load()
+    root = "CN=Example Root CA,O=Example"
+    whole = use(loaded, FE1, chain(FE1))
+    assert refuses_from(whole) == Refusal(NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}")
+    assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == Refusal(NOON + 2 * DAY, "the end of its certificate")
+    year = tuple(replace(one, ends=NOON + 2000 * DAY) for one in whole.lists)
+    assert refuses_from(replace(whole, lists=year, shown={False: chain(FE1, 1000 * DAY)})) == Refusal(
+        NOON + 900 * DAY, f"the end of the issuing CA {ISSUING.subject}"
+    )
+    without = tuple(one for one in whole.lists if one.subject != root)
+    assert refuses_from(replace(whole, lists=without)) == Refusal(None, f"there is no revocation list of {root}")
+    assert refuses_from(replace(whole, shown={})).at is None
+
+
+def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Place) -> None:
+    whole = use(place.load(), FE1, chain(FE1))
+    older = [replace(one, number="0", ends=one.ends - 6 * DAY) for one in whole.lists if one.subject == ISSUING.subject]
+    partners = [replace(one, ends=NOON) for one in whole.lists if "Example" not in one.subject]
+    found = refuses_from(replace(whole, lists=(*older, *partners, *whole.lists)))
+    assert found.at == NOON + 7 * DAY
+    assert [found.has_begun(NOON + 7 * DAY), found.has_begun(NOON + 7.1 * DAY)] == [False, True]
+    assert Refusal(None, "x").has_begun(NOON)

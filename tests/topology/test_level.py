@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sipmesh.topology.level import Level, level
+from sipmesh.topology.level import Level, is_old, level
 from sipmesh.topology.paper import Paper
 from topology.world import NOON
 
@@ -60,3 +60,19 @@ def test_list_of_a_day_is_looked_at_in_its_last_quarter(left: int, found: Level)
 
 def test_levels_from_a_week_on_raise_an_alarm() -> None:
     assert [one.word for one in Level if one.urgent] == ["7 days", "1 day", "past"]
+
+
+@pytest.mark.parametrize(
+    ("life", "age", "old"),
+    [
+        (7 * DAY, timedelta(hours=36), False),
+        (7 * DAY, timedelta(hours=36, seconds=1), True),
+        (14 * DAY, 2 * DAY, True),
+        (365 * DAY, 31 * DAY, False),
+    ],
+)
+def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
+    life: timedelta, age: timedelta, *, old: bool
+) -> None:
+    """A root's list, of a year, is made once a month."""
+    assert is_old(Paper("CN=a", "CN=a", "1", "1", NOON - age, NOON - age + life), NOON) is old

@@ -18,6 +18,12 @@ def test_a_server_is_its_name_and_defaults() -> None:
     assert server.server_port == 5062
 
 
+def test_what_a_management_server_signs_by_lies_beside_its_own_whatever_that_is_called() -> None:
+    server = Server(name="s.a.test", certificate="/etc/own.pem", key="/etc/own.key")
+    assert server.signer_certificate_file == "servers/s.a.test.signer.pem"
+    assert server.signer_key_file == "servers/s.a.test.signer.key"
+
+
 def test_a_partner_is_strict_private_and_known_by_domains_and_edge() -> None:
     partner = Partner.model_validate({**AUTHORITY, "domains": ["b.test", "c.test"], "edge": "sip.b.test:5081"})
     assert (partner.client_usage, partner.third_party) == (ClientUsage.STRICT, False)

@@ -448,7 +448,8 @@ def test_more_certificates_than_any_chain_has_are_refused(net: Network) -> None:
 
 
 def test_every_code_of_a_refused_link_has_a_place_in_the_order() -> None:
-    of_messages = {Code.FROM_NOT_ALLOWED, Code.ASSERTION_NOT_ALLOWED, Code.NOT_AUTHENTICATED, Code.NO_ROUTE}
+    of_messages = {Code.FROM_NOT_ALLOWED, Code.ASSERTION_NOT_ALLOWED, Code.NOT_AUTHENTICATED}
+    of_messages |= {Code.NO_ROUTE, Code.OTHER_HOME}
     assert set(PRIORITY) == set(Code) - of_messages - {Code.ACCEPTED}
 
 

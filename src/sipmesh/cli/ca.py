@@ -12,6 +12,8 @@ from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, say
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
+from sipmesh.pki.profiles import Kind
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
@@ -40,7 +42,7 @@ def status(
     if as_json:
         say_json(_status_json(found))
         return
-    held = (*found.authorities, *found.servers)
+    held = found.certificates
     shown = [one for one in held if everything or one.state not in {"expired", "abandoned"}]
     say(f"The CA of {found.organisation}, in {found.folder}", style="bold")
     show(_certificates_table(shown))
@@ -92,7 +94,7 @@ def _status_json(found: CaStatus) -> dict[str, Any]:
         "organisation": found.organisation,
         "folder": str(found.folder),
         "at": found.at.isoformat(),
-        "certificates": [_certificate_json(one) for one in (*found.authorities, *found.servers)],
+        "certificates": [_certificate_json(one) for one in found.certificates],
         "lists": [_list_json(one) for one in found.lists],
     }
 
@@ -145,7 +147,10 @@ def issue(
 
 
 def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None) -> Any:
-    """Issue for one server and write the files that the topology names; returns the certificate."""
+    """Issue for one server and write the files that the topology names; returns the certificate.
+
+    A management server gets a signer as well, which lives as long as signers do, whatever *lifetime* says.
+    """
     from sipmesh.topology.view import certificate_names, unknown_server
 
     pool = loaded.topology.pool_of(name)
@@ -155,12 +160,17 @@ def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifeti
     names = certificate_names(loaded.topology, name)
     issued = ca.issue(names, pool.role, now, lifetime or timedelta(days=DAYS))
     issued.write(loaded.folder / server.certificate_file, loaded.folder / server.key_file)
+    if pool.role is Role.MANAGEMENT:
+        signer = ca.issue_signer(name, now)
+        signer.write(loaded.folder / server.signer_certificate_file, loaded.folder / server.signer_key_file)
     return issued.certificate
 
 
 @app.command()
 def revoke(
-    server: Annotated[str, typer.Argument(help="Revoke every certificate of this server that is still valid.")] = "",
+    server: Annotated[
+        str, typer.Argument(help="Revoke every certificate of this server that is still valid, its signer included.")
+    ] = "",
     serial: Annotated[str, typer.Option(metavar="HEX", help="Revoke the one certificate with this serial.")] = "",
     reason: Annotated[Reason, typer.Option(help="Why, as the list will say.")] = Reason.UNSPECIFIED,
     topology: TopologyFile = HERE,
@@ -174,7 +184,8 @@ def revoke(
     before = links_of(place)
     for number in serials:
         record = ca.revoke(number, reason, now)
-        say(f"Revoked: serial {record.serial_hex} of {record.names[0]} ({record.reason}).", style=GOOD)
+        what = f"the signer of {record.names[0]}" if record.kind == Kind.SIGNER else record.names[0]
+        say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     say_reloaded(reload(place, before, "files-changed"))
     if server:
         say(f"A new one, once the old key is out of others' reach: sipmesh ca issue {server.lower()}")
@@ -189,7 +200,8 @@ def _read_serial(text: str) -> int:
 
 def _valid_of(ca: EnterpriseCa, name: str, now: datetime) -> list[Record]:
     """What a server may still be known by; raises `OperatorError` where there is nothing to revoke."""
-    held = [one.record for one in ca.status(now).servers if name in one.record.names[:1]]
+    status = ca.status(now)
+    held = [one.record for one in (*status.servers, *status.signers) if name in one.record.names[:1]]
     valid = [one for one in held if one.revoked_at is None and one.not_after > now]
     if not valid:
         known = "all of them are revoked or expired" if held else "this CA never issued one"
@@ -199,9 +211,7 @@ def _valid_of(ca: EnterpriseCa, name: str, now: datetime) -> list[Record]:
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Write fresh revocation lists; a running server that has the CA folder does so by itself, at half their life."""
-    from sipmesh.pki.profiles import Kind
-
+    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day."""
     place = Place(topology)
     ca, now = place.ca(), datetime.now(UTC)
     before = links_of(place)

@@ -174,7 +174,7 @@ def act(caller: Caller, do: Callable[[UserAgent], Awaitable[T]]) -> T:
     from sipmesh.routing.address import read_address
     from sipmesh.transport.loop import run
 
-    home = find_home(read_address(caller.user).domain, caller.server, caller.anchors, caller.topology)
+    home = find_home(read_address(caller.user), caller.server, caller.anchors, caller.topology)
     password = known_password(caller.user, from_stdin=caller.from_stdin)
     return run(_act(caller.user, password, home, do))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sipmesh.client.judge import Trust
+    from sipmesh.sip.uri import SipUri
     from sipmesh.topology.document import Loaded
     from sipmesh.transport.resolver import DnsResolver
 
@@ -30,10 +31,11 @@ class Home:
     resolver: DnsResolver | None
 
 
-def find_home(domain: str, server: str, anchors: Sequence[Path], topology: Path) -> Home:
-    """Find the home of *domain*: options first, then the topology where it has that domain, then DNS."""
+def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path) -> Home:
+    """Find the home of *user*: options first, then the topology where it has that domain, then DNS."""
+    domain = user.domain
     loaded = _loaded_for(domain, topology)
-    servers = (_split(server),) if server else _front_ends(loaded) if loaded else (BY_SRV,)
+    servers = (_split(server),) if server else _front_ends(loaded, user.aor) if loaded else (BY_SRV,)
     return Home(servers, trust_of(anchors, loaded, domain), _resolver(servers, loaded))
 
 
@@ -72,18 +74,39 @@ def _split(server: str) -> Server:
         raise OperatorError(f"--server {server}: {wrong.message()}") from None
 
 
-def _front_ends(loaded: Loaded) -> tuple[Server, ...]:
-    """The client ports of our front ends."""
+def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
+    """The client ports of the pool where *aor* is at home; of all front ends where the users are out of reach."""
     from sipmesh.topology.listeners import listeners
     from sipmesh.trust.evidence import LinkKind
 
+    home = _home_pool(loaded, aor)
     return tuple(
         (server.address or server.name, spec.port)
         for pool in loaded.topology.pools
+        if home in {"", pool.name}
         for server in pool.servers
         for spec in listeners(pool, server)
         if spec.kind is LinkKind.CLIENT
     )
+
+
+def _home_pool(loaded: Loaded, aor: str) -> str:
+    """The home of *aor* where there are several to choose from and the users are at hand, "" where not."""
+    from sipmesh.storage.users import Users
+    from sipmesh.topology.homes import front_end_pools, home_by_default
+
+    away = loaded.users_file is not None and not loaded.users_file.exists()
+    if away or len(front_end_pools(loaded.topology)) < 2:  # noqa: PLR2004 - then there is a choice
+        return ""
+    try:
+        users = Users(loaded.users_url)
+    except OperatorError:
+        return ""
+    try:
+        named = users.home(aor)
+    finally:
+        users.close()
+    return "" if named is None else named or home_by_default(loaded.topology)
 
 
 def _resolver(servers: Sequence[Server], loaded: Loaded | None) -> DnsResolver | None:

@@ -14,6 +14,7 @@ from sipmesh.cli.ca import issue_for
 from sipmesh.cli.output import GOOD, say
 from sipmesh.cli.passwords import FromStdin, new_password
 from sipmesh.cli.place import CA, HERE, Place
+from sipmesh.cli.publish import publish_first
 from sipmesh.cli.users import Digests, add_user
 from sipmesh.errors import OperatorError, Problem
 
@@ -28,7 +29,7 @@ FOLDER_MODE = 0o755
 
 TEMPLATE = """\
 # The network of {domain}: who is in it, and therefore who is trusted. Whoever is not named here is refused.
-# After a change: sipmesh topology check. Running servers take a good document over by themselves, and no other.
+# This is the draft. What counts is what was published: sipmesh topology publish -m "why".
 
 sipmesh: 1  # the version of this format
 organisation: {organisation}
@@ -42,6 +43,12 @@ authority:
   crls: [ca/root.crl, ca/issuing.crl]
 
 pools:
+  # Management signs what is published, and gives it to all other servers. It carries no calls.
+  - name: mgmt.{domain}
+    role: management
+    servers:
+      - {{name: mgmt.{domain}, address: {address}, ports: {{server: 5070}}}}
+
   # Front ends. Phones log in on port 5061, your other servers connect on port 5062; `ports` sets others.
   # `address` is where the server listens, and where your other servers look for it. Without it, a server listens on
   # every address, and DNS says where it is.
@@ -148,18 +155,20 @@ def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
     loaded = Place(folder / HERE).load()
     for server in (server for pool in loaded.topology.pools for server in pool.servers):
         issue_for(loaded, ca, server.name, now)
+    publish_first(Place(folder / HERE), f"{organisation} begins")
 
 
 def _tell(folder: Path, domain: str, user: str) -> None:
     say(f"{folder} holds the organisation {domain}.", style=GOOD)
     say(
-        f"  {folder / HERE}  who is in your network: read it, it is short",
+        f"  {folder / HERE}  who is in your network: read it, it is short; version 1 of it is published",
         f"  {folder / CA}  your certificate authority: keep a copy of it, and keep it to yourself",
         f"  {folder / CA / 'root.pem'}  the one file of it that others need: phones and partners trust you by it",
         "",
         "Next:",
         f"  cd {folder}",
         *([] if user else [f"  sipmesh user add alice@{domain}"]),
-        f"  sipmesh serve fe1.{domain}",
+        f"  sipmesh serve mgmt.{domain}",
+        f"  sipmesh serve fe1.{domain}  (on another terminal)",
         *(["  sipmesh links"] if user else []),
     )

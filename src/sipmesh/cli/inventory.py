@@ -12,6 +12,9 @@ from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, cell, console, duration, 
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.pki.status import CertificateStatus
     from sipmesh.topology.inventory import Countdown, Entry, Inventory, Side, Use
     from sipmesh.topology.paper import Chain, Paper
 
@@ -29,7 +32,8 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
     asks the servers that run on this machine, and works with and without the CA's folder.
 
     A step of 30, 14, 7 or 1 days counts unless it is longer than half of a life: a certificate of 30 days begins to warn
-    at 14, a revocation list of 7 days at 1. For certificates 7 and 1 always count.
+    at 14, a revocation list of 7 days at 1. For certificates 7 and 1 always count. A list of ours that is made anew each
+    day is called old from 36 hours on.
 
     Exit codes: 0 (FINE): nothing has come to its last 7 days. 1 (URGENT): something has, or is past, or cannot be used.
     2: the command cannot be read.
@@ -44,33 +48,41 @@ def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None
 
 
 def _take(place: Place, at: datetime) -> Inventory:
-    from sipmesh.server.holdings import on_disk
+    from sipmesh.server.holdings import on_disk, signers_on_disk
     from sipmesh.topology.inventory import take_stock
 
     loaded = place.load()
-    issued, known = _from_ca(place, at)
-    return take_stock(loaded, {**issued, **on_disk(loaded)}, _uses(place), at=at, known=known)
+    issued, signers, known = _from_ca(place, at)
+    disk, signers = {**issued, **on_disk(loaded)}, {**signers, **signers_on_disk(loaded)}
+    return take_stock(loaded, disk, _uses(place), at=at, known=known, signers=signers)
 
 
-def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], list[Paper]]:
-    """Where the CA is here: the newest certificate that each server should have, and the issuing CA."""
+def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[Paper]]:
+    """Where the CA is here: the newest certificate that each server and signer should have, and the issuing CA."""
+    from sipmesh.topology.paper import Paper
+
+    if not (place.folder / CA / "ledger.db").exists():
+        return {}, {}, []
+    ca = place.ca()
+    issuing, status = Paper.of_certificate(ca.issuing), ca.status(at)
+    servers = {(name, False): chain for name, chain in _newest(status.servers, issuing).items()}
+    return servers, _newest(status.signers, issuing), [issuing]
+
+
+def _newest(issued: Iterable[CertificateStatus], issuing: Paper) -> dict[str, Chain]:
+    """The last certificate of each name that was not revoked."""
     from cryptography import x509
 
     from sipmesh.pki.status import State
     from sipmesh.topology.paper import Chain, Paper
 
-    if not (place.folder / CA / "ledger.db").exists():
-        return {}, []
-    ca = place.ca()
-    issuing = Paper.of_certificate(ca.issuing)
-    newest = {
-        (one.record.names[0], False): Chain(
+    return {
+        one.record.names[0]: Chain(
             "the CA's ledger", (Paper.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
         )
-        for one in ca.status(at).servers
+        for one in issued
         if one.record.der and one.record.names and one.state is not State.REVOKED
     }
-    return newest, [issuing]
 
 
 def _uses(place: Place) -> list[Use]:
@@ -90,7 +102,7 @@ def _uses(place: Place) -> list[Use]:
 def _show(found: Inventory) -> None:
     show(_table(found))
     for entry in found.entries:
-        if entry.level and not entry.broken:
+        if (entry.level or entry.old) and not entry.broken:
             say(entry.sentence(found.at), style=_style(entry))
         if entry.note:
             style = BAD if entry.broken else QUIET if entry.paper is None else WARN
@@ -124,13 +136,15 @@ def _known_by(paper: Paper | None) -> str | None:
 def _state(entry: Entry) -> str:
     if entry.broken:
         return "refused"
+    if entry.old and not entry.level:
+        return "old"
     return entry.level.word if entry.paper else "not known"
 
 
 def _style(entry: Entry) -> str:
     if entry.urgent:
         return BAD
-    return WARN if entry.level else GOOD
+    return WARN if entry.level or entry.old else GOOD
 
 
 def _json(found: Inventory) -> dict[str, Any]:
@@ -166,6 +180,7 @@ def _entry_json(entry: Entry, at: datetime) -> dict[str, Any]:
         "left_s": int((paper.ends - at).total_seconds()) if paper else None,
         "level": entry.level.word,
         "broken": entry.broken,
+        "old": entry.old,
         "stops": entry.stops,
         "command": entry.command,
         "note": entry.note,

@@ -8,7 +8,24 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sipmesh.cli import ca, client, explain, init, inventory, links, partner, serve, topology, users
+from sipmesh.cli import (
+    audit,
+    backup,
+    ca,
+    client,
+    explain,
+    init,
+    inventory,
+    join,
+    links,
+    partner,
+    publish,
+    root,
+    serve,
+    status,
+    topology,
+    users,
+)
 from sipmesh.cli.output import console, report, say, say_verdict
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
@@ -56,8 +73,18 @@ app.command("serve")(serve.serve)
 app.add_typer(topology.app, name="topology")
 app.add_typer(ca.app, name="ca")
 ca.app.command("inventory")(inventory.inventory)
+ca.app.add_typer(root.app, name="root")
 app.add_typer(users.app, name="user")
 app.add_typer(partner.app, name="partner")
+topology.app.command("publish")(publish.publish)
+topology.app.command("history")(publish.history)
+topology.app.command("diff")(publish.diff)
+topology.app.command("rollback")(publish.rollback)
+app.add_typer(join.app, name="join")
+app.command("status")(status.status)
+app.add_typer(audit.app, name="audit")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("links")(links.links)
 app.command("explain")(explain.explain)
 app.command("register")(client.register)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import crypto
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.files import UnusableFileError
 from sipmesh.topology.material import read_certificates
 from sipmesh.topology.view import view
-from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
+from sipmesh.transport.pathcheck import path_errors
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.identity import identities
 from sipmesh.trust.judge import judge
 from sipmesh.trust.role import Role
@@ -98,23 +98,8 @@ def _evidence(file: Path, chain: list[x509.Certificate], door: ServerView, kind:
         remote=(file.name, 0),
         local=("", 0),
         presented=tuple(one.public_bytes(Encoding.DER) for one in chain),
-        engine_errors=_openssl(chain, door.anchors(kind)),
+        engine_errors=path_errors(chain, door.anchors(kind)),
     )
-
-
-def _openssl(chain: list[x509.Certificate], anchors: tuple[x509.Certificate, ...]) -> tuple[EngineError, ...]:
-    """What OpenSSL's path check says, as it would in a handshake."""
-    store = crypto.X509Store()
-    for anchor in anchors:
-        store.add_cert(crypto.X509.from_cryptography(anchor))
-    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
-    leaf, *others = map(crypto.X509.from_cryptography, chain)
-    try:
-        crypto.X509StoreContext(store, leaf, others).verify_certificate()
-    except crypto.X509StoreContextError as error:
-        code, depth, text = error.errors[0], error.errors[1], error.errors[2]
-        return (EngineError(int(depth), int(code), str(text)),)
-    return ()
 
 
 def _surprise(verdict: Verdict, comes_as: Knocks | None) -> str:

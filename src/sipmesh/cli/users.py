@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,28 +37,52 @@ Digests = Annotated[
         "--digest", help="What phones are asked for; both by default, md5 alone for those that know no other."
     ),
 ]
+HomePool = Annotated[
+    str, typer.Option("--pool", metavar="POOL", help="The front-end pool that the user's phones log in at.")
+]
 Address = Annotated[str, typer.Argument(metavar="USER", help="alice@example.com, or alice where you have one domain.")]
 
 
 @app.command()
 def add(
-    user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
+    user: Address,
+    *,
+    pool: HomePool = "",
+    digest: Digests = None,
+    password_stdin: FromStdin = False,
+    topology: TopologyFile = HERE,
 ) -> None:
     """Add a user."""
     place = Place(topology)
-    aor = full_address(user, place.load())
-    made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest)
+    loaded = place.load()
+    aor = full_address(user, loaded)
+    home = new_home(loaded, pool, aor)
+    made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest, home)
     tell_users_changed(place)
-    say(f"{_plain(made)} may log in ({_told(made.algorithms)}).", style=GOOD)
+    at = f" at {home}" if home else ""
+    say(f"{_plain(made)} may log in{at} ({_told(made.algorithms)}).", style=GOOD)
 
 
-def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None) -> User:
-    """Add a user to the store."""
+def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None, pool: str | None = None) -> User:
+    """Add a user to the store; *pool* is the home, None where the topology has one front-end pool only."""
     from sipmesh.storage.users import DEFAULT_ALGORITHMS
 
     aor = full_address(user, place.load())
     with place.users() as users:
-        return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS)
+        return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS, pool=pool)
+
+
+def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
+    """The home of a new user; raises `OperatorError` where there are several pools to choose from, or none of that name."""
+    from sipmesh.topology.homes import chosen_home, front_end_pools
+
+    if pool:
+        return chosen_home(loaded.topology, pool)
+    known = front_end_pools(loaded.topology)
+    if len(known) > 1:
+        remedy = f"add --pool with one of: {', '.join(known)}"
+        raise OperatorError(f"{aor} could be at home in {len(known)} pools; {remedy}")
+    return None
 
 
 def full_address(user: str, loaded: Loaded) -> str:
@@ -92,20 +117,61 @@ def _told(algorithms: Collection[Algorithm]) -> str:
 @app.command("list")
 def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List the users."""
-    with Place(topology).users() as users:
+    place = Place(topology)
+    default = _home_by_default(place)
+    with place.users() as users:
         found = users.list()
     if as_json:
-        say_json(
-            [{"user": _plain(one), "digest": list(one.algorithms), "created": one.created.isoformat()} for one in found]
-        )
+        say_json([_json(one, default) for one in found])
         return
-    made = table("", "user", "digest", "since")
+    made = table("", "user", "pool", "digest", "since")
     for one in found:
-        made.add_row(cell(_plain(one)), cell(", ".join(one.algorithms)), cell(f"{one.created:%Y-%m-%d %H:%M}Z"))
+        since = f"{one.created:%Y-%m-%d %H:%M}Z"
+        made.add_row(cell(_plain(one)), cell(one.pool or default), cell(", ".join(one.algorithms)), cell(since))
     if found:
         show(made)
     else:
         say("There are no users yet: sipmesh user add alice", style="dim")
+
+
+def _home_by_default(place: Place) -> str:
+    from sipmesh.topology.homes import home_by_default
+
+    return home_by_default(place.load().topology)
+
+
+def _json(one: User, default: str) -> dict[str, object]:
+    return {
+        "user": _plain(one),
+        "pool": one.pool or default,
+        "digest": list(one.algorithms),
+        "created": one.created.isoformat(),
+    }
+
+
+@app.command()
+def move(
+    user: Address,
+    *,
+    pool: Annotated[
+        str, typer.Option("--pool", metavar="POOL", help="The front-end pool that is the home from now on.")
+    ],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Give a user another home; the user's live links are closed at once, and phones log in at the new pool."""
+    from sipmesh.topology.homes import chosen_home
+
+    place = Place(topology)
+    loaded = place.load()
+    aor, home = full_address(user, loaded), chosen_home(loaded.topology, pool)
+    default = _home_by_default(place)
+    with place.users() as users:
+        before = users.one(aor).pool or default
+        if before == home:
+            raise OperatorError(f"{aor} is at home in {home} already")
+        moved = users.move(aor, home)
+    tell_users_changed(place)
+    say(f"{_plain(moved)} has moved from {before} to {home}.", style=GOOD)
 
 
 @app.command()
@@ -131,3 +197,19 @@ def remove(user: Address, topology: TopologyFile = HERE) -> None:
         users.remove(aor)
     tell_users_changed(place)
     say(f"{aor} is no user any more.", style=GOOD)
+
+
+@app.command("import")
+def import_users(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A database file of users, such as a restore leaves.")],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Copy all users of a file into the database of the topology, which must have none."""
+    from sipmesh.storage.backup import copy_users
+
+    if not file.is_file():
+        raise OperatorError(f"{file} is not there")
+    place = Place(topology)
+    count = copy_users(file, place.load().users_url)
+    tell_users_changed(place)
+    say(f"{count} users have come from {file}.", style=GOOD)

@@ -31,9 +31,12 @@ from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 _CA_KINDS = (Kind.ROOT, Kind.ISSUING)
+
+CROSS = "issuing-cross.pem"
+"""The file of the issuing CA's certificate by the root before; it is shown as long as it is there under that name."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -59,6 +62,14 @@ class Issued:
         return f"<Issued {self.certificate.subject.rfc4514_string()} {self.certificate.serial_number:x}>"
 
 
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A new certificate for a key that is somewhere else; *chain* is PEM, the leaf and then the issuing CA."""
+
+    certificate: x509.Certificate
+    chain: bytes
+
+
 class EnterpriseCa:
     """Root and issuing CA of one organisation. Instants are timezone-aware; nothing here reads a clock."""
 
@@ -78,6 +89,7 @@ class EnterpriseCa:
         *,
         crl_base: str,
         curve: ec.EllipticCurve | None = None,
+        generation: int = 1,
     ) -> EnterpriseCa:
         """Make root, issuing CA and their first lists; the folder appears whole or not at all.
 
@@ -87,6 +99,7 @@ class EnterpriseCa:
             at: Now.
             crl_base: Where the lists are published, such as ``http://crl.example.com``.
             curve: Of the two CAs' keys; P-256 by default.
+            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.generations`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
@@ -94,7 +107,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1())
+            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -103,10 +116,13 @@ class EnterpriseCa:
 
     @classmethod
     def open(cls, folder: Path) -> EnterpriseCa:
-        """Open the CA in *folder*, or raise OperatorError with everything that is missing."""
+        """Open the CA in *folder*, or raise OperatorError with everything that is missing.
+
+        The root's key may be kept elsewhere: it is asked for when something has to be signed by it.
+        """
         problems: list[Problem] = []
         certificates = {kind: found for kind in _CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
-        others = (folder / "ledger.db", *(folder / f"{kind}.key" for kind in _CA_KINDS))
+        others = (folder / "ledger.db", folder / f"{Kind.ISSUING}.key")
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
@@ -129,6 +145,39 @@ class EnterpriseCa:
         return self._certificates[Kind.ISSUING]
 
     @property
+    def shown(self) -> x509.Certificate:
+        """The certificate of the issuing CA that servers show: by its own root, or by the root before while that counts."""
+        cross = self.folder / CROSS
+        return x509.load_pem_x509_certificate(cross.read_bytes()) if cross.exists() else self.issuing
+
+    @property
+    def crl_base(self) -> str:
+        """Where the lists are published."""
+        return self._facts["crl_base"]
+
+    def cross_certify(self, other: EnterpriseCa, at: datetime) -> bytes:
+        """Certify the issuing CA of the next generation with our root, for those who know no other; gives it in PEM.
+
+        It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
+        """
+        theirs = other.issuing
+        key = theirs.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise LocalError("our CAs have ECDSA keys")
+        wish = Wish(
+            kind=Kind.ISSUING,
+            subject=theirs.subject,
+            names=(),
+            key=key,
+            not_before=theirs.not_valid_before_utc,
+            not_after=min(theirs.not_valid_after_utc, self.root.not_valid_after_utc),
+            crl_url=f"{self.crl_base}/root.crl",
+        )
+        with self._alone():
+            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
+            return _pem(_certify(wish, signer, (self.root,), self._ledger, at))
+
+    @property
     def certificates(self) -> tuple[Record, ...]:
         """The ledger: everything ever issued, oldest first."""
         return self._ledger.records()
@@ -143,12 +192,40 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
+        return self._issue(Kind.SERVER, names, at, lifetime)
+
+    def certify(
+        self,
+        names: Sequence[str],
+        role: Role,
+        key: ec.EllipticCurvePublicKey,
+        at: datetime,
+        lifetime: timedelta = profiles.LEAF_LIFETIME,
+    ) -> Certified:
+        """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
+        if not isinstance(role, Role):
+            raise LocalError(f"{role!r} is no role")
+        made = self._certify(Kind.SERVER, names, key, at, lifetime)
+        return Certified(made, _pem(made) + _pem(self.shown))
+
+    def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
+        """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
+
+        Raises LintRefusedError for what the profile does not allow; then nothing was signed.
+        """
+        return self._issue(Kind.SIGNER, (server_name,), at, lifetime)
+
+    def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        made = self._certify(kind, names, key.public_key(), at, lifetime)
+        return Issued(made, _pem(made) + _pem(self.shown), files.key_pem(key))
+
+    def _certify(
+        self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    ) -> x509.Certificate:
         with self._alone():
             self._must_be_in_force(at)
-            made = self._sign(self._server_wish(tuple(names), key.public_key(), at, lifetime), at)
-        chain = _pem(made) + _pem(self.issuing)
-        return Issued(made, chain, files.key_pem(key))
+            return self._sign(self._wish(kind, names, key, at, lifetime), at)
 
     def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
         """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
@@ -162,19 +239,48 @@ class EnterpriseCa:
             self._publish(Kind(record.issuer), at)
             return self._find(serial)
 
+    def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
+        """Revoke every certificate of these *servers* that is still valid, signers included, and publish one list.
+
+        Gives the serials that were revoked, each with its server; none where there is nothing to revoke.
+        """
+        with self._alone():
+            found = {
+                record.serial: record.names[0]
+                for record in self.certificates
+                if record.kind not in _CA_KINDS
+                and record.names[0] in servers
+                and record.revoked_at is None
+                and record.not_after > at
+            }
+            for serial in found:
+                self._ledger.revoke(serial, reason, at)
+            if found:
+                self._publish(Kind.ISSUING, at)
+        return found
+
     def crl(self, at: datetime, kind: Kind = Kind.ISSUING) -> Path:
         """Make and publish a new list, whether or not it is due; return its file."""
         with self._alone():
             return self._publish(kind, at)
 
     def reissue_due(self, at: datetime) -> tuple[Kind, ...]:
-        """Which lists should be made anew: at half life, or when the published file is not the ledger's last word."""
+        """Which lists should be made anew: by their age, or when the published file is not the ledger's last word."""
         return tuple(kind for kind in _CA_KINDS if self._is_due(kind, at))
 
     def reissue(self, at: datetime) -> tuple[Path, ...]:
-        """Make the lists that are due; return their files."""
+        """Make the lists that are due; return their files. The root's comes last: its key may be kept elsewhere."""
         with self._alone():
-            return tuple(self._publish(kind, at) for kind in self.reissue_due(at))
+            return tuple(self._publish(kind, at) for kind in reversed(self.reissue_due(at)))
+
+    def jump(self, by: int) -> None:
+        """Let the numbers of lists go on *by* further; the lists themselves are due from then on. For a CA that was restored."""
+        with self._alone():
+            self._ledger.jump(by)
+
+    def has_key(self, kind: Kind) -> bool:
+        """Whether the key of one of our CAs is here: a root's may be kept elsewhere."""
+        return (self.folder / f"{kind}.key").exists()
 
     def status(self, at: datetime) -> CaStatus:
         """Everything an operator wants to see of the CA at the instant *at*."""
@@ -183,8 +289,9 @@ class EnterpriseCa:
             organisation=self.organisation,
             folder=self.folder,
             at=at,
-            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind != Kind.SERVER),
+            authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind in _CA_KINDS),
             servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SERVER),
+            signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SIGNER),
             lists=tuple(self._list_status(kind, at) for kind in _CA_KINDS),
         )
 
@@ -193,13 +300,13 @@ class EnterpriseCa:
         revoked = len(crl.listed(self.certificates, kind, at))
         return ListStatus(kind, self.folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
 
-    def _server_wish(
-        self, names: tuple[str, ...], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+    def _wish(
+        self, kind: Kind, given: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
     ) -> Wish:
         begin, end = profiles.validity(at, lifetime)
-        names = tuple(dict.fromkeys(name.lower() for name in names))
+        names = tuple(dict.fromkeys(name.lower() for name in given))
         return Wish(
-            kind=Kind.SERVER,
+            kind=kind,
             subject=profiles.server_name(self.organisation, names[0] if names else ""),
             names=names,
             key=key,
@@ -229,7 +336,8 @@ class EnterpriseCa:
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
-        if made is None or at >= crl.half_life(made) or made.revoked != self._ledger.revocations(kind):
+        due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
+        if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self.folder / f"{kind}.crl") != made.number
 
@@ -255,7 +363,9 @@ def _lock(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve) -> None:
+def _build(
+    folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
+) -> None:
     """Make a whole CA in an empty folder."""
     ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
@@ -265,7 +375,7 @@ def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: 
         files.write(key_file, files.key_pem(key), files.SECRET)
         wish = Wish(
             kind=kind,
-            subject=profiles.ca_name(organisation, kind),
+            subject=profiles.ca_name(organisation, kind, generation),
             names=(),
             key=key.public_key(),
             not_before=profiles.validity(at, lifetime)[0],

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sipmesh.pki.ledger import ListRecord, Record
 
 LIFETIME = {Kind.ISSUING: timedelta(days=7), Kind.ROOT: timedelta(days=365)}
+REISSUED_AFTER = {Kind.ISSUING: timedelta(days=1), Kind.ROOT: timedelta(days=30)}
+"""How old a list may become while its CA is at work: so its end is always far, and its age tells that the CA stays away."""
 
 
 class Reason(StrEnum):
@@ -44,9 +46,13 @@ def times(kind: Kind, at: datetime) -> tuple[datetime, datetime]:
     return begin - BACKDATED, begin + LIFETIME[kind]
 
 
-def half_life(made: ListRecord) -> datetime:
-    """From when on a list should be made anew, so that nobody is left with a stale one while we are away."""
-    return made.this_update + (made.next_update - made.this_update) / 2
+def due_from(made: ListRecord, *, key_is_here: bool) -> datetime:
+    """From when on a list should be made anew, so that nobody is left with a stale one while we are away.
+
+    Where the key is kept elsewhere, as a root's may be, that is half the list's life: somebody has to fetch it for that.
+    """
+    half = made.this_update + (made.next_update - made.this_update) / 2
+    return min(half, made.this_update + REISSUED_AFTER[Kind(made.issuer)]) if key_is_here else half
 
 
 def listed(records: Iterable[Record], issuer: Kind, at: datetime) -> list[Record]:

@@ -153,6 +153,17 @@ class Ledger:
             db.execute("INSERT INTO lists VALUES (?, ?, ?, ?, ?)", row)
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
+    def jump(self, by: int) -> None:
+        """Let the numbers of lists go on *by* further, as after that many lists that were never signed.
+
+        It is for a ledger that was restored: lists that it does not know of may be in force out there.
+        """
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO lists SELECT issuer, max(number) + ?, this_update, next_update, revoked FROM lists GROUP BY issuer",
+                (by,),
+            )
+
     def last_list(self, issuer: Kind) -> ListRecord | None:
         """The newest list that was journalled."""
         wanted = "SELECT issuer, number, this_update, next_update, revoked FROM lists WHERE issuer = ?"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.profiles import LONGEST_LEAF_LIFETIME, Kind
-from sipmesh.trust.certificate import extension, weakness
+from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension, weakness
 from sipmesh.trust.identity import is_host_name
 
 if TYPE_CHECKING:
@@ -34,17 +34,21 @@ _CA_EXTENSIONS = {
     ExtensionOID.SUBJECT_KEY_IDENTIFIER,
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
 }
+_LEAF_EXTENSIONS = _CA_EXTENSIONS | {
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+}
 _EXTENSIONS = {
     Kind.ROOT: _CA_EXTENSIONS,
     Kind.ISSUING: _CA_EXTENSIONS | {ExtensionOID.CRL_DISTRIBUTION_POINTS},
-    Kind.SERVER: _CA_EXTENSIONS
-    | {
-        ExtensionOID.CRL_DISTRIBUTION_POINTS,
-        ExtensionOID.EXTENDED_KEY_USAGE,
-        ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
-    },
+    Kind.SERVER: _LEAF_EXTENSIONS,
+    Kind.SIGNER: _LEAF_EXTENSIONS,
 }
-_PATH_LENGTH = {Kind.ROOT: 1, Kind.ISSUING: 0, Kind.SERVER: None}
+_PATH_LENGTH = {Kind.ROOT: 1, Kind.ISSUING: 0, Kind.SERVER: None, Kind.SIGNER: None}
+_LEAVES = (Kind.SERVER, Kind.SIGNER)
+# The engine insists on a usage for TLS, which a signer must not have; that it has the right one is a rule below.
+_SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
 
 
 class LintRefusedError(OperatorError):
@@ -86,10 +90,12 @@ def check_signed(
 
 
 def _second_voice(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str]:
-    """Ask the engine that will judge this server's links, too."""
-    verifier = PolicyBuilder().store(Store([chain[-1]])).time(at).build_client_verifier()
+    """Ask the engine that will judge this certificate, too."""
+    builder = PolicyBuilder().store(Store([chain[-1]])).time(at)
+    if DOCUMENT_SIGNING in (extension(chain[0], x509.ExtendedKeyUsage) or ()):
+        builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_SIGNER_POLICY)
     try:
-        verifier.verify(chain[0], list(chain[1:-1]))
+        builder.build_client_verifier().verify(chain[0], list(chain[1:-1]))
     except VerificationError as wrong:
         return [f"the path is refused: {wrong}"]
     return []
@@ -108,7 +114,7 @@ def validity_lies_within_the_issuers(found: x509.Certificate, wish: Wish, above:
         yield f"it ends ({end:%Y-%m-%d}) before it begins ({begin:%Y-%m-%d})"
     if begin < above.not_valid_before_utc or end > above.not_valid_after_utc:
         yield f"its validity (until {end:%Y-%m-%d}) exceeds its issuer's (until {above.not_valid_after_utc:%Y-%m-%d})"
-    if wish.kind is Kind.SERVER and end - begin > LONGEST_LEAF_LIFETIME:
+    if wish.kind in _LEAVES and end - begin > LONGEST_LEAF_LIFETIME:
         yield f"it lives {(end - begin).days} days, longer than {LONGEST_LEAF_LIFETIME.days}"
 
 
@@ -138,7 +144,7 @@ def extensions_are_those_of_the_profile(found: x509.Certificate, wish: Wish, _ab
 
 def it_is_a_ca_or_it_is_not(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
     """RFC 5280 4.2.1.9 and 4.2.1.3."""
-    is_ca = wish.kind is not Kind.SERVER
+    is_ca = wish.kind not in _LEAVES
     constraints, usage = extension(found, x509.BasicConstraints), extension(found, x509.KeyUsage)
     if not constraints or constraints.ca is not is_ca or constraints.path_length != _PATH_LENGTH[wish.kind]:
         yield f"its basic constraints are not those of a {wish.kind} certificate"
@@ -146,28 +152,34 @@ def it_is_a_ca_or_it_is_not(found: x509.Certificate, wish: Wish, _above: x509.Ce
         yield f"its key usage is not that of a {wish.kind} certificate"
 
 
-def server_usages_are_both(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
-    """Every server of ours opens links and accepts them (rule R2)."""
+def usages_are_those_of_its_kind(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+    """Every server of ours opens links and accepts them (rule R2); a signer does neither, and signs (RFC 9336 3)."""
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if wish.kind is Kind.SERVER and (usages is None or set(usages) != both):
         yield "its usages are not serverAuth and clientAuth"
+    if wish.kind is Kind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
+        yield "its usage is not documentSigning alone"
 
 
 def names_are_those_asked_for(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
-    """Each name as DNS name and as SIP URI, and no other (RFC 5922 7.1)."""
+    """Each name of a server as DNS name and as SIP URI, and no other (RFC 5922 7.1); a signer has one, and no SIP URI."""
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    if (dns, uris) != (list(wish.names), [f"sip:{name}" for name in wish.names]) or len(names) != 2 * len(dns):
-        yield "its names are not those asked for, each as DNS name and as SIP URI"
+    sip = [] if wish.kind is Kind.SIGNER else [f"sip:{name}" for name in wish.names]
+    if (dns, uris) != (list(wish.names), sip) or len(names) != len(dns) + len(sip):
+        how = "as DNS name alone" if wish.kind is Kind.SIGNER else "each as DNS name and as SIP URI"
+        yield f"its names are not those asked for, {how}"
     for name in wish.names:
         if not is_host_name(name) or "." not in name:
             yield f"{name!r} is no full host name"
-    if wish.kind is Kind.SERVER and not wish.names:
+    if wish.kind in _LEAVES and not wish.names:
         yield "it names no server"
+    if wish.kind is Kind.SIGNER and len(wish.names) > 1:
+        yield "it signs for more than one server"
     common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if wish.kind is Kind.SERVER and not set(common) <= set(wish.names[:1]):
+    if wish.kind in _LEAVES and not set(common) <= set(wish.names[:1]):
         yield "its common name is not its first name"
 
 
@@ -186,7 +198,7 @@ RULES: tuple[Callable[[x509.Certificate, Wish, x509.Certificate], Iterator[str]]
     names_chain_up,
     extensions_are_those_of_the_profile,
     it_is_a_ca_or_it_is_not,
-    server_usages_are_both,
+    usages_are_those_of_its_kind,
     names_are_those_asked_for,
     its_list_can_be_found,
 )

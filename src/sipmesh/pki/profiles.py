@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sipmesh.trust.certificate import DOCUMENT_SIGNING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,24 +21,31 @@ BACKDATED = timedelta(minutes=5)  # clocks of the servers differ
 ROOT_LIFETIME = timedelta(days=3652)
 ISSUING_LIFETIME = timedelta(days=1826)
 LEAF_LIFETIME = timedelta(days=30)
+SIGNER_LIFETIME = timedelta(days=90)  # it signs rarely, and what it signed outlives it
 LONGEST_LEAF_LIFETIME = timedelta(days=397)  # what public CAs may issue at most; longer is a forgotten certificate
 LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
 
 
 class Kind(StrEnum):
-    """The three kinds of certificates in an enterprise CA."""
+    """The four kinds of certificates in an enterprise CA."""
 
     ROOT = "root"
     ISSUING = "issuing"
     SERVER = "server"
+    SIGNER = "signer"  # signs what a management server publishes, and can open no link
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether certificates of this kind sign others."""
+        return self in {Kind.ROOT, Kind.ISSUING}
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """One certificate to be: everything about it except its serial and its signature.
 
-    *names* are host names in lower case, the server's own first; empty for CAs. *crl_url* is where the list of its
-    issuer is published, empty for a root.
+    *names* are host names in lower case, the server's own first; a signer has the one of its server, CAs have none.
+    *crl_url* is where the list of its issuer is published, empty for a root.
     """
 
     kind: Kind
@@ -48,13 +57,14 @@ class Wish:
     crl_url: str = ""
 
 
-def ca_name(organisation: str, kind: Kind) -> x509.Name:
-    """The subject of one of the two CAs."""
-    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA")
+def ca_name(organisation: str, kind: Kind, generation: int = 1) -> x509.Name:
+    """The subject of one of the two CAs; each *generation* has its own, so that its lists are told apart by name."""
+    number = f" {generation}" if generation > 1 else ""
+    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA{number}")
 
 
 def server_name(organisation: str, fqdn: str) -> x509.Name:
-    """The subject of a server. People read the common name; no check of ours ever does."""
+    """The subject of a server, and of its signer. People read the common name; no check of ours ever does."""
     return _name(organisation, fqdn if len(fqdn) <= LONGEST_COMMON_NAME else "")
 
 
@@ -81,21 +91,29 @@ def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([*dns, *(x509.UniformResourceIdentifier(f"sip:{name}") for name in names)])
 
 
-_LEAF_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+def signer_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    """Each name as DNS name alone: without a SIP URI, and without a usage for TLS, a signer is no server on any link."""
+    return x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+
+
+_SERVER_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+_SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
 
 
 def extensions(wish: Wish, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
     """Every extension of the certificate, with whether it is critical, in the order in which they are written."""
-    is_ca = wish.kind is not Kind.SERVER
-    path_length = {Kind.ROOT: 1, Kind.ISSUING: 0, Kind.SERVER: None}[wish.kind]
+    is_ca = wish.kind.is_ca
+    path_length = {Kind.ROOT: 1, Kind.ISSUING: 0}.get(wish.kind)
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=is_ca, path_length=path_length), True),
         (_key_usage(is_ca=is_ca), True),
         (x509.SubjectKeyIdentifier.from_public_key(wish.key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
     ]
-    if not is_ca:
-        found += [(_LEAF_USAGES, False), (alternative_names(wish.names), False)]
+    if wish.kind is Kind.SERVER:
+        found += [(_SERVER_USAGES, False), (alternative_names(wish.names), False)]
+    if wish.kind is Kind.SIGNER:
+        found += [(_SIGNER_USAGES, False), (signer_names(wish.names), False)]
     if wish.crl_url:
         found.append((_distribution_point(wish.crl_url), False))
     return found

@@ -74,4 +74,10 @@ class CaStatus:
     at: datetime
     authorities: tuple[CertificateStatus, ...]
     servers: tuple[CertificateStatus, ...]
+    signers: tuple[CertificateStatus, ...]
     lists: tuple[ListStatus, ...]
+
+    @property
+    def certificates(self) -> tuple[CertificateStatus, ...]:
+        """All of them: the CAs first, then what they issued."""
+        return (*self.authorities, *self.servers, *self.signers)

@@ -24,13 +24,15 @@ from sipmesh.trust.verdict import Code
 class FrontEndFacts:
     """What a front end has to know of the topology.
 
-    *applications* maps the names of the application servers and pools behind us to their servers; *route* names the
-    edges that lead to partners, and *partner_domains* those that they lead to.
+    *entrances* are the front-end pools that edges hand requests to. *applications* maps the names of the application servers
+    and pools behind us to their servers; *route* names the edges that lead to partners, and *partner_domains* those that they
+    lead to.
     """
 
     names: Names
     domains: frozenset[str]
     pool: str
+    entrances: frozenset[str]
     applications: dict[str, tuple[str, ...]]
     route: tuple[str, ...]
     partner_domains: frozenset[str]
@@ -66,8 +68,9 @@ def carry(request: Request, place: Place, other: Side | None, sender: Sender, fa
 def identify(request: Request, sender: Sender, facts: FrontEndFacts, *, in_dialog: bool) -> str | Answer | Prove | None:
     """Tell whose request this is (rule R10)."""
     if isinstance(sender, ServerSender):
-        check = identity.of_server_in_dialog if in_dialog else identity.of_server
-        return check(request, sender, may_pass_on(sender, facts) if in_dialog else sender.peer.asserts)
+        if in_dialog:
+            return identity.of_server_in_dialog(request, sender, may_pass_on(sender, facts))
+        return identity.of_server(request, sender, may_bring(request, sender, facts))
     if in_dialog:
         return identity.of_client_in_dialog(request, sender)
     return identity.of_client(request, sender, facts.domains)
@@ -80,6 +83,19 @@ def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
     """
     if sender.peer.role is Role.FRONT_END:
+        return sender.peer.asserts | facts.partner_domains
+    return sender.peer.asserts
+
+
+def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' identities a server may assert to us outside dialogs.
+
+    An edge knows one front-end pool, its next hop. From there, and from no other pool, what it brought in may come on to
+    us: for users who are at home here, and for nothing that would leave again.
+    """
+    uri = request.ruri
+    entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
+    if entered and sender.peer.role is Role.FRONT_END and uri.host in facts.domains and uri.user is not None:
         return sender.peer.asserts | facts.partner_domains
     return sender.peer.asserts
 
@@ -116,6 +132,21 @@ def route(request: Request, place: Place, sender: Sender, facts: FrontEndFacts, 
     if uri.host in facts.domains and uri.user is not None:
         return ToUser(uri.aor, who)
     return beyond_users(request, uri, sender, facts, who)
+
+
+def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:
+    """Send a request to the *servers* of the pool where its user is at *home*, which is another than ours.
+
+    What another front end has sent goes no further: a pool takes in requests for its own users only. So pools that disagree
+    about a home send a request neither round nor to and fro.
+    """
+    if isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END:
+        why = f"{sender.peer.name} sent us a request for {outcome.aor}, who is at home in {home}"
+        return Answer(404, code=Code.OTHER_HOME, why=why)
+    if not servers:
+        return Answer(404, code=Code.OTHER_HOME, why=f"{outcome.aor} is at home in {home}, which has left the topology")
+    target = ServerTarget(turned(servers, request.call_id), LinkKind.SERVER, request.uri)
+    return Forward((target,), outcome.identity)
 
 
 def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pwd
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,11 @@ STATE = "state"
 """The folder, beside the topology, for what servers keep between their starts; their control sockets are in it."""
 
 SOCKET_SUFFIX = ".sock"
+
+WHO = "who"
+"""The key under which a command finds who asks, such as ``root (0)``; whatever the asker wrote there does not count."""
+
+_CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
@@ -64,8 +72,9 @@ class Control:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
+            who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                writer.write(json.dumps(await self._answer(line, who)).encode() + b"\n")
                 await writer.drain()
         except (ValueError, ConnectionError) as wrong:
             self._log.warning("control connection ended", why=str(wrong))
@@ -73,9 +82,9 @@ class Control:
             self._writers.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes, who: str) -> dict[str, Any]:
         try:
-            asked = json.loads(line)
+            asked = {**json.loads(line), WHO: who}
             command = self._commands.get(str(asked["command"]))
             if command is None:
                 return {"error": f"no command {asked['command']!r}", "known": sorted(self._commands)}
@@ -84,6 +93,21 @@ class Control:
             return {"error": f"not understood: {wrong}"}
         except SipmeshError as wrong:
             return {"error": str(wrong)}
+
+
+def _peer_of(connected: socket.socket) -> str:
+    """Who is at the other end, by the credentials that the kernel keeps of a Unix socket: name and number of the user."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
+    return name_of(user)
+
+
+def name_of(user: int) -> str:
+    """A user of this machine as people know it, with its number."""
+    try:
+        return f"{pwd.getpwuid(user).pw_name} ({user})"
+    except KeyError:
+        return f"user {user}"
 
 
 async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) -> Any:

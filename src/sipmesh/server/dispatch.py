@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.authentication import Proved
+from sipmesh.routing.authentication import Challenge, Proved
 from sipmesh.routing.branch import loop_hash
 from sipmesh.routing.fork import fork
+from sipmesh.routing.front_end import to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
+from sipmesh.routing.sender import ServerSender
 from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import TrustedPeer
     from sipmesh.trust.verdict import Verdict
 
 Decide = Callable[[Request, Place, "Sender"], Outcome]
@@ -54,8 +57,29 @@ COARSE: Final = {
     Code.PARTNER_BLOCKED: "routing",
     Code.PARTNER_UNKNOWN: "routing",
     Code.ROLE_NOT_ALLOWED: "role",
+    Code.OTHER_HOME: "home",
 }
 """What a refused peer learns of the reason; the rest stands in our log under the same reference."""
+
+
+POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
+"""What our own event package consists of; these may be of any other package as well."""
+
+
+class Post(Protocol):
+    """What takes the requests and responses that are about the network itself, and not for its users."""
+
+    def link_up(self, link: Link) -> None:
+        """A link between servers of ours is up."""
+
+    def link_down(self, link: Link, why: str) -> None:
+        """A link between servers of ours is gone, or never came up."""
+
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
+        """Serve *request* if it is of our package; False if it is not."""
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Take a response that no branch of ours waits for."""
 
 
 class Dispatch(LinkEvents):
@@ -85,6 +109,7 @@ class Dispatch(LinkEvents):
         self._tally = tally or Tally()
         self._references = 0
         self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.post: Post | None = None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
@@ -100,11 +125,17 @@ class Dispatch(LinkEvents):
         """Give the verdict on the peer of *link*."""
         return self._gatekeeper.judge(evidence, link.meant)
 
+    def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        """Give a new verdict on the peer of a *link* that is up: a list that has ended meanwhile does not end it."""
+        return self._gatekeeper.judge(evidence, link.meant, live=True)
+
     def link_up(self, link: Link) -> None:
         """A peer was accepted."""
         self._reach.session(link).came_up()
         if link.verdict is not None:
             self._tally.judged(link.verdict)
+        if self.post is not None and link.kind is LinkKind.SERVER:
+            self.post.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
             self._log.info("link accepted", link=link.id, verdict=headline(link.verdict))
 
@@ -122,6 +153,8 @@ class Dispatch(LinkEvents):
         self._logins.gone(session)
         self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(session))
         self._relay.link_down(session)
+        if self.post is not None and link.kind is LinkKind.SERVER:
+            self.post.link_down(link, why)
         if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
             code = verdict.code if verdict is not None else None
             self._log.info("link closed", link=link.id, peer=link.peer_name or link.meant, why=why, code=code)
@@ -155,7 +188,8 @@ class Dispatch(LinkEvents):
     def _response(self, session: Session, response: Response) -> None:
         try:
             check_response(response)
-            self._relay.responded(session, response)
+            if not self._relay.responded(session, response) and self.post is not None:
+                self.post.responded(session.link, response)
         except SipmeshError as wrong:
             self._log.warning("response dropped", link=session.link.id, why=str(wrong))
 
@@ -214,6 +248,8 @@ class Dispatch(LinkEvents):
             session.mark = mark_received(request, host, port, session.mark)
         if request.method == "ACK" and request.max_forwards == 0:
             return
+        if request.method in POSTED and self._posted(session, request):
+            return
         early = self._early_answer(request) if request.method != "ACK" else None
         if early is not None:
             self._answer(session, request, key, early)
@@ -228,6 +264,13 @@ class Dispatch(LinkEvents):
         if proved is not None:
             self._carry_out(session, request, key, proved, loop)
 
+    def _posted(self, session: Session, request: Request) -> bool:
+        """Hand over what is of our own event package; it comes from servers of ours and from nobody else."""
+        sender = session.sender
+        if self.post is None or not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
+            return False
+        return self.post.requested(session.link, sender.peer, request)
+
     def _prove(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
         """Have the sender prove who it is and decide again; None while it is being asked."""
         if self._logins.is_shut_out(session):
@@ -236,6 +279,13 @@ class Dispatch(LinkEvents):
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)
+        home = self._logins.homes.elsewhere(asked.aor)
+        if home and isinstance(result, Challenge) and result.flaw:
+            why = f"{asked.aor} is at home in {home}: its phone has to log in at a server of that pool"
+            refused = Answer(403, code=Code.OTHER_HOME, why=why)
+            refuse = lambda _: self._answer(session, request, key, refused)  # noqa: E731 - named to be told apart
+            self._logins.answer(session, request, asked.aor, result, refuse)
+            return None
         self._logins.answer(
             session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
         )
@@ -253,7 +303,7 @@ class Dispatch(LinkEvents):
 
     def _carry_out(self, session: Session, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         if isinstance(outcome, ToUser):
-            outcome = self._to_user(request, outcome)
+            outcome = self._to_user(session, request, outcome)
         if isinstance(outcome, Forward):
             self._forward(session, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
@@ -265,11 +315,14 @@ class Dispatch(LinkEvents):
         elif isinstance(outcome, Drop):
             self._log.debug("dropped", link=session.link.id, method=request.method, why=outcome.why)
 
-    def _to_user(self, request: Request, outcome: ToUser) -> Forward | Answer:
-        if not self._logins.knows(outcome.aor):
+    def _to_user(self, session: Session, request: Request, outcome: ToUser) -> Forward | Answer:
+        home = self._logins.homes.of(outcome.aor)
+        if home is None or session.sender is None:
             return Answer(404, why=f"{outcome.aor} is no user of ours")
-        held = self._registrations.bindings(outcome.aor)
         view = self._gatekeeper.view
+        if home != view.pool.name:
+            return to_home(request, outcome, session.sender, home, view.servers_of(home))
+        held = self._registrations.bindings(outcome.aor)
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sipmesh.server.holdings import on_disk
+from sipmesh.server.holdings import on_disk, signers_on_disk
 from sipmesh.topology.inventory import Entry, What, take_stock
 from sipmesh.topology.level import Level
 from sipmesh.trust.role import Role
@@ -35,7 +35,7 @@ class Endings:
 
     def due(self, stock: Inventory) -> list[Entry]:
         """What must be said now; what has been renewed is forgotten."""
-        held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken}
+        held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}
         self._told = {key: told for key, told in self._told.items() if key in held}
         found = [entry for key, entry in held.items() if self._is_due(key, entry, stock.at)]
         self._told.update({_key(entry): (entry.level, stock.at) for entry in found})
@@ -53,7 +53,8 @@ def _key(entry: Entry) -> Key:
 def stock_of(node: Node, at: datetime) -> Inventory:
     """What ends of all that one server uses: its own certificates, and what it judges others by."""
     name, loaded = node.view.name, node.view.loaded
-    return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name)
+    signers = signers_on_disk(loaded, name)
+    return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name, signers=signers)
 
 
 def concerning(node: Node, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -66,9 +67,8 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
     """Write one line of the log; the last day and what has ended are errors."""
     say = log.error if entry.broken or entry.level >= Level.DAY_1 else log.warning
     paper = entry.paper
-    event = "cannot be used" if entry.broken else "has ended" if entry.level is Level.PAST else "comes to its end"
     say(
-        event,
+        _event(entry),
         what=str(entry.what),
         name=entry.name,
         step=entry.level.word,
@@ -78,3 +78,11 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
         remedy=entry.command,
         why=entry.sentence(at),
     )
+
+
+def _event(entry: Entry) -> str:
+    if entry.broken:
+        return "cannot be used"
+    if entry.old and entry.level is Level.FINE:
+        return "is old"
+    return "has ended" if entry.level is Level.PAST else "comes to its end"

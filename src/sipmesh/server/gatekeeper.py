@@ -48,10 +48,10 @@ class Gatekeeper:
             self._policies[key] = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
         return self._policies[key]
 
-    def judge(self, evidence: PeerEvidence, meant: str = "") -> Verdict:
-        """Give the verdict on a peer, by our clock."""
+    def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
+        """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
         policy = self.policy(evidence.direction, evidence.kind, meant)
-        return judge(evidence, policy, at=self.clock())
+        return judge(evidence, policy, at=self.clock(), live=live)
 
     def remember(self, verdict: Verdict) -> None:
         """Keep a refusal so that it can be explained later."""

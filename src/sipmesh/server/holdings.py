@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.topology.files import UnusableFileError
-from sipmesh.topology.inventory import Side, Use, sides
+from sipmesh.topology.inventory import Side, Use, sides, signer_files
 from sipmesh.topology.material import read_certificates
 from sipmesh.topology.paper import Chain, Paper
 
@@ -19,6 +19,12 @@ def on_disk(loaded: Loaded, only: str = "") -> dict[Side, Chain]:
     """What the files of our servers (or of *only* one) hold; those whose files are not on this machine are left out."""
     found = dict(sides(loaded.topology, only))
     return {side: _read(loaded.folder / file, file) for side, file in found.items() if (loaded.folder / file).exists()}
+
+
+def signers_on_disk(loaded: Loaded, only: str = "") -> dict[str, Chain]:
+    """The same of what our management servers sign by."""
+    found = dict(signer_files(loaded.topology, only))
+    return {name: _read(loaded.folder / file, file) for name, file in found.items() if (loaded.folder / file).exists()}
 
 
 def _read(path: Path, file: str) -> Chain:

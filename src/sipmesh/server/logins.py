@@ -14,10 +14,10 @@ from sipmesh.sip.message import Request, Response, respond
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from sipmesh.server.homes import Homes
     from sipmesh.server.log import Log
     from sipmesh.server.reach import Reach
     from sipmesh.server.session import Session
-    from sipmesh.server.stores import KnownUsers
     from sipmesh.sip.digest import Nonces
 
 ENTROPY_BYTES: Final = 16
@@ -27,17 +27,13 @@ class Logins:
     """The logins of one server."""
 
     def __init__(
-        self, loop: AbstractEventLoop, users: KnownUsers, nonces: Nonces, failures: Failures, reach: Reach, log: Log
+        self, loop: AbstractEventLoop, homes: Homes, nonces: Nonces, failures: Failures, reach: Reach, log: Log
     ) -> None:
-        self._loop, self._users, self._nonces, self._failures = loop, users, nonces, failures
+        self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._reach, self._log = reach, log
 
     def __repr__(self) -> str:
-        return f"<Logins of {self._users!r}, {self._failures!r}>"
-
-    def knows(self, aor: str) -> bool:
-        """Tell whether *aor* is a user of ours."""
-        return self._users.verifier(aor) is not None
+        return f"<Logins of {self.homes!r}, {self._failures!r}>"
 
     def is_shut_out(self, session: Session) -> bool:
         """Tell whether a link comes from where so many logins have failed that none is heard any more."""
@@ -46,7 +42,7 @@ class Logins:
     def check(self, session: Session, request: Request, aor: str) -> Authentication:
         """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
         entropy = os.urandom(ENTROPY_BYTES)
-        result = authenticate(request, aor, self._users.verifier(aor), self._nonces, at=time.time(), entropy=entropy)
+        result = authenticate(request, aor, self.homes.verifier(aor), self._nonces, at=time.time(), entropy=entropy)
         if isinstance(result, Proved):
             session.proved(result.aor, result.generation)
             self._reach.owned(session, result.aor)
@@ -90,15 +86,19 @@ class Logins:
         """Forget a link that has closed."""
         self._failures.gone(session.number)
 
-    def close_changed(self, changed: frozenset[str]) -> int:
-        """Close the links of users whose password has changed or who are gone; returns how many."""
-        closed = 0
+    def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
+        """Close the links of users whose password has changed, who have moved or who are gone; returns their ids.
+
+        *changed* are the addresses to look at; None means all, after a change of the topology.
+        """
+        closed = []
         for session in self._reach.sessions():
-            if any(self._outdated(session, aor) for aor in changed & session.users):
-                session.link.close("the user was removed or has a new password")
-                closed += 1
+            concerned = session.users if changed is None else changed & session.users
+            if any(self._outdated(session, aor) for aor in concerned):
+                session.link.close("the user was removed, was moved to another pool, or has a new password")
+                closed.append(session.link.id)
         return closed
 
     def _outdated(self, session: Session, aor: str) -> bool:
-        verifier = self._users.verifier(aor)
+        verifier = self.homes.verifier(aor)
         return verifier is None or verifier.generation != session.generations.get(aor)

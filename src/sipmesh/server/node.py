@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.branch import Branches
@@ -19,16 +19,19 @@ from sipmesh.server.control import STATE
 from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
 from sipmesh.server.holdings import anchors_of, lists_of
+from sipmesh.server.homes import Homes
 from sipmesh.server.logins import Logins
 from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
 from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
-from sipmesh.server.shown import Shown
+from sipmesh.server.shown import Held, Shown
+from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
 from sipmesh.server.tally import Tally
 from sipmesh.sip.digest import Nonces
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
 from sipmesh.topology.inventory import Use
@@ -48,7 +51,7 @@ from sipmesh.trust.newly import newly_revoked
 from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Iterable
 
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
@@ -57,14 +60,17 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 NONCE_LIFETIME_S = 300.0
+LOOK_AGAIN_S = 60.0
 NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
 class Node:
-    """A running server. *file* is the topology, *name* the server in it."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
 
-    def __init__(self, file: Path, name: str, log: Log, limits: Limits | None = None) -> None:
-        loaded = load(file)
+    def __init__(
+        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+    ) -> None:
+        loaded = loaded or load(file)
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
@@ -72,6 +78,9 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
+        self.on_lists: Callable[[frozenset[Named]], None] | None = (
+            None  # hears of new lists, and of whom they newly revoke
+        )
         self.shown = Shown({})
         self._keep()
         try:
@@ -123,7 +132,8 @@ class Node:
 
     def _logins(self) -> Logins:
         nonces = Nonces(load_or_create(self.state / "nonce-key"), NONCE_LIFETIME_S)
-        return Logins(self.loop, self.users, nonces, Failures(FailureLimits()), self.reach, self.log)
+        self.homes = Homes(self.users, self.view)
+        return Logins(self.loop, self.homes, nonces, Failures(FailureLimits()), self.reach, self.log)
 
     def _opening_context(self, hop: Hop) -> MutualContext:
         return self._mutual_context(hop.kind)
@@ -177,11 +187,12 @@ class Node:
             listener.swap(context)
         self.gatekeeper.take(view)
         self.reach.take(view)
+        self.homes.take(view)
         self.dispatch.names, self.dispatch.decide = names_of(view), decide
         self.connector.forgive()
-        closed = self.pool.rejudge(self.dispatch.judge)
+        closed = self.pool.rejudge(self.dispatch.judge_again)
         self.reach.judged_anew()
-        return [link.id for link in closed]
+        return [link.id for link in closed] + self.logins.close_changed()
 
     def would_show(self, at: datetime) -> bool:
         """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
@@ -199,29 +210,60 @@ class Node:
                 self.log.error(
                     NOT_TAKEN, file=str(held.identity.chain_path), why=held.fault, remedy=self._remedy(outside)
                 )
-            elif before is None or before.identity.leaf != leaf:
+            elif before is None or before.identity.chain != held.identity.chain:
                 self.log.info(
                     "certificate taken", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
                 )
                 if before is not None:
-                    ends = min(one.not_valid_after_utc for one in before.identity.chain)
-                    self.renewal.rotated(self._opened_under(outside), ends)
+                    self.renewal.rotated(self._opened_under(outside), self._replace_from(before, held))
         self.shown = shown
+
+    def _replace_from(self, before: Held, now: Held) -> datetime:
+        """When links under the certificate *before* have to be replaced: at once where it led to another root."""
+        if before.identity.chain[-1].issuer != now.identity.chain[-1].issuer:
+            return self.gatekeeper.clock()
+        return min(one.not_valid_after_utc for one in before.identity.chain)
+
+    def _standing_elsewhere(self) -> list[Link]:
+        """Links to servers of ours that we opened, and whose peer showed that it stands on another root than we do now.
+
+        Where the root has changed it has another certificate by now. It is not looked for more often than once a minute.
+        """
+        ours = self.shown.of(LinkKind.SERVER).chain[-1].issuer.public_bytes()
+        opened = [link for link in self.pool.all() if link.direction is Direction.OPENED and not link.reserved]
+        return [
+            link
+            for link in opened
+            if link.kind is LinkKind.SERVER
+            and link.verdict is not None
+            and link.verdict.relied_on
+            and self.loop.time() - link.opened_at >= LOOK_AGAIN_S
+            and not any(issuer == ours for issuer, _ in link.verdict.relied_on)
+        ]
 
     def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
         """The links that we opened showing one of our certificates."""
         partners_too = not outside and True not in self.shown.held
         kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
         kinds |= {LinkKind.PARTNER} if partners_too else set()
-        return [link for link in self.pool.all() if link.direction is Direction.OPENED and link.kind in kinds]
+        return [
+            link
+            for link in self.pool.all()
+            if link.direction is Direction.OPENED and link.kind in kinds and not link.reserved
+        ]
 
     def replace_links(self, at: datetime) -> list[str]:
         """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        self.renewal.rotated(self._standing_elsewhere(), at)
         return self.renewal.step(at, self.loop.time())
 
     def _remedy(self, outside: bool) -> str:  # noqa: FBT001 - a half of a Side
         file = self.view.identity(LinkKind.PARTNER)[0].name
         return server_command(self.view.name, file, outside=outside)
+
+    def standing(self) -> dict[str, Any]:
+        """What this server says of itself to management."""
+        return standing(self)
 
     def use(self) -> Use:
         """What is in use here and ends, for the inventory."""
@@ -249,9 +291,37 @@ class Node:
             revoked |= newly or set()
             by_serial = by_serial and newly is not None
         self.connector.forgive()
-        judge = self.dispatch.judge
+        if self.on_lists is not None:
+            self.on_lists(frozenset(revoked))
+        judge = self.dispatch.judge_again
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
+
+    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+        """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
+
+        Closes the links that stand on them, and returns their ids.
+        """
+        gone = frozenset(named)
+        for authority in (self.view.loaded.authority, *self.view.loaded.partners):
+            authority.relist(authority.lists.revoking(gone))
+        self.connector.forgive()
+        return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge_again)]
+
+    def take_users(self, document: bytes) -> int:
+        """Take over who may log in, in a network where management says so; returns how many links that closed.
+
+        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
+        """
+        if not isinstance(self.users, HeldUsers):
+            return 0
+        changed = self.users.take(document)
+        return len(self.logins.close_changed(changed)) if changed else 0
+
+    @property
+    def users_number(self) -> int:
+        """The number of the users that management has sent, 0 where there are none."""
+        return self.users.number if isinstance(self.users, HeldUsers) else 0
 
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.
@@ -263,7 +333,7 @@ class Node:
         except OperatorError as wrong:
             self.log.warning("users not refreshed: those known stay in force", why=str(wrong))
             return 0
-        return self.logins.close_changed(changed) if changed else 0
+        return len(self.logins.close_changed(changed)) if changed else 0
 
     async def drain(self) -> None:
         """Stop accepting, let what is queued go out, and close everything."""

@@ -133,18 +133,20 @@ class Relay:
 
     # Responses in
 
-    def responded(self, session: Session, response: Response) -> None:
+    def responded(self, session: Session, response: Response) -> bool:
         """Match a response with its branch, on the link that the request went out on and on no other.
 
-        Raises `RemoteError` for one that holds no Via but ours: whoever sent the request would not know it again.
+        False if none of ours waits for it there. Raises `RemoteError` for one that holds no Via but ours: whoever sent the
+        request would not know it again.
         """
         sent = session.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
-            return
+            return False
         if not response.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
         if sent.exchange.context is not None:
             self._take(sent, sent.exchange.context, response)
+        return True
 
     def _take(self, sent: Sent, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)

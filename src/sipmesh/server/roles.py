@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing import edge, front_end
+from sipmesh.routing import edge, front_end, management
 from sipmesh.routing.place import Names
 from sipmesh.routing.sender import named_side
 from sipmesh.trust.evidence import LinkKind
@@ -33,6 +33,9 @@ def decide_for(view: ServerView, incarnation: int) -> Decide:
         return lambda request, place, sender: front_end.decide(request, place, sender, facts)
     if view.role is Role.EDGE:
         return _edge(view, incarnation)
+    if view.role is Role.MANAGEMENT:
+        names = names_of(view)
+        return lambda request, place, sender: management.decide(request, place, sender, names)
     raise OperatorError(f"{view.name} is an {view.role}: applications are servers of other makes, run by themselves")
 
 
@@ -51,6 +54,7 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
         names=names_of(view),
         domains=view.sip_domains,
         pool=view.pool.name,
+        entrances=frozenset(p.next_hop for p in view.pools.values() if p.role is Role.EDGE and p.next_hop),
         applications=applications(view),
         route=view.servers_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),

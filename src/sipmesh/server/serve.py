@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
 from sipmesh.server.node import Node
-from sipmesh.server.notices import Notices
 from sipmesh.server.operator import Operator
-from sipmesh.server.watch import Watched
-from sipmesh.topology.document import load
+from sipmesh.server.posts import post_for
+from sipmesh.server.reading import Reading
+from sipmesh.server.source import source_of
 from sipmesh.transport.loop import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from sipmesh.server.log import Log
     from sipmesh.server.metrics import MetricsPage
@@ -68,25 +68,30 @@ class Service:
         loop.set_exception_handler(self._fault)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        self._watched = Watched([self._file])
-        self._node = node = Node(self._file, self._name, self._log)
-        self._notices = Notices(loop, self.look, self._log)
-        self._follow(self._files())
-        operator = Operator(node, reload=self.reload, look=self.look)
-        control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", operator.commands(), self._log)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        source = source_of(self._file, self._name)
+        self._node = node = Node(self._file, self._name, self._log, loaded=source.load())
+        self._reading = reading = Reading(node, source, loop, self._log)
+        self._post = post = post_for(node, source, reading, self._log)
+        operator = Operator(node, reload=reading.reload, look=reading.look)
+        commands = {**operator.commands(), **(post.commands() if post is not None else {})}
+        control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
+        loop.add_signal_handler(signal.SIGHUP, reading.reload)
         try:
             node.start()
             await control.open()
             await self._open_page(node)
             self._collector = Collector(loop.time())
             self._collector.begin()
-            self._log.info("serving", server=node.view.name, role=node.view.role)
+            if post is not None:
+                post.begin()
+            self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
             if ready is not None:
                 ready(node)
             await self._until(stop)
         finally:
-            self._notices.close()
+            reading.close()
+            if post is not None:
+                post.close()
             if self._page is not None:
                 await self._page.close()
             await control.close()
@@ -119,6 +124,8 @@ class Service:
     async def _refreshing(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self._node.refresh_users()
+            if self._post is not None:
+                await self._post.refresh()
             await _pause(stop)
 
     def _tick(self) -> None:
@@ -134,92 +141,29 @@ class Service:
         if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
             self._warned_at = now
             self._warn(datetime.now(UTC))
-        if changed := self._watched.settled():
-            self._take(changed)
-            self._notices.watch(self._prompt_files())  # it has not told of this, and may tell of the next
+        self._reading.look_again()
+        if self._post is not None:
+            self._post.tick()
 
     def _warn(self, at: datetime) -> None:
         """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
         if self._node.would_show(at):
-            self.reload()
+            self._reading.reload()
         for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
-    def _files(self) -> list[Path]:
-        """Every file whose change means reading anew."""
-        view = self._node.view
-        own = [path for spec in view.listeners for path in view.identity(spec.kind)]
-        return [*view.loaded.files, *dict.fromkeys(own)]
-
-    def _prompt_files(self) -> list[Path]:
-        """The document and the lists: each says something by itself, where a certificate is nothing without its key."""
-        loaded = self._node.view.loaded
-        return [loaded.file, *loaded.lists]
-
     def _reissue_lists(self) -> None:
-        """Where this server has the CA folder, keep its lists young: at half their life a new one is signed."""
+        """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
-        if not (folder / "ledger.db").is_file():
+        if not Generations.are_in(folder):
             return
         try:
-            renewed = EnterpriseCa.open(folder).reissue(datetime.now(UTC))
+            renewed = Generations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
             self._log.warning("lists not reissued", why=str(wrong))
             return
         if renewed:
             self._log.info("lists reissued", lists=[path.name for path in renewed])
-
-    def look(self, at: Collection[Path] | None = None) -> dict[str, Any]:
-        """Take over what has changed, of all files or of those *at* which to look."""
-        return self._take(self._watched.changed(at))
-
-    def _take(self, changed: list[Path]) -> dict[str, Any]:
-        """Read only revocation lists where nothing else has changed, and first in any case: they wait for nothing else."""
-        closed = self._take_lists(changed)
-        if self._node.view.loaded.lists.issuperset(changed):
-            return {"taken": True, "digest": self._node.view.loaded.digest, "closed": closed}
-        return self._read_all(closed)
-
-    def reload(self) -> dict[str, Any]:
-        """Read topology, lists and certificates anew; a bad document leaves the old one in force and says so."""
-        return self._read_all(self._take_lists(self._watched.changed()))
-
-    def _take_lists(self, changed: list[Path]) -> list[str]:
-        """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close."""
-        files = self._node.view.loaded.lists.intersection(changed) if changed else None
-        if not files:
-            return []
-        closed = self._node.take_lists(files)
-        faults = [str(fault) for fault in self._node.view.loaded.faults_of_lists]
-        tell = self._log.warning if faults else self._log.info
-        tell("lists taken", files=sorted(map(str, files)), closed=closed, faults=faults)
-        return closed
-
-    def _read_all(self, closed: list[str]) -> dict[str, Any]:
-        """Read everything anew; *closed* are links that have gone down by new lists already."""
-        self._watched.take(self._files())
-        try:
-            loaded = load(self._file)
-            closed = [*closed, *self._node.take(loaded)]
-        except OperatorError as wrong:
-            problems = [str(problem) for problem in wrong.problems]
-            closed += self._follow([*self._files(), *(problem.file for problem in wrong.problems)])
-            self._log.error("topology not taken: the old one stays in force", why=wrong.message, problems=problems)
-            return {"taken": False, "why": wrong.message, "problems": problems, "closed": closed}
-        closed += self._follow(self._files())
-        self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
-        kept = list(self._node.shown.faults)  # why certificates on disk are not in use
-        return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
-
-    def _follow(self, files: list[Path]) -> list[str]:
-        """Watch *files* from now on; a list that may have changed between its reading and this is read once more.
-
-        Returns the ids of the links that are closed by that.
-        """
-        new = self._watched.follow(files)
-        self._notices.watch(self._prompt_files())
-        lists = self._node.view.loaded.lists.intersection(new)
-        return self._node.take_lists(lists) if lists else []
 
 
 async def _pause(stop: asyncio.Event) -> None:

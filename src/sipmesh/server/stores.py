@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
 from sipmesh.storage.bindings import BindingStore
+from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.users import Users
 from sipmesh.trust.role import Role
 
@@ -19,11 +20,18 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
+MANAGEMENT = "management"
+"""The role of the servers that hold the users and sign what others are told of them."""
+
+
 class KnownUsers(Protocol):
     """What a running server asks of the users; `Users` says what each method gives."""
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give what proves *aor*; None for an unknown user."""
+
+    def home(self, aor: str) -> str | None:
+        """Give the pool where *aor* is at home, "" where none was named for it; None for an unknown user."""
 
     def refresh(self) -> frozenset[str]:
         """Take over what others have changed; returns whose rows that were."""
@@ -40,6 +48,10 @@ class Nobody:
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give nothing: whoever it is, nothing proves it here."""
+        return None
+
+    def home(self, aor: str) -> str | None:
+        """Give nothing: nobody is known."""
         return None
 
     def refresh(self) -> frozenset[str]:
@@ -84,10 +96,14 @@ class Nowhere:
 
 
 def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
-    """Open what the role of a server needs; raises `OperatorError` where a store cannot be used."""
+    """Open what the role of a server needs; raises `OperatorError` where a store cannot be used.
+
+    Where the network is managed, users come in documents that management signs, and the database is out of reach.
+    """
     if view.role is not Role.FRONT_END:
         return Nobody(), Nowhere()
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    users = Users(view.loaded.users_url)
+    managed = any(str(pool.role) == MANAGEMENT for pool in view.pools.values())
+    users = HeldUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
     return users, BindingStore(file)

@@ -6,7 +6,6 @@ for a known user as for an unknown one, and asks the database now and then what 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
-from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from sipmesh.errors import OperatorError
@@ -25,6 +24,8 @@ from sipmesh.routing.address import read_address
 from sipmesh.routing.verifier import Verifier, user_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
+from sipmesh.storage.database import Database
+from sipmesh.storage.roster import Roster
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
@@ -38,6 +39,7 @@ _users = sql.Table(
     sql.Column("ha1_md5", sql.Text),
     sql.Column("generation", sql.BigInteger, nullable=False),
     sql.Column("created", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("pool", sql.Text),
 )
 # One row. It is updated first in every change, so that changes happen one after the other and their numbers rise by commit.
 _version = sql.Table(
@@ -58,12 +60,13 @@ _COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One row, as far as anybody may see it."""
+    """One row, as far as anybody may see it; *pool* is the home, None where the topology's first front-end pool is it."""
 
     aor: str
     algorithms: tuple[Algorithm, ...]
     generation: int
     created: datetime
+    pool: str | None = None
 
 
 _Stamp = tuple[tuple[int, int, int], ...]
@@ -73,16 +76,18 @@ _YOUNG_NS = 2_000_000_000  # far above the step of any file system's clock
 class Users:
     """The users of one organisation."""
 
-    __slots__ = ("_engine", "_file", "_known", "_seen", "_stamp", "where")
+    __slots__ = ("_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
 
     def __init__(self, url: str | Path) -> None:
         """Open or make the database; a path means SQLite. Raises `OperatorError` where it cannot be used."""
-        self.where, self._engine, self._file = _connect(url)
+        self._database = Database(url, "users")
+        self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: _Stamp | None = None
         self._known: dict[str, Verifier] = {}
+        self._homes: dict[str, str] = {}
         self._seen = 0
-        with self._border():
-            _create_tables(self._engine)
+        _create_tables(self._database)
+        with self._database.border():
             self._load()
 
     def __repr__(self) -> str:
@@ -95,8 +100,11 @@ class Users:
         algorithms: Collection[Algorithm] = DEFAULT_ALGORITHMS,
         *,
         realm: str | None = None,
+        pool: str | None = None,
     ) -> User:
         """Add a user; *aor* may lack its ``sip:``, and *realm* is its domain unless told otherwise.
+
+        *pool* is its home, whose name is taken as it is; None leaves it to the topology (`User`).
 
         Raises `OperatorError` for an address without user or domain, one that exists, and a password that is empty.
         """
@@ -107,7 +115,7 @@ class Users:
                 raise _wrong(
                     f"{uri.aor} exists already", f"to change the password: sipmesh user password {uri.aor[4:]}"
                 )
-            row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC)}
+            row = {"aor": uri.aor, **hashes, "generation": version, "created": datetime.now(UTC), "pool": pool}
             db.execute(_users.insert().values(row))
         return _user(row)
 
@@ -123,7 +131,19 @@ class Users:
             held = _user(_row_of(db, uri.aor))
             values = {**_hashes(uri, password, algorithms or held.algorithms, realm), "generation": version}
             db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
-        return _user({**values, "aor": uri.aor, "created": held.created})
+        return _user({**values, "aor": uri.aor, "created": held.created, "pool": held.pool})
+
+    def move(self, aor: str, pool: str) -> User:
+        """Give a user another home, and a new generation with it: links at the old one prove nothing any more.
+
+        Raises `OperatorError` for an unknown user.
+        """
+        uri = read_address(aor)
+        with self._changing(uri.aor) as (db, version):
+            row = _row_of(db, uri.aor)
+            values = {"pool": pool, "generation": version}
+            db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
+        return _user({**row, **values})
 
     def remove(self, aor: str) -> None:
         """Remove a user; raises `OperatorError` for an unknown one."""
@@ -132,14 +152,105 @@ class Users:
             _row_of(db, uri.aor)
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
 
+    def one(self, aor: str) -> User:
+        """Give one user as the database has it now; raises `OperatorError` for an unknown one."""
+        uri = read_address(aor)
+        with self._database.border(), self._engine.connect() as db:
+            return _user(_row_of(db, uri.aor))
+
     def list(self) -> Sequence[User]:
         """Give all users by address, as the database has them now."""
-        with self._border(), self._engine.connect() as db:
+        with self._database.border(), self._engine.connect() as db:
             return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
+
+    def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
+        """Give what the servers of *pool* have to know of all users, as payloads to be signed; each is one part of it.
+
+        Users who were given no home get *otherwise* for good first, so that a number always stands for the same content.
+        *since* is the number that the servers have: then only what has changed since then, nothing at all if that is
+        what there is now, and everybody where that cannot be told, as after a restore. Takes about a second for 100,000
+        users.
+        """
+        rows, gone, version, since = self._changed_since(since, otherwise)
+        if version == since or not version:
+            return []
+        ours = [row for row in rows if row["pool"] == pool]
+        roster = Roster(
+            organisation,
+            pool,
+            version,
+            since,
+            verifiers={row["aor"]: _verifier(row) for row in ours},
+            homes={row["aor"]: row["pool"] for row in rows if row["pool"] != pool},
+            gone=gone,
+        )
+        return [part.encode() for part in roster.divided()]
+
+    def _changed_since(self, since: int, otherwise: str) -> tuple[Sequence[dict[str, Any]], frozenset[str], int, int]:
+        """Give the rows changed since a number, whose are gone, the number now, and the number that was really begun at.
+
+        The version is written first, as in every change: so nobody changes anything until all has been read.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            same = _version.update().values(version=_version.c.version).returning(_version.c.version)
+            version: int = db.execute(same).scalar_one()
+            db.execute(_users.update().where(_users.c.pool.is_(None)).values(pool=otherwise))
+            changes = sql.select(_changes.c.aor).where(_changes.c.version > since)
+            changed = list(db.execute(changes).scalars())
+            if not since or len(changed) != version - since:
+                return _rows(db, sql.select(_users).order_by(_users.c.aor)), frozenset(), version, 0
+            rows = _rows(db, sql.select(_users).where(_users.c.generation > since).order_by(_users.c.aor))
+            return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        domains = {aor.rpartition("@")[2] for aor in self._known}
+        return frozenset(self._homes.values()), frozenset(domains)
+
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+        return self._seen
+
+    def copy_to(self, other: Users) -> int:
+        """Copy everything into a database that has no users yet; returns how many there are.
+
+        Raises `OperatorError` where *other* has users, or either cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            db.execute(
+                _version.update().values(version=_version.c.version)
+            )  # so that nobody changes anything meanwhile
+            found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
+        with other._database.border(), other._engine.begin() as db:
+            db.execute(_version.update().values(version=_version.c.version))
+            if db.execute(sql.select(_users.c.aor).limit(1)).first():
+                raise _wrong(f"there are users in {other.where}", "copy into a database that has none")
+            for table, rows in found.items():
+                db.execute(table.delete())
+                if rows:
+                    db.execute(table.insert(), rows)
+        return len(found[_users])
+
+    def jump(self, by: int) -> int:
+        """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
+
+        Raises `OperatorError` where the database cannot be used.
+        """
+        with self._database.border(), self._engine.begin() as db:
+            jumped = _version.update().values(version=_version.c.version + by).returning(_version.c.version)
+            return int(db.execute(jumped).scalar_one())
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give what proves *aor*, from memory, as of the last `refresh`; None for an unknown user."""
         return self._known.get(aor)
+
+    def home(self, aor: str) -> str | None:
+        """Give the name of the pool where *aor* is at home, as of the last `refresh`: "" where none was named for it.
+
+        None for an unknown user.
+        """
+        return self._homes.get(aor, "") if aor in self._known else None
 
     def refresh(self) -> frozenset[str]:
         """Take over what others have changed; returns the addresses of record added, changed or removed since.
@@ -156,49 +267,43 @@ class Users:
         return changed
 
     def _changed(self) -> frozenset[str]:
-        with self._border(), self._engine.connect() as db:
+        with self._database.border(), self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             if version == self._seen:
                 return frozenset()
             since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
             changed = frozenset(db.execute(since).scalars())
             rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(changed)))
-        self._take_over(changed, [_verifier(row) for row in rows], version)
+        self._take_over(changed, rows, version)
         return changed
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
 
-    def _take_over(self, changed: AbstractSet[str], found: Sequence[Verifier], version: int) -> None:
+    def _take_over(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
         """Replace what is known of *changed*; each step is one that a reader in another thread may fall between."""
-        self._known.update({verifier.aor: verifier for verifier in found})
-        for aor in changed - {verifier.aor for verifier in found}:
+        self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
+        self._known.update({row["aor"]: _verifier(row) for row in rows})
+        for aor in changed - {row["aor"] for row in rows}:
             self._known.pop(aor, None)
+            self._homes.pop(aor, None)
         self._seen = version
 
     def _load(self) -> None:
         with self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             rows = _rows(db, sql.select(_users))
-        self._take_over(frozenset(), [_verifier(row) for row in rows], version)
+        self._take_over(frozenset(), rows, version)
 
     @contextmanager
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
         """Begin a change of one user: nobody else changes anything until it is committed or given up."""
-        with self._border(), self._engine.begin() as db:
+        with self._database.border(), self._engine.begin() as db:
             next_version = _version.update().values(version=_version.c.version + 1).returning(_version.c.version)
             version = db.execute(next_version).scalar_one()
             yield db, version
             db.execute(_changes.insert().values(version=version, aor=aor))
-
-    @contextmanager
-    def _border(self) -> Iterator[None]:
-        """Translate the database's errors; their text may hold SQL, but never values (hide_parameters)."""
-        try:
-            yield
-        except SQLAlchemyError as wrong:
-            raise _unusable(self.where, wrong) from wrong
 
 
 def _stamp_of(file: Path | None) -> _Stamp | None:
@@ -217,56 +322,31 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
     return None if young else tuple(found)
 
 
-def _connect(url: str | Path) -> tuple[str, sql.Engine, Path | None]:
-    """Give the database's name without its password, the engine, and the file where it is SQLite in one."""
-    file: Path | None = None
-    if isinstance(url, Path):
-        file = url
-        parsed = sql.URL.create("sqlite", database=str(url))
-    else:
-        try:
-            parsed = sql.make_url(url)
-        except ArgumentError as wrong:
-            raise _wrong("the URL of the user database cannot be read", "write it as postgresql+psycopg://…") from wrong
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            file = Path(parsed.database)
-    if file is not None:
-        _create_private(file)
-    where = parsed.render_as_string(hide_password=True)
-    # A file is opened anew for each use: a connection kept in a pool would outlive a `close` that meets a refresh.
-    pool = sql.NullPool if file is not None else None
-    try:
-        engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
-    except (SQLAlchemyError, ImportError) as wrong:
-        raise _unusable(where, wrong) from wrong
-    if parsed.get_backend_name() == "sqlite":
-        sql.event.listen(engine, "connect", _set_up_sqlite)
-    return where, engine, file
-
-
-def _create_private(path: Path) -> None:
-    """Make the file with mode 0600, which SQLite's own files beside it take over."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as wrong:
-        raise _unusable(str(path), wrong) from wrong
-
-
-def _create_tables(engine: sql.Engine) -> None:
+def _create_tables(database: Database) -> None:
     """Make what is not there yet; several servers may do so at the same time."""
-    with engine.begin() as db:
+    with database.setting_up() as db:
         for table in _schema.sorted_tables:
             db.execute(CreateTable(table, if_not_exists=True))
-    with suppress(IntegrityError), engine.begin() as db:
+    with database.border():
+        _add_pool(database.engine)
+    with database.border(), suppress(IntegrityError), database.engine.begin() as db:
         db.execute(_version.insert().values(id=1, version=0))
 
 
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    """Make every connection durable: a user that was reported as added survives a power cut."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
+def _add_pool(engine: sql.Engine) -> None:
+    """Give the table of an earlier release its column for the home; whoever comes second finds it there."""
+    if _has_pool(engine):
+        return
+    try:
+        with engine.begin() as db:
+            db.execute(sql.text("ALTER TABLE users ADD COLUMN pool TEXT"))
+    except SQLAlchemyError:
+        if not _has_pool(engine):
+            raise
+
+
+def _has_pool(engine: sql.Engine) -> bool:
+    return any(column["name"] == "pool" for column in sql.inspect(engine).get_columns("users"))
 
 
 def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
@@ -300,13 +380,8 @@ def _user(row: Mapping[str, Any]) -> User:
     created: datetime = row["created"]
     aware = created if created.tzinfo else created.replace(tzinfo=UTC)  # SQLite keeps no zone; what we store is UTC
     algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
-    return User(row["aor"], algorithms, row["generation"], aware)
+    return User(row["aor"], algorithms, row["generation"], aware, row["pool"])
 
 
 def _wrong(reason: str, remedy: str) -> OperatorError:
     return OperatorError(f"{reason}; {remedy}")
-
-
-def _unusable(where: str, wrong: Exception) -> OperatorError:
-    reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
-    return _wrong(f"the users in {where} cannot be used: {reason}", "check that the database is there and lets us in")

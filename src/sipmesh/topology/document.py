@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology import source
 from sipmesh.topology.material import (
+    Anchors,
     Material,
     anchors_are_told_apart,
+    anchors_on_disk,
+    embedded_anchors,
     issuers_in_use,
     read_authority,
     stale,
@@ -22,10 +26,12 @@ from sipmesh.topology.validate import validate
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
-    from pathlib import Path
+
+    from cryptography import x509
 
     from sipmesh.topology.lists import ListFiles
     from sipmesh.topology.model import Topology
+    from sipmesh.topology.publication import Publication
     from sipmesh.topology.shape import Unread
     from sipmesh.trust.policy import Authority
     from sipmesh.trust.revocation import RevocationLists
@@ -36,6 +42,9 @@ _SQLITE = "sqlite:///"
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A topology that may be acted on. Files it names are relative to *folder*; *digest* is SHA-256 of the document.
+
+    *number* is its version where it was published, else 0. A published one stands in no *file* (that is its name for
+    people), brought its anchors with it, and its *digest* is the SHA-256 of what was signed.
 
     *faults* are revocation lists that could not be used. They keep no server from running: the judge refuses whom
     they would have vouched for. `check` reports them as problems.
@@ -48,6 +57,7 @@ class Loaded:
     partners: tuple[Authority, ...]  # in the order of topology.federation.partners
     faults: tuple[Problem, ...] = ()
     list_files: tuple[ListFiles, ...] = ()  # of our own authority, then of the partners'
+    number: int = 0
 
     @property
     def folder(self) -> Path:
@@ -56,7 +66,12 @@ class Loaded:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file whose change means loading anew: the document, the anchors and the lists."""
+        """Every file whose change means loading anew: the document, the anchors and the lists.
+
+        Of a published topology the lists alone: what else it says, it says for good.
+        """
+        if self.number:
+            return tuple(dict.fromkeys(one.file for files in self.list_files for one in files.files))
         entries = (self.topology.authority, *self.topology.federation.partners)
         named = (name for entry in entries for name in (*entry.anchors, *entry.crls))
         return tuple(dict.fromkeys((self.file, *(self.folder / name for name in named))))
@@ -70,6 +85,16 @@ class Loaded:
     def faults_of_lists(self) -> tuple[Problem, ...]:
         """What is wrong with the lists as they were read last; *faults* were there at first."""
         return tuple(fault for files in self.list_files for fault in files.faults)
+
+    @property
+    def list_names(self) -> tuple[str, ...]:
+        """The list files as the document names them, our own authority's first."""
+        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files))
+
+    @property
+    def issuers_known(self) -> tuple[x509.Certificate, ...]:
+        """Every CA that is known to issue under an authority, anchors included."""
+        return tuple(issuer for files in self.list_files for issuer in files.issuers)
 
     def read_lists(self, changed: Collection[Path]) -> list[tuple[Authority, RevocationLists]]:
         """Read list files anew that have *changed*; gives the authorities that they are of, each with what it has now.
@@ -90,12 +115,19 @@ class Loaded:
         return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
     @property
+    def users_file(self) -> Path | None:
+        """The file of the users where that is what they are in."""
+        url = self.users_url
+        return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+
+    @property
     def bindings_file(self) -> Path:
         """File of the pool's bindings."""
         return self.folder / self.topology.storage.bindings
 
     def __repr__(self) -> str:
-        return f"<Loaded {self.file} {self.digest[:12]} {len(self.topology.pools)} pools, {len(self.faults)} faults>"
+        number = f" version {self.number}" if self.number else ""
+        return f"<Loaded {self.file}{number} {self.digest[:12]} {len(self.topology.pools)} pools, {len(self.faults)} faults>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +154,35 @@ def load(file: Path) -> Loaded:
     return load_text(source.read(file), file)
 
 
-def load_text(content: bytes, file: Path) -> Loaded:
-    """The same for *content* that may come to stand in *file*."""
-    return _accept(_read(content, file))
+def load_text(content: bytes, file: Path, anchors: Anchors | None = None) -> Loaded:
+    """The same for *content* that may come to stand in *file*; *anchors* are on disk unless they are handed in."""
+    return _accept(_read(content, file, anchors))
+
+
+def load_published(publication: Publication, folder: Path, digest: str = "") -> Loaded:
+    """Take a publication for the topology, or raise OperatorError with every problem of it at once.
+
+    Its anchors are those that it embeds, and no file of that name on this disk; lists lie below *folder*, as do the
+    certificates of servers of this machine. *digest* is the SHA-256 of the signed document in hex, where that is known.
+    """
+    content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
+    reading = _read(content, file, embedded_anchors(publication.files))
+    if reading.topology is not None:
+        _agrees(publication, reading.topology, reading.report)
+    loaded = _accept(reading)
+    return replace(loaded, number=publication.number, digest=digest or loaded.digest)
+
+
+def _agrees(publication: Publication, topology: Topology, report: Report) -> None:
+    """What stands in the publication and in its document must be the same; two answers to one question are none."""
+    remedy = "publish it anew with `sipmesh topology publish`; what was signed is not mended by hand"
+    if publication.organisation != topology.organisation:
+        reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
+        report.add(("organisation",), reason, remedy)
+    entries = (topology.authority, *topology.federation.partners)
+    unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
+    for name in sorted(unnamed):
+        report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)
 
 
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
@@ -132,12 +190,12 @@ def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
 
     Warnings are what time has done: lists past their next update, anchors out of their validity at the instant *at*.
     """
-    reading = _read(source.read(file), file)
+    reading = _read(source.read(file), file, None)
     loaded = _accept(reading, faults_too=True)
     return loaded, tuple(stale(reading.materials, reading.report, at=at))
 
 
-def _read(content: bytes, file: Path) -> _Reading:
+def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
     root, oddities = source.parse(content, file)
     report = Report(file, root)
     report.problems += oddities
@@ -147,10 +205,11 @@ def _read(content: bytes, file: Path) -> _Reading:
     if shaped.topology is None:
         return _Reading(report, digest)
     validate(shaped.topology, report, shaped.unread)
-    return _with_material(_Reading(report, digest, shaped.topology), file.parent, shaped.unread)
+    read = anchors or anchors_on_disk(file.parent)
+    return _with_material(_Reading(report, digest, shaped.topology), file.parent, shaped.unread, read)
 
 
-def _with_material(reading: _Reading, folder: Path, unread: Unread) -> _Reading:
+def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchors) -> _Reading:
     """Read the files of every authority that could be read itself."""
     topology, report = reading.topology, reading.report
     if topology is None:
@@ -158,9 +217,9 @@ def _with_material(reading: _Reading, folder: Path, unread: Unread) -> _Reading:
     own = None
     if ("authority",) not in unread.places:
         known = issuers_in_use(topology, folder)
-        own = read_authority(topology.authority, topology.organisation, ("authority",), folder, report, known)
+        own = read_authority(topology.authority, topology.organisation, ("authority",), folder, report, known, read)
     partners = tuple(
-        read_authority(partner, partner.name, ("federation", "partners", n), folder, report)
+        read_authority(partner, partner.name, ("federation", "partners", n), folder, report, (), read)
         for n, partner in enumerate(topology.federation.partners)
     )
     anchors_are_told_apart(

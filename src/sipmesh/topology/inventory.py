@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sipmesh.topology import stops
-from sipmesh.topology.level import Level, level
+from sipmesh.topology.level import Level, is_old, level
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.trust.role import Role
 from sipmesh.trust.words import tell_list, tell_span, tell_time
 
 if TYPE_CHECKING:
@@ -30,10 +31,14 @@ class What(StrEnum):
     """The kinds of things that end."""
 
     SERVER = "server"
+    SIGNER = "signer"
     ISSUING = "issuing CA"
     ROOT = "root"
     PARTNER = "partner anchor"
     LIST = "revocation list"
+
+
+_CALLED = {What.SERVER: "certificate of", What.SIGNER: "signer of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Entry:
 
     *owner* is our organisation or a partner. *stops* says what stops when it ends, *command* what helps against that.
     *note* tells what is odd about it now, such as a certificate in use that is not the one on disk, and what to do;
-    *broken* means that it does not count already, whatever its time.
+    *broken* means that it does not count already, whatever its time; *old* that a list should have been made anew since.
     """
 
     what: What
@@ -71,6 +76,7 @@ class Entry:
     outside: bool = False
     note: str = ""
     broken: bool = False
+    old: bool = False
 
     @property
     def urgent(self) -> bool:
@@ -84,10 +90,14 @@ class Entry:
 
     def sentence(self, at: datetime) -> str:
         """All of it in one sentence."""
-        what = f"{self.what} {self.name}" if self.what is not What.SERVER else f"certificate of {self.name}"
+        what = _CALLED.get(self.what, str(self.what))
+        what = f"{what} {self.name}"
         if self.broken or self.paper is None:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
+        if self.old and self.level is Level.FINE:
+            made = f"was made {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and one is due each day"
+            return f"the {what} {made}; from {when} on {self.stops}; to mend it: {self.command}"
         if self.level is Level.PAST:
             return f"the {what} ended {tell_span(left)} ({when}): {self.stops}; to mend it: {self.command}"
         return f"the {what} ends in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
@@ -109,6 +119,50 @@ class Countdown:
         others = f"; with it {tell_list(self.others)}" if self.others else ""
         ends = f"({tell_time(self.ends)}), at the end of {self.because}"
         return f"If the CA stayed away, {self.server} {when} {ends}{others}."
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """From when on a server would refuse and be refused if nothing were renewed, and *because* of whose end.
+
+    *at* is None where it does so already.
+    """
+
+    at: datetime | None
+    because: str
+
+    def has_begun(self, now: datetime) -> bool:
+        """Whether that is so at the instant *now*."""
+        return self.at is None or now > self.at
+
+
+def refuses_from(use: Use) -> Refusal:
+    """The instant at which a server would start to refuse, by what it uses: nothing else is asked.
+
+    That is the first end among its own certificate, the CAs above it, and the newest list of each of them. Links that are
+    up then stay until their certificates end (rule R7). Partners' lists are no part of it: they end for one partner alone.
+    """
+    chain = use.shown.get(False)
+    if chain is None or not chain.papers:
+        return Refusal(None, "it shows no certificate")
+    ends = [
+        (paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}")
+        for n, paper in _numbered(chain)
+    ]
+    for issuer in dict.fromkeys(paper.issuer for paper in chain.papers):
+        anchors = [paper.ends for paper in use.anchors if paper.subject == issuer]
+        ends += [(max(anchors), f"the root {issuer}")] if anchors else []
+        lists = [paper.ends for paper in use.lists if paper.subject == issuer]
+        if not lists:
+            return Refusal(None, f"there is no revocation list of {issuer}")
+        ends.append((max(lists), f"the revocation list of {issuer}"))
+    at, because = min(ends, key=lambda one: one[0])
+    return Refusal(at, f"the end of {because}")
+
+
+def _numbered(chain: Chain) -> Iterator[tuple[int, Paper]]:
+    """The certificates of a chain but a root that stands in it: roots count as anchors."""
+    return ((n, paper) for n, paper in enumerate(chain.papers) if n == 0 or paper.subject != paper.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +192,7 @@ def take_stock(
     at: datetime,
     known: Iterable[Paper] = (),
     only: str = "",
+    signers: Mapping[str, Chain] | None = None,
 ) -> Inventory:
     """List everything that ends.
 
@@ -148,8 +203,9 @@ def take_stock(
         at: Now, timezone-aware.
         known: Certificates of issuing CAs that are known otherwise, such as from the CA's own folder.
         only: The one server whose certificates are meant, such as the one that asks; all of them by default.
+        signers: What lies in the files that management servers sign by, by server; left out as with *disk*.
     """
-    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only)
+    stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only, signers or {})
     return Inventory(at, tuple(stock.entries()), stock.countdown())
 
 
@@ -163,6 +219,7 @@ class _Stock:
     at: datetime
     known: tuple[Paper, ...]
     only: str
+    signers: Mapping[str, Chain]
     sides: dict[Side, str] = field(init=False)  # of the servers that are meant
     chains: dict[Side, Chain] = field(init=False)  # what counts for each: in use, else on disk
 
@@ -175,6 +232,8 @@ class _Stock:
         topology = self.loaded.topology
         for side in self.sides:
             yield self._server(*side)
+        for name, file in signer_files(topology, self.only):
+            yield self._signer(name, file)
         yield from self._issuers()
         yield from self._authority(self.loaded.authority, "")
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
@@ -205,6 +264,29 @@ class _Stock:
             broken=revoked or (paper is None and on_disk is not None),
         )
 
+    def _signer(self, name: str, file: str) -> Entry:
+        """What a management server signs by: it is read for each signature, so that what lies on disk is in use."""
+        laid = self.signers.get(name)
+        paper = laid.leaf if laid else None
+        command = stops.server_command(name, file, outside=False)
+        revoked = paper is not None and self._is_revoked(paper)
+        note = f"it is revoked, and nobody believes it; {command}" if revoked else ""
+        if laid is None:
+            note = "not known here: its file is on another machine"
+        elif laid.fault:
+            note = f"{laid.file} {laid.fault}; {command}"
+        return Entry(
+            what=What.SIGNER,
+            name=name,
+            owner=self.loaded.topology.organisation,
+            level=self._level(paper),
+            stops=stops.signer_stops(self.loaded.topology, name),
+            command=command,
+            on_disk=paper,
+            note=note,
+            broken=revoked or (paper is None and laid is not None),
+        )
+
     def _is_revoked(self, paper: Paper) -> bool:
         serial = int(paper.number, 16)
         lists = self.loaded.authority.lists
@@ -232,7 +314,8 @@ class _Stock:
 
     def _issuers(self) -> Iterator[Entry]:
         """The CAs between our roots and our servers, each once."""
-        on_disk = [paper for chain in self.disk.values() for paper in chain.papers[1:]]
+        laid = (*self.disk.values(), *self.signers.values())
+        on_disk = [paper for chain in laid for paper in chain.papers[1:]]
         in_use = [paper for use in self.uses.values() for chain in use.shown.values() for paper in chain.papers[1:]]
         roots = {one.mark for one in _anchors(self.loaded.authority)}
         found = {paper.mark: paper for paper in (*self.known, *on_disk, *in_use) if paper.mark not in roots}
@@ -275,6 +358,7 @@ class _Stock:
             in_use=paper if len(lacking) < len(self.uses) else None,
             on_disk=paper,
             note=note,
+            old=what is What.LIST and not partner and is_old(paper, self.at),
         )
 
     def _missing_lists(self) -> Iterator[Entry]:
@@ -330,6 +414,13 @@ def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
             yield (server.name, False), server.certificate_file
             if server.outside and server.outside.certificate and server.outside.key:
                 yield (server.name, True), server.outside.certificate
+
+
+def signer_files(topology: Topology, only: str = "") -> Iterator[tuple[str, str]]:
+    """Every management server (or *only* one) with the file of the certificate that it signs by."""
+    for pool in topology.pools:
+        if pool.role is Role.MANAGEMENT:
+            yield from ((one.name, one.signer_certificate_file) for one in pool.servers if only in {"", one.name})
 
 
 def _anchors(authority: Authority) -> list[Paper]:

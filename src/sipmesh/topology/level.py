@@ -49,12 +49,23 @@ def level(paper: Paper, at: datetime, *, is_list: bool) -> Level:
 
     A step that is longer than half of the whole life says nothing, since every fresh one would be there already: a
     certificate of 30 days begins to warn at 14. The last two steps of a certificate count however short it lives. A
-    list is made anew at half its life, so that one of 7 days first warns at 1; one of less than 2 days at a quarter.
+    list of 7 days, which should be made anew each day, first warns at 1; one of less than 2 days at a quarter.
     """
     left, life = paper.ends - at, paper.ends - paper.begins
     if left < timedelta(0):
         return Level.PAST
     return next((step for step in _DAYS if left <= _reach(step, life, is_list=is_list)), Level.FINE)
+
+
+DAILY = timedelta(days=14)
+"""A list of ours that lives no longer than this is made anew each day while its CA is at work; a root's lives a year."""
+
+OLD = timedelta(hours=36)
+
+
+def is_old(paper: Paper, at: datetime) -> bool:
+    """Whether a list of our own authority is older than it should ever become: long before it ends, the CA stays away."""
+    return paper.ends - paper.begins <= DAILY and at - paper.begins > OLD
 
 
 def _reach(step: Level, life: timedelta, *, is_list: bool) -> timedelta:

@@ -19,6 +19,7 @@ PORTS_OF: dict[Role, frozenset[str]] = {
     Role.FRONT_END: frozenset({"client", "server"}),
     Role.EDGE: frozenset({"server", "partner"}),
     Role.APPLICATION: frozenset({"server"}),
+    Role.MANAGEMENT: frozenset({"server"}),
 }
 """Which keys of `ports` mean something for a role (the table of links)."""
 

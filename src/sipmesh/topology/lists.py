@@ -53,6 +53,11 @@ class ListFiles:
     def __repr__(self) -> str:
         return f"<ListFiles {', '.join(one.name for one in self.files)}: {len(self._found)} usable>"
 
+    @property
+    def issuers(self) -> tuple[x509.Certificate, ...]:
+        """The CAs that are known to stand under the authority, its anchors among them."""
+        return self._issuers
+
     def read(self, changed: Collection[Path]) -> None:
         """Read those of *changed* that are ours."""
         for one in self.files:

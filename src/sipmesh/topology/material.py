@@ -1,10 +1,13 @@
 """The files that a topology names: anchors and revocation lists, checked as far as files can tell.
 
+A topology that was published brings its anchors with it, under the names that it has for them (`Anchors`).
+
 An anchor that cannot be used is an error: nothing could be proved with it. Of lists see `sipmesh.topology.lists`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ from sipmesh.trust.certificate import UNREADABLE, is_authority, may_sign_certifi
 from sipmesh.trust.policy import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -28,6 +31,43 @@ if TYPE_CHECKING:
     from sipmesh.topology.source import Loc
 
 LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
+
+
+Anchors = Callable[[str], bytes]
+"""What gives the content of an anchor file by the name that the document has for it, or raises UnusableFileError."""
+
+
+def anchors_on_disk(folder: Path) -> Anchors:
+    """Anchors are files below *folder*, or anywhere where they are named so."""
+    return lambda name: read_file(folder / name, LARGEST_ANCHORS)
+
+
+class RecordedAnchors:
+    """Anchors from elsewhere, of which each that was asked for is kept in *files*: just the octets that were looked at."""
+
+    def __init__(self, inner: Anchors) -> None:
+        self._inner = inner
+        self.files: dict[str, bytes] = {}
+
+    def __call__(self, name: str) -> bytes:
+        """Give the content of *name*, read once."""
+        if name not in self.files:
+            self.files[name] = self._inner(name)
+        return self.files[name]
+
+    def __repr__(self) -> str:
+        return f"<RecordedAnchors {', '.join(self.files)}>"
+
+
+def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
+    """Anchors are *files* and nothing else; a disk is never looked at."""
+
+    def read(name: str) -> bytes:
+        if name not in files:
+            raise UnusableFileError("is not in this version")
+        return files[name]
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +95,15 @@ def read_authority(
     loc: Loc,
     folder: Path,
     report: Report,
-    known: Sequence[x509.Certificate] = (),
+    known: Sequence[x509.Certificate],
+    read: Anchors,
 ) -> Material:
     """Read one authority; *report* hears of anchors that cannot be used, the result carries the faults of its lists.
 
-    *known* are CAs that may stand below the anchors; those that do must have a list too.
+    Lists lie below *folder*, anchors come from *read*. *known* are CAs that may stand below the anchors; those that do must
+    have a list too.
     """
-    anchors = _read_anchors(entry, loc, folder, report)
+    anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST)
@@ -79,7 +121,11 @@ _REMEDY_NO_LIST = "add the file of its list; without it everything it issued is 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
     """Every certificate of a PEM file (or the one of a DER file), or UnusableFileError."""
-    content = read_file(file, LARGEST_ANCHORS)
+    return parse_certificates(read_file(file, LARGEST_ANCHORS))
+
+
+def parse_certificates(content: bytes) -> list[x509.Certificate]:
+    """The same for the *content* of such a file."""
     try:
         if b"-----BEGIN" in content:
             return x509.load_pem_x509_certificates(content)
@@ -93,12 +139,12 @@ def key_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _read_anchors(entry: AuthorityEntry, loc: Loc, folder: Path, report: Report) -> list[x509.Certificate]:
+def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Report) -> list[x509.Certificate]:
     anchors: list[x509.Certificate] = []
     for n, file in enumerate(entry.anchors):
         place = (*loc, "anchors", n)
         try:
-            found = read_certificates(folder / file)
+            found = parse_certificates(read(file))
         except UnusableFileError as wrong:
             report.add(place, f"{file}: {wrong}", "name a PEM file with the root certificate")
             continue

@@ -79,6 +79,16 @@ class Server(Part):
         return self.key or f"servers/{self.name}.key"
 
     @property
+    def signer_certificate_file(self) -> str:
+        """Where a management server has the certificate chain that it signs publications by, beside its own."""
+        return f"servers/{self.name}.signer.pem"
+
+    @property
+    def signer_key_file(self) -> str:
+        """Where the private key of that certificate is."""
+        return f"servers/{self.name}.signer.key"
+
+    @property
     def server_port(self) -> int:
         """The port on which this server takes links from our other servers."""
         return self.ports.server or SERVER_PORT

@@ -25,8 +25,21 @@ def server_stops(topology: Topology, name: str, *, outside: bool, also_outside: 
     if mates:
         told.append(f"{pool.name} goes on with {tell_list(mates)}")
     else:
-        told += _lost(topology, pool, outside=outside, also_outside=also_outside)
+        told += lost(topology, pool, outside=outside, also_outside=also_outside)
     return "; ".join(told)
+
+
+def signer_stops(topology: Topology, name: str) -> str:
+    """What the certificate takes with it by which a management server signs; what it signed stays in force."""
+    others = [one for one in managers(topology) if one != name]
+    if others:
+        return f"{name} can publish nothing; {tell_list(others)} can"
+    return "nothing can be published; what was published stays in force"
+
+
+def managers(topology: Topology) -> list[str]:
+    """The management servers, which have signers."""
+    return [server.name for pool in topology.pools if pool.role is Role.MANAGEMENT for server in pool.servers]
 
 
 def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
@@ -37,7 +50,7 @@ def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
     return "our servers and partners" if role is Role.EDGE and also_outside else "our servers"
 
 
-def _lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:
+def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:
     """What goes with the only server of a pool."""
     partners = [one.name for one in topology.federation.partners] if topology.federation.route == pool.name else []
     behind = [one.name for one in topology.pools if one.next_hop == pool.name]

@@ -201,7 +201,7 @@ def next_hops_lead_somewhere(document: _Document) -> None:
     for loc, pool in document.pools():
         place: Loc = (*loc, "next_hop")
         if pool.next_hop is None:
-            if pool.role is not Role.FRONT_END and document.written(place) not in document.unread.places:
+            if pool.role in (Role.EDGE, Role.APPLICATION) and document.written(place) not in document.unread.places:
                 remedy = f"add `next_hop`: {_front_ends(document)}"
                 document.report.add(loc, f"an {pool.role} pool without `next_hop` reaches nobody", remedy)
         elif circle := _circle(document.topology, pool):
@@ -221,9 +221,11 @@ def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: 
     elif target.role is not Role.FRONT_END:
         remedy = f"name a front-end pool: {_front_ends(document)}"
         document.report.add(place, f"{name!r} is of role {target.role}, not front-end", remedy)
-    elif pool.role is Role.FRONT_END:
+    elif pool.role in (Role.FRONT_END, Role.MANAGEMENT):
         remedy = "remove it; front ends reach each other without, and partners by `federation.route`"
-        document.report.add(place, "a front-end pool has no next hop", remedy)
+        if pool.role is Role.MANAGEMENT:
+            remedy = "remove it; management hands requests to nobody"
+        document.report.add(place, f"a {pool.role} pool has no next hop", remedy)
 
 
 def _circle(topology: Topology, start: Pool) -> list[str]:
@@ -238,6 +240,17 @@ def _circle(topology: Topology, start: Pool) -> list[str]:
 def _front_ends(document: _Document) -> str:
     named = [pool.name for pool in document.topology.pools if pool.role is Role.FRONT_END]
     return ", ".join(named) or "there is none yet, add one"
+
+
+def management_is_one_server(document: _Document) -> None:
+    """There is one master of the topology: two would each sign a next version, and nobody could say which one counts."""
+    held = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
+    for loc, pool in held:
+        if len(pool.servers) > 1:
+            remedy = "keep one, and restore a backup on another machine when it is lost: sipmesh restore"
+            document.report.add((*loc, "servers"), "management is one server", remedy)
+    for loc, pool in held[1:]:
+        document.report.add(loc, f"{held[0][1].name} is management already", f"remove {pool.name}")
 
 
 def applications_speak_for_domains_of_ours(document: _Document) -> None:
@@ -277,6 +290,7 @@ CHECKS = (
     settings_fit_the_role,
     certificates_come_with_keys,
     next_hops_lead_somewhere,
+    management_is_one_server,
     applications_speak_for_domains_of_ours,
     federation_goes_through_an_edge,
 )

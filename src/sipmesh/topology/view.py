@@ -64,7 +64,7 @@ def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
         raise unknown_server(topology, server)
     names = [server, pool.name]
     names += [pool.internal_name] if pool.internal_name else []
-    names += topology.sip_domains if pool.role is not Role.APPLICATION else ()
+    names += topology.sip_domains if pool.role in (Role.FRONT_END, Role.EDGE) else ()
     return tuple(dict.fromkeys(names))
 
 
@@ -99,6 +99,7 @@ class Directory:
             Role.FRONT_END: self.sip_domains,
             Role.EDGE: self.partner_domains,
             Role.APPLICATION: frozenset(pool.speaks_for),
+            Role.MANAGEMENT: frozenset(),
         }
         return TrustedPeer(
             name=server.name,
@@ -190,6 +191,14 @@ class ServerView:
     def key(self) -> Path:
         """Private key of `certificate`."""
         return self.loaded.folder / self._server.key_file
+
+    @property
+    def signer(self) -> tuple[Path, Path]:
+        """Certificate chain and key with which a management server signs what it publishes."""
+        return (
+            self.loaded.folder / self._server.signer_certificate_file,
+            self.loaded.folder / self._server.signer_key_file,
+        )
 
     def identity(self, kind: LinkKind) -> tuple[Path, Path]:
         """Certificate chain and key that this server shows on links of *kind*; an edge may have others for partners."""
@@ -293,7 +302,7 @@ class ServerView:
         if opener.name == other.name or not opener.pool or not other.pool:
             return False
         match (opener.role, other.role):
-            case (Role.FRONT_END, Role.FRONT_END | Role.EDGE):
+            case (Role.FRONT_END, Role.FRONT_END | Role.EDGE) | (Role.MANAGEMENT, Role.FRONT_END):
                 return True
             case (Role.EDGE | Role.APPLICATION, Role.FRONT_END):
                 return self.pools[opener.pool].next_hop == other.pool

@@ -142,6 +142,7 @@ class Link(Watched):
         "opener",
         "pending_out",
         "remote",
+        "reserved",
         "session",
         "state",
         "verdict",
@@ -166,6 +167,7 @@ class Link(Watched):
         self.facts = TlsFacts()
         self.confirmed = direction is Direction.ACCEPTED
         self.authenticated = False
+        self.reserved = False  # for what its two ends have agreed on: nobody else is given it
         self.session: object | None = None
         self.why = ""
         self.opened_at = self.last_in = reactor.loop.time()

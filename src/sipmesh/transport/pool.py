@@ -35,12 +35,12 @@ class LinkPool:
 
         That may be one that the peer opened, if its verdict proved that identity (RFC 5923 without its holes), or one
         that is still being opened: it queues what is sent. Where the best one has much unsent, another is opened
-        beside it.
+        beside it. A reserved link is nobody else's.
         """
         best: Link | None = None
         opened = 0
         for link in self._reactor.links.of(hop.name, hop.kind):
-            if link.usable:
+            if link.usable and not link.reserved:
                 opened += link.direction is Direction.OPENED
                 if best is None or _rank(link) <= _rank(best):  # of two alike the newer one, which outlives the other
                     best = link

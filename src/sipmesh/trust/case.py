@@ -30,10 +30,10 @@ NO_NAMES: frozenset[str] = frozenset()  # one for all: Python makes a new empty 
 
 
 class Case:
-    """What the checks look at. *fault* says why there is no readable certificate."""
+    """What the checks look at. *fault* says why there is no readable certificate, *live* whether the link is up already."""
 
-    def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime) -> None:
-        self.evidence, self.policy, self.at = evidence, policy, at
+    def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime, *, live: bool = False) -> None:
+        self.evidence, self.policy, self.at, self.live = evidence, policy, at, live
         self.leaf: x509.Certificate | None = None
         self.pool: list[x509.Certificate] = []
         self.fault = ""
@@ -52,7 +52,7 @@ class Case:
             else:
                 self.pool.append(certificate)
 
-    def again(self, evidence: PeerEvidence, at: datetime) -> Case:
+    def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Case:
         """The same certificates before the same policy, in another handshake: what was worked out is taken over.
 
         But for what the lists say, where other lists are in force by now.
@@ -63,7 +63,7 @@ class Case:
             self.listed  # noqa: B018 - once for all who follow
         case = Case.__new__(Case)
         case.__dict__.update(self.__dict__)
-        case.evidence, case.at = evidence, at
+        case.evidence, case.at, case.live = evidence, at, live
         return case
 
     @property

@@ -27,6 +27,7 @@ UNREADABLE = (
 )
 
 KEPT = 256  # certificates whose parsed form is kept: a few CAs, and the peers of a large pool
+DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-documentSigning (RFC 9336 3)
 LONGEST_SERIAL = 20  # octets (RFC 5280 4.1.2.2)
 SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits; what OpenSSL's security level 2 asks for
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)

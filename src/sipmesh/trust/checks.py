@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.trust import chain
 from sipmesh.trust.case import Case
-from sipmesh.trust.certificate import extension, is_authority
+from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.constraints import violations
 from sipmesh.trust.engine import is_left_to_us, meaning, tell
 from sipmesh.trust.evidence import LinkKind
@@ -325,7 +325,7 @@ def usage(case: Case) -> Finding:
     for held in case.line[:-1] or case.line:
         listed = extension(held, x509.ExtendedKeyUsage)
         if listed is not None and not any(oid in allowed for oid in listed):
-            saw = f"{tell_subject(held)} has only {', '.join(_spell_usage(oid) for oid in listed)}"
+            saw = f"{tell_subject(held)} has only {', '.join(spell_usage(oid) for oid in listed)}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 
@@ -335,7 +335,7 @@ def _usages(case: Case) -> dict[x509.ObjectIdentifier, str]:
     served = case.opened or (case.peer is not None and case.peer.client_usage is ClientUsage.SERVER_OK)
     asked = [] if case.opened else [ExtendedKeyUsageOID.CLIENT_AUTH]
     asked += [ExtendedKeyUsageOID.SERVER_AUTH] if served else []
-    return {oid: _spell_usage(oid) for oid in (*asked, chain.SIP_DOMAIN, ANY_USAGE)}
+    return {oid: spell_usage(oid) for oid in (*asked, chain.SIP_DOMAIN, ANY_USAGE)}
 
 
 _USAGE_NAMES = {
@@ -345,10 +345,12 @@ _USAGE_NAMES = {
     ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
     chain.SIP_DOMAIN: "sipDomain",
     ANY_USAGE: "anyExtendedKeyUsage",
+    DOCUMENT_SIGNING: "documentSigning",
 }
 
 
-def _spell_usage(oid: x509.ObjectIdentifier) -> str:
+def spell_usage(oid: x509.ObjectIdentifier) -> str:
+    """Write a usage by its name in the RFC, or by its number."""
     return _USAGE_NAMES.get(oid, oid.dotted_string)
 
 
@@ -358,7 +360,8 @@ def revocation(case: Case) -> Finding:
     if not case.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
     held = (authority.lists, authority.answers)
-    return check_listed(case.listed, held, at=case.at, grace=case.policy.grace, source=authority.source)
+    grace, source = case.policy.grace, authority.source
+    return check_listed(case.listed, held, at=case.at, grace=grace, source=source, live=case.live)
 
 
 _REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")

@@ -35,11 +35,12 @@ __all__ = ["CHECKS", "judge"]
 NOTHING: frozenset[Named] = frozenset()
 
 
-def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdict:
+def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False) -> Verdict:
     """Decide about the peer of one link at the instant *at*.
 
     Never raises over what the peer sent. A failed handshake refuses whatever else is found; the same checks run on the
-    certificates that were seen, so that the verdict tells all that is wrong.
+    certificates that were seen, so that the verdict tells all that is wrong. *live* says that the link is up, and so was
+    accepted before: a revocation list that is past its time does not end it.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -47,12 +48,12 @@ def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime) -> Verdic
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     precedent = policy.precedents.find(evidence, at)
-    verdict = _follow(precedent, evidence, at) if precedent is not None else None
-    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at))
+    verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
+    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at, live=live))
 
 
 def _judge_in_full(case: Case) -> Verdict:
-    found = {check: _ask(check, case) for check in _table(case).values()}
+    found = {check: ask(check, case) for check in _table(case).values()}
     findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
     if code is not Code.ACCEPTED:
@@ -62,13 +63,13 @@ def _judge_in_full(case: Case) -> Verdict:
     return verdict
 
 
-def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime) -> Verdict | None:
+def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
     """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
-    case = precedent.case.again(evidence, at)
+    case = precedent.case.again(evidence, at, live=live)
     found = precedent.found
     findings: list[Finding] = []
     for name, check in _table(case).items():
-        finding = _ask(check, case) if name in ANEW or check not in found else found[check]
+        finding = ask(check, case) if name in ANEW or check not in found else found[check]
         if finding is not None:
             findings.append(finding)
             if not finding.passed:
@@ -78,7 +79,7 @@ def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime) -> Verdi
 
 def _keep(case: Case, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
     """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
-    if case.leaf is None or not case.trail.path or case.evidence.failure is not None:
+    if case.leaf is None or not case.trail.path or case.evidence.failure is not None or case.live:
         return
     anchors = [anchor for authority in case.counted for anchor in authority.anchors]
     span = steady((case.leaf, *case.pool, *anchors), case.at)
@@ -132,7 +133,7 @@ def _table(case: Case) -> Mapping[str, Check]:
     return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
 
 
-def _ask(check: Check, case: Case) -> Finding | None:
+def ask(check: Check, case: Case) -> Finding | None:
     """Run one check. One that stumbles over the certificate refuses it: what cannot be checked is not accepted."""
     try:
         return check(case)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from sipmesh.trust.ocsp import OcspAnswers, Reply
+    from sipmesh.trust.verdict import Named
 
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
@@ -131,6 +132,10 @@ class RevocationList:
             serials=(self.serials - restored) | delta.serials,
         )
 
+    def revoking(self, serials: frozenset[int]) -> RevocationList:
+        """The same list with more *serials*, of which its issuer's next one will tell."""
+        return replace(self, serials=self.serials | serials)
+
     def signed_by(self, issuer: x509.Certificate) -> bool:
         """Whether the key of *issuer* signed this list, and may sign lists; checked once per key."""
         try:
@@ -209,6 +214,17 @@ class RevocationLists:
             self._combined[pair] = complete.brought_up_to(delta)
         return self._combined[pair]
 
+    def revoking(self, named: Iterable[Named]) -> RevocationLists:
+        """The same lists, and whoever is *named* by issuer and serial is revoked besides."""
+        more: dict[bytes, set[int]] = {}
+        for issuer, serial in named:
+            more.setdefault(issuer, set()).add(serial)
+        changed = (
+            held.revoking(frozenset(more[held.issuer_der])) if held.base is None and held.issuer_der in more else held
+            for held in self
+        )
+        return RevocationLists(changed, self.faults)
+
     def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
         """Every list of one issuer, newest first."""
         return self._by_issuer.get(issuer_der, ())
@@ -247,8 +263,13 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     return asked.passed(saw) if code is None else asked.refused(saw, code)
 
 
-def _standing(serial: int, held: RevocationList | None, at: datetime, grace: timedelta) -> tuple[str, Code | None]:
-    """Say how *serial* stands at the instant *at*; the code is None if it may be relied on."""
+def _standing(
+    serial: int, held: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
+) -> tuple[str, Code | None]:
+    """Say how *serial* stands at the instant *at*; the code is None if it may be relied on.
+
+    For a *live* link a list goes on that is past its time, and nothing more is forgiven it.
+    """
     if held is None:
         return "no list of this issuer", Code.REVOCATION_UNKNOWN
     if serial in held.serials:
@@ -258,7 +279,7 @@ def _standing(serial: int, held: RevocationList | None, at: datetime, grace: tim
         return saw, Code.REVOCATION_UNKNOWN
     if at > held.next_update + grace:
         saw = f"list {held.number} ended at {tell_time(held.next_update)}; our clock says {tell_time(at)}"
-        return saw, Code.REVOCATION_UNKNOWN
+        return (f"{saw}; this link was up already", None) if live else (saw, Code.REVOCATION_UNKNOWN)
     return held.in_force, None
 
 
@@ -328,9 +349,9 @@ def _believed(heard: Heard, at: datetime, grace: timedelta) -> Reply:
     return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
 
 
-def _stands(one: Listed, at: datetime, grace: timedelta, source: Source) -> tuple[str, Code | None]:
+def _stands(one: Listed, at: datetime, grace: timedelta, source: Source, *, live: bool) -> tuple[str, Code | None]:
     """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
-    by_list = _standing(one.serial, one.held, at, grace)
+    by_list = _standing(one.serial, one.held, at, grace, live=live)
     if source is Source.LISTS and not one.replies:
         return by_list
     by_answer = answered((_believed(heard, at, grace) for heard in one.replies), at=at, grace=grace)
@@ -371,16 +392,18 @@ def check_listed(
     at: datetime,
     grace: timedelta,
     source: Source = Source.LISTS,
+    live: bool = False,
 ) -> Finding:
     """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.
 
-    A revoked certificate anywhere says more than a list that is missing elsewhere.
+    A revoked certificate anywhere says more than a list that is missing elsewhere. *live* is for a link that is up and is
+    judged again: the end of a list keeps new links out, and those that are up stay until their certificates end (rule R7).
     """
     asked = _QUESTIONS[source]
     told: list[str] = []
     failed: list[Finding] = []
     for one in listed:
-        standing, code = _stands(one, at, grace, source)
+        standing, code = _stands(one, at, grace, source, live=live)
         saw = f"{one.issuer}: {standing}"
         told.append(saw)
         if code is not None:

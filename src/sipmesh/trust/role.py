@@ -11,6 +11,7 @@ class Role(StrEnum):
     FRONT_END = "front-end"
     EDGE = "edge"
     APPLICATION = "application"
+    MANAGEMENT = "management"
 
 
 class ClientUsage(StrEnum):

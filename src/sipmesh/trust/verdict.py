@@ -54,6 +54,7 @@ class Code(StrEnum):
     ASSERTION_NOT_ALLOWED = "assertion-not-allowed"
     NOT_AUTHENTICATED = "not-authenticated"
     NO_ROUTE = "no-route"
+    OTHER_HOME = "other-home"
 
 
 @dataclass(frozen=True, slots=True)

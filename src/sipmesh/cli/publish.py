@@ -1,0 +1,225 @@
+"""`sipmesh topology publish` and what goes with it: versions that management has signed, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_json, show, table
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.storage.chronicle import Chronicle
+    from sipmesh.storage.history import Version
+    from sipmesh.topology.document import Loaded
+    from sipmesh.topology.publication import Publication
+
+Why = Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why, as the history will say.")]
+Force = Annotated[bool, typer.Option("--force", help="Publish although it breaks what the refusal has named.")]
+Wait = Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait until every server has it in force.")]
+
+WAIT_S = 10.0
+
+
+def publish(
+    *,
+    why: Why,
+    force: Force = False,
+    wait: Wait = WAIT_S,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Sign the draft as the next version of the topology, and have every server put it in force.
+
+    It is compared with the version before, and what has changed is shown. Where nothing was ever published, this makes
+    version 1, from which on the servers of this network load nothing that is unsigned.
+    """
+    place = Place(topology)
+    if not _ever_published(place):
+        first = publish_first(place, why)
+        _say_first(first, as_json=as_json)
+        return
+    socket = management_socket(place)
+    began = time.monotonic()
+    plan = _ask(socket, "plan")
+    if not as_json:
+        _say_plan(plan)
+    told = _ask(socket, "publish", why=why, base=plan["base"], digest=plan["digest"], force=force)
+    _tell(socket, told, wait, began, as_json=as_json)
+
+
+def rollback(
+    version: Annotated[int, typer.Argument(min=1, help="The version whose content becomes the next version.")],
+    *,
+    why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why, as the history will say.")] = "",
+    force: Force = False,
+    wait: Wait = WAIT_S,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the content of an old version as a new one; the draft stays as it is."""
+    socket = management_socket(Place(topology))
+    began = time.monotonic()
+    head = _ask(socket, "history")[-1]["version"]
+    told = _ask(socket, "rollback", version=version, why=why, base=head, force=force)
+    _tell(socket, told, wait, began, as_json=as_json)
+
+
+def history(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """List every version with who published it, when and why."""
+    versions = [_version_json(one) for one in chronicle_of(Place(topology)).history.list()]
+    if as_json:
+        say_json(versions)
+        return
+    made = table("", "version", "at", "by", "why", "digest")
+    for one in versions:
+        why = f"{one['why']} (forced)" if one["forced"] else one["why"]
+        made.add_row(*map(cell, (one["version"], _minute(one["at"]), one["by"], why, one["digest"][:12])))
+    show(made)
+
+
+def diff(
+    before: Annotated[int, typer.Argument(min=1, help="A version.")],
+    after: Annotated[int, typer.Argument(min=0, help="Another one; 0, or nothing, for the draft.")] = 0,
+    *,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Say in words what differs between two versions, or between a version and the draft."""
+    from sipmesh.topology.difference import difference
+
+    place = Place(topology)
+    old = loaded_version(place, before)
+    new = loaded_version(place, after) if after else place.load()
+    changes = list(difference(old, new))
+    if as_json:
+        say_json(changes)
+        return
+    say(*(changes or ["They say the same."]))
+
+
+def show_version(place: Place, number: int, *, as_json: bool) -> None:
+    """Print the document of a version as it was published."""
+    publication = publication_of(place, number)
+    if as_json:
+        say_json({"version": number, "by": publication.by, "why": publication.why, "topology": publication.topology})
+        return
+    sys.stdout.write(publication.topology)
+
+
+def chronicle_of(place: Place) -> Chronicle:
+    """The versions and the log beside the topology; raises `OperatorError` where nothing was ever published."""
+    from sipmesh.storage.chronicle import Chronicle
+
+    if not Chronicle.is_in(place.folder):
+        raise OperatorError(f"nothing was ever published in {place.folder}; see: sipmesh topology publish --help")
+    return Chronicle(place.folder)
+
+
+def publication_of(place: Place, number: int) -> Publication:
+    """One version as it was signed; raises `OperatorError` where there is none, or it was touched."""
+    from sipmesh.server.source import version_of
+
+    return version_of(chronicle_of(place), number)
+
+
+def loaded_version(place: Place, number: int) -> Loaded:
+    """One version with the files that it embeds and the lists of this machine."""
+    from sipmesh.topology.document import load_published
+
+    return load_published(publication_of(place, number), place.folder)
+
+
+def publish_first(place: Place, why: str) -> Version:
+    """Make version 1 where nothing was published yet; there is no server yet that could be asked. Gives the version."""
+    from sipmesh.server.control import name_of
+    from sipmesh.server.first import publish_first as first
+
+    return first(place.file, name_of(os.getuid()), why, datetime.now(UTC))
+
+
+def management_socket(place: Place) -> Path:
+    """The control socket of the management server of this machine; raises `OperatorError` where none runs."""
+    from sipmesh.server.control import SOCKET_SUFFIX, STATE
+    from sipmesh.trust.role import Role
+
+    loaded = place.load()
+    named = [one.name for pool in loaded.topology.pools if pool.role is Role.MANAGEMENT for one in pool.servers]
+    head = chronicle_of(place).history.head()
+    if head is not None:
+        held = loaded_version(place, head.number).topology
+        named += [one.name for pool in held.pools if pool.role is Role.MANAGEMENT for one in pool.servers]
+    for name in dict.fromkeys(named):
+        socket = place.folder / STATE / f"{name}{SOCKET_SUFFIX}"
+        if socket.exists():
+            return socket
+    remedy = f"start it: sipmesh serve {named[0]}" if named else "add a pool of role management"
+    raise OperatorError(f"no management server runs on this machine; {remedy}")
+
+
+def _ask(socket: Path, command: str, **given: Any) -> Any:
+    from sipmesh.server.control import ask
+
+    return asyncio.run(ask(socket, command, **given))
+
+
+def _ever_published(place: Place) -> bool:
+    from sipmesh.storage.chronicle import Chronicle
+
+    return Chronicle.is_in(place.folder) and chronicle_of(place).history.head() is not None
+
+
+def _say_first(first: Version, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"version": first.number, "digest": first.digest})
+        return
+    say(f"Version {first.number} is published.", style=GOOD)
+    say("Start the management server, and then the others: sipmesh serve NAME")
+
+
+def _say_plan(plan: dict[str, Any]) -> None:
+    changes = plan["changes"]
+    say(f"Since version {plan['base']}:" if changes else f"Nothing has changed since version {plan['base']}.")
+    say(*(f"  {line}" for line in changes))
+    for danger in plan["dangers"]:
+        say(f"  DANGER: {danger}", style=BAD)
+
+
+def _tell(socket: Path, told: dict[str, Any], wait: float, began: float, *, as_json: bool) -> None:
+    """Say that a version is published, and wait until it is in force everywhere."""
+    number = told["version"]
+    if not as_json:
+        say(f"Version {number} is published.", style=GOOD)
+    answer: dict[str, Any] = {"missing": [], "servers": 0}
+    if wait:
+        from sipmesh.server.control import ask
+
+        answer = asyncio.run(ask(socket, "acknowledged", timeout_s=wait + 5, version=number, wait_s=wait))
+    took = time.monotonic() - began
+    if as_json:
+        say_json({**told, "missing": answer["missing"], "took_s": round(took, 3)})
+    elif answer["missing"]:
+        say(f"NOT yet in force on {', '.join(answer['missing'])}; see: sipmesh status", style=WARN)
+    elif wait:
+        say(f"In force on {plural(answer['servers'], 'server')} after {took:.2f} s.", style=GOOD)
+    if answer["missing"]:
+        raise typer.Exit(1)
+
+
+def _version_json(one: Version) -> dict[str, Any]:
+    from sipmesh.server.master import told_version
+
+    return told_version(one)
+
+
+def _minute(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant):%Y-%m-%d %H:%M:%S}Z"

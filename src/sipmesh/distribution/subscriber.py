@@ -1,0 +1,138 @@
+"""The taking side: the subscriptions that this server has made, and what comes in by them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, Dialog, Here
+from sipmesh.distribution.items import State, read_item
+from sipmesh.errors import RemoteError
+from sipmesh.sip.message import Request, Response, respond
+
+if TYPE_CHECKING:
+    from sipmesh.distribution.items import Item
+    from sipmesh.transport.link import Link
+
+
+@dataclass(slots=True)
+class Made:
+    """One subscription of ours: *agreed* once it was answered with a 2xx."""
+
+    link: Link
+    dialog: Dialog
+    begun_at: float
+    stays: bool
+    agreed: bool = False
+    seen: int = 0  # the CSeq of the NOTIFY before
+
+
+class Subscriber:
+    """Subscribes, and hands on what it is given.
+
+    *state* says what this server holds. *told* hears what the other end of a link holds, *given* an item: both raise
+    `RemoteError` for what they do not take. *settled* hears of a link on which a subscription now stands.
+    """
+
+    def __init__(
+        self,
+        here: Here,
+        state: Callable[[], State],
+        told: Callable[[str, State], None],
+        given: Callable[[str, Item], None],
+        settled: Callable[[Link], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._here, self._state, self._told, self._given, self._settled = here, state, told, given, settled
+        self._clock = clock
+        self._made: dict[Link, Made] = {}
+        self._asked: dict[str, Link] = {}
+
+    def __repr__(self) -> str:
+        return f"<Subscriber of {self._here.name}: {', '.join(made.dialog.peer for made in self._made.values())}>"
+
+    @property
+    def standing(self) -> list[Link]:
+        """The links on which a subscription stands."""
+        return [made.link for made in self._made.values() if made.agreed and made.stays]
+
+    def subscribe(self, link: Link, peer: str, *, stays: bool = True) -> None:
+        """Ask the *peer* of *link* for everything; one that does not *stay* is told what it holds once."""
+        headers = (("event", EVENT), ("expires", str(EXPIRES_S if stays else 0)))
+        request = self._here.first("SUBSCRIBE", peer, headers, self._state().encode())
+        dialog = Dialog(request.call_id, request.from_.tag or "", "", peer)
+        self._made[link] = Made(link, dialog, self._clock(), stays)
+        self._ask(link, request)
+
+    def gone(self, link: Link) -> None:
+        """The link is closed."""
+        self._made.pop(link, None)
+        self._asked = {branch: asked for branch, asked in self._asked.items() if asked is not link}
+
+    def tick(self) -> None:
+        """Refresh what is at half its life."""
+        now = self._clock()
+        for made in self._made.values():
+            if made.agreed and made.stays and now - made.begun_at >= EXPIRES_S / 2:
+                made.begun_at = now
+                headers = (("event", EVENT), ("expires", str(EXPIRES_S)))
+                self._ask(made.link, self._here.next("SUBSCRIBE", made.dialog, headers, self._state().encode()))
+
+    def publish(self, status: dict[str, Any]) -> None:
+        """Say what this server has in force, on every link on which a subscription stands (RFC 3903 section 4)."""
+        body = json.dumps(status, separators=(",", ":")).encode()
+        headers = (("event", STATUS_EVENT), ("expires", str(EXPIRES_S)))
+        for link in self.standing:
+            link.send(self._here.first("PUBLISH", self._made[link].dialog.peer, headers, body).encode())
+
+    def _ask(self, link: Link, request: Request) -> None:
+        self._asked[request.top_via.branch or ""] = link
+        link.send(request.encode())
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Take the answer to a SUBSCRIBE; whoever refuses it has nothing for us."""
+        if self._asked.get(response.top_via.branch or "") is not link or response.status < 200:  # noqa: PLR2004
+            return
+        del self._asked[response.top_via.branch or ""]
+        made = self._made.get(link)
+        if made is None:
+            return
+        if response.status >= 300:  # noqa: PLR2004 - RFC 3261 7.2: the classes
+            del self._made[link]
+            return
+        if not made.agreed:
+            made.agreed, made.dialog.remote = True, response.to.tag or ""
+            if made.stays:
+                link.reserved = True
+                self._settled(link)
+
+    def notified(self, link: Link, request: Request) -> Response:
+        """Take a NOTIFY of a subscription that we have made on this very link; any other is unknown here (RFC 6665 4.1.3)."""
+        made = self._made.get(link)
+        if made is None or not self._is_of(made, request):
+            return respond(request, 481)
+        made.dialog.remote = request.from_.tag or ""  # it may be here before the 200 to our SUBSCRIBE
+        number = request.cseq.number
+        if number <= made.seen:
+            raise RemoteError("a NOTIFY out of order", rule="RFC 3261 section 12.2.2", status=500)
+        made.seen = number
+        self._read(made, request)
+        if (request.first("subscription-state") or "").startswith("terminated"):
+            del self._made[link]
+        return respond(request, 200)
+
+    @staticmethod
+    def _is_of(made: Made, request: Request) -> bool:
+        dialog = made.dialog
+        if (request.call_id, request.to.tag) != (dialog.call_id, dialog.local):
+            return False
+        return not dialog.remote or request.from_.tag == dialog.remote
+
+    def _read(self, made: Made, request: Request) -> None:
+        header = request.first(ITEM)
+        if header is None:
+            self._told(made.dialog.peer, State.decode(request.body))
+        else:
+            self._given(made.dialog.peer, read_item(header, request.body))

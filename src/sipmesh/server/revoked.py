@@ -1,0 +1,30 @@
+"""Serials that are newly revoked, as they travel ahead of the list that has them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+
+from sipmesh.errors import RemoteError
+from sipmesh.trust.verdict import Named
+
+REVOKED = "sipmesh-revoked"
+
+MOST = 10_000
+
+
+def revoked_payload(organisation: str, number: int, named: Iterable[Named]) -> bytes:
+    """Make the document: issuer as DER in base64, serial in hex."""
+    told = sorted((b64encode(issuer).decode(), f"{serial:x}") for issuer, serial in named)
+    document = {"format": 1, "organisation": organisation, "number": number, "revoked": told[:MOST]}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def named_in(payload: bytes) -> frozenset[Named]:
+    """Read it; raises `RemoteError` for anything else."""
+    try:
+        told = json.loads(payload)
+        return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in told["revoked"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise RemoteError("revocations that cannot be read", rule="rule R7", status=488) from None

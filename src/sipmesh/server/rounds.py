@@ -1,0 +1,98 @@
+"""The links that this server keeps up to give others what was signed: one for each, never shared with calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link import Link
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+"""A server that was down is reached again within this time, whatever it was down for."""
+
+
+@dataclass(slots=True)
+class Round:
+    """One server to keep a link to; *pause* is how long it is left alone after the next failure."""
+
+    hop: Hop
+    link: Link | None = None
+    pause: float = FIRST_PAUSE_S
+    waits: asyncio.TimerHandle | None = None
+    why: str = ""  # why there is no link, as the last one ended
+
+
+class Rounds:
+    """Opens a reserved link to each of some servers, and again when it is gone."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
+        self._loop, self._dial = loop, dial
+        self._rounds: dict[str, Round] = {}
+
+    def __repr__(self) -> str:
+        return f"<Rounds to {', '.join(self._rounds)}>"
+
+    def take(self, hops: Mapping[str, Hop]) -> None:
+        """Keep links to these servers from now on, and to no others; *hops* are by server name."""
+        for name in [name for name in self._rounds if name not in hops]:
+            self._end(self._rounds.pop(name))
+        for name, hop in hops.items():
+            held = self._rounds.get(name)
+            if held is None:
+                held = self._rounds[name] = Round(hop)
+                self._open(held)
+            elif held.hop != hop:
+                held.hop, held.pause = hop, FIRST_PAUSE_S
+                if held.link is None:
+                    self._open(held)
+
+    def _end(self, held: Round) -> None:
+        if held.waits is not None:
+            held.waits.cancel()
+        if held.link is not None:
+            link, held.link = held.link, None
+            link.drain()
+
+    def _open(self, held: Round) -> None:
+        if held.waits is not None:
+            held.waits.cancel()
+            held.waits = None
+        held.link = self._dial(held.hop)
+        held.link.reserved = True
+
+    def has(self, link: Link) -> bool:
+        """Tell whether *link* is one of these."""
+        return any(held.link is link for held in self._rounds.values())
+
+    def up(self, link: Link) -> None:
+        """A link came up: the next failure is the first again."""
+        for held in self._rounds.values():
+            if held.link is link:
+                held.pause, held.why = FIRST_PAUSE_S, ""
+
+    def gone(self, link: Link, why: str) -> None:
+        """A link is gone: open another after a pause, which doubles with each failure."""
+        for held in self._rounds.values():
+            if held.link is link:
+                held.link, held.why = None, why
+                held.waits = self._loop.call_later(held.pause, self._open, held)
+                held.pause = min(2 * held.pause, LONGEST_PAUSE_S)
+
+    def why_not(self, name: str) -> str:
+        """Why there is no link to a server at the moment; empty where there is one, or none is to be."""
+        held = self._rounds.get(name)
+        return held.why if held is not None else ""
+
+    def close(self) -> None:
+        """Open no more."""
+        for held in self._rounds.values():
+            if held.waits is not None:
+                held.waits.cancel()
+            held.link = None
+        self._rounds.clear()

@@ -1,0 +1,103 @@
+"""Where a server has its topology from: what management has signed or, in a network without management, the file itself.
+
+Nothing unsigned is loaded by a server that has ever held a publication, nor in a folder whose topology names management.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.errors import OperatorError
+from sipmesh.server.holding import Holding, signers_of
+from sipmesh.storage.chronicle import Chronicle
+from sipmesh.topology.document import load, load_published
+from sipmesh.topology.files import UnusableFileError
+from sipmesh.topology.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.material import read_certificates
+from sipmesh.topology.publication import KIND, Publication
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document import Loaded
+
+
+class Source(Protocol):
+    """What a server reads at its start and at every reload."""
+
+    def load(self) -> Loaded:
+        """Read it with all files that it names; raises `OperatorError`."""
+
+
+class Draft:
+    """The document as it stands in its *file*: for networks without management."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __repr__(self) -> str:
+        return f"<Draft {self._file}>"
+
+    def load(self) -> Loaded:
+        """Read the file."""
+        return load(self._file)
+
+
+class Archive:
+    """The newest version in the history of a management server."""
+
+    def __init__(self, chronicle: Chronicle, folder: Path) -> None:
+        self.chronicle, self._folder = chronicle, folder
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.chronicle!r}>"
+
+    def load(self) -> Loaded:
+        """Read the newest version."""
+        head = self.chronicle.history.head()
+        if head is None:
+            raise OperatorError("nothing was ever published here; publish with: sipmesh topology publish -m WHY")
+        return load_published(version_of(self.chronicle, head.number), self._folder, head.digest)
+
+
+def source_of(file: Path, name: str) -> Source:
+    """Find out where the server *name* has its topology from; *file* is the document, or where it would be.
+
+    Raises `OperatorError` where there is nothing that may be loaded.
+    """
+    folder, name = file.parent, name.lower()
+    holding = Holding(folder, name)
+    if Chronicle.is_in(folder):
+        chronicle = Chronicle(folder)
+        head = chronicle.history.head()
+        if head is not None:
+            archive = Archive(chronicle, folder)
+            if name in signers_of(archive.load()):
+                return archive
+            if not holding.is_there:
+                _begin(holding, chronicle.history.get(head.number).jws, folder)
+        chronicle.close()
+    if holding.is_there:
+        return holding
+    draft = Draft(file)
+    if signers_of(draft.load()):
+        remedy = "publish it where management is, or have this server join: sipmesh join"
+        raise OperatorError(f"{file} is a draft that nobody has signed; {remedy}")
+    return draft
+
+
+def version_of(chronicle: Chronicle, number: int) -> Publication:
+    """One version of the history; raises `OperatorError` where there is none, or it was touched."""
+    try:
+        return Publication.decode(open_signed(chronicle.history.get(number).jws, KIND).payload)
+    except MalformedDocumentError as wrong:
+        raise OperatorError(f"version {number} in the history was touched: {wrong}") from None
+
+
+def _begin(holding: Holding, jws: bytes, folder: Path) -> None:
+    """A server beside management begins with what lies there, under the CA that lies there."""
+    root = folder / "ca" / "root.pem"
+    try:
+        anchors = read_certificates(root)
+    except UnusableFileError as wrong:
+        raise OperatorError(f"{root} {wrong}; it is needed to check what was published") from None
+    holding.begin(jws, anchors)

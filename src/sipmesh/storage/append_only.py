@@ -1,0 +1,42 @@
+"""Tables to which rows are only ever added, held by the database itself: a slip in our code or a hand in its shell is refused.
+
+Who owns the database can take the triggers away; what was changed then shows by its hash, not by them.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sql
+
+_SQLITE = (
+    (
+        "CREATE TRIGGER IF NOT EXISTS {table}_keeps_rows BEFORE UPDATE ON {table} "
+        "BEGIN SELECT RAISE(ABORT, '{table} is only ever added to'); END"
+    ),
+    (
+        "CREATE TRIGGER IF NOT EXISTS {table}_loses_none BEFORE DELETE ON {table} "
+        "BEGIN SELECT RAISE(ABORT, '{table} is only ever added to'); END"
+    ),
+    # INSERT OR REPLACE deletes without a trigger.
+    (
+        "CREATE TRIGGER IF NOT EXISTS {table}_grows BEFORE INSERT ON {table} "
+        "WHEN NEW.{number} <= (SELECT max({number}) FROM {table}) "
+        "BEGIN SELECT RAISE(ABORT, '{table} is only ever added to, at its end'); END"
+    ),
+)
+_POSTGRESQL = (
+    (
+        "CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION '{table} is only ever added to'; END $$"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER {table}_keeps_rows BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "EXECUTE FUNCTION {table}_refuse()"
+    ),
+)
+
+
+def guard(db: sql.Connection, table: str, number: str) -> None:
+    """Let rows of *table* be added with a rising *number*, and never changed or removed; both are names of ours."""
+    statements = _SQLITE if db.dialect.name == "sqlite" else _POSTGRESQL
+    for statement in statements:
+        db.exec_driver_sql(statement.format(table=table, number=number))

@@ -1,0 +1,34 @@
+"""What a management server keeps for good, in one database: the versions it has published, and every change of trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sipmesh.storage.audit import Audit
+from sipmesh.storage.database import Database
+from sipmesh.storage.history import History
+
+DATABASE: Final = "management.db"
+"""Its file, in the folder of the organisation."""
+
+
+class Chronicle:
+    """The database in *folder*; raises `OperatorError` where it cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._database = Database(folder / DATABASE, "history and audit log")
+        self.audit = Audit(self._database)
+        self.history = History(self._database, self.audit)
+
+    def __repr__(self) -> str:
+        return f"<Chronicle in {self._database.where}>"
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether anything was ever kept in *folder*."""
+        return (folder / DATABASE).is_file()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()

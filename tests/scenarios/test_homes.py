@@ -1,0 +1,322 @@
+"""Users of two pools: each logs in at its own, and is reached from the other and from partners."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from sipmesh.server.node import Node
+from sipmesh.sip.transaction.ack import cancel_for
+from sipmesh.storage.users import Users
+from support.network import (
+    EDGE,
+    FE1,
+    FE2,
+    FE3,
+    FE4,
+    PARTNER_FE,
+    POOL,
+    POOL2,
+    Network,
+    hung_up_by_the_other,
+    inside,
+    ringing,
+    text,
+)
+from support.running import on_loop
+from support.talking import inside_of, talking
+
+ASSERTED = "p-asserted-identity"
+WRONG = (
+    'Digest username="{user}", realm="example.test", nonce="bm9uZQ", uri="sip:example.test", algorithm=SHA-256, '
+    f'response="{"0" * 64}", qop=auth, nc=00000001, cnonce="c"'
+)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(FE1, FE3), (FE2, FE4)])
+@on_loop
+async def test_message_reaches_a_user_of_the_other_pool_and_says_whose_it_is(
+    two_pools: Network, ours: str, theirs: str
+) -> None:
+    async with two_pools:
+        alice, bob = await two_pools.agent("alice", ours), await two_pools.agent("bob", theirs)
+        for sender, receiver in ((alice, bob), (bob, alice)):
+            assert (await sender.message(receiver.party.aor, "hello")).ok
+            came = await text(receiver)
+            assert (came.text, came.sender, came.identity) == ("hello", sender.party.aor, sender.party.aor)
+
+
+@on_loop
+async def test_requests_spread_over_the_servers_of_the_other_pool_and_one_call_stays_together(
+    two_pools: Network,
+) -> None:
+    async with two_pools:
+        alice, bob = await two_pools.agent("alice", FE1), await two_pools.agent("bob", FE3)
+        assert all(
+            outcome.ok for outcome in await asyncio.gather(*(alice.message(bob.party.aor, "x") for _ in range(40)))
+        )
+        ways = {tuple((await text(bob)).hops[1:]) for _ in range(40)}
+        assert ways == {(FE1, FE3), (FE1, FE4, FE3)}
+
+
+@on_loop
+async def test_other_pool_is_reached_while_one_of_its_servers_is_down(two_pools: Network) -> None:
+    async with two_pools:
+        alice, bob = await two_pools.agent("alice", FE1), await two_pools.agent("bob", FE3)
+        await two_pools.stop(FE4)
+        for _ in range(8):  # each has a Call-ID of its own, and so a first server of its own
+            assert (await alice.message(bob.party.aor, "x")).ok
+
+
+@pytest.mark.parametrize(("caller", "at", "callee", "there"), [("alice", FE1, "bob", FE3), ("bob", FE4, "alice", FE2)])
+@on_loop
+async def test_whole_call_goes_from_pool_to_pool(
+    two_pools: Network, caller: str, at: str, callee: str, there: str
+) -> None:
+    async with two_pools:
+        one, other = await two_pools.agent(caller, at), await two_pools.agent(callee, there)
+        made = await one.call(other.party.aor)
+        came = await ringing(other)
+        assert (await made.answered()).status == 200
+        for call in (made, came):
+            for method in ("INVITE", "UPDATE", "INFO"):
+                assert (await inside(call, method)).status == 200, (call, method)
+        assert await hung_up_by_the_other(came, made)
+
+
+@on_loop
+async def test_ack_crosses_both_pools_so_that_the_callee_stops_repeating_its_answer(two_pools: Network) -> None:
+    async with two_pools:
+        alice, bob = await two_pools.phone("alice", FE1), await two_pools.phone("bob", FE3)
+        _, _, dialog = await talking(alice, bob)
+        ack = await bob.request_in("ACK")
+        assert ack.to.tag == bob.tag
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await bob.reply(await bob.request_in("BYE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_loop
+async def test_call_to_the_other_pool_can_be_taken_back(two_pools: Network) -> None:
+    async with two_pools:
+        alice, bob = await two_pools.phone("alice", FE1), await two_pools.phone("bob", FE3)
+        invite = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(invite)
+        came = await bob.request_in("INVITE")
+        await bob.reply(came, 180)
+        await alice.send(cancel_for(invite))
+        cancelled = await bob.request_in("CANCEL")
+        assert cancelled.top_via.branch == came.top_via.branch
+        await bob.reply(came, 487)
+        await bob.request_in("ACK")
+        assert {(await alice.final()).status for _ in range(2)} == {200, 487}
+
+
+@on_loop
+async def test_two_devices_of_the_other_pool_ring_and_the_one_that_loses_hears_of_it(two_pools: Network) -> None:
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        desk, mobile = await two_pools.phone("bob", FE3), await two_pools.phone("bob", FE4)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        at_desk, at_mobile = await desk.request_in("INVITE"), await mobile.request_in("INVITE")
+        await desk.reply(at_desk, 180)
+        await mobile.reply(at_mobile, 200)
+        assert (await alice.final()).to.tag == mobile.tag
+        assert (await desk.request_in("CANCEL")).values("reason") == ['SIP;cause=200;text="Call completed elsewhere"']
+
+
+@on_loop
+async def test_answers_of_two_devices_of_the_other_pool_both_reach_the_caller(two_pools: Network) -> None:
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        desk, mobile = await two_pools.phone("bob", FE3), await two_pools.phone("bob", FE4)
+        await alice.send(alice.request("INVITE", "sip:bob@example.test"))
+        at_desk, at_mobile = await desk.request_in("INVITE"), await mobile.request_in("INVITE")
+        await desk.reply(at_desk, 200)
+        await mobile.reply(at_mobile, 200)
+        assert {(await alice.final()).to.tag for _ in range(2)} == {desk.tag, mobile.tag}
+
+
+@on_loop
+async def test_partner_calls_a_user_of_either_pool_through_the_one_behind_the_edge(federated_pools: Network) -> None:
+    async with federated_pools:
+        erin = await federated_pools.agent("erin", PARTNER_FE)
+        for user, server in (("alice", FE1), ("bob", FE3)):
+            callee = await federated_pools.agent(user, server)
+            for caller, called in ((erin, callee), (callee, erin)):
+                assert (await caller.message(called.party.aor, "hello")).ok
+                assert (await text(called)).identity == caller.party.aor
+                made = await caller.call(called.party.aor)
+                came = await ringing(called)
+                for call in (made, came):
+                    assert (await inside(call, "INVITE")).status == 200
+                assert await hung_up_by_the_other(came, made)
+
+
+@pytest.mark.parametrize(
+    ("server", "papers", "to", "status"),
+    [
+        (FE3, FE1, "bob", 200),  # from the pool behind the edge, for a user who is at home here
+        (FE3, FE4, "bob", 403),  # from our own pool, which no edge knows
+        (FE1, FE3, "alice", 403),  # from the other pool, which no edge knows either
+        (FE1, EDGE, "alice", 200),
+    ],
+)
+@on_loop
+async def test_identity_of_a_partner_comes_from_the_pool_behind_the_edge_alone(
+    federated_pools: Network, server: str, papers: str, to: str, status: int
+) -> None:
+    async with federated_pools:
+        user = await federated_pools.phone(to, server)
+        peer = await federated_pools.peer(server, "erin@partner.test", papers)
+        await peer.send(peer.request("MESSAGE", f"sip:{to}@example.test", [(ASSERTED, "<sip:erin@partner.test>")]))
+        if status == 200:
+            came = await user.request_in("MESSAGE")
+            assert came.values(ASSERTED) == ["<sip:erin@partner.test>"]
+            await user.reply(came, 200)
+        assert (await peer.final()).status == status
+
+
+@on_loop
+async def test_edge_has_no_link_to_a_pool_that_is_not_its_next_hop(federated_pools: Network) -> None:
+    async with federated_pools:
+        edge = await federated_pools.peer(FE3, "erin@partner.test", EDGE)
+        await edge.hung_up()
+        assert federated_pools.nodes[FE3].gatekeeper.refusals[-1].code == "role-not-allowed"
+
+
+@on_loop
+async def test_partner_does_not_leave_through_the_second_pool_again(federated_pools: Network) -> None:
+    async with federated_pools:
+        first = await federated_pools.peer(FE3, "erin@partner.test", FE1)
+        assert (await first.ask(first.request("MESSAGE", "sip:frank@partner.test"))).status == 403
+        ours = await federated_pools.peer(FE3, "alice@example.test", FE1)
+        assert (await ours.ask(ours.request("MESSAGE", "sip:nobody@example.test"))).status == 404
+
+
+@on_loop
+async def test_request_that_a_front_end_has_sent_goes_to_no_third_pool(two_pools: Network) -> None:
+    """And its twin, for a user who is at home here, arrives."""
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        other = await two_pools.peer(FE1, "dora", FE3)
+        refused = await other.ask(other.request("MESSAGE", "sip:bob@example.test"))
+        assert refused.status == 404
+        assert "refused: home, reference" in (refused.first("warning") or "")
+        await other.send(other.request("MESSAGE", "sip:alice@example.test"))
+        await alice.reply(await alice.request_in("MESSAGE"), 200)
+        assert (await other.final()).status == 200
+
+
+@on_loop
+async def test_phone_at_another_pool_is_told_so_only_once_it_has_tried_to_prove_itself(two_pools: Network) -> None:
+    """Before that it gets what a user of this pool and one of no pool get: who is a user shows to nobody."""
+    async with two_pools:
+        asked = {}
+        for user in ("alice", "bob", "nobody"):
+            phone = await two_pools.peer(FE3, user)
+            challenge = await phone.ask(phone.request("REGISTER", "sip:example.test", to=f"<sip:{user}@example.test>"))
+            asked[user] = (challenge.status, challenge.count("www-authenticate"), challenge.count("warning"))
+        assert set(asked.values()) == {(401, 2, 0)}
+        alice = await two_pools.peer(FE3, "alice")
+        refused = await alice.register()
+        assert refused.status == 403
+        assert "refused: home, reference" in (refused.first("warning") or "")
+        told = two_pools.nodes[FE3].dispatch.refused_messages[-1]
+        assert (told["code"], POOL in told["why"]) == ("other-home", True)
+
+
+@on_loop
+async def test_trying_where_users_are_at_home_costs_what_guessing_passwords_costs(two_pools: Network) -> None:
+    async with two_pools:
+        guesser = await two_pools.peer(FE3, "alice")
+        for _ in range(8):
+            credentials = ("authorization", WRONG.format(user="alice"))
+            await guesser.send(
+                guesser.request("REGISTER", "sip:example.test", [credentials], to="<sip:alice@example.test>")
+            )
+        await guesser.hung_up()
+        assert two_pools.told[FE3].last("login failed")["closes"] is True
+
+
+@on_loop
+async def test_user_to_whom_no_pool_was_given_is_at_home_in_the_first(two_pools: Network) -> None:
+    async with two_pools:
+        carol, bob = await two_pools.agent("carol", FE2), await two_pools.agent("bob", FE4)
+        assert (await bob.message(carol.party.aor, "hello")).ok
+        assert (await (await two_pools.peer(FE3, "carol")).register()).status == 403
+
+
+@on_loop
+async def test_user_who_moves_is_closed_at_the_old_pool_and_found_at_the_new_one(two_pools: Network) -> None:
+    async with two_pools:
+        alice, bob, dora = [await two_pools.phone(*who) for who in (("alice", FE1), ("bob", FE3), ("dora", FE4))]
+        _change(two_pools, "bob@example.test", POOL)
+        for node in two_pools.nodes.values():
+            await node.refresh_users()
+        await bob.hung_up()
+        assert not _rows(two_pools.nodes[FE3], "bob")
+        assert (await (await two_pools.peer(FE3, "bob")).register()).status == 403
+        back = await two_pools.phone("bob", FE2)
+        for sender in (alice, dora):
+            await sender.send(sender.request("MESSAGE", "sip:bob@example.test"))
+            await back.reply(await back.request_in("MESSAGE"), 200)
+            assert (await sender.final()).status == 200
+
+
+@on_loop
+async def test_pools_that_disagree_about_a_home_send_nothing_round(two_pools: Network) -> None:
+    """Only the second pool has heard yet that bob has moved to the first; the first sends to the second, and there it ends."""
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        _change(two_pools, "bob@example.test", POOL)
+        for name in (FE3, FE4):
+            await two_pools.nodes[name].refresh_users()
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 404
+        for name in (FE1, FE2):
+            await two_pools.nodes[name].refresh_users()
+        assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+
+
+@on_loop
+async def test_users_of_a_pool_that_has_left_the_topology_are_nowhere(two_pools: Network) -> None:
+    organisation = two_pools.organisations[0]
+    async with two_pools:
+        alice = await two_pools.phone("alice", FE1)
+        for name in (FE3, FE4):
+            await two_pools.stop(name)
+        pools = organisation.document["pools"]
+        assert isinstance(pools, list)
+        organisation.document["pools"] = [pool for pool in pools if pool["name"] != POOL2]
+        organisation.write()
+        two_pools.nodes[FE1].take(organisation.load())
+        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
+        assert refused.status == 404
+        assert "home" in (refused.first("warning") or "")
+
+
+@on_loop
+async def test_topology_that_moves_the_first_pool_closes_the_links_of_those_who_have_no_other(
+    two_pools: Network,
+) -> None:
+    organisation = two_pools.organisations[0]
+    async with two_pools:
+        carol, alice = await two_pools.phone("carol", FE1), await two_pools.phone("alice", FE1)
+        pools = organisation.document["pools"]
+        assert isinstance(pools, list)
+        organisation.document["pools"] = [pools[1], pools[0], *pools[2:]]
+        organisation.write()
+        assert len(two_pools.nodes[FE1].take(organisation.load())) == 1
+        await carol.hung_up()
+        await alice.silent()
+
+
+def _change(network: Network, user: str, pool: str) -> None:
+    users = Users(network.organisations[0].load().users_url)
+    users.move(user, pool)
+    users.close()
+
+
+def _rows(node: Node, user: str) -> list[str]:
+    return [row.server for row in node.registrations.bindings(f"sip:{user}@example.test")]

@@ -1,0 +1,51 @@
+"""Tables that only grow, for any table with a rising number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from sqlalchemy.exc import IntegrityError
+
+from sipmesh.storage.append_only import guard
+from sipmesh.storage.database import Database
+
+
+@pytest.fixture(name="db")
+def _db(tmp_path: Path) -> Iterator[sql.Connection]:
+    database = Database(tmp_path / "x.db", "things")
+    with database.engine.connect() as db:
+        db.execute(sql.text("CREATE TABLE things (number INTEGER PRIMARY KEY, what TEXT)"))
+        guard(db, "things", "number")
+        guard(db, "things", "number")
+        db.execute(sql.text("INSERT INTO things VALUES (1, 'a'), (2, 'b')"))
+        yield db
+
+
+def rows(db: sql.Connection) -> list[tuple[int, str]]:
+    return [(number, what) for number, what in db.execute(sql.text("SELECT number, what FROM things ORDER BY number"))]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE things SET what = 'c' WHERE number = 2",
+        "UPDATE things SET number = 9 WHERE number = 2",
+        "DELETE FROM things",
+        "INSERT OR REPLACE INTO things VALUES (2, 'c')",
+        "REPLACE INTO things VALUES (1, 'c')",
+        "INSERT INTO things VALUES (0, 'c')",
+        "INSERT INTO things VALUES (2, 'c') ON CONFLICT DO UPDATE SET what = 'c'",
+    ],
+)
+def test_what_is_there_stays_as_it_is(db: sql.Connection, statement: str) -> None:
+    with pytest.raises(IntegrityError, match="only ever added to"):
+        db.execute(sql.text(statement))
+    assert rows(db) == [(1, "a"), (2, "b")]
+
+
+def test_rows_are_added_at_the_end(db: sql.Connection) -> None:
+    db.execute(sql.text("INSERT INTO things VALUES (3, 'c'), (9, 'd')"))
+    assert rows(db) == [(1, "a"), (2, "b"), (3, "c"), (9, "d")]

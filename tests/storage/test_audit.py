@@ -1,0 +1,224 @@
+"""The audit log: only ever added to, and whatever else is done to it shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.storage.audit import Act, Audit
+from sipmesh.storage.database import Database
+from storage.publishing import NOON
+
+LINES = 5
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture(name="audit")
+def _audit(file: Path) -> Iterator[Audit]:
+    database = Database(file, "audit log")
+    yield Audit(database)
+    database.close()
+
+
+@pytest.fixture(name="long")
+def _long(audit: Audit) -> Audit:
+    """A log of some lines."""
+    for n in range(LINES):
+        audit.append("ada", Act.ISSUE, {"server": f"fe{n}.example.test"}, at=NOON + timedelta(minutes=n))
+    return audit
+
+
+def changed(file: Path, statement: str, *values: str) -> None:
+    """What somebody does who owns the file: the triggers go first."""
+    with closing(sqlite3.connect(file)) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        assert db.execute(statement, values).rowcount
+        db.commit()
+
+
+def test_a_new_log_is_empty_and_in_order(audit: Audit) -> None:
+    assert (audit.head(), audit.read(), audit.verify()) == ("", [], [])
+
+
+def test_a_line_tells_who_did_what_and_when(audit: Audit) -> None:
+    local = NOON.astimezone(timezone(timedelta(hours=9)))
+    line = audit.append("ada", Act.REVOKE, {"serial": "ab", "of": "fe1.example.test"}, at=local)
+    assert audit.read() == [line]
+    assert (line.seq, line.at, line.who, line.act) == (1, NOON, "ada", Act.REVOKE)
+    assert line.about == {"serial": "ab", "of": "fe1.example.test"}
+    assert line.to_json()["at"] == "2026-11-24T12:00:00+00:00"
+    assert json.loads(json.dumps(line.to_json()))["hash"] == line.hash
+    assert repr(line) == f"<Line 1 revoke by ada {line.hash[:12]}>"
+
+
+def test_each_line_carries_the_hash_of_the_one_before_over_the_text_as_it_is_kept(long: Audit) -> None:
+    """Others can check it with nothing but SHA-256."""
+    before = ""
+    for line in long.read():
+        assert line.previous == before
+        before = hashlib.sha256(f"{line.previous}\n{line.text}".encode()).hexdigest()
+        assert line.hash == before
+    assert long.head() == before
+    assert long.verify() == []
+
+
+def test_lines_are_read_from_a_number_on(long: Audit) -> None:
+    assert [line.seq for line in long.read(since=3)] == [4, 5]
+    assert long.read(since=LINES) == []
+
+
+def test_a_log_goes_on_where_it_was_when_it_is_opened_again(long: Audit, file: Path) -> None:
+    database = Database(file, "audit log")
+    again = Audit(database)
+    assert again.head() == long.head()
+    assert again.append("bob", Act.BLOCK, at=NOON).seq == LINES + 1
+    assert long.verify() == []
+    database.close()
+
+
+def test_many_at_once_make_one_chain(file: Path, audit: Audit) -> None:
+    def write(who: str) -> None:
+        database = Database(file, "audit log")
+        mine = Audit(database)
+        for n in range(5):
+            mine.append(who, Act.JOIN, {"n": n}, at=NOON)
+        database.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, ["ada", "bob", "eve", "kim"]))
+    assert [line.seq for line in audit.read()] == list(range(1, 21))
+    assert audit.verify() == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET line = '{}' WHERE seq = 2",
+        "UPDATE audit SET hash = hash",
+        "DELETE FROM audit WHERE seq = 5",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit SELECT seq, '{}', previous, hash FROM audit WHERE seq = 5",
+        "INSERT INTO audit SELECT 0, line, previous, hash FROM audit WHERE seq = 5",
+    ],
+)
+def test_the_database_itself_refuses_to_change_a_line(long: Audit, file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as db, pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+        db.execute(statement)
+    assert len(long.read()) == LINES
+    assert long.verify() == []
+
+
+OTHER = """UPDATE audit SET line = '{"seq":3,"at":"2026-11-24T12:02:00+00:00","who":"bob","act":"issue","about":{}}'
+WHERE seq = 3"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "first"),
+    [
+        (OTHER, "line 3: its text is not the one that was hashed"),
+        ("UPDATE audit SET line = replace(line, 'ada', 'eve') WHERE seq = 2", "line 2: its text is not the one"),
+        ("UPDATE audit SET line = line || ' ' WHERE seq = 5", "line 5: its text is not the one"),
+        ("UPDATE audit SET line = '' WHERE seq = 1", "line 1: its text is not the one"),
+        ("UPDATE audit SET hash = previous WHERE seq = 4", "line 4: its text is not the one"),
+        ("UPDATE audit SET previous = hash WHERE seq = 4", "line 4: it carries another hash than"),
+        ("DELETE FROM audit WHERE seq = 3", "line 4: it follows line 2: something is missing between the two"),
+        ("DELETE FROM audit WHERE seq = 1", "line 2: it is the first one"),
+        ("UPDATE audit SET seq = 9 WHERE seq = 5", "line 9: it follows line 4"),
+        ("UPDATE audit SET seq = seq - 1", "line 0: it is the first one"),
+    ],
+)
+def test_what_the_owner_of_the_file_changes_is_told_at_its_line(
+    long: Audit, file: Path, statement: str, first: str
+) -> None:
+    changed(file, statement)
+    assert long.verify()[0].startswith(first), long.verify()
+
+
+def test_a_line_with_a_right_hash_of_its_own_breaks_the_next(long: Audit, file: Path) -> None:
+    """Whoever changes a line must write every later one anew, and then the head is another."""
+    line = long.read()[2]
+    text = line.text.replace("fe2", "fe9")
+    right = hashlib.sha256(f"{line.previous}\n{text}".encode()).hexdigest()
+    changed(file, "UPDATE audit SET line = ?, hash = ? WHERE seq = 3", text, right)
+    assert long.verify() == ["line 4: it carries another hash than that of the line before"]
+
+
+def test_lines_that_change_places_are_told(long: Audit, file: Path) -> None:
+    changed(file, "UPDATE audit SET seq = CASE seq WHEN 2 THEN -3 WHEN 3 THEN -2 ELSE seq END")
+    changed(file, "UPDATE audit SET seq = -seq WHERE seq < 0")
+    told = long.verify()
+    assert "line 2: its text is that of line 3" in told
+    assert "line 3: its text is that of line 2" in told
+
+
+def test_lines_cut_off_at_the_end_are_told_by_who_kept_a_head(long: Audit, file: Path) -> None:
+    """The rest is a chain in order; only what was signed meanwhile knows more."""
+    heads = {"version 7": long.read()[2].hash, "version 8": long.head(), "version 1": ""}
+    assert long.verify(heads) == []
+    changed(file, "DELETE FROM audit WHERE seq > 3")
+    assert long.verify() == []
+    (told,) = long.verify(heads)
+    assert told.startswith("version 8 carries the head ")
+
+
+def test_a_line_that_cannot_be_read_is_the_operators_problem_and_told_by_verify(long: Audit, file: Path) -> None:
+    changed(file, "UPDATE audit SET line = '[]' WHERE seq = 2")
+    with pytest.raises(OperatorError, match="line 2 of the audit log cannot be read"):
+        long.read()
+    assert "line 2: its text cannot be read" in long.verify()
+
+
+def test_an_act_of_a_newer_version_is_read(long: Audit) -> None:
+    with long.changing() as db:
+        long.add(db, "ada", "elect", {}, at=NOON)  # type: ignore[arg-type]
+    assert long.read(since=LINES)[0].act == "elect"
+    assert long.verify() == []
+
+
+def test_a_change_that_fails_leaves_no_line(long: Audit) -> None:
+    def fails() -> None:
+        with long.changing() as db:
+            long.add(db, "ada", Act.BLOCK, {}, at=NOON)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert len(long.read()) == LINES
+
+
+@pytest.mark.parametrize("about", [{"at": NOON}, {"x": float("nan")}, {"x": b""}])
+def test_what_json_cannot_tell_is_a_bug_and_leaves_no_line(long: Audit, about: dict[str, object]) -> None:
+    with pytest.raises(LocalError, match="JSON"):
+        long.append("ada", Act.BLOCK, about, at=NOON)
+    assert len(long.read()) == LINES
+
+
+def test_instants_need_a_timezone(audit: Audit) -> None:
+    with pytest.raises(LocalError, match="timezone"):
+        audit.append("ada", Act.BLOCK, at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault is the point
+
+
+def test_a_log_that_another_holds_for_long_is_the_operators_problem(file: Path, audit: Audit) -> None:
+    database = Database(f"sqlite:///{file}?timeout=0", "audit log")
+    other = Audit(database)
+    with audit.changing() as db:
+        audit.add(db, "ada", Act.BLOCK, {}, at=NOON)
+        with pytest.raises(OperatorError, match="locked"):
+            other.append("bob", Act.BLOCK, at=NOON)
+        assert other.read() == [], "who only reads is not held up"
+    assert [line.who for line in other.read()] == ["ada"]
+    database.close()

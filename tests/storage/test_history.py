@@ -1,0 +1,336 @@
+"""Versions: kept whole with their line of the audit log, numbered for good, and never merged in silence."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.storage.audit import Act, Audit
+from sipmesh.storage.history import History, Slot, Version, digest_of
+from sipmesh.topology.publication import HIGHEST
+from storage import publishing
+from storage.publishing import NOON, made, opened
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture(name="both")
+def _both(file: Path) -> Iterator[tuple[History, Audit]]:
+    database, history, audit = opened(file)
+    yield history, audit
+    database.close()
+
+
+@pytest.fixture(name="history")
+def _history(both: tuple[History, Audit]) -> History:
+    return both[0]
+
+
+@pytest.fixture(name="audit")
+def _audit(both: tuple[History, Audit]) -> Audit:
+    return both[1]
+
+
+def publish(history: History, base: int, why: str = "because", **changes: Any) -> Version:
+    return history.publish(base, lambda slot: made(slot, **changes), "ada", why, at=NOON)
+
+
+def tampered(file: Path, *statements: str) -> None:
+    """What somebody does who owns the file: the triggers go first."""
+    with closing(sqlite3.connect(file)) as db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        for statement in statements:
+            assert db.execute(statement).rowcount, statement
+        db.commit()
+
+
+def test_a_new_history_has_no_version(history: History) -> None:
+    assert history.head() is None
+    assert history.list() == []
+    assert history.verify() == []
+    with pytest.raises(OperatorError, match="nothing was published yet"):
+        history.get(1)
+
+
+def test_a_version_is_kept_in_its_bytes_with_who_when_and_why(history: History) -> None:
+    documents: list[bytes] = []
+
+    def make(slot: Slot) -> bytes:
+        documents.append(made(slot))
+        return documents[0]
+
+    local = NOON.astimezone(timezone(timedelta(hours=9)))
+    version = history.publish(0, make, "ada", "fe3 has moved", at=local)
+    assert version == Version(1, digest_of(documents[0]), NOON, "ada", "fe3 has moved", forced=False)
+    assert (history.get(1).version, history.get(1).jws) == (version, documents[0])
+    assert history.head() == version
+    assert history.list() == [version]
+
+
+def test_each_version_takes_the_place_after_the_one_before(history: History, audit: Audit) -> None:
+    slots: list[Slot] = []
+
+    def make(slot: Slot) -> bytes:
+        slots.append(slot)
+        return made(slot)
+
+    first = history.publish(0, make, "ada", "one", at=NOON)
+    between = audit.append("ada", Act.ISSUE, {"server": "fe3.example.test"}, at=NOON)
+    history.publish(1, make, "bob", "two", at=NOON)
+    assert slots == [Slot(1, "", ""), Slot(2, first.digest, between.hash)]
+    assert history.verify() == []
+
+
+def test_the_log_tells_of_each_version_and_of_what_was_forced(history: History, audit: Audit) -> None:
+    first = publish(history, 0)
+    dangers = ["the users of pool2.example.test are left without front end"]
+    history.publish(1, made, "bob", "it has to be", at=NOON, dangers=dangers, act=Act.ROLLBACK, about={"of": 1})
+    second = history.get(2).version
+    assert (first.forced, second.forced) == (False, True)
+    assert [(line.who, line.act, line.about) for line in audit.read()] == [
+        ("ada", "publish", {"number": 1, "digest": first.digest, "base": 0, "why": "because"}),
+        ("bob", "rollback", {"number": 2, "digest": second.digest, "base": 1, "why": "it has to be", "of": 1}),
+        ("bob", "forced", {"number": 2, "dangers": dangers}),
+    ]
+
+
+def test_who_compared_with_an_older_version_is_told_what_came_between(history: History, audit: Audit) -> None:
+    publish(history, 0)
+    history.publish(1, made, "bob", "fe3 has moved", at=NOON)
+    history.publish(2, made, "eve", "and back", at=NOON)
+    with pytest.raises(OperatorError) as refused:
+        publish(history, 1)
+    told = str(refused.value)
+    assert "version 2 by bob at 2026-11-24 12:00:00Z: fe3 has moved; version 3 by eve" in told
+    assert "sipmesh topology diff" in told
+    assert [line.act for line in audit.read()] == [Act.PUBLISH] * 3
+    assert publish(history, 3).number == 4
+
+
+@pytest.mark.parametrize("base", [-1, 1, 7])
+def test_who_compared_with_a_version_that_there_never_was_is_refused(history: History, base: int) -> None:
+    with pytest.raises(OperatorError, match="since version"):
+        publish(history, base)
+
+
+def test_of_two_operators_at_once_one_publishes_and_the_other_is_told(history: History, file: Path) -> None:
+    def race(name: str) -> str:
+        database, mine, _ = opened(file)
+        try:
+            mine.publish(0, made, name, "at once", at=NOON)
+        except OperatorError as wrong:
+            return str(wrong)
+        finally:
+            database.close()
+        return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(race, ["ada", "bob", "eve", "kim"]))
+    head = history.head()
+    assert head is not None
+    assert head.number == 1
+    assert sorted(map(bool, told)) == [False, True, True, True]
+    assert all(f"version 1 by {head.by}" in one for one in told if one)
+    assert history.verify() == []
+
+
+def test_what_cannot_be_made_uses_up_no_number_and_leaves_no_line(history: History, audit: Audit) -> None:
+    def fails(_slot: Slot) -> bytes:
+        raise OperatorError("the signer's key cannot be read")
+
+    with pytest.raises(OperatorError, match="signer's key"):
+        history.publish(0, fails, "ada", "because", at=NOON)
+    assert (history.head(), audit.read()) == (None, [])
+    assert publish(history, 0).number == 1
+
+
+def test_a_restored_history_goes_on_above_what_servers_may_have_seen(history: History, audit: Audit) -> None:
+    publish(history, 0)
+    assert history.jump(1000, "ada", "restored from Monday", at=NOON) == 1000
+    assert history.jump(1000, "ada", "once more", at=NOON) == 1000
+    assert history.jump(500, "ada", "less", at=NOON) == 1000
+    assert publish(history, 1).number == 1000
+    assert publish(history, 1000).number == 1001
+    assert history.jump(3, "ada", "long gone", at=NOON) == 1002
+    assert [line.about["next_version"] for line in audit.read() if line.act == Act.RESTORE] == [1000, 1000, 1000, 1002]
+    assert history.verify() == []
+
+
+@pytest.mark.parametrize("number", [0, -5, HIGHEST + 1])
+def test_a_jump_to_no_number_is_refused(history: History, number: int) -> None:
+    with pytest.raises(OperatorError, match="is no number of a version"):
+        history.jump(number, "ada", "a slip", at=NOON)
+
+
+def test_another_process_sees_a_version_at_once(history: History, file: Path) -> None:
+    database, other, _ = opened(file)
+    publish(history, 0)
+    assert other.head() == history.head()
+    publish(other, 1)
+    assert [one.number for one in history.list()] == [1, 2]
+    database.close()
+
+
+def test_an_unknown_version_is_told_with_the_newest(history: History) -> None:
+    publish(history, 0)
+    with pytest.raises(OperatorError, match="no version 2: the newest is 1"):
+        history.get(2)
+
+
+def test_instants_need_a_timezone(history: History) -> None:
+    with pytest.raises(LocalError, match="timezone"):
+        history.publish(0, made, "ada", "because", at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault is the point
+    assert history.head() is None
+
+
+def test_the_file_is_its_owners_alone(history: History, file: Path) -> None:
+    publish(history, 0)
+    modes = {stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()}
+    assert modes == {0o600}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE versions SET why = 'other' WHERE number = 1",
+        "DELETE FROM versions WHERE number = 1",
+        "INSERT OR REPLACE INTO versions SELECT number, 'x', at, who, why, forced, x'00' FROM versions",
+        "INSERT INTO versions SELECT 0, 'x', at, who, why, forced, jws FROM versions",
+    ],
+)
+def test_the_database_itself_refuses_to_change_a_version(history: History, file: Path, statement: str) -> None:
+    publish(history, 0)
+    with closing(sqlite3.connect(file)) as db, pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
+        db.execute(statement)
+    assert history.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE versions SET jws = x'00' WHERE number = 2", "version 2: its document is not the one"),
+        ("UPDATE versions SET digest = 'x' WHERE number = 2", "version 2: its document is not the one"),
+        ("DELETE FROM versions WHERE number = 2", "line 2 tells of version 2, which is gone"),
+        ("DELETE FROM audit WHERE seq = 3", "version 3: no line of the audit log tells of it"),
+        ("UPDATE versions SET number = 9 WHERE number = 3", "version 9: its document says that it is version 3"),
+        ("UPDATE audit SET line = 'x' WHERE seq = 2", "line 2: its text is not the one that was hashed"),
+    ],
+)
+def test_what_the_owner_of_the_file_changes_is_found(history: History, file: Path, statement: str, told: str) -> None:
+    for base in range(3):
+        publish(history, base)
+    assert history.verify() == []
+    tampered(file, statement)
+    assert any(one.startswith(told) for one in history.verify()), history.verify()
+
+
+def test_a_log_that_was_written_anew_does_not_fit_the_versions(history: History, audit: Audit, tmp_path: Path) -> None:
+    """Every hash in it is right; but what the signed versions carry is not."""
+    audit.append("eve", Act.ISSUE, {"server": "evil.example.test"}, at=NOON)
+    publish(history, 0)
+    publish(history, 1)
+    database, _, other = opened(tmp_path / "other.db")
+    other.append("eve", Act.ISSUE, {"server": "fe3.example.test"}, at=NOON)
+    for line in audit.read(since=1):
+        other.append(line.who, Act(line.act), line.about, at=line.at)
+    database.close()
+    tampered(tmp_path / "history.db", "DELETE FROM audit")
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        db.execute("ATTACH ? AS other", (str(tmp_path / "other.db"),))
+        db.execute("INSERT INTO audit SELECT * FROM other.audit")
+        db.commit()
+    assert audit.verify() == []
+    assert history.verify()[0].startswith("version 1: it carries another head of the audit log")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"number": 7}, "its document says that it is version 7"),
+        ({"previous": "ab" * 32}, "it does not follow the version before"),
+        ({"audit": "ab" * 32}, "it carries another head"),
+    ],
+)
+def test_a_version_must_say_its_own_place(history: History, changes: dict[str, Any], told: str) -> None:
+    publish(history, 0, **changes)
+    (fault,) = history.verify()
+    assert fault.startswith(f"version 1: {told}")
+
+
+def test_a_version_that_was_never_signed_is_told(history: History) -> None:
+    history.publish(0, lambda _slot: b"no document", "ada", "because", at=NOON)
+    assert history.verify() == ["version 1: it is not three parts in base64url with dots between (RFC 7515 7.1)"]
+
+
+def run(what: str, file: Path) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, publishing.__file__, what, str(file)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths})
+
+
+def whole(history: History, audit: Audit) -> int:
+    """Every version with its lines and every line with its version; returns how many there are."""
+    assert history.verify() == []
+    numbers = [one.number for one in history.list()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [line.about["number"] for line in audit.read() if line.act == Act.PUBLISH] == numbers
+    return len(numbers)
+
+
+def test_kill_9_at_every_step_of_a_publish_leaves_all_of_it_or_nothing(file: Path) -> None:
+    """A process dies before and after each statement, and at the commit; between, every version and line fit together."""
+    with run("steps", file) as process:
+        assert process.stdout is not None
+        told = [line.split() for line in process.stdout]
+    ended = [(moment.decode(), how.decode()) for moment, _, how in told]
+    assert ended.count(("before", "killed")) == ended.count(("after", "killed")) >= 7
+    assert ended.count(("commit", "killed")) >= 1
+    assert [how for _, how in ended if how != "killed"] == ["0"] * 3, "who is not killed ends well"
+    database, history, audit = opened(file)
+    assert whole(history, audit) == 3, "those that were not killed"
+    assert [line.act for line in audit.read()] == [Act.PUBLISH, Act.FORCED] * 3
+    database.close()
+
+
+def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(file: Path) -> None:
+    dice, acknowledged = random.Random(4), 0  # noqa: S311 - the same instants each time, as far as they can be
+    for _ in range(6):
+        with run("without-end", file) as process:
+            assert process.stdout is not None
+            for _ in range(dice.randint(1, 4)):
+                acknowledged = int(next(process.stdout))
+            process.kill()
+            acknowledged = max([acknowledged, *(int(line) for line in process.stdout if line.endswith(b"\n"))])
+        database, history, audit = opened(file)
+        assert acknowledged <= whole(history, audit) <= acknowledged + 1
+        database.close()
+
+
+def test_a_file_that_is_no_database_is_the_operators_problem(file: Path) -> None:
+    file.write_bytes(b"not a database" * 1000)
+    with pytest.raises(OperatorError, match=r"the history in .* cannot be used"):
+        opened(file)
+
+
+def test_it_shows_itself_briefly(history: History, audit: Audit) -> None:
+    publish(history, 0)
+    assert repr(history).startswith("<History in sqlite:///")
+    assert repr(audit).startswith("<Audit in sqlite:///")
+    assert repr(history.get(1)).startswith("<Kept 1, ")

@@ -1,0 +1,87 @@
+"""Links that are up outlive the end of a list, and nothing else that a list may say or lack (rule R7)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.demo.forge import Forged, Key
+from sipmesh.trust.judge import judge
+from sipmesh.trust.policy import Authority, LinkPolicy
+from sipmesh.trust.revocation import RevocationList, RevocationLists
+from trust.network import NOON, Network, evidence, finding
+
+if TYPE_CHECKING:
+    from sipmesh.trust.verdict import Verdict
+
+SECOND, WEEK = timedelta(seconds=1), timedelta(days=7)
+LATE = WEEK + SECOND
+
+
+def under(net: Network, lists: RevocationLists) -> LinkPolicy:
+    """What fe1 accepts where *lists* speak for our authority."""
+    assert net.ours.issuer is not None
+    authority = Authority("Example", (net.ours.issuer.certificate,), lists)
+    return net.policy(peers=net.swapped(net.fe2, authority=authority))
+
+
+def made(net: Network, *revoked: Forged, key: Key | None = None, ends: timedelta = WEEK) -> RevocationLists:
+    """The lists of our two CAs; that of the issuing CA names *revoked*, and *key* signs it where that shall not be its own."""
+    assert net.ours.issuer is not None
+    root = RevocationList.load(net.forge.revocations(net.ours.issuer, ends=52 * WEEK))
+    return RevocationLists([root, RevocationList.load(net.forge.revocations(net.ours, revoked, key=key, ends=ends))])
+
+
+def verdicts(shown: Forged, policy: LinkPolicy, late: timedelta) -> tuple[Verdict, Verdict]:
+    """What is said of a new link and of one that is up, whether or not the certificate was seen before."""
+    seen, at = evidence(shown, policy), NOON + late
+    return judge(seen, policy, at=at), judge(seen, policy, at=at, live=True)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_end_of_a_list_refuses_new_links_and_leaves_those_that_are_up(net: Network, *, known: bool) -> None:
+    shown, policy = net.fe2_certificate(), under(net, made(net))
+    if known:
+        assert judge(evidence(shown, policy), policy, at=NOON).accepted
+    assert all(verdict.accepted for verdict in verdicts(shown, policy, WEEK))
+    new, live = verdicts(shown, policy, LATE)
+    assert (new.code, live.code) == ("revocation-unknown", "accepted")
+    assert "this link was up already" in finding(live, "revocation").saw
+    assert verdicts(shown, policy, LATE)[0].code == "revocation-unknown"  # what was said of the live one helps nobody
+
+
+def test_link_that_is_up_ends_with_its_certificate_all_the_same(net: Network) -> None:
+    shown = net.fe2_certificate(ends=2 * WEEK)
+    new, live = verdicts(shown, under(net, made(net)), 2 * WEEK + SECOND)
+    assert not new.accepted
+    assert live.code == "expired"
+
+
+def test_serial_on_a_list_that_has_ended_is_revoked_on_links_that_are_up(net: Network) -> None:
+    stolen, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
+    policy = under(net, made(net, stolen))
+    assert [one.code for one in verdicts(stolen, policy, LATE)] == ["revoked", "revoked"]
+    assert [one.code for one in verdicts(twin, policy, LATE)] == ["revocation-unknown", "accepted"]
+
+
+def test_missing_list_and_one_that_somebody_else_signed_end_links_that_are_up(net: Network) -> None:
+    """The twin in each case is the list as it should be, past its time as well."""
+    shown = net.fe2_certificate()
+    root_alone = RevocationLists([next(iter(made(net)))])
+    for lists in (RevocationLists(), root_alone, made(net, key=net.alpha_ca.key)):
+        assert [one.code for one in verdicts(shown, under(net, lists), LATE)] == ["revocation-unknown"] * 2
+    assert verdicts(shown, under(net, made(net)), LATE)[1].accepted
+
+
+def test_list_of_the_root_is_forgiven_its_end_like_that_of_the_issuing_ca(net: Network) -> None:
+    shown, policy = net.fe2_certificate(ends=120 * WEEK), under(net, made(net, ends=110 * WEEK))
+    assert [one.code for one in verdicts(shown, policy, 52 * WEEK + SECOND)] == ["revocation-unknown", "accepted"]
+
+
+def test_list_that_has_not_begun_is_forgiven_nobody(net: Network) -> None:
+    """A clock that was set back, or a list made under one that runs ahead: not the case of a CA that stays away."""
+    new, live = verdicts(net.fe2_certificate(), under(net, made(net)), -timedelta(hours=2))
+    assert not new.accepted
+    assert not live.accepted
