@@ -315,23 +315,21 @@ class Member:
         )
 
     def _out_of_patience(self) -> None:
-        self._patience = None
-        if self._pending is not None:
-            try:
-                self._apply()
-            except OperatorError as wrong:
-                self._fail(str(wrong))
+        try:
+            self._apply()
+        except OperatorError as wrong:
+            self._fail(str(wrong))
 
     def _apply(self) -> None:
         """Hold it, then put it in force: a crash in between starts with the new one."""
         if self._pending is None:
             return
-        (jws, _), self._pending = self._pending, None
+        (jws, loaded), self._pending = self._pending, None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        loaded = self._holding.read(jws)  # once more: its lists may have come meanwhile
-        self._holding.keep(jws)
+            loaded = self._holding.read(jws)  # once more: its lists have come meanwhile
+        self._holding.keep(jws, loaded)
         closed = self._server.take(loaded)
         self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
         self._error = ""
