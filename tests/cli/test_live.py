@@ -17,6 +17,7 @@ def _network(organisation: Organisation) -> Organisation:
     text = organisation.file.read_text().replace("      #- {name: fe2", "      - {name: fe2")
     organisation.file.write_text(text)
     assert organisation.type("ca", "issue", FE2).code == 0
+    organisation.publish("a second front end")
     for user in ("alice", "bob"):
         organisation.add_user(user)
     organisation.serve(FE1, FE2)

@@ -19,6 +19,9 @@ async def serving_here(organisation: Organisation, told: Told, name: str = FE1) 
     ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(Service(organisation.file, name, told.log).serve(ready.set_result))
     try:
+        await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running  # it did not start, and says why
         yield await ready
     finally:
         running.cancel()
