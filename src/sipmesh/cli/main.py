@@ -20,6 +20,7 @@ from sipmesh.cli import (
     links,
     partner,
     publish,
+    root,
     serve,
     status,
     topology,
@@ -72,6 +73,7 @@ app.command("serve")(serve.serve)
 app.add_typer(topology.app, name="topology")
 app.add_typer(ca.app, name="ca")
 ca.app.command("inventory")(inventory.inventory)
+ca.app.add_typer(root.app, name="root")
 app.add_typer(users.app, name="user")
 app.add_typer(partner.app, name="partner")
 topology.app.command("publish")(publish.publish)

@@ -14,6 +14,7 @@ from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.generations import Generations
     from sipmesh.storage.users import Users
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
@@ -83,14 +84,18 @@ class Place:
         return view(self.in_force(), server)
 
     def ca(self) -> EnterpriseCa:
-        """The enterprise CA beside the topology; raises `OperatorError` where it lives on another machine."""
-        from sipmesh.pki.authority import EnterpriseCa
+        """The CA that issues now; raises `OperatorError` where it lives on another machine."""
+        return self.generations().current
+
+    def generations(self) -> Generations:
+        """The enterprise CA beside the topology, with those before and after it; raises `OperatorError` as `ca` does."""
+        from sipmesh.pki.generations import Generations
 
         folder = self.folder / CA
-        if not (folder / "ledger.db").exists():
+        if not Generations.are_in(folder):
             remedy = "run this where the CA is, or name its topology with --topology"
             raise OperatorError("there is no CA here", (Problem(folder, 0, "", "holds no CA", remedy),))
-        return EnterpriseCa.open(folder)
+        return Generations(folder)
 
     @contextmanager
     def users(self) -> Iterator[Users]:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.follow_up import Tell, follow_up
 from sipmesh.server.holding import signers_of
+from sipmesh.server.lists import must_be_portable
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.storage.audit import Act
@@ -46,6 +47,7 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
             "add a pool of role management with one server, and have its certificates issued: sipmesh ca issue NAME"
         )
         raise OperatorError(f"{file} names nobody who could publish; {remedy}")
+    must_be_portable(draft.loaded)
     server = view(draft.loaded, managers[0])
 
     def make(slot: Slot) -> bytes:
@@ -90,6 +92,7 @@ def _publish_next(
     head = chronicle.history.head()
     if head is None:
         raise OperatorError("nothing was published yet")
+    must_be_portable(draft.loaded)
     before = load_published(version_of(chronicle, head.number), folder)
     found = list(_dangers(before, draft.loaded))
     if found and not force:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
@@ -218,10 +218,10 @@ class Service:
     def _reissue_lists(self) -> None:
         """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
-        if not (folder / "ledger.db").is_file():
+        if not Generations.are_in(folder):
             return
         try:
-            renewed = EnterpriseCa.open(folder).reissue(datetime.now(UTC))
+            renewed = Generations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
             self._log.warning("lists not reissued", why=str(wrong))
             return

@@ -54,6 +54,7 @@ class Act(StrEnum):
     REVOKE = "revoke"
     BLOCK = "block"
     JOIN = "join"
+    ROOT = "root"
     FORCED = "forced"
     REFUSED = "refused"
     RESTORE = "restore"
