@@ -54,7 +54,7 @@ def publish(
         return
     socket = running_management(place)
     if socket is None:
-        _say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
+        say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
         return
     publish_draft(socket, why, wait, force=force, as_json=as_json)
 
@@ -82,7 +82,8 @@ def _say_undone(event: str, *, servers: str, why: str) -> None:
     say(f"{event}: {servers} ({why})", style=WARN)
 
 
-def _say_rested(rested: Rested, *, as_json: bool) -> None:
+def say_rested(rested: Rested, *, as_json: bool = False) -> None:
+    """Tell what was published, and what puts it in force."""
     version = rested.version
     if as_json:
         changes, forced = list(rested.changes), list(rested.forced)
@@ -206,6 +207,8 @@ def management_socket(place: Place) -> Path:
     if socket is None:
         named = managers(place)
         remedy = f"start it: sipmesh serve {named[0]}" if named else "add a pool of role management"
+        if not _ever_published(place) and place.in_force().number:
+            remedy = f"ask where {named[0]} runs"
         raise OperatorError(f"no management server runs on this machine; {remedy}")
     return socket
 
