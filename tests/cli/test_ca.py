@@ -1,5 +1,6 @@
 """The CA at rest; what a revocation does to running servers is in test_live."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,28 @@ def test_crl_writes_both_lists_anew(organisation: Organisation) -> None:
     assert organisation.type("ca", "crl").code == 0
     after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert after == [number + 1 for number in numbers]
+
+
+def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> None:
+    before = len(organisation.type("audit", "--json").out.splitlines())
+    serial = serial_of(organisation)
+    organisation.type("ca", "issue", FE1)
+    organisation.type("ca", "revoke", "--serial", serial, "--reason", "superseded")
+    organisation.type("ca", "crl")
+    lines = [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()][before:]
+    assert [line["act"] for line in lines] == ["issue", "revoke", "list", "list"]
+    assert lines[1]["about"] == {"server": FE1, "serial": serial, "because": "superseded"}
+    assert organisation.type("audit", "verify").code == 0
+
+
+def test_no_key_is_made_here_for_a_server_that_has_its_own_elsewhere(organisation: Organisation) -> None:
+    key = organisation.folder / "servers" / f"{FE1}.key"
+    key.unlink()
+    left = organisation.type("ca", "issue", FE1)
+    assert left.code == 1
+    assert f"sipmesh join request {FE1}" in left.err
+    assert "left out" in organisation.type("ca", "issue", "--all").out
+    assert not key.exists()
 
 
 def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: Path) -> None:

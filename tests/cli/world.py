@@ -143,7 +143,18 @@ class Organisation:
         for name in names:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")
         for name in names:
-            asyncio.run(self._until_ready(name))
+            self.wait_for(name)
+
+    def serve_together(self, *names: str) -> None:
+        """Start servers in one process, and wait until they answer."""
+        process = self.spawn("serve", *names, log=self.folder / f"{names[0]}.log")
+        self.servers[names[0]] = process
+        for name in names:
+            asyncio.run(self._until_ready(name, process))
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a server that was started answers."""
+        asyncio.run(self._until_ready(name, self.servers[name]))
 
     def spawn(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "sipmesh", *arguments, "--topology", str(self.file)]
@@ -157,11 +168,11 @@ class Organisation:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - a test has one thread when it starts a server
             )
 
-    async def _until_ready(self, name: str) -> None:
+    async def _until_ready(self, name: str, process: subprocess.Popen[bytes]) -> None:
         socket = self.folder / "state" / f"{name}{SOCKET_SUFFIX}"
         async with asyncio.timeout(START_S):
             while True:
-                assert self.servers[name].poll() is None, (self.folder / f"{name}.log").read_text()
+                assert process.poll() is None, "\n".join(log.read_text() for log in self.folder.glob("*.log"))
                 try:
                     await ask(socket, "status")
                 except SipmeshError:

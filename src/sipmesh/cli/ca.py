@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,12 +144,15 @@ def issue(
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
     names = [one.name for pool in loaded.topology.pools for one in pool.servers] if every else [server.lower()]
-    away = [name for name in names if _has_its_key_elsewhere(loaded, ca, name, now)]
+    away = [name for name in names if _has_its_key_elsewhere(loaded, place.generations(), name)]
     if away and not every:
-        raise OperatorError(f"the key of {server} is on another machine; {_ANEW.format(name=server.lower())}")
+        remedy = f"while it runs it renews itself; otherwise, there: sipmesh join request {away[0]}"
+        raise OperatorError(f"the key of {away[0]} is not on this machine; {remedy}")
     for name in names:
         if name in away:
-            say(f"{name}: left out, its key is on another machine, where it renews itself.", style="dim")
+            say(
+                f"{name}: left out, its key is not on this machine; where it is, the server renews itself.", style="dim"
+            )
             continue
         issued = issue_for(loaded, ca, name, now, timedelta(days=days))
         note(place, Act.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
@@ -156,20 +160,13 @@ def issue(
     say_reloaded(reload(place, before))
 
 
-_ANEW = (
-    "while it runs it renews itself. If it has ended, there: sipmesh join request {name}. "
-    "If that key is lost, here: sipmesh ca revoke {name}"
-)
-
-
-def _has_its_key_elsewhere(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime) -> bool:
-    """Whether a server has a certificate that counts, and no key here: then another key here would be of no use to it."""
+def _has_its_key_elsewhere(loaded: Loaded, generations: Generations, name: str) -> bool:
+    """Whether a server ever had a certificate, and no key here: then another key here would be of no use to it."""
     pool = loaded.topology.pool_of(name)
     server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
     if server is None or (loaded.folder / server.key_file).exists():
         return False
-    held = [one.record for one in ca.status(now).servers if name in one.record.names[:1]]
-    return any(one.revoked_at is None and one.not_after > now for one in held)
+    return any(one.kind == Kind.SERVER and name in one.names[:1] for one in generations.records())
 
 
 def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None) -> Any:
@@ -215,7 +212,14 @@ def revoke(
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
-        say(f"A new one, once the old key is out of others' reach: sipmesh ca issue {server.lower()}")
+        say(f"A new one, once the old key is out of others' reach: {_for_a_new_one(place, server.lower())}")
+
+
+def _for_a_new_one(place: Place, name: str) -> str:
+    with suppress(OperatorError):  # the topology may name it no more, or be out of order
+        if _has_its_key_elsewhere(place.load(), place.generations(), name):
+            return f"on its machine, sipmesh join request {name}"
+    return f"sipmesh ca issue {name}"
 
 
 def _read_serial(text: str) -> int:
