@@ -14,11 +14,11 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, Problem, RemoteError
-from sipmesh.pki.crl import Reason
 from sipmesh.pki.generations import Generations
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.certifying import Grantor, about, renew_own, show_own
 from sipmesh.server.control import WHO, Command
+from sipmesh.server.follow_up import CA, follow_up
 from sipmesh.server.holding import USERS
 from sipmesh.server.lists import LARGEST_GIVEN, ListShelf, must_be_portable
 from sipmesh.server.member import hops_to
@@ -58,9 +58,6 @@ RENEW_EVERY_S = 600.0
 
 AGAIN_EVERY_S = 30.0
 """How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
-
-CA = "ca"
-"""The folder of the enterprise CA, beside the topology."""
 
 
 class Managed(Protocol):
@@ -372,33 +369,9 @@ class Master:
         self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
         before = self._server.view.loaded
         closed = self._apply(version.number)
-        self._follow_up(before, draft.loaded, who, at)
+        follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
         self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
         return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
-
-    def _follow_up(self, before: Loaded, now: Loaded, who: str, at: datetime) -> None:
-        """What a version means beside itself: who was blocked is told in the log, who has left is revoked.
-
-        A server that was kept from the new version goes on by the old one; those that it knows stop trusting it by the list.
-        """
-        blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
-        if blocked:
-            self._audit.append(who, Act.BLOCK, {"blocked": sorted(blocked)}, at=at)
-        gone = servers_of(before) - servers_of(now)
-        if gone:
-            self._revoke(gone, who, at)
-
-    def _revoke(self, servers: frozenset[str], who: str, at: datetime) -> None:
-        folder = self._folder / CA
-        try:
-            serials = Generations(folder).revoke_servers(servers, Reason.CESSATION_OF_OPERATION, at)
-        except OperatorError as wrong:  # such as a CA that is on another machine
-            told = ", ".join(sorted(servers))
-            self._log.error("servers have left, but their certificates are not revoked", servers=told, why=str(wrong))
-            return
-        for serial, server in serials.items():
-            about = {"server": server, "serial": f"{serial:x}", "because": "it has left the topology"}
-            self._audit.append(who, Act.REVOKE, about, at=at)
 
     def _apply(self, number: int) -> list[str]:
         """Live by a version that is in the history, and give it to everybody."""
@@ -558,11 +531,6 @@ def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
     """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
     pools = (one for one in view.pools.values() if one.role is Role.EDGE and one.next_hop == pool)
     return frozenset(name for one in pools for name in one.servers)
-
-
-def servers_of(loaded: Loaded) -> frozenset[str]:
-    """Every server of a topology by name."""
-    return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)
 
 
 def told_version(one: Version) -> dict[str, Any]:

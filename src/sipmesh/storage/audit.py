@@ -52,6 +52,7 @@ class Act(StrEnum):
     ROLLBACK = "rollback"
     ISSUE = "issue"
     REVOKE = "revoke"
+    LIST = "list"
     BLOCK = "block"
     JOIN = "join"
     ROOT = "root"
