@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sipmesh.server.registrations import Registrations
     from sipmesh.server.relay import Relay
     from sipmesh.server.session import Session
+    from sipmesh.server.waits import Waits
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
@@ -118,6 +119,16 @@ class Dispatch(LinkEvents):
     def load(self) -> int:
         """How many branches wait for their final response."""
         return self._relay.load
+
+    @property
+    def waits(self) -> dict[str, Waits]:
+        """How long branches have waited for their final response, by method."""
+        return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
+
+    @property
+    def unanswered(self) -> int:
+        """How many branches got no final response in time."""
+        return self._relay.unanswered
 
     # Links
 

@@ -213,6 +213,11 @@ class Link(Watched):
         return self.state is not CLOSED and self.state is not DRAINING
 
     @property
+    def blocked(self) -> bool:
+        """Whether something waits that the socket does not take."""
+        return self._blocked_at > 0
+
+    @property
     def greeting(self) -> bool:
         """Whether the next event is a handshake step, which the reactor rations."""
         return self.state is LinkState.HANDSHAKE
