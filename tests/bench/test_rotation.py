@@ -12,7 +12,7 @@ import pytest
 from .conftest import BENCH, SOURCES, Run
 
 
-def told(said: str) -> list[str]:
+def told(said: str) -> list[tuple[str, str]]:
     """The figures of a run, in the order in which they stand."""
     return re.findall(r"(\d[\d,]*) (requests in|refused|unanswered|links at|of them gone|certificates)", said)
 
