@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import crl, files, lint, profiles
 from sipmesh.pki.crl import Reason
+from sipmesh.pki.errand import Errand, What, mark
 from sipmesh.pki.ledger import Ledger, Record
 from sipmesh.pki.profiles import Kind, Wish
-from sipmesh.pki.signer import Signer, draft
+from sipmesh.pki.signer import Signer, digest, draft
 from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 from sipmesh.trust.role import Role
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 _CA_KINDS = (Kind.ROOT, Kind.ISSUING)
 
+CROSS = "issuing-cross.pem"
+"""The file of the issuing CA's certificate by the root before; it is shown as long as it is there under that name."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Issued:
@@ -42,7 +46,7 @@ class Issued:
 
     certificate: x509.Certificate
     chain: bytes  # PEM: the leaf, then the issuing CA
-    key: bytes  # PEM, PKCS #8
+    key: bytes  # PEM, PKCS #8, encrypted where a passphrase is configured
 
     def write(self, certificate_file: Path, key_file: Path) -> None:
         """Put both into their files, the key with mode 0600, one right after the other."""
@@ -86,6 +90,7 @@ class EnterpriseCa:
         *,
         crl_base: str,
         curve: ec.EllipticCurve | None = None,
+        generation: int = 1,
     ) -> EnterpriseCa:
         """Make root, issuing CA and their first lists; the folder appears whole or not at all.
 
@@ -95,6 +100,7 @@ class EnterpriseCa:
             at: Now.
             crl_base: Where the lists are published, such as ``http://crl.example.com``.
             curve: Of the two CAs' keys; P-256 by default.
+            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.generations`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
@@ -102,7 +108,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1())
+            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -140,6 +146,89 @@ class EnterpriseCa:
         return self._certificates[Kind.ISSUING]
 
     @property
+    def shown(self) -> x509.Certificate:
+        """The certificate of the issuing CA that servers show: by its own root, or by the root before while that counts."""
+        cross = self.folder / CROSS
+        return x509.load_pem_x509_certificate(cross.read_bytes()) if cross.exists() else self.issuing
+
+    @property
+    def crl_base(self) -> str:
+        """Where the lists are published."""
+        return self._facts["crl_base"]
+
+    def cross_certify(self, other: EnterpriseCa, at: datetime) -> bytes:
+        """Certify the issuing CA of the next generation with our root, for those who know no other; gives it in PEM.
+
+        It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
+        """
+        with self._alone():
+            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
+            return _pem(_certify(self._cross_wish(other), signer, (self.root,), self._ledger, at))
+
+    def _cross_wish(self, other: EnterpriseCa) -> Wish:
+        theirs = other.issuing
+        return Wish(
+            kind=Kind.ISSUING,
+            subject=theirs.subject,
+            names=(),
+            key=_ecdsa(theirs),
+            not_before=theirs.not_valid_before_utc,
+            not_after=min(theirs.not_valid_after_utc, self.root.not_valid_after_utc),
+            crl_url=f"{self.crl_base}/root.crl",
+        )
+
+    # A root whose key is elsewhere
+
+    def ask_for_list(self, at: datetime) -> Errand:
+        """What the root has to sign for its next list, which `take` then publishes; its number is in the ledger from now on."""
+        with self._alone():
+            made = self._ledger.reserve_list(Kind.ROOT, *crl.times(Kind.ROOT, at))
+            builder = crl.builder(self.root, made, crl.listed(self.certificates, Kind.ROOT, at))
+            throwaway = ec.generate_private_key(_ecdsa(self.root).curve)
+            drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
+            return self._sent(Errand(What.LIST, mark(self.root), drafted))
+
+    def ask_for_cross(self, other: EnterpriseCa, at: datetime) -> Errand:
+        """What the root has to sign so that it vouches for the issuing CA of the next generation."""
+        wish = self._cross_wish(other)
+        with self._alone():
+            builder = profiles.builder(wish, self.root.subject, _ecdsa(self.root))
+            looked_at = draft(builder, x509.random_serial_number(), _ecdsa(self.root).curve)
+            lint.refuse(lint.lint(looked_at, wish, self.root), self.folder)
+            names = (wish.subject.rfc4514_string(),)
+            validity = (wish.not_before, wish.not_after)
+            self._ledger.reserve(looked_at.serial_number, Kind.ROOT, wish.kind, names, validity, at)
+            return self._sent(Errand(What.CROSS, mark(self.root), looked_at.public_bytes(Encoding.DER)))
+
+    def take(self, errand: Errand, other: EnterpriseCa | None) -> Path:
+        """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
+
+        *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
+        """
+        asked = self.folder / f"errand-{errand.what}.json"
+        if not asked.exists():
+            raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
+        with self._alone():
+            errand.must_be(Errand.read(asked.read_bytes(), asked))
+            errand.must_be_signed_by(self.root)
+            if errand.what is What.LIST:
+                file = self.folder / "root.crl"
+                files.write(file, errand.list().public_bytes(Encoding.PEM))
+            else:
+                if other is None:
+                    raise OperatorError("no next generation is prepared; first: sipmesh ca root prepare")
+                file = other.folder / CROSS
+                made = errand.certificate()
+                self._ledger.issued(made.serial_number, errand.body)
+                files.write(file, _pem(made))
+            asked.unlink()
+        return file
+
+    def _sent(self, errand: Errand) -> Errand:
+        files.write(self.folder / f"errand-{errand.what}.json", errand.encode())
+        return errand
+
+    @property
     def certificates(self) -> tuple[Record, ...]:
         """The ledger: everything ever issued, oldest first."""
         return self._ledger.records()
@@ -168,7 +257,7 @@ class EnterpriseCa:
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
         made = self._certify(Kind.SERVER, names, key, at, lifetime)
-        return Certified(made, _pem(made) + _pem(self.issuing))
+        return Certified(made, _pem(made) + _pem(self.shown))
 
     def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
         """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
@@ -179,8 +268,9 @@ class EnterpriseCa:
 
     def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        key_pem = files.key_pem(key)  # first: a passphrase that cannot be used must not cost a certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime)
-        return Issued(made, _pem(made) + _pem(self.issuing), files.key_pem(key))
+        return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
     def _certify(
         self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
@@ -304,6 +394,10 @@ class EnterpriseCa:
         return _number_in(self.folder / f"{kind}.crl") != made.number
 
     def _publish(self, kind: Kind, at: datetime) -> Path:
+        if not self.has_key(kind):
+            remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
+            problem = Problem(self.folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
+            raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
         signer = Signer(kind, self.folder / f"{kind}.key", self._certificates[kind])
         return _publish(self.folder, signer, self._certificates[kind], self._ledger, at)
 
@@ -325,7 +419,9 @@ def _lock(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve) -> None:
+def _build(
+    folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
+) -> None:
     """Make a whole CA in an empty folder."""
     ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
@@ -335,7 +431,7 @@ def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: 
         files.write(key_file, files.key_pem(key), files.SECRET)
         wish = Wish(
             kind=kind,
-            subject=profiles.ca_name(organisation, kind),
+            subject=profiles.ca_name(organisation, kind, generation),
             names=(),
             key=key.public_key(),
             not_before=profiles.validity(at, lifetime)[0],
@@ -398,6 +494,13 @@ def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:
         reason, remedy = "holds no certificate that can be read", "restore it from your backup"
     problems.append(Problem(file, 0, "", reason, remedy))
     return None
+
+
+def _ecdsa(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise LocalError("our CAs have ECDSA keys")
+    return key
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

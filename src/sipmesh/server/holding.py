@@ -181,6 +181,11 @@ class Holding:
             os.fsync(opened.fileno())
 
 
+def held_in(folder: Path) -> list[str]:
+    """The servers that hold a publication in *folder*, by name."""
+    return sorted(file.stem for file in (folder / "state").glob("*.topology"))
+
+
 def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
     """Raise `RemoteError` unless the signer is one of the topology *in force*, valid and not revoked at the instant *at*."""
     authority = in_force.authority
