@@ -6,7 +6,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,7 +23,7 @@ from sipmesh.server.desk import Desk
 from sipmesh.server.follow_up import CA
 from sipmesh.server.holding import USERS
 from sipmesh.server.lists import ListShelf
-from sipmesh.server.member import AGE, hops_to
+from sipmesh.server.member import hops_to
 from sipmesh.server.publisher import Publisher
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 LONGEST_WAIT_S = 60.0
-
-LONGEST_AGE_S = 1e8
 
 RENEW_EVERY_S = 600.0
 """How often management looks at its own certificates; it has a third of their life to renew them in."""
@@ -244,7 +242,7 @@ class Master:
             for name, other in relayed.items():
                 if isinstance(other, dict) and name in behind:
                     self._grant(name, other, at)
-                    self.census.heard(name, other, said_at(other.pop(AGE, 0), at), newest, by=peer.name)
+                    self.census.heard(name, other, at, newest, by=peer.name)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -366,12 +364,6 @@ class Master:
     def _root_changed(self) -> None:
         self._renew_own()
         self._notifier.changed()
-
-
-def said_at(age_s: object, at: datetime) -> datetime:
-    """When something was said that is *age_s* seconds old at the instant *at*."""
-    known = isinstance(age_s, int | float) and 0 <= age_s < LONGEST_AGE_S
-    return at - timedelta(seconds=float(age_s)) if known and isinstance(age_s, int | float) else at
 
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
