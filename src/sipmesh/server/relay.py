@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -53,7 +53,7 @@ class Relay:
         locations: Locations,
         tokens: Tokens,
         branches: Branches,
-        listeners: Mapping[LinkKind, Listener],
+        listeners: dict[LinkKind, Listener],
     ) -> None:
         self._clock: Callable[[], float] = loop.time
         self._reach, self._locations = reach, locations
@@ -213,7 +213,7 @@ class Relay:
 
     # Effects
 
-    def _perform(self, exchange: Exchange, effects: Iterable[Effect]) -> None:
+    def _perform(self, exchange: Exchange, effects: list[Effect]) -> None:
         """Carry out *effects* in order; a target that cannot be reached at once yields further ones."""
         for effect in effects:
             if isinstance(effect, Start):
@@ -271,7 +271,7 @@ class Relay:
         return named_side(self._reach.side_name(session.link))
 
     def _via(self, kind: LinkKind, branch: str) -> str:
-        return self._vias[kind] + branch
+        return f"{self._vias[kind]}{branch}"
 
     def _reply(self, exchange: Exchange, response: Response) -> None:
         if identity_for("", exchange.session.link.kind, response) is None:
