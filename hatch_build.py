@@ -36,7 +36,18 @@ COMPILED = {
         "sockets",
         "tls",
     ),
-    "server": ("dispatch", "exchange", "expiry", "logins", "reach", "registrations", "relay", "roles", "session", "waits"),
+    "server": (
+        "dispatch",
+        "exchange",
+        "expiry",
+        "logins",
+        "reach",
+        "registrations",
+        "relay",
+        "roles",
+        "session",
+        "waits",
+    ),
 }
 """What every message meets. Left out: bases of classes that are not compiled, and coroutines, over some of which mypyc breaks."""
 

@@ -24,10 +24,10 @@ SOUND = {"OK", "INFO", "LOW", "DEBUG"}
 """What testssl calls what needs nothing to be done about it; its own debugging is no finding."""
 
 ARGUED = {
-    ("HIGH", "cert_expirationStatus"): "a certificate lives 30 days and renews itself at 20; for the web that would be short",
+    ("HIGH", "cert_expirationStatus"): "a certificate lives 30 days, and renews itself at 20",
     ("HIGH", "cert_notAfter"): "the same, as a date",
     ("WARN", "engine_problem"): "of the scanner's own OpenSSL, which has no GOST",
-    ("WARN", "HTTP_status_code"): "where it shows a certificate it takes every port for one of HTTP; nothing here speaks that",
+    ("WARN", "HTTP_status_code"): "where it shows a certificate it asks in HTTP, whatever the port",
     ("WARN", "scanProblem"): "the same: there is no answer in HTTP to look at",
     ("WARN", "BREACH"): "the same: an attack on compression in HTTP",
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from math import isinf
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.endings import concerning, stock_of
@@ -74,7 +74,7 @@ class Figures(Collector):
         told = "Seconds from a request that went out to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
         for method, waits in self._node.dispatch.waits.items():
-            buckets = [(floatToGoString(bound), float(count)) for bound, count in waits.up_to()]
+            buckets = [("+Inf" if isinf(bound) else str(bound), float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
 
