@@ -28,6 +28,7 @@ ARGUED = {
     ("HIGH", "cert_notAfter"): "the same, as a date",
     ("WARN", "engine_problem"): "of the scanner's own OpenSSL, which has no GOST",
     ("WARN", "HTTP_status_code"): "where it shows a certificate it asks in HTTP, whatever the port",
+    ("WARN", "sessionresumption_ticket"): "its s_client may leave before the ticket of TLS 1.3 has come",
     ("WARN", "scanProblem"): "the same: there is no answer in HTTP to look at",
     ("WARN", "BREACH"): "the same: an attack on compression in HTTP",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.token import DialogToken, FlowToken, Tokens
+from sipmesh.routing.token import DialogToken, FlowToken, PeerSide, Tokens, joined
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
@@ -16,14 +16,20 @@ Address = tuple[str, int]
 
 NO_ADDRESS: Address = ("", 0)
 DEFAULT_PORT: Final = 5061
+NO_POOL: Final = PeerSide(b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What this server is called: *hosts* by any port, *addresses* only with their port."""
+    """What this server is called: *hosts* by any port, *addresses* only with their port.
+
+    *mates* are the other servers of its pool, and *pool* is what a token calls that.
+    """
 
     hosts: frozenset[str]
     addresses: frozenset[Address]
+    mates: frozenset[str] = frozenset()
+    pool: PeerSide = NO_POOL
 
     def ours(self, uri: SipUri, here: Address = NO_ADDRESS) -> bool:
         """Tell whether *uri* means this server (or its domain) rather than somebody at it.
@@ -69,12 +75,36 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     if not request.present & ROUTE:
         return NOWHERE
     token = undo_strict_routing(request, names, tokens)
+    mate = stand_in(request, names, tokens) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
         if not names.ours(route, here):
-            return place_of(token, route)
+            break
         token = tokens.read(route.user) if route.user else token
         request.pop_item("route")
-    return place_of(token, None)
+    return place_of(token if mate is None else beside(mate, token, names.pool), route)
+
+
+def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
+    """Tell which dialog a request belongs to that came here in place of a *mate*, and on to our own entries from there."""
+    if token is None:
+        return mate
+    return joined(mate, token, pool) if isinstance(token, DialogToken) else None
+
+
+def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | None:
+    """Take off the entries of another server of our pool, where the dialog goes on through us, and give its token.
+
+    That is so where they come first: who sent the request here could not reach that server. What they say has the MAC of our
+    pool, and binds the same two sides here as there. A flow token is for the server that holds the flow, and stays.
+    """
+    token: DialogToken | None = None
+    while (route := first_route(request)) is not None and route.host in names.mates and route.user:
+        found = tokens.read(route.user)
+        if not isinstance(found, DialogToken) or (token is not None and found != token):
+            break
+        token = found
+        request.pop_item("route")
+    return token
 
 
 def first_route(request: Request) -> SipUri | None:
