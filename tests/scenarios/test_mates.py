@@ -88,12 +88,52 @@ async def test_who_had_to_change_servers_goes_on_with_somebody_who_was_at_the_ot
 
 
 @on_loop
-async def test_a_partners_call_goes_on_through_the_other_front_end(federation: Network) -> None:
-    """The edge cannot reach the one that record-routed it, and tries the next of the pool."""
+async def test_who_stayed_reaches_who_had_to_change_servers(pool: Network) -> None:
+    """The server that is gone is tried first: while it lives it alone knows its flows."""
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        came, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        theirs = Dialog.of_callee(came, bob.tag)
+        await pool.stop(FE1)
+        assert (await bob.ask(inside_of(theirs, bob, "INFO"))).status == 430
+        again, thief = await pool.phone("alice", FE2), await pool.phone("carol", FE2)
+        again.tag = alice.tag
+        assert (await thief.ask(inside_of(theirs, thief, "BYE"))).status in {403, 481}
+        await again.silent()
+        assert await passed_on(theirs, bob, again, "INFO") == 200
+        assert await passed_on(dialog, again, bob, "BYE") == 200
+
+
+@on_loop
+async def test_another_device_of_the_user_gets_nothing_while_the_server_of_the_call_lives(pool: Network) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        other = await pool.phone("alice", FE2, ("expires", "600"))
+        invite = bob.request("INVITE", "sip:alice@example.test")
+        await bob.send(invite)
+        await other.reply(await other.request_in("INVITE"), 180)
+        await alice.reply(await alice.request_in("INVITE"), 200)
+        dialog = Dialog.of_caller(invite, await bob.final())
+        await bob.send(inside_of(dialog, bob, "ACK"))
+        await other.request_in("CANCEL")
+        assert await passed_on(dialog, bob, await past_ack(alice), "INFO") == 200
+        await other.silent()
+
+
+async def past_ack(peer: Peer) -> Peer:
+    await peer.request_in("ACK")
+    return peer
+
+
+@pytest.mark.parametrize("by", [FE1, FE2])
+@on_loop
+async def test_a_partners_call_goes_on_through_the_other_front_end(federation: Network, by: str) -> None:
+    """The edge cannot reach the one that it came in by, and tries the next of the pool; or that one is the next anyway."""
     async with federation:
         erin, alice = await federation.phone("erin", PARTNER_FE), await federation.phone("alice", FE1)
-        by_fe1 = next(f"c-{number}" for number in range(99) if turned((FE1, FE2), f"c-{number}")[0] == FE1)
-        came, _, dialog = await talking(erin, alice, by_fe1)
+        call_id = next(f"c-{number}" for number in range(99) if turned((FE1, FE2), f"c-{number}")[0] == by)
+        came, _, dialog = await talking(erin, alice, call_id)
         await alice.request_in("ACK")
         theirs = Dialog.of_callee(came, alice.tag)
         await federation.stop(FE1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.token import DialogToken, FlowToken, PeerSide, Tokens, joined
+from sipmesh.routing.token import DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
@@ -43,18 +43,35 @@ class Names:
         return address == here or address in self.addresses
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The user behind another server of our *pool*, at the end of a dialog; *entries* of the Route are that server's."""
+
+    pool: PeerSide
+    side: FlowSide
+    entries: int
+
+
 @dataclass(init=False, slots=True)
 class Place:
-    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not."""
+    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not.
+
+    Where that is another server of our pool, *past* is whom it leads to from there.
+    """
 
     dialog: DialogToken | None
     flow: FlowToken | None
     beyond: SipUri | None
+    past: Past | None
 
     def __init__(
-        self, dialog: DialogToken | None = None, flow: FlowToken | None = None, beyond: SipUri | None = None
+        self,
+        dialog: DialogToken | None = None,
+        flow: FlowToken | None = None,
+        beyond: SipUri | None = None,
+        past: Past | None = None,
     ) -> None:
-        self.dialog, self.flow, self.beyond = dialog, flow, beyond
+        self.dialog, self.flow, self.beyond, self.past = dialog, flow, beyond, past
 
 
 NOWHERE: Final = Place()
@@ -81,7 +98,10 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
             break
         token = tokens.read(route.user) if route.user else token
         request.pop_item("route")
-    return place_of(token if mate is None else beside(mate, token, names.pool), route)
+    place = place_of(token if mate is None else beside(mate, token, names.pool), route)
+    if place.dialog is not None and route is not None and route.host in names.mates:
+        place.past = past(request, names, tokens)
+    return place
 
 
 def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
@@ -89,6 +109,20 @@ def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerS
     if token is None:
         return mate
     return joined(mate, token, pool) if isinstance(token, DialogToken) else None
+
+
+def past(request: Request, names: Names, tokens: Tokens) -> Past | None:
+    """Tell which user the entries of another server of our pool lead to, if that is where they end; they stay in the Route."""
+    token: DialogToken | None = None
+    routes = request.routes
+    for route in routes:
+        uri = route.sip_uri
+        found = tokens.read(uri.user) if uri.host in names.mates and uri.user else None
+        if not isinstance(found, DialogToken) or (token is not None and found != token):
+            return None
+        token = found
+    side = token.other_side(names.pool) if token is not None else None
+    return Past(names.pool, side, len(routes)) if isinstance(side, FlowSide) else None
 
 
 def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | None:
