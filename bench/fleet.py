@@ -122,7 +122,12 @@ class Fleet:
 
     def grow(self, pools: tuple[Pool, ...]) -> None:
         """Write pools into the draft; those that are there get the servers that they lack."""
-        self.edit(lambda document: [self._grow(document, *pool) for pool in pools])
+
+        def change(document: dict[str, Any]) -> None:
+            for pool in pools:
+                self._grow(document, *pool)
+
+        self.edit(change)
 
     def _grow(self, document: dict[str, Any], name: str, role: str, servers: tuple[str, ...], next_hop: str) -> None:
         pool = next((one for one in document["pools"] if one["name"] == full(name)), None)

@@ -11,13 +11,16 @@ import pytest
 
 from .conftest import BENCH, SOURCES, Run
 
-TOLD = re.compile(r"(\d[\d,]*) (requests in|refused|unanswered|links at|of them gone|certificates)")
+
+def told(said: str) -> list[tuple[str, str]]:
+    """The figures of a run, in the order in which they stand."""
+    return re.findall(r"(\d[\d,]*) (requests in|refused|unanswered|links at|of them gone|certificates)", said)
 
 
 def test_certificates_change_under_load_and_nothing_is_lost(run: Run, load: Path) -> None:
     ran = run(sys.executable, "-m", "bench.rotation", "--seconds", 4, "--rate", 100, "--load", load)
     assert ran.returncode == 0, ran
-    found = {one[2]: int(one[1].replace(",", "")) for one in TOLD.finditer(ran.stdout)}
+    found = {what: int(count.replace(",", "")) for count, what in told(ran.stdout)}
     assert (found["refused"], found["unanswered"], found["of them gone"]) == (0, 0, 0)
     assert found["links at"] == 21
     assert found["requests in"] >= 390

@@ -23,7 +23,7 @@ from sipmesh.topology.edit import add_root, remove_root
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.managed import MGMT, Managed, build_managed, running
+from support.managed import MGMT, Managed, build_managed
 from support.network import EDGE, EXAMPLE, FE1, FE2, FE3, POOL2, hung_up_by_the_other, inside, ringing
 from support.running import on_loop, until
 
@@ -94,11 +94,10 @@ async def test_a_root_is_changed_under_traffic(
 ) -> None:
     monkeypatch.setattr(node_module, "LOOK_AGAIN_S", 0.5)
     old = Generations(organisation.folder / "ca").current
-    async with running(organisation, tmp_path, *SERVERS) as network:
-        for one in network.nodes.values():
-            one.renewal.quiet_s = 0.02
-            for kept in (one.dispatch._relay._lingering, one.dispatch._relay._served):
-                kept.seconds = 0.1  # how long an answered INVITE keeps its link busy
+    async with Managed(organisation, tmp_path) as network:
+        await network.start(*SERVERS)
+        await network.acknowledged(1)
+        be_quick(network)
         generations = Generations(organisation.folder / "ca")
         coming = generations.prepare(datetime.now(UTC))
         phones = (organisation.root.read_bytes(), (coming.folder / "root.pem").read_bytes())
@@ -130,7 +129,7 @@ async def test_a_root_is_changed_under_traffic(
         rewrite(network, lambda text: remove_root(text, *OLD, organisation.file))
         for name in SERVERS[1:]:
             network.member(name).report()  # as each does every ten seconds
-        await until(lambda: not network.master.plan()["dangers"])
+        await until(lambda: not network.master.publisher.plan()["dangers"])
         before = traffic.sent
         await published(network, "the old root goes", 3)
         await network.ask(MGMT, "root", step="retire")
@@ -149,6 +148,14 @@ async def test_a_root_is_changed_under_traffic(
             await stranger.connect(*organisation.address(FE1, LinkKind.CLIENT))
         await stranger.close()
         assert Generations(organisation.folder / "ca").old == []
+
+
+def be_quick(network: Managed) -> None:
+    """Let links be quiet after a moment, and an answered INVITE keep its link busy for no longer."""
+    for one in network.nodes.values():
+        one.renewal.quiet_s = 0.02
+        for kept in (one.dispatch._relay._lingering, one.dispatch._relay._served):
+            kept.seconds = 0.1
 
 
 async def published(network: Managed, why: str, number: int) -> None:
@@ -170,7 +177,7 @@ async def shown(network: Managed, issuer: x509.Name, root: x509.Name) -> None:
 
 async def told(network: Managed, what: str, name: x509.Name) -> None:
     """Wait until management has heard so of every server."""
-    await until(lambda: not network.master._not_under(what, name.rfc4514_string()))
+    await until(lambda: not network.master.succession.not_under(what, name.rfc4514_string()))
 
 
 def replaced(network: Managed, root: x509.Certificate) -> bool:

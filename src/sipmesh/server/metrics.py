@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from math import isinf
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -74,7 +74,7 @@ class Figures(Collector):
         told = "Seconds from a request that went out to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
         for method, waits in self._node.dispatch.waits.items():
-            buckets = [("+Inf" if isinf(bound) else str(bound), float(count)) for bound, count in waits.up_to()]
+            buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
 
