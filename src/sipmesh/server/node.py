@@ -93,9 +93,13 @@ class Node:
         return f"<Node {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
     def _keep(self) -> None:
-        """Open what outlives a start: the key of our tokens and, where our role has them, users and bindings."""
+        """Open what outlives a start: the keys of our tokens and, where our role has them, users and bindings.
+
+        Servers of a pool that share a folder share the key of dialogs, so that a call can go on through another of them.
+        """
         incarnation = time.time_ns() // 1000
-        self.tokens = Tokens(load_or_create(self.state / f"{self.view.name}.token-key"), incarnation)
+        key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
+        self.tokens = Tokens(key, incarnation, pool_key)
         self.users, self.locations = open_stores(self.view)
 
     def _wire(self) -> None:
@@ -346,6 +350,11 @@ class Node:
         self.reactor.close()
         self.locations.close()
         self.users.close()
+
+
+def key_files(view: ServerView) -> tuple[str, str]:
+    """The files of the keys of tokens: of this server's flows, and of the dialogs of its pool."""
+    return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
 
 
 def advertised_by(view: ServerView) -> dict[LinkKind, Advertised]:
