@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
+    from sipmesh.storage.audit import Line
     from sipmesh.storage.chronicle import Chronicle
     from sipmesh.storage.history import Slot, Version
     from sipmesh.topology.document import Loaded
@@ -162,6 +163,20 @@ class Master:
 
     def responded(self, link: Link, response: Response) -> None:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
+
+    @property
+    def newest(self) -> int:
+        """The version that every server should hold."""
+        return self._topology.number
+
+    @property
+    def behind(self) -> int:
+        """How many servers have not said that they have it in force."""
+        return len(self._missing(self._topology.number))
+
+    def audit_head(self) -> Line | None:
+        """The last line of the audit log."""
+        return self._audit.last()
 
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
