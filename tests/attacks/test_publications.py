@@ -495,15 +495,23 @@ async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(manag
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../outside.crl", "/outside.crl", "ca/../../outside.crl", "ca/other.crl", "topology.yaml", "ca/root.pem"],
+    ("name", "status"),
+    [
+        ("../outside.crl", 488),
+        ("/outside.crl", 488),
+        ("ca/../../outside.crl", 488),
+        ("ca/other.crl", 200),
+        ("topology.yaml", 200),
+        ("ca/root.pem", 200),
+    ],
 )
 @on_loop
-async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: Managed, name: str) -> None:
+async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: Managed, name: str, status: int) -> None:
+    """A list that comes ahead of the version which names it is kept in memory, and written nowhere until one does."""
     crl = (managed.organisation.folder / LIST).read_bytes()
     async with besieged(managed) as siege:
         before = {file for file in managed.where.rglob("*") if file.is_file()}
-        assert (await siege.giver.give(Item(Kind.LIST, crl, name))).status == 488
+        assert (await siege.giver.give(Item(Kind.LIST, crl, name))).status == status
         assert {file for file in managed.where.rglob("*") if file.is_file()} == before
         assert (await siege.giver.give(Item(Kind.LIST, crl, LIST))).status == 200
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,9 @@ from typing import Any, Self
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from sipmesh.client.agent import Settings, UserAgent
+from sipmesh.client.answering import Manners
+from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.server.control import SOCKET_SUFFIX, ask
 from sipmesh.server.first import publish_first
@@ -29,6 +34,8 @@ from sipmesh.transport.link import Link, LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.network import EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
+from support.peer import Peer
+from support.process import SOURCES
 from support.running import until
 from support.telling import Told
 
@@ -75,6 +82,7 @@ class Managed:
     nodes: dict[str, Node] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
         if not Chronicle.is_in(self.organisation.folder):
@@ -84,6 +92,7 @@ class Managed:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
         await self.stop(*self._running)
         faults = [line for told in self.told.values() for line in told.events("fault")]
         assert not faults, faults
@@ -167,7 +176,46 @@ class Managed:
         wanted = set(names or self.nodes) - {MGMT}
         await until(lambda: wanted <= self.master.census.holding(number))
 
+    # Who comes to them
+
+    async def agent(self, user: str, server: str) -> UserAgent:
+        """A user who is logged in at *server*."""
+        trust = Trust.of_pem(self.organisation.root.read_bytes())
+        agent = UserAgent(f"{user}@{EXAMPLE}", f"{user}-secret", trust=trust, settings=Settings(Manners()))
+        self._stack.push_async_callback(agent.close)
+        await agent.connect(*self.organisation.address(server, LinkKind.CLIENT))
+        assert (await agent.register()).status == 200
+        return agent
+
+    async def phone(self, server: str, user: str = "nobody") -> Peer:
+        """A peer at the client port of *server*; it has not logged in."""
+        address = self.organisation.address(server, LinkKind.CLIENT)
+        return await self._stack.enter_async_context(await Peer.open(address, f"{user}@{EXAMPLE}"))
+
+    async def peer(self, server: str, name: str) -> Peer:
+        """A peer at the server port of *server*, with the papers of the server *name*."""
+        return await self.peer_with(self.papers(name), server)
+
+    async def peer_with(self, papers: Papers, server: str, kind: LinkKind = LinkKind.SERVER) -> Peer:
+        """A peer with any papers, at any port of *server*."""
+        address = self.organisation.address(server, kind)
+        return await self._stack.enter_async_context(await Peer.open(address, papers=papers))
+
     # What the operator does
+
+    async def type(self, *arguments: str, typed: str = "", code: int = 0) -> str:
+        """Run a command in the folder of management, as an operator does; gives what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sipmesh", *arguments),
+            cwd=self.organisation.folder,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(SOURCES), "COLUMNS": "200"},
+        )
+        printed, _ = await process.communicate(typed.encode())
+        assert process.returncode == code, printed.decode()
+        return printed.decode()
 
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a control socket."""
@@ -224,16 +272,6 @@ class Managed:
         return self.signed(self.payload(number, **changes))
 
 
-@asynccontextmanager
-async def running(organisation: Organisation, where: Path, *names: str) -> AsyncIterator[Managed]:
-    """Run servers of an organisation, and see that they are told of by management where it is among them."""
-    async with Managed(organisation, where) as network:
-        await network.start(*names)
-        if MGMT in names:
-            await network.acknowledged(1)
-        yield network
-
-
 def servers_of(document: dict[str, Any], pool: str) -> list[dict[str, Any]]:
     """The servers of a pool in a draft."""
     found: list[dict[str, Any]] = next(one["servers"] for one in document["pools"] if one["name"] == pool)
@@ -253,9 +291,3 @@ def without(server: str) -> Change:
 def links_between(node: Node, peer: str) -> list[Link]:
     """The links of a server with another that are up."""
     return [link for link in node.pool.all() if link.state is LinkState.UP and link.peer_name == peer]
-
-
-def port_of(organisation: Organisation, server: str) -> Mapping[str, Any]:
-    """Host and port of the server port of a server."""
-    host, port = organisation.address(server, LinkKind.SERVER)
-    return {"host": host, "port": port}

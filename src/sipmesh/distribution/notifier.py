@@ -131,7 +131,13 @@ class Notifier:
         self._notify(held, (), state.encode(), JSON, ended=ended)
 
     def _give(self, held: Subscription) -> None:
-        for item in self._shelf.items(held.peer):
+        """Give what a server lacks: newer lists before the version, since its signer is judged by them.
+
+        A list that is new to the server comes after it: no topology that the server has known so far names that.
+        """
+        items = list(self._shelf.items(held.peer))
+        new = [item for item in items if item.kind is Kind.LIST and item.key not in held.has]
+        for item in (*(item for item in items if item not in new), *new):
             if held.has.get(item.key) != item.digest:
                 held.has[item.key] = item.digest
                 self._hand_over(held, item)

@@ -45,7 +45,7 @@ class Issued:
 
     certificate: x509.Certificate
     chain: bytes  # PEM: the leaf, then the issuing CA
-    key: bytes  # PEM, PKCS #8
+    key: bytes  # PEM, PKCS #8, encrypted where a passphrase is configured
 
     def write(self, certificate_file: Path, key_file: Path) -> None:
         """Put both into their files, the key with mode 0600, one right after the other."""
@@ -217,8 +217,9 @@ class EnterpriseCa:
 
     def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        key_pem = files.key_pem(key)  # first: a passphrase that cannot be used must not cost a certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime)
-        return Issued(made, _pem(made) + _pem(self.shown), files.key_pem(key))
+        return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
     def _certify(
         self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta

@@ -178,6 +178,9 @@ class Master:
         """The last line of the audit log."""
         return self._audit.last()
 
+    def report(self) -> None:
+        """There is nobody to report to: management sees how it is itself."""
+
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
         if self._loop.time() - self._renewed_at >= RENEW_EVERY_S:

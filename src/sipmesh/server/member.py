@@ -19,7 +19,7 @@ from sipmesh.server.census import now_utc
 from sipmesh.server.certifying import CERTIFICATE, Applicant, read_issuing
 from sipmesh.server.control import Command
 from sipmesh.server.holding import signed_by_management
-from sipmesh.server.lists import ListShelf
+from sipmesh.server.lists import ListShelf, is_portable
 from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
 from sipmesh.sip.message import Request, Response, respond
@@ -332,23 +332,21 @@ class Member:
         )
 
     def _out_of_patience(self) -> None:
-        self._patience = None
-        if self._pending is not None:
-            try:
-                self._apply()
-            except OperatorError as wrong:
-                self._fail(str(wrong))
+        try:
+            self._apply()
+        except OperatorError as wrong:
+            self._fail(str(wrong))
 
     def _apply(self) -> None:
         """Hold it, then put it in force: a crash in between starts with the new one."""
         if self._pending is None:
             return
-        (jws, _), self._pending = self._pending, None
+        (jws, loaded), self._pending = self._pending, None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        loaded = self._holding.read(jws)  # once more: its lists may have come meanwhile
-        self._holding.keep(jws)
+            loaded = self._holding.read(jws)  # once more: its lists have come meanwhile
+        self._holding.keep(jws, loaded)
         closed = self._server.take(loaded)
         self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
         self._error = ""
@@ -372,6 +370,10 @@ class Member:
 
     def _keep_early(self, item: Item) -> None:
         """Lists come ahead of the version that names them; until one does, they are written nowhere."""
+        if not is_portable(item.name):
+            raise RemoteError(
+                f"a list under a name that leads out of our folder: {item.name}", rule="rule R5", status=488
+            )
         held = sum(len(one.body) for one in self._early.values())
         if held + len(item.body) > MOST_EARLY:
             raise RemoteError(f"a list that the topology does not name: {item.name}", rule="rule R5", status=488)

@@ -78,9 +78,8 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self.on_lists: Callable[[frozenset[Named]], None] | None = (
-            None  # hears of new lists, and of whom they newly revoke
-        )
+        self.on_lists: Callable[[frozenset[Named]], None] | None = None  # hears of new lists and whom they newly revoke
+        self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
         self.shown = Shown({})
         self._keep()
         try:
@@ -216,7 +215,10 @@ class Node:
                 )
                 if before is not None:
                     self.renewal.rotated(self._opened_under(outside), self._replace_from(before, held))
+        news = any(held is not self.shown.held.get(outside) for outside, held in shown.held.items())
         self.shown = shown
+        if news and self.on_shown is not None:
+            self.loop.call_soon(self.on_shown)
 
     def _replace_from(self, before: Held, now: Held) -> datetime:
         """When links under the certificate *before* have to be replaced: at once where it led to another root."""

@@ -93,8 +93,7 @@ def source_of(file: Path, name: str) -> Source:
 def _catch_up(holding: Holding, jws: bytes) -> None:
     """A server beside management need not wait until it is told what lies there; what it would refuse, it is told later."""
     with suppress(RemoteError, OperatorError):
-        holding.newer(jws, holding.load(), now_utc())
-        holding.keep(jws)
+        holding.keep(jws, holding.newer(jws, holding.load(), now_utc()))
 
 
 def version_of(chronicle: Chronicle, number: int) -> Publication:
