@@ -18,7 +18,7 @@ from sipmesh.pki.generations import Generations
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.certifying import Grantor, about, renew_own, show_own
 from sipmesh.server.control import WHO, Command
-from sipmesh.server.follow_up import CA, follow_up
+from sipmesh.server.follow_up import CA, follow_up, servers_of
 from sipmesh.server.holding import USERS
 from sipmesh.server.lists import LARGEST_GIVEN, ListShelf, must_be_portable
 from sipmesh.server.member import hops_to
@@ -117,6 +117,7 @@ class Master:
         self._rounds = Rounds(loop, dial)
         self.census = Census()
         self._news = asyncio.Event()
+        self._new: frozenset[str] = frozenset()  # the servers that have joined by the newest version
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
         self._not_granted: dict[str, str] = {}
@@ -384,6 +385,7 @@ class Master:
         self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
         before = self._server.view.loaded
         closed = self._apply(version.number)
+        self._new = servers_of(draft.loaded) - servers_of(before)
         follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
         self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
         return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
@@ -498,16 +500,20 @@ class Master:
         return steps[str(asked["step"])](str(asked[WHO]))
 
     async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait until every server has said that it has a version in force, or the time is up."""
+        """Wait until every server has said that it has a version in force, or the time is up.
+
+        Nobody waits for a server that has joined by the newest version and was not heard of yet: it begins with that.
+        """
         number = int(asked["version"])
         until = self._loop.time() + min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
-        while missing := self._missing(number):
+        while missing := [name for name in self._missing(number) if name not in self._new]:
             left = until - self._loop.time()
             if left <= 0:
                 break
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
-        return {"version": number, "missing": missing, "servers": len(self._members())}
+        new = [name for name in self._missing(number) if name in self._new]
+        return {"version": number, "missing": missing, "new": new, "servers": len(self._members()) - len(new)}
 
     def _missing(self, number: int) -> list[str]:
         have = self.census.holding(number)
