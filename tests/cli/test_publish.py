@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import time
 from pathlib import Path
 
 from cli.world import FE1, FE2, MGMT, Organisation
@@ -91,6 +93,11 @@ def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organi
     organisation.serve_together(MGMT, FE1)
     assert organisation.type("status", "--json").json["servers"][0]["linked"] is True
     log = organisation.folder / f"{MGMT}.log"
+    organisation.servers[MGMT].send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while log.read_text().count('"event": "topology taken"') < 2:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
     assert {MGMT, FE1} == {
         answer for answer in (MGMT, FE1) if (organisation.folder / "state" / f"{answer}.sock").exists()
     }
