@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sipmesh.trust.edition import Edition
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judge import judge
 from sipmesh.trust.verdict import Verdict
@@ -30,6 +32,7 @@ class Gatekeeper:
     def __init__(self, view: ServerView, clock: Callable[[], datetime] = utc_now) -> None:
         self.view, self.clock = view, clock
         self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
+        self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
 
     def __repr__(self) -> str:
@@ -40,12 +43,21 @@ class Gatekeeper:
         self.view = view
         self._policies.clear()
 
+    def knows_of(self, newest: int) -> None:
+        """Say in verdicts from now on that version *newest* exists, if it is newer than the one in force."""
+        if newest > max(self._newest, self.view.loaded.number):
+            self._policies.clear()
+        self._newest = max(self._newest, newest)
+
     def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
         """The policy for one kind of link; *meant* is the reference name of a link that we open."""
         key = (direction, kind, meant)
         if key not in self._policies:
             accepted = direction is Direction.ACCEPTED
-            self._policies[key] = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
+            policy = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
+            if self._newest > policy.edition.number > 0:
+                policy = replace(policy, edition=Edition(policy.edition.number, self._newest))
+            self._policies[key] = policy
         return self._policies[key]
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:

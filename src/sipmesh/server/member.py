@@ -107,6 +107,7 @@ class Member:
         self._parts: list[bytes] = []  # of a users' document that is on its way
         self._error = ""
         self._reported_at = 0.0
+        self._heard_at = loop.time()
 
     def __repr__(self) -> str:
         return f"<Member {self._server.view.name}, version {self._server.view.loaded.number}>"
@@ -128,6 +129,19 @@ class Member:
         """The highest version that is known to exist, if it is higher than the one in force; else 0."""
         known = self._holding.known_to_exist
         return known if known > self._server.view.loaded.number else 0
+
+    @property
+    def newest(self) -> int:
+        """The highest version that is known to exist."""
+        return max(self._holding.known_to_exist, self._server.view.loaded.number)
+
+    @property
+    def unheard_s(self) -> float:
+        """Seconds since who tells us has answered: management, or for an edge a front end of its next hop.
+
+        It answers every report, and so every ten seconds if all is well.
+        """
+        return self._loop.time() - self._heard_at
 
     # Links
 
@@ -182,6 +196,9 @@ class Member:
 
     def responded(self, link: Link, response: Response) -> None:
         """Take the answer to a request of ours."""
+        peer = link.verdict.peer if link.verdict is not None else None
+        if peer is not None and self._may_give(peer):
+            self._heard_at = self._loop.time()
         self._subscriber.responded(link, response)
 
     def tick(self) -> None:

@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.endings import concerning, stock_of
+from sipmesh.server.master import Master
+from sipmesh.server.member import Member
 from sipmesh.topology.level import Level
 from sipmesh.transport.link import LinkState
 
@@ -55,6 +57,26 @@ class Figures(Collector):
         yield GaugeMetricFamily(
             "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
         )
+        yield from self._versions()
+
+    def _versions(self) -> Iterator[Metric]:
+        """Where the network runs by publications; without management these have no samples."""
+        post, at = self._node.dispatch.post, self._node.view.loaded.number
+        held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+        newest = GaugeMetricFamily("sipmesh_topology_newest", "The newest version known of.", labels=())
+        unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
+        behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
+        audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
+        if isinstance(post, Member | Master):
+            held.add_metric((), at)
+            newest.add_metric((), post.newest)
+        if isinstance(post, Member):
+            unheard.add_metric((), post.unheard_s)
+        if isinstance(post, Master):
+            behind.add_metric((), post.behind)
+            if (last := post.audit_head()) is not None:
+                audit.add_metric((last.hash,), last.seq)
+        yield from (held, newest, unheard, behind, audit)
 
     def _links(self) -> Metric:
         family = GaugeMetricFamily("sipmesh_links", "Links by kind and state.", labels=("kind", "state"))

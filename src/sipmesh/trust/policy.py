@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
+from sipmesh.trust.edition import NO_EDITION, Edition
 from sipmesh.trust.ocsp import NO_ANSWERS
 from sipmesh.trust.precedent import Precedents
 from sipmesh.trust.revocation import Source
@@ -91,6 +92,8 @@ class LinkPolicy:
 
     *meant* and *meant_name* are for links that we open: the entry we mean to reach, and the reference name as
     configured or taken from the SIP URI, never one that DNS returned (rule R9).
+
+    *edition* says by which version of the topology this is: who is not in it may be in a newer one.
     """
 
     kind: LinkKind
@@ -101,6 +104,7 @@ class LinkPolicy:
     meant: TrustedPeer | None = None
     meant_name: str = ""
     grace: timedelta = timedelta(0)  # how long a revocation list still counts after its next_update
+    edition: Edition = field(default=NO_EDITION, compare=False)
     precedents: Precedents = field(default_factory=Precedents, init=False, repr=False, compare=False)
     _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 

@@ -73,15 +73,20 @@ def _no_list(case: Case) -> tuple[str, ...]:
 
 def _not_in_topology(case: Case) -> tuple[str, ...]:
     near = next(iter(case.nearest.values()), "")
-    if near:
-        return (f"If {near} is meant: sipmesh ca issue {near}, and install that certificate.", _add(case))
-    return (_add(case),)
+    edition = case.policy.edition
+    behind = f"This server is behind, and judges anew once it has version {edition.newest}; see: sipmesh status"
+    return (
+        *((behind,) if edition.is_behind else ()),
+        *((f"If {near} is meant: sipmesh ca issue {near}, and install that certificate.",) if near else ()),
+        _add(case),
+    )
 
 
 def _add(case: Case) -> str:
     if case.policy.kind is LinkKind.PARTNER:
         return f"If you want to federate: sipmesh partner add {_who(case)}; otherwise there is nothing to do."
-    return f"If it is a server of ours, name {_who(case)} in a pool, then: sipmesh topology check."
+    then = "sipmesh topology publish" if case.policy.edition.number else "sipmesh topology check"
+    return f"If it is a server of ours, name {_who(case)} in a pool, then: {then}."
 
 
 def _no_identity(case: Case) -> tuple[str, ...]:
