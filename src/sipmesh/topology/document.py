@@ -70,11 +70,12 @@ class Loaded:
 
         Of a published topology the lists alone: what else it says, it says for good.
         """
+        lists = [one.file for files in self.list_files for one in files.files]
         if self.number:
-            return tuple(dict.fromkeys(one.file for files in self.list_files for one in files.files))
+            return tuple(dict.fromkeys(lists))
         entries = (self.topology.authority, *self.topology.federation.partners)
-        named = (name for entry in entries for name in (*entry.anchors, *entry.crls))
-        return tuple(dict.fromkeys((self.file, *(self.folder / name for name in named))))
+        anchors = [self.folder / name for entry in entries for name in entry.anchors]
+        return tuple(dict.fromkeys((self.file, *anchors, *lists)))
 
     @property
     def lists(self) -> frozenset[Path]:
@@ -88,8 +89,8 @@ class Loaded:
 
     @property
     def list_names(self) -> tuple[str, ...]:
-        """The list files as the document names them, our own authority's first."""
-        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files))
+        """The list files as the document names them, our own authority's first; not those that each server fetches."""
+        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files if not one.fetched))
 
     @property
     def issuers_known(self) -> tuple[x509.Certificate, ...]:
