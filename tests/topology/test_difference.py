@@ -162,8 +162,7 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
             "crls: [c/root.crl, c/issuing.crl]\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both",
             [
                 "the OCSP responder http://ocsp.other.test/ of partner other.test is asked",
-                "certificates of partner other.test now need a revocation list and an OCSP answer"
-                " instead of a revocation list",
+                "certificates of partner other.test now need a revocation list and an OCSP answer instead of a revocation list",
             ],
         ),
         (

@@ -22,10 +22,12 @@ from sipmesh.server.source import source_of
 from sipmesh.transport.loop import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from sipmesh.server.fetching import Fetching
     from sipmesh.server.log import Log
     from sipmesh.server.metrics import MetricsPage
+    from sipmesh.topology.document import Loaded
 
 TICK_S = 0.5
 """How often deadlines are swept, and files are looked at though nothing was heard of them; twice alike, and they are read.
@@ -57,6 +59,7 @@ class Service:
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
         self._endings = Endings()
         self._page: MetricsPage | None = None
+        self.fetching: Fetching | None = None
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
@@ -70,6 +73,8 @@ class Service:
             loop.add_signal_handler(number, stop.set)
         source = source_of(self._file, self._name)
         self._node = node = Node(self._file, self._name, self._log, loaded=source.load())
+        node.on_taking = self._follow_sources
+        self._follow_sources(node.view.loaded)
         self._reading = reading = Reading(node, source, loop, self._log)
         self._post = post = post_for(node, source, reading, self._log)
         operator = Operator(node, reload=reading.reload, look=reading.look)
@@ -92,11 +97,25 @@ class Service:
             reading.close()
             if post is not None:
                 post.close()
+            if self.fetching is not None:
+                await self.fetching.close()
             if self._page is not None:
                 await self._page.close()
             await control.close()
             await node.drain()
             self._log.info("stopped", server=node.view.name)
+
+    def _follow_sources(self, loaded: Loaded) -> None:
+        """Fetch what a topology names; where it names nothing, what that needs is not even loaded."""
+        if self.fetching is None:
+            if not loaded.fetches:
+                return
+            from sipmesh.server.fetching import Fetching
+
+            look: Callable[[Collection[Path]], object] = lambda files: self._reading.look(files)  # noqa: PLW0108 - made later
+            self.fetching = Fetching(self._node, look, self._log)
+            self._node.supplies = self.fetching.supplies
+        self.fetching.follow(loaded)
 
     async def _open_page(self, node: Node) -> None:
         """Show figures where the topology says so; elsewhere what they need is not even loaded."""

@@ -19,6 +19,7 @@ from sipmesh.topology.material import (
     read_authority,
     stale,
 )
+from sipmesh.topology.names import is_url
 from sipmesh.topology.report import Report
 from sipmesh.topology.shape import shape
 from sipmesh.topology.validate import validate
@@ -91,6 +92,12 @@ class Loaded:
     def list_names(self) -> tuple[str, ...]:
         """The list files as the document names them, our own authority's first; not those that each server fetches."""
         return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files if not one.fetched))
+
+    @property
+    def fetches(self) -> bool:
+        """Whether there is anything that is not on disk, but fetched."""
+        entries = (self.topology.authority, *self.topology.federation.partners)
+        return any(entry.ocsp or any(map(is_url, entry.crls)) for entry in entries)
 
     @property
     def issuers_known(self) -> tuple[x509.Certificate, ...]:

@@ -92,6 +92,10 @@ class ListFiles:
         """Every usable list with its place in the document, in the document's order."""
         return tuple((one.loc, self._found[one.loc]) for one in self.files if one.loc in self._found)
 
+    def found_in(self, file: Path) -> RevocationList | None:
+        """Give the list in *file*, if that is ours and its list can be used."""
+        return next((self._found[one.loc] for one in self.files if one.file == file and one.loc in self._found), None)
+
     @property
     def faults(self) -> tuple[Problem, ...]:
         """What cannot be used, and what is missing."""
