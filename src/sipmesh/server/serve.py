@@ -112,10 +112,12 @@ class Service:
                 return
             from sipmesh.server.fetching import Fetching
 
-            look: Callable[[Collection[Path]], object] = lambda files: self._reading.look(files)  # noqa: PLW0108 - made later
-            self.fetching = Fetching(self._node, look, self._log)
+            self.fetching = Fetching(self._node, self._look, self._log)
             self._node.supplies = self.fetching.supplies
         self.fetching.follow(loaded)
+
+    def _look(self, files: Collection[Path]) -> object:
+        return self._reading.look(files)
 
     async def _open_page(self, node: Node) -> None:
         """Show figures where the topology says so; elsewhere what they need is not even loaded."""

@@ -108,7 +108,8 @@ def read_authority(
     anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
-    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if entry.revocation is not Source.ANSWERS else None
+    needed = entry.crls and entry.revocation is not Source.ANSWERS
+    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
     lists = ListFiles([_list_file(place, one, folder, report) for place, one in places], issuers, lack)
     authority = Authority(name, tuple(anchors), lists.held(), source=entry.revocation, grace=entry.grace_time)
