@@ -36,7 +36,18 @@ COMPILED = {
         "sockets",
         "tls",
     ),
-    "server": ("dispatch", "exchange", "expiry", "logins", "reach", "registrations", "relay", "roles", "session"),
+    "server": (
+        "dispatch",
+        "exchange",
+        "expiry",
+        "logins",
+        "reach",
+        "registrations",
+        "relay",
+        "roles",
+        "session",
+        "waits",
+    ),
 }
 """What every message meets. Left out: bases of classes that are not compiled, and coroutines, over some of which mypyc breaks."""
 
@@ -46,6 +57,15 @@ OPTIONS = (
     "--ignore-missing-imports",
     "--follow-imports=silent",
 )
+ERRORS = """\
+#include <Python.h>
+__attribute__((cold)) void CPy_AddTraceback(const char *, const char *, int, PyObject *);
+__attribute__((cold)) void CPy_TypeErrorTraceback(const char *, const char *, int, PyObject *, const char *, PyObject *);
+__attribute__((cold)) void CPy_AttributeError(const char *, const char *, const char *, const char *, int, PyObject *);
+__attribute__((cold)) void CPy_TypeError(const char *, PyObject *);
+"""
+"""What mypyc's code calls when something has gone wrong: the compiler puts what leads there away from what always runs."""
+
 PROBE = "#include <stdlib.h>\n#include <Python.h>\n"
 
 
@@ -94,12 +114,8 @@ def compile_into(folder: Path) -> dict[str, str]:
         target_dir=str(folder / "c"),
         group_name="sipmesh",
     )
-    for extension in extensions:
-        if (
-            sys.platform == "linux"
-        ):  # calls within the one library need no table for what another might put in their place
-            extension.extra_compile_args = [*extension.extra_compile_args, "-fvisibility=hidden", "-fno-plt"]
-            extension.extra_link_args = ["-Wl,-Bsymbolic"]  # names stay in it, for profilers
+    if sys.platform == "linux":
+        make_close(extensions, folder / "errors.h")
     command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
     made = folder / "made"
     command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()
@@ -109,6 +125,22 @@ def compile_into(folder: Path) -> dict[str, str]:
     except CompileError as failed:  # such as a machine with too little memory
         raise CannotCompileError(f"the compiler has failed: {failed}") from failed
     return {str(path): path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+
+
+def make_close(extensions: list[Any], errors: Path) -> None:
+    """Have what every message runs through lie close together: on cold caches each further line of code costs."""
+    errors.write_text(ERRORS)
+    for extension in extensions:
+        extension.extra_compile_args = [
+            *extension.extra_compile_args,
+            *(
+                "-fvisibility=hidden",
+                "-fno-plt",
+            ),  # calls within the library need no table for what others might put there
+            *("-fno-align-functions", "-fno-align-jumps", "-fno-align-loops"),
+            *("-include", str(errors)),
+        ]
+        extension.extra_link_args = ["-Wl,-Bsymbolic"]  # names stay in it, for profilers
 
 
 def sources() -> list[str]:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.trust.role import Role
+from support.managed import Managed, build_managed, second_pool
 from support.network import (
+    BOT,
     EDGE,
     EDGES,
     FE1,
@@ -15,6 +18,7 @@ from support.network import (
     PARTNER_EDGE,
     PARTNER_EDGES,
     PARTNER_FE,
+    POOL,
     Network,
     build_example,
     build_partner,
@@ -84,3 +88,15 @@ def _federation(example: Organisation, partner_model: Organisation, tmp_path: Pa
     for name in (EDGES, PARTNER_EDGES):
         network.dns.records[name, "A"] = ["127.0.0.1"]
     return network
+
+
+@pytest.fixture(name="managed_model", scope="session")
+def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    application = Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL})
+    return build_managed(tmp_path_factory.mktemp("model") / "m", second_pool(), application)
+
+
+@pytest.fixture(name="managed")
+def _managed(managed_model: Organisation, tmp_path: Path) -> Managed:
+    """example.test with management, an edge, an application and two pools of front ends, at version 1; nothing runs."""
+    return Managed(copied(managed_model, tmp_path / "m"), tmp_path)

@@ -25,7 +25,7 @@ def test_an_organisation_is_lost_and_back_and_goes_on(organisation: Organisation
     assert (made.code, str(file) in made.out) == (0, True)
     restored = sipmesh("restore", file, "--dir", folder, "--passphrase-file", words)
     assert restored.code == 0, restored.err
-    assert "change `address` of its servers in topology.yaml" in restored.out
+    assert "if this host has another address than the old one" in restored.out
     assert "revoke again what was revoked" in restored.out
     assert "sipmesh serve" in restored.out
     there = folder / "topology.yaml"

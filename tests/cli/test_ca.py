@@ -1,12 +1,18 @@
 """The CA at rest; what a revocation does to running servers is in test_live."""
 
-from datetime import UTC, datetime
+import json
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 
-from cli.world import FE1, Organisation
-from sipmesh.cli.place import Place
+from cli.world import FE1, MGMT, Organisation
+
+
+def issued_to(organisation: Organisation, name: str) -> list[dict[str, Any]]:
+    """All that the CA has issued to a server, the oldest first."""
+    held = organisation.type("ca", "status", "--json").json["certificates"]
+    return [one for one in held if one["names"][0] == name]
 
 
 def serial_of(organisation: Organisation) -> str:
@@ -18,7 +24,7 @@ def test_status_shows_the_time_left_of_every_certificate_and_list(organisation: 
     told = organisation.type("ca", "status", "--json").json
     kinds = [one["kind"] for one in told["certificates"]]
     assert kinds[:2] == ["root", "issuing"]
-    assert set(kinds[2:]) == {"server"}
+    assert set(kinds[2:]) == {"server", "signer"}
     assert all(one["left_s"] > 0 for one in (*told["certificates"], *told["lists"]))
     assert [one["of"] for one in told["lists"]] == ["root", "issuing"]
     assert "29 d 23 h" in organisation.type("ca", "status").out
@@ -40,9 +46,9 @@ def test_issue_for_an_unknown_server_names_the_nearest(organisation: Organisatio
 
 def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisation: Organisation) -> None:
     """An older certificate of the server would do for a thief just as well."""
-    held = [one for one in organisation.type("ca", "status", "--json").json["certificates"] if one["kind"] == "server"]
+    held = issued_to(organisation, FE1)
     organisation.type("ca", "revoke", FE1, "--reason", "superseded")
-    after = organisation.type("ca", "status", "--json").json["certificates"][2:]
+    after = issued_to(organisation, FE1)
     assert len(held) == len(after) == 2
     assert {(one["state"], one["reason"]) for one in after} == {("revoked", "superseded")}
     assert organisation.type("ca", "revoke", FE1).code == 1
@@ -50,14 +56,11 @@ def test_revoking_a_server_revokes_all_that_it_may_still_be_known_by(organisatio
 
 def test_revoking_a_management_server_revokes_what_it_signs_by(organisation: Organisation) -> None:
     """Whoever has its signer could publish a topology of their own."""
-    ca = Place(organisation.file).ca()
-    serial = ca.issue_signer(FE1, datetime.now(UTC)).certificate.serial_number
-    listed = organisation.type("ca", "status", "--json").json["certificates"][-1]
-    assert (listed["kind"], listed["serial"], listed["state"]) == ("signer", f"{serial:x}", "valid")
-    done = organisation.type("ca", "revoke", FE1)
-    assert f"serial {serial:x} of the signer of {FE1}" in done.out
+    signers = [one["serial"] for one in issued_to(organisation, MGMT) if one["kind"] == "signer"]
+    done = organisation.type("ca", "revoke", MGMT)
+    assert all(f"serial {serial} of the signer of {MGMT}" in done.out for serial in signers)
     crl = x509.load_pem_x509_crl((organisation.folder / "ca" / "issuing.crl").read_bytes())
-    assert serial in {one.serial_number for one in crl}
+    assert set(signers) < {f"{one.serial_number:x}" for one in crl}
 
 
 def test_one_serial_may_be_revoked_alone(organisation: Organisation) -> None:
@@ -72,7 +75,7 @@ def test_one_serial_may_be_revoked_alone(organisation: Organisation) -> None:
 def test_a_new_certificate_follows_a_revocation(organisation: Organisation) -> None:
     organisation.type("ca", "revoke", FE1)
     assert organisation.type("ca", "issue", FE1).code == 0
-    newest = organisation.type("ca", "status", "--json").json["certificates"][-1]
+    newest = issued_to(organisation, FE1)[-1]
     assert (newest["serial"], newest["state"]) == (serial_of(organisation), "valid")
 
 
@@ -86,6 +89,28 @@ def test_crl_writes_both_lists_anew(organisation: Organisation) -> None:
     assert organisation.type("ca", "crl").code == 0
     after = [one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]]
     assert after == [number + 1 for number in numbers]
+
+
+def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> None:
+    before = len(organisation.type("audit", "--json").out.splitlines())
+    serial = serial_of(organisation)
+    organisation.type("ca", "issue", FE1)
+    organisation.type("ca", "revoke", "--serial", serial, "--reason", "superseded")
+    organisation.type("ca", "crl")
+    lines = [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()][before:]
+    assert [line["act"] for line in lines] == ["issue", "revoke", "list", "list"]
+    assert lines[1]["about"] == {"server": FE1, "serial": serial, "because": "superseded"}
+    assert organisation.type("audit", "verify").code == 0
+
+
+def test_no_key_is_made_here_for_a_server_that_has_its_own_elsewhere(organisation: Organisation) -> None:
+    key = organisation.folder / "servers" / f"{FE1}.key"
+    key.unlink()
+    left = organisation.type("ca", "issue", FE1)
+    assert left.code == 1
+    assert f"sipmesh join request {FE1}" in left.err
+    assert "left out" in organisation.type("ca", "issue", "--all").out
+    assert not key.exists()
 
 
 def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.world import DOMAIN, EDGE, Organisation, name_server
+from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, name_server
 from sipmesh.trust.verdict import Code
 
 PARTNER = "partner.test"
@@ -29,11 +29,12 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisati
     with name_server(records) as setting:
         for organisation in (ours, theirs):
             organisation.file.write_text(organisation.file.read_text() + f"dns: {{servers: ['{setting}']}}\n")
+            organisation.publish("a name server of its own")
         edge = f"sip.{PARTNER}:{theirs.ports[f'edge1.{PARTNER} partner']}"
         assert ours.type("partner", "add", PARTNER, "--edge", edge, *papers(theirs)).code == 0
         assert theirs.type("partner", "add", DOMAIN, *papers(ours)).code == 0
         try:
-            ours.serve(EDGE)
+            ours.serve(FE1, FE2, EDGE)
             theirs.serve(f"edge1.{PARTNER}")
             yield ours, theirs
         finally:

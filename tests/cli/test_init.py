@@ -12,7 +12,7 @@ def test_a_fresh_organisation_passes_its_own_check(tmp_path: Path) -> None:
     made = sipmesh("init", "Example.com", "--dir", tmp_path / "o")
     assert made.code == 0
     checked = sipmesh("topology", "check", "--json", topology=tmp_path / "o" / "topology.yaml")
-    assert checked.json == {"ok": True, "problems": [], "warnings": []}
+    assert checked.json == {"ok": True, "problems": [], "warnings": [], "published": 1, "unpublished": []}
 
 
 def test_the_next_commands_are_told(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_the_next_commands_are_told(tmp_path: Path) -> None:
     assert [line.strip() for line in told[-3:]] == [
         f"cd {tmp_path / 'o'}",
         "sipmesh user add alice@example.com",
-        "sipmesh serve fe1.example.com",
+        "sipmesh serve mgmt.example.com fe1.example.com",
     ]
 
 
@@ -30,15 +30,15 @@ def test_every_example_in_the_topology_is_a_good_one(tmp_path: Path) -> None:
     file = tmp_path / "o" / "topology.yaml"
     file.write_text(uncommented(file.read_text()))
     topology = load(file).topology
-    assert [str(pool.role) for pool in topology.pools] == ["front-end", "edge"]
-    assert (len(topology.pools[0].servers), topology.federation.route) == (2, "sip.example.com")
+    assert [str(pool.role) for pool in topology.pools] == ["management", "front-end", "edge"]
+    assert (len(topology.pools[1].servers), topology.federation.route) == (2, "sip.example.com")
 
 
 def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
     sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="secret\n")
     secret = [path for path in (tmp_path / "o").rglob("*") if path.suffix == ".key" or path.name == "users.db"]
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
-    assert len(secret) == 4
+    assert len(secret) == 6
 
 
 def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:

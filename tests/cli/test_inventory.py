@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.world import EDGE, FE1, FE2, Organisation
+from cli.world import EDGE, FE1, FE2, MGMT, Organisation
 from sipmesh.cli.inventory import FINE, URGENT
 from sipmesh.cli.place import Place
 from sipmesh.server.control import Control
@@ -42,7 +42,7 @@ def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
 
 def test_servers_that_run_tell_what_they_use(running: Organisation) -> None:
     told = entries(running)
-    assert set(told) == {FE1, FE2, EDGE}
+    assert set(told) == {MGMT, FE1, FE2, EDGE}
     for one in told.values():
         assert one["in_use"] == one["on_disk"] is not None
         assert one["note"] == ""

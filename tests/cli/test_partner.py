@@ -1,6 +1,8 @@
 """Partners come, and are blocked; the operator's comments stay."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _open(organisation: Organisation) -> Organisation:
     """An organisation with an edge and a federation, but no partner."""
     organisation.file.write_text(uncommented(organisation.file.read_text()))
+    organisation.publish("an edge")
     return organisation
 
 
@@ -98,3 +101,38 @@ def test_our_own_domain_cannot_be_blocked(open_: Organisation) -> None:
 def test_a_file_that_is_not_there_is_a_usage_error(open_: Organisation, tmp_path: Path) -> None:
     nothing = ("--ca", tmp_path / "none.pem", "--crl", tmp_path / "none.crl")
     assert open_.type("partner", "add", "partner.test", *nothing).code == 2
+
+
+def newest(organisation: Organisation) -> tuple[int, str]:
+    last = organisation.type("topology", "history", "--json").json[-1]
+    return last["version"], last["why"]
+
+
+def test_a_partner_is_in_force_by_the_one_command(open_: Organisation, theirs: Path) -> None:
+    """It publishes by itself, with a reason of its own, and what servers elsewhere get lies below the folder."""
+    number, _ = newest(open_)
+    added = open_.type("partner", "add", "Partner.test", *papers(theirs))
+    assert added.code == 0, added.out + added.err
+    assert newest(open_) == (number + 1, "Partner.test is a partner")
+    assert (open_.folder / "partners" / "partner.test" / "issuing.crl").read_bytes()
+    assert open_.type("topology", "check", "--json").json["unpublished"] == []
+
+
+def test_a_block_is_published_beside_no_other_change(open_: Organisation) -> None:
+    """What somebody else has begun in the draft is not published with it, and the operator is told that nothing is in force."""
+    number, _ = newest(open_)
+    good = open_.file.read_text()
+    open_.file.write_text(good.replace("sip_domains: [example.com]", "sip_domains: [example.com, example.net]"))
+    left = open_.type("partner", "block", "evil.test")
+    assert left.code == 1
+    assert "NOT in force" in left.out
+    assert "example.net" in left.out
+    assert newest(open_)[0] == number
+    open_.file.write_text(good)
+    assert open_.type("partner", "block", "evil.test").code == 0
+    assert newest(open_) == (number + 1, "evil.test is blocked")
+    assert [line["act"] for line in audit(open_)][-1] == "block"
+
+
+def audit(organisation: Organisation) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()]

@@ -52,10 +52,11 @@ def _terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     assert sipmesh(*shlex.split(init)[1:], "--dir", folder).code == 0
     assert cd == "cd example.com"
     terminal.organisation.choose_ports(whole=False)
+    terminal.organisation.publish("ports that are free")
     for line in users:
         added = terminal.type(line)
         assert added.code == 0, added.err
-    terminal.organisation.serve(shlex.split(serve)[2])
+    terminal.organisation.serve_together(*shlex.split(serve)[2:])
     yield terminal
     terminal.organisation.stop()
 

@@ -33,5 +33,5 @@ def test_sigterm_ends_a_server_in_order_and_takes_its_socket_away(organisation: 
     server.send_signal(signal.SIGTERM)
     end(server)
     assert server.returncode == 0
-    assert list((organisation.folder / "state").glob("*.sock")) == []
+    assert list((organisation.folder / "state").glob("fe1*.sock")) == []
     assert '"event": "stopped"' in (organisation.folder / f"{FE1}.log").read_text()

@@ -36,7 +36,7 @@ def test_a_certificate_that_lacks_a_name_is_a_warning(organisation: Organisation
 def test_show_says_who_may_open_which_link(running: Organisation) -> None:
     told = running.type("topology", "show", FE1, "--json").json
     ports = {port["kind"]: [opener["name"] for opener in port["may_open"]] for port in told["listeners"]}
-    assert ports == {"client": ["phones"], "server": ["edge1.example.com", "fe2.example.com"]}
+    assert ports == {"client": ["phones"], "server": ["edge1.example.com", "fe2.example.com", "mgmt.example.com"]}
     table = running.type("topology", "show").out
     assert "pool1.example.com" in table
     assert "sip.example.com" in table
@@ -50,7 +50,7 @@ def test_show_of_an_unknown_server_names_the_nearest(running: Organisation) -> N
 
 def test_show_gives_a_program_the_whole_document(running: Organisation) -> None:
     told = running.type("topology", "show", "--json").json
-    assert [pool["name"] for pool in told["pools"]] == ["pool1.example.com", "sip.example.com"]
+    assert [pool["name"] for pool in told["pools"]] == ["mgmt.example.com", "pool1.example.com", "sip.example.com"]
 
 
 def test_schema_is_json(organisation: Organisation) -> None:

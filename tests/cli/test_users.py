@@ -58,6 +58,7 @@ def test_a_user_is_added_once(organisation: Organisation) -> None:
 def test_two_domains_want_the_address_in_full(organisation: Organisation) -> None:
     text = organisation.file.read_text()
     organisation.file.write_text(text.replace(f"sip_domains: [{DOMAIN}]", f"sip_domains: [{DOMAIN}, example.net]"))
+    organisation.publish("another domain")
     left = organisation.type("user", "add", "alice", "--password-stdin", typed="secret\n")
     assert "one of: example.com, example.net" in left.err
     organisation.add_user("alice@example.net")
@@ -69,6 +70,7 @@ def _two_pools(organisation: Organisation) -> Organisation:
     text = organisation.file.read_text()
     second = f"  - {{name: pool2.{DOMAIN}, role: front-end, servers: [fe9.{DOMAIN}]}}\n"
     organisation.file.write_text(_appended(text, second))
+    organisation.publish("another pool")
     return organisation
 
 

@@ -27,9 +27,10 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.control import SOCKET_SUFFIX, ask
 
 DOMAIN = "example.com"
-FE1, FE2, EDGE = "fe1.example.com", "fe2.example.com", "edge1.example.com"
+MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
 START_S = 20.0
 PORTS = (
+    ("mgmt", "server", 5070),
     ("fe1", "client", 1),
     ("fe1", "server", 2),
     ("fe2", "client", 5063),
@@ -87,6 +88,7 @@ class Organisation:
         organisation = cls(folder, domain)
         organisation.choose_ports(whole=whole)
         assert organisation.type("ca", "issue", "--all").code == 0
+        organisation.publish("ports that are free")
         return organisation
 
     @property
@@ -110,6 +112,12 @@ class Organisation:
             text = re.sub(rf"{kind}: {written}\b", f"{kind}: {port}", text, count=1)
         self.file.write_text(text)
 
+    def publish(self, why: str) -> Result:
+        """Publish the draft as it stands, and wait until all have it."""
+        published = self.type("topology", "publish", "-m", why)
+        assert published.code == 0, published.out + published.err
+        return published
+
     def address(self, server: str, kind: str = "client") -> str:
         return f"127.0.0.1:{self.ports[f'{server} {kind}']}"
 
@@ -127,11 +135,26 @@ class Organisation:
         return self.type(command, *login, *arguments, typed=f"{who}-secret\n")
 
     def serve(self, *names: str) -> None:
-        """Start servers, each as the process that an operator would start, and wait until they answer."""
+        """Start servers, each as the process that an operator would start, and wait until they answer.
+
+        Management is started with the first of them.
+        """
+        names = tuple(name for name in (f"mgmt.{self.domain}", *names) if name not in self.servers)
         for name in names:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")
         for name in names:
-            asyncio.run(self._until_ready(name))
+            self.wait_for(name)
+
+    def serve_together(self, *names: str) -> None:
+        """Start servers in one process, and wait until they answer."""
+        process = self.spawn("serve", *names, log=self.folder / f"{names[0]}.log")
+        self.servers[names[0]] = process
+        for name in names:
+            asyncio.run(self._until_ready(name, process))
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a server that was started answers."""
+        asyncio.run(self._until_ready(name, self.servers[name]))
 
     def spawn(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "sipmesh", *arguments, "--topology", str(self.file)]
@@ -145,11 +168,11 @@ class Organisation:
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - a test has one thread when it starts a server
             )
 
-    async def _until_ready(self, name: str) -> None:
+    async def _until_ready(self, name: str, process: subprocess.Popen[bytes]) -> None:
         socket = self.folder / "state" / f"{name}{SOCKET_SUFFIX}"
         async with asyncio.timeout(START_S):
             while True:
-                assert self.servers[name].poll() is None, (self.folder / f"{name}.log").read_text()
+                assert process.poll() is None, "\n".join(log.read_text() for log in self.folder.glob("*.log"))
                 try:
                     await ask(socket, "status")
                 except SipmeshError:

@@ -22,7 +22,7 @@ from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.listeners import ListenerSpec
 from sipmesh.transport.contexts import Identity, client_port_context
-from sipmesh.transport.link import Link
+from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
@@ -63,7 +63,7 @@ class Certificates:
         return cls(forge, Trust((root.certificate,), None), identity)
 
 
-class Home:
+class Home(LinkEvents):
     """The server of example.test. *heard* has every request that it got, *silent* methods are never answered."""
 
     def __init__(self, certificates: Certificates, algorithms: tuple[Algorithm, ...] = tuple(Algorithm)) -> None:

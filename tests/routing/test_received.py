@@ -36,3 +36,24 @@ def test_only_the_top_via_is_touched() -> None:
     asked.replace("via", "SIP/2.0/TLS a.test;branch=z9hG4bKx, SIP/2.0/TLS b.test;branch=z9hG4bKy")
     mark_received(asked, "192.0.2.9", 4711)
     assert asked.items("via")[1] == "SIP/2.0/TLS b.test;branch=z9hG4bKy"
+
+
+def test_requests_of_one_link_share_the_mark() -> None:
+    """The mark is made anew only where the client writes its Via in another way."""
+    first, second, third = request(), request(), request()
+    first.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKx")
+    second.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKy")
+    third.replace("via", "SIP/2.0/TLS a.test:5099;rport;branch=z9hG4bKz")
+    mark = mark_received(first, "192.0.2.9", 4711)
+    assert mark_received(second, "192.0.2.9", 4711, mark) is mark
+    assert mark_received(third, "192.0.2.9", 4711, mark) is not mark
+    assert second.values("via") == ["SIP/2.0/TLS a.test;branch=z9hG4bKy;received=192.0.2.9;rport=4711"]
+    assert third.values("via") == ["SIP/2.0/TLS a.test:5099;branch=z9hG4bKz;received=192.0.2.9;rport=4711"]
+
+
+def test_a_via_that_needs_no_mark_leaves_the_last_one() -> None:
+    asked, plain = request(), request()
+    asked.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKx")
+    plain.replace("via", "SIP/2.0/TLS 192.0.2.9;branch=z9hG4bKy")
+    mark = mark_received(asked, "192.0.2.9", 4711)
+    assert mark_received(plain, "192.0.2.9", 4711, mark) is mark

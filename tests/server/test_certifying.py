@@ -15,6 +15,7 @@ from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.joining import request_for
+from sipmesh.pki.passphrase import VARIABLE
 from sipmesh.server.certifying import CERTIFICATE, REQUEST, Applicant, Grantor, is_due, renew_own
 from sipmesh.topology.document import Loaded, load
 from sipmesh.topology.jose import open_signed, sign
@@ -95,6 +96,27 @@ def test_it_is_asked_for_at_two_thirds_of_a_life_and_not_before(place: Place) ->
     assert not is_due(leaf, NOW + timedelta(days=19))
     assert is_due(leaf, DUE)
     assert place.applicant(FE1).request(place.view(FE1), NOW) is None
+
+
+def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it waits for its certificate, and where the present key is in the clear."""
+    passphrase = place.folder / "passphrase"
+    files.write(passphrase, b"a passphrase that nobody types", files.SECRET)
+    monkeypatch.setenv(VARIABLE, str(passphrase))
+    applicant, grantor = place.applicant(FE1), place.grantor()
+    request = applicant.request(place.view(FE1), DUE)
+    assert request is not None
+    (waiting,) = (place.folder / "state").glob("*.next-key")
+    assert files.is_encrypted(waiting.read_bytes())
+    assert grantor.asked(FE1, request, place.loaded, DUE)
+    item = grantor.item(FE1)
+    assert item is not None
+    assert applicant.take(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    key = place.view(FE1).key
+    assert files.is_encrypted(key.read_bytes())
+    assert files.read_key(key).public_key() == place.leaf(FE1).public_key()
 
 
 def test_a_server_gets_its_next_certificate_with_the_names_of_the_topology(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -18,9 +19,10 @@ from sipmesh.demo.organisation import Organisation, free_port
 from sipmesh.errors import OperatorError
 from sipmesh.server.metrics import MetricsPage
 from sipmesh.server.serve import Service
+from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
-from support.network import EDGE, FE1, FE2, Network
+from support.network import BOT, EDGE, FE1, FE2, Network
 from support.running import on_loop
 from support.service import serving_here
 from support.telling import Told
@@ -95,6 +97,49 @@ async def test_refused_messages_are_counted_by_code(home: Network) -> None:
         stolen = alice.request("MESSAGE", "sip:bob@example.test", sender="<sip:x@example.test>;tag=1")
         assert (await alice.ask(stolen)).status == 403
         assert (await figures(port))[labelled("sipmesh_messages_refused_total", code="from-not-allowed")] == 1
+
+
+@on_loop
+async def test_how_long_answers_took_is_told_by_kind_of_request(home: Network) -> None:
+    """A phone rings as long as somebody likes; a message is answered by a machine."""
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        await alice.final()
+        invite = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(invite)
+        ringing = await bob.request_in("INVITE")
+        await bob.reply(ringing, 180)
+        before = await figures(port)
+        assert before[labelled("sipmesh_request_seconds_count", method="other")] == 1
+        assert before[labelled("sipmesh_request_seconds_count", method="INVITE")] == 0
+        await bob.reply(ringing, 486)
+        await alice.send(ack_for(invite, await alice.final()))
+        await alice.silent()
+        after = await figures(port)
+        assert after[labelled("sipmesh_request_seconds_count", method="INVITE")] == 1
+        assert after[labelled("sipmesh_request_seconds_bucket", method="INVITE", le="+Inf")] == 1
+        assert 0 < after[labelled("sipmesh_request_seconds_sum", method="INVITE")] < 10
+        assert after[labelled("sipmesh_requests_unanswered_total")] == 0
+
+
+@on_loop
+async def test_what_waits_for_a_peer_that_does_not_read_is_told(home: Network) -> None:
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice, bot = await home.phone("alice", FE1), await home.peer(FE1, "bot", papers=BOT)
+        assert (await figures(port))[labelled("sipmesh_bytes_waiting", kind="server")] == 0
+        bot._reader._transport.pause_reading()  # type: ignore[attr-defined]  # what a peer that hangs looks like
+        body = b"x" * 100_000
+        while not any(link.blocked for link in home.nodes[FE1].pool.all()):
+            await alice.send(alice.request("MESSAGE", f"sip:room@{BOT}", body=body))
+            await asyncio.sleep(0)
+        found = await figures(port)
+        assert found[labelled("sipmesh_links_blocked", kind="server")] == 1
+        assert found[labelled("sipmesh_bytes_waiting", kind="server")] > 0
+        assert found[labelled("sipmesh_links_blocked", kind="client")] == 0
 
 
 @on_loop

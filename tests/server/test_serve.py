@@ -156,8 +156,8 @@ async def test_list_that_changes_while_the_server_starts_is_not_missed(
     never_by_the_clock(monkeypatch)
 
     class Overtaken(Node):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
             example.ca.revoke(example.ca.issuing.serial_number, Reason.UNSPECIFIED, at)
 
     at = datetime.now(UTC)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipmesh.sip.text import closing_quote, is_token, quote, shown, split_outside, unquote
+from sipmesh.sip.text import closing_quote, is_token, octets_of, quote, shown, split_outside, text_of, unquote
+
+
+@settings(deadline=None)
+@given(st.binary())
+def test_text_gives_back_every_octet(octets: bytes) -> None:
+    assert octets_of(text_of(octets)) == octets
 
 
 @settings(deadline=None)

@@ -411,3 +411,13 @@ def test_users_are_copied_into_a_database_without_users_only(organisation: Organ
 def test_vault_error_is_one_that_an_operator_understands(file: Path) -> None:
     with pytest.raises(VaultError, match="passphrase is another"), file.open("rb") as stream:
         io.BufferedReader(Opened(stream, "something else entirely")).read()
+
+
+def test_last_step_that_fails_leaves_nothing_behind(file: Path, tmp_path: Path) -> None:
+    def fails(made: Path) -> None:
+        assert (made / "topology.yaml").is_file()
+        raise OperatorError("no")
+
+    with pytest.raises(OperatorError, match="no"):
+        restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC), last=fails)
+    assert list(tmp_path.iterdir()) == []

@@ -21,19 +21,27 @@ LONG_S = 10_000.0
 LOOK_AGAIN_S = 0.01
 
 
+def within(patience_s: float) -> Callable[[Callable[P, Coroutine[Any, Any, None]]], Callable[P, None]]:
+    """Run a test on the loop that servers run on, for *patience_s* at most."""
+
+    def decorate(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+        @wraps(test)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            async def bounded() -> None:
+                async with asyncio.timeout(patience_s):
+                    await test(*args, **kwargs)
+
+            with asyncio.Runner(loop_factory=Loop) as runner:
+                runner.run(bounded())
+
+        return run
+
+    return decorate
+
+
 def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run a test on the loop that servers run on."""
-
-    @wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        async def within() -> None:
-            async with asyncio.timeout(PATIENCE_S):
-                await test(*args, **kwargs)
-
-        with asyncio.Runner(loop_factory=Loop) as runner:
-            runner.run(within())
-
-    return run
+    return within(PATIENCE_S)(test)
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.node import Node
@@ -27,6 +28,10 @@ async def service_here(organisation: Organisation, told: Told, name: str) -> Asy
     ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
     running = asyncio.create_task(service.serve(ready.set_result))
     try:
+        waiting: set[asyncio.Future[Any]] = {ready, running}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running  # it did not start, and says why
         yield service, await ready
     finally:
         running.cancel()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.topology.edit import add_partner, add_server, block_partner, edit
+from sipmesh.topology import source
+from sipmesh.topology.edit import add_partner, add_server, block_partner, edit, move_management
 from topology.world import TOPOLOGY
 
 if TYPE_CHECKING:
@@ -93,3 +94,33 @@ def test_an_edit_that_cannot_be_made_says_to_make_it_by_hand(place: Place) -> No
     with pytest.raises(OperatorError, match="by hand"):
         edit(place.file, lambda text: block_partner(text, "stranger.test", place.file))
     assert place.file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("servers", "after"),
+    [
+        ("[mg1.example.test]", {"name": "mg1.example.test", "address": "192.0.2.20"}),
+        (
+            "\n      # it signs\n      - {name: mg1.example.test, address: 192.0.2.1, bind: 0.0.0.0, ports: {server: 5070}}",
+            {"name": "mg1.example.test", "ports": {"server": 5070}, "address": "192.0.2.20"},
+        ),
+    ],
+)
+def test_management_that_moves_keeps_all_but_its_address(place: Place, servers: str, after: dict[str, object]) -> None:
+    """Whoever looked for it there, or had it listen there, would do so in vain."""
+    place.spoil(("pools:\n", f"pools:\n  - name: mgmt.example.test\n    role: management\n    servers: {servers}\n"))
+    before = place.file.read_text()
+    moved = move_management(before, "192.0.2.20", place.file)
+    read = source.parse(moved.encode(), place.file)[0].at(("pools", 0, "servers", 0)).plain()
+    assert read == after
+    assert [line for line in before.splitlines() if "fe1" in line] == [
+        line for line in moved.splitlines() if "fe1" in line
+    ]
+    place.file.write_text(moved)
+    pool = place.load().topology.pools[0]
+    assert (pool.servers[0].address, pool.servers[0].bind) == ("192.0.2.20", None)
+
+
+def test_network_without_management_has_nothing_that_moves(place: Place) -> None:
+    text = place.file.read_text()
+    assert move_management(text, "192.0.2.20", place.file) == text

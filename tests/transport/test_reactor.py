@@ -11,7 +11,7 @@ import pytest
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
 from sipmesh.transport.pyopenssl import Room
-from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.reactor import Reactor, Watched
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from transport.world import WITHIN_S, Node, Peer, bodies, on_loop, predictable, request
 
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
-class Pair:
+class Pair(Watched):
     """Something watched: one end of a pair of sockets, which does what it is told when it is ready."""
-
-    greeting = False
 
     def __init__(self, reactor: Reactor, act: Callable[[], None] = lambda: None) -> None:
         self.reactor, self.act = reactor, act

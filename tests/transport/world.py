@@ -19,7 +19,7 @@ from sipmesh.transport.connector import Connector
 from sipmesh.transport.contexts import ClientContext, ClientPortContext, Identity, MutualContext
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import Link
+from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.loop import Loop
 from sipmesh.transport.pool import LinkPool
@@ -85,7 +85,7 @@ def predictable(link: Link, evidence: PeerEvidence) -> Verdict:
 
 
 @dataclass
-class Heard:
+class Heard(LinkEvents):
     """LinkEvents that remembers, and that tests can wait on."""
 
     judge_by: Callable[[Link, PeerEvidence], Verdict] = predictable

@@ -62,7 +62,7 @@ class Asked:
 
 def aim(asked: Asked, place: Place) -> tuple[Aim, str]:
     """The probe to make, and a line that says what it is."""
-    loaded = place.load() if place.file.exists() else None
+    loaded = place.found()
     if asked.speaker:
         return _as_server(asked, place.view(asked.speaker))
     return _as_client(asked, loaded)

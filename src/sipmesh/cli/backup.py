@@ -53,23 +53,37 @@ def restore(
     folder: Annotated[
         Path, typer.Option("--dir", metavar="DIR", help="The folder to restore to: empty, or not there yet.")
     ],
+    address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where management is from now on, if this host has another address.")
+    ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
     """Restore a backup to an empty folder, all of it or nothing.
 
-    Numbers of lists, versions and users jump, so that none is given out twice, and the audit log gets a line.
+    Numbers of lists, versions and users jump, so that none is given out twice, and the audit log gets a line. With --address
+    the next version is signed at once: it is the last one but for the address of management, and servers take it by themselves.
     """
     from sipmesh.server.control import name_of
+    from sipmesh.server.moved import Moved, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
     passphrase = _passphrase(passphrase_file, twice=False)
-    restored = put_back(file, folder, passphrase, name_of(os.getuid()), datetime.now(UTC))
-    say(
-        f"{folder} holds {restored.manifest.organisation} as it was at {restored.manifest.at:%Y-%m-%d %H:%M:%S}Z.",
-        style=GOOD,
-    )
+    who, at = name_of(os.getuid()), datetime.now(UTC)
+    moved: list[Moved] = []
+
+    def move(made: Path) -> None:
+        if address:
+            moved.append(publish_moved(made, address, who, at))
+
+    restored = put_back(file, folder, passphrase, who, at, last=move)
+    organisation, then = restored.manifest.organisation, f"{restored.manifest.at:%Y-%m-%d %H:%M:%S}Z"
+    say(f"{folder} holds {organisation} as it was at {then}.", style=GOOD)
+    for one in moved:
+        say(f"Version {one.version.number} says that management is at {address}.", style=GOOD)
+        if one.draft:
+            say(f"The draft does not say so yet: {one.draft}", style=WARN)
     _say_users(folder, restored)
-    _say_rest(folder, restored)
+    _say_rest(folder, restored, moved=bool(moved))
 
 
 def _passphrase(file: Path | None, *, twice: bool) -> str:
@@ -111,20 +125,23 @@ def _say_users(folder: Path, restored: Restored) -> None:
     say(f"{count} users are back in their database.", style=GOOD)
 
 
-def _say_rest(folder: Path, restored: Restored) -> None:
+def _say_rest(folder: Path, restored: Restored, *, moved: bool) -> None:
     made = f"{restored.manifest.at:%Y-%m-%d %H:%M}Z"
     steps = [
         f"cd {folder}",
-        "if this host has another address than the old one: change `address` of its servers in topology.yaml",
         f"what was done since {made} is not in it: revoke again what was revoked, and issue anew what was issued",
         "sipmesh ca issue --all, where certificates have ended meanwhile",
     ]
+    if restored.next_version is None:
+        steps.append(
+            "if this host has another address than the old one: change `address` of its servers in topology.yaml"
+        )
+    elif not moved:
+        steps.append("if this host has another address than the old one: restore again, with --address ADDRESS")
     steps += [f"{kind}.key is not in it: fetch it, then `sipmesh ca crl`" for kind in restored.keys_missing]
     steps += [f"put {entry} back to {original}" for original, entry in restored.manifest.elsewhere.items()]
-    if restored.next_version is not None:
-        steps.append(
-            f"start management, then: sipmesh topology publish -m WHY, which makes version {restored.next_version}"
-        )
-    else:
-        steps.append("start the servers: sipmesh serve NAME")
+    steps.append("start management, or without it every server: sipmesh serve NAME")
+    if restored.next_version is not None and not moved:
+        number = restored.next_version
+        steps.append(f"sipmesh topology publish -m WHY, which makes version {number}: all servers follow by themselves")
     say("", "Next:", *(f"  {step}" for step in steps))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.live import links_of, reload, say_reloaded
+from sipmesh.cli.elsewhere import note, say_given
+from sipmesh.cli.live import Link, links_of, reload, say_reloaded
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.profiles import Kind
+from sipmesh.storage.audit import Act
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.generations import Generations
     from sipmesh.pki.ledger import Record
     from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
     from sipmesh.topology.document import Loaded
@@ -140,10 +144,29 @@ def issue(
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
     names = [one.name for pool in loaded.topology.pools for one in pool.servers] if every else [server.lower()]
+    away = [name for name in names if _has_its_key_elsewhere(loaded, place.generations(), name)]
+    if away and not every:
+        remedy = f"while it runs it renews itself; otherwise, there: sipmesh join request {away[0]}"
+        raise OperatorError(f"the key of {away[0]} is not on this machine; {remedy}")
     for name in names:
+        if name in away:
+            say(
+                f"{name}: left out, its key is not on this machine; where it is, the server renews itself.", style="dim"
+            )
+            continue
         issued = issue_for(loaded, ca, name, now, timedelta(days=days))
+        note(place, Act.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
         say(f"{name}: serial {issued.serial_number:x}, valid for {plural(days, 'day')}.", style=GOOD)
     say_reloaded(reload(place, before))
+
+
+def _has_its_key_elsewhere(loaded: Loaded, generations: Generations, name: str) -> bool:
+    """Whether a server ever had a certificate, and no key here: then another key here would be of no use to it."""
+    pool = loaded.topology.pool_of(name)
+    server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
+    if server is None or (loaded.folder / server.key_file).exists():
+        return False
+    return any(one.kind == Kind.SERVER and name in one.names[:1] for one in generations.records())
 
 
 def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None) -> Any:
@@ -175,20 +198,28 @@ def revoke(
     reason: Annotated[Reason, typer.Option(help="Why, as the list will say.")] = Reason.UNSPECIFIED,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Revoke certificates: the list is written, the running servers of this machine take it, and links go down."""
+    """Revoke certificates: the list is written, all running servers are given it, and links go down."""
     if bool(server) == bool(serial):
         raise typer.BadParameter("name a server, or give a --serial")
     place = Place(topology)
-    ca, now = place.ca(), datetime.now(UTC)
-    serials = [_read_serial(serial)] if serial else [one.serial for one in _valid_of(ca, server.lower(), now)]
+    generations, now = place.generations(), datetime.now(UTC)
+    serials = [_read_serial(serial)] if serial else [one.serial for one in _valid_of(generations, server.lower(), now)]
     before = links_of(place)
     for number in serials:
-        record = ca.revoke(number, reason, now)
+        record = generations.owner_of(number).revoke(number, reason, now)
         what = f"the signer of {record.names[0]}" if record.kind == Kind.SIGNER else record.names[0]
+        note(place, Act.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
-    say_reloaded(reload(place, before, "files-changed"))
+    _say_in_force(place, before)
     if server:
-        say(f"A new one, once the old key is out of others' reach: sipmesh ca issue {server.lower()}")
+        say(f"A new one, once the old key is out of others' reach: {_for_a_new_one(place, server.lower())}")
+
+
+def _for_a_new_one(place: Place, name: str) -> str:
+    with suppress(OperatorError):  # the topology may name it no more, or be out of order
+        if _has_its_key_elsewhere(place.load(), place.generations(), name):
+            return f"on its machine, sipmesh join request {name}"
+    return f"sipmesh ca issue {name}"
 
 
 def _read_serial(text: str) -> int:
@@ -198,10 +229,10 @@ def _read_serial(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no serial; `sipmesh ca status` shows them in hex") from None
 
 
-def _valid_of(ca: EnterpriseCa, name: str, now: datetime) -> list[Record]:
+def _valid_of(generations: Generations, name: str, now: datetime) -> list[Record]:
     """What a server may still be known by; raises `OperatorError` where there is nothing to revoke."""
-    status = ca.status(now)
-    held = [one.record for one in (*status.servers, *status.signers) if name in one.record.names[:1]]
+    leaves = {Kind.SERVER, Kind.SIGNER}
+    held = [one for one in generations.records() if one.kind in leaves and name in one.names[:1]]
     valid = [one for one in held if one.revoked_at is None and one.not_after > now]
     if not valid:
         known = "all of them are revoked or expired" if held else "this CA never issued one"
@@ -213,12 +244,20 @@ def _valid_of(ca: EnterpriseCa, name: str, now: datetime) -> list[Record]:
 def crl(topology: TopologyFile = HERE) -> None:
     """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day."""
     place = Place(topology)
-    ca, now = place.ca(), datetime.now(UTC)
-    before = links_of(place)
-    for kind in (Kind.ROOT, Kind.ISSUING):
-        file = ca.crl(now, kind)
-        say(f"{file}: list {_number(ca, kind, now)} of the {kind} CA.", style=GOOD)
-    say_reloaded(reload(place, before, "files-changed"))
+    now, before = datetime.now(UTC), links_of(place)
+    for ca in place.generations().alive:
+        for kind in (Kind.ROOT, Kind.ISSUING):
+            file, number = ca.crl(now, kind), _number(ca, kind, now)
+            note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
+            say(f"{file}: list {number} of the {kind} CA.", style=GOOD)
+    _say_in_force(place, before)
+
+
+def _say_in_force(place: Place, before: list[Link]) -> None:
+    """New lists are in force: on this machine, and where management gives them to."""
+    told = reload(place, before, "files-changed")
+    say_reloaded(told)
+    say_given(place, [*told.taken, *(one.server for one in told.refused)])
 
 
 def _number(ca: EnterpriseCa, kind: object, now: datetime) -> int | None:

@@ -102,7 +102,7 @@ def _file(file: Path, speaker: str, server: str, place: Place, *, as_json: bool)
     from sipmesh.cli.papers import judge_file
     from sipmesh.trust.explain import to_json
 
-    judged = judge_file(file, place.load(), _knocks(speaker), server)
+    judged = judge_file(file, place.in_force(), _knocks(speaker), server)
     if as_json:
         said = {"file": str(file), "server": judged.server, "surprise": judged.surprise}
         say_json({**said, "verdict": to_json(judged.verdict)})

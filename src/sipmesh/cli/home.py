@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sipmesh.cli.place import Place
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path
 
 def _loaded_for(domain: str, topology: Path) -> Loaded | None:
     """The topology, if there is one that has *domain*."""
-    from sipmesh.topology.document import load
-
-    loaded = load(topology) if topology.exists() else None
+    loaded = Place(topology).found()
     return loaded if loaded is not None and domain in loaded.topology.sip_domains else None
 
 

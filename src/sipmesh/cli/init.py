@@ -168,7 +168,6 @@ def _tell(folder: Path, domain: str, user: str) -> None:
         "Next:",
         f"  cd {folder}",
         *([] if user else [f"  sipmesh user add alice@{domain}"]),
-        f"  sipmesh serve mgmt.{domain}",
-        f"  sipmesh serve fe1.{domain}  (on another terminal)",
+        f"  sipmesh serve mgmt.{domain} fe1.{domain}",
         *(["  sipmesh links"] if user else []),
     )

@@ -51,7 +51,7 @@ def _take(place: Place, at: datetime) -> Inventory:
     from sipmesh.server.holdings import on_disk, signers_on_disk
     from sipmesh.topology.inventory import take_stock
 
-    loaded = place.load()
+    loaded = place.in_force()
     issued, signers, known = _from_ca(place, at)
     disk, signers = {**issued, **on_disk(loaded)}, {**signers, **signers_on_disk(loaded)}
     return take_stock(loaded, disk, _uses(place), at=at, known=known, signers=signers)

@@ -9,19 +9,24 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from sipmesh.cli.output import GOOD, say
+from sipmesh.cli.live import links_of, reload, say_reloaded
+from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.publish import chronicle_of, loaded_version
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import OperatorError, Problem, RemoteError
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document import Loaded
 
 app = typer.Typer(help="Bring a server on another machine into the network.", no_args_is_help=True)
 
@@ -112,9 +117,12 @@ def accept(
         str, typer.Option(metavar="HEX", help="The root's SHA-256, as `join grant` has shown it; else you are asked.")
     ] = "",
 ) -> None:
-    """On the new machine: check what was granted, and put it in place."""
+    """On the new machine: check what was granted, and put it in place.
+
+    It may be done again, such as for a server whose certificate has ended: what it holds then stays, if it is whole, and a
+    server that runs takes its new certificate by itself.
+    """
     from sipmesh.pki import files
-    from sipmesh.server.holding import Holding
 
     bundle = _bundle(bundle_file)
     name = str(bundle["server"])
@@ -125,17 +133,56 @@ def accept(
     if chain[0].public_key() != key.public_key():
         raise OperatorError(f"{bundle_file} was granted for another key than servers/{name}.key; request it anew")
     _check_chain(chain, anchors, bundle_file)
-    holding = Holding(folder, name)
-    for entry, content in bundle["lists"].items():
-        file = _inside(folder, entry, bundle_file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        files.write(file, base64.b64decode(content))
-    holding.begin(bundle["publication"].encode(), anchors)
+    for entry in bundle["lists"]:
+        _inside(folder, entry, bundle_file)
     certificate = _inside(folder, str(bundle["certificate_file"]), bundle_file)
+    runs = _runs(folder, name)
+    loaded = _held(folder, name, bundle["publication"].encode(), anchors, runs=runs)
+    _put_lists(folder, bundle["lists"], loaded)
     certificate.parent.mkdir(parents=True, exist_ok=True)
     files.write(certificate, bundle["certificate"].encode())
-    say(f"{name} has joined with version {holding.publication().number}. Start it:", style=GOOD)
+    if runs:
+        say(f"{name} runs with version {loaded.number}, and has a new certificate.", style=GOOD)
+        place = Place(folder / HERE)
+        say_reloaded(reload(place, links_of(place)))
+        return
+    say(f"{name} has joined with version {loaded.number}. Start it:", style=GOOD)
     say(f"  sipmesh serve {name}")
+
+
+def _runs(folder: Path, name: str) -> bool:
+    from sipmesh.server.control import SOCKET_SUFFIX, STATE, is_answered
+
+    return is_answered(folder / STATE / f"{name}{SOCKET_SUFFIX}")
+
+
+def _held(folder: Path, name: str, granted: bytes, anchors: list[x509.Certificate], *, runs: bool) -> Loaded:
+    """Hold what was granted, unless what is held is whole, and newer or in use: management gives a running server the rest."""
+    from sipmesh.server.holding import Holding
+    from sipmesh.topology.jose import open_signed
+    from sipmesh.topology.publication import KIND, Publication
+
+    holding = Holding(folder, name)
+    if holding.is_there:
+        with suppress(OperatorError):
+            loaded = holding.load()
+            if runs or loaded.number >= Publication.decode(open_signed(granted, KIND).payload).number:
+                return loaded
+    holding.begin(granted, anchors)
+    return holding.load()
+
+
+def _put_lists(folder: Path, lists: dict[str, str], loaded: Loaded) -> None:
+    """Put lists in place, but none in the place of a newer one: a grant may be days old."""
+    from sipmesh.distribution.items import Item, Kind
+    from sipmesh.server.lists import ListShelf
+
+    shelf, at = ListShelf(folder), datetime.now(UTC)
+    for entry, content in lists.items():
+        try:
+            shelf.put(Item(Kind.LIST, base64.b64decode(content), entry), loaded, at)
+        except RemoteError as wrong:
+            say(f"{wrong}; management gives a fresh one", style=WARN)
 
 
 def _bundle(file: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def links(
 
 def answers_of(place: Place, command: str, server: str = "", **given: Any) -> list[Answer]:
     """The answers of the servers that run here (or of *server*); raises `OperatorError` where there are none."""
-    place.load()
+    place.in_force()
     answers = [one for one in ask_all(place, command, **given) if server in {"", one.server}]
     if not answers:
         who = server or "no server of this topology"

@@ -84,6 +84,14 @@ def reload(place: Place, before: list[Link], command: str = "reload") -> Reloade
     return told
 
 
+def say_closed(place: Place, before: list[Link]) -> None:
+    """Tell which of the links from before a change are there no more."""
+    now = {(link["server"], link["id"]) for link in links_of(place)}
+    closed = [link for link in before if _went_down(link, set(), now)]
+    if closed:
+        show(links_table(plural(len(closed), "link") + " went down", closed))
+
+
 def _went_down(link: Link, named: set[tuple[str, str]], now: set[tuple[str, str]]) -> bool:
     key = (link["server"], link["id"])
     return key in named or (key not in now and link["kind"] != "client")
@@ -92,7 +100,7 @@ def _went_down(link: Link, named: set[tuple[str, str]], now: set[tuple[str, str]
 def say_reloaded(told: Reloaded) -> None:
     """Tell which servers took a change over, which did not, and which links went down."""
     if not told.taken and not told.refused:
-        say("No server runs here; those on other machines need the changed files.", style="dim")
+        say("No server runs here.", style="dim")
         return
     if told.taken:
         say(f"In force on {', '.join(told.taken)}.", style=GOOD)

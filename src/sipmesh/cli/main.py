@@ -19,7 +19,9 @@ from sipmesh.cli import (
     join,
     links,
     partner,
+    protect,
     publish,
+    root,
     serve,
     status,
     topology,
@@ -72,6 +74,8 @@ app.command("serve")(serve.serve)
 app.add_typer(topology.app, name="topology")
 app.add_typer(ca.app, name="ca")
 ca.app.command("inventory")(inventory.inventory)
+ca.app.command("protect")(protect.protect)
+ca.app.add_typer(root.app, name="root")
 app.add_typer(users.app, name="user")
 app.add_typer(partner.app, name="partner")
 topology.app.command("publish")(publish.publish)

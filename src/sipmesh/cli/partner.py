@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.live import links_of, reload, say_reloaded
+from sipmesh.cli.change import Change
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, console, duration, say, say_json, say_problems, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.publish import WAIT_S, Wait
 from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
@@ -42,15 +43,19 @@ def add(
     third_party: Annotated[
         bool, typer.Option("--third-party", help="Its CA serves others too: its name alone tells it apart.")
     ] = False,
+    wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
     """Let another organisation in: its CA counts for its own names, and for nothing else.
 
-    The files stay where they are, and are read again whenever they change: keep its lists fresh there.
+    Its lists are read again whenever their files change: keep them fresh there. In a network with management, files from
+    elsewhere are copied below `partners`, and the change is published at once if the draft holds no other.
     """
     from sipmesh.topology.edit import add_partner, edit
 
     place = Place(topology)
+    change = Change(place)
+    ca, crl = change.files(domains[0], ca), change.files(domains[0], crl)
     entry = {
         "domains": domains,
         "edge": edge or None,
@@ -59,13 +64,12 @@ def add(
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
         "third_party": True if third_party else None,
     }
-    before = links_of(place)
     loaded = edit(topology, lambda text: add_partner(text, entry))
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
         say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
         say_problems(loaded.faults, console())
-    say_reloaded(reload(place, before))
+    change.take_effect(f"{domains[0]} is a partner", wait)
 
 
 def _named(file: Path, folder: Path) -> str:
@@ -125,13 +129,21 @@ def _left(authority: Authority, now: datetime) -> int | None:
 @app.command()
 def block(
     name: Annotated[str, typer.Argument(metavar="DOMAIN", help="A partner's domain or edge, or any other domain.")],
+    *,
+    wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Refuse an organisation whatever it proves; its live links are closed at once."""
+    """Refuse an organisation whatever it proves; its live links are closed at once.
+
+    In a network with management this is published at once if the draft holds no other change.
+    """
     from sipmesh.topology.edit import block_partner, edit
 
-    place = Place(topology)
-    before = links_of(place)
+    change = Change(Place(topology))
     loaded = edit(topology, lambda text: block_partner(text, name, topology))
-    say(f"Blocked: {', '.join(loaded.topology.federation.blocked)}.", style=GOOD)
-    say_reloaded(reload(place, before))
+    blocked = ", ".join(loaded.topology.federation.blocked)
+    if change.publishes:
+        say(f"To be blocked: {blocked}.")
+    else:
+        say(f"Blocked: {blocked}.", style=GOOD)
+    change.take_effect(f"{name.lower()} is blocked", wait)

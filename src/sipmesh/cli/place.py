@@ -14,6 +14,7 @@ from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.generations import Generations
     from sipmesh.storage.users import Users
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
@@ -46,33 +47,62 @@ class Place:
         return self.folder / STATE
 
     def load(self) -> Loaded:
-        """Read the topology; raises `OperatorError` with everything that is wrong in it."""
+        """Read the topology as it stands in its file; on a machine that has joined, where there is none, what a server holds.
+
+        Raises `OperatorError` with everything that is wrong in it.
+        """
         from sipmesh.topology.document import load
 
+        if not self.file.exists() and (held := self._held()) is not None:
+            return held
         return load(self.file)
 
+    def in_force(self) -> Loaded:
+        """Read what servers go by: the newest version where one was published or is held, else the file."""
+        from sipmesh.server.source import published_in
+
+        found = published_in(self.folder) or self._held()
+        return found if found is not None else self.load()
+
+    def found(self) -> Loaded | None:
+        """The same, None where there is nothing of the kind here."""
+        from sipmesh.server.holding import held_in
+
+        return self.in_force() if self.file.exists() or held_in(self.folder) else None
+
+    def _held(self) -> Loaded | None:
+        """The newest version that a server of this machine holds."""
+        from sipmesh.server.holding import Holding, held_in
+
+        held = [Holding(self.folder, name) for name in held_in(self.folder)]
+        return max(held, key=lambda one: one.highest).load() if held else None
+
     def view(self, server: str) -> ServerView:
-        """The topology as one of its servers sees it; raises `OperatorError` with the nearest name for an unknown one."""
+        """What is in force as one of its servers sees it; raises `OperatorError` with the nearest name for an unknown one."""
         from sipmesh.topology.view import view
 
-        return view(self.load(), server)
+        return view(self.in_force(), server)
 
     def ca(self) -> EnterpriseCa:
-        """The enterprise CA beside the topology; raises `OperatorError` where it lives on another machine."""
-        from sipmesh.pki.authority import EnterpriseCa
+        """The CA that issues now; raises `OperatorError` where it lives on another machine."""
+        return self.generations().current
+
+    def generations(self) -> Generations:
+        """The enterprise CA beside the topology, with those before and after it; raises `OperatorError` as `ca` does."""
+        from sipmesh.pki.generations import Generations
 
         folder = self.folder / CA
-        if not (folder / "ledger.db").exists():
+        if not Generations.are_in(folder):
             remedy = "run this where the CA is, or name its topology with --topology"
             raise OperatorError("there is no CA here", (Problem(folder, 0, "", "holds no CA", remedy),))
-        return EnterpriseCa.open(folder)
+        return Generations(folder)
 
     @contextmanager
     def users(self) -> Iterator[Users]:
         """The users of the organisation."""
         from sipmesh.storage.users import Users
 
-        users = Users(self.load().users_url)
+        users = Users(self.in_force().users_url)
         try:
             yield users
         finally:

@@ -20,6 +20,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
 from sipmesh.transport.connector import Connector
+from sipmesh.transport.link import LinkEvents
 from sipmesh.transport.reactor import Reactor
 from sipmesh.trust.verdict import LinkRefused, Verdict
 
@@ -86,7 +87,7 @@ class Aim:
     resolver: Resolver | None = None
 
 
-class Probe:
+class Probe(LinkEvents):
     """One link that is opened to look at, and closed again."""
 
     def __init__(self, aim: Aim) -> None:

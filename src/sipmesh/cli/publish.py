@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +20,7 @@ from sipmesh.errors import OperatorError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sipmesh.server.first import Rested
     from sipmesh.storage.chronicle import Chronicle
     from sipmesh.storage.history import Version
     from sipmesh.topology.document import Loaded
@@ -41,20 +44,54 @@ def publish(
     """Sign the draft as the next version of the topology, and have every server put it in force.
 
     It is compared with the version before, and what has changed is shown. Where nothing was ever published, this makes
-    version 1, from which on the servers of this network load nothing that is unsigned.
+    version 1, from which on the servers of this network load nothing that is unsigned. While no management server runs, it
+    is signed all the same, and in force when it starts.
     """
     place = Place(topology)
     if not _ever_published(place):
         first = publish_first(place, why)
         _say_first(first, as_json=as_json)
         return
-    socket = management_socket(place)
+    socket = running_management(place)
+    if socket is None:
+        say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
+        return
+    publish_draft(socket, why, wait, force=force, as_json=as_json)
+
+
+def publish_draft(socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False) -> None:
+    """Have management publish the draft, and tell what came of it; leaves with 1 where a server has not followed in time."""
     began = time.monotonic()
     plan = _ask(socket, "plan")
     if not as_json:
         _say_plan(plan)
     told = _ask(socket, "publish", why=why, base=plan["base"], digest=plan["digest"], force=force)
     _tell(socket, told, wait, began, as_json=as_json)
+
+
+def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
+    """Publish while no management server runs; raises `OperatorError`."""
+    from sipmesh.server.control import name_of
+    from sipmesh.server.first import publish_at_rest as at_rest
+
+    who = name_of(os.getuid())
+    return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, force=force)
+
+
+def _say_undone(event: str, *, servers: str, why: str) -> None:
+    say(f"{event}: {servers} ({why})", style=WARN)
+
+
+def say_rested(rested: Rested, *, as_json: bool = False) -> None:
+    """Tell what was published, and what puts it in force."""
+    version = rested.version
+    if as_json:
+        changes, forced = list(rested.changes), list(rested.forced)
+        say_json({"version": version.number, "changes": changes, "forced": forced, "missing": [], "at_rest": True})
+        return
+    say(*(f"  {line}" for line in rested.changes))
+    say(f"Version {version.number} is published.", style=GOOD)
+    say("No management server runs here: the others are given it when it does. Start it: sipmesh serve NAME")
 
 
 def rollback(
@@ -107,6 +144,23 @@ def diff(
     say(*(changes or ["They say the same."]))
 
 
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """What a draft says that version *base* does not; a base of 0 is that of a network where nothing is published."""
+
+    base: int
+    changes: Sequence[str]
+
+
+def unpublished(place: Place, draft: Loaded) -> Unpublished:
+    """Compare a *draft* with the newest version."""
+    from sipmesh.server.source import published_in
+    from sipmesh.topology.difference import difference
+
+    newest = published_in(place.folder)
+    return Unpublished(newest.number, difference(newest, draft)) if newest is not None else Unpublished(0, ())
+
+
 def show_version(place: Place, number: int, *, as_json: bool) -> None:
     """Print the document of a version as it was published."""
     publication = publication_of(place, number)
@@ -149,21 +203,32 @@ def publish_first(place: Place, why: str) -> Version:
 
 def management_socket(place: Place) -> Path:
     """The control socket of the management server of this machine; raises `OperatorError` where none runs."""
-    from sipmesh.server.control import SOCKET_SUFFIX, STATE
-    from sipmesh.trust.role import Role
+    socket = running_management(place)
+    if socket is None:
+        named = managers(place)
+        remedy = f"start it: sipmesh serve {named[0]}" if named else "add a pool of role management"
+        if not _ever_published(place) and place.in_force().number:
+            remedy = f"ask where {named[0]} runs"
+        raise OperatorError(f"no management server runs on this machine; {remedy}")
+    return socket
 
-    loaded = place.load()
-    named = [one.name for pool in loaded.topology.pools if pool.role is Role.MANAGEMENT for one in pool.servers]
-    head = chronicle_of(place).history.head()
-    if head is not None:
-        held = loaded_version(place, head.number).topology
-        named += [one.name for pool in held.pools if pool.role is Role.MANAGEMENT for one in pool.servers]
-    for name in dict.fromkeys(named):
+
+def running_management(place: Place) -> Path | None:
+    """The same, None where none runs; what a killed server has left behind is no server."""
+    from sipmesh.server.control import SOCKET_SUFFIX, STATE, is_answered
+
+    for name in managers(place):
         socket = place.folder / STATE / f"{name}{SOCKET_SUFFIX}"
-        if socket.exists():
+        if is_answered(socket):
             return socket
-    remedy = f"start it: sipmesh serve {named[0]}" if named else "add a pool of role management"
-    raise OperatorError(f"no management server runs on this machine; {remedy}")
+    return None
+
+
+def managers(place: Place) -> list[str]:
+    """The management servers of the newest version, or of the draft before the first."""
+    from sipmesh.server.holding import signers_of
+
+    return sorted(signers_of(place.in_force()))
 
 
 def _ask(socket: Path, command: str, **given: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`sipmesh serve`: run one server of the topology."""
+"""`sipmesh serve`: run servers of the topology."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ class Level(StrEnum):
 
 
 def serve(
-    name: Annotated[str, typer.Argument(help="The server's full name, as the topology has it.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="The server's full name, as the topology has it.")
+    ],
     topology: TopologyFile = HERE,
     log_level: Annotated[Level, typer.Option(help="The least that is logged.")] = Level.INFO,
 ) -> None:
-    """Run one server of the topology until it is told to stop.
+    """Run a server of the topology until it is told to stop; several run in this one process.
 
     SIGTERM and Ctrl-C drain and stop it; SIGHUP, and every change of the files that the topology names, has it read them
     anew. It logs to the standard error: coloured text on a terminal, one JSON object a line elsewhere.
@@ -33,4 +35,4 @@ def serve(
     from sipmesh.server.serve import serve as run
 
     configure(level=log_level)
-    run(topology, name, get_log(server=name))
+    run(topology, list(dict.fromkeys(map(str.lower, names))), lambda name: get_log(server=name))

@@ -97,6 +97,8 @@ def _trouble(one: dict[str, Any], version: int) -> list[str]:
     found = []
     if one["heard_s"] > SILENT_S:
         found.append(f"cut off, last heard {duration(one['heard_s'])} ago: {one['why_not'] or 'it says nothing'}")
+    elif one["why_not"] and not one["linked"]:
+        found.append(f"no link to it: {one['why_not']}")
     if one["number"] != version and one["behind_s"] > BEHIND_S:
         found.append(f"behind for {duration(one['behind_s'])}")
     if one["error"]:

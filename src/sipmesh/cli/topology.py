@@ -11,6 +11,7 @@ import typer
 
 from sipmesh.cli.output import GOOD, WARN, cell, console, plural, problem_json, say, say_json, say_problems, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.publish import Unpublished, show_version, unpublished
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ app = typer.Typer(help="The document that says who is in the network.", no_args_
 
 @app.command()
 def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Say everything that is wrong with the topology, its anchors, its lists and the certificates of this machine."""
+    """Say everything that is wrong with the topology, its anchors, its lists and the certificates of this machine.
+
+    In a network with management this is the draft, and it is said whether it differs from what is published.
+    """
     from sipmesh.topology.document import check as read
 
     now = datetime.now(UTC)
@@ -34,13 +38,24 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         say_json({"ok": False, "problems": list(map(problem_json, wrong.problems)), "warnings": []})
         raise typer.Exit(1) from None
     warnings = (*stale, *certificates_in_need(loaded, now))
+    pending = unpublished(Place(topology), loaded)
     if as_json:
-        say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings))})
+        told = {"published": pending.base or None, "unpublished": list(pending.changes)}
+        say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings)), **told})
         return
     say(f"{topology} is in order: {_in_numbers(loaded)}.", style=GOOD)
+    _say_pending(pending)
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
         say_problems(warnings, console())
+
+
+def _say_pending(pending: Unpublished) -> None:
+    if pending.changes:
+        say(f"It is a draft, and differs from version {pending.base}, which is published:", style=WARN)
+        say(*(f"  {change}" for change in pending.changes), '  to publish it: sipmesh topology publish -m "why"')
+    elif pending.base:
+        say(f"It says the same as version {pending.base}, which is published.")
 
 
 def _in_numbers(loaded: Loaded) -> str:
@@ -82,32 +97,44 @@ def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
 
 @app.command("show")
 def show_topology(
-    server: Annotated[str, typer.Argument(help="Show what this server knows; by default, the whole network.")] = "",
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SERVER|VERSION]",
+            help="Show what this server knows, or the document of this version; by default, the whole network.",
+        ),
+    ] = "",
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Show the network: servers, where they listen, who may open which link, and the partners."""
+    """Show the network as it is in force: servers, where they listen, who may open which link, and the partners."""
     place = Place(topology)
-    if server:
-        _show_server(place.view(server), as_json=as_json)
+    if what.isdecimal():  # no server has such a name: a name has a dot
+        show_version(place, int(what), as_json=as_json)
         return
-    loaded = place.load()
+    if what:
+        _show_server(place.view(what), as_json=as_json)
+        return
+    loaded = place.in_force()
     if as_json:
-        say_json({"digest": loaded.digest, **loaded.topology.model_dump(mode="json")})
+        say_json({"version": loaded.number or None, "digest": loaded.digest, **loaded.topology.model_dump(mode="json")})
     else:
         _show_all(loaded)
 
 
 def _show_all(loaded: Loaded) -> None:
+    from sipmesh.topology.view import view
+
     topology = loaded.topology
-    say(f"{topology.organisation}: users of {', '.join(topology.sip_domains)}", style="bold")
+    version = f", version {loaded.number}" if loaded.number else ""
+    say(f"{topology.organisation}{version}: users of {', '.join(topology.sip_domains)}", style="bold")
     made = table("", "pool", "role", "server", "address", "listens", "links come from")
     for pool in topology.pools:
         for server in pool.servers:
-            view = Place(loaded.file).view(server.name)
-            ports = ", ".join(f"{spec.kind} {spec.port}" for spec in view.listeners)
-            openers = ", ".join(sorted(name for spec in view.listeners for name in _openers(view, str(spec.kind))))
+            seen = view(loaded, server.name)
+            ports = ", ".join(f"{spec.kind} {spec.port}" for spec in seen.listeners)
+            openers = ", ".join(sorted(name for spec in seen.listeners for name in _openers(seen, str(spec.kind))))
             role = str(pool.role)
             made.add_row(*map(cell, (pool.name, role, server.name, server.address or "DNS", ports, openers)))
     show(made)

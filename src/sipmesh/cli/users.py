@@ -54,7 +54,7 @@ def add(
 ) -> None:
     """Add a user."""
     place = Place(topology)
-    loaded = place.load()
+    loaded = place.in_force()
     aor = full_address(user, loaded)
     home = new_home(loaded, pool, aor)
     made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest, home)
@@ -67,7 +67,7 @@ def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | 
     """Add a user to the store; *pool* is the home, None where the topology has one front-end pool only."""
     from sipmesh.storage.users import DEFAULT_ALGORITHMS
 
-    aor = full_address(user, place.load())
+    aor = full_address(user, place.in_force())
     with place.users() as users:
         return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS, pool=pool)
 
@@ -137,7 +137,7 @@ def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> Non
 def _home_by_default(place: Place) -> str:
     from sipmesh.topology.homes import home_by_default
 
-    return home_by_default(place.load().topology)
+    return home_by_default(place.in_force().topology)
 
 
 def _json(one: User, default: str) -> dict[str, object]:
@@ -162,7 +162,7 @@ def move(
     from sipmesh.topology.homes import chosen_home
 
     place = Place(topology)
-    loaded = place.load()
+    loaded = place.in_force()
     aor, home = full_address(user, loaded), chosen_home(loaded.topology, pool)
     default = _home_by_default(place)
     with place.users() as users:
@@ -180,7 +180,7 @@ def password(
 ) -> None:
     """Change a password; the user's live links are closed at once."""
     place = Place(topology)
-    aor = full_address(user, place.load())
+    aor = full_address(user, place.in_force())
     new = new_password(aor, from_stdin=password_stdin)
     with place.users() as users:
         changed = users.set_password(aor, new, _algorithms(digest) or None)
@@ -192,7 +192,7 @@ def password(
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
     """Remove a user; the user's live links are closed at once."""
     place = Place(topology)
-    aor = full_address(user, place.load())
+    aor = full_address(user, place.in_force())
     with place.users() as users:
         users.remove(aor)
     tell_users_changed(place)
@@ -210,6 +210,6 @@ def import_users(
     if not file.is_file():
         raise OperatorError(f"{file} is not there")
     place = Place(topology)
-    count = copy_users(file, place.load().users_url)
+    count = copy_users(file, place.in_force().users_url)
     tell_users_changed(place)
     say(f"{count} users have come from {file}.", style=GOOD)

@@ -26,7 +26,7 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.contexts import client_context
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link import Link
+from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
@@ -47,7 +47,7 @@ class Settings:
     pong_within_s: float = 10.0  # the same section: a flow without an answer to a keepalive by then has failed
 
 
-class UserAgent:
+class UserAgent(LinkEvents):
     """One user on one link. Use it as an asynchronous context manager, or `close` it.
 
     *events* has the messages and calls that come in; they are answered by themselves, as `Manners` say. *verdict* is that on

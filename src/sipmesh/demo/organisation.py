@@ -94,6 +94,7 @@ class Organisation:
             Role.FRONT_END: (LinkKind.CLIENT, LinkKind.SERVER),
             Role.EDGE: (LinkKind.SERVER, LinkKind.PARTNER),
             Role.APPLICATION: (LinkKind.SERVER,),
+            Role.MANAGEMENT: (LinkKind.SERVER,),
         }[role]
         self.ports[name] = {kind: free_port(self.host) for kind in kinds}
         ports = {str(kind): port for kind, port in self.ports[name].items()}
@@ -146,13 +147,19 @@ class Organisation:
             self.issue(name)
 
     def issue(self, name: str) -> None:
-        """Issue a new certificate and key for one server, and put them where the topology says."""
+        """Issue a new certificate and key for one server, and put them where the topology says; management gets a signer too."""
         topology = self.load().topology
         pool = topology.pool_of(name)
         if pool is None:
             raise ValueError(f"{name} is not in the topology")
         issued = self.ca.issue(certificate_names(topology, name), pool.role, datetime.now(UTC))
-        issued.write(self.folder / "servers" / f"{name}.pem", self.folder / "servers" / f"{name}.key")
+        issued.write(*self.papers(name))
+        if pool.role is Role.MANAGEMENT:
+            self.ca.issue_signer(name, datetime.now(UTC)).write(*self.papers(f"{name}.signer"))
+
+    def papers(self, name: str) -> tuple[Path, Path]:
+        """The certificate chain and the key of a server; of its signer, if *name* ends in ``.signer``."""
+        return self.folder / "servers" / f"{name}.pem", self.folder / "servers" / f"{name}.key"
 
     def add_users(
         self,

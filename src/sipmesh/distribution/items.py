@@ -77,17 +77,20 @@ def read_item(header: str, body: bytes) -> Item:
 class State:
     """What somebody holds: number and digest of each item by key, and by *at* the holder's clock (UTC, ISO 8601).
 
-    *highest* is the highest version of the topology that it knows to exist.
+    *highest* is the highest version of the topology that it knows to exist. *issuing* is the certificate of the CA that issues
+    now, as servers are to show it (DER in base64), empty where that is not known.
     """
 
     held: Mapping[Key, tuple[int, str]]
     at: str
     highest: int = 0
+    issuing: str = ""
 
     def encode(self) -> bytes:
         """Give it as JSON."""
         held = [[kind, name, number, digest] for (kind, name), (number, digest) in sorted(self.held.items())]
-        return json.dumps({"held": held, "at": self.at, "highest": self.highest}, separators=(",", ":")).encode()
+        told = {"held": held, "at": self.at, "highest": self.highest, "issuing": self.issuing}
+        return json.dumps(told, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> State:
@@ -97,7 +100,7 @@ class State:
         try:
             told: dict[str, Any] = json.loads(body)
             held = {(Kind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in told["held"]}
-            return cls(held, str(told["at"]), int(told["highest"]))
+            return cls(held, str(told["at"]), int(told["highest"]), str(told["issuing"]))
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise RemoteError("a state that cannot be read", rule="event package sipmesh") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Dialog, Here
@@ -42,7 +42,7 @@ class Subscription:
     dialog: Dialog
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
-    told: dict[Key, tuple[int, str]] | None = None
+    told: State | None = None
 
 
 class Notifier:
@@ -125,13 +125,19 @@ class Notifier:
 
     def _tell(self, held: Subscription, *, ended: bool = False) -> None:
         state = self._shelf.state(held.peer)
-        if held.told == state.held and not ended:
+        if held.told is not None and not ended and replace(state, at=held.told.at) == held.told:
             return
-        held.told = dict(state.held)
+        held.told = state
         self._notify(held, (), state.encode(), JSON, ended=ended)
 
     def _give(self, held: Subscription) -> None:
-        for item in self._shelf.items(held.peer):
+        """Give what a server lacks: newer lists before the version, since its signer is judged by them.
+
+        A list that is new to the server comes after it: no topology that the server has known so far names that.
+        """
+        items = list(self._shelf.items(held.peer))
+        new = [item for item in items if item.kind is Kind.LIST and item.key not in held.has]
+        for item in (*(item for item in items if item not in new), *new):
             if held.has.get(item.key) != item.digest:
                 held.has[item.key] = item.digest
                 self._hand_over(held, item)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _CA_KINDS = (Kind.ROOT, Kind.ISSUING)
 
+CROSS = "issuing-cross.pem"
+"""The file of the issuing CA's certificate by the root before; it is shown as long as it is there under that name."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Issued:
@@ -42,7 +45,7 @@ class Issued:
 
     certificate: x509.Certificate
     chain: bytes  # PEM: the leaf, then the issuing CA
-    key: bytes  # PEM, PKCS #8
+    key: bytes  # PEM, PKCS #8, encrypted where a passphrase is configured
 
     def write(self, certificate_file: Path, key_file: Path) -> None:
         """Put both into their files, the key with mode 0600, one right after the other."""
@@ -86,6 +89,7 @@ class EnterpriseCa:
         *,
         crl_base: str,
         curve: ec.EllipticCurve | None = None,
+        generation: int = 1,
     ) -> EnterpriseCa:
         """Make root, issuing CA and their first lists; the folder appears whole or not at all.
 
@@ -95,6 +99,7 @@ class EnterpriseCa:
             at: Now.
             crl_base: Where the lists are published, such as ``http://crl.example.com``.
             curve: Of the two CAs' keys; P-256 by default.
+            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.generations`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
@@ -102,7 +107,7 @@ class EnterpriseCa:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1())
+            _build(beside, organisation, crl_base.rstrip("/"), at, curve or ec.SECP256R1(), generation)
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
@@ -140,6 +145,39 @@ class EnterpriseCa:
         return self._certificates[Kind.ISSUING]
 
     @property
+    def shown(self) -> x509.Certificate:
+        """The certificate of the issuing CA that servers show: by its own root, or by the root before while that counts."""
+        cross = self.folder / CROSS
+        return x509.load_pem_x509_certificate(cross.read_bytes()) if cross.exists() else self.issuing
+
+    @property
+    def crl_base(self) -> str:
+        """Where the lists are published."""
+        return self._facts["crl_base"]
+
+    def cross_certify(self, other: EnterpriseCa, at: datetime) -> bytes:
+        """Certify the issuing CA of the next generation with our root, for those who know no other; gives it in PEM.
+
+        It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
+        """
+        theirs = other.issuing
+        key = theirs.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise LocalError("our CAs have ECDSA keys")
+        wish = Wish(
+            kind=Kind.ISSUING,
+            subject=theirs.subject,
+            names=(),
+            key=key,
+            not_before=theirs.not_valid_before_utc,
+            not_after=min(theirs.not_valid_after_utc, self.root.not_valid_after_utc),
+            crl_url=f"{self.crl_base}/root.crl",
+        )
+        with self._alone():
+            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
+            return _pem(_certify(wish, signer, (self.root,), self._ledger, at))
+
+    @property
     def certificates(self) -> tuple[Record, ...]:
         """The ledger: everything ever issued, oldest first."""
         return self._ledger.records()
@@ -168,7 +206,7 @@ class EnterpriseCa:
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
         made = self._certify(Kind.SERVER, names, key, at, lifetime)
-        return Certified(made, _pem(made) + _pem(self.issuing))
+        return Certified(made, _pem(made) + _pem(self.shown))
 
     def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
         """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
@@ -179,8 +217,9 @@ class EnterpriseCa:
 
     def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
+        key_pem = files.key_pem(key)  # first: a passphrase that cannot be used must not cost a certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime)
-        return Issued(made, _pem(made) + _pem(self.issuing), files.key_pem(key))
+        return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
     def _certify(
         self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
@@ -325,7 +364,9 @@ def _lock(file: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve) -> None:
+def _build(
+    folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
+) -> None:
     """Make a whole CA in an empty folder."""
     ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
@@ -335,7 +376,7 @@ def _build(folder: Path, organisation: str, crl_base: str, at: datetime, curve: 
         files.write(key_file, files.key_pem(key), files.SECRET)
         wish = Wish(
             kind=kind,
-            subject=profiles.ca_name(organisation, kind),
+            subject=profiles.ca_name(organisation, kind, generation),
             names=(),
             key=key.public_key(),
             not_before=profiles.validity(at, lifetime)[0],

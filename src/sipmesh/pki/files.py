@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -15,10 +16,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki import passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 PUBLIC = 0o644
 SECRET = 0o600
@@ -69,9 +73,40 @@ def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The key as PKCS #8 PEM; write it with mode SECRET only."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def key_pem(key: PrivateKeyTypes) -> bytes:
+    """The key as PKCS #8 PEM, encrypted where a passphrase is configured; write it with mode SECRET only.
+
+    Raises `OperatorError` for a passphrase that cannot be used: no key is written in the clear where one is wanted.
+    """
+    secret = passphrase.to_encrypt_with()
+    how = NoEncryption() if secret is None else BestAvailableEncryption(secret)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a private key in PEM needs a passphrase; raises ValueError or UnsupportedAlgorithm where it is none."""
+    try:
+        load_pem_private_key(pem, password=None)
+    except TypeError:  # it asks for a password
+        return True
+    return False
+
+
+def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
+    """Read the private key that *file* holds, with the configured passphrase if it is encrypted.
+
+    Raises ValueError or UnsupportedAlgorithm where it is no key, and `OperatorError` where the passphrase is missing or wrong.
+    """
+    if not is_encrypted(pem):
+        return load_pem_private_key(pem, password=None)
+    where = passphrase.source()
+    if where is None:
+        raise _unusable(file, "is encrypted, and no passphrase is configured", passphrase.HOW)
+    try:
+        return load_pem_private_key(pem, passphrase.read(where))
+    except ValueError:
+        remedy = "put the passphrase there that this key was encrypted with, or restore the key from your backup"
+        raise _unusable(file, f"is not opened by the passphrase in {where}", remedy) from None
 
 
 def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
@@ -79,7 +114,7 @@ def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
     try:
         if file.stat().st_mode & _OTHERS:
             raise _unusable(file, "is readable to others", f"run `chmod 600 {file}`, and ask who has read it")
-        key = load_pem_private_key(file.read_bytes(), password=None)
+        key = open_key(file, file.read_bytes())
     except OSError as wrong:
         raise _unusable(file, f"cannot be read ({wrong.strerror})", "restore it from your backup") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):

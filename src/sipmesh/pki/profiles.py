@@ -57,9 +57,10 @@ class Wish:
     crl_url: str = ""
 
 
-def ca_name(organisation: str, kind: Kind) -> x509.Name:
-    """The subject of one of the two CAs."""
-    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA")
+def ca_name(organisation: str, kind: Kind, generation: int = 1) -> x509.Name:
+    """The subject of one of the two CAs; each *generation* has its own, so that its lists are told apart by name."""
+    number = f" {generation}" if generation > 1 else ""
+    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA{number}")
 
 
 def server_name(organisation: str, fqdn: str) -> x509.Name:

@@ -9,6 +9,7 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
 MAGIC_COOKIE: Final = "z9hG4bK"
+_SPARE: Final = 24  # bits of a hash that are left out: what is left of it is a small integer, which is soon written
 
 
 def loop_hash(request: Request) -> str:
@@ -19,7 +20,7 @@ def loop_hash(request: Request) -> str:
     """
     routes = tuple(request.values("route")) if request.present & ROUTE else ()
     decisive = (request.uri, request.from_.tag, request.to.tag, request.call_id, request.cseq.number, routes)
-    return str(hash(decisive))
+    return str(hash(decisive) >> _SPARE)
 
 
 class Branches:

@@ -7,14 +7,27 @@ from typing import Final
 
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import RemoteFlowTarget, Target
+from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
-from sipmesh.sip.rows import PRIVACY, ROUTE, Message
+from sipmesh.sip.rows import (
+    MAX_FORWARDS,
+    P_ASSERTED_IDENTITY,
+    P_PREFERRED_IDENTITY,
+    PRIVACY,
+    ROUTE,
+    Message,
+    Row,
+    made_row,
+)
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
 DEFAULT_MAX_FORWARDS: Final = 70
+
+_identity_rows: Final[dict[str, Row]] = {}
+_MOST_IDENTITY_ROWS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +102,28 @@ def face_strict_router(copy: Request) -> None:
 
 def spend_hop(copy: Request) -> None:
     """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
-    if copy.max_forwards is None:
-        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
-    else:
+    if copy.present & MAX_FORWARDS:
         copy.spend_hop()
+    else:
+        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
 
 
 def assert_identity(copy: Message, identity: str | None) -> None:
     """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
-    copy.remove("p-asserted-identity")
-    copy.remove("p-preferred-identity")
+    if copy.present & (P_ASSERTED_IDENTITY | P_PREFERRED_IDENTITY):
+        copy.remove("p-asserted-identity")
+        copy.remove("p-preferred-identity")
     if identity is not None:
-        copy.append("p-asserted-identity", f"<{identity}>")
+        copy.add(identity_row(identity))
+
+
+def identity_row(identity: str) -> Row:
+    """Write the row that asserts *identity*: the same in every request of one user."""
+    row = _identity_rows.get(identity)
+    if row is None:
+        made = made_row("p-asserted-identity", f"<{identity}>")
+        row = keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, made)
+    return row
 
 
 def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:

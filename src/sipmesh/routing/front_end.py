@@ -62,7 +62,7 @@ def carry(request: Request, place: Place, other: Side | None, sender: Sender, fa
         return who
     if other is not None:
         return attributed(across(request, place, other, facts.peers, facts.incarnation), who)
-    return attributed(route(request, place, sender, facts, who), who)
+    return route(request, place, sender, facts, who)
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts, *, in_dialog: bool) -> str | Answer | Prove | None:
@@ -131,7 +131,7 @@ def route(request: Request, place: Place, sender: Sender, facts: FrontEndFacts, 
     uri = request.ruri
     if uri.host in facts.domains and uri.user is not None:
         return ToUser(uri.aor, who)
-    return beyond_users(request, uri, sender, facts)
+    return beyond_users(request, uri, sender, facts, who)
 
 
 def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:
@@ -149,17 +149,17 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
     return Forward((target,), outcome.identity)
 
 
-def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts) -> Outcome:
+def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
     """Route what is not for a user of ours: to an application, or by the edges to a partner."""
     if uri.host in facts.applications:
-        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), None)
+        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
     if uri.host not in facts.partner_domains or not facts.route:
         return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is no domain, server or partner of ours")
     if not may_leave(sender):
         return Answer(403, code=Code.NO_ROUTE, why=f"we carry nothing from one partner to another ({uri.host})")
-    return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), None)
+    return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), who)
 
 
 def may_leave(sender: Sender) -> bool:

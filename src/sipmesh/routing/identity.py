@@ -9,8 +9,9 @@ from sipmesh.routing.outcome import Answer, Prove
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
+from sipmesh.sip.rows import P_ASSERTED_IDENTITY
 from sipmesh.sip.text import shown
-from sipmesh.sip.uri import SipUri, scheme_of
+from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
@@ -49,7 +50,7 @@ def from_uri(request: Request) -> SipUri | None:
 
 def sip_uri(address: NameAddr) -> SipUri | None:
     """Read a SIP URI; None for one of another scheme."""
-    return address.sip_uri if scheme_of(address.uri) in {"sip", "sips"} else None
+    return address.sip_uri if address.is_sip else None
 
 
 def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
@@ -90,7 +91,7 @@ def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> 
 
 def cleanse(response: Response, sender: Sender | None) -> None:
     """Take out of a response what its sender may not assert of who answered (RFC 3325 section 5, rule R10)."""
-    if response.has(ASSERTED) and not may_assert_all(response, sender):
+    if response.present & P_ASSERTED_IDENTITY and not may_assert_all(response, sender):
         response.remove(ASSERTED)
 
 

@@ -101,6 +101,8 @@ class Branch:
 def ways_to(target: Target) -> tuple[Way, ...]:
     """List the ways to one target, to be tried one after the other: servers of one name, or flows to one device."""
     if isinstance(target, ServerTarget):
+        if len(target.names) == 1:
+            return ((target, target.names[0]),)
         return tuple([(target, name) for name in target.names])
     return ((target, ""), *[(spare, "") for spare in target.spares])
 
@@ -127,7 +129,7 @@ class ResponseContext:
         """Group *targets* by q, highest first: equal ones run in parallel, the next group when all of one failed."""
         if len(targets) == 1:
             return ResponseContext(request, [targets])
-        ranks = sorted({target.q for target in targets}, reverse=True)
+        ranks = sorted({target.q for target in targets})  # the last group goes first
         return ResponseContext(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
 
     @property
@@ -150,7 +152,7 @@ class ResponseContext:
         """Start the next group of targets, or give the final answer if there is none."""
         if not self.waiting or self.cancelled:
             return self._conclude()
-        return [self._start(ways_to(target)) for target in self.waiting.pop(0)]
+        return [self._start(ways_to(target)) for target in self.waiting.pop()]
 
     def responded(self, number: int, response: Response) -> list[Effect]:
         """Take in a response that arrived on a branch."""
@@ -211,8 +213,8 @@ class ResponseContext:
 
     def _start(self, ways: tuple[Way, ...]) -> Start:
         number = len(self.branches)
-        (target, name), *others = ways
-        self.branches[number] = Branch(target, tuple(others))
+        target, name = ways[0]
+        self.branches[number] = Branch(target, ways[1:])
         return Start(number, target, name)
 
     def _instead(self, branch: Branch, response: Response) -> list[Effect]:
@@ -242,7 +244,9 @@ class ResponseContext:
         if self.answered and not self.invite:
             return []
         self.answered = True
-        self.waiting.clear()
+        self.waiting = []
+        if not self.invite:
+            return [Reply(response)]
         return [Reply(response), *self._cancel_running(ELSEWHERE)]
 
     def _six_hundred(self) -> list[Effect]:

@@ -9,6 +9,7 @@ certificate, which is tried before it is shown.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.pki.joining import read_request, request_for
 from sipmesh.pki.profiles import Kind as Issue
 from sipmesh.topology.files import UnusableFileError
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ledger import Record
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
@@ -60,14 +63,16 @@ class Applicant:
     def __repr__(self) -> str:
         return f"<Applicant {self._server}>"
 
-    def request(self, view: ServerView, at: datetime) -> str | None:
+    def request(self, view: ServerView, at: datetime, issuing: x509.Certificate | None = None) -> str | None:
         """The request for the next certificate, signed with the present key; None where there is no need, or no way.
 
-        A certificate that another authority than ours has issued is its owner's to renew.
+        There is need at two thirds of its life, and where another CA than its own is the one that is *issuing* now. A
+        certificate that another authority than ours has issued is its owner's to renew.
         """
         try:
             chain = read_certificates(view.certificate)
-            if not is_due(chain[0], at) or not _is_ours(chain, view):
+            old = issuing is not None and not issued_by(chain[0], issuing)
+            if not (old or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
             if self._made is None or self._made[0] != chain[0]:
                 request = request_for(self._server, self._next_key())
@@ -82,6 +87,18 @@ class Applicant:
         key = files.new_key()
         files.write(self._key_file, files.key_pem(key), files.SECRET)
         return key
+
+    def show(self, issuing: x509.Certificate, view: ServerView) -> bool:
+        """Show this certificate of the issuing CA from now on, if it is that of ours and leads to an anchor in force."""
+        try:
+            chain = read_certificates(view.certificate)
+        except UnusableFileError:
+            return False
+        leads = any(issued_by(issuing, anchor) for anchor in view.loaded.authority.anchors)
+        if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not leads:
+            return False
+        files.write(view.certificate, b"".join(one.public_bytes(Encoding.PEM) for one in (chain[0], issuing)))
+        return True
 
     def take(self, payload: bytes, view: ServerView) -> bool:
         """Put a certificate in place with its key; False if it is for no key that waits here, such as one that came before.
@@ -106,6 +123,23 @@ class Applicant:
         self._key_file.unlink()
         self._made = None
         return True
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether *issuer* has signed *certificate*."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError, *UNREADABLE):
+        return False
+    return True
+
+
+def read_issuing(text: str) -> x509.Certificate | None:
+    """Read what a state says of the CA that issues now; None for nothing that can be read."""
+    try:
+        return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
+    except (ValueError, *UNREADABLE):
+        return None
 
 
 def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
@@ -156,7 +190,7 @@ class Grantor:
         pool = loaded.topology.pool_of(server)
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
-        made = EnterpriseCa.open(self._folder).certify(certificate_names(loaded.topology, server), pool.role, key, at)
+        made = Generations(self._folder).current.certify(certificate_names(loaded.topology, server), pool.role, key, at)
         payload = json.dumps({"server": server, "chain": made.chain.decode()}).encode()
         self._given[server] = (digest, Item(Kind.CERTIFICATE, self._signed(payload, CERTIFICATE), server))
         self._granted(server, made.certificate)
@@ -174,6 +208,8 @@ class Grantor:
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
         if record.revoked_at is not None or not record.not_before <= at <= record.not_after:
             raise RemoteError(f"the certificate of {server} counts no more", rule="rule R6", status=403)
+        if not is_due(leaf, at) and issued_by(leaf, Generations(self._folder).current.issuing):
+            raise RemoteError(f"the certificate of {server} is not due", rule="rule R6", status=403)
         name, key = read_request(signed.payload, self._folder)
         if name != server:
             raise RemoteError(f"{server} asks for a certificate of {name}", rule="rule R6", status=403)
@@ -181,7 +217,7 @@ class Grantor:
 
     def _record_of(self, leaf: x509.Certificate) -> Record | None:
         """What our own ledger has of a certificate, to the octet: what it does not have was not issued here."""
-        records = EnterpriseCa.open(self._folder).certificates
+        records = Generations(self._folder).records()
         found = next((one for one in records if one.serial == leaf.serial_number), None)
         der = leaf.public_bytes(Encoding.DER)
         return found if found is not None and found.der == der else None
@@ -192,23 +228,35 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
 
     Called before it listens, and then now and then. Gives what was issued. Raises `OperatorError`.
     """
-    if not (folder / "ledger.db").is_file():
+    if not Generations.are_in(folder):
         return []
+    ca = Generations(folder).current
     made = []
-    if _needs(view.certificate, at):
+    if _needs(view.certificate, ca, at):
         names = certificate_names(view.loaded.topology, view.name)
-        made.append(EnterpriseCa.open(folder).issue(names, view.role, at))
+        made.append(ca.issue(names, view.role, at))
         made[-1].write(view.certificate, view.key)
     signer, signer_key = view.signer
-    if _needs(signer, at):
-        made.append(EnterpriseCa.open(folder).issue_signer(view.name, at))
+    if _needs(signer, ca, at):
+        made.append(ca.issue_signer(view.name, at))
         made[-1].write(signer, signer_key)
     return [one.certificate for one in made]
 
 
-def _needs(file: Path, at: datetime) -> bool:
+def show_own(view: ServerView, folder: Path) -> None:
+    """Show the issuing CA's certificate that is to be shown now, in what a management server shows and signs with."""
+    shown = Generations(folder).current.shown
+    for file in (view.certificate, view.signer[0]):
+        with suppress(UnusableFileError):
+            leaf, *above = read_certificates(file)
+            if above != [shown] and issued_by(leaf, shown):
+                files.write(file, b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, shown)))
+
+
+def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
     with suppress(UnusableFileError):
-        return is_due(read_certificates(file)[0], at)
+        leaf = read_certificates(file)[0]
+        return is_due(leaf, at) or not issued_by(leaf, ca.issuing)
     return True
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pwd
 import socket
 import struct
@@ -127,6 +128,18 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
     if "error" in answer:
         raise SipmeshError(answer["error"])
     return answer["result"]
+
+
+def is_answered(path: Path) -> bool:
+    """Whether a process listens on a control socket: one that was killed leaves its file behind."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:  # such as one that is not ours to open: there is somebody
+            return True
+    return True
 
 
 def running(state: Path) -> list[Path]:

@@ -21,8 +21,9 @@ from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.rows import PROXY_REQUIRE
+from sipmesh.sip.rows import PROXY_AUTHORIZATION, PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
+from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.explain import headline
 from sipmesh.trust.verdict import Code
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from sipmesh.server.registrations import Registrations
     from sipmesh.server.relay import Relay
     from sipmesh.server.session import Session
+    from sipmesh.server.waits import Waits
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
@@ -81,7 +83,7 @@ class Post(Protocol):
         """Take a response that no branch of ours waits for."""
 
 
-class Dispatch:
+class Dispatch(LinkEvents):
     """Hears the links of one server; the only place where messages meet decisions."""
 
     def __init__(
@@ -117,6 +119,16 @@ class Dispatch:
     def load(self) -> int:
         """How many branches wait for their final response."""
         return self._relay.load
+
+    @property
+    def waits(self) -> dict[str, Waits]:
+        """How long branches have waited for their final response, by method."""
+        return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
+
+    @property
+    def unanswered(self) -> int:
+        """How many branches got no final response in time."""
+        return self._relay.unanswered
 
     # Links
 
@@ -244,7 +256,7 @@ class Dispatch:
             return
         if session.link.kind is LinkKind.CLIENT:
             host, port = session.link.remote
-            mark_received(request, host, port)
+            session.mark = mark_received(request, host, port, session.mark)
         if request.method == "ACK" and request.max_forwards == 0:
             return
         if request.method in POSTED and self._posted(session, request):
@@ -325,7 +337,8 @@ class Dispatch:
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
-        request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
+        if request.present & PROXY_AUTHORIZATION:
+            request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return

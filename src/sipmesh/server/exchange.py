@@ -37,10 +37,10 @@ class Exchange:
 class Sent:
     """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction.
 
-    *due* holds it until its deadline.
+    *due* holds it until its deadline. *began* is when it went out, in seconds of the loop's clock.
     """
 
-    __slots__ = ("branch", "cancelled", "due", "exchange", "number", "request", "session", "transaction")
+    __slots__ = ("began", "branch", "cancelled", "due", "exchange", "number", "request", "session", "transaction")
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Sent:
     ) -> None:
         self.exchange, self.number, self.branch = exchange, number, branch
         self.session, self.request, self.transaction = session, request, transaction
-        self.cancelled = False
+        self.cancelled, self.began = False, 0.0
         self.due: Expiry[Sent] | None = None
 
     def __repr__(self) -> str:

@@ -1,20 +1,38 @@
-"""The first version of a network: made before any server of it runs, and so by whoever has the CA's folder."""
+"""Publishing while no management server runs, by whoever has its folder: the first version, and one that lets it start again.
+
+A management server whose port or address is not to be had any more cannot start, and so cannot be asked to publish another.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.follow_up import Tell, follow_up
 from sipmesh.server.holding import signers_of
+from sipmesh.server.lists import must_be_portable
 from sipmesh.server.signing import sign_as
+from sipmesh.server.source import version_of
+from sipmesh.storage.audit import Act
 from sipmesh.storage.chronicle import Chronicle
+from sipmesh.storage.history import Version
+from sipmesh.storage.users import Users
+from sipmesh.topology.dangers import dangers
+from sipmesh.topology.difference import difference
+from sipmesh.topology.document import load_published
+from sipmesh.topology.homes import home_by_default
 from sipmesh.topology.publication import KIND, Draft
 from sipmesh.topology.view import view
 
 if TYPE_CHECKING:
-    from sipmesh.storage.history import Slot, Version
+    from sipmesh.storage.history import Slot
+    from sipmesh.topology.document import Loaded
 
 
 def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
@@ -22,18 +40,14 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
 
     Raises `OperatorError` for a draft with problems or without management, and where something was published before.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as wrong:
-        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
-        raise OperatorError("there is no draft to publish", (problem,)) from None
-    draft = Draft.read(content, file)
+    draft = _draft(file)
     managers = sorted(signers_of(draft.loaded))
     if not managers:
         remedy = (
             "add a pool of role management with one server, and have its certificates issued: sipmesh ca issue NAME"
         )
         raise OperatorError(f"{file} names nobody who could publish; {remedy}")
+    must_be_portable(draft.loaded)
     server = view(draft.loaded, managers[0])
 
     def make(slot: Slot) -> bytes:
@@ -45,3 +59,74 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
         return chronicle.history.publish(0, make, who, why, at=at)
     finally:
         chronicle.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """A version that was published at rest: *changes* in words, *forced* what it was said to break."""
+
+    version: Version
+    changes: Sequence[str]
+    forced: Sequence[str]
+
+
+def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool) -> Rested:
+    """Sign the draft in *file* as the next version, which is in force when the management server starts.
+
+    Nobody can say which anchors are in use meanwhile: all of them count as if they were. Raises `OperatorError` for a draft
+    that would break something without *force*, and where what is in force was touched, or cannot be followed by this folder.
+    """
+    chronicle = Chronicle(file.parent)
+    try:
+        return _publish_next(chronicle, _draft(file), file.parent, who, why, at, tell, force=force)
+    except OperatorError as wrong:
+        chronicle.audit.append(who, Act.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at)
+        raise
+    finally:
+        chronicle.close()
+
+
+def _publish_next(
+    chronicle: Chronicle, draft: Draft, folder: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool
+) -> Rested:
+    head = chronicle.history.head()
+    if head is None:
+        raise OperatorError("nothing was published yet")
+    must_be_portable(draft.loaded)
+    before = load_published(version_of(chronicle, head.number), folder)
+    found = list(_dangers(before, draft.loaded))
+    if found and not force:
+        told = "; ".join(found)
+        raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+    server = view(before, min(signers_of(before)))
+
+    def make(slot: Slot) -> bytes:
+        made = draft.compiled(
+            slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
+        )
+        return sign_as(server, made.encode(), KIND, at)
+
+    version = chronicle.history.publish(head.number, make, who, why, at=at, dangers=found)
+    follow_up(folder, chronicle.audit, before, draft.loaded, who, at, tell)
+    return Rested(version, list(difference(before, draft.loaded)), found)
+
+
+def _dangers(before: Loaded, new: Loaded) -> Sequence[str]:
+    authorities = (before.authority, *before.partners)
+    anchors = {anchor.fingerprint(SHA256()).hex() for authority in authorities for anchor in authority.anchors}
+    users = Users(before.users_url)
+    try:
+        homes, domains = users.places()
+    finally:
+        users.close()
+    at_home = {home or home_by_default(before.topology) for home in homes}
+    return dangers(before, new, in_use=anchors, domains=domains, homes=at_home)
+
+
+def _draft(file: Path) -> Draft:
+    try:
+        content = file.read_bytes()
+    except OSError as wrong:
+        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+        raise OperatorError("there is no draft to publish", (problem,)) from None
+    return Draft.read(content, file)

@@ -66,7 +66,7 @@ class Holding:
         """Hold a first publication, whose *anchors* the operator vouches for; raises `OperatorError` where it is not signed."""
         self.folder.joinpath("state").mkdir(mode=0o700, exist_ok=True)
         publication, _ = self._open(jws, anchors)
-        self._keep(jws, publication)
+        self.keep(jws, load_published(publication, self.folder))
 
     def load(self) -> Loaded:
         """Read what is held, as it was taken; raises `OperatorError` where it was touched since."""
@@ -137,17 +137,15 @@ class Holding:
         """Read a publication that `newer` has let in with the files that are here now; raises `OperatorError`."""
         return load_published(Publication.decode(open_signed(jws, KIND).payload), self.folder)
 
-    def keep(self, jws: bytes) -> None:
-        """Hold a publication that `newer` has let in, from now on and after every start."""
-        self._keep(jws, Publication.decode(open_signed(jws, KIND).payload))
+    def keep(self, jws: bytes, loaded: Loaded) -> None:
+        """Hold a publication that `newer` has let in, from now on and after every start; *loaded* is what `read` gave.
 
-    def _keep(self, jws: bytes, publication: Publication) -> None:
-        """The number first: a crash in between leaves the old version, and no way back before it."""
-        anchors = load_published(publication, self.folder).authority.anchors
-        pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in anchors)
+        The number first: a crash in between leaves the old version, and no way back before it.
+        """
+        pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
         files.commit(
             [
-                files.prepare(self._highest, b"%d\n" % max(publication.number, self.highest), files.SECRET),
+                files.prepare(self._highest, b"%d\n" % max(loaded.number, self.highest), files.SECRET),
                 files.prepare(self._topology, jws, files.SECRET),
                 files.prepare(self._anchors, pem, files.SECRET),
             ]
@@ -181,6 +179,11 @@ class Holding:
             opened.write(lines)
             opened.flush()
             os.fsync(opened.fileno())
+
+
+def held_in(folder: Path) -> list[str]:
+    """The servers that hold a publication in *folder*, by name."""
+    return sorted(file.stem for file in (folder / "state").glob("*.topology"))
 
 
 def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:

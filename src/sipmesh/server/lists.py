@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.items import Item, Kind
-from sipmesh.errors import RemoteError
+from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.watch import Stamp, stamp
 from sipmesh.trust.revocation import RevocationList, UnusableListError
@@ -58,6 +58,8 @@ class ListShelf:
 
         Raises `RemoteError` for one that nobody could use: it must not take the place of one that works.
         """
+        if not is_portable(item.name):
+            raise _refused(item.name, "its name leads out of the folder")
         file = self._folder / item.name
         held = self._item(item.name)
         if held is not None and held.digest == item.digest:
@@ -71,19 +73,45 @@ class ListShelf:
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
         if known and not any(new.signed_by(one) for one in known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
-        if held is not None and not _is_newer(new, held):
-            return False
+        if held is not None:
+            old = _usable(held, at)
+            if old is not None and old.issuer_der != new.issuer_der and not known:
+                raise _refused(
+                    item.name, f"it is of {new.issuer.rfc4514_string()}, and not of {old.issuer.rfc4514_string()}"
+                )
+            if old is not None and not _is_newer(new, old):
+                return False
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, item.body)
         return True
 
 
-def _is_newer(new: RevocationList, held: Item) -> bool:
-    """Whether *new* takes the place of what is held: of the same issuer only if it is not older."""
+def is_portable(name: str) -> bool:
+    """Whether a file of that name lies below the folder, on whatever machine that is."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def must_be_portable(loaded: Loaded) -> None:
+    """Raise `OperatorError` for lists that other servers could not have under their names."""
+    wrong = [name for name in loaded.list_names if not is_portable(name)]
+    if wrong:
+        remedy = "copy it below the folder of the topology, and name it from there"
+        problems = tuple(Problem(loaded.file, 0, "crls", f"{name} lies elsewhere", remedy) for name in wrong)
+        raise OperatorError("not published: other servers have no such files", problems)
+
+
+def _usable(held: Item, at: datetime) -> RevocationList | None:
+    """What is held, if it can be read and has not ended: only then there is something to lose."""
     try:
         old = RevocationList.load(held.body)
     except UnusableListError:
-        return True
+        return None
+    return old if at < old.next_update else None
+
+
+def _is_newer(new: RevocationList, old: RevocationList) -> bool:
+    """Whether *new* takes the place of *old*: of the same issuer only if it is not older."""
     if old.issuer_der != new.issuer_der:
         return True
     return (new.this_update, new.number) >= (old.this_update, old.number)

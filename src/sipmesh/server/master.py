@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, Problem, RemoteError
-from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.generations import Generations
 from sipmesh.server.census import Census, now_utc
-from sipmesh.server.certifying import Grantor, about, renew_own
+from sipmesh.server.certifying import Grantor, about, renew_own, show_own
 from sipmesh.server.control import WHO, Command
+from sipmesh.server.follow_up import CA, follow_up
 from sipmesh.server.holding import USERS
-from sipmesh.server.lists import LARGEST_GIVEN, ListShelf
+from sipmesh.server.lists import LARGEST_GIVEN, ListShelf, must_be_portable
 from sipmesh.server.member import hops_to
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
@@ -55,9 +58,6 @@ RENEW_EVERY_S = 600.0
 
 AGAIN_EVERY_S = 30.0
 """How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
-
-CA = "ca"
-"""The folder of the enterprise CA, beside the topology."""
 
 
 class Managed(Protocol):
@@ -119,6 +119,7 @@ class Master:
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
         self._not_granted: dict[str, str] = {}
+        self._issuing = ""
         self._renew_own()  # before it listens: what ended while it was off must not keep it from coming back
 
     def __repr__(self) -> str:
@@ -162,6 +163,9 @@ class Master:
     def responded(self, link: Link, response: Response) -> None:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
 
+    def report(self) -> None:
+        """There is nobody to report to: management sees how it is itself."""
+
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
         if self._loop.time() - self._renewed_at >= RENEW_EVERY_S:
@@ -181,7 +185,7 @@ class Master:
     def state(self, peer: TrustedPeer) -> State:
         """Tell what there is for *peer*."""
         held = {item.key: (item.number, item.digest) for item in self.items(peer)}
-        return State(held, now_utc().isoformat(), self._topology.number)
+        return State(held, now_utc().isoformat(), self._topology.number, self._issuing)
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give everything for *peer*: what revokes first."""
@@ -262,6 +266,10 @@ class Master:
         try:
             for made in renew_own(self._server.view, self._folder / CA, now_utc()):
                 self._granted(self._server.view.name, made)
+            if Generations.are_in(self._folder / CA):
+                show_own(self._server.view, self._folder / CA)
+                shown = Generations(self._folder / CA).current.shown
+                self._issuing = b64encode(shown.public_bytes(Encoding.DER)).decode()
         except OperatorError as wrong:
             self._log.error("our own certificate is not renewed", why=str(wrong))
 
@@ -340,6 +348,7 @@ class Master:
 
     def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
         """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
+        must_be_portable(draft.loaded)
         found = list(self._dangers(draft.loaded))
         if found and not force:
             told = "; ".join(found)
@@ -360,33 +369,9 @@ class Master:
         self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
         before = self._server.view.loaded
         closed = self._apply(version.number)
-        self._follow_up(before, draft.loaded, who, at)
+        follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
         self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
         return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
-
-    def _follow_up(self, before: Loaded, now: Loaded, who: str, at: datetime) -> None:
-        """What a version means beside itself: who was blocked is told in the log, who has left is revoked.
-
-        A server that was kept from the new version goes on by the old one; those that it knows stop trusting it by the list.
-        """
-        blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
-        if blocked:
-            self._audit.append(who, Act.BLOCK, {"blocked": sorted(blocked)}, at=at)
-        gone = servers_of(before) - servers_of(now)
-        if gone:
-            self._revoke(gone, who, at)
-
-    def _revoke(self, servers: frozenset[str], who: str, at: datetime) -> None:
-        folder = self._folder / CA
-        try:
-            serials = EnterpriseCa.open(folder).revoke_servers(servers, Reason.CESSATION_OF_OPERATION, at)
-        except OperatorError as wrong:  # such as a CA that is on another machine
-            told = ", ".join(sorted(servers))
-            self._log.error("servers have left, but their certificates are not revoked", servers=told, why=str(wrong))
-            return
-        for serial, server in serials.items():
-            about = {"server": server, "serial": f"{serial:x}", "because": "it has left the topology"}
-            self._audit.append(who, Act.REVOKE, about, at=at)
 
     def _apply(self, number: int) -> list[str]:
         """Live by a version that is in the history, and give it to everybody."""
@@ -405,6 +390,61 @@ class Master:
     def _sign(self, payload: bytes, kind: str) -> bytes:
         return sign_as(self._server.view, payload, kind, now_utc())
 
+    # Another root
+
+    def activate_root(self, who: str) -> dict[str, Any]:
+        """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
+        generations = Generations(self._folder / CA)
+        coming = generations.next
+        if coming is None:
+            raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
+        if coming.root not in self._server.view.loaded.authority.anchors:
+            raise OperatorError("the new root is in the draft only; first: sipmesh topology publish -m WHY")
+        if missing := self._missing(self._topology.number):
+            told = ", ".join(missing)
+            raise OperatorError(f"these servers do not have version {self._topology.number} in force yet: {told}")
+        generations.activate()
+        self._root_changed(who, "activate", generations.number)
+        return {"generation": generations.number, "root": coming.root.subject.rfc4514_string()}
+
+    def switch_root(self, who: str) -> dict[str, Any]:
+        """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
+        generations = Generations(self._folder / CA)
+        name = generations.current.issuing.subject.rfc4514_string()
+        if late := self._not_under("issuer", name):
+            raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")
+        generations.switch()
+        self._root_changed(who, "switch", generations.number)
+        return {"generation": generations.number, "root": generations.current.root.subject.rfc4514_string()}
+
+    def retire_root(self, who: str) -> dict[str, Any]:
+        """Let go of the roots before the present one, once nobody stands on them and no version names them."""
+        generations = Generations(self._folder / CA)
+        name = generations.current.root.subject.rfc4514_string()
+        if late := self._not_under("under", name):
+            raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")
+        old = generations.old
+        for number in old:
+            if generations.open(number).root in self._server.view.loaded.authority.anchors:
+                raise OperatorError(f"root {number} is still trusted; take it out of the draft, and publish that first")
+        for number in old:
+            generations.retire(number)
+        self._root_changed(who, "retire", generations.number)
+        return {"retired": old}
+
+    def _not_under(self, what: str, name: str) -> list[str]:
+        reports = self.census.reports
+        shown = {server: (report.told.get("certificate") or {}).get(what) for server, report in reports.items()}
+        shown[self._server.view.name] = self._server.standing()["certificate"][what]
+        members = [server for server, _, _ in self._members()]
+        return [server for server in (self._server.view.name, *members) if shown.get(server) != name]
+
+    def _root_changed(self, who: str, step: str, generation: int) -> None:
+        self._audit.append(who, Act.ROOT, {"step": step, "generation": generation}, at=now_utc())
+        self._log.warning("change of the root", step=step, generation=generation, by=who)
+        self._renew_own()
+        self._notifier.changed()
+
     # What the operator asks
 
     def commands(self) -> Mapping[str, Command]:
@@ -417,6 +457,7 @@ class Master:
             "version": self._asked_version,
             "acknowledged": self._asked_acknowledged,
             "network": self._asked_network,
+            "root": self._asked_root,
         }
 
     async def _asked_plan(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -436,6 +477,10 @@ class Master:
     async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         publication = self._version(int(asked["version"]))
         return {"topology": publication.topology, "files": sorted(publication.files), "why": publication.why}
+
+    async def _asked_root(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        steps = {"activate": self.activate_root, "switch": self.switch_root, "retire": self.retire_root}
+        return steps[str(asked["step"])](str(asked[WHO]))
 
     async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Wait until every server has said that it has a version in force, or the time is up."""
@@ -486,11 +531,6 @@ def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
     """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
     pools = (one for one in view.pools.values() if one.role is Role.EDGE and one.next_hop == pool)
     return frozenset(name for one in pools for name in one.servers)
-
-
-def servers_of(loaded: Loaded) -> frozenset[str]:
-    """Every server of a topology by name."""
-    return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)
 
 
 def told_version(one: Version) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.census import now_utc
-from sipmesh.server.certifying import CERTIFICATE, Applicant
+from sipmesh.server.certifying import CERTIFICATE, Applicant, read_issuing
 from sipmesh.server.control import Command
 from sipmesh.server.holding import signed_by_management
-from sipmesh.server.lists import ListShelf
+from sipmesh.server.lists import ListShelf, is_portable
 from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
 from sipmesh.sip.message import Request, Response, respond
@@ -47,6 +47,9 @@ REPORT_EVERY_S = 10.0
 """How often a server says how it is, if nothing has changed."""
 
 MOST_RELAYED = 1_000
+
+MOST_EARLY = 64 << 20
+"""Octets of lists that have come and that no version names yet."""
 
 
 class Running(Protocol):
@@ -98,7 +101,9 @@ class Member:
         self._patience: asyncio.TimerHandle | None = None
         self._relayed: dict[str, dict[str, Any]] = {}
         self._applicant = Applicant(server.view.name, holding.state)
+        self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
+        self._issuing = ""  # of the CA that issues now, as whoever gives to us says
         self._parts: list[bytes] = []  # of a users' document that is on its way
         self._error = ""
         self._reported_at = 0.0
@@ -204,7 +209,8 @@ class Member:
         held = {item.key: (item.number, item.digest) for item in items}
         if peer is None:
             held[Kind.USERS, ""] = (self._server.users_number(), "")
-        return State(held, now_utc().isoformat(), max(self._holding.highest, self._holding.known_to_exist))
+        highest = max(self._holding.highest, self._holding.known_to_exist)
+        return State(held, now_utc().isoformat(), highest, self._issuing)
 
     def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
         """Give what an edge gets: all but the users, and its own certificate."""
@@ -242,12 +248,27 @@ class Member:
     def _told(self, peer: str, state: State) -> None:
         """What the other end holds: a version that is newer than ours is on its way, or exists at least."""
         self._offered = state
+        self._take_issuing(state.issuing)
         number, _ = state.topology
         newest = max(number, state.highest)
         if newest > self._holding.known_to_exist:
             self._holding.known_to_exist = newest
             if newest > self._server.view.loaded.number:
                 self._log.info("a newer version exists", version=newest, ours=self._server.view.loaded.number, by=peer)
+
+    def _take_issuing(self, issuing: str) -> None:
+        """Another CA issues now, or shows itself by another certificate: we follow, and edges behind us hear of it.
+
+        What somebody says here proves nothing; what is done by it leads to an anchor in force, or asks for a certificate.
+        """
+        if not issuing or issuing == self._issuing:
+            return
+        self._issuing = issuing
+        shown = read_issuing(issuing)
+        if shown is not None and self._applicant.show(shown, self._server.view):
+            self._log.info("issuing CA shown by another certificate", issuer=shown.issuer.rfc4514_string())
+        self._loop.call_soon(self.report)
+        self._notifier.changed()
 
     def _given(self, peer: str, item: Item) -> None:
         """Take one item; a fault is told to whoever gave it, to management, and to our log."""
@@ -279,6 +300,7 @@ class Member:
             return
         loaded = self._holding.newer(jws, self._server.view.loaded, now_utc())
         self._pending = (jws, loaded)
+        self._take_early(loaded)
         if self._lists_to_come(loaded):
             if self._patience is None:
                 self._patience = self._loop.call_later(WAIT_FOR_LISTS_S, self._out_of_patience)
@@ -293,23 +315,21 @@ class Member:
         )
 
     def _out_of_patience(self) -> None:
-        self._patience = None
-        if self._pending is not None:
-            try:
-                self._apply()
-            except OperatorError as wrong:
-                self._fail(str(wrong))
+        try:
+            self._apply()
+        except OperatorError as wrong:
+            self._fail(str(wrong))
 
     def _apply(self) -> None:
         """Hold it, then put it in force: a crash in between starts with the new one."""
         if self._pending is None:
             return
-        (jws, _), self._pending = self._pending, None
+        (jws, loaded), self._pending = self._pending, None
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-        loaded = self._holding.read(jws)  # once more: its lists may have come meanwhile
-        self._holding.keep(jws)
+            loaded = self._holding.read(jws)  # once more: its lists have come meanwhile
+        self._holding.keep(jws, loaded)
         closed = self._server.take(loaded)
         self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
         self._error = ""
@@ -323,12 +343,31 @@ class Member:
         """Write a list to its file, from where it comes into force as any list does."""
         loaded = self._pending[1] if self._pending is not None else self._server.view.loaded
         if item.name not in {*loaded.list_names, *self._server.view.loaded.list_names}:
-            raise RemoteError(f"a list that the topology does not name: {item.name}", rule="rule R5", status=488)
+            self._keep_early(item)
+            return
         if self._lists.put(item, loaded, now_utc()):
             self._look([self._holding.folder / item.name])
         if self._pending is not None and not self._lists_to_come(self._pending[1]):
             self._apply()
         self._notifier.changed()
+
+    def _keep_early(self, item: Item) -> None:
+        """Lists come ahead of the version that names them; until one does, they are written nowhere."""
+        if not is_portable(item.name):
+            raise RemoteError(
+                f"a list under a name that leads out of our folder: {item.name}", rule="rule R5", status=488
+            )
+        held = sum(len(one.body) for one in self._early.values())
+        if held + len(item.body) > MOST_EARLY:
+            raise RemoteError(f"a list that the topology does not name: {item.name}", rule="rule R5", status=488)
+        self._early[item.name] = item
+
+    def _take_early(self, loaded: Loaded) -> None:
+        """A version names lists that are here already."""
+        early, self._early = self._early, {}
+        for name in loaded.list_names:
+            if name in early:
+                self._lists.put(early[name], loaded, now_utc())
 
     def _take_users(self, jws: bytes) -> None:
         payload = self._holding.newer_users(jws, self._server.view.loaded, now_utc())
@@ -367,7 +406,7 @@ class Member:
         loaded = self._server.view.loaded
         own = {"number": loaded.number, "digest": self._topology.digest, "highest": self._holding.known_to_exist}
         told = {**own, "at": now_utc().isoformat(), "error": self._error, **self._server.standing()}
-        request = self._applicant.request(self._server.view, now_utc())
+        request = self._applicant.request(self._server.view, now_utc(), read_issuing(self._issuing))
         if request is not None:
             told["request"] = request
         relayed = dict(list(self._relayed.items())[:MOST_RELAYED])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from sipmesh.errors import OperatorError, Problem
@@ -46,6 +47,10 @@ class Figures(Collector):
         yield self._messages()
         yield self._refused_messages()
         yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
+        yield self._waits()
+        unanswered = self._node.dispatch.unanswered
+        yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
+        yield from self._queues()
         yield self._ends()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.shown.faults)
@@ -66,6 +71,28 @@ class Figures(Collector):
 
     def _waiting(self) -> int:
         return self._node.dispatch.load
+
+    def _waits(self) -> Metric:
+        told = "Seconds from a request that went out to its final response."
+        family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
+        for method, waits in self._node.dispatch.waits.items():
+            buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
+            family.add_metric((method,), buckets, waits.total)
+        return family
+
+    def _queues(self) -> Iterator[Metric]:
+        waiting, blocked = Counter[str](), Counter[str]()
+        for link in self._node.pool.all():
+            waiting[str(link.kind)] += link.pending_out
+            blocked[str(link.kind)] += link.blocked
+        for name, told, found in (
+            ("sipmesh_bytes_waiting", "Octets that wait to be written, over all links.", waiting),
+            ("sipmesh_links_blocked", "Links whose peer does not take what waits for it.", blocked),
+        ):
+            family = GaugeMetricFamily(name, told, labels=("kind",))
+            for kind, count in found.items():
+                family.add_metric((kind,), count)
+            yield family
 
     def _verdicts(self) -> Metric:
         told = "Handshakes that ended, by the verdict on the peer."

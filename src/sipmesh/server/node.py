@@ -26,7 +26,7 @@ from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
 from sipmesh.server.renewal import Renewal
 from sipmesh.server.roles import decide_for, names_of
-from sipmesh.server.shown import Shown
+from sipmesh.server.shown import Held, Shown
 from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
 from sipmesh.server.tally import Tally
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 NONCE_LIFETIME_S = 300.0
+LOOK_AGAIN_S = 60.0
 NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
@@ -82,9 +83,8 @@ class Node:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self.on_lists: Callable[[frozenset[Named]], None] | None = (
-            None  # hears of new lists, and of whom they newly revoke
-        )
+        self.on_lists: Callable[[frozenset[Named]], None] | None = None  # hears of new lists and whom they newly revoke
+        self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
         self.on_taking: Callable[[Loaded], None] | None = None  # hears of a topology that is about to be in force
         self.supplies: Callable[[datetime], tuple[Supply, ...]] = lambda _: ()  # how what is fetched does
         self.shown = Shown({})
@@ -218,24 +218,54 @@ class Node:
                 self.log.error(
                     NOT_TAKEN, file=str(held.identity.chain_path), why=held.fault, remedy=self._remedy(outside)
                 )
-            elif before is None or before.identity.leaf != leaf:
+            elif before is None or before.identity.chain != held.identity.chain:
                 self.log.info(
                     "certificate taken", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
                 )
                 if before is not None:
-                    ends = min(one.not_valid_after_utc for one in before.identity.chain)
-                    self.renewal.rotated(self._opened_under(outside), ends)
+                    self.renewal.rotated(self._opened_under(outside), self._replace_from(before, held))
+        news = any(held is not self.shown.held.get(outside) for outside, held in shown.held.items())
         self.shown = shown
+        if news and self.on_shown is not None:
+            self.loop.call_soon(self.on_shown)
+
+    def _replace_from(self, before: Held, now: Held) -> datetime:
+        """When links under the certificate *before* have to be replaced: at once where it led to another root."""
+        if before.identity.chain[-1].issuer != now.identity.chain[-1].issuer:
+            return self.gatekeeper.clock()
+        return min(one.not_valid_after_utc for one in before.identity.chain)
+
+    def _standing_elsewhere(self) -> list[Link]:
+        """Links to servers of ours that we opened, and whose peer showed that it stands on another root than we do now.
+
+        Where the root has changed it has another certificate by now. It is not looked for more often than once a minute.
+        """
+        ours = self.shown.of(LinkKind.SERVER).chain[-1].issuer.public_bytes()
+        opened = [link for link in self.pool.all() if link.direction is Direction.OPENED and not link.reserved]
+        return [
+            link
+            for link in opened
+            if link.kind is LinkKind.SERVER
+            and link.verdict is not None
+            and link.verdict.relied_on
+            and self.loop.time() - link.opened_at >= LOOK_AGAIN_S
+            and not any(issuer == ours for issuer, _ in link.verdict.relied_on)
+        ]
 
     def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
         """The links that we opened showing one of our certificates."""
         partners_too = not outside and True not in self.shown.held
         kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
         kinds |= {LinkKind.PARTNER} if partners_too else set()
-        return [link for link in self.pool.all() if link.direction is Direction.OPENED and link.kind in kinds]
+        return [
+            link
+            for link in self.pool.all()
+            if link.direction is Direction.OPENED and link.kind in kinds and not link.reserved
+        ]
 
     def replace_links(self, at: datetime) -> list[str]:
         """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        self.renewal.rotated(self._standing_elsewhere(), at)
         return self.renewal.step(at, self.loop.time())
 
     def _remedy(self, outside: bool) -> str:  # noqa: FBT001 - a half of a Side

@@ -74,5 +74,5 @@ def post_for(node: Node, source: Source, reading: Reading, log: Log) -> Master |
         post = Member(host, source, here(node.view), loop, dial, host.look, log)
     else:
         return None
-    node.dispatch.post, node.on_lists = post, post.lists_taken
+    node.dispatch.post, node.on_lists, node.on_shown = post, post.lists_taken, post.report
     return post

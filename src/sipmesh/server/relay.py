@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
@@ -21,6 +21,7 @@ from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.routing.token import FlowSide, Side, Tokens
 from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
+from sipmesh.server.waits import Waits
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
@@ -52,7 +53,7 @@ class Relay:
         locations: Locations,
         tokens: Tokens,
         branches: Branches,
-        listeners: Mapping[LinkKind, Listener],
+        listeners: dict[LinkKind, Listener],
     ) -> None:
         self._clock: Callable[[], float] = loop.time
         self._reach, self._locations = reach, locations
@@ -62,6 +63,8 @@ class Relay:
         self._ringing: Expiry[Sent] = Expiry(Timer.C.seconds, self._timed_out)
         self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
         self._served: Expiry[Exchange] = Expiry(FINAL_S, self._drop_exchange)
+        self.waits, self.invite_waits = Waits(), Waits()
+        self.unanswered = 0
 
     def __repr__(self) -> str:
         return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
@@ -166,6 +169,9 @@ class Relay:
             if sent.request.method == "INVITE" and sent.transaction.state is State.PROCEEDING:
                 self._ring(sent)
             return
+        if sent.due is not self._lingering:  # else another final response to the same INVITE
+            waits = self.invite_waits if sent.request.method == "INVITE" else self.waits
+            waits.add(self._clock() - sent.began)
         if sent.transaction.over:
             self._drop_branch(sent)
         else:
@@ -177,11 +183,14 @@ class Relay:
             self._await(sent, self._ringing)
 
     def _await(self, sent: Sent, until: Expiry[Sent]) -> None:
-        """Give the branch another deadline in place of the one it has."""
-        if sent.due is not None:
+        """Give the branch another deadline in place of the one it has; with its first one it begins to wait."""
+        now = self._clock()
+        if sent.due is None:
+            sent.began = now
+        else:
             sent.due.discard(sent)
         sent.due = until
-        until.add(sent, self._clock())
+        until.add(sent, now)
 
     # Links
 
@@ -204,7 +213,7 @@ class Relay:
 
     # Effects
 
-    def _perform(self, exchange: Exchange, effects: Iterable[Effect]) -> None:
+    def _perform(self, exchange: Exchange, effects: list[Effect]) -> None:
         """Carry out *effects* in order; a target that cannot be reached at once yields further ones."""
         for effect in effects:
             if isinstance(effect, Start):
@@ -262,7 +271,7 @@ class Relay:
         return named_side(self._reach.side_name(session.link))
 
     def _via(self, kind: LinkKind, branch: str) -> str:
-        return self._vias[kind] + branch
+        return f"{self._vias[kind]}{branch}"
 
     def _reply(self, exchange: Exchange, response: Response) -> None:
         if identity_for("", exchange.session.link.kind, response) is None:
@@ -288,6 +297,7 @@ class Relay:
         effects = context.timed_out(sent.number) if context is not None else []
         self._perform(sent.exchange, effects)
         if sent not in self._unanswered:  # else a CANCEL has just gone out, and its INVITE is answered yet
+            self.unanswered += 1
             self._drop_branch(sent)
 
     def _drop_branch(self, sent: Sent) -> None:

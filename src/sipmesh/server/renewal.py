@@ -51,9 +51,10 @@ class Renewal:
         return f"<Renewal of {len(self._old)} links>"
 
     def rotated(self, links: Iterable[Link], ends: datetime) -> None:
-        """These *links* were opened under a certificate that is not shown any more and that *ends*."""
+        """These *links* were opened under a certificate that is not shown any more and that *ends*; the first end counts."""
         for link in links:
-            self._old.setdefault(link.id, Old(link, ends))
+            old = self._old.setdefault(link.id, Old(link, ends))
+            old.ends = min(old.ends, ends)
 
     def step(self, at: datetime, now: float) -> list[str]:
         """Open the successors that are due and let quiet links go; returns the ids of those. *now* is loop time."""

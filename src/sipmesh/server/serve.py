@@ -1,16 +1,20 @@
-"""Run one server until it is told to stop: signals, the control socket, changed files, renewed lists."""
+"""Run servers until they are told to stop: signals, the control socket, changed files, renewed lists.
+
+Several servers of a small network may share a process. They share its loop and its signals and nothing else: what goes from one
+to the other goes over a judged link, as it would between two machines.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
@@ -20,13 +24,13 @@ from sipmesh.server.posts import post_for
 from sipmesh.server.reading import Reading
 from sipmesh.server.source import source_of
 from sipmesh.transport.loop import run
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from sipmesh.server.fetching import Fetching
     from sipmesh.server.log import Log
-    from sipmesh.server.metrics import MetricsPage
     from sipmesh.topology.document import Loaded
 
 TICK_S = 0.5
@@ -43,67 +47,125 @@ WARN_EVERY_S = 60.0
 """How often certificates and lists are looked at for what is near its end; each is told of once a day."""
 
 
-def serve(file: Path, name: str, log: Log, ready: Callable[[Node], None] | None = None) -> None:
-    """Run the server *name* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
+def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> None:
+    """Run the servers *names* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
 
-    Raises `OperatorError` where the topology, a certificate, a key or a port cannot be used.
+    Raises `OperatorError` where the topology, a certificate, a key or a port cannot be used; then none of them runs.
     """
-    run(Service(file, name, log).serve(ready))
+    run(serve_all([Service(file, name, log_of(name)) for name in names]))
+
+
+async def serve_all(services: Sequence[Service], ready: Callable[[Node], None] | None = None) -> None:
+    """Start all, tell *ready* of each, serve, and drain; where one cannot start, none goes on, and its error is raised."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.set_exception_handler(services[0].fault)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        for service in services:
+            service.read()
+        for service in sorted(services, key=lambda one: one.role is not Role.FRONT_END):
+            service.build()  # a front end first, since the loop sleeps where the first one has its links
+        for service in services:
+            await service.start()
+        loop.add_signal_handler(signal.SIGHUP, _reload, services)
+        collector = Collector(loop.time())
+        collector.begin()
+        for service in services:
+            service.begin(ready)
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(_collecting(collector, services, stop))
+            for service in services:
+                all_of_them.create_task(service.work(stop))
+    finally:
+        await asyncio.gather(*(service.close() for service in services))
+
+
+def _reload(services: Sequence[Service]) -> None:
+    for service in services:
+        service.reload()
+
+
+async def _collecting(collector: Collector, services: Sequence[Service], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    while not stop.is_set():
+        collector.tick(loop.time(), busy=any(service.busy for service in services))
+        await _pause(stop)
 
 
 class Service:
-    """One server with everything around it."""
+    """One server with everything around it: it is read, built, started, let work, and closed, in this order."""
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
         self._endings = Endings()
-        self._page: MetricsPage | None = None
         self.fetching: Fetching | None = None
+        self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
 
     async def serve(self, ready: Callable[[Node], None] | None = None) -> None:
-        """Start, tell *ready*, serve, and drain."""
-        stop = asyncio.Event()
+        """Run this server alone: see `serve_all`."""
+        await serve_all([self], ready)
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._node.dispatch.load > 0
+
+    @property
+    def role(self) -> Role | None:
+        """The role that the topology gives it; None if it is not in there."""
+        pool = self._loaded.topology.pool_of(self._name.lower())
+        return pool.role if pool is not None else None
+
+    def read(self) -> None:
+        """Find its topology, and read it."""
+        self._source = source_of(self._file, self._name)
+        self._loaded = self._source.load()
+
+    def build(self) -> None:
+        """Put it together; nothing listens yet."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self._fault)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        source = source_of(self._file, self._name)
-        self._node = node = Node(self._file, self._name, self._log, loaded=source.load())
+        self._node = node = Node(self._file, self._name, self._log, loaded=self._loaded)
+        self._open.callback(self._log.info, "stopped", server=node.view.name)
+        self._open.push_async_callback(node.drain)
         node.on_taking = self._follow_sources
         self._follow_sources(node.view.loaded)
-        self._reading = reading = Reading(node, source, loop, self._log)
-        self._post = post = post_for(node, source, reading, self._log)
+        self._open.push_async_callback(self._fetch_no_more)
+        self._reading = reading = Reading(node, self._source, loop, self._log)
+        self._open.callback(reading.close)
+        self._post = post = post_for(node, self._source, reading, self._log)
         operator = Operator(node, reload=reading.reload, look=reading.look)
         commands = {**operator.commands(), **(post.commands() if post is not None else {})}
-        control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
-        loop.add_signal_handler(signal.SIGHUP, reading.reload)
-        try:
-            node.start()
-            await control.open()
-            await self._open_page(node)
-            self._collector = Collector(loop.time())
-            self._collector.begin()
-            if post is not None:
-                post.begin()
-            self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
-            if ready is not None:
-                ready(node)
-            await self._until(stop)
-        finally:
-            reading.close()
-            if post is not None:
-                post.close()
-            if self.fetching is not None:
-                await self.fetching.close()
-            if self._page is not None:
-                await self._page.close()
-            await control.close()
-            await node.drain()
-            self._log.info("stopped", server=node.view.name)
+        self._control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
+
+    async def start(self) -> None:
+        """Listen."""
+        self._node.start()
+        self._open.push_async_callback(self._control.close)
+        await self._control.open()
+        await self._open_page(self._node)
+
+    def begin(self, ready: Callable[[Node], None] | None) -> None:
+        """Reach others, now that all that share this process listen."""
+        node = self._node
+        if self._post is not None:
+            self._post.begin()
+            self._open.callback(self._post.close)
+        self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
+        if ready is not None:
+            ready(node)
+
+    async def close(self) -> None:
+        """Drain, and take away what was made, as far as it came."""
+        await self._open.aclose()
+
+    def reload(self) -> None:
+        """Read everything anew."""
+        self._reading.reload()
 
     def _follow_sources(self, loaded: Loaded) -> None:
         """Fetch what a topology names; where it names nothing, what that needs is not even loaded."""
@@ -116,6 +178,10 @@ class Service:
             self._node.supplies = self.fetching.supplies
         self.fetching.follow(loaded)
 
+    async def _fetch_no_more(self) -> None:
+        if self.fetching is not None:
+            await self.fetching.close()
+
     def _look(self, files: Collection[Path]) -> object:
         return self._reading.look(files)
 
@@ -124,14 +190,15 @@ class Service:
         if node.view.metrics is not None:
             from sipmesh.server.metrics import MetricsPage
 
-            self._page = MetricsPage(node)
-            await self._page.open()
+            page = MetricsPage(node)
+            self._open.push_async_callback(page.close)
+            await page.open()
 
-    def _fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    def fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
         self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
 
-    async def _until(self, stop: asyncio.Event) -> None:
+    async def work(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a database that is slow to answer holds up nothing else."""
         async with asyncio.TaskGroup() as both:
             both.create_task(self._ticking(stop))
@@ -152,7 +219,6 @@ class Service:
     def _tick(self) -> None:
         self._node.dispatch.tick()
         now = self._node.loop.time()
-        self._collector.tick(now, busy=self._node.dispatch.load > 0)
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             self._reissued_at = now
             self._reissue_lists()
@@ -176,10 +242,10 @@ class Service:
     def _reissue_lists(self) -> None:
         """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
-        if not (folder / "ledger.db").is_file():
+        if not Generations.are_in(folder):
             return
         try:
-            renewed = EnterpriseCa.open(folder).reissue(datetime.now(UTC))
+            renewed = Generations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
             self._log.warning("lists not reissued", why=str(wrong))
             return

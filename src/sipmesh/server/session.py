@@ -8,6 +8,7 @@ from sipmesh.routing.sender import ClientSender, Sender, ServerSender
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
+    from sipmesh.routing.received import Mark
     from sipmesh.server.exchange import Exchange, Sent
     from sipmesh.transport.link import Link
 
@@ -17,10 +18,10 @@ class Session:
 
     *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
     belong to the link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* says under
-    which password each user was proved.
+    which password each user was proved. *mark* is what its client's Vias are marked with.
     """
 
-    __slots__ = ("generations", "incarnation", "link", "registered", "sender", "sent", "served")
+    __slots__ = ("generations", "incarnation", "link", "mark", "registered", "sender", "sent", "served")
 
     def __init__(self, link: Link, incarnation: int) -> None:
         self.link, self.incarnation = link, incarnation
@@ -29,6 +30,7 @@ class Session:
         self.generations: dict[str, int] = {}
         self.registered = False
         self.sender: Sender | None = None
+        self.mark: Mark | None = None
 
     def __repr__(self) -> str:
         return f"<Session of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"

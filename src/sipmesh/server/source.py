@@ -5,10 +5,12 @@ Nothing unsigned is loaded by a server that has ever held a publication, nor in 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.server.census import now_utc
 from sipmesh.server.holding import Holding, signers_of
 from sipmesh.storage.chronicle import Chronicle
 from sipmesh.topology.document import load, load_published
@@ -73,8 +75,11 @@ def source_of(file: Path, name: str) -> Source:
             archive = Archive(chronicle, folder)
             if name in signers_of(archive.load()):
                 return archive
+            jws = chronicle.history.get(head.number).jws
             if not holding.is_there:
-                _begin(holding, chronicle.history.get(head.number).jws, folder)
+                _begin(holding, jws, folder)
+            elif holding.highest < head.number:
+                _catch_up(holding, jws)
         chronicle.close()
     if holding.is_there:
         return holding
@@ -85,12 +90,29 @@ def source_of(file: Path, name: str) -> Source:
     return draft
 
 
+def _catch_up(holding: Holding, jws: bytes) -> None:
+    """A server beside management need not wait until it is told what lies there; what it would refuse, it is told later."""
+    with suppress(RemoteError, OperatorError):
+        holding.keep(jws, holding.newer(jws, holding.load(), now_utc()))
+
+
 def version_of(chronicle: Chronicle, number: int) -> Publication:
     """One version of the history; raises `OperatorError` where there is none, or it was touched."""
     try:
         return Publication.decode(open_signed(chronicle.history.get(number).jws, KIND).payload)
     except MalformedDocumentError as wrong:
         raise OperatorError(f"version {number} in the history was touched: {wrong}") from None
+
+
+def published_in(folder: Path) -> Loaded | None:
+    """The newest version of the history in *folder*; None where there is none."""
+    if not Chronicle.is_in(folder):
+        return None
+    chronicle = Chronicle(folder)
+    try:
+        return Archive(chronicle, folder).load() if chronicle.history.head() is not None else None
+    finally:
+        chronicle.close()
 
 
 def _begin(holding: Holding, jws: bytes, folder: Path) -> None:

@@ -22,13 +22,18 @@ LATELY = timedelta(minutes=10)
 def standing(node: Node) -> dict[str, Any]:
     """Tell it in values that JSON has; instants are ISO 8601 in UTC."""
     at = datetime.now(UTC)
-    leaf = node.shown.of(LinkKind.SERVER).leaf
+    leaf, *above = node.shown.of(LinkKind.SERVER).chain
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
     refusal = refuses_from(node.use())
     refusals = [one for one in node.gatekeeper.refused() if at - one.at <= LATELY and one.kind is not LinkKind.CLIENT]
     return {
         "started_at": datetime.fromtimestamp(node.started_at, UTC).isoformat(),
-        "certificate": {"serial": f"{leaf.serial_number:x}", "ends": leaf.not_valid_after_utc.isoformat()},
+        "certificate": {
+            "serial": f"{leaf.serial_number:x}",
+            "ends": leaf.not_valid_after_utc.isoformat(),
+            "issuer": leaf.issuer.rfc4514_string(),
+            "under": (above[-1] if above else leaf).issuer.rfc4514_string(),
+        },
         "certificate_fault": next(node.shown.faults, ""),
         "refuses_from": refusal.at.isoformat() if refusal.at is not None else None,
         "refuses_because": refusal.because,
@@ -40,9 +45,17 @@ def standing(node: Node) -> dict[str, Any]:
 
 
 def anchors_in_use(node: Node) -> set[str]:
-    """The anchors on which links stand now or our own certificate does, by SHA-256 fingerprint in hex."""
+    """The anchors on which links of users' traffic stand now or our own certificate does, by SHA-256 fingerprint in hex.
+
+    The reserved links are left out: they come back by themselves, and nothing is lost with them.
+    """
     loaded = node.view.loaded
-    issuers = {issuer for link in node.pool.all() if link.verdict is not None for issuer, _ in link.verdict.relied_on}
+    issuers = {
+        issuer
+        for link in node.pool.all()
+        if link.verdict is not None and not link.reserved
+        for issuer, _ in link.verdict.relied_on
+    }
     issuers |= {one.issuer.public_bytes() for one in node.shown.of(LinkKind.SERVER).chain}
     anchors = (anchor for authority in (loaded.authority, *loaded.partners) for anchor in authority.anchors)
     return {anchor.fingerprint(SHA256()).hex() for anchor in anchors if anchor.subject.public_bytes() in issuers}

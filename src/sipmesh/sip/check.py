@@ -44,13 +44,13 @@ def check_request(request: Request) -> None:
     """Raise RemoteError where a request breaks the rules; the status says how to answer it."""
     if request.version != VERSION:
         raise _bad_version(request.version)
-    if not is_token(request.method):
-        raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
     _check_request_uri(request.ruri)
     _check_rows(request)
     _check_common(request)
     _check_branch(request.top_via.branch)
     if request.cseq.method != request.method:
+        if not is_token(request.method):  # as that of a CSeq is
+            raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
         # 8.1.1.5: the method MUST match that of the request.
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
     if request.from_.tag is None:
@@ -108,7 +108,8 @@ def _named(bits: int) -> list[str]:
 def _check_common(message: Message) -> None:
     _check_address(message.from_)
     _check_address(message.to)
-    _ = message.call_id, message.cseq
+    _ = message.call_id
+    _ = message.cseq
     if message.present & CONTACT:
         for contact in message.contacts:
             _check_contact(contact)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
-from sipmesh.sip.uri import CACHED_LENGTH, Params, SipUri, scheme_of, split_host_port
+from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
 # 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
 MAGIC: Final = "z9hG4bK"
@@ -20,6 +20,7 @@ _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
 _NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
 _BRANCH: Final = ";branch="
+_MOST_KEPT: Final = 2048
 
 
 def split_list(text: str) -> list[str]:
@@ -62,24 +63,32 @@ class NameAddr:
     """A ``name-addr`` or ``addr-spec`` with header parameters: From, To, Contact, Route, P-Asserted-Identity.
 
     *uri* is raw, and of any scheme; *params* belong to the field, not to the URI; *tag* is the one of them that names a
-    dialog's end. The ``*`` of a REGISTER is one too. Never changed once made: messages share them.
+    dialog's end. *is_sip* says whether the URI is of SIP's schemes. The ``*`` of a REGISTER is one too. Never changed once
+    made: messages share them.
     """
 
     display: str | None
     uri: str
     params: Params
     tag: str | None = field(compare=False, repr=False)
+    is_sip: bool = field(compare=False, repr=False)
     _sip_uri: SipUri | None = field(compare=False, repr=False)
 
     def __init__(self, display: str | None, uri: str, params: Params = ()) -> None:
         self.display, self.uri, self.params = display, uri, params
         self.tag = param_of(params, "tag")
+        self.is_sip = scheme_of(uri) in SCHEMES
         self._sip_uri = None
 
     @classmethod
     def parse(cls, text: str) -> NameAddr:
         """Read one; RemoteError 400 where the grammar is broken (the URI's own grammar is :attr:`sip_uri`'s matter)."""
-        return _name_addr_cached(text) if len(text) <= CACHED_LENGTH else _name_addr(text)
+        address = _name_addrs.get(text)
+        if address is None:
+            address = _name_addr(text)
+            if len(text) <= CACHED_LENGTH:
+                keep(_name_addrs, _MOST_KEPT, text, address)
+        return address
 
     @property
     def sip_uri(self) -> SipUri:
@@ -103,11 +112,11 @@ class Via:
     """One Via: the *transport* in upper case, and where its writer wants the response. Never changed once made.
 
     *branch* is the transaction's identifier (17.2.3). *asks_for_port* says that the sender wants to learn its port: an
-    ``rport`` without a value (RFC 3581 3). *around* is what stood before and after the branch, where it was read so: that
-    much is the same in every request that comes by one link, and is read once.
+    ``rport`` without a value (RFC 3581 3). *form* is all of it but the branch, where it was read so: that much is the same
+    in every request that comes by one link, and is read once.
     """
 
-    __slots__ = ("_params", "_sent_by", "around", "asks_for_port", "branch", "host", "port", "transport")
+    __slots__ = ("_params", "_sent_by", "asks_for_port", "branch", "form", "host", "port", "transport")
 
     def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
         self.transport, self.host, self.port = transport, host, port
@@ -115,7 +124,7 @@ class Via:
         self._sent_by: str | None = None
         self.branch: str | None = None
         self.asks_for_port = False
-        self.around: tuple[str, str] | None = None
+        self.form: ViaForm | None = None
         for name, value in params:
             if name == "branch":
                 self.branch = None if value is None else unquote(value)
@@ -128,14 +137,19 @@ class Via:
         at = text.find(_BRANCH)
         if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
             return _via(text)
-        end = text.find(";", at + 1)
-        branch = text[at + len(_BRANCH) : end] if end >= 0 else text[at + len(_BRANCH) :]
-        before, after = text[:at], text[end:] if end >= 0 else ""
-        others = _via_cached(before + after)
-        if others.branch is not None or not _is_value(branch):
+        at += len(_BRANCH)
+        end = text.find(";", at)
+        if end < 0:
+            end = len(text)
+        branch, rest = text[at:end], f"{text[:at]}{text[end:]}"
+        form = _via_forms.get(rest)
+        if form is None:
+            form = keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest))
+        others = form.others
+        if others.branch is not None or _breaks_out(branch):
             return _via(text)
         via = Via(others.transport, others.host, others.port)
-        via.branch, via.asks_for_port, via.around = branch, others.asks_for_port, (before, after)
+        via.branch, via.asks_for_port, via.form = branch, others.asks_for_port, form
         via._params, via._sent_by = None, others.sent_by
         return via
 
@@ -148,8 +162,9 @@ class Via:
 
     def _all_params(self) -> Params:
         """Put the branch back to where it stood among the others."""
-        before, after = self.around or ("", "")
-        others, place = _via_cached(before + after).params, before.count(";")
+        if self.form is None:
+            return ()
+        others, place = self.form.others.params, self.form.before.count(";")
         return (*others[:place], ("branch", self.branch), *others[place:])
 
     def __eq__(self, other: object) -> bool:
@@ -194,6 +209,17 @@ class Via:
         return f"<Via {self}>"
 
 
+class ViaForm:
+    """What Vias have in common that differ in the branch alone: what stood *before* and *after* it, and the *others*."""
+
+    __slots__ = ("after", "before", "others")
+
+    def __init__(self, text: str) -> None:
+        """Read a Via whose branch has no value."""
+        self.before, _, self.after = text.partition(_BRANCH)
+        self.others = _via(self.before + self.after)
+
+
 @dataclass(frozen=True, slots=True)
 class CSeq:
     """The number of a request within its dialog, and its method."""
@@ -228,7 +254,7 @@ def _name_addr(text: str) -> NameAddr:
     return _bracketed(_display(text[:opening].strip(), text), text[opening:], text)
 
 
-_name_addr_cached: Final = lru_cache(maxsize=2048)(_name_addr)
+_name_addrs: Final[dict[str, NameAddr]] = {}
 
 
 def _quoted(text: str) -> NameAddr:
@@ -278,16 +304,12 @@ def _param(part: str, field: str) -> tuple[str, str | None]:
 
 def _is_value(value: str) -> bool:
     """Tell whether *value* may stand without quotes; nobody downstream may see the end of a parameter or field in it."""
-    return not (
-        " " in value
-        or '"' in value
-        or "," in value
-        or ";" in value
-        or "<" in value
-        or ">" in value
-        or "\\" in value
-        or "\t" in value
-    )
+    return not ('"' in value or ";" in value or _breaks_out(value))
+
+
+def _breaks_out(value: str) -> bool:
+    """Tell whether there is anything but a quote or a semicolon in *value* that may not be there without quotes."""
+    return " " in value or "," in value or "<" in value or ">" in value or "\\" in value or "\t" in value
 
 
 def _display(display: str, text: str) -> str | None:
@@ -307,7 +329,7 @@ def _via(text: str) -> Via:
     return Via(transport, host, port, parse_params(params, text) if semicolon else ())
 
 
-_via_cached: Final = lru_cache(maxsize=2048)(_via)
+_via_forms: Final[dict[str, ViaForm]] = {}
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, parse_head
 from sipmesh.sip.names import bits_of
-from sipmesh.sip.rows import content_length
+from sipmesh.sip.rows import Message, content_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ class MessageReader:
         if end > len(self._held):
             self._awaited = self._awaited or end - len(self._held)
             return None
-        message.body = self._held[self._at : end]
+        _complete(message, self._held[self._at : end])
         self._at, self._pending = end, None
         return message
 
@@ -230,6 +230,10 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
         )
     message.body = body if length is None else body[:length]
     return message
+
+
+def _complete(message: Message, body: bytes) -> None:
+    message.body = body  # compiled, an attribute of one class; of a union it would be looked for by its name
 
 
 def _message(head: bytes) -> Request | Response:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
+from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, rows_of
-from sipmesh.sip.text import shown
+from sipmesh.sip.text import octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = ["REASONS", "Message", "Request", "Response", "build_request", "parse_
 
 VERSION: Final = "SIP/2.0"
 
+_VERSION_ENDS: Final = f" {VERSION}"
 _TRYING: Final = 100
 _MAX_STATUS: Final = 699
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
@@ -92,27 +93,39 @@ def parse_head(head: bytes) -> Request | Response:
     Every start line that could be SIP gives a message, so that it can be answered: what is wrong with it is
     :mod:`sipmesh.sip.check`'s matter. RemoteError for what is not SIP at all.
     """
-    lines = head.decode("utf-8", "surrogateescape").split("\r\n")
+    lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    message = _response(start, rows) if start[:4].upper() == "SIP/" else _request(start, rows)
-    message.whole = "\n" not in start and "\r" not in start and all_whole(rows)
-    return message
+    whole = "\n" not in start and "\r" not in start and all_whole(rows)
+    if start[:4].upper() == "SIP/":
+        response = _response(start, rows)
+        response.whole = whole
+        return response
+    request = _request(start, rows)
+    request.whole = whole
+    return request
 
 
 def _request(start: str, rows: list[Row]) -> Request:
     # Request-Line = Method SP Request-URI SP SIP-Version CRLF. Whatever stands between the first and the last space is
     # the URI, stray blanks included: its own parser refuses them (RFC 4475 3.1.2.8 to 3.1.2.10).
-    method, _, rest = start.partition(" ")
-    uri, space, version = rest.rpartition(" ")
-    if version != VERSION:
-        if not space or (version and not version.upper().startswith("SIP/")):
-            raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
-        version = _spelled(version)
-    return Request(method, uri, rows, version=version)
+    at = start.find(" ")
+    if at < 0:
+        at = len(start)
+    if start.endswith(_VERSION_ENDS):
+        return Request(start[:at], start[at + 1 : -len(_VERSION_ENDS)], rows)
+    uri, space, version = start[at + 1 :].rpartition(" ")
+    if not space or (version and not version.upper().startswith("SIP/")):
+        raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
+    return Request(start[:at], uri, rows, version=_spelled(version))
 
 
 def _response(start: str, rows: list[Row]) -> Response:
-    version, status, reason = _status_line_cached(start) if len(start) <= CACHED_LENGTH else _status_line(start)
+    read = _status_lines.get(start)
+    if read is None:
+        read = _status_line(start)
+        if len(start) <= CACHED_LENGTH:
+            keep(_status_lines, _MOST_STATUS_LINES, start, read)
+    version, status, reason = read
     return Response(status, reason, rows, version=version)
 
 
@@ -124,7 +137,8 @@ def _status_line(start: str) -> tuple[str, int, str]:
     return _spelled(version), status or 0, reason
 
 
-_status_line_cached: Final = lru_cache(maxsize=256)(_status_line)
+_status_lines: Final[dict[str, tuple[str, int, str]]] = {}
+_MOST_STATUS_LINES: Final = 256
 
 
 def _spelled(version: str) -> str:
@@ -168,7 +182,7 @@ def respond(
 def stateless_tag(request: Request) -> str:
     """Give a To tag that is the same for each copy of one request (RFC 3261 8.2.7) and different for all others."""
     copied = "\n".join([row.line for row in _copied(request)])
-    return blake2s(copied.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return blake2s(octets_of(copied), digest_size=8).hexdigest()
 
 
 def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]]:

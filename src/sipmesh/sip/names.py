@@ -164,6 +164,16 @@ _READ: Final = {
 }
 
 
+# What a row that we write begins with, and its bit.
+_SPELLED: Final = {name: (f"{spelling}: ", bit_of(name)) for name, spelling in _WIRE.items()}
+
+
+def spelled(name: str) -> tuple[str, int]:
+    """Give what a row of that name begins with, spelled as the RFCs do, and its bit; LocalError for what is no name."""
+    known = _SPELLED.get(name)
+    return (f"{wire_name(name)}: ", bit_of(name)) if known is None else known
+
+
 def name_of(line: str) -> tuple[str, int]:
     """Give the lower-case long name of a header row, "" where there is none, and its bit."""
     found = _READ.get(line[: line.find(":") + 1])

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
-from sipmesh.sip.names import BITS, bit_of, bits_of, name_of, wire_name
-from sipmesh.sip.text import separators, shown
+from sipmesh.sip.kept import keep
+from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
+from sipmesh.sip.text import octets_of, separators, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,13 +32,20 @@ CONTACT: Final = BITS["contact"]
 ROUTE: Final = BITS["route"]
 PRIVACY: Final = BITS["privacy"]
 PROXY_REQUIRE: Final = BITS["proxy-require"]
+PROXY_AUTHORIZATION: Final = BITS["proxy-authorization"]
+P_ASSERTED_IDENTITY: Final = BITS["p-asserted-identity"]
+P_PREFERRED_IDENTITY: Final = BITS["p-preferred-identity"]
 _EXPIRES: Final = BITS["expires"]
 
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
-_BLANKS: Final = frozenset({" ", "\t"})
+_VIA_BEGINS: Final = "Via: "
+_CALL_ID_BEGINS: Final = "Call-ID: "
+_V: Final = ord("V")
+_SPACE: Final = 32
+_TAB: Final = 9
 
 
 class Row:
@@ -53,9 +61,9 @@ class Row:
 
     __slots__ = ("_addresses", "_call_id", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
 
-    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True) -> None:
+    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True, value: str | None = None) -> None:
         self.line, self.name, self.bit, self.whole = line, name, bit, whole
-        self._value: str | None = None
+        self._value = value
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
         self._call_id: str | None = None
@@ -137,19 +145,34 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
     rows: list[Row] = []
     for at in range(start, len(lines)):
         line = lines[at]
-        row = _kept.get(line)
-        if row is None:
-            if line[:1] in _BLANKS and rows:
-                return rows_of(_joined(lines[start:]))
+        if line != "" and ord(line[0]) == _V and line.startswith(_VIA_BEGINS):
+            row = _row_of_its_own(line, _VIA_BEGINS, "via", VIA)
+        elif (known := _kept.get(line)) is not None:
+            row = known
+        elif rows and _continues(line):
+            return rows_of(_joined(lines[start:]))
+        else:
             row = _new_row(line)
         rows.append(row)
     return rows
 
 
+def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
+    """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
+    if "\n" in line or "\r" in line:
+        return Row(line, name, bit, whole=_only_folds(line))
+    return Row(line, name, bit, value=line[len(beginning) :].strip())
+
+
+def _continues(line: str) -> bool:
+    """Tell whether *line* belongs to the row before it."""
+    return line != "" and ord(line[0]) in (_SPACE, _TAB)
+
+
 def _joined(lines: list[str]) -> list[str]:
     whole: list[list[str]] = []
     for line in lines:
-        if line[:1] in _BLANKS and whole:
+        if whole and _continues(line):
             whole[-1].append(line)
         else:
             whole.append([line])
@@ -157,15 +180,13 @@ def _joined(lines: list[str]) -> list[str]:
 
 
 def _new_row(line: str) -> Row:
+    if line.startswith(_CALL_ID_BEGINS):
+        return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
     whole = ("\n" not in line and "\r" not in line) or _only_folds(line)
-    if line.startswith("Via: "):  # what nearly every peer writes, and new in every message
-        return Row(line, "via", VIA, whole=whole)
     name, bit = name_of(line)
     row = Row(line, name, bit, whole=whole)
     if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT:
-        if len(_kept) >= _MOST_KEPT:  # a peer that never repeats itself costs the others one reading in so many
-            _kept.clear()
-        _kept[line] = row
+        keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
@@ -215,7 +236,7 @@ class Message:
     @property
     def lines(self) -> list[bytes]:
         """The octets of each row; a folded one keeps the line breaks inside it."""
-        return [row.line.encode("utf-8", "surrogateescape") for row in self.rows]
+        return [octets_of(row.line) for row in self.rows]
 
     @property
     def names(self) -> Sequence[str]:
@@ -298,11 +319,15 @@ class Message:
 
     def prepend(self, name: str, value: str) -> None:
         """Put a new row before the first one of that name, or on top where there is none."""
-        self._insert(max(self._at(name), 0), name, value)
+        self._insert(max(self._at(name), 0), made_row(name, value))
 
     def append(self, name: str, value: str) -> None:
         """Put a new row at the end."""
-        self._insert(len(self.rows), name, value)
+        self.add(made_row(name, value))
+
+    def add(self, row: Row) -> None:
+        """Put *row* at the end."""
+        self._insert(len(self.rows), row)
 
     def replace(self, name: str, value: str) -> None:
         """Give the first row of that name a new value; a new row at the end where there is none."""
@@ -317,7 +342,7 @@ class Message:
         left = self.max_forwards
         if not left:
             raise LocalError(f"no hop to spend: Max-Forwards is {left}")
-        self.rows[self._at("max-forwards")] = _HOPS[left - 1]
+        self.rows[self._place(MAX_FORWARDS)] = _HOPS[left - 1]
 
     def replace_item(self, name: str, value: str) -> None:
         """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
@@ -340,30 +365,44 @@ class Message:
         if at < 0:
             return None
         row = self.rows[at]
+        if "," not in row.line:
+            return self._popped(at)
         start, _, text = row.line.partition(":")
-        cut = next(iter(separators(text, ",")), -1) if "," in text else -1
+        cut = next(iter(separators(text, ",")), -1)
         if cut < 0:
-            del self.rows[at]
-            self._lost(row.bit)
-            return row.value
+            return self._popped(at)
         self.rows[at] = Row(f"{start}: {text[cut + 1 :].lstrip()}", name, row.bit, whole=row.whole)
         return _unfolded(text[:cut]).strip()
+
+    def _popped(self, at: int) -> str:
+        row = self.rows[at]
+        self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
+        self._lost(row.bit)
+        return row.value
 
     def encode(self) -> bytes:
         """Give the octets for the wire."""
         lines = [row.line for row in self.rows]
         lines.insert(0, self.start_line)
         lines.append("\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        return octets_of("\r\n".join(lines)) + self.body
 
     def _at(self, name: str) -> int:
         """Give the place of the first row of that name, -1 where there is none."""
         bit = BITS.get(name)
-        if bit is not None and not self.present & bit:
-            return -1
+        if bit is not None:
+            return self._place(bit)
         for at, row in enumerate(self.rows):
             if row.name == name:
                 return at
+        return -1
+
+    def _place(self, bit: int) -> int:
+        """Give the place of the first row of the name with that *bit*, -1 where there is none."""
+        if self.present & bit:
+            for at, row in enumerate(self.rows):
+                if row.bit == bit:
+                    return at
         return -1
 
     def _the(self, bit: int) -> Row:
@@ -380,8 +419,7 @@ class Message:
             return []
         return [address for row in self.rows if row.bit == bit for address in row.addresses]
 
-    def _insert(self, at: int, name: str, value: str) -> None:
-        row = made_row(name, value)
+    def _insert(self, at: int, row: Row) -> None:
         self.rows.insert(at, row)
         self.repeated |= self.present & row.bit
         self.present |= row.bit
@@ -417,7 +455,8 @@ def _unfolded(text: str) -> str:
 
 def made_row(name: str, value: str) -> Row:
     """Write a row from its name in lower case and its value; LocalError for what is no name, or a value of two lines."""
-    return Row(f"{wire_name(name)}: {one_line(value)}", name, bit_of(name))
+    beginning, bit = spelled(name)
+    return Row(f"{beginning}{one_line(value)}", name, bit)
 
 
 _HOPS: Final = [Row(f"Max-Forwards: {left}", "max-forwards", MAX_FORWARDS) for left in range(_MAX_HOPS)]

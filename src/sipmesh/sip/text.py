@@ -18,6 +18,22 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
 
 
+def text_of(octets: bytes) -> str:
+    """Read octets as text that gives back every one of them: those that are no UTF-8 become surrogates (PEP 383)."""
+    try:
+        return octets.decode()  # nearly always enough, and the quicker way
+    except UnicodeDecodeError:
+        return octets.decode("utf-8", "surrogateescape")
+
+
+def octets_of(text: str) -> bytes:
+    """Give the octets back that :func:`text_of` has read."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
+
+
 def is_token(text: str) -> bool:
     """Tell whether *text* is a ``token``: a method, a header name, a parameter name."""
     return (text.isalnum() and text.isascii()) or (text != "" and TOKEN.issuperset(text))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.kept import keep
 from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _HEADER: Final = UNRESERVED | frozenset("[]/?:+$%")
 _HOST: Final = ALPHANUM | frozenset("-._")
 _SCHEME: Final = ALPHANUM | frozenset("+-.")
 _MAX_PORT: Final = 65535
-_SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
+SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
 CACHED_LENGTH: Final = 256
 # 19.1.4: present in one URI only, these make a difference and others do not. (transport: by the examples there.)
@@ -61,7 +61,12 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """Read a URI; RemoteError 400 where the grammar is broken, 416 for a scheme that is not SIP's."""
-        return _parse_cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+        uri = _uris.get(text)
+        if uri is None:
+            uri = _parse(text)
+            if len(text) <= CACHED_LENGTH:
+                keep(_uris, _MOST_URIS, text, uri)
+        return uri
 
     @property
     def domain(self) -> str:
@@ -109,7 +114,7 @@ def normal_escapes(text: str) -> str:
 def scheme_of(text: str) -> str:
     """Give the scheme of any URI in lower case, or "" where there is none (RFC 3986 3.1)."""
     scheme, colon, _ = text.partition(":")
-    if scheme in _SCHEMES and colon:
+    if scheme in SCHEMES and colon:
         return scheme
     return scheme.lower() if colon and scheme[:1].isalpha() and _SCHEME.issuperset(scheme) else ""
 
@@ -154,7 +159,7 @@ def _folded(value: str | None) -> str | None:
 
 def _parse(text: str) -> SipUri:
     scheme, _, rest = text.partition(":")
-    if (known := _SCHEMES.get(scheme.lower())) is not None:
+    if (known := SCHEMES.get(scheme.lower())) is not None:
         return _parse_rest(known, rest, text)
     if scheme_of(text):
         # 8.2.2.1: a Request-URI whose scheme is not understood gets 416.
@@ -162,7 +167,8 @@ def _parse(text: str) -> SipUri:
     raise _wrong("not a URI", text)
 
 
-_parse_cached: Final = lru_cache(maxsize=4096)(_parse)
+_uris: Final[dict[str, SipUri]] = {}
+_MOST_URIS: Final = 4096
 
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:

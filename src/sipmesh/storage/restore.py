@@ -10,7 +10,7 @@ import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from typing import IO, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.generations import Generations
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
 from sipmesh.storage.chronicle import Chronicle
@@ -43,11 +43,18 @@ class Restored:
     keys_missing: tuple[Kind, ...]
 
 
-def restore(file: Path, folder: Path, passphrase: str, who: str, at: datetime) -> Restored:
+def restore(
+    file: Path,
+    folder: Path,
+    passphrase: str,
+    who: str,
+    at: datetime,
+    last: Callable[[Path], object] | None = None,
+) -> Restored:
     """Restore the backup in *file* to *folder*, which must be empty or not there.
 
     Everything is made ready beside it and takes its place at the end: a backup that does not open leaves nothing behind.
-    *who* is named in the audit log.
+    *who* is named in the audit log. *last* is called with the folder that was made ready, before it takes its place.
 
     Raises `OperatorError` for a backup that was changed or cut off, another passphrase, and a folder that holds anything.
     """
@@ -58,6 +65,8 @@ def restore(file: Path, folder: Path, passphrase: str, who: str, at: datetime) -
         with _reading(file) as stream:
             manifest = unpack(Opened(stream, passphrase), made)
         restored = _move_on(made, manifest, who, at)
+        if last is not None:
+            last(made)
         made.chmod(files.FOLDER)
         made.replace(folder)
         files.sync_folder(folder.parent)
@@ -128,12 +137,13 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
 def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
     """Let every number jump, tell of it in the audit log, and make the lists anew."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
-    ca = EnterpriseCa.open(folder / CA)
-    ca.jump(jump)
-    missing = tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
-    for kind in (Kind.ROOT, Kind.ISSUING):
-        if kind not in missing:
-            ca.crl(at, kind)
+    missing: tuple[Kind, ...] = ()
+    for ca in Generations(folder / CA).alive:
+        ca.jump(jump)
+        missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
+        for kind in (Kind.ROOT, Kind.ISSUING):
+            if ca.has_key(kind):
+                ca.crl(at, kind)
     if manifest.users:
         users = Users(folder / manifest.users)
         users.jump(jump)

@@ -130,6 +130,8 @@ def _anchors(old: Loaded, new: Loaded, in_use: Collection[str]) -> Iterator[str]
         if pair.old is None:
             continue
         partner, authority = pair.old
+        if pair.new is None and set(partner.identities) <= set(new.topology.federation.blocked):
+            continue  # whoever is blocked is meant to lose its links
         for anchor in _dropped(authority, pair.new[1] if pair.new else None, in_use):
             how = "leaves" if pair.new else "leaves with the partner"
             yield f"anchor {anchor} of partner {partner.name} {how}, and links stand on it: they are closed"

@@ -9,6 +9,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.topology import source, splice
 from sipmesh.topology.document import Loaded, load_text
 from sipmesh.topology.names import split_port
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,35 @@ def add_server(text: str, pool: str, server: object, file: Path) -> str:
         if isinstance(held, dict) and str(held.get("name")).lower() == pool.lower():
             return splice.append(text, ("pools", n, "servers"), server)
     raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
+
+
+def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
+    """Trust one more root of our own authority, with the lists of the CAs under it."""
+    text = splice.append(text, ("authority", "anchors"), anchor)
+    for name in crls:
+        text = splice.append(text, ("authority", "crls"), name)
+    return text
+
+
+def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
+    """Trust a root of our own authority no more; what is not there stays away."""
+    for key, names in (("anchors", (anchor,)), ("crls", crls)):
+        loc: source.Loc = ("authority", key)
+        for n, name in reversed(list(enumerate(_list(text, loc, file)))):
+            if name in names:
+                text = splice.remove(text, (*loc, n))
+    return text
+
+
+def move_management(text: str, address: str, file: Path) -> str:
+    """Give every server of a management pool the *address*, where it listens and where others look for it."""
+    for n, pool in enumerate(_list(text, ("pools",), file)):
+        servers = pool.get("servers") if isinstance(pool, dict) and pool.get("role") == Role.MANAGEMENT else ()
+        for server in servers if isinstance(servers, tuple) else ():
+            held = dict(server) if isinstance(server, dict) else {"name": server}
+            moved = {key: value for key, value in held.items() if key not in {"address", "bind"}} | {"address": address}
+            text = splice.append(splice.remove(text, ("pools", n, "servers", 0)), ("pools", n, "servers"), moved)
+    return text
 
 
 def edit(file: Path, change: Callable[[str], str]) -> Loaded:

@@ -62,6 +62,11 @@ def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
     pool = topology.pool_of(server)
     if pool is None:
         raise unknown_server(topology, server)
+    return _names_in(topology, pool, server)
+
+
+def _names_in(topology: Topology, pool: Pool, server: str) -> tuple[str, ...]:
+    """The same where its pool is known: to look for it once for each server would cost the square of their number."""
     names = [server, pool.name]
     names += [pool.internal_name] if pool.internal_name else []
     names += topology.sip_domains if pool.role in (Role.FRONT_END, Role.EDGE) else ()
@@ -105,7 +110,7 @@ class Directory:
             name=server.name,
             role=pool.role,
             pool=pool.name,
-            names=frozenset(certificate_names(topology, server.name)),
+            names=frozenset(_names_in(topology, pool, server.name)),
             identity=frozenset({server.name}),
             asserts=asserts[pool.role],
             authority=authority,
@@ -231,7 +236,7 @@ class ServerView:
         return LinkPolicy(
             kind=kind,
             here=self.name,
-            may_open=frozenset(self._opens(kind)),
+            may_open=self._open[kind],
             peers=self._directory.by_identity,
             blocked=self.blocked,
             meant=held[0] if len(held) == 1 else None,
@@ -283,6 +288,11 @@ class ServerView:
             for kind in LinkKind
         }
 
+    @cached_property
+    def _open(self) -> Mapping[LinkKind, frozenset[str]]:
+        """To whom we may open links of each kind; found once, however many we open."""
+        return {kind: frozenset(self._opens(kind)) for kind in LinkKind}
+
     def _accepts(self, kind: LinkKind) -> Iterator[str]:
         """Who may open a link of *kind* to us."""
         if kind is LinkKind.PARTNER and self.role is Role.EDGE:
@@ -331,8 +341,10 @@ def client_policy(loaded: Loaded, meant_name: str) -> LinkPolicy:
     """
     name = meant_name.lower()
     topology = loaded.topology
-    front_ends = [server.name for pool in topology.pools if pool.role is Role.FRONT_END for server in pool.servers]
-    scope = frozenset(entry for server in front_ends for entry in certificate_names(topology, server))
+    pools = [pool for pool in topology.pools if pool.role is Role.FRONT_END]
+    scope = frozenset(
+        entry for pool in pools for server in pool.servers for entry in _names_in(topology, pool, server.name)
+    )
     meant = None
     if name in scope:
         meant = TrustedPeer(name, Role.FRONT_END, None, scope, frozenset({name}), frozenset(), loaded.authority)

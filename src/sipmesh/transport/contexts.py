@@ -19,10 +19,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.files import open_key
 from sipmesh.transport.pyopenssl import PyOpenSslTls
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Identity:
 
     @classmethod
     def load(cls, chain_path: Path, key_path: Path) -> Identity:
-        """Read chain and key in PEM; raises OperatorError naming the file that does not fit."""
+        """Read chain and key in PEM; raises OperatorError naming the file that does not fit, or the passphrase that is wanted."""
         chain, key = _load_chain(chain_path), _load_key(key_path)
         if _public(chain[0].public_key()) != _public(key.public_key()):
             raise _unusable(key_path, f"the key does not belong to the certificate in {chain_path.name}")
@@ -85,7 +86,7 @@ def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
 
 def _load_key(path: Path) -> type_of_key:
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = open_key(path, path.read_bytes())
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(path, f"no private key can be read from it ({type(error).__name__})") from None
     if not isinstance(key, type_of_key):

@@ -6,9 +6,11 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
-from sipmesh.transport.reactor import READ, WRITE
+from sipmesh.transport.reactor import READ, WRITE, Watched
 from sipmesh.transport.tls import TlsError
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 
@@ -41,30 +43,39 @@ DRAINING: Final = LinkState.DRAINING
 CLOSED: Final = LinkState.CLOSED
 
 
-class LinkEvents(Protocol):
-    """What the server layer hears of its links.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class LinkEvents:
+    """What the server layer hears of its links; a base for the reason that :class:`Watched` is one.
 
     ``link_down`` comes once for every link that was up and for every link that we opened, at the end of a batch and
     never from within a call to the link. ``refused`` comes once for every refused verdict, accepted or opened.
     """
 
+    __slots__ = ()
+
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
         """Decide about the peer; also called for handshakes that failed, and again for a peer that refused us late."""
+        raise NotImplementedError
 
     def link_up(self, link: Link) -> None:
         """The link holds an accepted verdict."""
+        raise NotImplementedError
 
     def arrived(self, link: Link, message: Request | Response) -> None:
         """One whole message; the link may be closed from here."""
+        raise NotImplementedError
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """The stream cannot be framed any more: what to answer before it is closed, if anything."""
+        raise NotImplementedError
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """The link is gone; *verdict* says ``refused-by-peer`` if its peer closed it before its first SIP byte."""
+        raise NotImplementedError
 
     def refused(self, verdict: Verdict) -> None:
         """A peer was refused, or has refused us."""
+        raise NotImplementedError
 
 
 class Stage(Protocol):
@@ -87,7 +98,7 @@ class Opener(Protocol):
         """The peer closed *link* before its first SIP byte."""
 
 
-class Link:
+class Link(Watched):
     """One connection, its peer's verdict, and what waits to be written.
 
     ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write. ``session`` belongs to
@@ -119,7 +130,6 @@ class Link:
         "drain_until",
         "evidence",
         "facts",
-        "generation",
         "hop",
         "kind",
         "last_in",
@@ -201,6 +211,11 @@ class Link:
     def usable(self) -> bool:
         """Whether :meth:`send` takes anything now."""
         return self.state is not CLOSED and self.state is not DRAINING
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits that the socket does not take."""
+        return self._blocked_at > 0
 
     @property
     def greeting(self) -> bool:
@@ -484,7 +499,7 @@ class Link:
     def _next_head(self) -> bytes | memoryview | None:
         if self._head is None and self._queue:
             self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
-            self._queue.clear()
+            self._queue = []
         return self._head
 
     def _block(self, tls: PyOpenSslTls) -> None:

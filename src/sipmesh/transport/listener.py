@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.reactor import Watched
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
@@ -45,7 +46,7 @@ class Spec(Protocol):
         """The host that is advertised for it."""
 
 
-class Listener:
+class Listener(Watched):
     """Accepts connections of one kind, within the limits, and lets each come up as a link once it is judged."""
 
     def __init__(

@@ -141,7 +141,7 @@ class PyOpenSslTls:
 
     def read(self, room: Room) -> bytes | None:
         """Read what one record holds, by way of *room*; raises :class:`TlsError`."""
-        count = _SSL_READ(self._ssl, room.space, room.size)
+        count: int = _SSL_READ(self._ssl, room.space, room.size)
         if count > 0:
             data: bytes = room.view[:count]
             return data

@@ -10,6 +10,8 @@ import select
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from sipmesh.transport.deadlines import Deadlines, Timed
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.loop import Loop
@@ -25,24 +27,34 @@ WRITE: Final = select.EPOLLOUT
 SETTLE_ROUNDS: Final = 8  # links that fail one another over; what is left then waits for the next turn
 
 
-class Watched(Protocol):
-    """Something with a descriptor in the epoll.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watched:
+    """Something with a descriptor in the epoll. A base and no protocol: compiled calls need not look for the method then.
 
     *generation* is set by :meth:`Reactor.watch`: it is the identity of this registration, which the descriptor's
     number is not. *greeting* is true while events on it are handshake steps, which are rationed per turn.
     """
+
+    __slots__ = ("generation",)
 
     generation: int
 
     @property
     def greeting(self) -> bool:
         """Whether events are handshake steps."""
+        return False
 
     def ready(self, mask: int) -> None:
         """Act on epoll's *mask*."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what waits; called once at the end of a batch after :meth:`Reactor.dirty`."""
+        raise NotImplementedError
 
     def broken(self, error: Exception) -> None:
         """End after a fault of ours."""
+        raise NotImplementedError
 
 
 class Buried(Protocol):
@@ -50,16 +62,6 @@ class Buried(Protocol):
 
     def bury(self) -> None:
         """Close the socket."""
-
-
-class Flushed(Protocol):
-    """Something with bytes to write once the batch is over."""
-
-    def flush(self) -> None:
-        """Write what waits."""
-
-    def broken(self, error: Exception) -> None:
-        """End after a fault of ours."""
 
 
 class Reactor:
@@ -81,7 +83,7 @@ class Reactor:
         self._watched: dict[int, Watched] = {}
         self._generation = 0
         self._again: list[Watched] = []
-        self._dirty: list[Flushed] = []
+        self._dirty: list[Watched] = []
         self._buried: list[Buried] = []
         self._inside = False
         self._soon: asyncio.Handle | None = None
@@ -122,9 +124,9 @@ class Reactor:
         self._again.append(watched)
         self._finish_soon()
 
-    def dirty(self, flushed: Flushed) -> None:
-        """Write *flushed* at the end of this batch, or very soon when there is none."""
-        self._dirty.append(flushed)
+    def dirty(self, watched: Watched) -> None:
+        """Write what waits in *watched* at the end of this batch, or very soon when there is none."""
+        self._dirty.append(watched)
         self._finish_soon()
 
     def bury(self, buried: Buried) -> None:
@@ -226,12 +228,12 @@ class Reactor:
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
-        for flushed in dirty:
+        for watched in dirty:
             try:
-                flushed.flush()
+                watched.flush()
             except Exception as error:  # noqa: BLE001 - see _serve
-                self._report(error, flushed)
-                flushed.broken(error)
+                self._report(error, watched)
+                watched.broken(error)
 
     def _bury(self) -> None:
         buried_now, self._buried = self._buried, []

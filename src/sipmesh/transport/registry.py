@@ -72,7 +72,8 @@ class Registry:
 
     def of(self, name: str, kind: LinkKind) -> list[Link]:
         """Give the links of that identity and kind; the list is not the caller's to change."""
-        return self._by_name.get((name, kind), [])
+        found = self._by_name.get((name, kind))
+        return [] if found is None else found
 
     def accepted_from(self, names: Iterable[str], kind: LinkKind) -> int:
         """Count the links of one peer that it opened to us, for the limit on them."""

@@ -5,16 +5,13 @@ Whatever a peer can send is in the tables, in every state. A pair that is not th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sipmesh.sip.transaction.state import Do, Input, State, step
 from sipmesh.sip.transaction.timers import Timer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 # RFC 3261 figure 5 with RFC 6026 7.2. COMPLETED is left out: timer D is zero (17.1.1.2), and timer A does not run.
-INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
+INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
     (State.CALLING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
     (State.CALLING, Input.SUCCESS): (State.ACCEPTED, Do.PASS),
     (State.CALLING, Input.FAILURE): (State.TERMINATED, Do.ACK),
@@ -43,7 +40,7 @@ INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
 }
 
 # RFC 3261 figure 6. COMPLETED is left out: timer K is zero (17.1.2.2), and timer E does not run.
-NON_INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
+NON_INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
     (State.TRYING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
     (State.TRYING, Input.SUCCESS): (State.TERMINATED, Do.PASS),
     (State.TRYING, Input.FAILURE): (State.TERMINATED, Do.PASS),

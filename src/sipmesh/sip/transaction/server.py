@@ -5,16 +5,13 @@ Whatever a peer can send is in the tables, in every state. A pair that is not th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sipmesh.sip.transaction.state import Do, Input, State, step
 from sipmesh.sip.transaction.timers import Timer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 # RFC 3261 figure 7 with RFC 6026 7.1. CONFIRMED is left out: timer I is zero (17.2.1).
-INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
+INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
     (State.PROCEEDING, Input.REQUEST): (State.PROCEEDING, Do.RESEND),
     (State.PROCEEDING, Input.PROVISIONAL): (State.PROCEEDING, Do.SEND),
     (State.PROCEEDING, Input.SUCCESS): (State.ACCEPTED, Do.SEND),
@@ -47,7 +44,7 @@ INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
 }
 
 # RFC 3261 figure 8. COMPLETED is left out: timer J is zero (17.2.2).
-NON_INVITE: Final[Mapping[tuple[State, Input], tuple[State, Do]]] = {
+NON_INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
     (State.TRYING, Input.REQUEST): (State.TRYING, Do.NOTHING),  # 17.2.2: discarded
     (State.TRYING, Input.PROVISIONAL): (State.PROCEEDING, Do.SEND),
     (State.TRYING, Input.SUCCESS): (State.TERMINATED, Do.SEND),

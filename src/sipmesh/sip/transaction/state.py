@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from enum import IntEnum, auto
-from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class State(IntEnum):
@@ -61,7 +57,7 @@ class Do(IntEnum):
     FAIL = auto()  # tell the core that no answer comes: 408 after a timer, 503 after a lost link
 
 
-def step(table: Mapping[tuple[State, Input], tuple[State, Do]], state: State, given: Input) -> tuple[State, Do]:
+def step(table: dict[tuple[State, Input], tuple[State, Do]], state: State, given: Input) -> tuple[State, Do]:
     """Look one transition up; LocalError for a pair that only a fault of our own can bring about."""
     try:
         return table[state, given]

@@ -1,0 +1,42 @@
+"""`sipmesh ca protect`: private keys that mean nothing without their passphrase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.cli.output import GOOD, plural, say
+from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def protect(topology: TopologyFile = HERE) -> None:
+    """Encrypt the private keys of this folder where they lie, with the passphrase that SIPMESH_KEY_PASSPHRASE_FILE names."""
+    from sipmesh.pki.protection import keys_below
+    from sipmesh.pki.protection import protect as encrypt
+
+    place = Place(topology)
+    keys = dict.fromkeys(file.resolve() for file in (*keys_below(place.folder), *_named(place)))
+    done = encrypt(keys)
+    say(*(f"{file} is encrypted now." for file in done), style=GOOD)
+    if len(done) < len(keys):
+        say(f"{plural(len(keys) - len(done), 'key')} of {len(keys)} had been encrypted before.")
+    say(
+        "Every server and command here needs the passphrase from now on: the servers that run go on, and cannot start",
+        "again without it. Old backups may still hold keys in the clear.",
+    )
+
+
+def _named(place: Place) -> Iterator[Path]:
+    """The keys that the topology names: an edge's for partners may lie anywhere. A server that has joined has no draft."""
+    if not place.file.exists():
+        return
+    loaded = place.load()
+    for pool in loaded.topology.pools:
+        for server in pool.servers:
+            names = [server.key_file, server.outside.key if server.outside else None]
+            names += [server.signer_key_file] if pool.role is Role.MANAGEMENT else []
+            yield from (file for name in names if name and (file := loaded.folder / name).exists())

@@ -1,0 +1,35 @@
+"""How long requests waited for their final response, counted into fixed buckets: adding one costs a look into a short list."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0)
+"""Upper ends in seconds: from a relay on one machine to an INVITE that rings until timer C (RFC 3261 section 16.6)."""
+
+
+class Waits:
+    """A histogram; *counts* has one entry for each bound, and one for what took longer than all of them."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.total = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Waits {sum(self.counts)} of {self.total:.3f} s in all>"
+
+    def add(self, seconds: float) -> None:
+        """Count one that waited so many *seconds*; an upper end belongs to its bucket, as Prometheus has it."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.total += seconds
+
+    def up_to(self) -> list[tuple[float, int]]:
+        """For each upper end, how many have waited no longer; the last one is infinity, and has all of them."""
+        found, seen = [], 0
+        for bound, count in zip((*BOUNDS, float("inf")), self.counts, strict=True):
+            seen += count
+            found.append((bound, seen))
+        return found

@@ -1,0 +1,91 @@
+"""Publishing by hand: while management runs, and while it does not."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from cli.world import FE1, MGMT, Organisation
+
+
+def with_domain(organisation: Organisation, name: str) -> None:
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("sip_domains: [example.com", f"sip_domains: [example.com, {name}", 1))
+
+
+def test_management_that_cannot_start_is_moved_by_a_version_that_is_published_at_rest(
+    organisation: Organisation,
+) -> None:
+    """Its port is somebody else's now: a server that must run to be asked could never be helped."""
+    port = organisation.ports[f"{MGMT} server"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert str(port) in organisation.type("serve", MGMT).err
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            other = free.getsockname()[1]
+        text = organisation.file.read_text()
+        organisation.file.write_text(text.replace(f"server: {port}", f"server: {other}"))
+        assert "at rest" not in organisation.publish("another port").out
+        organisation.serve(FE1)
+        assert organisation.type("status").code in {0, 1}
+    versions = organisation.type("topology", "history", "--json").json
+    assert [one["why"] for one in versions][1:] == ["ports that are free", "another port"]
+    assert organisation.type("audit", "verify").code == 0
+
+
+def test_a_server_beside_management_begins_with_what_was_published_meanwhile(organisation: Organisation) -> None:
+    organisation.serve(FE1)
+    organisation.stop()
+    organisation.servers.clear()
+    with_domain(organisation, "example.net")
+    organisation.publish("while all were off")
+    log = organisation.folder / f"{FE1}.log"
+    log.unlink()
+    organisation.servers[FE1] = organisation.spawn("serve", FE1, log=log)
+    organisation.wait_for(FE1)
+    assert '"version": 3' in log.read_text()
+
+
+def test_what_would_break_something_needs_force_at_rest_as_well(organisation: Organisation) -> None:
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("organisation: example.com", "organisation: Another"))
+    left = organisation.type("topology", "publish", "-m", "another name")
+    assert left.code == 1
+    assert "--force" in left.err
+    assert len(organisation.type("topology", "history", "--json").json) == 2
+    assert '"refused"' in organisation.type("audit", "--json").out.splitlines()[-1]
+    assert organisation.type("topology", "publish", "-m", "another name", "--force").code == 0
+    assert organisation.type("topology", "history", "--json").json[-1]["forced"] is True
+
+
+def test_a_version_is_shown_as_it_was_published(organisation: Organisation) -> None:
+    before = organisation.file.read_text()
+    with_domain(organisation, "example.net")
+    organisation.publish("another domain")
+    assert organisation.type("topology", "show", "2").out == before
+    assert organisation.type("topology", "show", "3").out == organisation.file.read_text()
+    assert organisation.type("topology", "show", "9").code == 1
+
+
+def test_a_check_says_what_is_not_published(organisation: Organisation) -> None:
+    assert "says the same as version 2" in organisation.type("topology", "check").out
+    with_domain(organisation, "example.net")
+    assert "differs from version 2" in organisation.type("topology", "check").out
+    assert "example.net" in organisation.type("topology", "check", "--json").json["unpublished"][0]
+
+
+def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organisation: Organisation) -> None:
+    organisation.serve_together(MGMT, FE1)
+    assert organisation.type("status", "--json").json["servers"][0]["linked"] is True
+    log = organisation.folder / f"{MGMT}.log"
+    assert {MGMT, FE1} == {
+        answer for answer in (MGMT, FE1) if (organisation.folder / "state" / f"{answer}.sock").exists()
+    }
+    again = organisation.type("serve", MGMT, FE1)
+    assert again.code == 1
+    organisation.stop()
+    organisation.servers.clear()
+    assert log.read_text().count('"event": "stopped"') == 2
+    with socket.create_server(("127.0.0.1", organisation.ports[f"{FE1} client"])):
+        left = organisation.type("serve", MGMT, FE1)
+    assert (left.code, str(organisation.ports[f"{FE1} client"]) in left.err) == (1, True)
+    assert not list(Path(organisation.folder / "state").glob("*.sock"))

@@ -1,0 +1,293 @@
+"""An organisation with management, each server in a folder of its own as on a machine of its own, all in the test's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from sipmesh.client.agent import Settings, UserAgent
+from sipmesh.client.answering import Manners
+from sipmesh.client.judge import Trust
+from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.first import publish_first
+from sipmesh.server.holding import Holding
+from sipmesh.server.master import Master
+from sipmesh.server.member import Member
+from sipmesh.server.node import Node
+from sipmesh.server.serve import Service
+from sipmesh.storage.chronicle import Chronicle
+from sipmesh.topology.jose import sign
+from sipmesh.topology.publication import KIND, Draft
+from sipmesh.transport.link import Link, LinkState
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from support.network import EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
+from support.peer import Peer
+from support.process import SOURCES
+from support.running import until
+from support.telling import Told
+
+MGMT = MGMT_POOL = "mgmt.example.test"
+MGMT2 = "mgmt2.example.test"
+
+FOLDERS = {MGMT: "m", FE1: "f1", FE2: "f2", FE3: "f3", FE4: "f4", EDGE: "e"}
+"""Short names: a control socket has a path of 107 bytes at most."""
+
+Papers = tuple[Path, Path]
+Change = Callable[[dict[str, Any]], object]
+
+
+def build_managed(folder: Path, *further: Plan, managers: tuple[str, ...] = (MGMT,)) -> Organisation:
+    """example.test: management, two front ends in one pool, an edge, and what is *further* in it; nothing is published yet."""
+    organisation = Organisation.build(
+        folder,
+        EXAMPLE,
+        (
+            Plan(MGMT_POOL, Role.MANAGEMENT, managers),
+            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
+            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            *further,
+        ),
+    )
+    organisation.write()
+    organisation.issue_all()
+    organisation.add_users("alice", "bob", pool=POOL)
+    return organisation
+
+
+def second_pool() -> Plan:
+    """A second pool of front ends."""
+    return Plan(POOL2, Role.FRONT_END, (FE3, FE4))
+
+
+@dataclass
+class Managed:
+    """What runs in one test; *where* has a folder for each server but management, whose folder is the organisation's."""
+
+    organisation: Organisation
+    where: Path
+    services: dict[str, Service] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
+    _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        if not Chronicle.is_in(self.organisation.folder):
+            publish_first(self.organisation.file, "ada (1)", "it begins", datetime.now(UTC))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+        await self.stop(*self._running)
+        faults = [line for told in self.told.values() for line in told.events("fault")]
+        assert not faults, faults
+
+    # Servers
+
+    def folder(self, name: str) -> Path:
+        """The folder of a server."""
+        return self.organisation.folder if name == MGMT else self.where / FOLDERS.get(name, name)
+
+    def papers(self, name: str) -> Papers:
+        """The certificate chain and the key of a server."""
+        return self.organisation.papers(name)
+
+    def holding(self, name: str) -> Holding:
+        """What a server has on its disk."""
+        return Holding(self.folder(name), name)
+
+    def join(self, name: str) -> None:
+        """Put into the folder of a new server what `sipmesh join accept` puts there."""
+        folder, ours = self.folder(name), self.organisation.folder
+        for made in ("servers", "ca"):
+            (folder / made).mkdir(parents=True, exist_ok=True)
+        for file in self.papers(name):
+            shutil.copy(file, folder / "servers" / file.name)
+        for file in (ours / "ca").glob("*.crl"):
+            shutil.copy(file, folder / "ca" / file.name)
+        anchors = x509.load_pem_x509_certificates(self.organisation.root.read_bytes())
+        self.holding(name).begin(self.published(), anchors)
+
+    async def start(self, *names: str) -> None:
+        """Run servers; those that have not joined yet do so first."""
+        for name in names:
+            if name != MGMT and not self.holding(name).is_there:
+                self.join(name)
+            told = self.told.setdefault(name, Told())
+            service = self.services[name] = Service(self.folder(name) / "topology.yaml", name, told.log)
+            ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
+            self._running[name] = task = asyncio.create_task(service.serve(ready.set_result))
+            await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                del self._running[name]
+                await task
+            self.nodes[name] = ready.result()
+
+    async def stop(self, *names: str) -> None:
+        """Drain servers."""
+        tasks = [self._running.pop(name) for name in names]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        for name in names:
+            self.nodes.pop(name, None)
+            self.services.pop(name, None)
+
+    def member(self, name: str) -> Member:
+        """The post of a server that is told."""
+        post = self.services[name]._post
+        assert isinstance(post, Member)
+        return post
+
+    @property
+    def master(self) -> Master:
+        """The post of management."""
+        post = self.services[MGMT]._post
+        assert isinstance(post, Master)
+        return post
+
+    def number(self, name: str) -> int:
+        """The version that a server has in force."""
+        return self.nodes[name].view.loaded.number
+
+    async def in_force(self, number: int, *names: str) -> None:
+        """Wait until servers, all that run by default, have a version in force."""
+        await until(lambda: all(self.number(name) == number for name in names or self.nodes))
+
+    async def acknowledged(self, number: int, *names: str) -> None:
+        """Wait until management knows that servers have a version in force; all but management that run by default."""
+        wanted = set(names or self.nodes) - {MGMT}
+        await until(lambda: wanted <= self.master.census.holding(number))
+
+    # Who comes to them
+
+    async def agent(self, user: str, server: str) -> UserAgent:
+        """A user who is logged in at *server*."""
+        trust = Trust.of_pem(self.organisation.root.read_bytes())
+        agent = UserAgent(f"{user}@{EXAMPLE}", f"{user}-secret", trust=trust, settings=Settings(Manners()))
+        self._stack.push_async_callback(agent.close)
+        await agent.connect(*self.organisation.address(server, LinkKind.CLIENT))
+        assert (await agent.register()).status == 200
+        return agent
+
+    async def phone(self, server: str, user: str = "nobody") -> Peer:
+        """A peer at the client port of *server*; it has not logged in."""
+        address = self.organisation.address(server, LinkKind.CLIENT)
+        return await self._stack.enter_async_context(await Peer.open(address, f"{user}@{EXAMPLE}"))
+
+    async def peer(self, server: str, name: str) -> Peer:
+        """A peer at the server port of *server*, with the papers of the server *name*."""
+        return await self.peer_with(self.papers(name), server)
+
+    async def peer_with(self, papers: Papers, server: str, kind: LinkKind = LinkKind.SERVER) -> Peer:
+        """A peer with any papers, at any port of *server*."""
+        address = self.organisation.address(server, kind)
+        return await self._stack.enter_async_context(await Peer.open(address, papers=papers))
+
+    # What the operator does
+
+    async def type(self, *arguments: str, typed: str = "", code: int = 0) -> str:
+        """Run a command in the folder of management, as an operator does; gives what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sipmesh", *arguments),
+            cwd=self.organisation.folder,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(SOURCES), "COLUMNS": "200"},
+        )
+        printed, _ = await process.communicate(typed.encode())
+        assert process.returncode == code, printed.decode()
+        return printed.decode()
+
+    async def ask(self, server: str, command: str, **given: Any) -> Any:
+        """Ask a control socket."""
+        return await ask(self.folder(server) / "state" / f"{server}{SOCKET_SUFFIX}", command, **given)
+
+    def edit(self, change: Change) -> None:
+        """Change the draft."""
+        change(self.organisation.document)
+        self.organisation.write()
+
+    async def publish(
+        self, change: Change | None = None, why: str = "because", *, force: bool = False
+    ) -> dict[str, Any]:
+        """Publish the draft, with a *change* to it if there is one."""
+        if change is not None:
+            self.edit(change)
+        plan = await self.ask(MGMT, "plan")
+        told: dict[str, Any] = await self.ask(
+            MGMT, "publish", why=why, base=plan["base"], digest=plan["digest"], force=force
+        )
+        return told
+
+    async def network(self) -> dict[str, dict[str, Any]]:
+        """Every server as `sipmesh status` has it."""
+        told = await self.ask(MGMT, "network")
+        return {one["server"]: one for one in told["servers"]}
+
+    # Documents
+
+    def published(self, number: int = 0) -> bytes:
+        """A version as it was signed, the newest by default."""
+        chronicle = Chronicle(self.organisation.folder)
+        try:
+            head = chronicle.history.head()
+            assert head is not None
+            return chronicle.history.get(number or head.number).jws
+        finally:
+            chronicle.close()
+
+    def payload(self, number: int, **changes: Any) -> bytes:
+        """The draft as it would be published under a number, but for *changes*."""
+        draft = Draft.read(self.organisation.file.read_bytes(), self.organisation.file)
+        made = draft.compiled(number, "mallory (66)", "because", at=datetime.now(UTC))
+        return replace(made, **changes).encode()
+
+    def signed(self, payload: bytes, papers: Papers | None = None, kind: str = KIND) -> bytes:
+        """Sign a payload, as management does or with other papers."""
+        chain, key_file = papers or self.papers(f"{MGMT}.signer")
+        key: Any = load_pem_private_key(key_file.read_bytes(), None)
+        return sign(payload, kind, x509.load_pem_x509_certificates(chain.read_bytes()), key)
+
+    def version(self, number: int, **changes: Any) -> bytes:
+        """A rightful version that management has not published."""
+        return self.signed(self.payload(number, **changes))
+
+
+def servers_of(document: dict[str, Any], pool: str) -> list[dict[str, Any]]:
+    """The servers of a pool in a draft."""
+    found: list[dict[str, Any]] = next(one["servers"] for one in document["pools"] if one["name"] == pool)
+    return found
+
+
+def without(server: str) -> Change:
+    """Take a server out of a draft."""
+
+    def change(document: dict[str, Any]) -> None:
+        for pool in document["pools"]:
+            pool["servers"] = [one for one in pool["servers"] if one["name"] != server]
+
+    return change
+
+
+def links_between(node: Node, peer: str) -> list[Link]:
+    """The links of a server with another that are up."""
+    return [link for link in node.pool.all() if link.state is LinkState.UP and link.peer_name == peer]
