@@ -10,7 +10,6 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,13 +19,14 @@ from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
 from sipmesh.server.issuers import KnownIssuers
 from sipmesh.server.pace import Pace
-from sipmesh.server.sources import About, AnswerSource, ListSource, Source, file_of_answer, of_authority
+from sipmesh.server.sources import About, AnswerSource, ListSource, Source
+from sipmesh.topology.answers import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.topology.lists import FETCHED
 from sipmesh.topology.supply import Supply
 from sipmesh.transport.fetch import Fetcher
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.trust.case import Case
-from sipmesh.trust.ocsp import OcspAnswer, OcspAnswers, UnusableAnswerError
+from sipmesh.trust.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.revocation import Source as Policy
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code
@@ -49,11 +49,8 @@ Look = Callable[[Collection[Path]], object]
 AT_ONCE = 4
 """Fetches at the same time: each may bring 64 MiB."""
 
-MOST_ASKED = 256
-"""Certificates of one authority that are asked about; a partner's edges have a few."""
-
-FORGOTTEN = timedelta(days=1)
-"""How long a certificate is asked about that no link stands on."""
+FORGOTTEN = timedelta(days=14)
+"""How long a certificate is asked about that no link stands on: whoever comes back by then is not refused at first."""
 
 POKED_AGAIN_S = 10.0
 """How soon a refused peer that comes again has us ask again."""
@@ -263,7 +260,7 @@ class Fetching:
         for owner, entry, authority in self._concerned(loaded):
             if entry.revocation is not Policy.LISTS:
                 asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
-                asked.held = before[owner].held if owner in before else self._read_answers(authority)
+                asked.held = before[owner].held if owner in before else answers_on_disk(loaded.folder, authority.name)
                 asked.heard_at = before[owner].heard_at if owner in before else {}
                 authority.hear(OcspAnswers(asked.held.values()))
                 self._asked[owner] = asked
@@ -273,14 +270,6 @@ class Fetching:
                     source.urls, source.grace = self._asked[source.owner].urls, self._asked[source.owner].grace
                 else:
                     self._works.pop(key).stop()
-
-    def _read_answers(self, authority: Authority) -> dict[str, OcspAnswer]:
-        """Read what lies on disk: the judge looks at it as at any other answer."""
-        found: dict[str, OcspAnswer] = {}
-        for file in sorted(self._folder.glob(f"{of_authority(authority.name)}-*.ocsp"))[:MOST_ASKED]:
-            with suppress(OSError, UnusableAnswerError):
-                found[file.stem.partition("-")[2]] = OcspAnswer.load(file.read_bytes())
-        return found
 
     def _judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """Hear of a verdict: whoever is accepted, or would be if we knew more, is asked about once the handshake is over.
@@ -315,7 +304,7 @@ class Fetching:
         mark = about.mark
         key = f"{asked.owner} {mark}"
         known = mark in asked.heard_at
-        if not known and len(asked.heard_at) >= MOST_ASKED:
+        if not known and len(asked.heard_at) >= MOST_ANSWERS:
             return
         asked.heard_at[mark] = verdict.at
         if key not in self._works:
@@ -337,7 +326,7 @@ class Fetching:
     def _take_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
         """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
         asked = self._asked[owner]
-        files.write(file_of_answer(self._folder, asked.authority.name, mark), body)
+        files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
         asked.held[mark] = answer
         closed = self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), about)
         if closed:
@@ -355,7 +344,7 @@ class Fetching:
         self._works.pop(f"{source.owner} {mark}").stop()
         del asked.heard_at[mark]
         asked.held.pop(mark, None)
-        file_of_answer(self._folder, asked.authority.name, mark).unlink(missing_ok=True)
+        answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
         self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), source.about)
 

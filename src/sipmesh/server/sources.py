@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -184,13 +183,3 @@ class AnswerSource:
         """Ask first in the way that had an answer."""
         others = [one for one in self._hashes if one.name != hashed.name]
         self._hashes = (hashed, *others)
-
-
-def file_of_answer(folder: Path, authority: str, mark: str) -> Path:
-    """Where an answer is kept; by the authority too, since one certificate may stand below two."""
-    return folder / f"{of_authority(authority)}-{mark}.ocsp"
-
-
-def of_authority(name: str) -> str:
-    """With what the files of one authority begin."""
-    return hashlib.sha256(name.encode()).hexdigest()[:16]

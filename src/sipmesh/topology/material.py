@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sipmesh.topology.answers import answers_on_disk
 from sipmesh.topology.files import UnusableFileError, read_file
 from sipmesh.topology.lists import ListFile, ListFiles, fetched_file
 from sipmesh.topology.names import is_url
 from sipmesh.trust.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation import Source
 
@@ -112,8 +114,15 @@ def read_authority(
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
     lists = ListFiles([_list_file(place, one, folder, report) for place, one in places], issuers, lack)
-    authority = Authority(name, tuple(anchors), lists.held(), source=entry.revocation, grace=entry.grace_time)
+    authority = Authority(
+        name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
+    )
     return Material(loc, authority, lists)
+
+
+def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
+    """Give the answers that were fetched, where they are asked for."""
+    return OcspAnswers(answers_on_disk(folder, name).values()) if entry.revocation is not Source.LISTS else NO_ANSWERS
 
 
 def _list_file(loc: Loc, name: str, folder: Path, report: Report) -> ListFile:
