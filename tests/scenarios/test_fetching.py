@@ -356,6 +356,34 @@ async def test_source_that_the_topology_names_no_longer_is_left_alone_and_a_new_
         await linked.falls()
 
 
+@on_loop
+async def test_list_that_is_named_by_another_place_cuts_nobody_off_until_it_has_come_from_there(
+    federation: Network,
+) -> None:
+    """What was in force speaks on, for new links as well; it ends when it ends."""
+    example, partner = federation.organisations
+    open_now = asyncio.Event()
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        linked, rightful = await scene.link(papers(federation)), scene.publisher.pages[ISSUING]
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            await open_now.wait()
+            return await rightful(request)
+
+        scene.publisher.pages |= {"/new.crl": slow, "/newroot.crl": scene.publisher.pages["/root.crl"]}
+        partner_entry(example)["crls"] = [scene.publisher.url("/newroot.crl"), scene.publisher.url("/new.crl")]
+        example.write()
+        await until(lambda: {"GET /new.crl", "GET /newroot.crl"} <= {*scene.publisher.asked})
+        await scene.poke("/newroot.crl")
+        await linked.stays()
+        renewed = await scene.link(another(partner, PARTNER_EDGE))
+        revoke(partner, leaf_of(linked.papers))
+        open_now.set()
+        await linked.falls()
+        await renewed.stays()
+
+
 # OCSP
 
 

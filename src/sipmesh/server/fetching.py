@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.node import Node
     from sipmesh.topology.document import Loaded
+    from sipmesh.topology.lists import ListFiles
     from sipmesh.topology.model import AuthorityEntry
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import Authority, LinkPolicy
@@ -129,6 +130,7 @@ class Fetching:
 
     def follow(self, loaded: Loaded) -> None:
         """Fetch what *loaded* names, which is about to be in force, and nothing else; what is new, at once."""
+        self._carry(self._loaded, loaded)
         self._loaded = loaded
         self._seen.clear()
         self._follow_responders(loaded)
@@ -147,6 +149,16 @@ class Fetching:
                 )
         self._node.gatekeeper.heard = self._judged
 
+    def _carry(self, before: Loaded, loaded: Loaded) -> None:
+        """Let the lists in force speak on where those that are named now have still to come."""
+        held = {owner: authority.lists for owner, _, authority in self._concerned(before)}
+        by_authority = _files_by_authority(loaded)
+        for owner, _, authority in self._concerned(loaded):
+            found = by_authority[id(authority)]
+            if before is not loaded and found.awaited and owner in held:
+                found.carry(held[owner])
+                authority.relist(found.held())
+
     def _pace(self) -> Pace:
         return Pace(self._chance)
 
@@ -159,7 +171,7 @@ class Fetching:
 
     def _lists_of(self, loaded: Loaded) -> Iterator[tuple[str, tuple[str, AuthorityEntry, Path]]]:
         """Each list by its URL; one that several partners name is fetched once."""
-        by_authority = dict(zip(map(id, (loaded.authority, *loaded.partners)), loaded.list_files, strict=True))
+        by_authority = _files_by_authority(loaded)
         for owner, entry, authority in self._concerned(loaded):
             for one in by_authority[id(authority)].files:
                 if one.fetched:
@@ -353,6 +365,10 @@ class Fetching:
     def supplies(self, at: datetime) -> tuple[Supply, ...]:
         """Tell how every source does at the instant *at*."""
         return tuple(_supply(work.source, at) for work in self._works.values())
+
+
+def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
+    return dict(zip(map(id, (loaded.authority, *loaded.partners)), loaded.list_files, strict=True))
 
 
 def _supply(source: Source, at: datetime) -> Supply:

@@ -43,7 +43,8 @@ class KnownIssuers:
         self._held.update(dict.fromkeys(new))
         for oldest in list(self._held)[: max(0, len(self._held) - MOST_ISSUERS)]:
             del self._held[oldest]
-        files.write(self._file, b"".join(one.public_bytes(Encoding.PEM) for one in self._held))
+        with suppress(OSError):  # what cannot be kept is known until the end of this process all the same
+            files.write(self._file, b"".join(one.public_bytes(Encoding.PEM) for one in self._held))
 
     def below(self, anchors: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         """Give those that lead to one of *anchors*, of whatever else is kept or was put into the file."""

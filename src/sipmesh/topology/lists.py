@@ -16,7 +16,7 @@ from sipmesh.topology.source import dotted
 from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -57,13 +57,14 @@ class ListFiles:
     one that has none, but for the reason. It is None where no list is needed.
     """
 
-    __slots__ = ("_faults", "_found", "_issuers", "_lack", "files")
+    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "files")
 
     def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem | None) -> None:
         self.files = tuple(files)
         self._issuers, self._lack = tuple(issuers), lack
         self._found: dict[Loc, RevocationList] = {}
         self._faults: dict[Loc, Problem] = {}
+        self._carried: tuple[RevocationList, ...] = ()
         self.read([one.file for one in files])
 
     def __repr__(self) -> str:
@@ -120,11 +121,20 @@ class ListFiles:
         """The lists that are fetched, and have not come yet."""
         return tuple(one for one in self.files if one.fetched and not {one.loc} & {*self._found, *self._faults})
 
+    def carry(self, lists: Iterable[RevocationList]) -> None:
+        """Let *lists* of before speak on for those CAs of which no list has come yet, while some are awaited.
+
+        So a list that is named by another place from now on cuts nobody off until it has come from there.
+        """
+        self._carried = tuple(lists)
+
     def held(self) -> RevocationLists:
         """Give the lists as the judge wants them."""
+        have = {found.issuer_der for found in self._found.values()}
+        carried = [one for one in self._carried if one.issuer_der not in have] if self.awaited else []
         told = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
         told += tuple(f"{dotted(one.loc)}: not fetched yet from {one.name}" for one in self.awaited)
-        return RevocationLists((found for _, found in self.lists), told)
+        return RevocationLists([*(found for _, found in self.lists), *carried], told)
 
 
 def _read_list(file: Path, issuers: Sequence[x509.Certificate]) -> RevocationList:
