@@ -79,7 +79,10 @@ class Fetched:
 
 
 class Fetcher:
-    """Fetches under *limits*; names are looked up by *resolver*, as those of peers are. No proxy of the environment counts."""
+    """Fetches under *limits*; names are looked up by *resolver*, as those of peers are.
+
+    No proxy counts, whatever this process was started with.
+    """
 
     def __init__(self, resolver: Resolver, limits: FetchLimits | None = None) -> None:
         self._resolver, self._limits = resolver, limits or FetchLimits()
