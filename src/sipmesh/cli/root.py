@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sipmesh.cli.live import links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import management_socket
 from sipmesh.errors import OperatorError
+from sipmesh.pki.errand import What
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sipmesh.pki.authority import EnterpriseCa
 
 app = typer.Typer(
@@ -80,6 +81,9 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
     made = place.generations().prepare(datetime.now(UTC))
     anchor, crls = _names(place, made)
     edit(place.file, lambda text: add_root(text, anchor, crls))
+    if not place.generations().is_vouched_for:
+        say("The present root's key is elsewhere, and it has to vouch for the new issuing CA before that can issue:")
+        say("  sipmesh ca root request cross errand.json", style=WARN)
     say(f"{made.root.subject.rfc4514_string()} is prepared, in {made.folder}.", style=GOOD)
     say(f"The draft {place.file} trusts it beside the present root. Next:")
     say('  sipmesh topology publish -m "a new root"', "  sipmesh ca root activate")
@@ -120,6 +124,104 @@ def retire(*, topology: TopologyFile = HERE) -> None:
             return
     told = _ask(place, "retire")
     say(f"Retired: generation {', '.join(map(str, told['retired']))}.", style=GOOD)
+
+
+@app.command()
+def detach(
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put key and certificate of the root.")],
+    *,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Take the root's key away from this machine; from then on it signs what is carried to it."""
+    from sipmesh.pki import files
+    from sipmesh.pki.profiles import Kind
+
+    ca = Place(topology).ca()
+    key = ca.folder / "root.key"
+    if not ca.has_key(Kind.ROOT):
+        raise OperatorError(f"{key} is not here any more")
+    to.mkdir(parents=True, exist_ok=True)
+    for name, mode in (("root.key", files.SECRET), ("root.pem", files.PUBLIC)):
+        if (to / name).exists():
+            raise OperatorError(f"{to / name} is there already; name another folder")
+        files.write(to / name, (ca.folder / name).read_bytes(), mode)
+    files.read_key(to / "root.key")
+    key.unlink()
+    say(f"The root's key is in {to}, and not here any more: put that away, and keep a copy.", style=GOOD)
+    say("Its list has to be made anew within half a year: sipmesh ca root request")
+
+
+@app.command()
+def request(
+    what: Annotated[What, typer.Argument(help="list: the root's next list; cross: its word for the next issuing CA.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="The errand, to be carried to where the key is.")],
+    *,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Write what a root whose key is elsewhere has to sign."""
+    from sipmesh.pki import files
+
+    generations = Place(topology).generations()
+    at = datetime.now(UTC)
+    if what is What.LIST:
+        errand = generations.current.ask_for_list(at)
+    else:
+        coming = generations.next
+        if coming is None:
+            raise OperatorError("no next root is prepared; first: sipmesh ca root prepare")
+        errand = generations.current.ask_for_cross(coming, at)
+    files.write(to, errand.encode())
+    say(f"{to} asks the root for:", *(f"  {line}" for line in errand.told), style=GOOD)
+    say(f"Carry it to where its key is: sipmesh ca root sign {to.name} --key root.key --root root.pem")
+
+
+@app.command()
+def sign(
+    errand_file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ca root request` has written.")],
+    *,
+    key: Annotated[Path, typer.Option(help="The root's key.")] = Path("root.key"),
+    root: Annotated[Path, typer.Option(help="The root's certificate.")] = Path("root.pem"),
+    yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
+) -> None:
+    """Where the root's key is: show what is to be signed, and sign it. This needs neither network nor topology."""
+    from sipmesh.pki import files
+    from sipmesh.pki.errand import Errand
+    from sipmesh.topology.files import UnusableFileError
+    from sipmesh.topology.material import read_certificates
+
+    errand = Errand.read(errand_file.read_bytes(), errand_file)
+    try:
+        certificate = read_certificates(root)[0]
+    except UnusableFileError as wrong:
+        raise OperatorError(f"{root} {wrong}; name the root's certificate with --root") from None
+    say("To be signed:", *(f"  {line}" for line in errand.told))
+    if not yes:
+        typer.confirm("Sign it?", abort=True)
+    signed = errand.signed(certificate, files.read_key(key))
+    to = errand_file.with_name(f"{errand_file.name}.signed")
+    files.write(to, signed.encode())
+    say(f"{to} is signed: carry it back, and: sipmesh ca root take {to.name}", style=GOOD)
+
+
+@app.command()
+def take(
+    signed_file: Annotated[Path, typer.Argument(metavar="FILE", help="What the root has signed.")],
+    *,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Put in place what the root has signed, if it is what it was asked for; a list is in force at once."""
+    from sipmesh.pki.errand import Errand
+
+    place = Place(topology)
+    generations = place.generations()
+    errand = Errand.read(signed_file.read_bytes(), signed_file)
+    before = links_of(place)
+    file = generations.current.take(errand, generations.next)
+    say(f"{file} is in place.", style=GOOD)
+    if errand.what is What.LIST:
+        say_reloaded(reload(place, before, "files-changed"))
+    else:
+        say(_following(place))
 
 
 def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:

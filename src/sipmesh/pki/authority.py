@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import crl, files, lint, profiles
 from sipmesh.pki.crl import Reason
+from sipmesh.pki.errand import Errand, What, mark
 from sipmesh.pki.ledger import Ledger, Record
 from sipmesh.pki.profiles import Kind, Wish
-from sipmesh.pki.signer import Signer, draft
+from sipmesh.pki.signer import Signer, digest, draft
 from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
 from sipmesh.trust.role import Role
 
@@ -160,22 +161,72 @@ class EnterpriseCa:
 
         It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
         """
+        with self._alone():
+            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
+            return _pem(_certify(self._cross_wish(other), signer, (self.root,), self._ledger, at))
+
+    def _cross_wish(self, other: EnterpriseCa) -> Wish:
         theirs = other.issuing
-        key = theirs.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise LocalError("our CAs have ECDSA keys")
-        wish = Wish(
+        return Wish(
             kind=Kind.ISSUING,
             subject=theirs.subject,
             names=(),
-            key=key,
+            key=_ecdsa(theirs),
             not_before=theirs.not_valid_before_utc,
             not_after=min(theirs.not_valid_after_utc, self.root.not_valid_after_utc),
             crl_url=f"{self.crl_base}/root.crl",
         )
+
+    # A root whose key is elsewhere
+
+    def ask_for_list(self, at: datetime) -> Errand:
+        """What the root has to sign for its next list, which `take` then publishes; its number is in the ledger from now on."""
         with self._alone():
-            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
-            return _pem(_certify(wish, signer, (self.root,), self._ledger, at))
+            made = self._ledger.reserve_list(Kind.ROOT, *crl.times(Kind.ROOT, at))
+            builder = crl.builder(self.root, made, crl.listed(self.certificates, Kind.ROOT, at))
+            throwaway = ec.generate_private_key(_ecdsa(self.root).curve)
+            drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
+            return self._sent(Errand(What.LIST, mark(self.root), drafted))
+
+    def ask_for_cross(self, other: EnterpriseCa, at: datetime) -> Errand:
+        """What the root has to sign so that it vouches for the issuing CA of the next generation."""
+        wish = self._cross_wish(other)
+        with self._alone():
+            builder = profiles.builder(wish, self.root.subject, _ecdsa(self.root))
+            looked_at = draft(builder, x509.random_serial_number(), _ecdsa(self.root).curve)
+            lint.refuse(lint.lint(looked_at, wish, self.root), self.folder)
+            names = (wish.subject.rfc4514_string(),)
+            validity = (wish.not_before, wish.not_after)
+            self._ledger.reserve(looked_at.serial_number, Kind.ROOT, wish.kind, names, validity, at)
+            return self._sent(Errand(What.CROSS, mark(self.root), looked_at.public_bytes(Encoding.DER)))
+
+    def take(self, errand: Errand, other: EnterpriseCa | None) -> Path:
+        """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
+
+        *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
+        """
+        asked = self.folder / f"errand-{errand.what}.json"
+        if not asked.exists():
+            raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
+        with self._alone():
+            errand.must_be(Errand.read(asked.read_bytes(), asked))
+            errand.must_be_signed_by(self.root)
+            if errand.what is What.LIST:
+                file = self.folder / "root.crl"
+                files.write(file, errand.list().public_bytes(Encoding.PEM))
+            else:
+                if other is None:
+                    raise OperatorError("no next generation is prepared; first: sipmesh ca root prepare")
+                file = other.folder / CROSS
+                made = errand.certificate()
+                self._ledger.issued(made.serial_number, errand.body)
+                files.write(file, _pem(made))
+            asked.unlink()
+        return file
+
+    def _sent(self, errand: Errand) -> Errand:
+        files.write(self.folder / f"errand-{errand.what}.json", errand.encode())
+        return errand
 
     @property
     def certificates(self) -> tuple[Record, ...]:
@@ -343,6 +394,10 @@ class EnterpriseCa:
         return _number_in(self.folder / f"{kind}.crl") != made.number
 
     def _publish(self, kind: Kind, at: datetime) -> Path:
+        if not self.has_key(kind):
+            remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
+            problem = Problem(self.folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
+            raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
         signer = Signer(kind, self.folder / f"{kind}.key", self._certificates[kind])
         return _publish(self.folder, signer, self._certificates[kind], self._ledger, at)
 
@@ -439,6 +494,13 @@ def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:
         reason, remedy = "holds no certificate that can be read", "restore it from your backup"
     problems.append(Problem(file, 0, "", reason, remedy))
     return None
+
+
+def _ecdsa(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise LocalError("our CAs have ECDSA keys")
+    return key
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.authority import CROSS, EnterpriseCa
+from sipmesh.pki.profiles import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -91,7 +92,8 @@ class Generations:
     def prepare(self, at: datetime) -> EnterpriseCa:
         """Make the next generation, and have its issuing CA certified by the present root as well.
 
-        It issues nothing yet. Raises `OperatorError` where one is prepared already, or the root's key is not here.
+        It issues nothing yet. Where the root's key is elsewhere, that certificate is still to be fetched
+        (`EnterpriseCa.ask_for_cross`). Raises `OperatorError` where one is prepared already.
         """
         if self.next is not None:
             remedy = "activate it first: sipmesh ca root activate"
@@ -106,8 +108,8 @@ class Generations:
             crl_base=f"{now.crl_base}/{number}",
             generation=number,
         )
-        cross = now.cross_certify(made, at)
-        files.write(made.folder / CROSS, cross)
+        if now.has_key(Kind.ROOT):
+            files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
 
     def activate(self) -> EnterpriseCa:
@@ -115,6 +117,10 @@ class Generations:
         coming = self.next
         if coming is None:
             raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
+        if not (coming.folder / CROSS).exists():
+            remedy = "ask the present root: sipmesh ca root request, then sign and take"
+            problem = Problem(coming.folder / CROSS, 0, "", "is missing", remedy)
+            raise OperatorError("the present root does not vouch for the new issuing CA yet", (problem,))
         number = int(coming.folder.name)
         self._write(replace(self._slots, current=number))
         return self.open(number)
@@ -124,6 +130,12 @@ class Generations:
         cross = self.current.folder / CROSS
         if cross.exists():
             cross.rename(cross.with_name(CROSS_OVER))
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """Whether the present root vouches for the issuing CA of the generation that is prepared."""
+        coming = self.next
+        return coming is not None and (coming.folder / CROSS).exists()
 
     @property
     def is_crossed(self) -> bool:
