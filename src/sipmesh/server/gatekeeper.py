@@ -34,6 +34,7 @@ class Gatekeeper:
         self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.heard: Callable[[PeerEvidence, LinkPolicy, Verdict], None] | None = None  # hears of verdicts on servers
 
     def __repr__(self) -> str:
         return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
@@ -63,7 +64,10 @@ class Gatekeeper:
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
         """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
         policy = self.policy(evidence.direction, evidence.kind, meant)
-        return judge(evidence, policy, at=self.clock(), live=live)
+        verdict = judge(evidence, policy, at=self.clock(), live=live)
+        if self.heard is not None and evidence.kind is not LinkKind.CLIENT:
+            self.heard(evidence, policy, verdict)
+        return verdict
 
     def remember(self, verdict: Verdict) -> None:
         """Keep a refusal so that it can be explained later."""

@@ -366,7 +366,7 @@ def revocation(case: Case) -> Finding:
     if not case.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
     held = (authority.lists, authority.answers)
-    grace, source = case.policy.grace, authority.source
+    grace, source = max(case.policy.grace, authority.grace), authority.source
     return check_listed(case.listed, held, at=case.at, grace=grace, source=source, live=case.live)
 
 

@@ -63,11 +63,14 @@ def _no_list(case: Case) -> tuple[str, ...]:
     authority = case.trail.authority
     if authority is not None and authority.source is not Source.LISTS:
         return (
-            f"See that the OCSP responders of {authority.name} answer, and that fresh answers reach {case.policy.here}.",
+            f"An answer is being fetched: let it try again, or see that the OCSP responders of {authority.name} answer.",
             "A list of the CA, named under crls, speaks for its certificates as well.",
         )
     if case.policy.kind is LinkKind.PARTNER:
-        return ("Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",)
+        return (
+            "Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",
+            "Lists that are named by a URL come by themselves, once that answers: sipmesh ca inventory.",
+        )
     return ("Write fresh lists with sipmesh ca crl, and see that authority.crls names one for each CA of the chain.",)
 
 
