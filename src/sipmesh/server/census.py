@@ -57,6 +57,8 @@ class Census:
     def heard(self, server: str, told: dict[str, Any], at: datetime, newest: int, by: str = "") -> None:
         """Take a report; *newest* is the version that every server should hold by now."""
         before = self.reports.get(server)
+        if before is not None and at < before.heard_at:
+            return  # brought by a server that has heard it longer ago than another
         report = Report(told, at, by)
         if report.number < newest:
             since = before.behind_since if before is not None else None
