@@ -139,7 +139,8 @@ class Organisation:
 
         Management is started with the first of them, where this is its machine.
         """
-        first = (f"mgmt.{self.domain}",) if self.file.exists() else ()
+        management = f"mgmt.{self.domain}"
+        first = (management,) if self.file.exists() and management in self.file.read_text() else ()
         names = tuple(name for name in dict.fromkeys((*first, *names)) if name not in self.servers)
         for name in names:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")

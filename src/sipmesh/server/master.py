@@ -114,7 +114,7 @@ class Master:
         self._rounds = Rounds(loop, dial)
         self.census = Census()
         self._news = asyncio.Event()
-        self._new: frozenset[str] = frozenset()  # the servers that have joined by the newest version
+        self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
         self._not_granted: dict[str, str] = {}
@@ -168,6 +168,9 @@ class Master:
     def responded(self, link: Link, response: Response) -> None:
         """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
 
+    def report(self) -> None:
+        """There is nobody to report to: management sees how it is itself."""
+
     @property
     def newest(self) -> int:
         """The version that every server should hold."""
@@ -181,9 +184,6 @@ class Master:
     def audit_head(self) -> Line | None:
         """The last line of the audit log."""
         return self._audit.last()
-
-    def report(self) -> None:
-        """There is nobody to report to: management sees how it is itself."""
 
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
