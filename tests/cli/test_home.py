@@ -21,7 +21,7 @@ def test_a_domain_of_the_topology_leads_to_its_front_ends(organisation: Organisa
 
 
 def test_a_front_end_without_an_address_is_asked_of_dns(organisation: Organisation) -> None:
-    text = organisation.file.read_text().replace("address: 127.0.0.1, ", "", 1)
+    text = organisation.file.read_text().replace(f"{FE1}, address: 127.0.0.1, ", f"{FE1}, ")
     organisation.file.write_text(text + "dns: {servers: ['127.0.0.1:5353']}\n")
     organisation.publish("a name server of its own")
     home = find_home(ALICE, "", (), organisation.file)
