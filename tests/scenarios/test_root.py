@@ -129,7 +129,7 @@ async def test_a_root_is_changed_under_traffic(
         rewrite(network, lambda text: remove_root(text, *OLD, organisation.file))
         for name in SERVERS[1:]:
             network.member(name).report()  # as each does every ten seconds
-        await until(lambda: not network.master.plan()["dangers"])
+        await until(lambda: not network.master.publisher.plan()["dangers"])
         before = traffic.sent
         await published(network, "the old root goes", 3)
         await network.ask(MGMT, "root", step="retire")
@@ -177,7 +177,7 @@ async def shown(network: Managed, issuer: x509.Name, root: x509.Name) -> None:
 
 async def told(network: Managed, what: str, name: x509.Name) -> None:
     """Wait until management has heard so of every server."""
-    await until(lambda: not network.master._not_under(what, name.rfc4514_string()))
+    await until(lambda: not network.master.succession.not_under(what, name.rfc4514_string()))
 
 
 def replaced(network: Managed, root: x509.Certificate) -> bool:

@@ -281,7 +281,7 @@ def _tell(socket: Path, told: dict[str, Any], wait: float, began: float, *, as_j
 
 
 def _version_json(one: Version) -> dict[str, Any]:
-    from sipmesh.server.master import told_version
+    from sipmesh.server.desk import told_version
 
     return told_version(one)
 

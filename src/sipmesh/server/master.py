@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -13,37 +14,34 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
-from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.generations import Generations
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.certifying import Grantor, about, renew_own, show_own
-from sipmesh.server.control import WHO, Command
-from sipmesh.server.follow_up import CA, follow_up
+from sipmesh.server.control import Command
+from sipmesh.server.desk import Desk
+from sipmesh.server.follow_up import CA
 from sipmesh.server.holding import USERS
-from sipmesh.server.lists import LARGEST_GIVEN, ListShelf, must_be_portable
-from sipmesh.server.member import hops_to
+from sipmesh.server.lists import ListShelf
+from sipmesh.server.member import AGE, hops_to
+from sipmesh.server.publisher import Publisher
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
+from sipmesh.server.succession import Succession
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.audit import Act
-from sipmesh.topology.dangers import dangers
-from sipmesh.topology.difference import difference
 from sipmesh.topology.document import load_published
 from sipmesh.topology.homes import home_by_default
-from sipmesh.topology.publication import KIND, Draft, Publication
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from cryptography import x509
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
     from sipmesh.storage.chronicle import Chronicle
-    from sipmesh.storage.history import Slot, Version
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.hop import Hop
@@ -52,6 +50,8 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 LONGEST_WAIT_S = 60.0
+
+LONGEST_AGE_S = 1e8
 
 RENEW_EVERY_S = 600.0
 """How often management looks at its own certificates; it has a third of their life to renew them in."""
@@ -105,9 +105,8 @@ class Master:
         log: Log,
     ) -> None:
         self._server, self._users, self._loop, self._log = server, users, loop, log
-        self._chronicle, self._history, self._audit = chronicle, chronicle.history, chronicle.audit
+        self._chronicle, self._audit = chronicle, chronicle.audit
         self._folder = server.view.loaded.folder
-        self._file = self._folder / "topology.yaml"
         self._lists = ListShelf(self._folder)
         self._topology = self._head_item()
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
@@ -120,6 +119,8 @@ class Master:
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
         self._not_granted: dict[str, str] = {}
         self._issuing = ""
+        self.publisher = Publisher(server, chronicle, users, self.census, self._apply, log)
+        self.succession = Succession(self._folder / CA, server, self, self._audit, self._root_changed, log)
         self._renew_own()  # before it listens: what ended while it was off must not keep it from coming back
 
     def __repr__(self) -> str:
@@ -127,7 +128,11 @@ class Master:
 
     def _head_item(self) -> Item:
         number = self._server.view.loaded.number
-        return Item(Kind.TOPOLOGY, self._history.get(number).jws, number=number)
+        return Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
+
+    def commands(self) -> Mapping[str, Command]:
+        """The commands of the control socket that only management has."""
+        return Desk(self, self.publisher, self.succession, self._chronicle).commands()
 
     def begin(self) -> None:
         """Reach every front end."""
@@ -239,7 +244,7 @@ class Master:
             for name, other in relayed.items():
                 if isinstance(other, dict) and name in behind:
                     self._grant(name, other, at)
-                    self.census.heard(name, other, at, newest, by=peer.name)
+                    self.census.heard(name, other, said_at(other.pop(AGE, 0), at), newest, by=peer.name)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -284,221 +289,33 @@ class Master:
         self._rounds.take(hops_to(self._server.view, front_ends))
         self.census.keep(frozenset(name for name, _, _ in self._members()))
 
-    # Publishing
+    def missing(self, number: int) -> list[str]:
+        """Those that have not said that they have a version in force."""
+        have = self.census.holding(number)
+        return [name for name, _, _ in self._members() if name not in have]
 
-    def plan(self) -> dict[str, Any]:
-        """What publishing the draft would mean; raises `OperatorError` for a draft with problems."""
-        draft = self._read_draft()
-        return {
-            "base": self._topology.number,
-            "digest": draft.loaded.digest,
-            "changes": list(difference(self._server.view.loaded, draft.loaded)),
-            "dangers": list(self._dangers(draft.loaded)),
-        }
-
-    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool) -> dict[str, Any]:
-        """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
-
-        *base* and *digest* are those of the plan that the operator has seen.
-        """
-        with self._audited(who, {"act": "publish", "why": why}):
-            draft = self._read_draft(digest)
-            return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
-
-    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
-        """Publish the content of an old version as a new one; raises `OperatorError`."""
-        with self._audited(who, {"act": "rollback", "to": number}):
-            old = self._version(number)
-            draft = Draft(load_published(old, self._folder), old.topology, old.files)
-            return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
-
-    @contextmanager
-    def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
-        """A refused attempt is a line in the audit log as well."""
-        try:
-            yield
-        except OperatorError as wrong:
-            self._audit.append(who, Act.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
-            raise
-
-    def _version(self, number: int) -> Publication:
-        return version_of(self._chronicle, number)
-
-    def _read_draft(self, digest: str = "") -> Draft:
-        """Read the draft; *digest* is that of the one that was compared, if it was."""
-        try:
-            content = self._file.read_bytes()
-        except OSError as wrong:
-            problem = Problem(self._file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
-            raise OperatorError("there is no draft to publish", (problem,)) from None
-        draft = Draft.read(content, self._file)
-        if digest and draft.loaded.digest != digest:
-            raise OperatorError(f"{self._file} has changed since it was compared; look at it again, and publish then")
-        return draft
-
-    def _dangers(self, new: Loaded) -> Sequence[str]:
-        """What *new* would break, by what servers have said of their links, and where users are at home."""
-        in_force = self._server.view.loaded
-        in_use = set(self._server.standing()["anchors"])
-        for report in self.census.reports.values():
-            in_use |= {str(one) for one in report.told.get("anchors") or ()}
-        homes, domains = self._users.places()
-        found = {home or home_by_default(in_force.topology) for home in homes}
-        return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)
-
-    def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
-        """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
-        must_be_portable(draft.loaded)
-        found = list(self._dangers(draft.loaded))
-        if found and not force:
-            told = "; ".join(found)
-            raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
-        changes = list(difference(self._server.view.loaded, draft.loaded))
-        at = now_utc()
-
-        def make(slot: Slot) -> bytes:
-            made = draft.compiled(
-                slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
-            )
-            signed = self._sign(made.encode(), KIND)
-            if len(signed) > LARGEST_GIVEN:
-                raise OperatorError(f"the publication has {len(signed)} octets, and servers take {LARGEST_GIVEN}")
-            return signed
-
-        version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)
-        self._topology = Item(Kind.TOPOLOGY, self._history.get(version.number).jws, number=version.number)
-        before = self._server.view.loaded
-        closed = self._apply(version.number)
-        follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
-        self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
-        return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
-
-    def _apply(self, number: int) -> list[str]:
-        """Live by a version that is in the history, and give it to everybody."""
-        self._of_pool.clear()
-        self.census.published(now_utc())
-        try:
-            closed = self._server.take(load_published(self._version(number), self._folder))
-        except OperatorError as wrong:  # such as one without management: who holds it follows it all the same
-            self._log.error("published, but not in force on this server", why=str(wrong))
-            closed = []
-        self._notifier.take(self._server.view.trusted.get)
-        self._keep_rounds()
-        self._notifier.changed()
-        return closed
-
-    def _sign(self, payload: bytes, kind: str) -> bytes:
-        return sign_as(self._server.view, payload, kind, now_utc())
-
-    # Another root
-
-    def activate_root(self, who: str) -> dict[str, Any]:
-        """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
-        generations = Generations(self._folder / CA)
-        coming = generations.next
-        if coming is None:
-            raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
-        if coming.root not in self._server.view.loaded.authority.anchors:
-            raise OperatorError("the new root is in the draft only; first: sipmesh topology publish -m WHY")
-        if missing := self._missing(self._topology.number):
-            told = ", ".join(missing)
-            raise OperatorError(f"these servers do not have version {self._topology.number} in force yet: {told}")
-        generations.activate()
-        self._root_changed(who, "activate", generations.number)
-        return {"generation": generations.number, "root": coming.root.subject.rfc4514_string()}
-
-    def switch_root(self, who: str) -> dict[str, Any]:
-        """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
-        generations = Generations(self._folder / CA)
-        name = generations.current.issuing.subject.rfc4514_string()
-        if late := self._not_under("issuer", name):
-            raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")
-        generations.switch()
-        self._root_changed(who, "switch", generations.number)
-        return {"generation": generations.number, "root": generations.current.root.subject.rfc4514_string()}
-
-    def retire_root(self, who: str) -> dict[str, Any]:
-        """Let go of the roots before the present one, once nobody stands on them and no version names them."""
-        generations = Generations(self._folder / CA)
-        name = generations.current.root.subject.rfc4514_string()
-        if late := self._not_under("under", name):
-            raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")
-        old = generations.old
-        for number in old:
-            if generations.open(number).root in self._server.view.loaded.authority.anchors:
-                raise OperatorError(f"root {number} is still trusted; take it out of the draft, and publish that first")
-        for number in old:
-            generations.retire(number)
-        self._root_changed(who, "retire", generations.number)
-        return {"retired": old}
-
-    def _not_under(self, what: str, name: str) -> list[str]:
+    def told(self) -> dict[str, dict[str, Any]]:
+        """What each server has said of itself last, nothing for one that was never heard."""
         reports = self.census.reports
-        shown = {server: (report.told.get("certificate") or {}).get(what) for server, report in reports.items()}
-        shown[self._server.view.name] = self._server.standing()["certificate"][what]
-        members = [server for server, _, _ in self._members()]
-        return [server for server in (self._server.view.name, *members) if shown.get(server) != name]
+        return {name: reports[name].told if name in reports else {} for name, _, _ in self._members()}
 
-    def _root_changed(self, who: str, step: str, generation: int) -> None:
-        self._audit.append(who, Act.ROOT, {"step": step, "generation": generation}, at=now_utc())
-        self._log.warning("change of the root", step=step, generation=generation, by=who)
-        self._renew_own()
-        self._notifier.changed()
+    @property
+    def size(self) -> int:
+        """How many servers are to follow."""
+        return len(self._members())
 
-    # What the operator asks
-
-    def commands(self) -> Mapping[str, Command]:
-        """The commands of the control socket that only management has."""
-        return {
-            "plan": self._asked_plan,
-            "publish": self._asked_publish,
-            "rollback": self._asked_rollback,
-            "history": self._asked_history,
-            "version": self._asked_version,
-            "acknowledged": self._asked_acknowledged,
-            "network": self._asked_network,
-            "root": self._asked_root,
-        }
-
-    async def _asked_plan(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        return self.plan()
-
-    async def _asked_publish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
-        return self.publish(str(asked[WHO]), why, base, digest, force=bool(asked.get("force")))
-
-    async def _asked_rollback(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        number, base = int(asked["version"]), int(asked["base"])
-        return self.rollback(str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force")))
-
-    async def _asked_history(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [told_version(one) for one in self._history.list()]
-
-    async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        publication = self._version(int(asked["version"]))
-        return {"topology": publication.topology, "files": sorted(publication.files), "why": publication.why}
-
-    async def _asked_root(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        steps = {"activate": self.activate_root, "switch": self.switch_root, "retire": self.retire_root}
-        return steps[str(asked["step"])](str(asked[WHO]))
-
-    async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait until every server has said that it has a version in force, or the time is up."""
-        number = int(asked["version"])
-        until = self._loop.time() + min(float(asked.get("wait_s", LONGEST_WAIT_S)), LONGEST_WAIT_S)
-        while missing := self._missing(number):
+    async def acknowledged(self, number: int, wait_s: float) -> list[str]:
+        """Wait until every server has said that it has a version in force, or the time is up; gives those that have not."""
+        until = self._loop.time() + wait_s
+        while missing := self.missing(number):
             left = until - self._loop.time()
             if left <= 0:
                 break
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
-        return {"version": number, "missing": missing, "servers": len(self._members())}
+        return missing
 
-    def _missing(self, number: int) -> list[str]:
-        have = self.census.holding(number)
-        return [name for name, _, _ in self._members() if name not in have]
-
-    async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    def network(self) -> dict[str, Any]:
         """Every server with what it holds, against the master's version."""
         at = now_utc()
         return {
@@ -526,20 +343,38 @@ class Master:
             "clock_s": report.clock_s,
         }
 
+    # What was published
+
+    def _apply(self, number: int) -> list[str]:
+        """Live by a version that is in the history, and give it to everybody."""
+        self._topology = Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
+        self._of_pool.clear()
+        self.census.published(now_utc())
+        try:
+            closed = self._server.take(load_published(version_of(self._chronicle, number), self._folder))
+        except OperatorError as wrong:  # such as one without management: who holds it follows it all the same
+            self._log.error("published, but not in force on this server", why=str(wrong))
+            closed = []
+        self._notifier.take(self._server.view.trusted.get)
+        self._keep_rounds()
+        self._notifier.changed()
+        return closed
+
+    def _sign(self, payload: bytes, kind: str) -> bytes:
+        return sign_as(self._server.view, payload, kind, now_utc())
+
+    def _root_changed(self) -> None:
+        self._renew_own()
+        self._notifier.changed()
+
+
+def said_at(age_s: object, at: datetime) -> datetime:
+    """When something was said that is *age_s* seconds old at the instant *at*."""
+    known = isinstance(age_s, int | float) and 0 <= age_s < LONGEST_AGE_S
+    return at - timedelta(seconds=float(age_s)) if known and isinstance(age_s, int | float) else at
+
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
     """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
     pools = (one for one in view.pools.values() if one.role is Role.EDGE and one.next_hop == pool)
     return frozenset(name for one in pools for name in one.servers)
-
-
-def told_version(one: Version) -> dict[str, Any]:
-    """A version as the history tells it."""
-    return {
-        "version": one.number,
-        "at": one.at.isoformat(),
-        "by": one.by,
-        "why": one.why,
-        "forced": one.forced,
-        "digest": one.digest,
-    }

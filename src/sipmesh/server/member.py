@@ -48,6 +48,9 @@ REPORT_EVERY_S = 10.0
 
 MOST_RELAYED = 1_000
 
+AGE = "age_s"
+"""How long ago an edge has said what is brought for it, in seconds: one that is cut off is not heard by being quoted."""
+
 MOST_EARLY = 64 << 20
 """Octets of lists that have come and that no version names yet."""
 
@@ -99,7 +102,7 @@ class Member:
         self._offered: State | None = None
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._relayed: dict[str, tuple[float, dict[str, Any]]] = {}  # when each edge said it, by the loop's time
+        self._relayed: dict[str, tuple[dict[str, Any], float]] = {}  # what edges said, and when
         self._applicant = Applicant(server.view.name, holding.state)
         self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
@@ -224,7 +227,7 @@ class Member:
 
     def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
         """An edge behind us says how it is: management hears it from us."""
-        self._relayed[peer.name] = self._loop.time(), told
+        self._relayed[peer.name] = told, self._loop.time()
         self.report()
 
     def _keep_rounds(self) -> None:
@@ -409,8 +412,8 @@ class Member:
         request = self._applicant.request(self._server.view, now_utc(), read_issuing(self._issuing))
         if request is not None:
             told["request"] = request
-        now, some = self._loop.time(), list(self._relayed.items())[:MOST_RELAYED]
-        relayed = {name: {**edge, "ago_s": round(now - heard_at, 3)} for name, (heard_at, edge) in some}
+        held, now = list(self._relayed.items())[:MOST_RELAYED], self._loop.time()
+        relayed = {name: {**said, AGE: round(now - since, 1)} for name, (said, since) in held}
         self._subscriber.publish({**told, "relayed": relayed} if relayed else told)
 
 

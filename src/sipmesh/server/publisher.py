@@ -1,0 +1,149 @@
+"""Publishing: the draft is compared, signed and kept as the next version, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.census import Census, now_utc
+from sipmesh.server.follow_up import follow_up
+from sipmesh.server.lists import LARGEST_GIVEN, must_be_portable
+from sipmesh.server.signing import sign_as
+from sipmesh.server.source import version_of
+from sipmesh.storage.audit import Act
+from sipmesh.topology.dangers import dangers
+from sipmesh.topology.difference import difference
+from sipmesh.topology.document import load_published
+from sipmesh.topology.homes import home_by_default
+from sipmesh.topology.publication import KIND, Draft
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+    from sipmesh.storage.chronicle import Chronicle
+    from sipmesh.storage.history import Slot
+    from sipmesh.topology.document import Loaded
+    from sipmesh.topology.view import ServerView
+
+
+class InForce(Protocol):
+    """The server whose topology is published."""
+
+    @property
+    def view(self) -> ServerView:
+        """The topology in force."""
+
+    def standing(self) -> dict[str, Any]:
+        """What this server says of itself."""
+
+
+class Places(Protocol):
+    """What publishing asks of the users."""
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+
+
+class Publisher:
+    """Makes versions; *apply* lives by one that was kept, and gives the ids of the links that it closed."""
+
+    def __init__(
+        self,
+        server: InForce,
+        chronicle: Chronicle,
+        users: Places,
+        census: Census,
+        apply: Callable[[int], list[str]],
+        log: Log,
+    ) -> None:
+        self._server, self._chronicle, self._users, self._census = server, chronicle, users, census
+        self._history, self._audit, self._apply, self._log = chronicle.history, chronicle.audit, apply, log
+        self._folder = server.view.loaded.folder
+        self._file = self._folder / "topology.yaml"
+
+    def __repr__(self) -> str:
+        return f"<Publisher of {self._file}>"
+
+    def plan(self) -> dict[str, Any]:
+        """What publishing the draft would mean; raises `OperatorError` for a draft with problems."""
+        draft = self._read_draft()
+        return {
+            "base": self._server.view.loaded.number,
+            "digest": draft.loaded.digest,
+            "changes": list(difference(self._server.view.loaded, draft.loaded)),
+            "dangers": list(self._dangers(draft.loaded)),
+        }
+
+    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool) -> dict[str, Any]:
+        """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
+
+        *base* and *digest* are those of the plan that the operator has seen.
+        """
+        with self._audited(who, {"act": "publish", "why": why}):
+            draft = self._read_draft(digest)
+            return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
+
+    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
+        """Publish the content of an old version as a new one; raises `OperatorError`."""
+        with self._audited(who, {"act": "rollback", "to": number}):
+            old = version_of(self._chronicle, number)
+            draft = Draft(load_published(old, self._folder), old.topology, old.files)
+            return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
+
+    @contextmanager
+    def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
+        """A refused attempt is a line in the audit log as well."""
+        try:
+            yield
+        except OperatorError as wrong:
+            self._audit.append(who, Act.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
+            raise
+
+    def _read_draft(self, digest: str = "") -> Draft:
+        """Read the draft; *digest* is that of the one that was compared, if it was."""
+        try:
+            content = self._file.read_bytes()
+        except OSError as wrong:
+            problem = Problem(self._file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+            raise OperatorError("there is no draft to publish", (problem,)) from None
+        draft = Draft.read(content, self._file)
+        if digest and draft.loaded.digest != digest:
+            raise OperatorError(f"{self._file} has changed since it was compared; look at it again, and publish then")
+        return draft
+
+    def _dangers(self, new: Loaded) -> Sequence[str]:
+        """What *new* would break, by what servers have said of their links, and where users are at home."""
+        in_force = self._server.view.loaded
+        in_use = set(self._server.standing()["anchors"])
+        for report in self._census.reports.values():
+            in_use |= {str(one) for one in report.told.get("anchors") or ()}
+        homes, domains = self._users.places()
+        found = {home or home_by_default(in_force.topology) for home in homes}
+        return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)
+
+    def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
+        """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
+        must_be_portable(draft.loaded)
+        found = list(self._dangers(draft.loaded))
+        if found and not force:
+            told = "; ".join(found)
+            raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+        changes = list(difference(self._server.view.loaded, draft.loaded))
+        at = now_utc()
+
+        def make(slot: Slot) -> bytes:
+            made = draft.compiled(
+                slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
+            )
+            signed = sign_as(self._server.view, made.encode(), KIND, at)
+            if len(signed) > LARGEST_GIVEN:
+                raise OperatorError(f"the publication has {len(signed)} octets, and servers take {LARGEST_GIVEN}")
+            return signed
+
+        version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)
+        before = self._server.view.loaded
+        closed = self._apply(version.number)
+        follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
+        self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
+        return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
