@@ -17,7 +17,14 @@ from hypothesis import settings
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
 settings.load_profile("sipmesh")
 
-COMMANDS = {"baresip": "baresip", "kamailio": "kamailio", "knot": "knotd", "openssl": "openssl"}
+COMMANDS = {
+    "baresip": "baresip",
+    "kamailio": "kamailio",
+    "knot": "knotd",
+    "openssl": "openssl",
+    "sslscan": "sslscan",
+    "testssl": "testssl",
+}
 """The command that each peer of the marker `peer` is known by."""
 
 

@@ -137,9 +137,10 @@ class Organisation:
     def serve(self, *names: str) -> None:
         """Start servers, each as the process that an operator would start, and wait until they answer.
 
-        Management is started with the first of them.
+        Management is started with the first of them, where this is its machine.
         """
-        names = tuple(name for name in (f"mgmt.{self.domain}", *names) if name not in self.servers)
+        first = (f"mgmt.{self.domain}",) if self.file.exists() else ()
+        names = tuple(name for name in dict.fromkeys((*first, *names)) if name not in self.servers)
         for name in names:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")
         for name in names:

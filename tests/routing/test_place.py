@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from routing.messages import (
     route,
 )
 from sipmesh.errors import RemoteError
-from sipmesh.routing.place import NOWHERE, Names, Place, take_place
+from sipmesh.routing.place import NOWHERE, Names, Past, Place, take_place
 from sipmesh.routing.token import DialogToken, FlowToken, Tokens
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
@@ -25,6 +27,7 @@ NAMES = FRONT_END.names
 DIALOG = DialogToken(ALICE_SIDE, BOB_SIDE)
 DIALOG_TEXT = TOKENS.dialog(ALICE_SIDE, BOB_SIDE)
 FLOW_TEXT = TOKENS.flow(41, ALICE)
+FE2 = "fe2.example.test"
 AWAY = "<sip:proxy.other.test;lr>"
 
 
@@ -107,6 +110,53 @@ def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
 def test_a_token_that_another_key_has_made_says_nothing() -> None:
     forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE)
     assert take(request(routes=[route(forged)])) == Place()
+
+
+MATES = replace(NAMES, mates=frozenset({FE2}), pool=POOL_SIDE)
+TO_POOL, FROM_POOL = TOKENS.dialog(ALICE_SIDE, POOL_SIDE), TOKENS.dialog(POOL_SIDE, BOB_SIDE)
+
+
+def test_a_dialog_of_another_server_of_the_pool_is_taken_where_it_comes_first() -> None:
+    """Both of its Record-Routes (RFC 5658): the sender could not reach it."""
+    asked = request(routes=[route(DIALOG_TEXT, FE2), route(DIALOG_TEXT, f"{FE2}:5062"), AWAY])
+    assert take_place(asked, MATES, TOKENS) == Place(dialog=DIALOG, beyond=SipUri.parse(AWAY.strip("<>")))
+    assert asked.items("route") == [AWAY]
+
+
+def test_a_flow_of_another_server_of_the_pool_is_beyond_us() -> None:
+    place = take_place(request(routes=[route(FLOW_TEXT, FE2)]), MATES, TOKENS)
+    assert (place.flow, place.dialog) == (None, None)
+    assert place.beyond is not None
+
+
+def test_a_dialog_of_a_server_of_another_pool_is_beyond_us() -> None:
+    place = take_place(request(routes=[route(DIALOG_TEXT, "fe3.example.test")]), MATES, TOKENS)
+    assert place.dialog is None
+    assert place.beyond is not None
+
+
+def test_two_servers_of_the_pool_in_a_row_are_one_dialog_between_its_ends() -> None:
+    asked = request(routes=[route(TO_POOL, FE2), route(FROM_POOL)])
+    assert take_place(asked, MATES, TOKENS) == Place(dialog=DIALOG)
+
+
+@pytest.mark.parametrize(("first", "second"), [(DIALOG_TEXT, FROM_POOL), (TO_POOL, DIALOG_TEXT), (TO_POOL, FLOW_TEXT)])
+def test_what_does_not_lead_through_the_pool_is_not_joined(first: str, second: str) -> None:
+    asked = request(routes=[route(first, FE2), route(second)])
+    assert take_place(asked, MATES, TOKENS) == Place()
+
+
+def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay() -> None:
+    asked = request(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
+    place = take_place(asked, MATES, TOKENS)
+    assert place.dialog == DialogToken(ALICE_SIDE, POOL_SIDE)
+    assert place.past == Past(POOL_SIDE, BOB_SIDE, 2)
+    assert len(asked.items("route")) == 2
+
+
+def test_nobody_is_told_where_the_way_goes_on_from_there() -> None:
+    asked = request(routes=[route(TO_POOL), route(FROM_POOL, FE2), AWAY])
+    assert take_place(asked, MATES, TOKENS).past is None
 
 
 def test_our_end_of_the_link_means_us() -> None:

@@ -338,6 +338,14 @@ def test_nobodys_503_goes_back_as_one(target: Target) -> None:
     assert Call(target).gets(503) == ["reply 500"]
 
 
+def test_a_user_is_looked_for_here_only_where_its_server_cannot_be_reached() -> None:
+    """One that is too busy lives, and it alone knows which device the dialog is with."""
+    target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=PHONE)
+    assert Call(target).loses() == ["start 1 1"]
+    assert Call(target).gets(503) == ["reply 500"]
+    assert Call(target).gets(404) == ["reply 404"]
+
+
 def test_overloaded_says_nothing_of_when_to_come_back_and_leaves_the_original() -> None:
     came = response(503, ("retry-after", "60"))
     assert (overloaded(came).status, overloaded(came).count("retry-after")) == (500, 0)

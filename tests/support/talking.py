@@ -7,9 +7,9 @@ from sipmesh.sip.message import Request, build_request
 from support.peer import Peer
 
 
-async def talking(caller: Peer, callee: Peer) -> tuple[Request, str, Dialog]:
+async def talking(caller: Peer, callee: Peer, call_id: str | None = None) -> tuple[Request, str, Dialog]:
     """Bring a call up: the INVITE as the callee got it, the callee's tag, and the dialog as the caller has it."""
-    invite = caller.request("INVITE", f"sip:{callee.user}")
+    invite = caller.request("INVITE", f"sip:{callee.user}", call_id=call_id)
     await caller.send(invite)
     came = await callee.request_in("INVITE")
     await callee.reply(came, 200)

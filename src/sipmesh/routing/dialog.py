@@ -49,7 +49,11 @@ def across(request: Request, place: Place, other: Side, peers: Peers, incarnatio
     names, kind = peers.get(other, NOBODY)
     if not names:
         return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog has left the topology")
-    return Forward((ServerTarget(likeliest(names, request, place), kind, request.uri),), None)
+    instead = None
+    if place.past is not None and place.past.pool == other:  # its server may be gone, and the user here by now
+        user, entries = place.past.side, place.past.entries
+        instead = FlowTarget(NO_FLOW, user.owner, request.uri, found=Found.DIALOG, past=entries)
+    return Forward((ServerTarget(likeliest(names, request, place), kind, request.uri, instead=instead),), None)
 
 
 def likeliest(names: tuple[str, ...], request: Request, place: Place) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.routing.fork import is_sips
-from sipmesh.routing.target import RemoteFlowTarget, Target
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import (
@@ -80,6 +80,9 @@ def branch_copy(
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
     elif copy.present & ROUTE:
+        if isinstance(target, FlowTarget):
+            for _ in range(target.past):
+                copy.pop_item("route")
         face_strict_router(copy)
     assert_identity(copy, identity)
     copy.prepend("via", via)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.token import DialogToken, FlowToken, Tokens
+from sipmesh.routing.token import DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
@@ -16,14 +16,20 @@ Address = tuple[str, int]
 
 NO_ADDRESS: Address = ("", 0)
 DEFAULT_PORT: Final = 5061
+NO_POOL: Final = PeerSide(b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What this server is called: *hosts* by any port, *addresses* only with their port."""
+    """What this server is called: *hosts* by any port, *addresses* only with their port.
+
+    *mates* are the other servers of its pool, and *pool* is what a token calls that.
+    """
 
     hosts: frozenset[str]
     addresses: frozenset[Address]
+    mates: frozenset[str] = frozenset()
+    pool: PeerSide = NO_POOL
 
     def ours(self, uri: SipUri, here: Address = NO_ADDRESS) -> bool:
         """Tell whether *uri* means this server (or its domain) rather than somebody at it.
@@ -37,18 +43,35 @@ class Names:
         return address == here or address in self.addresses
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The user behind another server of our *pool*, at the end of a dialog; *entries* of the Route are that server's."""
+
+    pool: PeerSide
+    side: FlowSide
+    entries: int
+
+
 @dataclass(init=False, slots=True)
 class Place:
-    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not."""
+    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not.
+
+    Where that is another server of our pool, *past* is whom it leads to from there.
+    """
 
     dialog: DialogToken | None
     flow: FlowToken | None
     beyond: SipUri | None
+    past: Past | None
 
     def __init__(
-        self, dialog: DialogToken | None = None, flow: FlowToken | None = None, beyond: SipUri | None = None
+        self,
+        dialog: DialogToken | None = None,
+        flow: FlowToken | None = None,
+        beyond: SipUri | None = None,
+        past: Past | None = None,
     ) -> None:
-        self.dialog, self.flow, self.beyond = dialog, flow, beyond
+        self.dialog, self.flow, self.beyond, self.past = dialog, flow, beyond, past
 
 
 NOWHERE: Final = Place()
@@ -69,12 +92,53 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
     if not request.present & ROUTE:
         return NOWHERE
     token = undo_strict_routing(request, names, tokens)
+    mate = stand_in(request, names, tokens) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
         if not names.ours(route, here):
-            return place_of(token, route)
+            break
         token = tokens.read(route.user) if route.user else token
         request.pop_item("route")
-    return place_of(token, None)
+    place = place_of(token if mate is None else beside(mate, token, names.pool), route)
+    if place.dialog is not None and route is not None and route.host in names.mates:
+        place.past = past(request, names, tokens)
+    return place
+
+
+def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
+    """Tell which dialog a request belongs to that came here in place of a *mate*, and on to our own entries from there."""
+    if token is None:
+        return mate
+    return joined(mate, token, pool) if isinstance(token, DialogToken) else None
+
+
+def past(request: Request, names: Names, tokens: Tokens) -> Past | None:
+    """Tell which user the entries of another server of our pool lead to, if that is where they end; they stay in the Route."""
+    token: DialogToken | None = None
+    routes = request.routes
+    for route in routes:
+        uri = route.sip_uri
+        found = tokens.read(uri.user) if uri.host in names.mates and uri.user else None
+        if not isinstance(found, DialogToken) or (token is not None and found != token):
+            return None
+        token = found
+    side = token.other_side(names.pool) if token is not None else None
+    return Past(names.pool, side, len(routes)) if isinstance(side, FlowSide) else None
+
+
+def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | None:
+    """Take off the entries of another server of our pool, where the dialog goes on through us, and give its token.
+
+    That is so where they come first: who sent the request here could not reach that server. What they say has the MAC of our
+    pool, and binds the same two sides here as there. A flow token is for the server that holds the flow, and stays.
+    """
+    token: DialogToken | None = None
+    while (route := first_route(request)) is not None and route.host in names.mates and route.user:
+        found = tokens.read(route.user)
+        if not isinstance(found, DialogToken) or (token is not None and found != token):
+            break
+        token = found
+        request.pop_item("route")
+    return token
 
 
 def first_route(request: Request) -> SipUri | None:

@@ -101,9 +101,12 @@ class Branch:
 def ways_to(target: Target) -> tuple[Way, ...]:
     """List the ways to one target, to be tried one after the other: servers of one name, or flows to one device."""
     if isinstance(target, ServerTarget):
-        if len(target.names) == 1:
+        if len(target.names) == 1 and target.instead is None:
             return ((target, target.names[0]),)
-        return tuple([(target, name) for name in target.names])
+        ways: list[Way] = [(target, name) for name in target.names]
+        if target.instead is not None:
+            ways.append((target.instead, ""))
+        return tuple(ways)
     return ((target, ""), *[(spare, "") for spare in target.spares])
 
 
@@ -169,6 +172,7 @@ class ResponseContext:
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response)
             if isinstance(branch.target, ServerTarget):
+                branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # it lives
                 return self._instead(branch, response)
         if not branch.late:  # else its 408 counts, and this is only the end of it
             self._consider(response)

@@ -25,7 +25,7 @@ class FlowTarget:
     """A client's link on this server; *uri* is the Contact that goes into the Request-URI (RFC 5626 section 5.3).
 
     *owner* is the hash of the address of record that registered on it. *spares* are further flows to the same device, to
-    be tried one after the other where this one is gone.
+    be tried one after the other where this one is gone. *past* are the Route entries of servers that it goes past.
     """
 
     flow: int
@@ -34,6 +34,7 @@ class FlowTarget:
     q: float
     found: Found
     spares: tuple[Target, ...]
+    past: int
 
     def __init__(
         self,
@@ -43,8 +44,10 @@ class FlowTarget:
         q: float = 1.0,
         found: Found = Found.ROW,
         spares: tuple[Target, ...] = (),
+        past: int = 0,
     ) -> None:
         self.flow, self.owner, self.uri, self.q, self.found, self.spares = flow, owner, uri, q, found, spares
+        self.past = past
 
 
 @dataclass(init=False, slots=True)
@@ -66,15 +69,21 @@ class RemoteFlowTarget:
 
 @dataclass(init=False, slots=True)
 class ServerTarget:
-    """Servers that may take the request, tried in this order; *kind* is the kind of link it needs."""
+    """Servers that may take the request, tried in this order; *kind* is the kind of link it needs.
+
+    *instead* is where it goes if none of them can be reached.
+    """
 
     names: tuple[str, ...]
     kind: LinkKind
     uri: str
     q: float
+    instead: FlowTarget | None
 
-    def __init__(self, names: tuple[str, ...], kind: LinkKind, uri: str, q: float = 1.0) -> None:
-        self.names, self.kind, self.uri, self.q = names, kind, uri, q
+    def __init__(
+        self, names: tuple[str, ...], kind: LinkKind, uri: str, q: float = 1.0, instead: FlowTarget | None = None
+    ) -> None:
+        self.names, self.kind, self.uri, self.q, self.instead = names, kind, uri, q, instead
 
 
 Target = FlowTarget | RemoteFlowTarget | ServerTarget

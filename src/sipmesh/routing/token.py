@@ -93,19 +93,32 @@ class DialogToken:
         return self.a if sender == self.b else None
 
 
+def joined(one: DialogToken, other: DialogToken, through: PeerSide) -> DialogToken | None:
+    """Name the two ends of a dialog that two servers of one pool record-routed one after the other; *through* is that pool.
+
+    None where either was not made towards the pool: then they are of no such dialog.
+    """
+    a, b = one.other_side(through), other.other_side(through)
+    return DialogToken(a, b) if a is not None and b is not None else None
+
+
 class Tokens:
     """Makes and reads the tokens of one incarnation of a server; *key* outlives the incarnation, links do not.
+
+    A flow is this server's alone, and so is the key of its tokens. A dialog may go on through any server of the pool that has
+    the same *pool_key*, which is this server's own unless it is given.
 
     What it has made or vouched for lately is remembered: every request of a dialog brings the same token. Nobody else can
     put anything there.
     """
 
-    __slots__ = ("_key", "_known", "incarnation")
+    __slots__ = ("_key", "_known", "_pool_key", "incarnation")
 
-    def __init__(self, key: bytes, incarnation: int) -> None:
-        if not MAC_BYTES <= len(key) <= blake2s.MAX_KEY_SIZE:
-            raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(key)}")
-        self._key, self.incarnation = key, incarnation
+    def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
+        for one in (key, pool_key or key):
+            if not MAC_BYTES <= len(one) <= blake2s.MAX_KEY_SIZE:
+                raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(one)}")
+        self._key, self._pool_key, self.incarnation = key, pool_key or key, incarnation
         self._known: dict[str, FlowToken | DialogToken] = {}
 
     def __repr__(self) -> str:
@@ -125,7 +138,7 @@ class Tokens:
         return self._remember(self._seal(_DIALOG_KIND + _pack(a) + _pack(b)), DialogToken(a, b))
 
     def read(self, text: str) -> FlowToken | DialogToken | None:
-        """Read a token of ours; None for anything that this key has not made. Never raises.
+        """Read a token of ours; None for anything that the key of its kind has not made. Never raises.
 
         The incarnation in it may be an earlier one: the caller compares it before it looks for the link.
         """
@@ -151,7 +164,8 @@ class Tokens:
         return text
 
     def _mac(self, payload: bytes) -> bytes:
-        return blake2s(payload, key=self._key, digest_size=MAC_BYTES).digest()
+        key = self._pool_key if payload[:1] == _DIALOG_KIND else self._key
+        return blake2s(payload, key=key, digest_size=MAC_BYTES).digest()
 
     def _seal(self, payload: bytes) -> str:
         return urlsafe_b64encode(payload + self._mac(payload)).rstrip(b"=").decode("ascii")

@@ -72,8 +72,8 @@ class Desk:
     async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Wait until every server has said that it has a version in force, or the time is up."""
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
-        missing = await self._master.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
-        return {"version": number, "missing": missing, "servers": self._master.size}
+        missing, new = await self._master.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
+        return {"version": number, "missing": missing, "new": new, "servers": self._master.size - len(new)}
 
     async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         """Every server with what it holds, against the master's version."""

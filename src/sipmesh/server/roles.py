@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def names_of(view: ServerView) -> Names:
     """What this server is called: the names in its certificate, and the addresses it listens on."""
-    return Names(frozenset(view.names), frozenset((listener.host, listener.port) for listener in view.listeners))
+    addresses = frozenset((listener.host, listener.port) for listener in view.listeners)
+    return Names(frozenset(view.names), addresses, frozenset(view.pool_mates), named_side(view.pool.name))
 
 
 def decide_for(view: ServerView, incarnation: int) -> Decide:
