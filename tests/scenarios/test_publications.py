@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from sipmesh.storage.chronicle import Chronicle
 from sipmesh.storage.users import Users
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from support.giver import Giver
 from support.managed import MGMT, Managed, links_between, without
 from support.network import (
     BOT,
@@ -478,16 +481,36 @@ async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Ma
         census = managed.master.census
         await until(lambda: not links_between(managed.nodes[FE1], EDGE) and not links_between(managed.nodes[FE2], EDGE))
         said_at = census.reports[EDGE].heard_at
-        for _ in range(3):
-            before = {name: census.reports[name].heard_at for name in (FE1, FE2)}
-            for name in before:
+        while datetime.now(UTC) - said_at < timedelta(seconds=1.5):
+            for name in (FE1, FE2):
+                before = census.reports[name].heard_at
                 managed.member(name).report()
-            await until(lambda before=before: all(census.reports[one].heard_at > at for one, at in before.items()))  # type: ignore[misc]
-        assert census.reports[EDGE].heard_at - said_at < timedelta(milliseconds=100)
-        census.heard(EDGE, {"number": 1, "ago_s": 3600.0}, datetime.now(UTC), 1, by=FE1)
-        assert census.reports[EDGE].heard_at - said_at < timedelta(milliseconds=100)
+                await until(lambda name=name, before=before: census.reports[name].heard_at > before)  # type: ignore[misc]
+            assert census.reports[EDGE].heard_at - said_at < timedelta(seconds=0.75)
         await managed.start(EDGE)
-        await until(lambda: census.reports[EDGE].heard_at > said_at + timedelta(milliseconds=100))
+        await until(lambda: census.reports[EDGE].heard_at - said_at > timedelta(seconds=1))
+
+
+@on_loop
+async def test_refusal_of_a_server_that_is_not_in_the_topology_says_by_which_version(managed: Managed) -> None:
+    """Whoever reads it learns whether the server that refused is behind: then the peer may well be in the topology."""
+    managed.organisation.ca.issue(("fe9.example.test",), Role.FRONT_END, datetime.now(UTC)).write(
+        *managed.papers("fe9.example.test")
+    )
+
+    async def said() -> str:
+        await shut_out(await managed.peer(FE1, "fe9.example.test"))
+        refused = await managed.ask(FE1, "refused", most=1)
+        assert refused[0]["code"] == "not-in-topology"
+        return json.dumps(refused[0])
+
+    async with managed, AsyncExitStack() as stack:
+        await managed.start(FE1)
+        assert "version 1" in await said()
+        assert "version 7" not in await said()
+        management = await Giver.meet(stack, managed, FE1)
+        assert (await management.tell(highest=7)).status == 200
+        assert "version 7" in await said()
 
 
 # Killed while it publishes
@@ -539,6 +562,6 @@ async def test_management_killed_while_it_publishes_leaves_a_whole_version_or_no
 async def test_management_killed_at_many_instants_of_a_publish(managed: Managed) -> None:
     """The instants are the same in each run; before the last of them the version is certainly there."""
     chosen = random.Random(4)  # noqa: S311 - instants, and no secrets
-    delays = [chosen.uniform(0, 0.06) for _ in range(100)]
+    delays = [chosen.uniform(0, 0.06) for _ in range(40)]
     came = await _killed_at(managed, [*delays, 1.0])
-    assert 1 <= came <= 101
+    assert 1 <= came <= 41
