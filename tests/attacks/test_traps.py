@@ -28,6 +28,7 @@ from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.impostors import Door, front_end, named, other_edge, partner_edge
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.pki import passphrase
 from sipmesh.sip.message import Request
 from sipmesh.topology.schema import schema
 from sipmesh.transport.hop import Hop
@@ -470,8 +471,13 @@ def test_t16_no_setting_and_no_option_does_either() -> None:
     assert not [word for word in words if SWITCH.search(word)]
 
 
-def test_t16_nothing_is_taken_from_the_environment() -> None:
-    assert not [path for path in SOURCES.rglob("*.py") if re.search(r"environ|getenv", path.read_text())]
+def test_t16_nothing_is_taken_from_the_environment_but_where_the_passphrase_of_our_own_keys_lies() -> None:
+    """It opens keys of ours and has no say in whom we trust: no judge looks at it, and nobody is let in by it."""
+    reading = [path for path in SOURCES.rglob("*.py") if re.search(r"environ|getenv", path.read_text())]
+    assert [path.relative_to(SOURCES).as_posix() for path in reading] == ["pki/passphrase.py"]
+    asked = re.findall(r"(?:os\.environ|held)\.get\((\w+)\)", reading[0].read_text())
+    assert set(asked) == {"VARIABLE", "_DIRECTORY"}
+    assert (passphrase.VARIABLE, passphrase._DIRECTORY) == ("SIPMESH_KEY_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY")
 
 
 def properties(value: object) -> set[str]:
