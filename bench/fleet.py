@@ -71,6 +71,7 @@ class Fleet:
     net: str = field(default_factory=_free_net)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, tuple[str, ...]] = field(default_factory=dict)  # what a server's command begins with, if anything
 
     def __post_init__(self) -> None:
         self.main = self.folder / "mgmt"
@@ -161,7 +162,7 @@ class Fleet:
             home = self.home(server)
             with (home / f"{server}.log").open("ab") as log:
                 self.running[server] = subprocess.Popen(
-                    [sys.executable, "-m", "sipmesh", "serve", server],
+                    [*self.inside.get(server, ()), sys.executable, "-m", "sipmesh", "serve", server],
                     cwd=home,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -221,19 +222,30 @@ class Fleet:
 @contextmanager
 def fleet(folder: Path, pools: tuple[Pool, ...], tell: Tell = lambda _: None) -> Iterator[Fleet]:
     """Run an organisation of these pools, every server joined and with the newest version in force."""
-    made = Fleet(folder, tell)
-    servers = [full(server) for _, _, servers, _ in pools for server in servers]
+    with stopped(Fleet(folder, tell)) as made:
+        raise_up(made, pools)
+        yield made
+
+
+@contextmanager
+def stopped(made: Fleet) -> Iterator[Fleet]:
+    """See that no process is left behind."""
     try:
-        made.begin()
-        made.serve(MGMT)
-        made.grow(pools)
-        made.type("topology", "publish", "-m", "we grow", "--wait", "0")
-        made.join(*servers)
-        made.serve(*servers)
-        made.acknowledged()
         yield made
     finally:
         made.stop()
+
+
+def raise_up(made: Fleet, pools: tuple[Pool, ...]) -> None:
+    """Make the organisation and all of its servers, and wait until each has the newest version in force."""
+    servers = [full(server) for _, _, servers, _ in pools for server in servers]
+    made.begin()
+    made.serve(MGMT)
+    made.grow(pools)
+    made.type("topology", "publish", "-m", "we grow", "--wait", "0")
+    made.join(*servers)
+    made.serve(*servers)
+    made.acknowledged()
 
 
 def environment() -> dict[str, str]:

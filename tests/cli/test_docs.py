@@ -16,7 +16,7 @@ from sipmesh.trust.verdict import Code
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-GROUPS = ("topology", "ca", "user", "partner")
+GROUPS = ("topology", "ca", "user", "partner", "join")
 
 
 def fenced(page: Path) -> Iterator[str]:

@@ -21,8 +21,9 @@ def test_a_domain_of_the_topology_leads_to_its_front_ends(organisation: Organisa
 
 
 def test_a_front_end_without_an_address_is_asked_of_dns(organisation: Organisation) -> None:
-    text = organisation.file.read_text().replace("address: 127.0.0.1, ", "", 1)
+    text = organisation.file.read_text().replace(f"{FE1}, address: 127.0.0.1, ", f"{FE1}, ")
     organisation.file.write_text(text + "dns: {servers: ['127.0.0.1:5353']}\n")
+    organisation.publish("a name server of its own")
     home = find_home(ALICE, "", (), organisation.file)
     assert home.servers[0][0] == FE1
     assert repr(home.resolver) == "<DnsResolver 127.0.0.1:5353>"
@@ -52,6 +53,7 @@ def test_where_there_are_several_pools_the_home_of_the_user_is_asked(organisatio
     head, _, tail = organisation.file.read_text().partition("pools:\n")
     second = "  - {name: pool2.example.com, role: front-end, servers: [{name: fe9.example.com, address: 192.0.2.9}]}\n"
     organisation.file.write_text(f"{head}pools:\n{second}{tail}")
+    organisation.publish("another pool")
     organisation.add_user("alice", "--pool", "pool2.example.com")
     assert find_home(ALICE, "", (), organisation.file).servers == (("192.0.2.9", 5061),)
     (organisation.folder / "users.db").unlink()

@@ -71,6 +71,15 @@ def test_commands_go_by_what_a_server_holds_where_there_is_no_draft(network: Org
     assert "In force on 2 servers" in told.out
 
 
+def test_what_management_keeps_is_not_changed_elsewhere(other: Organisation) -> None:
+    """A user in a database of this machine could log in nowhere."""
+    added = other.type("user", "add", "carol", "--password-stdin", typed="carol-secret\n")
+    assert (added.code, "where management is" in added.err) == (1, True)
+    assert not (other.folder / "users.db").exists()
+    blocked = other.type("partner", "block", "evil.test")
+    assert (blocked.code, "where management is" in blocked.err) == (1, True)
+
+
 def test_a_server_that_runs_takes_what_it_is_granted_again_by_itself(
     network: Organisation, other: Organisation
 ) -> None:

@@ -136,3 +136,16 @@ def test_a_block_is_published_beside_no_other_change(open_: Organisation) -> Non
 
 def audit(organisation: Organisation) -> list[dict[str, Any]]:
     return [json.loads(line) for line in organisation.type("audit", "--json").out.splitlines()]
+
+
+def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisation, theirs: Path) -> None:
+    """It is no problem that it has not come to this machine; a file that is not there is one."""
+    url = "http://crl.partner.test/issuing.crl"
+    given = ("--ca", theirs / "root.pem", "--crl", theirs / "root.crl", "--crl", url)
+    added = open_.type("partner", "add", "partner.test", *given)
+    assert added.code == 0
+    assert "cannot be used" not in added.out
+    (held,) = open_.type("partner", "list", "--json").json["partners"]
+    assert held["crls"][1] == url
+    assert open_.type("topology", "check").code == 0
+    assert open_.type("partner", "add", "other.test", *given[:-1], "no.crl").code == 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import time
 from pathlib import Path
 
-from cli.world import FE1, MGMT, Organisation
+from cli.world import FE1, FE2, MGMT, Organisation
 
 
 def with_domain(organisation: Organisation, name: str) -> None:
@@ -73,10 +75,29 @@ def test_a_check_says_what_is_not_published(organisation: Organisation) -> None:
     assert "example.net" in organisation.type("topology", "check", "--json").json["unpublished"][0]
 
 
+def test_a_server_that_joins_by_a_version_is_not_waited_for(organisation: Organisation) -> None:
+    """It cannot run before the version that names it; one that should run and does not is told as ever."""
+    organisation.serve(FE1)
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("      #- {name: fe2", "      - {name: fe2"))
+    told = organisation.publish("a second front end").out
+    assert "In force on 1 server" in told
+    assert f"Not started yet: {FE2}." in told
+    with_domain(organisation, "example.net")
+    left = organisation.type("topology", "publish", "-m", "another domain", "--wait", "1")
+    assert left.code == 1
+    assert f"NOT yet in force on {FE2}" in left.out
+
+
 def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organisation: Organisation) -> None:
     organisation.serve_together(MGMT, FE1)
     assert organisation.type("status", "--json").json["servers"][0]["linked"] is True
     log = organisation.folder / f"{MGMT}.log"
+    organisation.servers[MGMT].send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while log.read_text().count('"event": "topology taken"') < 2:
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
     assert {MGMT, FE1} == {
         answer for answer in (MGMT, FE1) if (organisation.folder / "state" / f"{answer}.sock").exists()
     }

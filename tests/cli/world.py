@@ -137,11 +137,11 @@ class Organisation:
     def serve(self, *names: str) -> None:
         """Start servers, each as the process that an operator would start, and wait until they answer.
 
-        Management is started with the first of them, where there is any.
+        Management is started with the first of them, where this is its machine.
         """
         management = f"mgmt.{self.domain}"
-        wanted = (management, *names) if management in self.file.read_text() else names
-        names = tuple(name for name in wanted if name not in self.servers)
+        first = (management,) if self.file.exists() and management in self.file.read_text() else ()
+        names = tuple(name for name in dict.fromkeys((*first, *names)) if name not in self.servers)
         for name in names:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")
         for name in names:

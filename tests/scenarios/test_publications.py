@@ -468,6 +468,28 @@ async def test_status_tells_who_is_cut_off_and_leaves_with_1(managed: Managed) -
         assert "never heard of" in " ".join((await managed.type("status", code=1)).split())
 
 
+@on_loop
+async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Managed) -> None:
+    """A front end goes on to bring what an edge said last, and says how old that is; the one that heard it last counts."""
+    async with managed:
+        await managed.start(MGMT, FE1, FE2, EDGE)
+        await managed.acknowledged(1)
+        await managed.stop(EDGE)
+        census = managed.master.census
+        await until(lambda: not links_between(managed.nodes[FE1], EDGE) and not links_between(managed.nodes[FE2], EDGE))
+        said_at = census.reports[EDGE].heard_at
+        for _ in range(3):
+            before = {name: census.reports[name].heard_at for name in (FE1, FE2)}
+            for name in before:
+                managed.member(name).report()
+            await until(lambda before=before: all(census.reports[one].heard_at > at for one, at in before.items()))  # type: ignore[misc]
+        assert census.reports[EDGE].heard_at - said_at < timedelta(milliseconds=100)
+        census.heard(EDGE, {"number": 1, "ago_s": 3600.0}, datetime.now(UTC), 1, by=FE1)
+        assert census.reports[EDGE].heard_at - said_at < timedelta(milliseconds=100)
+        await managed.start(EDGE)
+        await until(lambda: census.reports[EDGE].heard_at > said_at + timedelta(milliseconds=100))
+
+
 # Killed while it publishes
 
 

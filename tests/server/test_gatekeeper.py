@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sipmesh.demo.organisation import HOST
@@ -73,3 +75,27 @@ def refused_on(gatekeeper: Gatekeeper, kind: LinkKind, port: int) -> Verdict:
     """The verdict on a handshake that came from *port* and failed."""
     failure = HandshakeFailure("protocol-too-old", "unsupported protocol")
     return gatekeeper.judge(PeerEvidence(ACCEPTED, kind, (HOST, port), (HOST, 5061), failure=failure))
+
+
+def test_newer_version_that_is_known_of_is_told_until_it_is_in_force(
+    gatekeeper: Gatekeeper, federation: Network
+) -> None:
+    loaded = federation.of(FE1).load()
+    gatekeeper.take(view(replace(loaded, number=12), FE1))
+    told = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
+    assert str(told.edition) == "version 12"
+    gatekeeper.knows_of(13)
+    for policy in (gatekeeper.policy(ACCEPTED, LinkKind.SERVER, ""), gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)):
+        assert str(policy.edition) == "version 12, and version 13 exists"
+    gatekeeper.knows_of(12)
+    assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition.is_behind
+    gatekeeper.take(view(replace(loaded, number=13), FE1))
+    assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 13"
+
+
+def test_what_is_known_already_costs_no_policy(gatekeeper: Gatekeeper, federation: Network) -> None:
+    """Every server tells with every notification what it knows of."""
+    gatekeeper.take(view(replace(federation.of(FE1).load(), number=12), FE1))
+    held = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
+    gatekeeper.knows_of(12)
+    assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "") is held

@@ -22,6 +22,7 @@ from sipmesh.server.serve import Service
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
+from support.managed import MGMT, Managed, build_managed
 from support.network import BOT, EDGE, FE1, FE2, Network
 from support.running import on_loop
 from support.service import serving_here
@@ -207,3 +208,24 @@ async def test_every_figure_is_documented(home: Network) -> None:
     told = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     rows = re.findall(r"^\| `(sipmesh_\w+)` \|", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
     assert told == set(rows)
+
+
+@on_loop
+async def test_versions_and_who_is_behind_are_told_where_management_publishes(tmp_path: Path) -> None:
+    organisation = build_managed(tmp_path / "m")
+    ports = {name: ask_for_figures(organisation, name) for name in (MGMT, FE1)}
+    async with Managed(organisation, tmp_path) as network:
+        await network.start(MGMT, FE1, FE2, EDGE)
+        await network.acknowledged(1)
+        await network.stop(FE2)
+        await network.publish(lambda document: document.update(sip_domains=["example.test", "example.net"]))
+        await network.acknowledged(2)
+        ours, fe1 = await figures(ports[MGMT]), await figures(ports[FE1])
+        head = network.master.audit_head()
+    assert head is not None
+    for found in (ours, fe1):
+        assert found[labelled("sipmesh_topology_version")] == found[labelled("sipmesh_topology_newest")] == 2
+    assert ours[labelled("sipmesh_servers_behind")] == 1
+    assert ours[labelled("sipmesh_audit_lines", head=head.hash)] == head.seq
+    assert 0 <= fe1[labelled("sipmesh_management_unheard_seconds")] < 30
+    assert labelled("sipmesh_servers_behind") not in fe1

@@ -17,14 +17,22 @@ from support.telling import Told
 @asynccontextmanager
 async def serving_here(organisation: Organisation, told: Told, name: str = FE1) -> AsyncIterator[Node]:
     """Run the service; it drains when it is cancelled."""
+    async with service_here(organisation, told, name) as (_, node):
+        yield node
+
+
+@asynccontextmanager
+async def service_here(organisation: Organisation, told: Told, name: str) -> AsyncIterator[tuple[Service, Node]]:
+    """The same, with the service itself."""
+    service = Service(organisation.file, name, told.log)
     ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
-    running = asyncio.create_task(Service(organisation.file, name, told.log).serve(ready.set_result))
+    running = asyncio.create_task(service.serve(ready.set_result))
     try:
         waiting: set[asyncio.Future[Any]] = {ready, running}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if running.done():
             await running  # it did not start, and says why
-        yield await ready
+        yield service, await ready
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):

@@ -214,6 +214,15 @@ def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
     assert told(place, (PARTNER, "")) == []
 
 
+def test_a_partner_that_is_blocked_is_meant_to_lose_its_links(place: Place) -> None:
+    """Shutting somebody out is one command; with half of its names blocked it has only gone."""
+    used = marks(loaded(place))
+    all_of_it = ("blocked: [evil.test]", "blocked: [evil.test, partner.test, sip.partner.test]")
+    assert told(place, (PARTNER, ""), all_of_it, in_use=used) == []
+    half = ("blocked: [evil.test]", "blocked: [evil.test, sip.partner.test]")
+    assert len(told(place, (PARTNER, ""), half, in_use=used)) == 1
+
+
 def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> None:
     turned = ("domains: [other.test, second.test]", "domains: [second.test, other.test]")
     assert told(place, turned, in_use=marks(loaded(place))) == []

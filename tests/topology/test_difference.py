@@ -150,6 +150,27 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
             ["the revocation list c/issuing.crl of partner other.test is no longer read"],
         ),
         (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, 'http://crl.other.test/i']",
+            [
+                "the revocation list c/issuing.crl of partner other.test is no longer read",
+                "the revocation list http://crl.other.test/i of partner other.test is read",
+            ],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, c/issuing.crl]\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both",
+            [
+                "the OCSP responder http://ocsp.other.test/ of partner other.test is asked",
+                "certificates of partner other.test now need a revocation list and an OCSP answer instead of a revocation list",
+            ],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, c/issuing.crl]\n      grace: 48",
+            ["the hours for which a list of partner other.test counts past its end change from the default to 48"],
+        ),
+        (
             "federation:\n",
             "dns: {servers: [192.0.2.53]}\nfederation:\n",
             ["the list of DNS servers to ask changes from the machine's own to 192.0.2.53"],
@@ -295,7 +316,10 @@ RICH = {
             {
                 "domains": ["other.test", "second.test"],
                 "anchors": ["other.pem", "spare.pem"],
-                "crls": ["d.crl", "e.crl"],
+                "crls": ["d.crl", "http://crl.other.test/e.crl"],
+                "ocsp": ["http://ocsp.other.test", "http://ocsp2.other.test"],
+                "revocation": "both",
+                "grace": 12,
                 "client_usage": "server-ok",
                 "third_party": True,
             },
@@ -319,6 +343,9 @@ WORDS: list[Any] = [
     "strict",
     "server-ok",
     "sqlite:///v.db",
+    "http://crl.example.test/other.crl",
+    "ocsp",
+    "lists",
     7,
     5099,
     True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,7 @@ from sipmesh.topology.inventory import (
 from sipmesh.topology.level import Level
 from sipmesh.topology.model import Pool, Server
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.topology.supply import Supply
 from sipmesh.trust.role import Role
 from topology.world import NOON, Place
 
@@ -316,3 +317,53 @@ def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Plac
     assert found.at == NOON + 7 * DAY
     assert [found.has_begun(NOON + 7 * DAY), found.has_begun(NOON + 7.1 * DAY)] == [False, True]
     assert Refusal(None, "x").has_begun(NOON)
+
+
+# Sources
+
+
+def sourced(place: Place, held: Paper | None, **facts: Any) -> tuple[Inventory, Entry]:
+    """The edge fetches from one source of a partner, which does as *facts* say."""
+    supply = Supply("http://crl.partner.test/", "partner.test", held, **facts)
+    found = stock(place, {}, replace(use(place.load(), EDGE, chain(EDGE)), supplies=(supply,)))
+    [entry] = of(found, What.SOURCE)
+    return found, entry
+
+
+def held_for(left: timedelta) -> Paper:
+    return Paper("CN=Partner", "CN=Partner", "7", "7", NOON - DAY, NOON + left)
+
+
+def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) -> None:
+    _, entry = sourced(place, held_for(3 * DAY))
+    assert (entry.level, entry.broken, entry.note) == (Level.FINE, False, "")
+    assert entry.paper == held_for(3 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("left", "level", "told"),
+    [
+        (3 * DAY, Level.DAYS_7, "counts for 3 d"),
+        (DAY, Level.DAY_1, "counts for"),
+        (-DAY, Level.PAST, "counts no longer"),
+    ],
+)
+def test_source_that_is_an_alarm_counts_down_and_is_urgent(
+    place: Place, left: timedelta, level: Level, told: str
+) -> None:
+    """The twin fails as well, and is none yet."""
+    failing: dict[str, Any] = {"failing_since": NOON - DAY, "why": "answers 500"}
+    found, entry = sourced(place, held_for(left), **failing, alarming=True)
+    assert (entry.level, entry.urgent, found.urgent) == (level, True, True)
+    assert told in entry.sentence(NOON)
+    assert "(answers 500): see from edge1.example.test whether it answers" in entry.sentence(NOON)
+    _, quiet = sourced(place, held_for(left), **failing)
+    assert quiet.level is Level.FINE
+
+
+def test_source_that_has_given_nothing_is_broken_once_it_has_failed_and_awaited_before(place: Place) -> None:
+    _, awaited = sourced(place, None)
+    assert (awaited.broken, awaited.note[:33]) == (False, "nothing has come from it yet; see")
+    _, failed = sourced(place, None, failing_since=NOON, why="answers 404", alarming=True)
+    assert failed.broken
+    assert "answers 404" in failed.sentence(NOON)

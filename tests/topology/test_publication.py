@@ -336,3 +336,15 @@ def test_anchors_may_lie_anywhere_and_are_found_by_the_name_in_the_document(plac
     (tmp_path / "elsewhere.pem").unlink()
     assert str(tmp_path / "elsewhere.pem") in made.files
     assert load_published(made, tmp_path).partners[0].anchors
+
+
+def test_lists_that_are_fetched_travel_with_no_version_and_are_given_by_nobody(place: Place) -> None:
+    """Each server that needs them fetches them; until they have come, nothing is wrong with the document."""
+    place.spoil(("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl, 'http://crl.other.test/issuing.crl']"))
+    draft = Draft.read(place.file.read_bytes(), place.file)
+    assert set(draft.files) == set(ANCHORS)
+    assert draft.loaded.fetches
+    assert "http://crl.other.test/issuing.crl" not in draft.loaded.list_names
+    assert not draft.loaded.faults
+    [told] = draft.loaded.partners[1].lists.faults
+    assert "not fetched yet from http://crl.other.test/issuing.crl" in told

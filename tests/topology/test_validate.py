@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 EDGE_HOP = "next_hop: pool1.example.test\n  - name: bot"
 BOT_HOP = "next_hop: pool1.example.test\n    speaks_for"
 POOL2 = "name: pool2.example.test\n    role: front-end"
+USAGE = "client_usage: server-ok"
 FE3 = "servers: [fe3.example.test]"
 
 
@@ -37,6 +38,11 @@ FE3 = "servers: [fe3.example.test]"
         (EDGE_HOP, "\n  - name: bot", "pools[2]", "without `next_hop` reaches nobody"),
         (BOT_HOP, "speaks_for", "pools[3]", "without `next_hop` reaches nobody"),
         (POOL2, f"{POOL2}\n    next_hop: pool1.example.test", "pools[1].next_hop", "a front-end pool has no next hop"),
+        # revocation
+        ("crls: [c/root.crl, c/issuing.crl]", "crls: []", "federation.partners[1].crls", "is empty"),
+        (USAGE, f"{USAGE}\n      revocation: both", "federation.partners[1].revocation", "is 'both' without `ocsp`"),
+        (USAGE, f"{USAGE}\n      revocation: ocsp", "federation.partners[1].revocation", "is 'ocsp' without `ocsp`"),
+        (USAGE, f"{USAGE}\n      ocsp: ['http://o.test']", "federation.partners[1].ocsp", "nobody is asked"),
         # domains
         ("[example.test]  # ours", "[example.test, Example.test]", "sip_domains[1]", "named twice"),
         ("[evil.test]", "[evil.test, evil.test]", "federation.blocked[1]", "named twice"),
@@ -174,3 +180,18 @@ pools:
 """
     )
     assert place.load()
+
+
+@pytest.mark.parametrize("policy", ["ocsp", "both"])
+def test_responders_and_what_they_are_for_belong_together(place: Place, policy: str) -> None:
+    place.spoil((USAGE, f"{USAGE}\n      ocsp: ['http://ocsp.other.test/']\n      revocation: {policy}"))
+    assert place.load().partners[1].source == policy
+
+
+def test_no_list_is_needed_where_answers_speak(place: Place) -> None:
+    """Nothing is said of CAs that have no list, either."""
+    lists = "crls: [c/root.crl, c/issuing.crl]"
+    place.spoil((lists, "crls: []\n      ocsp: ['http://ocsp.other.test/']\n      revocation: ocsp"))
+    loaded, warnings = place.check()
+    assert not loaded.faults
+    assert not warnings

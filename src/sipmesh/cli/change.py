@@ -11,6 +11,8 @@ import typer
 from sipmesh.cli.live import links_of, reload, say_closed, say_reloaded
 from sipmesh.cli.output import WARN, say
 from sipmesh.cli.publish import publish_at_rest, publish_draft, running_management, say_rested, unpublished
+from sipmesh.errors import OperatorError
+from sipmesh.server.holding import held_in
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
@@ -24,6 +26,8 @@ class Change:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        if not place.file.exists() and held_in(place.folder):
+            raise OperatorError("this machine has joined, and the draft is where management is; run this there")
         self._before = links_of(place)
         self._pending = unpublished(place, place.load())
 

@@ -13,6 +13,7 @@ from sipmesh.cli.change import Change
 from sipmesh.cli.output import BAD, GOOD, WARN, cell, console, duration, say, say_json, say_problems, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import WAIT_S, Wait
+from sipmesh.topology.names import is_url
 from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def add(
         typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Its root certificate (PEM); may be repeated."),
     ],
     crl: Annotated[
-        list[Path],
-        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="A list of each CA of its chain; repeat it."),
+        list[str],
+        typer.Option(
+            metavar="FILE|URL", help="A list of each CA of its chain; a URL is fetched by the edges. Repeat it."
+        ),
     ],
     edge: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge; without it, SRV is asked.")
@@ -55,12 +58,13 @@ def add(
 
     place = Place(topology)
     change = Change(place)
-    ca, crl = change.files(domains[0], ca), change.files(domains[0], crl)
+    ca, lists = change.files(domains[0], ca), change.files(domains[0], _files_among(crl))
+    files = iter(lists)
     entry = {
         "domains": domains,
         "edge": edge or None,
         "anchors": [_named(file, place.folder) for file in ca],
-        "crls": [_named(file, place.folder) for file in crl],
+        "crls": [one if is_url(one) else _named(next(files), place.folder) for one in crl],
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
         "third_party": True if third_party else None,
     }
@@ -70,6 +74,15 @@ def add(
         say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
         say_problems(loaded.faults, console())
     change.take_effect(f"{domains[0]} is a partner", wait)
+
+
+def _files_among(lists: list[str]) -> list[Path]:
+    """The lists that are files, which must be there."""
+    found = [Path(one) for one in lists if not is_url(one)]
+    for file in found:
+        if not file.is_file():
+            raise typer.BadParameter(f"there is no file '{file}'", param_hint="--crl")
+    return found
 
 
 def _named(file: Path, folder: Path) -> str:

@@ -99,9 +99,13 @@ class Place:
 
     @contextmanager
     def users(self) -> Iterator[Users]:
-        """The users of the organisation."""
+        """The users of the organisation; raises `OperatorError` on a machine that is only given those that it needs."""
+        from sipmesh.server.holding import held_in
+        from sipmesh.server.source import published_in
         from sipmesh.storage.users import Users
 
+        if published_in(self.folder) is None and held_in(self.folder):
+            raise OperatorError("users are kept where management is, which gives them to this machine; run this there")
         users = Users(self.in_force().users_url)
         try:
             yield users

@@ -264,18 +264,20 @@ def _tell(socket: Path, told: dict[str, Any], wait: float, began: float, *, as_j
     number = told["version"]
     if not as_json:
         say(f"Version {number} is published.", style=GOOD)
-    answer: dict[str, Any] = {"missing": [], "servers": 0}
+    answer: dict[str, Any] = {"missing": [], "new": [], "servers": 0}
     if wait:
         from sipmesh.server.control import ask
 
         answer = asyncio.run(ask(socket, "acknowledged", timeout_s=wait + 5, version=number, wait_s=wait))
     took = time.monotonic() - began
     if as_json:
-        say_json({**told, "missing": answer["missing"], "took_s": round(took, 3)})
+        say_json({**told, "missing": answer["missing"], "new": answer["new"], "took_s": round(took, 3)})
     elif answer["missing"]:
         say(f"NOT yet in force on {', '.join(answer['missing'])}; see: sipmesh status", style=WARN)
     elif wait:
         say(f"In force on {plural(answer['servers'], 'server')} after {took:.2f} s.", style=GOOD)
+    if answer["new"] and not as_json:
+        say(f"Not started yet: {', '.join(answer['new'])}.", style="dim")
     if answer["missing"]:
         raise typer.Exit(1)
 

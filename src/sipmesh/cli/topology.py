@@ -40,7 +40,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     warnings = (*stale, *certificates_in_need(loaded, now))
     pending = unpublished(Place(topology), loaded)
     if as_json:
-        told = {"published": pending.base or None, "unpublished": list(pending.changes)}
+        told = {"published": pending.base, "unpublished": list(pending.changes)} if pending.base else {}
         say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings)), **told})
         return
     say(f"{topology} is in order: {_in_numbers(loaded)}.", style=GOOD)

@@ -13,6 +13,7 @@ CLOCKS_DIFFER_S = 5.0
 """A difference to management's clock that is told of: certificates and lists begin and end by the clock."""
 
 MOST_TEXT = 500
+LONGEST_AGO_S = 1e9
 
 
 @dataclass(slots=True)
@@ -55,11 +56,14 @@ class Census:
     _warned: set[str] = field(default_factory=set)
 
     def heard(self, server: str, told: dict[str, Any], at: datetime, newest: int, by: str = "") -> None:
-        """Take a report; *newest* is the version that every server should hold by now."""
+        """Take a report; *newest* is the version that every server should hold by now.
+
+        What was brought is as old as its bringer says; of several that bring the same server, the one that heard it last counts.
+        """
         before = self.reports.get(server)
-        if before is not None and at < before.heard_at:
-            return  # brought by a server that has heard it longer ago than another
-        report = Report(told, at, by)
+        report = Report(told, at - _ago(told) if by else at, by)
+        if before is not None and before.heard_at > report.heard_at:
+            return
         if report.number < newest:
             since = before.behind_since if before is not None else None
             report.behind_since = since or at
@@ -89,6 +93,12 @@ class Census:
     def holding(self, number: int) -> frozenset[str]:
         """Who has said that it has version *number*, or a later one, in force."""
         return frozenset(name for name, report in self.reports.items() if report.number >= number)
+
+
+def _ago(told: dict[str, Any]) -> timedelta:
+    """How long ago a server said what another has brought."""
+    ago = told.get("ago_s")
+    return timedelta(seconds=min(max(ago, 0), LONGEST_AGO_S)) if isinstance(ago, int | float) else timedelta()
 
 
 def now_utc() -> datetime:

@@ -70,10 +70,13 @@ class Desk:
         return steps[str(asked["step"])](str(asked[WHO]))
 
     async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Wait until every server has said that it has a version in force, or the time is up."""
+        """Wait until every server has said that it has a version in force, or the time is up.
+
+        Nobody waits for a server that has joined by the newest version and was not heard of yet: it begins with that.
+        """
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
-        missing = await self._master.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
-        return {"version": number, "missing": missing, "servers": self._master.size}
+        missing, new = await self._master.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
+        return {"version": number, "missing": missing, "new": new, "servers": self._master.size - len(new)}
 
     async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         """Every server with what it holds, against the master's version."""

@@ -83,6 +83,8 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
 def _event(entry: Entry) -> str:
     if entry.broken:
         return "cannot be used"
+    if entry.what is What.SOURCE and entry.level is not Level.PAST:
+        return "is out of reach"
     if entry.old and entry.level is Level.FINE:
         return "is old"
     return "has ended" if entry.level is Level.PAST else "comes to its end"

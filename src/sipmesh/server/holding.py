@@ -29,7 +29,7 @@ from sipmesh.trust.signer import judge_signer
 from sipmesh.trust.words import tell_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.jose import Signed
@@ -50,10 +50,22 @@ class Holding:
         self._anchors = state / f"{name}.anchors"
         self._highest = state / f"{name}.highest"
         self._users = state / f"{name}.users"
-        self.known_to_exist = 0  # the highest number that anybody has told of, taken or not
+        self._known_to_exist = 0
+        self.on_known: Callable[[int], None] | None = None  # hears of a number that is higher than all before
 
     def __repr__(self) -> str:
         return f"<Holding of {self.name} in {self.folder}>"
+
+    @property
+    def known_to_exist(self) -> int:
+        """The highest number that anybody has told of, taken or not."""
+        return self._known_to_exist
+
+    @known_to_exist.setter
+    def known_to_exist(self, number: int) -> None:
+        self._known_to_exist = number
+        if self.on_known is not None:
+            self.on_known(number)
 
     @property
     def is_there(self) -> bool:

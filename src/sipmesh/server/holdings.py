@@ -8,6 +8,7 @@ from sipmesh.topology.files import UnusableFileError
 from sipmesh.topology.inventory import Side, Use, sides, signer_files
 from sipmesh.topology.material import read_certificates
 from sipmesh.topology.paper import Chain, Paper
+from sipmesh.topology.supply import Supply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,7 @@ def use_to_json(use: Use) -> dict[str, Any]:
         "certificates": [{"outside": outside, **chain.to_json()} for outside, chain in use.shown.items()],
         "anchors": [one.to_json() for one in use.anchors],
         "lists": [one.to_json() for one in use.lists],
+        "sources": [one.to_json() for one in use.supplies],
     }
 
 
@@ -63,4 +65,5 @@ def use_from_json(status: dict[str, Any]) -> Use:
         shown={bool(one["outside"]): Chain.from_json(one) for one in status["certificates"]},
         anchors=tuple(map(Paper.from_json, status["anchors"])),
         lists=tuple(map(Paper.from_json, status["lists"])),
+        supplies=tuple(map(Supply.from_json, status["sources"])),
     )

@@ -6,7 +6,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -20,10 +20,10 @@ from sipmesh.server.census import Census, now_utc
 from sipmesh.server.certifying import Grantor, about, renew_own, show_own
 from sipmesh.server.control import Command
 from sipmesh.server.desk import Desk
-from sipmesh.server.follow_up import CA
+from sipmesh.server.follow_up import CA, servers_of
 from sipmesh.server.holding import USERS
 from sipmesh.server.lists import ListShelf
-from sipmesh.server.member import AGE, hops_to
+from sipmesh.server.member import hops_to
 from sipmesh.server.publisher import Publisher
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
+    from sipmesh.storage.audit import Line
     from sipmesh.storage.chronicle import Chronicle
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 LONGEST_WAIT_S = 60.0
-
-LONGEST_AGE_S = 1e8
 
 RENEW_EVERY_S = 600.0
 """How often management looks at its own certificates; it has a third of their life to renew them in."""
@@ -115,6 +114,7 @@ class Master:
         self._rounds = Rounds(loop, dial)
         self.census = Census()
         self._news = asyncio.Event()
+        self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
         self._not_granted: dict[str, str] = {}
@@ -170,6 +170,20 @@ class Master:
 
     def report(self) -> None:
         """There is nobody to report to: management sees how it is itself."""
+
+    @property
+    def newest(self) -> int:
+        """The version that every server should hold."""
+        return self._topology.number
+
+    @property
+    def behind(self) -> int:
+        """How many servers have not said that they have it in force."""
+        return len(self.missing(self._topology.number))
+
+    def audit_head(self) -> Line | None:
+        """The last line of the audit log."""
+        return self._audit.last()
 
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
@@ -244,7 +258,7 @@ class Master:
             for name, other in relayed.items():
                 if isinstance(other, dict) and name in behind:
                     self._grant(name, other, at)
-                    self.census.heard(name, other, said_at(other.pop(AGE, 0), at), newest, by=peer.name)
+                    self.census.heard(name, other, at, newest, by=peer.name)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -304,16 +318,20 @@ class Master:
         """How many servers are to follow."""
         return len(self._members())
 
-    async def acknowledged(self, number: int, wait_s: float) -> list[str]:
-        """Wait until every server has said that it has a version in force, or the time is up; gives those that have not."""
+    async def acknowledged(self, number: int, wait_s: float) -> tuple[list[str], list[str]]:
+        """Wait until every server has said that it has a version in force, or the time is up; gives those that have not.
+
+        Nobody waits for a server that has come with the newest version and was not heard of yet: it begins with that. The
+        second list has those.
+        """
         until = self._loop.time() + wait_s
-        while missing := self.missing(number):
+        while missing := [name for name in self.missing(number) if name not in self._new]:
             left = until - self._loop.time()
             if left <= 0:
                 break
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), left)
-        return missing
+        return missing, [name for name in self.missing(number) if name in self._new]
 
     def network(self) -> dict[str, Any]:
         """Every server with what it holds, against the master's version."""
@@ -350,11 +368,13 @@ class Master:
         self._topology = Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
         self._of_pool.clear()
         self.census.published(now_utc())
+        before = servers_of(self._server.view.loaded)
         try:
             closed = self._server.take(load_published(version_of(self._chronicle, number), self._folder))
         except OperatorError as wrong:  # such as one without management: who holds it follows it all the same
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
+        self._new = servers_of(self._server.view.loaded) - before
         self._notifier.take(self._server.view.trusted.get)
         self._keep_rounds()
         self._notifier.changed()
@@ -366,12 +386,6 @@ class Master:
     def _root_changed(self) -> None:
         self._renew_own()
         self._notifier.changed()
-
-
-def said_at(age_s: object, at: datetime) -> datetime:
-    """When something was said that is *age_s* seconds old at the instant *at*."""
-    known = isinstance(age_s, int | float) and 0 <= age_s < LONGEST_AGE_S
-    return at - timedelta(seconds=float(age_s)) if known and isinstance(age_s, int | float) else at
 
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:

@@ -48,9 +48,6 @@ REPORT_EVERY_S = 10.0
 
 MOST_RELAYED = 1_000
 
-AGE = "age_s"
-"""How long ago an edge has said what is brought for it, in seconds: one that is cut off is not heard by being quoted."""
-
 MOST_EARLY = 64 << 20
 """Octets of lists that have come and that no version names yet."""
 
@@ -102,7 +99,7 @@ class Member:
         self._offered: State | None = None
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._relayed: dict[str, tuple[dict[str, Any], float]] = {}  # what edges said, and when
+        self._relayed: dict[str, tuple[float, dict[str, Any]]] = {}  # when each edge said it, by the loop's time
         self._applicant = Applicant(server.view.name, holding.state)
         self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
@@ -110,6 +107,7 @@ class Member:
         self._parts: list[bytes] = []  # of a users' document that is on its way
         self._error = ""
         self._reported_at = 0.0
+        self._heard_at = loop.time()
 
     def __repr__(self) -> str:
         return f"<Member {self._server.view.name}, version {self._server.view.loaded.number}>"
@@ -131,6 +129,19 @@ class Member:
         """The highest version that is known to exist, if it is higher than the one in force; else 0."""
         known = self._holding.known_to_exist
         return known if known > self._server.view.loaded.number else 0
+
+    @property
+    def newest(self) -> int:
+        """The highest version that is known to exist."""
+        return max(self._holding.known_to_exist, self._server.view.loaded.number)
+
+    @property
+    def unheard_s(self) -> float:
+        """Seconds since who tells us has answered: management, or for an edge a front end of its next hop.
+
+        It answers every report, and so every ten seconds if all is well.
+        """
+        return self._loop.time() - self._heard_at
 
     # Links
 
@@ -185,6 +196,9 @@ class Member:
 
     def responded(self, link: Link, response: Response) -> None:
         """Take the answer to a request of ours."""
+        peer = link.verdict.peer if link.verdict is not None else None
+        if peer is not None and self._may_give(peer):
+            self._heard_at = self._loop.time()
         self._subscriber.responded(link, response)
 
     def tick(self) -> None:
@@ -227,7 +241,7 @@ class Member:
 
     def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
         """An edge behind us says how it is: management hears it from us."""
-        self._relayed[peer.name] = told, self._loop.time()
+        self._relayed[peer.name] = self._loop.time(), told
         self.report()
 
     def _keep_rounds(self) -> None:
@@ -412,8 +426,8 @@ class Member:
         request = self._applicant.request(self._server.view, now_utc(), read_issuing(self._issuing))
         if request is not None:
             told["request"] = request
-        held, now = list(self._relayed.items())[:MOST_RELAYED], self._loop.time()
-        relayed = {name: {**said, AGE: round(now - since, 1)} for name, (said, since) in held}
+        now, some = self._loop.time(), list(self._relayed.items())[:MOST_RELAYED]
+        relayed = {name: {**edge, "ago_s": round(now - heard_at, 3)} for name, (heard_at, edge) in some}
         self._subscriber.publish({**told, "relayed": relayed} if relayed else told)
 
 

@@ -14,6 +14,9 @@ from prometheus_client.registry import Collector
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.endings import concerning, stock_of
+from sipmesh.server.master import Master
+from sipmesh.server.member import Member
+from sipmesh.topology.inventory import What
 from sipmesh.topology.level import Level
 from sipmesh.transport.link import LinkState
 
@@ -51,10 +54,31 @@ class Figures(Collector):
         yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
         yield from self._queues()
         yield self._ends()
+        yield self._failing()
         not_taken = sum(1 for _ in self._node.shown.faults)
         yield GaugeMetricFamily(
             "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
         )
+        yield from self._versions()
+
+    def _versions(self) -> Iterator[Metric]:
+        """Where the network runs by publications; without management these have no samples."""
+        post, at = self._node.dispatch.post, self._node.view.loaded.number
+        held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+        newest = GaugeMetricFamily("sipmesh_topology_newest", "The newest version known of.", labels=())
+        unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
+        behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
+        audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
+        if isinstance(post, Member | Master):
+            held.add_metric((), at)
+            newest.add_metric((), post.newest)
+        if isinstance(post, Member):
+            unheard.add_metric((), post.unheard_s)
+        if isinstance(post, Master):
+            behind.add_metric((), post.behind)
+            if (last := post.audit_head()) is not None:
+                audit.add_metric((last.hash,), last.seq)
+        yield from (held, newest, unheard, behind, audit)
 
     def _links(self) -> Metric:
         family = GaugeMetricFamily("sipmesh_links", "Links by kind and state.", labels=("kind", "state"))
@@ -129,6 +153,15 @@ class Figures(Collector):
             family.add_metric(labels, seconds)
         return family
 
+    def _failing(self) -> Metric:
+        told = "Seconds for which a source of lists or answers has failed; 0 where it works."
+        family = GaugeMetricFamily("sipmesh_source_failing_seconds", told, labels=("source", "owner"))
+        at = self._node.gatekeeper.clock()
+        for one in self._node.supplies(at):
+            failing = (at - one.failing_since).total_seconds() if one.failing_since is not None else 0.0
+            family.add_metric((one.source, one.owner), failing)
+        return family
+
 
 def ending(node: Node, at: datetime) -> list[Entry]:
     """All that this server stands on and that ends."""
@@ -174,6 +207,7 @@ class MetricsPage:
     async def _health(self, _request: web.Request) -> web.Response:
         """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
         at = datetime.now(UTC)
-        why = [one.sentence(at) for one in ending(self._node, at) if one.broken or one.level is Level.PAST]
+        found = (one for one in ending(self._node, at) if one.what is not What.SOURCE)  # that is a partner's to mend
+        why = [one.sentence(at) for one in found if one.broken or one.level is Level.PAST]
         told = {"server": self._node.view.name, "healthy": not why, "why": why}
         return web.json_response(told, status=503 if why else 200)

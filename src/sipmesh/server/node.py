@@ -53,10 +53,15 @@ from sipmesh.trust.words import tell_time
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    from cryptography import x509
+
     from sipmesh.server.log import Log
     from sipmesh.topology.document import Loaded
+    from sipmesh.topology.supply import Supply
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
+    from sipmesh.trust.ocsp import OcspAnswers
+    from sipmesh.trust.policy import Authority
     from sipmesh.trust.verdict import Named
 
 NONCE_LIFETIME_S = 300.0
@@ -80,6 +85,8 @@ class Node:
         self.started_at = time.time()
         self.on_lists: Callable[[frozenset[Named]], None] | None = None  # hears of new lists and whom they newly revoke
         self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
+        self.on_taking: Callable[[Loaded], None] | None = None  # hears of a topology that is about to be in force
+        self.supplies: Callable[[datetime], tuple[Supply, ...]] = lambda _: ()  # how what is fetched does
         self.shown = Shown({})
         self._keep()
         try:
@@ -183,6 +190,8 @@ class Node:
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("other addresses or ports: they count from the next start of this server")
         decide = decide_for(view, self.tokens.incarnation)
+        if self.on_taking is not None:
+            self.on_taking(loaded)
         self._show(self.shown.after(view, datetime.now(UTC)))
         self.view, self._mutual = view, {}
         contexts = [self._accepting_context(listener.kind) for listener in self.listeners]
@@ -280,6 +289,7 @@ class Node:
             shown={outside: held.chain for outside, held in self.shown.held.items()},
             anchors=tuple(anchors_of(loaded)),
             lists=tuple(lists_of(loaded)),
+            supplies=self.supplies(self.gatekeeper.clock()),
         )
 
     def take_lists(self, changed: Collection[Path]) -> list[str]:
@@ -302,6 +312,21 @@ class Node:
         judge = self.dispatch.judge_again
         closed = self.pool.rejudge_relying_on(revoked, judge) if by_serial else self.pool.rejudge(judge)
         return [link.id for link in closed]
+
+    def take_answers(
+        self, authority: Authority, answers: OcspAnswers, about: tuple[x509.Certificate, x509.Certificate]
+    ) -> list[str]:
+        """Put OCSP answers in force, of which one has changed: *about* a certificate and its issuer.
+
+        Closes the links that stand on that certificate and are refused now, and returns their ids.
+        """
+        authority.hear(answers)
+        self.connector.forgive()
+        return [link.id for link in self.pool.rejudge_relying_on([_named(*about)], self.dispatch.judge_again)]
+
+    def stands_on(self, about: tuple[x509.Certificate, x509.Certificate]) -> bool:
+        """Whether a link stands on a certificate, which comes with its issuer."""
+        return bool(self.reactor.links.relying.on([_named(*about)]))
 
     def take_revoked(self, named: Iterable[Named]) -> list[str]:
         """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
@@ -355,6 +380,10 @@ class Node:
 def key_files(view: ServerView) -> tuple[str, str]:
     """The files of the keys of tokens: of this server's flows, and of the dialogs of its pool."""
     return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
+
+
+def _named(certificate: x509.Certificate, issuer: x509.Certificate) -> Named:
+    return issuer.subject.public_bytes(), certificate.serial_number
 
 
 def advertised_by(view: ServerView) -> dict[LinkKind, Advertised]:

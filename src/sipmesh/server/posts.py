@@ -71,6 +71,7 @@ def post_for(node: Node, source: Source, reading: Reading, log: Log) -> Master |
     elif isinstance(source, Holding):
         for payload in source.users():
             node.take_users(payload)
+        source.on_known = node.gatekeeper.knows_of
         post = Member(host, source, here(node.view), loop, dial, host.look, log)
     else:
         return None

@@ -27,9 +27,11 @@ from sipmesh.transport.loop import run
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from sipmesh.server.fetching import Fetching
     from sipmesh.server.log import Log
+    from sipmesh.topology.document import Loaded
 
 TICK_S = 0.5
 """How often deadlines are swept, and files are looked at though nothing was heard of them; twice alike, and they are read.
@@ -98,6 +100,7 @@ class Service:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
         self._endings = Endings()
+        self.fetching: Fetching | None = None
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -129,6 +132,9 @@ class Service:
         self._node = node = Node(self._file, self._name, self._log, loaded=self._loaded)
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
+        node.on_taking = self._follow_sources
+        self._follow_sources(node.view.loaded)
+        self._open.push_async_callback(self._fetch_no_more)
         self._reading = reading = Reading(node, self._source, loop, self._log)
         self._open.callback(reading.close)
         self._post = post = post_for(node, self._source, reading, self._log)
@@ -160,6 +166,24 @@ class Service:
     def reload(self) -> None:
         """Read everything anew."""
         self._reading.reload()
+
+    def _follow_sources(self, loaded: Loaded) -> None:
+        """Fetch what a topology names; where it names nothing, what that needs is not even loaded."""
+        if self.fetching is None:
+            if not loaded.fetches:
+                return
+            from sipmesh.server.fetching import Fetching
+
+            self.fetching = Fetching(self._node, self._look, self._log)
+            self._node.supplies = self.fetching.supplies
+        self.fetching.follow(loaded)
+
+    async def _fetch_no_more(self) -> None:
+        if self.fetching is not None:
+            await self.fetching.close()
+
+    def _look(self, files: Collection[Path]) -> object:
+        return self._reading.look(files)
 
     async def _open_page(self, node: Node) -> None:
         """Show figures where the topology says so; elsewhere what they need is not even loaded."""

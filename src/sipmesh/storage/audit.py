@@ -111,6 +111,13 @@ class Audit:
         with self._database.border(), self._database.engine.connect() as db:
             return self.head_in(db)
 
+    def last(self) -> Line | None:
+        """The last line, None where there is none."""
+        with self._database.border(), self._database.engine.connect() as db:
+            newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash)
+            row = db.execute(newest.order_by(_audit.c.seq.desc()).limit(1)).first()
+        return _line(*row) if row is not None else None
+
     def read(self, since: int = 0) -> list[Line]:
         """Every line after number *since*, the oldest first; raises `OperatorError` for one that cannot be read."""
         with self._database.border(), self._database.engine.connect() as db:

@@ -26,6 +26,7 @@ from sipmesh.storage.users import Users
 from sipmesh.storage.vault import ENTROPY_BYTES, Sealing
 from sipmesh.topology.document import load, load_published
 from sipmesh.topology.jose import open_signed
+from sipmesh.topology.names import is_url
 from sipmesh.topology.publication import KIND, Publication
 from sipmesh.trust.role import Role
 
@@ -186,7 +187,7 @@ def _named(loaded: Loaded) -> Iterator[str]:
     """Every file that the topology names, and the users where they are in one, each as it is written there."""
     topology = loaded.topology
     for entry in (topology.authority, *topology.federation.partners):
-        yield from (*entry.anchors, *entry.crls)
+        yield from (*entry.anchors, *(name for name in entry.crls if not is_url(name)))
     yield from _of_servers(topology)
     if loaded.users_file is not None:
         inside = loaded.users_file.is_relative_to(loaded.folder)

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from sipmesh.topology.homes import home_by_default
 from sipmesh.topology.model import AuthorityEntry, Partner, Pool, Server
 from sipmesh.topology.paper import Paper
+from sipmesh.trust.revocation import Source
 from sipmesh.trust.role import ClientUsage
 from sipmesh.trust.words import tell, tell_list
 
@@ -203,6 +204,18 @@ def _authority(
         lambda name: f"the revocation list {name} of {whose} is no longer read",
         f"the revocation lists of {whose}",
     )
+    yield from _names(
+        old.ocsp,
+        new.ocsp,
+        lambda url: f"the OCSP responder {url} of {whose} is asked",
+        lambda url: f"the OCSP responder {url} of {whose} is no longer asked",
+        f"the OCSP responders of {whose}",
+    )
+    if old.revocation is not new.revocation:
+        yield f"certificates of {whose} now need {_NEEDED[new.revocation]} instead of {_NEEDED[old.revocation]}"
+    if old.grace != new.grace:
+        before_s, after_s = (_spell(entry.grace, "the default") for entry in (old, new))
+        yield f"the hours for which a list of {whose} counts past its end change from {before_s} to {after_s}"
 
 
 def _mark(certificate: x509.Certificate) -> str:
@@ -310,6 +323,11 @@ def _third_party(whose: str, _old: object, new: object) -> str:
     return f"the CA of {whose} is now said to serve {whom}"
 
 
+_NEEDED = {
+    Source.LISTS: "a revocation list",
+    Source.ANSWERS: "an OCSP answer where there is no list",
+    Source.BOTH: "a revocation list and an OCSP answer",
+}
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
     **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage")),
@@ -342,7 +360,7 @@ _SIDE: Mapping[str, Words | None] = {
     "key": _from_to("key file", "that of the inside"),
 }
 _PARTNER: Mapping[str, Words | None] = {
-    **dict.fromkeys(("domains", "anchors", "crls")),
+    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace")),
     "edge": _from_to("edge", "what SRV says"),
     "client_usage": _usage,
     "third_party": _third_party,

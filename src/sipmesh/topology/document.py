@@ -19,6 +19,7 @@ from sipmesh.topology.material import (
     read_authority,
     stale,
 )
+from sipmesh.topology.names import is_url
 from sipmesh.topology.report import Report
 from sipmesh.topology.shape import shape
 from sipmesh.topology.validate import validate
@@ -70,11 +71,12 @@ class Loaded:
 
         Of a published topology the lists alone: what else it says, it says for good.
         """
+        lists = [one.file for files in self.list_files for one in files.files]
         if self.number:
-            return tuple(dict.fromkeys(one.file for files in self.list_files for one in files.files))
+            return tuple(dict.fromkeys(lists))
         entries = (self.topology.authority, *self.topology.federation.partners)
-        named = (name for entry in entries for name in (*entry.anchors, *entry.crls))
-        return tuple(dict.fromkeys((self.file, *(self.folder / name for name in named))))
+        anchors = [self.folder / name for entry in entries for name in entry.anchors]
+        return tuple(dict.fromkeys((self.file, *anchors, *lists)))
 
     @property
     def lists(self) -> frozenset[Path]:
@@ -88,8 +90,14 @@ class Loaded:
 
     @property
     def list_names(self) -> tuple[str, ...]:
-        """The list files as the document names them, our own authority's first."""
-        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files))
+        """The list files as the document names them, our own authority's first; not those that each server fetches."""
+        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files if not one.fetched))
+
+    @property
+    def fetches(self) -> bool:
+        """Whether there is anything that is not on disk, but fetched."""
+        entries = (self.topology.authority, *self.topology.federation.partners)
+        return any(entry.ocsp or any(map(is_url, entry.crls)) for entry in entries)
 
     @property
     def issuers_known(self) -> tuple[x509.Certificate, ...]:

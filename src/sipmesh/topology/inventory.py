@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from sipmesh.topology import stops
 from sipmesh.topology.level import Level, is_old, level
 from sipmesh.topology.paper import Chain, Paper
 from sipmesh.trust.role import Role
-from sipmesh.trust.words import tell_list, tell_span, tell_time
+from sipmesh.trust.words import tell, tell_list, tell_span, tell_time
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.model import Topology
+    from sipmesh.topology.supply import Supply
     from sipmesh.trust.policy import Authority
 
 Side = tuple[str, bool]
@@ -36,6 +38,7 @@ class What(StrEnum):
     ROOT = "root"
     PARTNER = "partner anchor"
     LIST = "revocation list"
+    SOURCE = "source"
 
 
 _CALLED = {What.SERVER: "certificate of", What.SIGNER: "signer of"}
@@ -50,6 +53,7 @@ class Use:
     shown: Mapping[bool, Chain]
     anchors: tuple[Paper, ...] = ()
     lists: tuple[Paper, ...] = ()
+    supplies: tuple[Supply, ...] = ()
 
     def uses(self, paper: Paper) -> bool:
         """Whether this very anchor or list is in force there."""
@@ -95,6 +99,9 @@ class Entry:
         if self.broken or self.paper is None:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
+        if self.what is What.SOURCE:
+            held = "counts no longer" if self.level is Level.PAST else f"counts for {tell_span(left)} more"
+            return f"what came from the {what} {held} ({when}); then {self.stops}; {self.command}"
         if self.old and self.level is Level.FINE:
             made = f"was made {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and one is due each day"
             return f"the {what} {made}; from {when} on {self.stops}; to mend it: {self.command}"
@@ -239,6 +246,32 @@ class _Stock:
         for partner, authority in zip(topology.federation.partners, self.loaded.partners, strict=True):
             yield from self._authority(authority, partner.name)
         yield from self._missing_lists()
+        for use in self.uses.values():
+            yield from (self._supply(use.server, supply) for supply in use.supplies)
+
+    def _supply(self, server: str, supply: Supply) -> Entry:
+        """A source that a running server fetches from; it is told of long before what it gave counts no longer."""
+        issuer = supply.held.subject if supply.held else "its CA"
+        command = f"see from {server} whether it answers"
+        if supply.failing_since is not None:
+            command = f"it has failed since {tell_time(supply.failing_since)} ({tell(supply.why)}): {command}"
+        alarm = Level.FINE
+        if supply.alarming and supply.held is not None:
+            alarm = max(Level.DAYS_7, _alarm(supply.held.ends - self.at))
+        missing = supply.held is None
+        refused = f"nothing has come from it yet; {command}" if supply.failing_since is None else command
+        return Entry(
+            what=What.SOURCE,
+            name=supply.source,
+            owner=supply.owner or self.loaded.topology.organisation,
+            level=alarm,
+            stops=stops.list_stops(issuer, supply.owner),
+            command=command,
+            in_use=supply.held,
+            on_disk=supply.held,
+            note=refused if missing else "",
+            broken=missing and supply.failing_since is not None,
+        )
 
     def _server(self, name: str, outside: bool) -> Entry:  # noqa: FBT001 - the two halves of a Side
         topology = self.loaded.topology
@@ -405,6 +438,12 @@ class _Stock:
         for paper in sorted(_lists(self.loaded.authority), key=lambda one: one.ends):
             newest[paper.subject] = paper
         yield from ((paper.ends, f"the revocation list of {issuer}") for issuer, paper in newest.items())
+
+
+def _alarm(left: timedelta) -> Level:
+    if left < timedelta(0):
+        return Level.PAST
+    return Level.DAY_1 if left <= timedelta(days=1) else Level.FINE
 
 
 def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:

@@ -1,19 +1,22 @@
 """The files of one authority's revocation lists: read with the document, and again one by one as they change.
 
 A list that cannot be used is a *fault*: a server that runs goes on, and the judge refuses with ``revocation-unknown`` whom
-the list would have vouched for (R12).
+the list would have vouched for (R12). A list that is fetched lies in a file as well; before it has come for the first time,
+and where nobody fetches it, it is *awaited*: that is no fault of the document, and refuses all the same.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.files import UnusableFileError, read_file
+from sipmesh.topology.source import dotted
 from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from sipmesh.topology.source import Loc
 
 LARGEST_LIST = 64 << 20  # octets: over a million revoked serials
+FETCHED = "state/fetched"
+"""The folder of what is fetched; all of it may be deleted, and is fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +37,34 @@ class ListFile:
     name: str
     file: Path
     fault: Problem
+    fetched: bool = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it is fetched, and has not come yet."""
+        return self.fetched and not self.file.exists()
+
+
+def fetched_file(folder: Path, url: str) -> Path:
+    """Where a list lies that is fetched from *url*, below the organisation's *folder*."""
+    return folder / FETCHED / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.crl"
 
 
 class ListFiles:
     """What the list files of one authority held when each was read last.
 
     *issuers* are the CAs that are known to stand under the authority, each of which needs a list; *lack* is what is told of
-    one that has none, but for the reason.
+    one that has none, but for the reason. It is None where no list is needed.
     """
 
-    __slots__ = ("_faults", "_found", "_issuers", "_lack", "files")
+    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "files")
 
-    def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem) -> None:
+    def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem | None) -> None:
         self.files = tuple(files)
         self._issuers, self._lack = tuple(issuers), lack
         self._found: dict[Loc, RevocationList] = {}
         self._faults: dict[Loc, Problem] = {}
+        self._carried: tuple[RevocationList, ...] = ()
         self.read([one.file for one in files])
 
     def __repr__(self) -> str:
@@ -64,6 +81,8 @@ class ListFiles:
             if one.file in changed:
                 self._found.pop(one.loc, None)
                 self._faults.pop(one.loc, None)
+                if one.is_awaited:
+                    continue
                 try:
                     self._found[one.loc] = _read_list(one.file, self._issuers)
                 except (UnusableFileError, UnusableListError) as wrong:
@@ -74,13 +93,22 @@ class ListFiles:
         """Every usable list with its place in the document, in the document's order."""
         return tuple((one.loc, self._found[one.loc]) for one in self.files if one.loc in self._found)
 
+    def found_in(self, file: Path) -> RevocationList | None:
+        """Give the list in *file*, if that is ours and its list can be used."""
+        return next((self._found[one.loc] for one in self.files if one.file == file and one.loc in self._found), None)
+
     @property
     def faults(self) -> tuple[Problem, ...]:
         """What cannot be used, and what is missing."""
         return (*(self._faults[one.loc] for one in self.files if one.loc in self._faults), *self._lacking())
 
     def _lacking(self) -> Iterator[Problem]:
-        """Every anchor and every CA below it issues something in the chain, so that each needs a list."""
+        """Every anchor and every CA below it issues something in the chain, so that each needs a list.
+
+        Whose lists those are that have still to come is not known.
+        """
+        if self._lack is None or self.awaited:
+            return
         have = {
             found.issuer_der for found in self._found.values() if found.base is None
         }  # a delta alone speaks for nobody
@@ -88,10 +116,25 @@ class ListFiles:
             if issuer.subject.public_bytes() not in have:
                 yield replace(self._lack, reason=f"no usable list of {issuer.subject.rfc4514_string()}")
 
+    @property
+    def awaited(self) -> tuple[ListFile, ...]:
+        """The lists that are fetched, and have not come yet."""
+        return tuple(one for one in self.files if one.fetched and not {one.loc} & {*self._found, *self._faults})
+
+    def carry(self, lists: Iterable[RevocationList]) -> None:
+        """Let *lists* of before speak on for those CAs of which no list has come yet, while some are awaited.
+
+        So a list that is named by another place from now on cuts nobody off until it has come from there.
+        """
+        self._carried = tuple(lists)
+
     def held(self) -> RevocationLists:
         """Give the lists as the judge wants them."""
+        have = {found.issuer_der for found in self._found.values()}
+        carried = [one for one in self._carried if one.issuer_der not in have] if self.awaited else []
         told = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
-        return RevocationLists((found for _, found in self.lists), told)
+        told += tuple(f"{dotted(one.loc)}: not fetched yet from {one.name}" for one in self.awaited)
+        return RevocationLists([*(found for _, found in self.lists), *carried], told)
 
 
 def _read_list(file: Path, issuers: Sequence[x509.Certificate]) -> RevocationList:

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from sipmesh.topology.answers import answers_on_disk
 from sipmesh.topology.files import UnusableFileError, read_file
-from sipmesh.topology.lists import ListFile, ListFiles
+from sipmesh.topology.lists import ListFile, ListFiles, fetched_file
+from sipmesh.topology.names import is_url
 from sipmesh.trust.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.policy import Authority
+from sipmesh.trust.revocation import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,15 +110,28 @@ def read_authority(
     anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
-    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST)
-    files = [
-        ListFile(place, name, folder / name, report.problem(place, "", _REMEDY_LIST))
-        for place, name in (((*loc, "crls", n), name) for n, name in enumerate(entry.crls))
-    ]
-    lists = ListFiles(files, issuers, lack)
-    return Material(loc, Authority(name, tuple(anchors), lists.held()), lists)
+    needed = entry.crls and entry.revocation is not Source.ANSWERS
+    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
+    places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
+    lists = ListFiles([_list_file(place, one, folder, report) for place, one in places], issuers, lack)
+    authority = Authority(
+        name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
+    )
+    return Material(loc, authority, lists)
 
 
+def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
+    """Give the answers that were fetched, where they are asked for."""
+    return OcspAnswers(answers_on_disk(folder, name).values()) if entry.revocation is not Source.LISTS else NO_ANSWERS
+
+
+def _list_file(loc: Loc, name: str, folder: Path, report: Report) -> ListFile:
+    if is_url(name):
+        return ListFile(loc, name, fetched_file(folder, name), report.problem(loc, "", _REMEDY_FETCHED), fetched=True)
+    return ListFile(loc, name, folder / name, report.problem(loc, "", _REMEDY_LIST))
+
+
+_REMEDY_FETCHED = "see what that URL gives; it is fetched again by itself"
 _REMEDY_LIST = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
 _REMEDY_NO_LIST = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
 

@@ -6,11 +6,25 @@ is `validate`'s business, and only `document.load` hands out a topology that pas
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from sipmesh.topology.names import Address, AddressAndPort, FileName, Fqdn, FqdnAndPort, ListenOn, Port, split_port
+from sipmesh.topology.names import (
+    Address,
+    AddressAndPort,
+    FileName,
+    FileOrUrl,
+    Fqdn,
+    FqdnAndPort,
+    Hours,
+    HttpUrl,
+    ListenOn,
+    Port,
+    split_port,
+)
+from sipmesh.trust.revocation import Source
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
@@ -118,16 +132,36 @@ class Pool(Part):
 
 
 class AuthorityEntry(Part):
-    """A certificate authority: the roots that count, and one revocation list for each CA of the chain."""
+    """A certificate authority: the roots that count, and where it says what it has revoked."""
+
+    grace_by_default: ClassVar[timedelta] = timedelta(0)
+    """Our own lists are ours to keep young."""
 
     anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
-    crls: tuple[FileName, ...] = Field(
-        min_length=1, description="revocation lists, one for each CA that issues in the chain"
+    crls: tuple[FileOrUrl, ...] = Field(
+        description="revocation lists, one for each CA that issues in the chain: files, or URLs from which they are fetched"
     )
+    ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, asked in this order")
+    revocation: Source = Field(
+        default=Source.LISTS,
+        description="what must speak for a certificate: lists, OCSP answers where there is no list, or both",
+    )
+    grace: Hours | None = Field(
+        default=None,
+        description="hours for which a list or an answer still counts past its next update (ours: 0, a partner's: 24)",
+    )
+
+    @property
+    def grace_time(self) -> timedelta:
+        """How long a list or an answer still counts past its next update."""
+        return self.grace_by_default if self.grace is None else timedelta(hours=self.grace)
 
 
 class Partner(AuthorityEntry):
     """Another organisation, trusted for its own domains and its edge's name and for nothing else."""
+
+    grace_by_default: ClassVar[timedelta] = timedelta(days=1)
+    """Whoever keeps a partner's lists from us for an hour must not cut it off by that."""
 
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(default=None, description="its edge as name or name:port; without it SRV is asked")

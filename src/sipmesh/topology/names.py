@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -13,6 +14,8 @@ from pydantic_core import PydanticCustomError
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
 _HIGHEST_PORT = 65535
+_LONGEST_URL = 2_000  # octets
+_MOST_HOURS = 720  # thirty days: who is out of reach for longer is not in grace, but gone
 _FQDN_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$"
 
 
@@ -101,6 +104,44 @@ def address_with_port(text: str) -> str:
     return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
 
 
+def is_url(text: str) -> bool:
+    """Tell whether *text* names a place on the network, and not a file."""
+    return "://" in text
+
+
+def http_url(text: str) -> str:
+    """Check the address of something that is fetched: plain HTTP will do, since lists and answers are signed.
+
+    RFC 5280 4.2.1.13 and RFC 6960 A.1 use it so.
+    """
+    try:
+        parts = urlsplit(text)
+        _, host = parts.port, parts.hostname
+    except ValueError as wrong:
+        raise _refuse(f"{text!r} is no URL ({wrong})", "write http://HOST/PATH") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise _refuse(f"{text!r} is nothing that can be fetched", "write http://HOST/PATH or https://HOST/PATH")
+    if not text.isascii() or not text.isprintable() or " " in text or len(text) > _LONGEST_URL:
+        raise _refuse(f"{text[:60]!r} is no URL", f"write at most {_LONGEST_URL} letters of ASCII, others as %XX")
+    if parts.username is not None or parts.password is not None:
+        raise _refuse("a URL with a name or a password in it", "lists and answers are fetched without logging in")
+    if parts.fragment:
+        raise _refuse(f"{text!r} has a fragment", "leave out # and what is behind it")
+    return text
+
+
+def file_or_url(text: str) -> str:
+    """Check what is either a file or fetched from a URL."""
+    return http_url(text) if is_url(text) else text
+
+
+def hours(given: int) -> int:
+    """Check a number of hours."""
+    if not 0 <= given <= _MOST_HOURS:
+        raise _refuse(f"{given} hours", f"write a number of hours from 0 to {_MOST_HOURS}")
+    return given
+
+
 Fqdn = Annotated[str, AfterValidator(fqdn), WithJsonSchema({"type": "string", "pattern": _FQDN_PATTERN})]
 FqdnAndPort = Annotated[
     str,
@@ -120,3 +161,12 @@ ListenOn = Annotated[
 Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 """A file, relative to the topology's folder unless absolute."""
+HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+FileOrUrl = Annotated[FileName, AfterValidator(file_or_url)]
+"""A file as above, or a URL from which it is fetched."""
+Hours = Annotated[
+    int,
+    Field(strict=True),
+    AfterValidator(hours),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MOST_HOURS}),
+]

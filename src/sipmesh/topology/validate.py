@@ -13,12 +13,13 @@ from sipmesh.topology.listeners import PORTS_OF, WILDCARDS, listeners
 from sipmesh.topology.report import did_you_mean
 from sipmesh.topology.source import dotted
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.revocation import Source
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipmesh.topology.model import Pool, Server, Topology
+    from sipmesh.topology.model import AuthorityEntry, Pool, Server, Topology
     from sipmesh.topology.report import Report
     from sipmesh.topology.shape import Unread
     from sipmesh.topology.source import Loc
@@ -280,6 +281,29 @@ def federation_goes_through_an_edge(document: _Document) -> None:
         document.report.add(loc, f"{federation.route!r} is a pool of role {target.role}, not edge", remedy)
 
 
+def revocation_can_be_told(document: _Document) -> None:
+    """Every authority has what its policy asks: nothing said would refuse everybody (rule R12)."""
+    topology = document.topology
+    entries: list[tuple[Loc, AuthorityEntry]] = [(("authority",), topology.authority)]
+    entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
+    for loc, entry in entries:
+        if not entry.crls and entry.revocation is not Source.ANSWERS and not _is_unread(document, (*loc, "crls")):
+            described = type(entry).model_fields["crls"].description
+            document.report.add((*loc, "crls"), "is empty", f"give at least one: {described}")
+        if not entry.ocsp and entry.revocation is not Source.LISTS and not _is_unread(document, (*loc, "ocsp")):
+            remedy = "add `ocsp`: the URLs of its responders, or write `revocation: lists`"
+            document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
+        if entry.ocsp and entry.revocation is Source.LISTS and not _is_unread(document, (*loc, "revocation")):
+            remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
+            document.report.add((*loc, "ocsp"), "nobody is asked while `revocation` is 'lists'", remedy)
+
+
+def _is_unread(document: _Document, loc: Loc) -> bool:
+    """Whether something in that place could not be read, and has been told."""
+    written = document.written(loc)
+    return any(place[: len(written)] == written for place in document.unread.places)
+
+
 CHECKS = (
     own_names_are_unique,
     domains_name_no_server,
@@ -293,5 +317,6 @@ CHECKS = (
     management_is_one_server,
     applications_speak_for_domains_of_ours,
     federation_goes_through_an_edge,
+    revocation_can_be_told,
 )
 """All of them, in the order of the rules."""

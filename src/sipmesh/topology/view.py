@@ -14,6 +14,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.listeners import ListenerSpec, listeners
 from sipmesh.topology.names import split_port
 from sipmesh.topology.report import did_you_mean
+from sipmesh.trust.edition import Edition
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 from sipmesh.trust.role import ClientUsage, Role
@@ -225,6 +226,11 @@ class ServerView:
         found = self.pools.get(pool)
         return found.servers if found else ()
 
+    @property
+    def edition(self) -> Edition:
+        """Which version this is."""
+        return Edition(self.loaded.number)
+
     def accept_policy(self, kind: LinkKind) -> LinkPolicy:
         """The policy of links that our listener of *kind* accepts."""
         return self._accept[kind]
@@ -241,6 +247,7 @@ class ServerView:
             blocked=self.blocked,
             meant=held[0] if len(held) == 1 else None,
             meant_name=name,
+            edition=self.edition,
         )
 
     def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
@@ -284,6 +291,7 @@ class ServerView:
                 may_open=frozenset(self._accepts(kind)),
                 peers=self._directory.by_identity,
                 blocked=self.blocked,
+                edition=self.edition,
             )
             for kind in LinkKind
         }

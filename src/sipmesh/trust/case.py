@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.ocsp import OcspAnswers
     from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
     from sipmesh.trust.revocation import RevocationLists
 
@@ -37,7 +38,7 @@ class Case:
         self.leaf: x509.Certificate | None = None
         self.pool: list[x509.Certificate] = []
         self.fault = ""
-        self._looked_up_in: RevocationLists | None = None
+        self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
         self._read(evidence.presented[: PRESENTED + 1])
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
@@ -55,16 +56,20 @@ class Case:
     def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Case:
         """The same certificates before the same policy, in another handshake: what was worked out is taken over.
 
-        But for what the lists say, where other lists are in force by now.
+        But for what lists and answers say, where others are in force by now.
         """
         authority = self.trail.authority
-        if authority is not None and self._looked_up_in is not authority.lists:
+        if authority is not None and not self._is_looked_up_in(authority):
             self.__dict__.pop("listed", None)
             self.listed  # noqa: B018 - once for all who follow
         case = Case.__new__(Case)
         case.__dict__.update(self.__dict__)
         case.evidence, case.at, case.live = evidence, at, live
         return case
+
+    def _is_looked_up_in(self, authority: Authority) -> bool:
+        lists, answers = self._looked_up_in
+        return lists is authority.lists and answers is authority.answers
 
     @property
     def opened(self) -> bool:
@@ -178,7 +183,7 @@ class Case:
         path, authority = self.trail.path, self.trail.authority
         if authority is None:
             return ()
-        self._looked_up_in = authority.lists
+        self._looked_up_in = (authority.lists, authority.answers)
         return look_up(path, authority.lists, authority.answers)
 
     @cached_property

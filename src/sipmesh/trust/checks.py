@@ -238,13 +238,13 @@ def topology(case: Case) -> Finding:
         saw = f"names of {', '.join(sorted(peer.name for peer in case.named))}"
         return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
     if case.peer is None or not case.proved:
-        return asked.refused(tell_list([*_unknown(case)], "; "), _unknown_code(case))
+        return asked.refused(tell_list([*_unknown(case)], "; ") + _held(case), _unknown_code(case))
     return _undivided(case, asked)
 
 
 def _meant_alone(case: Case, asked: Question) -> Finding:
     if case.policy.meant is None:
-        saw = f"{case.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology"
+        saw = f"{case.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology" + _held(case)
         return asked.refused(saw, _unknown_code(case))
     if not case.proved:
         return asked.unjudged(f"it does not prove to be {case.policy.meant_name}")
@@ -263,6 +263,12 @@ def _undivided(case: Case, asked: Question) -> Finding:
 
 def _unknown_code(case: Case) -> Code:
     return Code.PARTNER_UNKNOWN if case.policy.kind is LinkKind.PARTNER else Code.NOT_IN_TOPOLOGY
+
+
+def _held(case: Case) -> str:
+    """Which version this server holds, where there are versions: the name may stand in a newer one."""
+    edition = case.policy.edition
+    return f"; this server holds {edition}" if edition.number else ""
 
 
 def _unknown(case: Case) -> Iterable[str]:
@@ -360,7 +366,7 @@ def revocation(case: Case) -> Finding:
     if not case.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
     held = (authority.lists, authority.answers)
-    grace, source = case.policy.grace, authority.source
+    grace, source = max(case.policy.grace, authority.grace), authority.source
     return check_listed(case.listed, held, at=case.at, grace=grace, source=source, live=case.live)
 
 

@@ -177,11 +177,14 @@ class OcspAnswers:
 NO_ANSWERS = OcspAnswers()
 
 
-def standing(replies: Iterable[Reply], *, at: datetime, grace: timedelta) -> tuple[str, Code | None]:
+def standing(
+    replies: Iterable[Reply], *, at: datetime, grace: timedelta, live: bool = False
+) -> tuple[str, Code | None]:
     """Say how a certificate stands by all that is said of it; the code is None if it may be relied on.
 
     The worst that a rightful responder says counts: revoked even when the answer is old, as with lists, then unknown.
-    Otherwise one good answer that is in force is enough. Nothing said is not a good status.
+    Otherwise one good answer that is in force is enough. Nothing said is not a good status. For a *live* link an answer goes
+    on that is past its time, as a list does, and nothing more is forgiven it.
     """
     replies = tuple(replies)
     said = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
@@ -190,8 +193,10 @@ def standing(replies: Iterable[Reply], *, at: datetime, grace: timedelta) -> tup
     if ocsp.OCSPCertStatus.UNKNOWN in said:
         return "the OCSP responder does not know the certificate", Code.REVOCATION_UNKNOWN
     faults = [reply.signer.fault or untimely(reply, at, grace) for reply in replies]
+    if live and "" not in faults and any(_has_counted(reply, at) for reply in replies):
+        return f"{'; '.join(dict.fromkeys(faults))}; this link was up already", None
     if "" in faults:
-        return f"an OCSP answer is in force until {tell_time(_ends(replies[faults.index('')]))}", None
+        return f"an OCSP answer is in force until {tell_time(counts_until(replies[faults.index('')]))}", None
     return "; ".join(dict.fromkeys(faults)) or "no OCSP answer", Code.REVOCATION_UNKNOWN
 
 
@@ -200,7 +205,7 @@ def untimely(reply: Reply, at: datetime, grace: timedelta) -> str:
 
     *grace* is how long it still counts after its next_update, as for lists.
     """
-    begins, ends, delegate = reply.single.this_update_utc, _ends(reply), reply.signer.delegate
+    begins, ends, delegate = reply.single.this_update_utc, counts_until(reply), reply.signer.delegate
     latest = max(begins, reply.produced_at)
     if latest > at + reply.terms.skew:
         return f"an OCSP answer begins only at {tell_time(latest)}; our clock says {tell_time(at)}"
@@ -209,6 +214,12 @@ def untimely(reply: Reply, at: datetime, grace: timedelta) -> str:
     if delegate is not None and not delegate.not_valid_before_utc <= at <= delegate.not_valid_after_utc:
         return f"an OCSP responder whose certificate is not valid at {tell_time(at)}"
     return ""
+
+
+def _has_counted(reply: Reply, at: datetime) -> bool:
+    """Whether *reply* counted at its beginning, before the instant *at*."""
+    begins = max(reply.single.this_update_utc, reply.produced_at)
+    return not reply.signer.fault and begins <= at and not untimely(reply, begins, timedelta(0))
 
 
 def delegate_to_ask_for(reply: Reply) -> x509.Certificate | None:
@@ -223,7 +234,8 @@ def delegate_to_ask_for(reply: Reply) -> x509.Certificate | None:
     return delegate
 
 
-def _ends(reply: Reply) -> datetime:
+def counts_until(reply: Reply) -> datetime:
+    """Until when *reply* counts, whether it says so or not."""
     return reply.single.next_update_utc or reply.single.this_update_utc + reply.terms.oldest
 
 

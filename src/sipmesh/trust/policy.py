@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
+from sipmesh.trust.edition import NO_EDITION, Edition
 from sipmesh.trust.ocsp import NO_ANSWERS
 from sipmesh.trust.precedent import Precedents
 from sipmesh.trust.revocation import Source
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class Authority:
     """Anchors that count for one scope, with the revocation lists and OCSP answers of the authorities under them.
 
-    *source* says which of the two must speak for a certificate.
+    *source* says which of the two must speak for a certificate, *grace* how long either still counts past its next update.
     *name* is what an operator reads: the organisation or the partner. No anchors: nothing can be proved.
     """
 
@@ -40,6 +41,7 @@ class Authority:
     lists: RevocationLists = field(compare=False)
     answers: OcspAnswers = field(default=NO_ANSWERS, compare=False)
     source: Source = Source.LISTS
+    grace: timedelta = timedelta(0)
     store: Store | None = field(init=False, repr=False, compare=False)  # built once; None where there are no anchors
 
     def __post_init__(self) -> None:
@@ -48,6 +50,10 @@ class Authority:
     def relist(self, lists: RevocationLists) -> None:
         """Let *lists* speak from now on: alone of an authority they change while all that stands on it stays."""
         object.__setattr__(self, "lists", lists)
+
+    def hear(self, answers: OcspAnswers) -> None:
+        """The same for OCSP answers."""
+        object.__setattr__(self, "answers", answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class LinkPolicy:
 
     *meant* and *meant_name* are for links that we open: the entry we mean to reach, and the reference name as
     configured or taken from the SIP URI, never one that DNS returned (rule R9).
+
+    *edition* says by which version of the topology this is: who is not in it may be in a newer one.
     """
 
     kind: LinkKind
@@ -100,7 +108,8 @@ class LinkPolicy:
     blocked: frozenset[str] = frozenset()
     meant: TrustedPeer | None = None
     meant_name: str = ""
-    grace: timedelta = timedelta(0)  # how long a revocation list still counts after its next_update
+    grace: timedelta = timedelta(0)  # how long lists count past their next_update, unless the authority says longer
+    edition: Edition = field(default=NO_EDITION, compare=False)
     precedents: Precedents = field(default_factory=Precedents, init=False, repr=False, compare=False)
     _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 

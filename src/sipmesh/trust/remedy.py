@@ -63,25 +63,33 @@ def _no_list(case: Case) -> tuple[str, ...]:
     authority = case.trail.authority
     if authority is not None and authority.source is not Source.LISTS:
         return (
-            f"See that the OCSP responders of {authority.name} answer, and that fresh answers reach {case.policy.here}.",
+            f"An answer is being fetched: let it try again, or see that the OCSP responders of {authority.name} answer.",
             "A list of the CA, named under crls, speaks for its certificates as well.",
         )
     if case.policy.kind is LinkKind.PARTNER:
-        return ("Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",)
+        return (
+            "Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",
+            "Lists that are named by a URL come by themselves, once that answers: sipmesh ca inventory.",
+        )
     return ("Write fresh lists with sipmesh ca crl, and see that authority.crls names one for each CA of the chain.",)
 
 
 def _not_in_topology(case: Case) -> tuple[str, ...]:
     near = next(iter(case.nearest.values()), "")
-    if near:
-        return (f"If {near} is meant: sipmesh ca issue {near}, and install that certificate.", _add(case))
-    return (_add(case),)
+    edition = case.policy.edition
+    behind = f"This server is behind, and judges anew once it has version {edition.newest}; see: sipmesh status"
+    return (
+        *((behind,) if edition.is_behind else ()),
+        *((f"If {near} is meant: sipmesh ca issue {near}, and install that certificate.",) if near else ()),
+        _add(case),
+    )
 
 
 def _add(case: Case) -> str:
     if case.policy.kind is LinkKind.PARTNER:
         return f"If you want to federate: sipmesh partner add {_who(case)}; otherwise there is nothing to do."
-    return f"If it is a server of ours, name {_who(case)} in a pool, then: sipmesh topology check."
+    then = "sipmesh topology publish" if case.policy.edition.number else "sipmesh topology check"
+    return f"If it is a server of ours, name {_who(case)} in a pool, then: {then}."
 
 
 def _no_identity(case: Case) -> tuple[str, ...]:

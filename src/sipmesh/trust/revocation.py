@@ -339,11 +339,11 @@ def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Hea
     return Heard(reply, Listed(delegate.serial_number, issuer.subject.rfc4514_string(), lists.find(delegate, issuer)))
 
 
-def _believed(heard: Heard, at: datetime, grace: timedelta) -> Reply:
+def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Reply:
     """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
     if heard.delegate is None:
         return heard.reply
-    saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace)
+    saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace, live=live)
     if code is None:
         return heard.reply
     return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
@@ -354,7 +354,8 @@ def _stands(one: Listed, at: datetime, grace: timedelta, source: Source, *, live
     by_list = _standing(one.serial, one.held, at, grace, live=live)
     if source is Source.LISTS and not one.replies:
         return by_list
-    by_answer = answered((_believed(heard, at, grace) for heard in one.replies), at=at, grace=grace)
+    replies = [_believed(heard, at, grace, live=live) for heard in one.replies]
+    by_answer = answered(replies, at=at, grace=grace, live=live)
     by_either = by_list if one.held is not None else by_answer
     deciding = {Source.LISTS: (by_list,), Source.ANSWERS: (by_either,), Source.BOTH: (by_list, by_answer)}[source]
     revoked = (voice for voice in (by_list, by_answer) if voice[1] is Code.REVOKED)

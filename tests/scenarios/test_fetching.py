@@ -1,0 +1,576 @@
+"""Lists and OCSP answers that an edge fetches for itself: in force without a reload, and nothing worse than what was held.
+
+The publisher, the CAs, the edge and the links are real; the schedule is poked and its clock set, so that nobody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from scenarios.test_revocation import Linked, Papers, Scene, another, leaf_of, papers_of, partner_entry, revoke
+from sipmesh.demo.forge import Forge, Forged
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.endings import stock_of
+from sipmesh.server.fetching import Fetching
+from sipmesh.server.lists import ListShelf
+from sipmesh.topology.inventory import What
+from sipmesh.topology.lists import fetched_file
+from sipmesh.trust.evidence import LinkKind
+from support.network import EDGE, FE1, PARTNER_EDGE, Network
+from support.publisher import Page, Publisher, Responder, content, moved
+from support.running import on_loop, until
+from support.service import service_here
+from support.telling import Told
+
+HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
+SERVERS = (ExtendedKeyUsageOID.SERVER_AUTH,)
+LISTS = ("/root.crl", "/issuing.crl")
+ISSUING = "/issuing.crl"
+
+
+@dataclass
+class Fetched(Scene):
+    """An edge that fetches, beside whoever publishes."""
+
+    publisher: Publisher = None  # type: ignore[assignment]  # every scene has one
+    fetching: Fetching = None  # type: ignore[assignment]  # once it runs
+
+    async def __aenter__(self) -> Self:
+        service, self.node = await self._stack.enter_async_context(
+            service_here(self.organisation, self.told, self.name)
+        )
+        assert service.fetching is not None
+        self.fetching = service.fetching
+        return self
+
+    async def poke(self, path: str = ISSUING) -> None:
+        """Fetch from there now."""
+        await self.fetching.poke(self.publisher.url(path))
+
+    async def have_come(self, paths: tuple[str, ...] = LISTS) -> None:
+        """Wait for the fetches at the start."""
+        await asyncio.gather(*(self.poke(path) for path in paths))
+
+    def be_late(self, by: timedelta) -> None:
+        """Let the edge believe that it is so much later."""
+        self.node.gatekeeper.clock = lambda: datetime.now(UTC) + by
+
+    def held(self, path: str = ISSUING) -> bytes:
+        return fetched_file(self.organisation.folder, self.publisher.url(path)).read_bytes()
+
+    def alarms(self) -> list[Any]:
+        """What the inventory has to say of sources, such as are out of reach."""
+        entries = stock_of(self.node, self.node.gatekeeper.clock()).entries
+        return [one for one in entries if one.what is What.SOURCE and (one.level or one.broken)]
+
+
+@asynccontextmanager
+async def fetching(federation: Network, **entry: Any) -> AsyncIterator[Fetched]:
+    """The edge of example.test, whose partner publishes its lists; *entry* changes what our topology says of it."""
+    example, partner = federation.organisations
+    async with AsyncExitStack() as stack:
+        publisher = await stack.enter_async_context(Publisher())
+        for path in LISTS:
+            publisher.pages[path] = content((partner.folder / "ca" / path[1:]).read_bytes)
+        name_lists(example, publisher, **entry)
+        yield await stack.enter_async_context(Fetched(example, EDGE, LinkKind.PARTNER, publisher=publisher))
+
+
+def name_lists(example: Organisation, publisher: Publisher, **entry: Any) -> None:
+    partner_entry(example).update({"crls": [publisher.url(path) for path in LISTS], **entry})
+    example.write()
+
+
+def papers(federation: Network) -> Papers:
+    return papers_of(federation.organisations[1], PARTNER_EDGE)
+
+
+# Lists
+
+
+@on_loop
+async def test_list_at_a_url_is_fetched_at_the_start_and_is_in_force_without_a_reload(federation: Network) -> None:
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        await scene.link(papers(federation))
+        assert not list(scene.told.events("topology taken"))
+        assert {*scene.publisher.asked} == {"GET /root.crl", "GET /issuing.crl"}
+
+
+@on_loop
+async def test_nobody_waits_in_a_handshake_and_until_lists_have_come_the_peer_is_refused(federation: Network) -> None:
+    """The twin comes a moment later."""
+    example, partner = federation.organisations
+    open_now = asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        await open_now.wait()
+        return web.Response(body=(partner.folder / "ca" / "issuing.crl").read_bytes())
+
+    async with Publisher() as publisher:
+        publisher.pages = {"/root.crl": content((partner.folder / "ca" / "root.crl").read_bytes), ISSUING: slow}
+        name_lists(example, publisher)
+        async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=publisher) as scene:
+            await scene.refuses(papers(federation), "revocation-unknown")
+            assert "not fetched yet from http" in str(scene.told.last("link refused")["verdict"])
+            open_now.set()
+            await scene.have_come()
+            await scene.link(papers(federation))
+
+
+@on_loop
+async def test_who_is_newly_revoked_at_the_publisher_loses_its_link_with_the_next_fetch(federation: Network) -> None:
+    example, partner = federation.organisations
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        stolen = await scene.link(papers(federation))
+        renewed = await scene.link(another(partner, PARTNER_EDGE))
+        ours = await scene.link(papers_of(example, FE1), LinkKind.SERVER)
+        revoke(partner, leaf_of(stolen.papers))
+        await stolen.stays()
+        await scene.poke()
+        await stolen.falls()
+        assert scene.closed("lists taken") == [stolen.id]
+        await renewed.stays()
+        await ours.stays()
+        await scene.refuses(stolen.papers, "revoked")
+
+
+@on_loop
+async def test_list_of_a_source_that_is_out_of_reach_counts_through_the_grace_and_no_longer(
+    federation: Network,
+) -> None:
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        linked = await scene.link(papers(federation))
+        await scene.publisher.close()
+        for _ in range(3):
+            await scene.poke()
+        assert [line["source"] for line in scene.told.events("not fetched: what is held stays in force")] == [
+            scene.publisher.url(ISSUING)
+        ]
+        left = ends(scene) - datetime.now(UTC)
+        scene.be_late(left + timedelta(hours=23))
+        await scene.link(another(federation.organisations[1], PARTNER_EDGE))
+        scene.be_late(left + timedelta(hours=25))
+        await scene.refuses(papers(federation), "revocation-unknown")
+        await linked.stays()
+
+
+@on_loop
+async def test_grace_is_what_the_topology_says(federation: Network) -> None:
+    async with fetching(federation, grace=0) as scene:
+        await scene.have_come()
+        left = ends(scene) - datetime.now(UTC)
+        scene.be_late(left - timedelta(minutes=1))
+        await scene.link(papers(federation))
+        scene.be_late(left + timedelta(minutes=1))
+        await scene.refuses(papers(federation), "revocation-unknown")
+
+
+def ends(scene: Fetched) -> datetime:
+    """When the list ends that the peers stand on."""
+    return x509.load_pem_x509_crl(scene.held()).next_update_utc or datetime.max.replace(tzinfo=UTC)
+
+
+@on_loop
+async def test_source_that_is_out_of_reach_raises_an_alarm_long_before_it_refuses(federation: Network) -> None:
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        await scene.publisher.close()
+        await scene.poke()
+        scene.be_late(timedelta(hours=11))
+        assert scene.alarms() == []
+        scene.be_late(timedelta(hours=13))
+        [entry] = scene.alarms()
+        assert entry.urgent
+        assert not entry.broken
+        told = entry.sentence(scene.node.gatekeeper.clock())
+        assert "counts for 7 d" in told
+        assert "our edges refuse new links with partner.test" in told
+        assert "it has failed since" in told
+        await scene.publisher.open()
+        await scene.poke()
+        assert scene.alarms() == []
+        assert scene.told.last("source works again")["source"] == scene.publisher.url(ISSUING)
+
+
+# What is not taken
+
+
+@dataclass
+class Hand:
+    """What a bad publisher has at hand."""
+
+    partner: Organisation
+    before: bytes  # the list that is held
+    forge: Forge
+
+    @property
+    def issuing(self) -> Forged:
+        return Forged.read(self.partner.folder / "ca" / "issuing.pem", self.partner.folder / "ca" / "issuing.key")
+
+    def of_another_ca(self) -> bytes:
+        return self.forge.revocations(self.forge.organisation("Evil"), number=1 << 40)
+
+    def of_the_same_name(self) -> bytes:
+        """Signed by somebody who calls itself like the CA."""
+        return self.forge.revocations(self.issuing, number=1 << 40, key=self.forge.root("x").key)
+
+    def of_the_root(self) -> bytes:
+        """Rightful, but another list."""
+        return (self.partner.folder / "ca" / "root.crl").read_bytes()
+
+    def tampered(self) -> bytes:
+        der = bytearray(x509.load_pem_x509_crl(self.before).public_bytes(Encoding.DER))
+        der[-1] ^= 1
+        return bytes(der)
+
+    def older(self) -> bytes:
+        return self.forge.revocations(self.issuing, begins=timedelta(days=-2), number=1)
+
+    def ended(self) -> bytes:
+        return self.forge.revocations(self.issuing, begins=timedelta(days=-2), ends=timedelta(hours=-1), number=1 << 40)
+
+    def rubbish(self) -> bytes:
+        return b"<html>moved</html>"
+
+
+WRONG: dict[str, tuple[Callable[[Hand], Page], str]] = {
+    "another CA": (lambda hand: content(hand.of_another_ca), "what is held is of"),
+    "same name": (lambda hand: content(hand.of_the_same_name), "is not signed by"),
+    "root": (lambda hand: content(hand.of_the_root), "what is held is of"),
+    "tampered": (lambda hand: content(hand.tampered), "is not signed by"),
+    "older": (lambda hand: content(hand.older), "is older than"),
+    "ended": (lambda hand: content(hand.ended), "ended at"),
+    "rubbish": (lambda hand: content(hand.rubbish), "not a readable revocation list"),
+    "file": (lambda _: moved("file:///etc/hostname"), "sends us on to file"),
+    "https": (lambda _: moved("https://127.0.0.1/issuing.crl"), "sends us on to https://127.0.0.1"),
+    "elsewhere": (lambda _: moved("http://169.254.169.254/latest"), "sends us on to http://169.254.169.254"),
+    "circle": (lambda _: moved(ISSUING), "sends us on more than 3 times"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+@on_loop
+async def test_what_is_wrong_does_not_take_the_place_of_what_works(federation: Network, what: str) -> None:
+    """The twin is the rightful list, which comes next."""
+    _, partner = federation.organisations
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        await scene.link(papers(federation))  # by which the edge has seen the issuing CA
+        held, rightful = scene.held(), scene.publisher.pages[ISSUING]
+        page, why = WRONG[what]
+        scene.publisher.pages[ISSUING] = page(Hand(partner, held, Forge(datetime.now(UTC))))
+        await scene.poke()
+        assert why in scene.told.last("not fetched: what is held stays in force")["why"]
+        assert scene.held() == held
+        await (await scene.link(another(partner, PARTNER_EDGE))).stays()
+        revoke(partner, leaf_of(papers(federation)))
+        scene.publisher.pages[ISSUING] = rightful
+        await scene.poke()
+        assert scene.held() != held
+        await scene.refuses(papers(federation), "revoked")
+
+
+@on_loop
+async def test_issuing_ca_is_known_again_after_a_start_so_that_nobody_slips_a_list_in(federation: Network) -> None:
+    """Nothing is held, and no link has shown the CA since the start; the twin is the rightful list."""
+    example, partner = federation.organisations
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        await scene.link(papers(federation))
+        await until((example.folder / "state" / "fetched" / "issuers.pem").exists)
+        hand = Hand(partner, scene.held(), Forge(datetime.now(UTC)))
+    async with Publisher() as evil:
+        evil.pages = {"/root.crl": content(hand.of_the_root), ISSUING: content(hand.of_the_same_name)}
+        name_lists(example, evil)
+        async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=evil) as again:
+            await again.have_come()
+            assert "is not signed by" in again.told.last("not fetched: what is held stays in force")["why"]
+            [entry] = again.alarms()
+            assert entry.broken
+            evil.pages[ISSUING] = content((partner.folder / "ca" / "issuing.crl").read_bytes)
+            await again.poke()
+            assert again.alarms() == []
+            await again.link(papers(federation))
+
+
+# Who fetches what
+
+
+@on_loop
+async def test_only_edges_fetch_what_partners_publish_and_nobody_gives_it_on(federation: Network) -> None:
+    example, _ = federation.organisations
+    async with fetching(federation) as scene, service_here(example, Told(), FE1) as (service, node):
+        await scene.have_come()
+        assert service.fetching is not None
+        assert service.fetching.supplies(datetime.now(UTC)) == ()
+        given = {item.name for item in ListShelf(example.folder).items(node.view.loaded)}
+        assert given == {"ca/root.crl", "ca/issuing.crl"}
+
+
+@on_loop
+async def test_our_own_lists_are_fetched_by_every_server_where_the_topology_says_so(example: Organisation) -> None:
+    """There is no grace for them."""
+    async with Publisher() as publisher:
+        for path in LISTS:
+            publisher.pages[path] = content((example.folder / "ca" / path[1:]).read_bytes)
+        document: Any = example.document
+        document["authority"]["crls"] = [publisher.url(path) for path in LISTS]
+        example.write()
+        async with Fetched(example, FE1, publisher=publisher) as scene:
+            await scene.have_come()
+            await scene.link(papers_of(example, EDGE))
+            scene.be_late(ends(scene) - datetime.now(UTC) + timedelta(minutes=1))
+            await scene.refuses(papers_of(example, EDGE), "revocation-unknown")
+
+
+@on_loop
+async def test_source_that_the_topology_names_no_longer_is_left_alone_and_a_new_one_asked_at_once(
+    federation: Network,
+) -> None:
+    example, partner = federation.organisations
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        linked = await scene.link(papers(federation))
+        scene.publisher.pages["/new.crl"] = scene.publisher.pages[ISSUING]
+        partner_entry(example)["crls"] = [scene.publisher.url("/root.crl"), scene.publisher.url("/new.crl")]
+        revoke(partner, leaf_of(linked.papers))
+        example.write()
+        await until(lambda: "GET /new.crl" in scene.publisher.asked)
+        assert {one.source for one in scene.fetching.supplies(datetime.now(UTC))} == {*partner_entry(example)["crls"]}
+        await linked.falls()
+
+
+@on_loop
+async def test_list_that_is_named_by_another_place_cuts_nobody_off_until_it_has_come_from_there(
+    federation: Network,
+) -> None:
+    """What was in force speaks on, for new links as well; it ends when it ends."""
+    example, partner = federation.organisations
+    open_now = asyncio.Event()
+    async with fetching(federation) as scene:
+        await scene.have_come()
+        linked, rightful = await scene.link(papers(federation)), scene.publisher.pages[ISSUING]
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            await open_now.wait()
+            return await rightful(request)
+
+        scene.publisher.pages |= {"/new.crl": slow, "/newroot.crl": scene.publisher.pages["/root.crl"]}
+        partner_entry(example)["crls"] = [scene.publisher.url("/newroot.crl"), scene.publisher.url("/new.crl")]
+        example.write()
+        await until(lambda: {"GET /new.crl", "GET /newroot.crl"} <= {*scene.publisher.asked})
+        await scene.poke("/newroot.crl")
+        await linked.stays()
+        renewed = await scene.link(another(partner, PARTNER_EDGE))
+        revoke(partner, leaf_of(linked.papers))
+        open_now.set()
+        await linked.falls()
+        await renewed.stays()
+
+
+# OCSP
+
+
+@dataclass
+class Asked:
+    """A scene whose partner has an OCSP responder."""
+
+    scene: Fetched
+    responder: Responder
+    partner: Organisation
+
+    async def comes(self, shown: Papers) -> Linked:
+        """Come twice: the first time nothing is known."""
+        await self.scene.refuses(shown, "revocation-unknown")
+        await self.asked_about(shown)
+        return await self.scene.link(shown)
+
+    async def asked_about(self, shown: Papers) -> None:
+        serial = f"{leaf_of(shown).serial_number:x}"
+        supplies = self.scene.fetching.supplies
+        await until(lambda: any(one.source.endswith(serial) for one in supplies(datetime.now(UTC))))
+        [name] = [one.source for one in supplies(datetime.now(UTC)) if one.source.endswith(serial)]
+        await self.scene.fetching.poke(name)
+
+
+@asynccontextmanager
+async def asking(federation: Network, policy: str = "ocsp", **entry: Any) -> AsyncIterator[Asked]:
+    """As above, with a responder for the leaves; for the issuing CA the root's list speaks, which is a file."""
+    example, partner = federation.organisations
+    folder = partner.folder / "ca"
+    root = Forged.read(folder / "root.pem", folder / "root.key")
+    issuing = Forged.read(folder / "issuing.pem", folder / "issuing.key", root)
+    responder = Responder(issuing, known=[leaf_of(papers(federation))])
+    async with Publisher() as publisher:
+        publisher.pages["/ocsp"] = responder.page
+        urls = {"ocsp": [publisher.url("/ocsp")], "revocation": policy}
+        lists = [str(folder / "root.crl"), *([str(folder / "issuing.crl")] if policy == "both" else [])]
+        partner_entry(example).update({"crls": lists, **urls, **entry})
+        example.write()
+        async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=publisher) as scene:
+            yield Asked(scene, responder, partner)
+
+
+@on_loop
+async def test_first_handshake_is_refused_and_has_the_answer_fetched_so_that_the_next_is_let_in(
+    federation: Network,
+) -> None:
+    async with asking(federation) as asked:
+        linked = await asked.comes(papers(federation))
+        assert asked.scene.publisher.asked == ["POST /ocsp"]
+        await asked.scene.link(papers(federation))
+        await linked.stays()
+        told = asked.scene.told.last("link refused")
+        assert "being fetched" in told["remedies"][0]
+
+
+@on_loop
+async def test_who_is_revoked_by_an_answer_loses_its_link_and_no_other_does(federation: Network) -> None:
+    async with asking(federation) as asked:
+        other = another(asked.partner, PARTNER_EDGE)
+        asked.responder.known.append(leaf_of(other))
+        stolen, renewed = await asked.comes(papers(federation)), await asked.comes(other)
+        asked.responder.status = ocsp.OCSPCertStatus.REVOKED
+        await asked.asked_about(stolen.papers)
+        await stolen.falls()
+        assert asked.scene.closed("OCSP answer taken") == [stolen.id]
+        await renewed.stays()
+        await asked.scene.refuses(stolen.papers, "revoked")
+
+
+WRONG_ANSWERS: dict[str, tuple[Callable[[Responder], None], str]] = {
+    "unknown": (lambda one: setattr(one, "status", ocsp.OCSPCertStatus.UNKNOWN), ""),
+    "ended": (lambda one: setattr(one, "ends", -SECOND), "ended at"),
+    "not begun": (lambda one: setattr(one, "begins", HOUR), "begins only at"),
+    "not delegated": (lambda one: setattr(one, "signer", delegate(one.issuer, usages=SERVERS)), "not for that"),
+    "another's delegate": (lambda one: setattr(one, "signer", delegate(stranger())), "has not named"),
+    "delegate that nobody vouches for": (lambda one: setattr(one, "signer", delegate(one.issuer, extra=())), ""),
+    "not asked": (lambda one: one.known.clear(), "unauthorized"),
+    "about another": (lambda one: setattr(one, "about", stranger().certificate), "about another certificate"),
+}
+
+
+def delegate(issuer: Forged, **changes: Any) -> Forged:
+    """Who may sign answers for *issuer*, but for *changes*."""
+    wish = {"usages": (ExtendedKeyUsageOID.OCSP_SIGNING,), "extra": (x509.OCSPNoCheck(),), **changes}
+    return Forge(datetime.now(UTC)).server(issuer, "ocsp.partner.test", **wish)
+
+
+def stranger() -> Forged:
+    return Forge(datetime.now(UTC)).organisation("Somebody")
+
+
+@pytest.mark.parametrize("what", WRONG_ANSWERS)
+@on_loop
+async def test_answer_that_is_not_a_good_one_in_force_by_a_rightful_responder_lets_nobody_in(
+    federation: Network, what: str
+) -> None:
+    """The twin is the same peer, once a delegate of the issuer's says that it is good."""
+    spoil, why = WRONG_ANSWERS[what]
+    async with asking(federation) as asked:
+        rightful = Responder(asked.responder.issuer, signer=delegate(asked.responder.issuer))
+        rightful.known = list(asked.responder.known)
+        spoil(asked.responder)
+        for _ in range(2):
+            await asked.scene.refuses(papers(federation), "revocation-unknown")
+            await asked.asked_about(papers(federation))
+        if why:
+            assert why in asked.scene.told.last("not fetched: what is held stays in force")["why"]
+        asked.scene.publisher.pages["/ocsp"] = rightful.page
+        await asked.asked_about(papers(federation))
+        await asked.scene.link(papers(federation))
+
+
+@on_loop
+async def test_answer_that_ends_keeps_newcomers_out_and_puts_nobody_out(federation: Network) -> None:
+    async with asking(federation, grace=1) as asked:
+        linked = await asked.comes(papers(federation))
+        await asked.scene.publisher.close()
+        asked.scene.be_late(timedelta(hours=4, minutes=50))
+        await asked.scene.link(papers(federation))
+        asked.scene.be_late(timedelta(hours=5, minutes=10))
+        await asked.scene.refuses(papers(federation), "revocation-unknown")
+        await asked.asked_about(papers(federation))
+        assert linked.id in {link.id for link in asked.scene.node.pool.all()}
+        asked.scene.node.pool.rejudge(asked.scene.node.dispatch.judge_again)
+        await linked.stays()
+
+
+@on_loop
+async def test_answers_are_kept_over_a_restart(federation: Network) -> None:
+    example, _ = federation.organisations
+    async with asking(federation) as asked:
+        await asked.comes(papers(federation))
+    async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=Publisher()) as scene:
+        await scene.link(papers(federation))
+
+
+@on_loop
+async def test_both_want_a_list_and_an_answer(federation: Network) -> None:
+    async with asking(federation, "both") as asked:
+        issuing = asked.partner.folder / "ca" / "issuing.pem"
+        asked.scene.publisher.pages["/ocsp"] = either(asked.responder, root_responder(asked.partner, issuing))
+        await asked.scene.refuses(papers(federation), "revocation-unknown")
+        await until(lambda: len(asked.scene.publisher.asked) == 2)
+        for one in asked.scene.fetching.supplies(datetime.now(UTC)):
+            await asked.scene.fetching.poke(one.source)
+        linked = await asked.scene.link(papers(federation))
+        revoke(asked.partner, leaf_of(linked.papers))  # the list says so first
+        await linked.falls()
+        await asked.scene.refuses(linked.papers, "revoked")
+
+
+def root_responder(partner: Organisation, issuing: Path) -> Responder:
+    folder = partner.folder / "ca"
+    root = Forged.read(folder / "root.pem", folder / "root.key")
+    return Responder(root, known=[x509.load_pem_x509_certificate(issuing.read_bytes())])
+
+
+def either(*responders: Responder) -> Page:
+    """One place at which several answer, each for what it knows."""
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        asked = ocsp.load_der_ocsp_request(await request.read())
+        for one in responders:
+            if any(held.serial_number == asked.serial_number for held in one.known):
+                return web.Response(body=one.answer(asked))
+        return web.Response(status=500)
+
+    return page
+
+
+@on_loop
+async def test_responder_that_knows_sha1_alone_is_asked_so(federation: Network) -> None:
+    """As RFC 5019 has it; the next time it is asked so first."""
+    async with asking(federation) as asked:
+        asked.responder.sha1_alone = True
+        await asked.comes(papers(federation))
+        await asked.asked_about(papers(federation))
+        assert [one.hash_algorithm.name for one in asked.responder.asked] == ["sha256", "sha1", "sha1"]
+
+
+@on_loop
+async def test_stranger_cannot_have_us_ask(federation: Network) -> None:
+    """Whoever would be refused anyway is asked about by nobody; the twin is the rightful edge."""
+    async with asking(federation) as asked:
+        impostor = Forge(datetime.now(UTC)).server(asked.responder.issuer, "nobody.test")
+        shown = impostor.write(asked.partner.folder / "more", "nobody.test")
+        await asked.scene.refuses(shown, "partner-unknown")
+        await asked.comes(papers(federation))
+        assert len(asked.responder.asked) == 1
