@@ -340,8 +340,10 @@ def test_nobodys_503_goes_back_as_one(target: Target) -> None:
 
 def test_a_user_is_looked_for_here_only_where_its_server_cannot_be_reached() -> None:
     """One that is too busy lives, and it alone knows which device the dialog is with."""
-    target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=PHONE)
-    assert Call(target).loses() == ["start 1 1"]
+    target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=replace(PHONE, found=Found.DIALOG, past=1))
+    call = Call(target)
+    assert call.loses() == ["start 1 1"]
+    assert call.loses(1) == ["reply 503"]
     assert Call(target).gets(503) == ["reply 500"]
     assert Call(target).gets(404) == ["reply 404"]
 

@@ -96,7 +96,7 @@ async def test_who_stayed_reaches_who_had_to_change_servers(pool: Network) -> No
         await bob.request_in("ACK")
         theirs = Dialog.of_callee(came, bob.tag)
         await pool.stop(FE1)
-        assert (await bob.ask(inside_of(theirs, bob, "INFO"))).status == 430
+        assert (await bob.ask(inside_of(theirs, bob, "INFO"))).status == 503
         again, thief = await pool.phone("alice", FE2), await pool.phone("carol", FE2)
         again.tag = alice.tag
         assert (await thief.ask(inside_of(theirs, thief, "BYE"))).status in {403, 481}

@@ -314,9 +314,10 @@ def lost_status(target: Target) -> int:
     """Tell what the loss of the way to *target* means for who sent the request.
 
     A user whose flow is gone is not there; a server that asked for a flow by its token, or a side of a dialog, learns that
-    just this flow has failed (RFC 5626 section 5.3.1); another server that cannot be reached is out of service.
+    just this flow has failed (RFC 5626 section 5.3.1); another server that cannot be reached is out of service, also where
+    its user was looked for here in vain.
     """
-    if isinstance(target, ServerTarget):
+    if isinstance(target, ServerTarget) or (isinstance(target, FlowTarget) and target.past):
         return SERVICE_UNAVAILABLE
     named = isinstance(target, FlowTarget) and target.found is not Found.ROW
     return FLOW_FAILED if named else TEMPORARILY_UNAVAILABLE
