@@ -50,7 +50,10 @@ def hang_up(network: Organisation) -> None:
 
 def test_a_revocation_closes_the_links_that_stand_on_it_and_tells_which(network: Organisation) -> None:
     held = linked(network)
-    explained = network.type("explain", next(link for link in held if link.startswith("s")), "--server", FE1)
+    (link, *_) = (
+        one["id"] for one in network.type("links", "--json").json if (one["server"], one["peer"]) == (FE1, FE2)
+    )
+    explained = network.type("explain", link, "--server", FE1)
     assert explained.code == 0
     assert f"accepted: {FE2}" in explained.out
     revoked = network.type("ca", "revoke", FE2, "--reason", "key-compromise")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from sipmesh.demo.network import die_with_parent
 from sipmesh.demo.organisation import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.storage.users import Users
 
 DOMAIN = "example.com"
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
@@ -146,6 +147,19 @@ class Organisation:
             self.servers[name] = self.spawn("serve", name, log=self.folder / f"{name}.log")
         for name in names:
             self.wait_for(name)
+        self._wait_for_users(names)
+
+    def _wait_for_users(self, names: Sequence[str]) -> None:
+        """Front ends that start for the first time learn of users from management."""
+        if f"mgmt.{self.domain}" not in self.servers or not (self.folder / "users.db").exists():
+            return
+        users = Users(self.folder / "users.db")
+        wanted = [name for name in names if name.startswith("fe")] if users.number else []
+        users.close()
+        ends = time.monotonic() + START_S
+        while any(not (self.folder / "state" / f"{name}.users").exists() for name in wanted):
+            assert time.monotonic() < ends, "\n".join(log.read_text() for log in self.folder.glob("*.log"))
+            time.sleep(0.02)
 
     def serve_together(self, *names: str) -> None:
         """Start servers in one process, and wait until they answer."""
@@ -153,6 +167,7 @@ class Organisation:
         self.servers[names[0]] = process
         for name in names:
             asyncio.run(self._until_ready(name, process))
+        self._wait_for_users(names)
 
     def wait_for(self, name: str) -> None:
         """Wait until a server that was started answers."""

@@ -565,3 +565,20 @@ async def test_management_killed_at_many_instants_of_a_publish(managed: Managed)
     delays = [chosen.uniform(0, 0.06) for _ in range(40)]
     came = await _killed_at(managed, [*delays, 1.0])
     assert 1 <= came <= 41
+
+
+@on_loop
+async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: Managed) -> None:
+    """A front end that starts for the first time, without management: try again in a moment, it says, and not 401."""
+    async with managed:
+        await managed.start(FE1)
+        managed.holding(FE1)._users.unlink(missing_ok=True)
+        async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
+            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
+            early = await phone.final()
+            assert (early.status, early.first("retry-after")) == (503, "5")
+        await managed.start(MGMT)
+        await until(lambda: managed.nodes[FE1].users.ready)
+        async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
+            await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
+            assert (await phone.final()).status == 401

@@ -287,6 +287,8 @@ class Dispatch(LinkEvents):
         if self._logins.is_shut_out(session):
             session.link.close("too many failed logins from its address")
             return None
+        if not self._logins.ready:
+            return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet")
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)

@@ -26,6 +26,11 @@ class Homes:
         """Go by *view* from now on."""
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is known who the users are."""
+        return self._users.ready
+
     def of(self, aor: str) -> str | None:
         """The pool where *aor* is at home, which the topology may have lost meanwhile; None for an unknown user."""
         home = self._users.home(aor)

@@ -35,6 +35,11 @@ class Logins:
     def __repr__(self) -> str:
         return f"<Logins of {self.homes!r}, {self._failures!r}>"
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is known who the users are."""
+        return self.homes.ready
+
     def is_shut_out(self, session: Session) -> bool:
         """Tell whether a link comes from where so many logins have failed that none is heard any more."""
         return not session.users and self._failures.is_closed_to(session.link.remote[0], self._loop.time())

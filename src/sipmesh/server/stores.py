@@ -33,6 +33,10 @@ class KnownUsers(Protocol):
     def home(self, aor: str) -> str | None:
         """Give the pool where *aor* is at home, "" where none was named for it; None for an unknown user."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it is known who the users are: before that nobody can be told from a stranger."""
+
     def refresh(self) -> frozenset[str]:
         """Take over what others have changed; returns whose rows that were."""
 
@@ -53,6 +57,11 @@ class Nobody:
     def home(self, aor: str) -> str | None:
         """Give nothing: nobody is known."""
         return None
+
+    @property
+    def ready(self) -> bool:
+        """There is nothing to wait for."""
+        return True
 
     def refresh(self) -> frozenset[str]:
         """Find that nothing has changed."""

@@ -35,6 +35,11 @@ class HeldUsers:
         """The version of the users that is in force, 0 before the first: since when to ask for what has changed."""
         return self._held.number if self._held is not None else 0
 
+    @property
+    def ready(self) -> bool:
+        """Whether a document has come, now or before the last start."""
+        return self._held is not None
+
     def take(self, document: bytes) -> frozenset[str]:
         """Take over a document whose signature holds; returns the users of this pool added, changed or gone by it.
 

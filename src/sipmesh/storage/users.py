@@ -208,6 +208,11 @@ class Users:
         return frozenset(self._homes.values()), frozenset(domains)
 
     @property
+    def ready(self) -> bool:
+        """They are read when the database is opened."""
+        return True
+
+    @property
     def number(self) -> int:
         """The version of the users, as of the last `refresh`."""
         return self._seen
