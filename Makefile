@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILED := .venv-compiled
 COMPILED_READY := $(COMPILED)/.ready
+# A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
+COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs
 
 .DEFAULT_GOAL := help
@@ -27,9 +29,9 @@ peers:
 test: $(READY) peers ## all tests; real peers are installed when this runs as root on Debian or Ubuntu
 	@$(BIN)/pytest $(SUITE) $(ARGS)
 
-$(COMPILED_READY): pyproject.toml hatch_build.py tools/setup tools/compiler $(shell find src -name '*.py')
-	@PYTHON="$(PYTHON)" tools/compiler
-	@PYTHON="$(PYTHON)" tools/setup $(COMPILED) compiled
+$(COMPILED_READY): pyproject.toml hatch_build.py tools/setup tools/compiler tools/python $(shell find src -name '*.py')
+	@PYTHON="$(COMPILED_PYTHON)" tools/compiler
+	@PYTHON="$(COMPILED_PYTHON)" tools/setup $(COMPILED) compiled
 	@touch $@
 
 compiled: $(COMPILED_READY) ## a compiled install in .venv-compiled, the quicker one
