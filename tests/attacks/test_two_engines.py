@@ -164,6 +164,13 @@ def by_a_namesake(cast: Cast) -> Forged:
     return signed_anew(cast.forge.server(cast.ours, FE2), cast.stranger, hashes.SHA256())
 
 
+def by_serial(cast: Cast) -> Forged:
+    """Names its issuer by serial, and the key not at all."""
+    above = cast.ours.certificate
+    named = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(above.issuer)], above.serial_number)
+    return cast.forge.server(cast.ours, FE2, with_aki=False, extra=(named,))
+
+
 def signed_anew(papers: Forged, signer: Forged, digest: hashes.SHA224 | hashes.SHA256) -> Forged:
     """The same certificate, but for the signature."""
     old = papers.certificate
@@ -228,6 +235,7 @@ LET_PASS = (
     Row("CA:TRUE", ours(front_end(ca=True)), "not-a-leaf", "leaf"),
     Row("not for signing", ours(front_end(digital_signature=False)), "wrong-usage", "usage"),
     Row("policies that nobody can read", ours(front_end(extra=(UNREADABLE,))), MALFORMED, "certificate"),
+    Row("issuer by serial", ours(by_serial), MALFORMED, "issuing"),
     Row("names not critical", ours(front_end(**NAMELESS)), MALFORMED, "issuing"),
     _at_partner("CA for code only", under("code.test"), "wrong-usage", "usage"),
     _at_partner("a name that is none", under("within.test", dns=("_sip.within.test",)), MALFORMED, "second-engine"),
@@ -241,6 +249,7 @@ LET_PASS = (
 
 ALONE = {
     "not for signing",
+    "issuer by serial",
     "names not critical",
     "a name that is none",
     "a leaf with constraints",

@@ -153,6 +153,9 @@ def test_what_is_critical_and_unknown_or_missing_is_ill_formed() -> None:
 
 
 NAMES = x509.SubjectAlternativeName([x509.DNSName("fe1.example.test")])
+BY_SERIAL = x509.AuthorityKeyIdentifier(
+    None, [x509.DirectoryName(ROOT.certificate.subject)], ISSUING.certificate.serial_number
+)
 WITHIN = x509.NameConstraints([x509.DNSName("example.test")], None)
 OUTSIDE = x509.UniformResourceIdentifier("b.test")  # a constraint that makes the second engine blind
 blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both voices", "our walk alone"])
@@ -164,8 +167,9 @@ blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both 
     [
         ({"critical": (WITHIN,)}, {}, "though it is no authority"),
         ({"common_name": "", "extra": (NAMES,)}, {"common_name": "", "critical": (NAMES,)}, "no subject"),
+        ({"with_aki": False, "extra": (BY_SERIAL,)}, {}, "no authority key identifier"),
     ],
-    ids=["constraints of a leaf", "neither subject nor critical names"],
+    ids=["constraints of a leaf", "neither subject nor critical names", "an issuer by its serial"],
 )
 def test_a_leaf_that_must_not_be_issued_is_ill_formed(
     excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str

@@ -216,12 +216,18 @@ def ill_formed(path: Path) -> list[str]:
     return [f"{_spell(held)} {wrong}" for held in path for wrong in _extension_faults(held)] + [
         f"{_spell(held)} has no authority key identifier (RFC 5280 4.2.1.1)"
         for held in path[:-1]
-        if extension(held, x509.AuthorityKeyIdentifier) is None
+        if not _names_key_of_issuer(held)
     ]
 
 
 def _spell(held: x509.Certificate) -> str:
     return held.subject.rfc4514_string() or "(no subject)"
+
+
+def _names_key_of_issuer(held: x509.Certificate) -> bool:
+    """RFC 5280 4.2.1.1: the keyIdentifier MUST be there; issuer and serial do not stand in for it."""
+    identifier = extension(held, x509.AuthorityKeyIdentifier)
+    return identifier is not None and identifier.key_identifier is not None
 
 
 @lru_cache(maxsize=KEPT)
