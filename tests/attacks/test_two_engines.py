@@ -38,6 +38,8 @@ STRANGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00"
 UNREADABLE = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.32"), b"\x30\x03\x02\x01\x01")  # policies
 NO_POLICY = x509.PolicyConstraints(0, None)
 WITHIN_EXAMPLE = x509.DNSName(EXAMPLE)
+NAMES_OF_FE2 = x509.SubjectAlternativeName([x509.DNSName(FE2), x509.UniformResourceIdentifier(f"sip:{FE2}")])
+NAMELESS: dict[str, Any] = {"common_name": "", "names": (), "extra": (NAMES_OF_FE2,)}
 
 # Partners whose CAs have one fault each; a name stands for partner and CA alike.
 FAULTY_CAS: dict[str, dict[str, Any]] = {
@@ -52,6 +54,7 @@ FAULTY_CAS: dict[str, dict[str, Any]] = {
     "outside.test": {"permitted": (x509.DNSName("inside.test"),)},
     "excluded.test": {"excluded": (x509.DNSName("excluded.test"),)},
     "code.test": {"usages": (ExtendedKeyUsageOID.CODE_SIGNING,)},
+    "within.test": {"permitted": (x509.DNSName("within.test"),)},
     # URI constraints, which neither engine reads
     "uri.test": {"permitted": (x509.UniformResourceIdentifier("uri.test"),)},
     "uri-outside.test": {"permitted": (x509.UniformResourceIdentifier("inside.test"),)},
@@ -161,6 +164,13 @@ def by_a_namesake(cast: Cast) -> Forged:
     return signed_anew(cast.forge.server(cast.ours, FE2), cast.stranger, hashes.SHA256())
 
 
+def by_serial(cast: Cast) -> Forged:
+    """Names its issuer by serial, and the key not at all."""
+    above = cast.ours.certificate
+    named = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(above.issuer)], above.serial_number)
+    return cast.forge.server(cast.ours, FE2, with_aki=False, extra=(named,))
+
+
 def signed_anew(papers: Forged, signer: Forged, digest: hashes.SHA224 | hashes.SHA256) -> Forged:
     """The same certificate, but for the signature."""
     old = papers.certificate
@@ -225,8 +235,11 @@ LET_PASS = (
     Row("CA:TRUE", ours(front_end(ca=True)), "not-a-leaf", "leaf"),
     Row("not for signing", ours(front_end(digital_signature=False)), "wrong-usage", "usage"),
     Row("policies that nobody can read", ours(front_end(extra=(UNREADABLE,))), MALFORMED, "certificate"),
-    Row("a leaf with constraints", ours(front_end(permitted=(WITHIN_EXAMPLE,))), MALFORMED, "second-engine"),
+    Row("issuer by serial", ours(by_serial), MALFORMED, "issuing"),
+    Row("names not critical", ours(front_end(**NAMELESS)), MALFORMED, "issuing"),
     _at_partner("CA for code only", under("code.test"), "wrong-usage", "usage"),
+    _at_partner("a name that is none", under("within.test", dns=("_sip.within.test",)), MALFORMED, "second-engine"),
+    _at_partner("a leaf with constraints", under("uri.test", permitted=(WITHIN_EXAMPLE,)), MALFORMED, "issuing"),
     _at_partner("signed over SHA-224", over_sha_224("uri.test"), "weak-key", "key"),
     _at_partner("URI outside", under("uri-outside.test"), NOT_FOR_NAME, "constraints"),
     _at_partner("critical policy constraints", under("uri.test", critical=(NO_POLICY,)), MALFORMED, "issuing"),
@@ -236,6 +249,9 @@ LET_PASS = (
 
 ALONE = {
     "not for signing",
+    "issuer by serial",
+    "names not critical",
+    "a name that is none",
     "a leaf with constraints",
     "signed over SHA-224",
     "URI outside",

@@ -152,6 +152,56 @@ def test_what_is_critical_and_unknown_or_missing_is_ill_formed() -> None:
     assert "no authority key identifier" in ill_formed((bare, *path[1:]))[0]
 
 
+NAMES = x509.SubjectAlternativeName([x509.DNSName("fe1.example.test")])
+BY_SERIAL = x509.AuthorityKeyIdentifier(
+    None, [x509.DirectoryName(ROOT.certificate.subject)], ISSUING.certificate.serial_number
+)
+WITHIN = x509.NameConstraints([x509.DNSName("example.test")], None)
+OUTSIDE = x509.UniformResourceIdentifier("b.test")  # a constraint that makes the second engine blind
+blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both voices", "our walk alone"])
+
+
+@blind_or_not
+@pytest.mark.parametrize(
+    ("wrong", "right", "told"),
+    [
+        ({"critical": (WITHIN,)}, {}, "though it is no authority"),
+        ({"common_name": "", "extra": (NAMES,)}, {"common_name": "", "critical": (NAMES,)}, "no subject"),
+        ({"with_aki": False, "extra": (BY_SERIAL,)}, {}, "no authority key identifier"),
+    ],
+    ids=["constraints of a leaf", "neither subject nor critical names", "an issuer by its serial"],
+)
+def test_a_leaf_that_must_not_be_issued_is_ill_formed(
+    excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str
+) -> None:
+    """What the second engine says of these is not said where it is blind, nor where its rules for names are ours."""
+    issuing = FORGE.authority("issuing", ROOT, excluded=excluded)
+    for changes, faults in ((wrong, 1), (right, 0)):
+        leaf = FORGE.forge(Wish(), issuing, **changes)
+        found = ill_formed(find_path(leaf.certificate, [issuing.certificate], TOP, NOON).path)
+        assert [told in fault for fault in found] == [True] * faults
+
+
+@blind_or_not
+@pytest.mark.parametrize(
+    ("wrong", "right", "told"),
+    [
+        ({"common_name": ""}, {}, "(no subject) is an authority without a name"),
+        ({"extra": (x509.InhibitAnyPolicy(0),)}, {"critical": (x509.InhibitAnyPolicy(0),)}, "4.2.1.14"),
+    ],
+    ids=["an authority without a name", "a policy limit that others may skip"],
+)
+def test_an_authority_that_must_not_be_issued_is_ill_formed(
+    excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str
+) -> None:
+    for changes, faults in ((wrong, 1), (right, 0)):
+        wish = {"common_name": "issuing", "excluded": excluded} | changes
+        issuing = FORGE.forge(Wish(ca=True, usages=()), ROOT, **wish)
+        leaf = FORGE.server(issuing, "fe1.example.test")
+        found = ill_formed(find_path(leaf.certificate, [issuing.certificate], TOP, NOON).path)
+        assert [told in fault for fault in found] == [True] * faults
+
+
 POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.99.1"), None)])
 DIRECTORY = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "A")]))
 

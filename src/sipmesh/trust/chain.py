@@ -75,7 +75,8 @@ _PROCESSED = _POLICIES | {
     x509.NameConstraints.oid,
 }
 
-_MUST_BE_CRITICAL = (x509.NameConstraints,)
+# With the section of RFC 5280 that says so.
+_MUST_BE_CRITICAL = {x509.NameConstraints.oid: "4.2.1.10", x509.InhibitAnyPolicy.oid: "4.2.1.14"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +212,22 @@ def not_issuing(path: Path) -> list[str]:
 
 
 def ill_formed(path: Path) -> list[str]:
-    """Say which extensions of *path* are critical and unknown, or not critical though they must be, or missing."""
-    return [f"{held.subject.rfc4514_string()} {wrong}" for held in path for wrong in _extension_faults(held)] + [
-        f"{held.subject.rfc4514_string()} has no authority key identifier (RFC 5280 4.2.1.1)"
+    """Say which extensions of *path* are critical and unknown, not critical though they must be, misplaced or missing."""
+    return [f"{_spell(held)} {wrong}" for held in path for wrong in _extension_faults(held)] + [
+        f"{_spell(held)} has no authority key identifier (RFC 5280 4.2.1.1)"
         for held in path[:-1]
-        if extension(held, x509.AuthorityKeyIdentifier) is None
+        if not _names_key_of_issuer(held)
     ]
+
+
+def _spell(held: x509.Certificate) -> str:
+    return held.subject.rfc4514_string() or "(no subject)"
+
+
+def _names_key_of_issuer(held: x509.Certificate) -> bool:
+    """RFC 5280 4.2.1.1: the keyIdentifier MUST be there; issuer and serial do not stand in for it."""
+    identifier = extension(held, x509.AuthorityKeyIdentifier)
+    return identifier is not None and identifier.key_identifier is not None
 
 
 @lru_cache(maxsize=KEPT)
@@ -228,13 +239,30 @@ def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
     for one in held.extensions:
         if one.critical and one.oid not in _PROCESSED:
             yield f"has the critical extension {one.oid.dotted_string}, which we do not process (RFC 5280 4.2)"
-        if not one.critical and isinstance(one.value, _MUST_BE_CRITICAL):
-            yield f"has {type(one.value).__name__} not marked critical (RFC 5280 4.2.1.10)"
+        if not one.critical and (section := _MUST_BE_CRITICAL.get(one.oid)):
+            yield f"has {type(one.value).__name__} not marked critical (RFC 5280 {section})"
     # RFC 5280 4.2.1.11 wants it critical, RFC 3280 left that open: who issues under policies may be of that time.
     if _is_loose(held):
         yield "has policy constraints that are not marked critical, and no policies (RFC 5280 4.2.1.11)"
-    if is_authority(held) and extension(held, x509.SubjectKeyIdentifier) is None:
+    yield from _faults_of_authority(held) if is_authority(held) else _faults_of_leaf(held)
+
+
+def _faults_of_authority(held: x509.Certificate) -> Iterator[str]:
+    if extension(held, x509.SubjectKeyIdentifier) is None:
         yield "has no subject key identifier (RFC 5280 4.2.1.2)"
+    if not list(held.subject):  # nobody's constraint on directory names would hold it
+        yield "is an authority without a name (RFC 5280 4.1.2.6)"
+
+
+def _faults_of_leaf(held: x509.Certificate) -> Iterator[str]:
+    if extension(held, x509.NameConstraints) is not None:
+        yield "has name constraints, though it is no authority (RFC 5280 4.2.1.10)"
+    if not list(held.subject) and not _has_critical_names(held):
+        yield "has no subject, and no subjectAltName that is marked critical (RFC 5280 4.2.1.6)"
+
+
+def _has_critical_names(held: x509.Certificate) -> bool:
+    return any(one.critical for one in held.extensions if one.oid == x509.SubjectAlternativeName.oid)
 
 
 def _is_loose(held: x509.Certificate) -> bool:
