@@ -16,6 +16,7 @@ from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEv
 from transport.world import Node, Peer, bodies, on_loop, predictable, refused_dial, request
 
 if TYPE_CHECKING:
+    from sipmesh.sip.message import Request, Response
     from sipmesh.transport.contexts import Identity
     from transport.authority import Authority
 
@@ -71,6 +72,38 @@ async def test_all_that_is_sent_in_one_turn_leaves_in_one_record(
             for text in ("one", "two", "three"):
                 link.send(request(text))
             assert await peer.receive() == request("one") + request("two") + request("three")
+
+
+@both_ports
+@on_loop
+async def test_answer_to_a_message_that_came_alone_leaves_before_it_is_done_with(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        waiting = answers_that_wait(node)
+        async with peer:
+            for text in ("one", "two"):
+                peer.sock.sendall(request(text))  # from no thread, whose end would be an event beside it
+                await node.heard.until(lambda: bodies(node.heard)[-1:] == [text])  # noqa: B023 - it is over by then
+                assert await peer.receive() == request(text)
+        assert waiting == [0, 0]
+        assert (link.messages_in, link.messages_out, link.bytes_out) == (2, 2, link.bytes_in)
+
+
+@both_ports
+@on_loop
+async def test_answers_to_messages_that_came_together_leave_together(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        _, peer = await up(node, there, kind)
+        waiting = answers_that_wait(node)
+        sent = request("one") + request("two") + request("three")
+        async with peer:
+            await peer.send(sent)
+            assert await peer.receive() == sent
+        assert waiting == [len(request("one")), len(request("one") + request("two")), len(sent)]
 
 
 @both_ports
@@ -334,6 +367,18 @@ async def test_repr_tells_state_peer_and_counters(ca: Authority, here: Identity,
 
 def answer_with(link: Link, data: bytes) -> None:
     link.send(data)
+
+
+def answers_that_wait(node: Node) -> list[int]:
+    """Have each message sent back, and tell how many octets wait to be written after each."""
+    waiting = []
+
+    def answer(link: Link, message: Request | Response) -> None:
+        link.send(message.encode())
+        waiting.append(link.pending_out)
+
+    node.heard.on_message = answer
+    return waiting
 
 
 def evidence_head(link: Link) -> tuple[Direction, LinkKind, tuple[str, int], tuple[str, int]]:

@@ -136,6 +136,11 @@ class MessageReader:
                 raise
         return self._read_body()
 
+    @property
+    def unread(self) -> bool:
+        """Whether bytes are there of which nothing was given yet."""
+        return self._at < len(self._held)
+
     def _keepalive(self) -> Keepalive | None:
         """Take the CRLFs before a start line (RFC 3261 7.5: they MUST be ignored) and find the keepalive in them."""
         wanted = self.expects.value

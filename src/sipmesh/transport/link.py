@@ -101,8 +101,8 @@ class Opener(Protocol):
 class Link(Watched):
     """One connection, its peer's verdict, and what waits to be written.
 
-    ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write. ``session`` belongs to
-    the server layer. Times are loop times in seconds.
+    ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write, and at once where the reactor
+    serves one message alone. ``session`` belongs to the server layer. Times are loop times in seconds.
     """
 
     __slots__ = (
@@ -301,7 +301,10 @@ class Link(Watched):
             self.close(DOES_NOT_READ)
             return False
         if state is UP and not self._dirty:
-            self._mark_dirty()
+            if self._reactor.prompt and self._tls is not None and not self._blocked_at:
+                self._write(self._tls)
+            else:
+                self._mark_dirty()
         return True
 
     def drain(self) -> None:
@@ -403,6 +406,8 @@ class Link(Watched):
         reactor = self._reactor
         limit, total, full = reactor.limits.turn_bytes_per_link, 0, False
         busy = reactor.turns <= self._read_in + 1
+        if busy:
+            reactor.prompt = False
         self._read_in = reactor.turns
         while total < limit:
             try:
@@ -436,6 +441,8 @@ class Link(Watched):
         try:
             self._reader.take(chunk)
             while (item := self._reader.next()) is not None:
+                if self._reader.unread:
+                    self._reactor.prompt = False
                 if isinstance(item, Keepalive):
                     self._keepalive(item)
                 else:

@@ -1,7 +1,8 @@
 """One epoll for all links, in which the event loop waits as well: its selector is one more descriptor there.
 
 A wake-up drains what is ready, writes each dirty link once, and only then closes sockets: a descriptor's number cannot
-come back within the batch in which it was given up.
+come back within the batch in which it was given up. What follows from one message that came alone is written as it is sent:
+it has nobody to share a write with, and what is left to do about it can be done while it travels.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class Buried(Protocol):
 
 
 class Reactor:
-    """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry."""
+    """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry.
+
+    *prompt* is true while the one message of a wake-up is served; who reads sets it to false where there are more.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
         self.loop = loop
@@ -90,6 +94,7 @@ class Reactor:
         self._closed = False
         self._most_events = self.limits.events_per_turn
         self._roused = False
+        self.prompt = False
         self._lodger = loop.lodge(self) if isinstance(loop, Loop) else None
         if self._lodger is None:
             loop.add_reader(self._epoll.fileno(), self._turn)
@@ -180,7 +185,9 @@ class Reactor:
             if watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
+                self.prompt = len(events) == 1
                 self._serve(watched_now, mask)
+                self.prompt = False
         if waiting:
             self._greet(waiting, newest)
         self._inside = False
