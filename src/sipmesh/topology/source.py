@@ -111,7 +111,7 @@ def parse(content: bytes, file: Path) -> tuple[Entry, list[Problem]]:
     Raises OperatorError when it is no YAML at all.
     """
     try:
-        root = YAML().compose(content.decode())
+        root = YAML(typ="safe", pure=True).compose(content.decode())
     except UnicodeDecodeError as wrong:
         line = content.count(b"\n", 0, wrong.start) + 1
         raise _broken(Problem(file, line, "", "is not UTF-8", "save the file as UTF-8")) from None
