@@ -567,6 +567,13 @@ async def test_management_killed_at_many_instants_of_a_publish(managed: Managed)
     assert 1 <= came <= 41
 
 
+async def _answer_for(server: Peer, user: str) -> int:
+    """What a message from bob to a user of ours is answered, which another server passes on."""
+    sender = f"<sip:bob@{EXAMPLE}>;tag=1"
+    await server.send(server.request("MESSAGE", f"sip:{user}@{EXAMPLE}", sender=sender))
+    return (await server.final()).status
+
+
 @on_loop
 async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: Managed) -> None:
     """A front end that starts for the first time, without management: try again in a moment, it says, and not 401."""
@@ -577,8 +584,11 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             early = await phone.final()
             assert (early.status, early.first("retry-after")) == (503, "5")
+        mate = await managed.peer(FE1, FE2)
+        assert await _answer_for(mate, "alice") == 503
         await managed.start(MGMT)
         await until(lambda: managed.nodes[FE1].users.ready)
+        assert (await _answer_for(mate, "alice"), await _answer_for(mate, "stranger")) == (480, 404)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             assert (await phone.final()).status == 401

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 Decide = Callable[[Request, Place, "Sender"], Outcome]
 
 RETRY_AFTER_S: Final = "5"
+NO_USERS_YET: Final = Answer(
+    503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
+)
 
 COARSE: Final = {
     Code.FROM_NOT_ALLOWED: "identity",
@@ -288,7 +291,7 @@ class Dispatch(LinkEvents):
             session.link.close("too many failed logins from its address")
             return None
         if not self._logins.ready:
-            return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet")
+            return NO_USERS_YET
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)
@@ -330,6 +333,8 @@ class Dispatch(LinkEvents):
 
     def _to_user(self, session: Session, request: Request, outcome: ToUser) -> Forward | Answer:
         home = self._logins.homes.of(outcome.aor)
+        if home is None and not self._logins.ready:
+            return NO_USERS_YET
         if home is None or session.sender is None:
             return Answer(404, why=f"{outcome.aor} is no user of ours")
         view = self._gatekeeper.view
