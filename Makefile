@@ -29,7 +29,7 @@ peers:
 test: $(READY) peers ## all tests; real peers are installed when this runs as root on Debian or Ubuntu
 	@$(BIN)/pytest $(SUITE) $(ARGS)
 
-$(COMPILED_READY): pyproject.toml hatch_build.py tools/setup tools/compiler tools/python $(shell find src -name '*.py')
+$(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup tools/compiler tools/python $(shell find src -name '*.py')
 	@PYTHON="$(COMPILED_PYTHON)" tools/compiler
 	@PYTHON="$(COMPILED_PYTHON)" tools/setup $(COMPILED) compiled
 	@touch $@

@@ -7,6 +7,7 @@ An editable install runs from source.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -66,6 +67,9 @@ __attribute__((cold)) void CPy_TypeError(const char *, PyObject *);
 """
 """What mypyc's code calls when something has gone wrong: the compiler puts what leads there away from what always runs."""
 
+OFTEN = Path("hatch_often.txt")
+"""The functions that every message or every call runs through, as `python -m bench.stages --often` has found them."""
+
 PROBE = "#include <stdlib.h>\n#include <Python.h>\n"
 
 
@@ -116,6 +120,7 @@ def compile_into(folder: Path) -> dict[str, str]:
     )
     if sys.platform == "linux":
         make_close(extensions, folder / "errors.h")
+        mark_often(folder / "c")
     command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
     made = folder / "made"
     command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()
@@ -141,6 +146,14 @@ def make_close(extensions: list[Any], errors: Path) -> None:
             *("-include", str(errors)),
         ]
         extension.extra_link_args = ["-Wl,-Bsymbolic"]  # names stay in it, for profilers
+
+
+def mark_often(folder: Path) -> None:
+    """Mark what every message runs through as hot in the headers below *folder*: the compiler puts that into one place."""
+    often = "|".join(OFTEN.read_text().split())
+    declared = re.compile(rf"^extern (?=.*\b(?:{often})\()", re.MULTILINE)
+    for header in folder.rglob("*.h"):
+        header.write_text(declared.sub("__attribute__((hot)) extern ", header.read_text()))
 
 
 def sources() -> list[str]:

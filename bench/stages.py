@@ -1,6 +1,7 @@
 """Counts the instructions of each stage of a relayed transaction, in a compiled install: a count has no noise.
 
-Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted.
+Needs valgrind, and the compiled install of `make compiled`. What the kernel does is not counted. With --often it writes down
+which functions every message and every call runs through: the next `make compiled` has them lie close together.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,17 @@ INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets
 """Stages that are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
 
 RATE, WARM_UP_S, COUNTED_S = 40, 4, 6
+REQUESTS_OF_A_CALL = 2
+"""An INVITE and a BYE are forwarded as transactions; an ACK is none."""
+
+OFTEN = HERE.parent / "hatch_often.txt"
+NEARLY = 0.9
+"""Counting begins and ends amidst transactions."""
+
 NAMED = re.compile(r"(c?)fn=\((\d+)\)(?: (.*))?")
 CALLS = re.compile(r"calls=(\d+)")
+ASIDE = re.compile(r"\.\w+\.\d+|'\d+")
+"""What compilers add to the name of a part of a function, and callgrind to that of one that runs within itself."""
 
 
 class Costs:
@@ -86,19 +96,38 @@ def watched(pki: Path, run: Path, out: Path) -> Iterator[Server]:
         yield Server(process.pid, pki)
 
 
-def count(folder: Path) -> Costs:
-    """Relay messages at a low rate, and count in the middle of it."""
+def messages(server: Server, seconds: int) -> None:
+    """Relay messages at a low rate: one to a wake-up."""
+    server.messages("--rate", RATE, "--links", 4, "--seconds", seconds)
+
+
+def calls(server: Server, seconds: int) -> None:
+    """Set calls up and end them, a few at once."""
+    server.load("calls", "--links", 10, "--window", 4, "--seconds", seconds)
+
+
+def run_through(costs: Costs, requests: int) -> set[str]:
+    """Name the functions of ours that ran once or more for so many *requests* that were forwarded."""
+    ran: Counter[str] = Counter()
+    for name, times in costs.calls.items():
+        ran[ASIDE.sub("", name)] += times
+    least = ran[TRANSACTION] / requests * NEARLY
+    if not least:
+        raise MeasurementError("no transaction was counted: is sipmesh compiled?")
+    return {name for name, times in ran.items() if name.startswith("CPyDef_") and times >= least}
+
+
+def count(folder: Path, work: Callable[[Server, int], None]) -> Costs:
+    """Put *work* on a server for so many seconds, and count in the middle of it."""
     make_pki(folder / "pki", revoked=10)
     out = folder / "callgrind.out"
-    with watched(folder / "pki", folder / "run", out) as server:
-        load = ("--rate", RATE, "--links", 4, "--seconds", WARM_UP_S + COUNTED_S + 2)
-        with ThreadPoolExecutor(1) as beside:
-            sent = beside.submit(server.messages, *load)
-            time.sleep(WARM_UP_S)
-            switch(server.pid, "on")
-            time.sleep(COUNTED_S)
-            switch(server.pid, "off")
-            sent.result()
+    with watched(folder / "pki", folder / "run", out) as server, ThreadPoolExecutor(1) as beside:
+        sent = beside.submit(work, server, WARM_UP_S + COUNTED_S + 2)
+        time.sleep(WARM_UP_S)
+        switch(server.pid, "on")
+        time.sleep(COUNTED_S)
+        switch(server.pid, "off")
+        sent.result()
     with out.open(errors="replace") as lines:
         return Costs(lines)
 
@@ -108,21 +137,38 @@ def switch(pid: int, to: str) -> None:
     subprocess.run(["callgrind_control", "-i", to, str(pid)], check=True, capture_output=True)
 
 
+def budget() -> str:
+    """Give the table of the stages."""
+    with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+        found = per_transaction(count(Path(folder), messages))
+    rows = [[name, number(cost), f"{cost / found['all']:.0%}"] for name, cost in found.items()]
+    return table(("stage", "instructions per transaction", "share"), rows)
+
+
+def write_often() -> str:
+    """Write down what runs often, and say how much that is."""
+    found: set[str] = set()
+    for work, requests in ((messages, 1), (calls, REQUESTS_OF_A_CALL)):
+        with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
+            found |= run_through(count(Path(folder), work), requests)
+    OFTEN.write_text("".join(f"{name}\n" for name in sorted(found)))
+    return f"{len(found)} functions in {OFTEN.name}\n"
+
+
 def main() -> int:
     """Count, and print the table."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--often", action="store_true", help=f"write {OFTEN.name} anew")
+    often = parser.parse_args().often
     if shutil.which("valgrind") is None or not PYTHON.exists():
         sys.stderr.write("this needs valgrind (as root: apt-get install valgrind) and `make compiled`\n")
         return 1
     try:
         build()
-        with tempfile.TemporaryDirectory(prefix="sipmesh-bench-") as folder:
-            found = per_transaction(count(Path(folder)))
+        sys.stdout.write(write_often() if often else budget())
     except MeasurementError as wrong:
         sys.stderr.write(f"{wrong}\n")
         return 1
-    rows = [[name, number(cost), f"{cost / found['all']:.0%}"] for name, cost in found.items()]
-    sys.stdout.write(table(("stage", "instructions per transaction", "share"), rows))
     return 0
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import Any
 
 import pytest
 
 from bench.bed import MeasurementError
-from bench.stages import ROUTE, STAGES, TRANSACTION, TURN, Costs, per_transaction
+from bench.stages import OFTEN, ROUTE, STAGES, TRANSACTION, TURN, Costs, per_transaction, run_through
 
-ROOMS = ("transport", "sip", "server")
+ROOMS = ("transport", "sip", "sip.transaction", "routing", "server")
+MADE_BY_MYPYC = re.compile(r"(_env)?_clear$|_____init__$|_____mypyc_lambda.*")
 
 # One turn that reads 10, frames 20, and has a message routed for 100, of which 30 are for a check; two transactions.
 PROFILE = """\
@@ -60,13 +62,39 @@ def test_profile_without_transactions_is_no_budget() -> None:
         per_transaction(Costs([]))
 
 
-@pytest.mark.parametrize("function", [TRANSACTION, TURN, ROUTE, *(one for many in STAGES.values() for one in many)])
-def test_function_that_a_stage_names_is_there(function: str) -> None:
-    """Mypyc calls a method ``CPyDef_module___Class___method``."""
+def test_what_every_request_runs_through_is_named_once_without_what_compilers_add() -> None:
+    counted = Costs([])
+    counted.calls.update({TRANSACTION: 20, f"{TURN}.part.0": 10, f"{TURN}'2": 9, ROUTE: 17, "PyList_New": 100})
+    assert run_through(counted, 1) == {TRANSACTION, TURN}
+    assert run_through(counted, 2) == {TRANSACTION, TURN, ROUTE}
+    with pytest.raises(MeasurementError, match="compiled"):
+        run_through(Costs([]), 1)
+
+
+def found(function: str) -> Any:
+    """Find a function by its name in C: mypyc calls a method ``CPyDef_module___Class___method``."""
     module, *path = function.removeprefix("CPyDef_").replace("____", "___.").split("___")
-    names = [name.replace(".", "_") for name in path]
     (room,) = [room for room in ROOMS if importlib.util.find_spec(f"sipmesh.{room}.{module}")]
     held: Any = importlib.import_module(f"sipmesh.{room}.{module}")
-    for name in names:
-        held = getattr(held, name)
-    assert callable(held)
+    for name in path:
+        held = getattr(held, name.replace(".", "_"))
+    return held
+
+
+@pytest.mark.parametrize("function", [TRANSACTION, TURN, ROUTE, *(one for many in STAGES.values() for one in many)])
+def test_function_that_a_stage_names_is_there(function: str) -> None:
+    assert callable(found(function))
+
+
+def test_functions_that_are_marked_as_run_often_are_there() -> None:
+    """One that is not was renamed, and lies apart: `python -m bench.stages --often` writes the list anew."""
+    assert [name for name in OFTEN.read_text().split() if not is_there(MADE_BY_MYPYC.sub("", name))] == []
+
+
+def is_there(function: str) -> bool:
+    """Tell whether a function or a property of that name in C is among the sources."""
+    try:
+        found(function)
+    except (AttributeError, ValueError):
+        return False
+    return True
