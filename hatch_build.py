@@ -25,6 +25,7 @@ COMPILED = {
     "trust": ("evidence",),
     "transport": (
         "deadlines",
+        "farewell",
         "handshake",
         "hop",
         "limits",

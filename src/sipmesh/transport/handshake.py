@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.transport.farewell import Farewell
 from sipmesh.transport.reactor import READ, WRITE
 from sipmesh.transport.tls import HandshakeError, Progress
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
@@ -21,13 +22,14 @@ class Handshake:
     ``step`` returns None while it goes on. At the end it returns the verdict; if that is accepted, the link is up.
     """
 
-    __slots__ = ("_events", "_link", "_mask", "_reactor", "local", "remote", "tls")
+    __slots__ = ("_events", "_link", "_mask", "_reactor", "_refused", "local", "remote", "tls")
 
     def __init__(self, reactor: Reactor, events: LinkEvents, link: Link, tls: PyOpenSslTls) -> None:
         self._reactor, self._events, self._link = reactor, events, link
         self.tls = tls
         self.remote, self.local = link.remote, link.local
         self._mask = READ
+        self._refused = False
 
     def __repr__(self) -> str:
         return f"<Handshake of {self._link!r} on {self.tls!r}>"
@@ -49,13 +51,14 @@ class Handshake:
             self._reactor.rewatch(self.tls.fileno(), mask)
 
     def end(self, failure: HandshakeFailure | None) -> Verdict:
-        """Judge the evidence; the link comes up, or the connection is closed at the end of the batch."""
+        """Judge the evidence; the link comes up, or the connection is closed once the peer has had time to read why."""
         evidence = self._evidence(failure)
         verdict = self._events.judge(self._link, evidence)
         if verdict.accepted:
             self._await(READ)
             self._link.come_up(self.tls, evidence, verdict)
         else:
+            self._refused = failure is None or failure.code != "handshake-timeout"
             self.abandon()
             self._events.refused(verdict)
         return verdict
@@ -79,5 +82,8 @@ class Handshake:
         self._reactor.bury(self)
 
     def bury(self) -> None:
-        """Close the socket; called by the reactor."""
-        self.tls.close()
+        """Close the socket, or leave it to a farewell; called by the reactor."""
+        if self._refused:
+            Farewell(self._reactor, self.tls.leave()).begin()
+        else:
+            self.tls.close()

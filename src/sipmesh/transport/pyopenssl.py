@@ -210,13 +210,17 @@ class PyOpenSslTls:
 
     def close(self) -> None:
         """Send close_notify if it can leave at once, and close the socket."""
+        self.leave().close()
+
+    def leave(self) -> socket.socket:
+        """Send close_notify if it can leave at once, and give the socket to whoever closes it."""
         try:
             self._connection.shutdown()
         except SSL.Error:
             pass  # the peer is gone, or there never was a handshake: nothing to say goodbye to
         finally:
             self._connection.set_app_data(None)  # a cycle, which only the collector could free
-            self._sock.close()
+        return self._sock
 
 
 def _reason(error: SSL.Error) -> str:

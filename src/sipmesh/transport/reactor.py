@@ -76,6 +76,7 @@ class Reactor:
         self.limits = limits or Limits()
         self.room = Room()
         self.links = Registry()
+        self.leaving: set[Buried] = set()  # connections that wait for their peer to close them
         self.turns = 0
         self.wall_clock: Callable[[], float] = time.time  # what certificates end by; it may jump, unlike loop time
         self._clock: Callable[[], float] = loop.time
@@ -284,6 +285,8 @@ class Reactor:
         for link in self.links:
             link.close("this server stops")
         self._finish()
+        for one in list(self.leaving):
+            one.bury()
         self._closed = True
         if isinstance(self.loop, Loop) and self._lodger is not None:
             self.loop.leave(self)

@@ -1,0 +1,82 @@
+"""The end of a refused connection: the peer has time to read why it was refused.
+
+A TLS 1.3 client sends its first request before it can know. Closed with that unread, a TCP connection is reset, and the alert
+that tells what is wrong with a certificate (RFC 8446 6.2) is lost on its way.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.transport.reactor import Watched
+
+if TYPE_CHECKING:
+    from sipmesh.transport.reactor import Reactor
+
+A_READ: Final = 16_384
+
+
+class Farewell(Watched):
+    """A connection on which all is said; it is closed once the peer has closed it, or has had its time."""
+
+    __slots__ = ("_left", "_reactor", "_sock", "alarm")
+
+    def __init__(self, reactor: Reactor, sock: socket.socket) -> None:
+        self._reactor, self._sock = reactor, sock
+        self._left = reactor.limits.farewell_bytes
+        self.generation = 0
+        self.alarm = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Farewell fd={self._sock.fileno()}>"
+
+    def begin(self) -> None:
+        """Say that nothing more comes, and wait for the peer to say so; where too many are waited for, close at once."""
+        if len(self._reactor.leaving) >= self._reactor.limits.farewells:
+            self._sock.close()
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer has gone
+            self._sock.close()
+            return
+        self._reactor.leaving.add(self)
+        self._reactor.watch(self._sock.fileno(), self)
+        self._reactor.set_alarm(self, self._reactor.loop.time() + self._reactor.limits.farewell_s)
+
+    def ready(self, mask: int) -> None:  # noqa: ARG002 - whatever it is, it is read
+        """Drop what the peer has sent."""
+        try:
+            dropped = self._sock.recv(A_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            dropped = b""
+        self._left -= len(dropped)
+        if not dropped or self._left <= 0:
+            self._end()
+
+    def due(self, now: float) -> None:  # noqa: ARG002
+        """Close: the peer has had its time."""
+        self._end()
+
+    def broken(self, error: Exception) -> None:  # noqa: ARG002
+        """Close after a fault of ours."""
+        self._end()
+
+    def flush(self) -> None:
+        """There is nothing to write."""
+
+    def _end(self) -> None:
+        if self.generation:
+            self._reactor.unwatch(self._sock.fileno())
+            self.generation = 0
+            self._reactor.bury(self)
+
+    def bury(self) -> None:
+        """Close the socket; called by the reactor."""
+        self._reactor.leaving.discard(self)
+        with suppress(OSError):
+            self._sock.close()
