@@ -149,9 +149,13 @@ async def test_a_root_is_changed_under_traffic(
         with pytest.raises(SipmeshError):
             await stranger.connect(*organisation.address(FE1, LinkKind.CLIENT))
         await stranger.close()
-        assert Generations(organisation.folder / "ca").old == []
-        beside_management = source_of(organisation.file, FE1)
-        assert beside_management.load().number == 3, "a server that is new, or came back by a restore, believes the new root"
+        settled(organisation)
+
+
+def settled(organisation: Organisation) -> None:
+    """Nothing is left of the old root, and a server that begins beside management, as after a restore, believes the new one."""
+    assert Generations(organisation.folder / "ca").old == []
+    assert source_of(organisation.file, FE1).load().number == 3
 
 
 def be_quick(network: Managed) -> None:
