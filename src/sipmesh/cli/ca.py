@@ -242,11 +242,17 @@ def _valid_of(generations: Generations, name: str, now: datetime) -> list[Record
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day."""
+    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day.
+
+    The list of a root whose key is kept elsewhere is left out: see `ca root request`.
+    """
     place = Place(topology)
     now, before = datetime.now(UTC), links_of(place)
     for ca in place.generations().alive:
         for kind in (Kind.ROOT, Kind.ISSUING):
+            if not ca.has_key(kind):
+                say(f"{ca.folder / f'{kind}.crl'}: left out, the key of the {kind} CA is elsewhere.", style="dim")
+                continue
             file, number = ca.crl(now, kind), _number(ca, kind, now)
             note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
             say(f"{file}: list {number} of the {kind} CA.", style=GOOD)
