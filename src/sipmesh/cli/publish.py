@@ -172,9 +172,12 @@ def show_version(place: Place, number: int, *, as_json: bool) -> None:
 
 def chronicle_of(place: Place) -> Chronicle:
     """The versions and the log beside the topology; raises `OperatorError` where nothing was ever published."""
+    from sipmesh.server.holding import held_in
     from sipmesh.storage.chronicle import Chronicle
 
     if not Chronicle.is_in(place.folder):
+        if held_in(place.folder):
+            raise OperatorError("versions and the audit log are kept where management is; run this there")
         raise OperatorError(f"nothing was ever published in {place.folder}; see: sipmesh topology publish --help")
     return Chronicle(place.folder)
 
