@@ -250,8 +250,12 @@ def crl(topology: TopologyFile = HERE) -> None:
     now, before = datetime.now(UTC), links_of(place)
     for ca in place.generations().alive:
         for kind in (Kind.ROOT, Kind.ISSUING):
-            if not ca.has_key(kind):
-                say(f"{ca.folder / f'{kind}.crl'}: left out, the key of the {kind} CA is elsewhere.", style="dim")
+            if kind is Kind.ROOT and not ca.has_key(kind):
+                list_file = ca.folder / "root.crl"
+                say(
+                    f"{list_file}: left out, the root's key is elsewhere: sipmesh ca root request list FILE",
+                    style="dim",
+                )
                 continue
             file, number = ca.crl(now, kind), _number(ca, kind, now)
             note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
