@@ -1,12 +1,16 @@
 """Partners come, and are blocked; the operator's comments stay."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.world import Organisation, sipmesh, uncommented
+from sipmesh.pki.generations import Generations
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Code
 
 
 @pytest.fixture(name="theirs", scope="session")
@@ -161,3 +165,23 @@ def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open
     prepared = open_.type("ca", "root", "prepare")
     assert prepared.code == 0, prepared.err
     assert f"Give {open_.folder / 'ca' / '2' / 'issuing.crl'} to partners now" in prepared.out
+
+
+def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
+    open_: Organisation, tmp_path: Path
+) -> None:
+    """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""
+    assert sipmesh("init", "other.test", "--dir", tmp_path / "o").code == 0
+    generations, at = Generations(tmp_path / "o" / "ca"), datetime.now(UTC)
+    assert open_.type("partner", "add", "other.test", "--edge", "sip.other.test", *papers(generations.folder)).code == 0
+    following = generations.prepare(at)
+    file = tmp_path / "edge.pem"
+    generations.activate().issue(("sip.other.test",), Role.EDGE, at, timedelta(days=1)).write(
+        file, tmp_path / "edge.key"
+    )
+    assert open_.type("explain", file, "--json").json["verdict"]["code"] == Code.REVOCATION_UNKNOWN
+    named = "partners/other.test/issuing.crl"
+    (open_.folder / "partners/other.test/next.crl").write_bytes((following.folder / "issuing.crl").read_bytes())
+    open_.file.write_text(open_.file.read_text().replace(named, f"{named}, partners/other.test/next.crl"))
+    open_.publish("the next list of other.test")
+    assert open_.type("explain", file, "--json").json["verdict"]["code"] == Code.ACCEPTED
