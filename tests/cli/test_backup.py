@@ -82,6 +82,20 @@ def test_a_backup_and_a_folder_that_are_there_are_left_alone(
     assert (over.code, "overwrites nothing" in over.err) == (1, True)
 
 
+def test_a_folder_that_is_missing_is_named_and_not_the_file_that_was_to_be_made_in_it(
+    organisation: Organisation, tmp_path: Path, words: Path
+) -> None:
+    left = organisation.type("backup", tmp_path / "none" / "one.backup", "--passphrase-file", words)
+    assert left.code == 1
+    assert f"{tmp_path / 'none'}: is no folder" in left.err
+
+
+def test_nobody_is_asked_for_the_passphrase_of_a_backup_that_is_not_there(tmp_path: Path) -> None:
+    left = sipmesh("restore", tmp_path / "none", "--dir", tmp_path / "x")
+    assert left.code == 1
+    assert "name the file of a backup" in left.err
+
+
 def test_users_who_were_exported_are_imported_where_there_are_none(organisation: Organisation, tmp_path: Path) -> None:
     organisation.add_user("alice")
     export = tmp_path / "users-export.db"

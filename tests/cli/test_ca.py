@@ -91,6 +91,20 @@ def test_crl_writes_both_lists_anew(organisation: Organisation) -> None:
     assert after == [number + 1 for number in numbers]
 
 
+def test_crl_writes_the_list_whose_key_is_here_where_the_root_is_kept_elsewhere(
+    organisation: Organisation, tmp_path: Path
+) -> None:
+    """Or nobody could renew the list that everybody stands on."""
+    before = {one["of"]: one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]}
+    assert organisation.type("ca", "root", "detach", tmp_path / "safe").code == 0
+    made = organisation.type("ca", "crl")
+    assert (made.code, "sipmesh ca root request list" in made.out) == (0, True)
+    after = {one["of"]: one["number"] for one in organisation.type("ca", "status", "--json").json["lists"]}
+    assert after == {"root": before["root"], "issuing": before["issuing"] + 1}
+    (organisation.folder / "ca" / "issuing.key").unlink()
+    assert organisation.type("ca", "crl").code == 1, "without that one nothing is renewed, and nobody shall think so"
+
+
 def test_what_the_ca_does_is_in_the_audit_log(organisation: Organisation) -> None:
     before = len(organisation.type("audit", "--json").out.splitlines())
     serial = serial_of(organisation)
@@ -118,3 +132,9 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
     left = organisation.type("ca", "status")
     assert left.code == 1
     assert "holds no CA" in left.err
+
+
+def test_an_errand_that_is_not_there_is_said_with_what_to_name(organisation: Organisation, tmp_path: Path) -> None:
+    for step in ("sign", "take"):
+        left = organisation.type("ca", "root", step, tmp_path / "none")
+        assert (left.code, "name the file that" in left.err) == (1, True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cli.world import EDGE, FE1, FE2, Organisation, Result
+from cli.world import EDGE, FE1, FE2, MGMT, Organisation, Result
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.verdict import Code
@@ -195,3 +195,16 @@ def test_refusals_are_listed_with_their_remedy(running: Organisation) -> None:
     assert "no-route" in told.out
     listed = running.type("links", "--refused", "--json").json
     assert {one["code"] for one in listed["links"]} >= {Code.NO_CERTIFICATE}
+
+
+def test_a_file_that_is_missing_is_not_taken_for_a_server(organisation: Organisation) -> None:
+    for what in ("none.pem", "servers/none"):
+        left = organisation.type("explain", what)
+        assert (left.code, f"there is no file {what}" in left.err) == (1, True)
+
+
+def test_nobody_is_judged_at_its_own_door_unless_that_is_asked_for(organisation: Organisation) -> None:
+    """Whoever has one front end would else read that its certificate is refused."""
+    left = organisation.type("explain", organisation.folder / "servers" / f"{FE1}.pem")
+    assert (left.code, "knock at itself" in left.err) == (1, True)
+    assert organisation.type("explain", organisation.folder / "servers" / f"{MGMT}.pem").code == 0

@@ -34,6 +34,17 @@ def test_exit_code_tells_whether_something_is_within_a_week(organisation: Organi
     assert (f"to renew it: sipmesh ca issue {FE1}" in told.out) is (code == URGENT)
 
 
+def test_a_server_that_has_its_key_elsewhere_is_not_told_to_be_issued_one_here(organisation: Organisation) -> None:
+    """`ca issue` would refuse: it renews itself, or joins again."""
+    organisation.type("ca", "issue", FE1, "--days", "2")
+    for file in (organisation.folder / "servers").glob(f"{FE1}.*"):
+        file.unlink()
+    told = organisation.type("ca", "inventory")
+    assert told.code == URGENT
+    assert f"sipmesh join request {FE1}" in told.out
+    assert f"sipmesh ca issue {FE1}" not in told.out
+
+
 def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
     out = organisation.type("ca", "inventory").out
     for told in ("phones and servers refuse it", "issuing CA", "root", "revocation list", "If the CA stayed away"):

@@ -1,12 +1,16 @@
 """Partners come, and are blocked; the operator's comments stay."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.world import Organisation, sipmesh, uncommented
+from sipmesh.pki.generations import Generations
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Code
 
 
 @pytest.fixture(name="theirs", scope="session")
@@ -101,6 +105,9 @@ def test_our_own_domain_cannot_be_blocked(open_: Organisation) -> None:
 def test_a_file_that_is_not_there_is_a_usage_error(open_: Organisation, tmp_path: Path) -> None:
     nothing = ("--ca", tmp_path / "none.pem", "--crl", tmp_path / "none.crl")
     assert open_.type("partner", "add", "partner.test", *nothing).code == 2
+    (tmp_path / "none.pem").write_text("a root")
+    assert open_.type("partner", "add", "partner.test", *nothing).code == 2
+    assert not (open_.folder / "partners").exists(), "nothing was copied"
 
 
 def newest(organisation: Organisation) -> tuple[int, str]:
@@ -127,6 +134,7 @@ def test_a_block_is_published_beside_no_other_change(open_: Organisation) -> Non
     assert left.code == 1
     assert "NOT in force" in left.out
     assert "example.net" in left.out
+    assert open_.type("partner", "list", "--json").json["blocked"] == [], "nobody is shut out by a draft"
     assert newest(open_)[0] == number
     open_.file.write_text(good)
     assert open_.type("partner", "block", "evil.test").code == 0
@@ -149,3 +157,31 @@ def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisat
     assert held["crls"][1] == url
     assert open_.type("topology", "check").code == 0
     assert open_.type("partner", "add", "other.test", *given[:-1], "no.crl").code == 2
+
+
+def test_a_root_that_is_prepared_is_of_no_use_to_a_partner_without_its_list(open_: Organisation, theirs: Path) -> None:
+    """Certificates that the new CA issues lead to the old root as well, and are still refused where no list speaks for them."""
+    assert open_.type("partner", "add", "partner.test", *papers(theirs)).code == 0
+    prepared = open_.type("ca", "root", "prepare")
+    assert prepared.code == 0, prepared.err
+    assert f"Give {open_.folder / 'ca' / '2' / 'issuing.crl'} to partners now" in prepared.out
+
+
+def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
+    open_: Organisation, tmp_path: Path
+) -> None:
+    """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""
+    assert sipmesh("init", "other.test", "--dir", tmp_path / "o").code == 0
+    generations, at = Generations(tmp_path / "o" / "ca"), datetime.now(UTC)
+    assert open_.type("partner", "add", "other.test", "--edge", "sip.other.test", *papers(generations.folder)).code == 0
+    following = generations.prepare(at)
+    file = tmp_path / "edge.pem"
+    generations.activate().issue(("sip.other.test",), Role.EDGE, at, timedelta(days=1)).write(
+        file, tmp_path / "edge.key"
+    )
+    assert open_.type("explain", file, "--json").json["verdict"]["code"] == Code.REVOCATION_UNKNOWN
+    named = "partners/other.test/issuing.crl"
+    (open_.folder / "partners/other.test/next.crl").write_bytes((following.folder / "issuing.crl").read_bytes())
+    open_.file.write_text(open_.file.read_text().replace(named, f"{named}, partners/other.test/next.crl"))
+    open_.publish("the next list of other.test")
+    assert open_.type("explain", file, "--json").json["verdict"]["code"] == Code.ACCEPTED

@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from cli.world import FE1, FE2, MGMT, Organisation
+from cli.world import FE1, FE2, MGMT, Organisation, sipmesh
 
 
 def with_domain(organisation: Organisation, name: str) -> None:
@@ -110,3 +110,25 @@ def test_two_servers_share_a_process_and_one_that_cannot_start_stops_both(organi
         left = organisation.type("serve", MGMT, FE1)
     assert (left.code, str(organisation.ports[f"{FE1} client"]) in left.err) == (1, True)
     assert not list(Path(organisation.folder / "state").glob("*.sock"))
+
+
+def test_a_rollback_tells_what_it_changes_as_a_publication_does(organisation: Organisation) -> None:
+    organisation.serve(FE1)
+    with_domain(organisation, "example.net")
+    organisation.publish("another domain")
+    back = organisation.type("topology", "rollback", "2", "-m", "a mistake")
+    assert back.code == 0, back.err
+    assert "Since version 3:" in back.out
+    assert "example.net" in back.out
+    assert "Nothing has changed since version 4." in organisation.type("topology", "rollback", "2").out
+
+
+def test_a_machine_that_has_joined_says_where_the_history_is(organisation: Organisation, tmp_path: Path) -> None:
+    """And not that nothing was ever published."""
+    (tmp_path / "state").mkdir()
+    organisation.serve(FE1)
+    (tmp_path / "state" / f"{FE1}.topology").write_bytes(
+        (organisation.folder / "state" / f"{FE1}.topology").read_bytes()
+    )
+    left = sipmesh("topology", "history", topology=tmp_path / "topology.yaml")
+    assert (left.code, "kept where management is" in left.err) == (1, True)

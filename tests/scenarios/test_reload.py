@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.demo.nameserver import NameServer
 from sipmesh.errors import OperatorError
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, text
@@ -124,3 +125,21 @@ async def test_request_to_a_side_of_a_dialog_that_has_left_is_refused(pool: Netw
         assert ended is not None
         assert ended.status == 403
         await until(lambda: not bob.events.empty())
+
+
+@on_loop
+async def test_other_name_servers_are_asked_at_once(federation: Network) -> None:
+    """Without another start: who corrects the list has a partner that cannot be found to thank for it."""
+    example = federation.of(FE1)
+    other = await NameServer(federation.dns.records).start()
+    async with federation:
+        for name in [held for held in federation.dns.records if held[0].endswith("partner.test")]:
+            del federation.dns.records[name]
+        alice, erin = await federation.agent("alice", FE1), await federation.agent("erin", PARTNER_FE)
+        assert (await alice.message("erin@partner.test", "one")).status == 500
+        example.document["dns"] = {"servers": [other.setting]}
+        example.write()
+        federation.nodes[EDGE].take(example.load())
+        assert (await alice.message("erin@partner.test", "two")).ok
+        assert (await text(erin)).text == "two"
+    other.close()

@@ -156,3 +156,18 @@ def test_name_server_that_is_no_address_is_told_to_the_operator(text: str) -> No
 
 def test_system_resolver_can_be_used() -> None:
     assert repr(DnsResolver()) == "<DnsResolver of the system>"
+
+
+@on_loop
+async def test_others_are_asked_from_the_change_on_and_a_bad_setting_changes_nothing() -> None:
+    """What the former ones have answered is forgotten, also that there is nothing."""
+    former, later = await NameServer({}).start(), await NameServer(RECORDS).start()
+    asked, question = DnsResolver(former.setting), Question("one.a.test", RecordKind.A)
+    assert await asked.ask(question) == ()
+    with pytest.raises(OperatorError, match="must be an IP address"):
+        asked.change("ns.a.test")
+    asked.change(later.setting)
+    assert await asked.ask(question) == ["192.0.2.9"]
+    assert later.setting in repr(asked)
+    former.close()
+    later.close()

@@ -67,6 +67,9 @@ def restore(
     from sipmesh.server.moved import Moved, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
+    if not file.is_file():
+        problem = Problem(file, 0, "", "is not there", "name the file of a backup")
+        raise OperatorError("there is nothing to restore", (problem,))
     passphrase = _passphrase(passphrase_file, twice=False)
     who, at = name_of(os.getuid()), datetime.now(UTC)
     moved: list[Moved] = []

@@ -242,11 +242,21 @@ def _valid_of(generations: Generations, name: str, now: datetime) -> list[Record
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day."""
+    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day.
+
+    The list of a root whose key is kept elsewhere is left out: see `ca root request`.
+    """
     place = Place(topology)
     now, before = datetime.now(UTC), links_of(place)
     for ca in place.generations().alive:
         for kind in (Kind.ROOT, Kind.ISSUING):
+            if kind is Kind.ROOT and not ca.has_key(kind):
+                list_file = ca.folder / "root.crl"
+                say(
+                    f"{list_file}: left out, the root's key is elsewhere: sipmesh ca root request list FILE",
+                    style="dim",
+                )
+                continue
             file, number = ca.crl(now, kind), _number(ca, kind, now)
             note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
             say(f"{file}: list {number} of the {kind} CA.", style=GOOD)

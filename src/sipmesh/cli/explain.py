@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sipmesh.cli.probe import Probed
 
 LINK = re.compile(r"[csp][0-9]+")
+PAPERS = {".pem", ".crt", ".cer", ".der"}
+"""What names of certificate files end in, and names of servers do not."""
+
 REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
 
 
@@ -64,6 +67,8 @@ def explain(
         good = _link(what, server, place, as_json=as_json)
     elif REFERENCE.fullmatch(what):
         good = _reference(what, server, place, as_json=as_json)
+    elif "/" in what or Path(what).suffix.lower() in PAPERS:
+        raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")
     else:
         from sipmesh.cli.aim import Asked
 

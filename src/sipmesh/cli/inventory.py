@@ -74,11 +74,12 @@ def _newest(issued: Iterable[CertificateStatus], issuing: Paper) -> dict[str, Ch
     from cryptography import x509
 
     from sipmesh.pki.status import State
+    from sipmesh.topology.inventory import LEDGER
     from sipmesh.topology.paper import Chain, Paper
 
     return {
         one.record.names[0]: Chain(
-            "the CA's ledger", (Paper.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
+            LEDGER, (Paper.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
         )
         for one in issued
         if one.record.der and one.record.names and one.state is not State.REVOKED

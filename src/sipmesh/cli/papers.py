@@ -88,7 +88,12 @@ def _door(chain: list[x509.Certificate], loaded: Loaded, knocks: Knocks) -> str:
     doors = [server.name for pool in loaded.topology.pools if pool.role is wanted for server in pool.servers]
     if not doors:
         raise OperatorError(f"the topology has no {wanted} at which a {knocks} could knock; name one with --server")
-    return next((name for name in doors if name not in mine), doors[0])
+    others = [name for name in doors if name not in mine]
+    if not others:
+        raise OperatorError(
+            f"{doors[0]} would knock at itself: the topology has no other {wanted}; name one with --server"
+        )
+    return others[0]
 
 
 def _evidence(file: Path, chain: list[x509.Certificate], door: ServerView, kind: LinkKind) -> PeerEvidence:

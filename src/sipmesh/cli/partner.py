@@ -58,7 +58,8 @@ def add(
 
     place = Place(topology)
     change = Change(place)
-    ca, lists = change.files(domains[0], ca), change.files(domains[0], _files_among(crl))
+    lists = _files_among(crl)  # before a file is copied
+    ca, lists = change.files(domains[0], ca), change.files(domains[0], lists)
     files = iter(lists)
     entry = {
         "domains": domains,
@@ -93,8 +94,8 @@ def _named(file: Path, folder: Path) -> str:
 
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """List partners with their edges and the time left on their lists, and who is blocked."""
-    loaded = Place(topology).load()
+    """List partners as they are in force, with their edges and the time left on their lists, and who is blocked."""
+    loaded = Place(topology).in_force()
     facts, blocked = _facts(loaded), loaded.topology.federation.blocked
     if as_json:
         say_json({"partners": facts, "blocked": list(blocked)})

@@ -89,7 +89,7 @@ def say_rested(rested: Rested, *, as_json: bool = False) -> None:
         changes, forced = list(rested.changes), list(rested.forced)
         say_json({"version": version.number, "changes": changes, "forced": forced, "missing": [], "at_rest": True})
         return
-    say(*(f"  {line}" for line in rested.changes))
+    say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
     say(f"Version {version.number} is published.", style=GOOD)
     say("No management server runs here: the others are given it when it does. Start it: sipmesh serve NAME")
 
@@ -108,6 +108,8 @@ def rollback(
     began = time.monotonic()
     head = _ask(socket, "history")[-1]["version"]
     told = _ask(socket, "rollback", version=version, why=why, base=head, force=force)
+    if not as_json:
+        _say_changes(head, told["changes"])
     _tell(socket, told, wait, began, as_json=as_json)
 
 
@@ -172,9 +174,12 @@ def show_version(place: Place, number: int, *, as_json: bool) -> None:
 
 def chronicle_of(place: Place) -> Chronicle:
     """The versions and the log beside the topology; raises `OperatorError` where nothing was ever published."""
+    from sipmesh.server.holding import held_in
     from sipmesh.storage.chronicle import Chronicle
 
     if not Chronicle.is_in(place.folder):
+        if held_in(place.folder):
+            raise OperatorError("versions and the audit log are kept where management is; run this there")
         raise OperatorError(f"nothing was ever published in {place.folder}; see: sipmesh topology publish --help")
     return Chronicle(place.folder)
 
@@ -251,10 +256,13 @@ def _say_first(first: Version, *, as_json: bool) -> None:
     say("Start the management server, and then the others: sipmesh serve NAME")
 
 
-def _say_plan(plan: dict[str, Any]) -> None:
-    changes = plan["changes"]
-    say(f"Since version {plan['base']}:" if changes else f"Nothing has changed since version {plan['base']}.")
+def _say_changes(base: int, changes: Sequence[str]) -> None:
+    say(f"Since version {base}:" if changes else f"Nothing has changed since version {base}.")
     say(*(f"  {line}" for line in changes))
+
+
+def _say_plan(plan: dict[str, Any]) -> None:
+    _say_changes(plan["base"], plan["changes"])
     for danger in plan["dangers"]:
         say(f"  DANGER: {danger}", style=BAD)
 

@@ -14,11 +14,12 @@ from sipmesh.cli.live import links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import management_socket
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.errand import What
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.pki.errand import Errand
 
 app = typer.Typer(
     help="Another root for the network: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
@@ -80,11 +81,16 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
     place = Place(topology)
     made = place.generations().prepare(datetime.now(UTC))
     anchor, crls = _names(place, made)
-    edit(place.file, lambda text: add_root(text, anchor, crls))
+    draft = edit(place.file, lambda text: add_root(text, anchor, crls))
     if not place.generations().is_vouched_for:
         say("The present root's key is elsewhere, and it has to vouch for the new issuing CA before that can issue:")
         say("  sipmesh ca root request cross errand.json", style=WARN)
     say(f"{made.root.subject.rfc4514_string()} is prepared, in {made.folder}.", style=GOOD)
+    if draft.topology.federation.partners:
+        say(
+            f"Give {made.folder / 'issuing.crl'} to partners now: who has not named it refuses you once the new CA issues.",
+            style=WARN,
+        )
     say(f"The draft {place.file} trusts it beside the present root. Next:")
     say('  sipmesh topology publish -m "a new root"', "  sipmesh ca root activate")
 
@@ -102,7 +108,9 @@ def activate(*, topology: TopologyFile = HERE) -> None:
 def switch(*, topology: TopologyFile = HERE) -> None:
     """Have servers lead to the new root alone; who knows only the old one refuses them from then on."""
     told = _ask(Place(topology), "switch")
-    say(f"Servers lead to {told['root']} alone from now on. Next: sipmesh ca root retire", style=GOOD)
+    say(f"Servers lead to {told['root']} alone from now on.", style=GOOD)
+    say("Links that stand on the old root are replaced, half a minute after their last call at the latest.")
+    say("Then: sipmesh ca root retire")
 
 
 @app.command()
@@ -185,11 +193,10 @@ def sign(
 ) -> None:
     """Where the root's key is: show what is to be signed, and sign it. This needs neither network nor topology."""
     from sipmesh.pki import files
-    from sipmesh.pki.errand import Errand
     from sipmesh.topology.files import UnusableFileError
     from sipmesh.topology.material import read_certificates
 
-    errand = Errand.read(errand_file.read_bytes(), errand_file)
+    errand = _errand(errand_file)
     try:
         certificate = read_certificates(root)[0]
     except UnusableFileError as wrong:
@@ -210,11 +217,9 @@ def take(
     topology: TopologyFile = HERE,
 ) -> None:
     """Put in place what the root has signed, if it is what it was asked for; a list is in force at once."""
-    from sipmesh.pki.errand import Errand
-
     place = Place(topology)
     generations = place.generations()
-    errand = Errand.read(signed_file.read_bytes(), signed_file)
+    errand = _errand(signed_file)
     before = links_of(place)
     file = generations.current.take(errand, generations.next)
     say(f"{file} is in place.", style=GOOD)
@@ -222,6 +227,18 @@ def take(
         say_reloaded(reload(place, before, "files-changed"))
     else:
         say(_following(place))
+
+
+def _errand(file: Path) -> Errand:
+    """Read an errand; raises `OperatorError`."""
+    from sipmesh.pki.errand import Errand
+
+    try:
+        return Errand.read(file.read_bytes(), file)
+    except OSError as wrong:
+        remedy = "name the file that `sipmesh ca root request` or `sign` has written"
+        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)
+        raise OperatorError("there is no errand", (problem,)) from None
 
 
 def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:

@@ -24,7 +24,6 @@ from sipmesh.topology.answers import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.topology.lists import FETCHED
 from sipmesh.topology.supply import Supply
 from sipmesh.transport.fetch import Fetcher
-from sipmesh.transport.resolver import DnsResolver
 from sipmesh.trust.case import Case
 from sipmesh.trust.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.revocation import Source as Policy
@@ -105,7 +104,7 @@ class Fetching:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._node, self._look, self._log, self._chance = node, look, log, chance
-        self._fetcher = fetcher or Fetcher(DnsResolver(*node.view.dns_servers))
+        self._fetcher = fetcher or Fetcher(node.resolver)
         self._folder = node.view.loaded.folder / FETCHED
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._issuers = KnownIssuers(self._folder / "issuers.pem")

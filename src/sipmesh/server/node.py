@@ -132,8 +132,8 @@ class Node:
             log=self.log,
             tally=self.tally,
         )
-        resolver = DnsResolver(*view.dns_servers)
-        self.connector = Connector(self.reactor, self.dispatch, self._opening_context, resolver)
+        self.resolver = DnsResolver(*view.dns_servers)
+        self.connector = Connector(self.reactor, self.dispatch, self._opening_context, self.resolver)
         self.pool = LinkPool(self.reactor, self.connector)
         self.renewal = Renewal(self.connector.dial)
         self.reach.open_by(self.pool.obtain)
@@ -190,6 +190,7 @@ class Node:
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("other addresses or ports: they count from the next start of this server")
         decide = decide_for(view, self.tokens.incarnation)
+        self.resolver.change(*view.dns_servers)
         if self.on_taking is not None:
             self.on_taking(loaded)
         self._show(self.shown.after(view, datetime.now(UTC)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.generations import Generations
 from sipmesh.server.census import now_utc
 from sipmesh.server.holding import Holding, signers_of
 from sipmesh.storage.chronicle import Chronicle
@@ -116,8 +117,11 @@ def published_in(folder: Path) -> Loaded | None:
 
 
 def _begin(holding: Holding, jws: bytes, folder: Path) -> None:
-    """A server beside management begins with what lies there, under the CA that lies there."""
+    """A server beside management begins with what lies there, under every root of the CA there that is not retired."""
     root = folder / "ca" / "root.pem"
+    if Generations.are_in(root.parent):
+        holding.begin(jws, [ca.root for ca in Generations(root.parent).alive])
+        return
     try:
         anchors = read_certificates(root)
     except UnusableFileError as wrong:

@@ -59,6 +59,8 @@ class Succession:
     def switch(self, who: str) -> dict[str, Any]:
         """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
         generations = Generations(self._folder)
+        if not generations.is_crossed:
+            raise OperatorError("servers lead to one root already; what comes next: sipmesh ca root status")
         name = generations.current.issuing.subject.rfc4514_string()
         if late := self.not_under("issuer", name):
             raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")

@@ -89,6 +89,10 @@ def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest
         raise OperatorError(
             "a backup is never overwritten", (Problem(to, 0, "", "is there already", "name a new file"),)
         )
+    if not to.parent.is_dir():
+        raise OperatorError(
+            "the backup cannot be written", (Problem(to.parent, 0, "", "is no folder", "make it, or name another"),)
+        )
     elsewhere = _elsewhere(loaded)
     manifest = Manifest(loaded.topology.organisation, at.astimezone(UTC), _users_entry(loaded, elsewhere), elsewhere)
     descriptor, beside = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)  # 0600

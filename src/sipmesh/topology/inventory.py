@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Side = tuple[str, bool]
 """A server, and whether what it shows to partners alone is meant: an edge may have a certificate of its own for them."""
 
+LEDGER = "the CA's ledger"
+"""The file of a chain that is known from the CA alone: the server has it, and its key, on another machine."""
+
 
 class What(StrEnum):
     """The kinds of things that end."""
@@ -280,7 +283,8 @@ class _Stock:
         also_outside = not outside and (name, True) not in self.sides
         shown, laid = (chain.leaf if chain else None for chain in (in_use, on_disk))
         paper = shown or laid
-        command = stops.server_command(name, self._file(on_disk, in_use), outside=outside)
+        elsewhere = in_use is None and on_disk is not None and on_disk.file == LEDGER
+        command = stops.server_command(name, self._file(on_disk, in_use), outside=outside, elsewhere=elsewhere)
         revoked = paper is not None and self._is_revoked(paper)
         note = f"it is revoked, and refused already; {command}" if revoked else ""
         return Entry(

@@ -102,8 +102,10 @@ def list_command(partner: str) -> str:
     return f"fetch the newest list of {partner} into the files that its crls: name" if partner else "sipmesh ca crl"
 
 
-def server_command(name: str, file: str, *, outside: bool) -> str:
-    """What gives a server a new certificate."""
+def server_command(name: str, file: str, *, outside: bool, elsewhere: bool = False) -> str:
+    """What gives a server a new certificate; *elsewhere* is one whose key is on another machine, and which renews itself."""
+    if elsewhere:
+        return f"see that {name} runs and is linked (sipmesh status); otherwise, on its machine: sipmesh join request {name}"
     return f"put a new certificate and its key into {file}" if outside else f"sipmesh ca issue {name}"
 
 

@@ -50,18 +50,29 @@ class DnsResolver:
     """Asks *nameservers* in turn (``host``, ``host:port`` or ``[v6]:port``), or those of the system if there are none."""
 
     def __init__(self, *nameservers: str, lifetime_s: float = LIFETIME_S) -> None:
-        try:
-            self._resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-        except dns.resolver.NoResolverConfiguration as error:
-            raise OperatorError(f"the system names no DNS server: {error}") from None
-        self._resolver.lifetime = lifetime_s
-        self._resolver.cache = dns.resolver.LRUCache(CACHED)
-        self._settings = ", ".join(nameservers)
-        if nameservers:
-            self._resolver.nameservers = [_nameserver(setting) for setting in nameservers]
+        self._lifetime_s = lifetime_s
+        self._nameservers = nameservers
+        self._resolver = self._asking(nameservers)
 
     def __repr__(self) -> str:
-        return f"<DnsResolver {self._settings or 'of the system'}>"
+        return f"<DnsResolver {', '.join(self._nameservers) or 'of the system'}>"
+
+    def change(self, *nameservers: str) -> None:
+        """Ask these from now on, and forget what others have answered; raises `OperatorError`, and changes nothing."""
+        if nameservers != self._nameservers:
+            self._resolver = self._asking(nameservers)
+            self._nameservers = nameservers
+
+    def _asking(self, nameservers: tuple[str, ...]) -> dns.asyncresolver.Resolver:
+        try:
+            made = dns.asyncresolver.Resolver(configure=not nameservers)
+        except dns.resolver.NoResolverConfiguration as error:
+            raise OperatorError(f"the system names no DNS server: {error}") from None
+        made.lifetime = self._lifetime_s
+        made.cache = dns.resolver.LRUCache(CACHED)
+        if nameservers:
+            made.nameservers = [_nameserver(setting) for setting in nameservers]
+        return made
 
     async def ask(self, question: Question) -> Sequence[str | Srv]:
         """See :class:`Resolver`; an unknown name and a name without such records are the same empty answer."""
