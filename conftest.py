@@ -6,12 +6,13 @@ In CI a test whose real peer is not installed fails.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from support import commands
 
 # The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
 settings.register_profile("sipmesh", derandomize=True, deadline=None)
@@ -22,6 +23,7 @@ COMMANDS = {
     "kamailio": "kamailio",
     "knot": "knotd",
     "openssl": "openssl",
+    "postgresql": "initdb",
     "sslscan": "sslscan",
     "testssl": "testssl",
 }
@@ -47,13 +49,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Look for the peers that a test names before it is set up."""
     for marker in item.iter_markers("peer"):
         for name in marker.args:
-            if not installed(COMMANDS[name]):
+            if commands.found(COMMANDS[name]) is None:
                 reason = f"the real peer {name} is not installed (as root: make peers)"
                 if os.environ.get("CI"):
                     pytest.fail(reason, pytrace=False)
                 pytest.skip(reason)
-
-
-def installed(command: str) -> bool:
-    """Tell whether a command is there; servers of Debian are not on everybody's PATH."""
-    return shutil.which(command) is not None or shutil.which(command, path="/usr/sbin:/sbin") is not None

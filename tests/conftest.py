@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,6 +28,25 @@ from support.network import (
     copied,
     federate,
 )
+
+if TYPE_CHECKING:
+    from support.postgres import Cluster
+
+
+@pytest.fixture(name="cluster", scope="session")
+def _cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server, one for each process that tests."""
+    from support.postgres import Cluster
+
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="postgres_url")
+def _postgres_url(cluster: Cluster) -> Iterator[str]:
+    """The URL of an empty database in PostgreSQL."""
+    with cluster.database() as url:
+        yield url
 
 
 @pytest.fixture(name="example_model", scope="session")

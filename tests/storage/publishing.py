@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
@@ -46,15 +45,15 @@ def made(slot: Slot, **changes: Any) -> bytes:
     return sign(Publication(**{**told, **changes}).encode(), KIND, _SIGNER.chain, _KEY)
 
 
-def opened(file: Path) -> tuple[Database, History, Audit]:
-    database = Database(file, "history")
+def opened(url: str) -> tuple[Database, History, Audit]:
+    database = Database(url, "history")
     audit = Audit(database)
     return database, History(database, audit), audit
 
 
-def _publish_and_die(file: Path, step: int, moment: str) -> None:
+def _publish_and_die(url: str, step: int, moment: str) -> None:
     """Publish once, and be killed at the *step*-th thing that the database is asked for within that."""
-    database, history, _ = opened(file)
+    database, history, _ = opened(url)
     head = history.head()
     base, left = head.number if head else 0, [step]
 
@@ -70,21 +69,21 @@ def _publish_and_die(file: Path, step: int, moment: str) -> None:
     history.publish(base, made, "ada", "because", at=NOON, dangers=["a pool is left without front end"])
 
 
-def _publish_without_end(file: Path) -> None:
-    _, history, _ = opened(file)
+def _publish_without_end(url: str) -> None:
+    _, history, _ = opened(url)
     while True:
         head = history.head()
         version = history.publish(head.number if head else 0, made, "ada", "because", at=NOON)
         os.write(1, f"{version.number}\n".encode())
 
 
-def _killed_at_every_step(file: Path) -> None:
+def _killed_at_every_step(url: str) -> None:
     """Fork one publisher for each step of a publish, before and after it, until one lives; tell how each ended."""
     for moment in ("before", "after", "commit"):
         for step in range(1, 50):
             child = os.fork()
             if child == 0:
-                _publish_and_die(file, step, moment)
+                _publish_and_die(url, step, moment)
                 os._exit(0)
             _, status = os.waitpid(child, 0)
             how = "killed" if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
@@ -94,4 +93,4 @@ def _killed_at_every_step(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"steps": _killed_at_every_step, "without-end": _publish_without_end}[sys.argv[1]](Path(sys.argv[2]))
+    {"steps": _killed_at_every_step, "without-end": _publish_without_end}[sys.argv[1]](sys.argv[2])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
@@ -11,21 +10,29 @@ from sqlalchemy.exc import IntegrityError
 
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.database import Database
+from storage.databases import only_postgresql, only_sqlite
 
 
 @pytest.fixture(name="db")
-def _db(tmp_path: Path) -> Iterator[sql.Connection]:
-    database = Database(tmp_path / "x.db", "things")
+def _db(url: str) -> Iterator[sql.Connection]:
+    database = Database(url, "things")
     with database.engine.connect() as db:
         db.execute(sql.text("CREATE TABLE things (number INTEGER PRIMARY KEY, what TEXT)"))
         guard(db, "things", "number")
         guard(db, "things", "number")
         db.execute(sql.text("INSERT INTO things VALUES (1, 'a'), (2, 'b')"))
         yield db
+    database.close()
 
 
 def rows(db: sql.Connection) -> list[tuple[int, str]]:
     return [(number, what) for number, what in db.execute(sql.text("SELECT number, what FROM things ORDER BY number"))]
+
+
+def refused(db: sql.Connection, statement: str) -> None:
+    with pytest.raises(IntegrityError, match="only ever added to"), db.begin_nested():
+        db.execute(sql.text(statement))
+    assert rows(db) == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.parametrize(
@@ -34,16 +41,33 @@ def rows(db: sql.Connection) -> list[tuple[int, str]]:
         "UPDATE things SET what = 'c' WHERE number = 2",
         "UPDATE things SET number = 9 WHERE number = 2",
         "DELETE FROM things",
-        "INSERT OR REPLACE INTO things VALUES (2, 'c')",
-        "REPLACE INTO things VALUES (1, 'c')",
         "INSERT INTO things VALUES (0, 'c')",
-        "INSERT INTO things VALUES (2, 'c') ON CONFLICT DO UPDATE SET what = 'c'",
+        "INSERT INTO things VALUES (4, 'c'), (3, 'd')",
+        "INSERT INTO things VALUES (2, 'c') ON CONFLICT (number) DO UPDATE SET what = 'c'",
     ],
 )
 def test_what_is_there_stays_as_it_is(db: sql.Connection, statement: str) -> None:
-    with pytest.raises(IntegrityError, match="only ever added to"):
-        db.execute(sql.text(statement))
-    assert rows(db) == [(1, "a"), (2, "b")]
+    refused(db, statement)
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    "statement", ["INSERT OR REPLACE INTO things VALUES (2, 'c')", "REPLACE INTO things VALUES (1, 'c')"]
+)
+def test_row_is_not_replaced_as_only_sqlite_can(db: sql.Connection, statement: str) -> None:
+    refused(db, statement)
+
+
+@only_postgresql
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE things",
+        "WITH gone AS (DELETE FROM things RETURNING number) SELECT number FROM gone",
+    ],
+)
+def test_row_is_not_lost_as_only_postgresql_can(db: sql.Connection, statement: str) -> None:
+    refused(db, statement)
 
 
 def test_rows_are_added_at_the_end(db: sql.Connection) -> None:

@@ -408,6 +408,27 @@ def test_users_are_copied_into_a_database_without_users_only(organisation: Organ
         users.close()
 
 
+@pytest.mark.peer("postgresql")
+def test_users_in_postgresql_come_along_by_their_rows(
+    organisation: Organisation, tmp_path: Path, postgres_url: str
+) -> None:
+    folder = tmp_path / "e"
+    shutil.copytree(organisation.folder, folder)
+    count = copy_users(folder / "users.db", postgres_url)
+    with (folder / "topology.yaml").open("a") as draft:
+        draft.write(f"\nstorage: {{users: '{postgres_url}'}}\n")
+    file = tmp_path / "x.backup"
+    back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
+    restored = restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))
+    assert restored.manifest.users == EXPORTED_USERS
+    exported, original = Users(tmp_path / "new" / EXPORTED_USERS), Users(postgres_url)
+    assert list(exported.list()) == list(original.list())
+    assert len(exported.list()) == count
+    assert exported.number >= original.number + JUMP
+    for users in (exported, original):
+        users.close()
+
+
 def test_vault_error_is_one_that_an_operator_understands(file: Path) -> None:
     with pytest.raises(VaultError, match="passphrase is another"), file.open("rb") as stream:
         io.BufferedReader(Opened(stream, "something else entirely")).read()

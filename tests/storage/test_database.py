@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from sqlalchemy import make_url
 
 from sipmesh.errors import OperatorError
+from sipmesh.storage.audit import Audit
 from sipmesh.storage.database import Database
+from sipmesh.storage.history import History
+from support.postgres import PASSWORD
 
 
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
@@ -55,3 +60,45 @@ def test_a_password_in_the_url_is_never_told() -> None:
     with pytest.raises(OperatorError) as refused:
         Database("postgresql+nosuchdriver://sipmesh:secret@db.example.test/x", "things")
     assert "secret" not in str(refused.value)
+
+
+def test_a_driver_that_is_not_installed_is_told_with_how_to_get_ours() -> None:
+    with pytest.raises(OperatorError, match=r"No module named 'psycopg2'; .* pip install '\.\[postgresql\]'"):
+        Database("postgresql+psycopg2://db.example.test/x", "things")
+
+
+@pytest.mark.peer("postgresql")
+def test_a_postgresql_that_does_not_know_the_database_says_so_without_the_password(postgres_url: str) -> None:
+    database = Database(make_url(postgres_url).set(database="nowhere").render_as_string(hide_password=False), "things")
+    assert database.file is None
+    with pytest.raises(OperatorError, match='database "nowhere" does not exist') as refused, database.setting_up():
+        pass
+    assert PASSWORD not in str(refused.value)
+    assert repr(database) == f"<Database things {database.where}>"
+    assert ":***@/nowhere" in database.where
+
+
+@pytest.mark.peer("postgresql")
+def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_path: Path) -> None:
+    """The URL is in the topology, which every server gets."""
+    file = tmp_path / "pgpass"
+    file.touch(0o600)
+    file.write_text(f"*:*:*:*:{PASSWORD}\n")
+    url = make_url(postgres_url).set(password=None).update_query_dict({"passfile": str(file)})
+    database = Database(url.render_as_string(hide_password=False), "things")
+    with database.setting_up() as db:
+        assert db.execute(sql.text("SELECT 1")).scalar_one() == 1
+    database.close()
+
+
+@pytest.mark.peer("postgresql")
+def test_tables_are_made_by_several_at_the_same_time(postgres_url: str) -> None:
+    """PostgreSQL refuses that to all but one of them, had they not to wait for each other."""
+
+    def make(_: int) -> None:
+        database = Database(postgres_url, "history")
+        History(database, Audit(database))
+        database.close()
+
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(make, range(8)))

@@ -12,31 +12,30 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from sqlalchemy import make_url
 
 from sipmesh.errors import OperatorError
 from sipmesh.sip.digest import Algorithm, ha1
+from sipmesh.storage.backup import copy_users
 from sipmesh.storage.users import Users
+from storage.databases import SQLITE, only_postgresql, only_sqlite, run, shell
+from support.postgres import Cluster
 
 ALICE = "sip:alice@example.test"
 
 
-@pytest.fixture(name="path")
-def _path(tmp_path: Path) -> Path:
-    return tmp_path / "users.db"
-
-
 @pytest.fixture(name="users")
-def _users(path: Path) -> Iterator[Users]:
+def _users(url: str) -> Iterator[Users]:
     """The users as the command line sees them."""
-    users = Users(path)
+    users = Users(url)
     yield users
     users.close()
 
 
 @pytest.fixture(name="server")
-def _server(path: Path, users: Users) -> Iterator[Users]:
+def _server(url: str, users: Users) -> Iterator[Users]:
     """The same users as a running server sees them."""
-    server = Users(path)
+    server = Users(url)
     yield server
     server.close()
 
@@ -59,16 +58,18 @@ def test_a_user_with_md5_has_md5_alone(users: Users, server: Users) -> None:
     assert list(verifier.ha1) == [Algorithm.MD5]
 
 
-def test_the_password_is_nowhere_in_the_files(users: Users, path: Path) -> None:
+@only_sqlite
+def test_the_password_is_nowhere_in_the_files(users: Users, file: Path) -> None:
     users.add(ALICE, "secret-password")
-    held = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    held = b"".join(one.read_bytes() for one in file.parent.iterdir())
     assert b"alice@example.test" in held
     assert b"secret-password" not in held
 
 
-def test_only_the_owner_may_read_the_files(users: Users, path: Path) -> None:
+@only_sqlite
+def test_only_the_owner_may_read_the_files(users: Users, file: Path) -> None:
     users.add(ALICE, "alice-pw")
-    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
 
 
 def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: Users, server: Users) -> None:
@@ -82,14 +83,15 @@ def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: U
     assert server.refresh() == frozenset()
 
 
-def test_a_database_that_nobody_writes_to_is_not_asked(users: Users, server: Users, path: Path) -> None:
+@only_sqlite
+def test_a_database_that_nobody_writes_to_is_not_asked(users: Users, server: Users, file: Path) -> None:
     users.add(ALICE, "secret")
     old = time.time() - 60
-    os.utime(path, (old, old))
+    os.utime(file, (old, old))
     asked: list[str] = []
     sql.event.listen(server._engine, "before_cursor_execute", lambda *told: asked.append(str(told[2])))
     assert server.refresh() == {ALICE}
-    os.utime(path, (old, old))
+    os.utime(file, (old, old))
     assert [bool(asked), server.refresh()] == [True, frozenset()]
     asked.clear()
     assert [server.refresh(), asked] == [frozenset(), []]
@@ -114,9 +116,9 @@ def test_a_user_removed_and_added_again_is_a_new_generation(users: Users) -> Non
     assert users.add(ALICE, "alice-pw").generation > before.generation
 
 
-def test_a_server_that_starts_later_knows_everybody(users: Users, path: Path) -> None:
+def test_a_server_that_starts_later_knows_everybody(users: Users, url: str) -> None:
     users.add(ALICE, "alice-pw")
-    later = Users(path)
+    later = Users(url)
     assert later.verifier(ALICE) is not None
     assert later.refresh() == frozenset()
     later.close()
@@ -127,7 +129,7 @@ def test_the_list_is_what_an_operator_may_see(users: Users) -> None:
     alice = users.add(ALICE, "alice-pw", [Algorithm.SHA_256])
     assert [user.aor for user in users.list()] == [ALICE, "sip:bob@example.test"]
     assert users.list()[0] == alice
-    assert alice.created.utcoffset() == timedelta(0)
+    assert users.list()[0].created.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("again", [ALICE, "alice@example.test", "sips:%61lice@EXAMPLE.test"])
@@ -160,32 +162,32 @@ WRITER = """
 import sys
 import time
 from itertools import count
-from pathlib import Path
 from sipmesh.storage.users import Users
-users = Users(Path(sys.argv[1]))
+users = Users(sys.argv[1])
 for number in count():
     users.add(f"user{number}@example.test", "pw")
     print(number, flush=True)
 """
 
 
-def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(path: Path) -> None:
-    command = [sys.executable, "-c", WRITER, str(path)]
+def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(url: str) -> None:
+    command = [sys.executable, "-c", WRITER, url]
     paths = os.pathsep.join(filter(None, sys.path))
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}) as writer:
         assert writer.stdout is not None
         acknowledged = [int(next(writer.stdout)) for _ in range(20)]
         writer.send_signal(signal.SIGKILL)
         acknowledged += [int(line) for line in writer.stdout if line.endswith(b"\n")]
-    users = Users(path)
+    users = Users(url)
     assert len(users.list()) > acknowledged[-1]
     users.close()
 
 
-def test_a_file_that_is_no_database_is_the_operators_problem(path: Path) -> None:
-    path.write_bytes(b"not a database" * 1000)
+@only_sqlite
+def test_a_file_that_is_no_database_is_the_operators_problem(url: str, file: Path) -> None:
+    file.write_bytes(b"not a database" * 1000)
     with pytest.raises(OperatorError, match="cannot be used"):
-        Users(path)
+        Users(url)
 
 
 def test_a_password_in_the_url_is_never_told() -> None:
@@ -194,13 +196,12 @@ def test_a_password_in_the_url_is_never_told() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_a_url_may_name_sqlite_as_well(tmp_path: Path) -> None:
-    users = Users(f"sqlite:///{tmp_path / 'users.db'}")
+def test_a_path_is_sqlite(tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.db")
     users.add(ALICE, "alice-pw")
     users.close()
-    with sqlite3.connect(tmp_path / "users.db") as db:
+    with closing(sqlite3.connect(tmp_path / "users.db")) as db:
         assert db.execute("SELECT aor FROM users").fetchall() == [(ALICE,)]
-    db.close()
 
 
 def test_a_user_has_a_home_that_servers_learn_and_a_move_is_a_new_generation(users: Users, server: Users) -> None:
@@ -232,17 +233,18 @@ def test_a_user_who_is_none_is_not_moved(users: Users) -> None:
         users.one(ALICE)
 
 
-def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(tmp_path: Path) -> None:
+def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(url: str) -> None:
     """Opened by several servers at once, as a pool does that is started anew."""
-    path = tmp_path / "old.db"
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute(
+    with shell(url) as db:
+        instant = "DATETIME" if db.dialect.name == SQLITE else "TIMESTAMP WITH TIME ZONE"
+        run(
+            db,
             "CREATE TABLE users (aor TEXT NOT NULL PRIMARY KEY, ha1_sha256 TEXT, ha1_md5 TEXT,"
-            " generation BIGINT NOT NULL, created DATETIME NOT NULL)"
+            f" generation BIGINT NOT NULL, created {instant} NOT NULL)",
         )
-        db.execute("INSERT INTO users VALUES (?, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", (ALICE,))
+        run(db, "INSERT INTO users VALUES (:aor, 'a', 'b', 3, '2026-01-01 00:00:00.000000')", aor=ALICE)
     with ThreadPoolExecutor(4) as workers:
-        opened = list(workers.map(lambda _: Users(path), range(4)))
+        opened = list(workers.map(lambda _: Users(url), range(4)))
     for users in opened:
         verifier = users.verifier(ALICE)
         assert verifier is not None
@@ -252,3 +254,53 @@ def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(tm
     assert opened[1].home(ALICE) == "pool1.example.test"
     for users in opened:
         users.close()
+
+
+@only_postgresql
+def test_more_users_may_change_at_once_than_a_query_has_places_for(users: Users, server: Users, url: str) -> None:
+    """As an import does: PostgreSQL counts the values of a query in 16 bits."""
+    many = 70_000
+    with shell(url) as db:
+        numbered = f"'sip:u' || i || '@example.test' AS aor FROM generate_series(1, {many}) AS i"
+        run(db, f"CREATE TEMPORARY TABLE made AS SELECT i, {numbered}")
+        run(db, "INSERT INTO users SELECT aor, 'a', 'b', i, now(), NULL FROM made")
+        run(db, "INSERT INTO users_changes SELECT i, aor FROM made")
+        run(db, "UPDATE users_version SET version = (SELECT max(i) FROM made)")
+    assert len(server.refresh()) == many
+    assert server.verifier(f"sip:u{many}@example.test") is not None
+
+
+@only_postgresql
+def test_users_keep_when_they_were_made_on_their_way_out_of_postgresql_and_back(
+    users: Users, url: str, tmp_path: Path
+) -> None:
+    """As in a backup and a restore; the server has another time zone than UTC."""
+    made = users.add(ALICE, "alice-pw")
+    exported = tmp_path / "users-export.db"
+    assert copy_users(url, exported) == 1
+    with shell(url) as db:
+        run(db, "DELETE FROM users")
+    assert copy_users(exported, url) == 1
+    assert list(users.list()) == [made]
+
+
+@only_postgresql
+def test_a_server_that_was_gone_for_a_moment_is_asked_again(users: Users, server: Users, cluster: Cluster) -> None:
+    """Connections that did not survive it are not met again."""
+    users.add(ALICE, "alice-pw")
+    assert server.refresh() == {ALICE}
+    cluster.stop()
+    with pytest.raises(OperatorError, match=r"the users in .* cannot be used"):
+        server.refresh()
+    assert server.verifier(ALICE) is not None
+    cluster.start()
+    users.remove(ALICE)
+    assert server.refresh() == {ALICE}
+
+
+@only_postgresql
+def test_a_password_that_postgresql_refuses_is_never_told(cluster: Cluster, url: str) -> None:
+    wrong = make_url(url).set(password="not-the-secret")
+    with pytest.raises(OperatorError, match="password authentication failed") as refused:
+        Users(wrong.render_as_string(hide_password=False))
+    assert "not-the-secret" not in str(refused.value)

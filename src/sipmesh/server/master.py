@@ -109,6 +109,7 @@ class Master:
         self._lists = ListShelf(self._folder)
         self._topology = self._head_item()
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
+        self._owing = False  # whether a server lacks users that the database did not give
         self._revoked: Item | None = None
         self._notifier = Notifier(here, self, self._heard)
         self._rounds = Rounds(loop, dial)
@@ -217,17 +218,27 @@ class Master:
                 yield granted
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
-        """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers."""
-        pool, number = peer.pool, self._users.number
-        if pool is None or since == number:
+        """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers.
+
+        Nothing while the database cannot be used: it follows with the next `refresh` that succeeds.
+        """
+        pool = peer.pool
+        if pool is None or since == self._users.number:
             return ()
         if (pool, since) not in self._of_pool:
-            topology = self._server.view.loaded.topology
-            payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
-            self._of_pool[pool, since] = [
-                Item(Kind.USERS, self._sign(payload, USERS), str(part), number) for part, payload in enumerate(payloads)
-            ]
+            try:
+                self._of_pool[pool, since] = self._changed_in(pool, since)
+            except OperatorError as wrong:
+                self._owing = True
+                self._log.warning("users not given yet", peer=peer.name, why=str(wrong))
+                return ()
         return self._of_pool[pool, since]
+
+    def _changed_in(self, pool: str, since: int) -> list[Item]:
+        topology, number = self._server.view.loaded.topology, self._users.number
+        payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
+        signed = (self._sign(payload, USERS) for payload in payloads)
+        return [Item(Kind.USERS, document, str(part), number) for part, document in enumerate(signed)]
 
     def lists_taken(self, revoked: frozenset[Named]) -> None:
         """Lists of this machine have come into force: everybody gets them, and ahead of them whom they newly revoke."""
@@ -240,9 +251,17 @@ class Master:
         self._notifier.changed()
 
     async def refresh(self) -> None:
-        """Take over changes of users and give them to the servers of their pools."""
-        changed = await asyncio.to_thread(self._users.refresh)
-        if changed:
+        """Take over changes of users and give them to the servers of their pools.
+
+        A database that cannot be reached for the moment stops nothing else, and the log says so.
+        """
+        try:
+            changed = await asyncio.to_thread(self._users.refresh)
+        except OperatorError as wrong:
+            self._log.warning("users not refreshed: those known stay in force", why=str(wrong))
+            return
+        if changed or self._owing:
+            self._owing = False
             self._of_pool.clear()
             self._notifier.changed()
 

@@ -26,11 +26,22 @@ _SQLITE = (
 _POSTGRESQL = (
     (
         "CREATE OR REPLACE FUNCTION {table}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION '{table} is only ever added to'; END $$"
+        "$$ BEGIN RAISE integrity_constraint_violation USING MESSAGE = '{table} is only ever added to'; END $$"
     ),
     (
         "CREATE OR REPLACE TRIGGER {table}_keeps_rows BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
         "EXECUTE FUNCTION {table}_refuse()"
+    ),
+    # A condition of a trigger can ask no table there, so that the function does.
+    (
+        "CREATE OR REPLACE FUNCTION {table}_refuse_before_end() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF NEW.{number} <= (SELECT max({number}) FROM {table}) THEN "
+        "RAISE integrity_constraint_violation USING MESSAGE = '{table} is only ever added to, at its end'; "
+        "END IF; RETURN NEW; END $$"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER {table}_grows BEFORE INSERT ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION {table}_refuse_before_end()"
     ),
 )
 

@@ -74,7 +74,10 @@ class Database:
         pool = sql.NullPool if self.file is not None else None
         try:
             engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
-        except (SQLAlchemyError, ImportError) as wrong:
+        except ImportError as wrong:
+            remedy = "write it as postgresql+psycopg://…, and install its driver: pip install '.[postgresql]'"
+            raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
+        except SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)

@@ -30,6 +30,19 @@ from sipmesh.storage.roster import Roster
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
 
+
+class _Instant(sql.TypeDecorator[datetime]):
+    """UTC, whatever the database makes of it: SQLite keeps no zone, PostgreSQL answers in the one that it is set to."""
+
+    impl = sql.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, _dialect: sql.Dialect) -> datetime | None:
+        if value is None or value.tzinfo is None:
+            return value and value.replace(tzinfo=UTC)
+        return value.astimezone(UTC)
+
+
 _schema = sql.MetaData()
 _users = sql.Table(
     "users",
@@ -38,7 +51,7 @@ _users = sql.Table(
     sql.Column("ha1_sha256", sql.Text),
     sql.Column("ha1_md5", sql.Text),
     sql.Column("generation", sql.BigInteger, nullable=False),
-    sql.Column("created", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("created", _Instant, nullable=False),
     sql.Column("pool", sql.Text),
 )
 # One row. It is updated first in every change, so that changes happen one after the other and their numbers rise by commit.
@@ -278,7 +291,7 @@ class Users:
                 return frozenset()
             since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
             changed = frozenset(db.execute(since).scalars())
-            rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(changed)))
+            rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(since)))  # a query takes 65,535 values at most
         self._take_over(changed, rows, version)
         return changed
 
@@ -382,10 +395,8 @@ def _verifier(row: Mapping[str, Any]) -> Verifier:
 
 
 def _user(row: Mapping[str, Any]) -> User:
-    created: datetime = row["created"]
-    aware = created if created.tzinfo else created.replace(tzinfo=UTC)  # SQLite keeps no zone; what we store is UTC
     algorithms = tuple(algorithm for algorithm, column in _COLUMN_OF.items() if row[column])
-    return User(row["aor"], algorithms, row["generation"], aware, row["pool"])
+    return User(row["aor"], algorithms, row["generation"], row["created"], row["pool"])
 
 
 def _wrong(reason: str, remedy: str) -> OperatorError:

@@ -1,0 +1,104 @@
+"""Users in a PostgreSQL server, which may be away for a moment: who is known stays known, and nothing else stops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from support.managed import MGMT, Managed
+from support.network import FE1, FE3, POOL, POOL2, Network, copied
+from support.postgres import Cluster
+from support.running import on_loop, until
+
+pytestmark = pytest.mark.peer("postgresql")
+SINCE_KNOWN = "users not refreshed: those known stay in force"
+
+
+def kept_in(url: str, organisation: Organisation) -> Organisation:
+    """The same organisation with its users in the database at *url*: alice and bob."""
+    organisation.document["storage"] = {"users": url}
+    organisation.write()
+    organisation.add_users("alice", "bob", pool=POOL)
+    return organisation
+
+
+@pytest.fixture(name="managed")
+def _managed(managed_model: Organisation, tmp_path: Path, postgres_url: str) -> Managed:
+    """A network with management, which alone opens the database."""
+    organisation = kept_in(postgres_url, copied(managed_model, tmp_path / "m"))
+    organisation.add_users("carol", pool=POOL2)
+    return Managed(organisation, tmp_path)
+
+
+@pytest.fixture(name="home")
+def _home(example: Organisation, postgres_url: str) -> Network:
+    """A front end that opens the database itself, in a network without management."""
+    return Network((kept_in(postgres_url, example),), starts=(FE1,))
+
+
+async def add(managed: Managed, user: str, code: int = 0) -> str:
+    return await managed.type(
+        "user", "add", user, "--pool", POOL, "--password-stdin", typed=f"{user}-secret\n", code=code
+    )
+
+
+async def known(managed: Managed, user: str, server: str) -> None:
+    """Wait until a server has heard of a user."""
+    await until(lambda: managed.nodes[server].users.verifier(f"sip:{user}@example.test"))
+
+
+@on_loop
+async def test_user_who_is_added_on_the_command_line_logs_in_until_the_password_changes(managed: Managed) -> None:
+    """With another password than the one in the database nobody does."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await add(managed, "dora")
+        await known(managed, "dora", FE1)
+        dora = await managed.phone(FE1, "dora")
+        assert (await dora.register(password="guessed")).status == 401
+        assert (await dora.register()).status == 200
+        await managed.type("user", "password", "dora", "--password-stdin", typed="another\n")
+        await dora.hung_up()
+        assert (await (await managed.phone(FE1, "dora")).register()).status == 401
+        assert (await (await managed.phone(FE1, "dora")).register(password="another")).status == 200
+
+
+@on_loop
+async def test_network_goes_on_while_the_database_of_management_is_away(managed: Managed, cluster: Cluster) -> None:
+    """Who is known logs in; the operator is told; a pool that comes meanwhile gets its users afterwards."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await known(managed, "alice", FE1)
+        alice = await managed.agent("alice", FE1)
+        cluster.stop()
+        await until(lambda: any(managed.told[MGMT].events(SINCE_KNOWN)))
+        assert "cannot be used" in await add(managed, "dora", code=1)
+        bob = await managed.agent("bob", FE1)
+        assert (await bob.message("alice@example.test", "still here")).status == 200
+        await managed.start(FE3)
+        await until(lambda: any(managed.told[MGMT].events("users not given yet")))
+        cluster.start()
+        await known(managed, "carol", FE3)
+        await add(managed, "dora")
+        await known(managed, "dora", FE1)
+        await managed.agent("dora", FE1)
+        await managed.agent("carol", FE3)
+        assert (await alice.register()).status == 200
+
+
+@on_loop
+async def test_front_end_goes_on_while_its_own_database_is_away(home: Network, cluster: Cluster) -> None:
+    async with home:
+        alice, node = await home.phone("alice", FE1), home.nodes[FE1]
+        cluster.stop()
+        assert await node.refresh_users() == 0
+        assert "cannot be used" in home.told[FE1].last(SINCE_KNOWN)["why"]
+        assert (await (await home.peer(FE1, "bob")).register(password="guessed")).status == 401
+        assert (await (await home.peer(FE1, "bob")).register()).status == 200
+        assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
+        cluster.start()
+        home.organisations[0].add_users("dora")
+        await node.refresh_users()
+        assert (await (await home.peer(FE1, "dora")).register()).status == 200

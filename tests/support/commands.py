@@ -1,0 +1,17 @@
+"""Where the commands of real peers are: Debian keeps some off everybody's PATH."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+_SERVERS = ("/usr/sbin", "/sbin")
+_POSTGRESQL = Path("/usr/lib/postgresql")
+
+
+def found(command: str) -> str | None:
+    """Give the path of *command*, None where it is not installed; of several PostgreSQLs the newest counts."""
+    versions = sorted(_POSTGRESQL.glob("[0-9]*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)
+    places = [os.environ.get("PATH", os.defpath), *_SERVERS, *map(str, versions)]
+    return shutil.which(command, path=os.pathsep.join(places))

@@ -1,0 +1,154 @@
+"""A PostgreSQL server of our own: a folder and a Unix socket that nobody else has, and a database for each test."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import psycopg
+
+from sipmesh.demo.network import die_with_parent
+from support.commands import found
+from support.running import LOOK_AGAIN_S
+
+OWNER, PASSWORD = "sipmesh", "database-secret"
+START_S = 20.0
+UNPRIVILEGED = "nobody"
+SETTINGS = {
+    "listen_addresses": "",
+    "timezone": "Asia/Tokyo",  # as an operator's server may have: what we keep must not depend on it
+    "fsync": "off",  # it is processes that are killed here, not machines
+    "autovacuum": "off",
+    "shared_buffers": "16MB",
+}
+_HANG_UP = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+class Cluster:
+    """One PostgreSQL server; PostgreSQL does not run as root, so that there it runs as *nobody*."""
+
+    def __init__(self) -> None:
+        """Make its folder; the cluster is made and runs within ``with``."""
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a socket has a path of 107 bytes at most
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            other = pwd.getpwnam(UNPRIVILEGED)
+            os.chown(self.folder, other.pw_uid, other.pw_gid)
+            self._as = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": ()}
+        self._data, self._log = self.folder / "data", self.folder / "log"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._numbers, self._free = count(1), list[str]()
+
+    def __repr__(self) -> str:
+        return f"<Cluster in {self.folder}, {'up' if self._server else 'down'}>"
+
+    def __enter__(self) -> Self:
+        try:
+            self._make()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self.stop()
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        """Run the server and wait until it lets us in.
+
+        Call it in the main thread: with the thread that has started it the server ends.
+        """
+        settings = {**SETTINGS, "unix_socket_directories": str(self.folder)}
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with self._log.open("ab") as log:
+            self._server = subprocess.Popen(
+                [_command("postgres"), "-D", str(self._data), *given],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl
+                **self._as,
+            )
+        self._until_ready(self._server)
+
+    def stop(self) -> None:
+        """End the server and every connection to it."""
+        assert self._server is not None
+        server, self._server = self._server, None
+        server.send_signal(signal.SIGINT)  # "fast": nobody is waited for
+        server.wait(START_S)
+
+    def url(self, database: str) -> str:
+        """The URL of a database, as an operator writes it."""
+        return f"postgresql+psycopg://{OWNER}:{PASSWORD}@/{database}?host={quote(str(self.folder), safe='')}"
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Give the URL of an empty database that nobody else has meanwhile; it is emptied for the next one, not dropped.
+
+        To make one takes PostgreSQL ten times as long.
+        """
+        if not self._free:
+            self._free.append(name := f"test{next(self._numbers)}")
+            self._run(f"CREATE DATABASE {name} TEMPLATE template0")
+        name = self._free.pop()
+        try:
+            yield self.url(name)
+        finally:
+            if self._server is None:
+                self.start()
+            self._run(f"{_HANG_UP}; DROP SCHEMA public CASCADE; CREATE SCHEMA public", name)
+            self._free.append(name)
+
+    def _make(self) -> None:
+        (secret := self.folder / "password").write_text(PASSWORD)
+        if self._as:
+            os.chown(secret, self._as["user"], self._as["group"])
+        options = ("--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256")
+        made = subprocess.run(
+            [_command("initdb"), "-D", str(self._data), "-U", OWNER, f"--pwfile={secret}", *options],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self.folder,
+            **self._as,
+        )
+        assert made.returncode == 0, made.stdout.decode()
+
+    def _until_ready(self, server: subprocess.Popen[bytes]) -> None:
+        latest = time.monotonic() + START_S
+        while True:
+            assert server.poll() is None, self._log.read_text()
+            try:
+                self._run("SELECT 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < latest, self._log.read_text()
+                time.sleep(LOOK_AGAIN_S)
+            else:
+                return
+
+    def _run(self, statement: str, name: str = "postgres") -> None:
+        with psycopg.connect(host=str(self.folder), user=OWNER, password=PASSWORD, dbname=name, autocommit=True) as db:
+            db.execute(statement.encode())
+
+
+def _command(name: str) -> str:
+    command = found(name)
+    assert command is not None, f"{name} is not installed"
+    return command
