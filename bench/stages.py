@@ -31,10 +31,10 @@ STAGES = {
     "frame: cut and split": ("CPyDef_framing___MessageReader___next", "CPyDef_framing___MessageReader___take"),
     "check: what is read of the fields": ("CPyDef_check___check_request", "CPyDef_check___check_response"),
     "edit: the copy, its octets": ("CPyDef_relay___Relay____copy", "CPyDef_rows___Message___encode"),
-    "write: TLS": ("CPyDef_link___Link___flush",),
+    "write: TLS": ("CPyDef_link___Link____write",),
 }
 ROUTE = "CPyDef_dispatch___Dispatch___arrived"
-INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets")
+INSIDE_ROUTE = ("check: what is read of the fields", "edit: the copy, its octets", "write: TLS")
 """Stages that are part of what `ROUTE` costs; the rest of it is to decide, and to keep account of transactions."""
 
 RATE, WARM_UP_S, COUNTED_S = 40, 4, 6
