@@ -78,6 +78,17 @@ def test_a_postgresql_that_does_not_know_the_database_says_so_without_the_passwo
     assert ":***@/nowhere" in database.where
 
 
+def test_connection_that_is_in_use_when_the_database_is_closed_is_closed_after_it(url: str) -> None:
+    database = Database(url, "things")
+    with database.border(), database.engine.connect() as db:
+        ours = db.connection.dbapi_connection
+        assert ours is not None
+        database.close()
+        assert db.execute(sql.text("SELECT 1")).scalar_one() == 1
+    with pytest.raises(Exception, match="closed"):
+        ours.cursor().execute("SELECT 1")
+
+
 @pytest.mark.peer("postgresql")
 def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_path: Path) -> None:
     """The URL is in the topology, which every server gets."""

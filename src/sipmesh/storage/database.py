@@ -22,7 +22,7 @@ _SETTING_UP = 5061  # the key of a lock: any number that nobody else's program i
 class Database:
     """One database; *what* is what an operator calls it, such as ``users``."""
 
-    __slots__ = ("engine", "file", "what", "where")
+    __slots__ = ("_closed", "engine", "file", "what", "where")
 
     def __init__(self, url: str | Path, what: str) -> None:
         """Find the database; a path means SQLite, in a file that is made. Raises `OperatorError` where it cannot be used.
@@ -30,6 +30,7 @@ class Database:
         *where* is its name without its password, *file* is None where it is not SQLite in one.
         """
         self.what = what
+        self._closed = False
         parsed = self._parsed(url)
         self.where = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
@@ -55,8 +56,14 @@ class Database:
             yield db
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database; a connection that another thread is using is closed once it is done."""
+        self._closed = True
         self.engine.dispose()
+
+    def _given_back(self, _: object, record: Any) -> None:
+        """A connection is back in its pool, which is no longer looked after if the database was closed meanwhile."""
+        if self._closed:
+            record.invalidate()
 
     def _parsed(self, url: str | Path) -> sql.URL:
         if isinstance(url, Path):
@@ -81,6 +88,8 @@ class Database:
             raise self._unusable(self.where, wrong) from wrong
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)
+        if pool is None:
+            sql.event.listen(engine, "checkin", self._given_back)
         return engine
 
     def _create_private(self, path: Path) -> None:
