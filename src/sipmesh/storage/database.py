@@ -22,7 +22,7 @@ _SETTING_UP = 5061  # the key of a lock: any number that nobody else's program i
 class Database:
     """One database; *what* is what an operator calls it, such as ``users``."""
 
-    __slots__ = ("_closed", "engine", "file", "what", "where")
+    __slots__ = ("engine", "file", "what", "where")
 
     def __init__(self, url: str | Path, what: str) -> None:
         """Find the database; a path means SQLite, in a file that is made. Raises `OperatorError` where it cannot be used.
@@ -30,7 +30,6 @@ class Database:
         *where* is its name without its password, *file* is None where it is not SQLite in one.
         """
         self.what = what
-        self._closed = False
         parsed = self._parsed(url)
         self.where = parsed.render_as_string(hide_password=True)
         self.file = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
@@ -57,13 +56,7 @@ class Database:
 
     def close(self) -> None:
         """Let go of the database; a connection that another thread is using is closed once it is done."""
-        self._closed = True
         self.engine.dispose()
-
-    def _given_back(self, _: object, record: Any) -> None:
-        """A connection is back in its pool, which is no longer looked after if the database was closed meanwhile."""
-        if self._closed:
-            record.invalidate()
 
     def _parsed(self, url: str | Path) -> sql.URL:
         if isinstance(url, Path):
@@ -77,10 +70,10 @@ class Database:
     def _engine(self, parsed: sql.URL) -> sql.Engine:
         if self.file is not None:
             self._create_private(self.file)
-        # A file is opened anew for each use: a connection kept in a pool would outlive a `close` that meets another use.
-        pool = sql.NullPool if self.file is not None else None
+        # Opened anew for each use, of which there is one a second: a connection that is kept in a pool outlives a `close` that
+        # meets another use, and a server of the database that has ended since.
         try:
-            engine = sql.create_engine(parsed, hide_parameters=True, pool_pre_ping=pool is None, poolclass=pool)
+            engine = sql.create_engine(parsed, hide_parameters=True, poolclass=sql.NullPool)
         except ImportError as wrong:
             remedy = "write it as postgresql+psycopg://…, and install its driver: pip install '.[postgresql]'"
             raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
@@ -88,8 +81,6 @@ class Database:
             raise self._unusable(self.where, wrong) from wrong
         if parsed.get_backend_name() == "sqlite":
             sql.event.listen(engine, "connect", _set_up_sqlite)
-        if pool is None:
-            sql.event.listen(engine, "checkin", self._given_back)
         return engine
 
     def _create_private(self, path: Path) -> None:
