@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sipmesh.distribution.items import Item, Kind
@@ -30,7 +29,7 @@ from sipmesh.topology.files import UnusableFileError
 from sipmesh.topology.jose import MalformedDocumentError, open_signed, sign
 from sipmesh.topology.material import read_certificates
 from sipmesh.topology.view import certificate_names
-from sipmesh.trust.certificate import UNREADABLE
+from sipmesh.trust.certificate import UNREADABLE, issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,15 +122,6 @@ class Applicant:
         self._key_file.unlink()
         self._made = None
         return True
-
-
-def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether *issuer* has signed *certificate*."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, *UNREADABLE):
-        return False
-    return True
 
 
 def read_issuing(text: str) -> x509.Certificate | None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -304,7 +305,7 @@ class Fetching:
         asked = next((one for one in self._asked.values() if one.authority is trail.authority), None)
         if asked is None:
             return
-        for certificate, issuer in zip(trail.path, trail.path[1:], strict=False):
+        for certificate, issuer in pairwise(trail.path):
             self._ask(asked, About(certificate, issuer), verdict)
 
     def _ask(self, asked: _Asked, about: About, verdict: Verdict) -> None:

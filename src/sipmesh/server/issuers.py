@@ -10,11 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
-from sipmesh.trust.certificate import UNREADABLE
+from sipmesh.trust.certificate import UNREADABLE, issued_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,15 +49,7 @@ class KnownIssuers:
         """Give those that lead to one of *anchors*, of whatever else is kept or was put into the file."""
         found: list[x509.Certificate] = []
         left = list(self._held)
-        while more := [one for one in left if any(_issued(one, above) for above in (*anchors, *found))]:
+        while more := [one for one in left if any(issued_by(one, above) for above in (*anchors, *found))]:
             found += more
             left = [one for one in left if one not in more]
         return found
-
-
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, *UNREADABLE):
-        return False
-    return True

@@ -71,7 +71,7 @@ class ListShelf:
         if at >= new.next_update:
             raise _refused(item.name, "its next update is past")
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
-        if known and not any(new.signed_by(one) for one in known):
+        if new.is_forged(known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
         if held is not None:
             old = _usable(held, at)

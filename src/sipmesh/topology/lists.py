@@ -138,12 +138,8 @@ class ListFiles:
 
 
 def _read_list(file: Path, issuers: Sequence[x509.Certificate]) -> RevocationList:
-    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
-
-    A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
-    """
+    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it."""
     found = RevocationList.load(read_file(file, LARGEST_LIST))
-    namesakes = [issuer for issuer in issuers if issuer.subject.public_bytes() == found.issuer_der]
-    if namesakes and not any(found.signed_by(issuer) for issuer in namesakes):
+    if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
     return found

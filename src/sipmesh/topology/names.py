@@ -97,11 +97,10 @@ def listen_on(given: object) -> object:
 
 def address_with_port(text: str) -> str:
     """Check an IP address with a port that must be there."""
-    host, port = split_port(text)
+    _, port = split_port(text)
     if port is None:
         raise _refuse(f"{text!r} has no port", "write address:port, such as 127.0.0.1:9105, or the port alone")
-    number = address(host)
-    return f"[{number}]:{port}" if ":" in number else f"{number}:{port}"
+    return address_and_port(text)
 
 
 def is_url(text: str) -> bool:

@@ -210,7 +210,10 @@ class PyOpenSslTls:
 
     def close(self) -> None:
         """Send close_notify if it can leave at once, and close the socket."""
-        self.leave().close()
+        try:
+            self.leave()
+        finally:
+            self._sock.close()
 
     def leave(self) -> socket.socket:
         """Send close_notify if it can leave at once, and give the socket to whoever closes it."""

@@ -47,8 +47,7 @@ def look_at_list(
         raise UnusableListError(f"list {new.number} ended at {tell_time(new.next_update)}")
     if new.this_update > at + SKEW:
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
-    namesakes = [one for one in issuers if one.subject.public_bytes() == new.issuer_der]
-    if namesakes and not any(new.signed_by(one) for one in namesakes):
+    if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, whose name it bears")
     if held is not None:
         _follows(new, held, at)

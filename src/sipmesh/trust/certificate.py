@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TypeVar, cast
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.utils import CryptographyDeprecationWarning
@@ -115,3 +115,12 @@ def weakness(
     if isinstance(key, ec.EllipticCurvePublicKey):
         return None if isinstance(key.curve, CURVES) else f"an EC key on {key.curve.name}"
     return None if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey) else f"a {type(key).__name__}"
+
+
+def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether *issuer* has signed *certificate*, and bears the name of its issuer; nothing else of either is looked at."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, *UNREADABLE):  # TypeError: a key that cannot sign
+        return False
+    return True

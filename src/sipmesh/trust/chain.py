@@ -13,11 +13,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, VerificationError
 
-from sipmesh.trust.certificate import KEPT, UNREADABLE, extension, is_authority, may_sign_certificates, weakness
+from sipmesh.trust.certificate import (
+    KEPT,
+    UNREADABLE,
+    extension,
+    is_authority,
+    issued_by,
+    may_sign_certificates,
+    weakness,
+)
 from sipmesh.trust.constraints import has_unread_constraint, violations
 from sipmesh.trust.policies import unmet
 
@@ -156,16 +163,8 @@ class _Walk:
             if child.issuer != issuer.subject or self.left == 0:
                 return False
             self.left -= 1
-            self.known[pair] = _signed(child, issuer)
+            self.known[pair] = issued_by(child, issuer)
         return self.known[pair]
-
-
-def _signed(child: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        child.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, *UNREADABLE):  # TypeError: a key that cannot sign
-        return False
-    return True
 
 
 def _faults(path: Path, at: datetime) -> int:

@@ -149,6 +149,14 @@ class RevocationList:
         self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
         return good
 
+    def is_forged(self, issuers: Iterable[x509.Certificate]) -> bool:
+        """Whether some of *issuers* bear the name of this list's issuer, and none of those has signed it.
+
+        A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
+        """
+        namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
+        return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
+
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
         """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
 
