@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sipmesh.routing.binding import Binding
-from sipmesh.routing.dialog import Peers
+from sipmesh.routing.dialog import Behind, Inside, Peers
 from sipmesh.routing.edge import EdgeFacts
 from sipmesh.routing.front_end import FrontEndFacts
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.place import Names
 from sipmesh.routing.sender import ClientSender, ServerSender, named_side
 from sipmesh.routing.target import ServerTarget
-from sipmesh.routing.token import FlowSide, Tokens, owner_hash
+from sipmesh.routing.token import Begun, FlowSide, Side, Tokens, owner_hash
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, TrustedPeer
@@ -37,20 +37,34 @@ def request(
     *headers: tuple[str, str],
     sender: str = ALICE,
     to: str = BOB,
+    tag: str = "1",
     to_tag: str = "",
     routes: Iterable[str] = (),
 ) -> Request:
-    """Make a request; *to_tag* puts it inside a dialog, *routes* are the values of its Route rows."""
+    """Make a request; *to_tag* puts it inside a dialog, *routes* are the values of its Route rows.
+
+    The tag of the side that begins is 1, and that of the other one 2.
+    """
     fixed = [
         ("via", "SIP/2.0/TLS 192.0.2.1:40000;branch=z9hG4bKfirst"),
         *(("route", value) for value in routes),
-        ("from", f"<{sender}>;tag=1"),
+        ("from", f"<{sender}>;tag={tag}"),
         ("to", f"<{to}>;tag={to_tag}" if to_tag else f"<{to}>"),
         ("call-id", "call-1"),
         ("cseq", f"1 {method}"),
         ("max-forwards", "70"),
     ]
     return build_request(method, uri, [*fixed, *headers])
+
+
+def begun(caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> Begun:
+    """What the dialog of `request` began with."""
+    return TOKENS.begun("call-1", "1", caller, callee, target)
+
+
+def token(a: Side, b: Side, caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> str:
+    """Write the token of the dialog of `request`."""
+    return TOKENS.dialog(a, b, begun(caller, callee, target))
 
 
 def asserting(*uris: str) -> list[tuple[str, str]]:
@@ -86,11 +100,13 @@ ALICE_SIDE = FlowSide(INCARNATION, 41, owner_hash(ALICE))
 BOB_SIDE = FlowSide(INCARNATION, 42, owner_hash(BOB))
 
 PEERS: Peers = {
-    POOL_SIDE: ((FE2,), LinkKind.SERVER),
-    EDGE_SIDE: ((EDGE, "edge2.example.test"), LinkKind.SERVER),
-    BOT_SIDE: ((BOT,), LinkKind.SERVER),
-    named_side(NEWS): ((NEWS,), LinkKind.SERVER),
+    POOL_SIDE: Behind((FE2,), LinkKind.SERVER, OURS, frozenset({POOL, FE1, FE2})),
+    EDGE_SIDE: Behind((EDGE, "edge2.example.test"), LinkKind.SERVER, PARTNERS, PARTNERS | {EDGES, EDGE, PARTNER_EDGE}),
+    BOT_SIDE: Behind((BOT,), LinkKind.SERVER, frozenset(), frozenset({BOT})),
+    named_side(NEWS): Behind((NEWS,), LinkKind.SERVER, frozenset({"news.test"}), frozenset({NEWS})),
 }
+RESERVED = frozenset({POOL, FE1, FE2, EDGES, EDGE, BOT, NEWS, PARTNER_EDGE, OTHER_EDGE, "other.test"}) | PARTNERS
+BLOCKED = frozenset({"evil.test"})
 FRONT_END = FrontEndFacts(
     names=Names(frozenset({FE1, POOL, "example.test"}), frozenset({("127.0.0.1", 5062)})),
     domains=OURS,
@@ -99,8 +115,9 @@ FRONT_END = FrontEndFacts(
     applications={BOT: (BOT,), NEWS: (NEWS,)},
     route=(EDGE, "edge2.example.test"),
     partner_domains=PARTNERS,
-    blocked=frozenset({"evil.test"}),
-    peers=PEERS,
+    blocked=BLOCKED,
+    spoken_for={POOL: frozenset({"news.test"})},
+    inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,
 )
 AT_EDGE = EdgeFacts(
@@ -108,12 +125,16 @@ AT_EDGE = EdgeFacts(
     domains=OURS,
     next_hop=(FE1, FE2),
     partners={"partner.test": PARTNER_EDGE, "partner.example": PARTNER_EDGE, "other.test": "other.test"},
-    blocked=frozenset({"evil.test"}),
-    peers={
-        POOL_SIDE: ((FE1, FE2), LinkKind.SERVER),
-        PARTNER_SIDE: ((PARTNER_EDGE,), LinkKind.PARTNER),
-        named_side(OTHER_EDGE): ((OTHER_EDGE,), LinkKind.PARTNER),
-    },
+    blocked=BLOCKED,
+    inside=Inside(
+        {
+            POOL_SIDE: Behind((FE1, FE2), LinkKind.SERVER, OURS, frozenset({POOL, FE1, FE2})),
+            PARTNER_SIDE: Behind((PARTNER_EDGE,), LinkKind.PARTNER, PARTNERS, PARTNERS | {PARTNER_EDGE}),
+            named_side(OTHER_EDGE): Behind((OTHER_EDGE,), LinkKind.PARTNER, frozenset({"other.test"})),
+        },
+        RESERVED,
+        BLOCKED,
+    ),
     incarnation=INCARNATION,
 )
 

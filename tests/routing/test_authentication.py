@@ -29,10 +29,10 @@ class Server:
     def __init__(self, known: Verifier | None) -> None:
         self.known, self.nonces, self.drawn = known, Nonces(b"k" * 32, lifetime_s=60), 0
 
-    def ask(self, request: Request, late: float = 0) -> Proved | Challenge | Refused:
+    def ask(self, request: Request, late: float = 0, link: int = 1) -> Proved | Challenge | Refused:
         self.drawn += 1
         entropy = self.drawn.to_bytes(8, "big")
-        return authenticate(request, ALICE, self.known, self.nonces, at=NOON + late, entropy=entropy)
+        return authenticate(request, ALICE, self.known, self.nonces, link, at=NOON + late, entropy=entropy)
 
     def challenge(self, method: str = "REGISTER", late: float = 0) -> Challenge:
         asked = self.ask(asking(method), late)
@@ -174,6 +174,16 @@ def test_a_nonce_of_another_server_is_asked_for_anew() -> None:
     again = server.ask(answered(elsewhere.challenge()))
     assert isinstance(again, Challenge)
     assert (again.stale, again.flaw) == (True, "")
+
+
+def test_a_nonce_of_another_link_is_asked_for_anew() -> None:
+    """A phone that has come back may answer with it once more; a thief gets nothing for it."""
+    server = Server(verifier())
+    challenge = server.challenge()
+    again = server.ask(answered(challenge), link=2)
+    assert isinstance(again, Challenge)
+    assert (again.stale, again.flaw) == (True, "")
+    assert isinstance(server.ask(answered(challenge)), Proved)
 
 
 @pytest.mark.parametrize("uri", ["sip:example.test", "sip:EXAMPLE.test"])

@@ -14,16 +14,20 @@ from routing.messages import (
     EDGE_SIDE,
     FE2,
     FROM_EDGE,
+    FRONT_END,
     INCARNATION,
     MATE,
     NEW_LINK,
     PEERS,
     POOL_SIDE,
     STRANGE_FRONT_END,
+    begun,
     request,
 )
 from sipmesh.routing.dialog import (
     NO_FLOW,
+    NOTHING,
+    Behind,
     acknowledge,
     across,
     host_of,
@@ -38,6 +42,7 @@ from sipmesh.routing.place import NOWHERE, Place
 from sipmesh.routing.sender import ClientSender, Sender
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.routing.token import DialogToken, FlowSide, PeerSide, Side, owner_hash
+from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
@@ -46,37 +51,46 @@ BYE = request("BYE", CONTACT, to_tag="2")
 AWAY = SipUri.parse("sip:proxy.other.test;lr")
 
 
-def between(a: Side, b: Side) -> Place:
-    return Place(dialog=DialogToken(a, b))
+def between(a: Side, b: Side, *, from_a: bool = True) -> Place:
+    """The place of a request whose tags say that *a* has sent it, or *b*."""
+    place = Place(dialog=DialogToken(a, b, begun()))
+    place.from_a, place.from_b, place.sent_as, place.sent_to = from_a, not from_a, True, True
+    return place
+
+
+DIALOG = between(ALICE_SIDE, EDGE_SIDE)
 
 
 @pytest.mark.parametrize(
-    ("sender", "other"),
+    ("sender", "from_a", "other"),
     [
-        (ALICES, POOL_SIDE),
-        (MATE, ALICE_SIDE),
-        (BOBS, None),
-        (NEW_LINK, None),
-        (FROM_EDGE, None),
-        (STRANGE_FRONT_END, None),
+        (ALICES, True, POOL_SIDE),
+        (ALICES, False, None),
+        (MATE, False, ALICE_SIDE),
+        (MATE, True, None),
+        *(
+            (sender, from_a, None)
+            for sender in (BOBS, NEW_LINK, FROM_EDGE, STRANGE_FRONT_END)
+            for from_a in (True, False)
+        ),
     ],
-    ids=["a", "b", "another-user", "nobody", "another-pool", "another-front-end"],
 )
 def test_a_dialog_token_leads_each_side_to_the_other_and_nobody_else_anywhere(
-    sender: Sender, other: Side | None
+    sender: Sender, other: Side | None, *, from_a: bool
 ) -> None:
-    assert other_side(between(ALICE_SIDE, POOL_SIDE), sender) == other
+    """A side speaks for itself: with the tags of the other one it is nobody."""
+    assert other_side(between(ALICE_SIDE, POOL_SIDE, from_a=from_a), sender) == other
 
 
 def test_without_a_token_there_is_no_other_side() -> None:
     assert other_side(NOWHERE, ALICES) is None
 
 
-@pytest.mark.parametrize(("flow", "other"), [(41, 43), (43, 41), (99, 43)])
-def test_two_devices_of_one_user_are_told_apart_by_the_link(flow: int, other: int) -> None:
-    """One that came back on a third link counts as the caller: no more can be known of it."""
-    here = between(*(FlowSide(INCARNATION, number, owner_hash(ALICE)) for number in (41, 43)))
-    side = other_side(here, ClientSender(INCARNATION, flow, frozenset({ALICE})))
+@pytest.mark.parametrize(("from_a", "other"), [(True, 43), (False, 41)])
+def test_two_devices_of_one_user_are_told_apart_by_the_tags(other: int, *, from_a: bool) -> None:
+    """Whatever link they have come back on."""
+    here = between(*(FlowSide(INCARNATION, number, owner_hash(ALICE)) for number in (41, 43)), from_a=from_a)
+    side = other_side(here, ClientSender(INCARNATION, 99, frozenset({ALICE})))
     assert isinstance(side, FlowSide)
     assert side.number == other
 
@@ -102,8 +116,8 @@ def test_across_to_a_flow_is_by_its_number() -> None:
     )
 
 
-@pytest.mark.parametrize("peers", [{}, {POOL_SIDE: ((), LinkKind.SERVER)}], ids=["gone", "empty"])
-def test_a_side_that_has_left_the_topology_is_no_route(peers: dict[PeerSide, tuple[tuple[str, ...], LinkKind]]) -> None:
+@pytest.mark.parametrize("peers", [{}, {POOL_SIDE: NOTHING}], ids=["gone", "empty"])
+def test_a_side_that_has_left_the_topology_is_no_route(peers: dict[PeerSide, Behind]) -> None:
     answer = across(BYE, NOWHERE, POOL_SIDE, peers, INCARNATION)
     assert isinstance(answer, Answer)
     assert (answer.status, answer.code) == (403, Code.NO_ROUTE)
@@ -146,15 +160,26 @@ def test_one_server_is_taken_whatever_a_message_hints_at() -> None:
     assert likeliest(("a.test",), BYE, Place(beyond=AWAY)) == ("a.test",)
 
 
+def passed(ack: Request, place: Place, sender: Sender) -> Forward | Drop:
+    return acknowledge(ack, place, sender, frozenset(), FRONT_END.inside, INCARNATION)
+
+
 def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:
-    ack = request("ACK", CONTACT, to_tag="2")
-    outcome = acknowledge(ack, NOWHERE, EDGE_SIDE, PEERS, INCARNATION)
+    outcome = passed(request("ACK", CONTACT, to_tag="2"), between(ALICE_SIDE, EDGE_SIDE), ALICES)
     assert outcome == Forward((ServerTarget((EDGE, "edge2.example.test"), LinkKind.SERVER, CONTACT),), None)
 
 
-@pytest.mark.parametrize("other", [None, PeerSide(b"8 octets")])
-def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(other: Side | None) -> None:
-    assert isinstance(acknowledge(request("ACK", to_tag="2"), NOWHERE, other, PEERS, INCARNATION), Drop)
+@pytest.mark.parametrize(
+    ("place", "sender"), [(NOWHERE, ALICES), (between(ALICE_SIDE, PeerSide(b"8 octets")), ALICES), (DIALOG, BOBS)]
+)
+def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(place: Place, sender: Sender) -> None:
+    assert isinstance(passed(request("ACK", CONTACT, to_tag="2"), place, sender), Drop)
+
+
+def test_an_ack_in_another_name_is_dropped() -> None:
+    place = between(ALICE_SIDE, EDGE_SIDE)
+    place.sent_as = False
+    assert isinstance(passed(request("ACK", CONTACT, sender=BOB, to_tag="2"), place, ALICES), Drop)
 
 
 @pytest.mark.parametrize(

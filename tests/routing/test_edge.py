@@ -29,6 +29,7 @@ from routing.messages import (
     request,
     route,
     servers,
+    token,
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.edge import decide
@@ -41,7 +42,7 @@ from sipmesh.sip.message import Request
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
-DIALOG = TOKENS.dialog(POOL_SIDE, PARTNER_SIDE)
+DIALOG = token(POOL_SIDE, PARTNER_SIDE, callee=CAROL)
 DORA = "sip:dora@other.test"
 
 
@@ -51,8 +52,9 @@ def decided(asked: Request, sender: Sender) -> Outcome:
 
 
 def inside(sender: Sender, *headers: tuple[str, str], method: str = "BYE", who: str = ALICE) -> Outcome:
-    """Decide on a request inside a dialog between our front ends and the partner."""
-    return decided(request(method, CONTACT, *headers, sender=who, to_tag="2", routes=[route(DIALOG, EDGE)] * 2), sender)
+    """Decide on a request inside a dialog that alice began with carol, who is a partner's; *who* is its From."""
+    tags = {"tag": "1", "to_tag": "2", "to": CAROL} if sender is MATE else {"tag": "2", "to_tag": "1", "to": ALICE}
+    return decided(request(method, CONTACT, *headers, sender=who, routes=[route(DIALOG, EDGE)] * 2, **tags), sender)
 
 
 def refusal(outcome: Outcome) -> tuple[int, Code | None]:
@@ -170,9 +172,8 @@ def test_options_to_us_are_answered(sender: Sender, uri: str) -> None:
 def test_options_to_others_are_routed_like_all_else() -> None:
     assert servers(decided(request("OPTIONS", BOB, sender=CAROL), FROM_PARTNER)) == {FE1, FE2}
     assert refusal(decided(request("OPTIONS", "sip:stranger.test"), MATE)) == (404, Code.NO_ROUTE)
-    assert servers(decided(request("OPTIONS", f"sip:{EDGE}", to_tag="2", routes=[route(DIALOG, EDGE)]), MATE)) == {
-        PARTNER_EDGE
-    }
+    inner = request("OPTIONS", f"sip:carol@{PARTNER_EDGE}", to=CAROL, to_tag="2", routes=[route(DIALOG, EDGE)])
+    assert servers(decided(inner, MATE)) == {PARTNER_EDGE}
 
 
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE", "ACK"])
@@ -185,16 +186,21 @@ def test_requests_cross_a_dialog_in_both_directions(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sender", "who", "told"),
-    [(MATE, ALICE, ALICE), (MATE, CAROL, None), (FROM_PARTNER, CAROL, CAROL), (FROM_PARTNER, "tel:+1", None)],
+    ("sender", "who"), [(MATE, ALICE), (FROM_PARTNER, CAROL), (FROM_PARTNER, "sip:x@partner.test")]
 )
-def test_inside_a_dialog_a_from_that_is_not_the_senders_says_nothing(
-    sender: Sender, who: str, told: str | None
-) -> None:
-    """There the token binds the sender; From is only a name, and may have been changed on the way."""
+def test_inside_a_dialog_each_side_speaks_as_its_name_or_as_another_that_it_may_use(sender: Sender, who: str) -> None:
+    """RFC 4916: a name may change inside a dialog."""
     outcome = inside(sender, who=who)
     assert isinstance(outcome, Forward)
-    assert outcome.identity == told
+    assert outcome.identity == who
+
+
+@pytest.mark.parametrize(
+    ("sender", "who"), [(MATE, CAROL), (FROM_PARTNER, ALICE), (FROM_PARTNER, DORA), (FROM_PARTNER, "tel:+1")]
+)
+def test_inside_a_dialog_nobody_speaks_as_somebody_else(sender: Sender, who: str) -> None:
+    assert refusal(inside(sender, who=who)) == (403, Code.FROM_NOT_ALLOWED)
+    assert isinstance(inside(sender, who=who, method="ACK"), Drop)
 
 
 def test_inside_a_dialog_as_well_a_partner_asserts_only_its_own() -> None:
@@ -208,7 +214,7 @@ def test_another_partner_cannot_enter_a_dialog_with_its_token() -> None:
 
 
 def test_a_dialog_with_a_partner_that_has_left_is_no_route() -> None:
-    gone = TOKENS.dialog(POOL_SIDE, PeerSide(b"8 octets"))
+    gone = token(POOL_SIDE, PeerSide(b"8 octets"))
     asked = request("BYE", CONTACT, to_tag="2", routes=[route(gone, EDGE)])
     assert refusal(decided(asked, MATE)) == (403, Code.NO_ROUTE)
 
@@ -234,9 +240,7 @@ def test_a_flow_token_means_nothing_at_an_edge() -> None:
 hosts = st.sampled_from(
     [FE1, EDGE, PARTNER_EDGE, "example.test", "partner.test", "other.test", "evil.test", "192.0.2.66"]
 )
-users = st.sampled_from(
-    ["", "alice@", f"{DIALOG}@", f"{TOKENS.dialog(ALICE_SIDE, PARTNER_SIDE)}@", f"{TOKENS.flow(1, BOB)}@"]
-)
+users = st.sampled_from(["", "alice@", f"{DIALOG}@", f"{token(ALICE_SIDE, PARTNER_SIDE)}@", f"{TOKENS.flow(1, BOB)}@"])
 uris = st.builds(
     "{}:{}{}{}".format, st.sampled_from(["sip", "sips", "tel"]), users, hosts, st.sampled_from(["", ";lr"])
 )

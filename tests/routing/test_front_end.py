@@ -39,13 +39,14 @@ from routing.messages import (
     request,
     route,
     servers,
+    token,
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.dialog import NO_FLOW
 from sipmesh.routing.front_end import decide, to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import take_place
-from sipmesh.routing.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.sender import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.routing.token import Side, Tokens, owner_hash
 from sipmesh.sip.message import Request
@@ -67,9 +68,9 @@ def decided(asked: Request, sender: Sender) -> Outcome:
 def inside(
     sender: Sender, a: Side, b: Side, *headers: tuple[str, str], method: str = "BYE", who: str = ALICE
 ) -> Outcome:
-    """Decide on a request inside a dialog between *a* and *b*."""
-    asked = request(method, CONTACT, *headers, sender=who, to_tag="2", routes=[route(TOKENS.dialog(a, b))])
-    return decided(asked, sender)
+    """Decide on a request inside a dialog between *a* and *b*, which alice began with bob; *who* is its From."""
+    tags = {"tag": "1", "to_tag": "2"} if who == ALICE else {"tag": "2", "to_tag": "1", "to": ALICE}
+    return decided(request(method, CONTACT, *headers, sender=who, routes=[route(token(a, b))], **tags), sender)
 
 
 def refusal(outcome: Outcome) -> tuple[int, Code | None]:
@@ -193,7 +194,7 @@ def test_options_to_a_user_or_another_host_are_routed_like_all_else() -> None:
 
 
 def test_options_inside_a_dialog_go_to_its_other_side() -> None:
-    asked = request("OPTIONS", f"sip:{FE1}", to_tag="2", routes=[route(TOKENS.dialog(ALICE_SIDE, POOL_SIDE))])
+    asked = request("OPTIONS", f"sip:{FE1}", to_tag="2", routes=[route(token(ALICE_SIDE, POOL_SIDE))])
     assert servers(decided(asked, ALICES)) == {FE2}
 
 
@@ -223,7 +224,8 @@ def test_a_partner_is_reached_by_our_edges(sender: Sender, who: str) -> None:
 def test_what_an_edge_brought_in_never_leaves_again() -> None:
     outcome = decided(request("INVITE", "sip:dora@partner.example", sender=CAROL), FROM_EDGE)
     assert refusal(outcome) == (403, Code.NO_ROUTE)
-    assert servers(decided(request("INVITE", f"sip:{BOT}", sender=CAROL), FROM_EDGE)) == {BOT}
+    assert refusal(decided(request("INVITE", f"sip:{BOT}", sender=CAROL), FROM_EDGE)) == (403, Code.NO_ROUTE)
+    assert decided(request("INVITE", BOB, sender=CAROL), FROM_EDGE) == ToUser(BOB, CAROL)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_without_a_federation_route_no_partner_is_reached() -> None:
     assert refusal(outcome) == (404, Code.NO_ROUTE)
 
 
-@pytest.mark.parametrize("first", [[], ["<sip:fe1.example.test;lr>"], [route(TOKENS.dialog(BOB_SIDE, POOL_SIDE))]])
+@pytest.mark.parametrize("first", [[], ["<sip:fe1.example.test;lr>"], [route(token(BOB_SIDE, POOL_SIDE))]])
 @pytest.mark.parametrize(
     "away", ["<sip:proxy.evil.test;lr>", "<sip:192.0.2.66>", f"<sip:{FE2};lr>", f"<sip:{EDGE};lr>"]
 )
@@ -309,7 +311,7 @@ def test_an_ack_to_a_flow_is_dropped() -> None:
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "UPDATE", "INFO", "REFER", "NOTIFY", "ACK"])
 def test_requests_cross_a_dialog_in_both_directions(method: str) -> None:
     there = inside(ALICES, ALICE_SIDE, POOL_SIDE, method=method)
-    back = inside(MATE, ALICE_SIDE, POOL_SIDE, method=method)
+    back = inside(MATE, ALICE_SIDE, POOL_SIDE, method=method, who=BOB)
     assert servers(there) == {FE2}
     assert isinstance(back, Forward)
     assert back.targets == (FlowTarget(41, owner_hash(ALICE), CONTACT, found=Found.DIALOG),)
@@ -328,15 +330,15 @@ def test_requests_cross_a_dialog_in_both_directions(method: str) -> None:
 def test_the_identity_inside_a_dialog_is_the_clients_own_or_what_the_server_asserts(
     sender: Sender, headers: list[tuple[str, str]], who: str | None
 ) -> None:
-    outcome = inside(sender, ALICE_SIDE, POOL_SIDE, *headers)
+    outcome = inside(sender, ALICE_SIDE, POOL_SIDE, *headers, who=ALICE if sender is ALICES else BOB)
     assert isinstance(outcome, Forward)
     assert outcome.identity == who
 
 
 def test_inside_a_dialog_as_well_a_server_asserts_only_what_it_may() -> None:
-    outcome = inside(MATE, ALICE_SIDE, POOL_SIDE, *asserting("sip:x@stranger.test"))
+    outcome = inside(MATE, ALICE_SIDE, POOL_SIDE, *asserting("sip:x@stranger.test"), who=BOB)
     assert refusal(outcome) == (403, Code.ASSERTION_NOT_ALLOWED)
-    outcome = inside(FROM_EDGE, ALICE_SIDE, EDGE_SIDE, *asserting(ALICE))
+    outcome = inside(FROM_EDGE, ALICE_SIDE, EDGE_SIDE, *asserting(ALICE), who=BOB)
     assert refusal(outcome) == (403, Code.ASSERTION_NOT_ALLOWED)
 
 
@@ -352,7 +354,7 @@ def test_a_link_that_has_proved_nothing_has_to_first() -> None:
 
 def test_a_dialog_goes_on_by_the_user_where_its_flow_began_before_our_last_start() -> None:
     old = replace(ALICE_SIDE, incarnation=INCARNATION - 1)
-    outcome = inside(MATE, old, POOL_SIDE)
+    outcome = inside(MATE, old, POOL_SIDE, who=BOB)
     assert isinstance(outcome, Forward)
     assert outcome.targets == (FlowTarget(NO_FLOW, owner_hash(ALICE), CONTACT, found=Found.DIALOG),)
 
@@ -370,8 +372,68 @@ def test_a_to_tag_without_our_token_is_no_dialog(sender: Sender) -> None:
 
 
 def test_the_contact_inside_a_dialog_is_carried_and_never_resolved() -> None:
-    asked = request("BYE", "sip:x@evil.test", to_tag="2", routes=[route(TOKENS.dialog(ALICE_SIDE, EDGE_SIDE))])
+    asked = request("BYE", "sip:x@192.0.2.66", to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
     assert servers(decided(asked, ALICES)) == EDGES
+
+
+# What a token is not good for
+
+
+@pytest.mark.parametrize(("tag", "to_tag"), [("1", ""), ("9", "2"), ("2", "9"), ("1", "1")])
+def test_a_token_opens_nothing_outside_its_dialog(tag: str, to_tag: str) -> None:
+    """A new request, other tags, and one tag for both ends; alice may of course call bob without it."""
+    routes = [route(token(ALICE_SIDE, EDGE_SIDE))]
+    asked = request("INVITE", CONTACT, tag=tag, to_tag=to_tag, routes=routes)
+    assert refusal(decided(asked, ALICES))[1] is Code.NO_ROUTE
+    assert servers(decided(request("INVITE", CONTACT, to_tag="2", routes=routes), ALICES)) == EDGES
+
+
+def test_a_token_of_another_call_is_worth_nothing() -> None:
+    asked = request("INVITE", CONTACT, to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
+    asked.replace("call-id", "call-2")
+    assert refusal(decided(asked, ALICES)) == (481, Code.NO_ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("sender", "who", "to", "status"),
+    [
+        (ALICES, CAROL, BOB, 403),
+        (ALICES, "sip:boss@example.test", BOB, 403),
+        (ALICES, "tel:+1", BOB, 403),
+        (ALICES, ALICE, "sip:boss@example.test", 481),
+    ],
+)
+def test_inside_a_dialog_nobody_speaks_as_or_to_somebody_else(sender: Sender, who: str, to: str, status: int) -> None:
+    asked = request("UPDATE", CONTACT, sender=who, to=to, to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
+    assert refusal(decided(asked, sender))[0] == status
+
+
+@pytest.mark.parametrize("host", [BOT, FE2, EDGE, POOL])
+def test_inside_a_dialog_no_server_is_asked_for_that_is_not_its_other_side(host: str) -> None:
+    asked = request("INFO", f"sip:x@{host}", to_tag="2", routes=[route(token(ALICE_SIDE, BOB_SIDE))])
+    assert refusal(decided(asked, ALICES)) == (403, Code.NO_ROUTE)
+
+
+def test_inside_a_dialog_a_blocked_organisation_stays_blocked() -> None:
+    asked = request("INFO", "sip:x@evil.test", to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
+    assert refusal(decided(asked, ALICES)) == (403, Code.PARTNER_BLOCKED)
+
+
+def test_inside_a_dialog_an_application_is_asked_for_by_its_own_callers_and_callees() -> None:
+    """It is the other side, or it began the dialog and its Contact says so."""
+    called = request("INFO", f"sip:quiz@{BOT}", to_tag="2", routes=[route(token(ALICE_SIDE, BOT_SIDE))])
+    assert servers(decided(called, ALICES)) == {BOT}
+    began = route(token(BOT_SIDE, EDGE_SIDE, callee=CAROL, caller=DESK, target=BOT))
+    back = request("INFO", f"sip:quiz@{BOT}", sender=CAROL, to=DESK, tag="2", to_tag="1", routes=[began])
+    assert servers(decided(back, FROM_EDGE)) == {BOT}
+
+
+@pytest.mark.parametrize(("who", "to"), [(BOB, ALICE), ("sip:desk@news.test", ALICE)])
+def test_a_name_may_change_inside_a_dialog_to_another_of_the_same_side(who: str, to: str) -> None:
+    """RFC 4916: what its sender may use outside a dialog it may use inside."""
+    began = route(token(ALICE_SIDE, named_side(NEWS)))
+    asked = request("UPDATE", CONTACT, sender=who, to=to, tag="2", to_tag="1", routes=[began])
+    assert isinstance(decided(asked, FROM_NEWS), Forward)
 
 
 # Whatever a peer writes
@@ -385,7 +447,7 @@ users = st.sampled_from(
         "alice@",
         f"{FLOW}@",
         f"{OLD_FLOW}@",
-        *(f"{TOKENS.dialog(a, b)}@" for a in (ALICE_SIDE, POOL_SIDE) for b in (BOB_SIDE, EDGE_SIDE)),
+        *(f"{token(a, b)}@" for a in (ALICE_SIDE, POOL_SIDE) for b in (BOB_SIDE, EDGE_SIDE)),
     ]
 )
 uris = st.builds(

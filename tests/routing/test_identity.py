@@ -2,24 +2,31 @@ import pytest
 
 from routing.messages import (
     ALICE,
+    ALICE_SIDE,
     ALICES,
     BOB,
+    BOB_SIDE,
     CAROL,
     FROM_BOT,
     FROM_EDGE,
     FROM_NEWS,
     FROM_PARTNER,
+    FRONT_END,
     MATE,
     NEW_LINK,
     OURS,
     PARTNERS,
+    TOKENS,
     asserting,
     request,
     response,
+    route,
+    token,
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing import identity
 from sipmesh.routing.outcome import Answer, Prove
+from sipmesh.routing.place import NOWHERE, Place, take_place
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
 from sipmesh.trust.verdict import Code
 
@@ -77,12 +84,23 @@ def test_an_assertion_of_a_client_is_worth_nothing() -> None:
     assert identity.of_client(asked, NEW_LINK, OURS) == Prove(ALICE, 407)
 
 
+def place_of(sender: str, *, from_a: bool = True) -> Place:
+    """The place of a request inside a dialog between alice and bob; *sender* is its From."""
+    tags = {"tag": "1", "to_tag": "2"} if from_a else {"tag": "2", "to_tag": "1"}
+    asked = request(sender=sender, routes=[route(token(ALICE_SIDE, BOB_SIDE))], **tags)
+    return take_place(asked, FRONT_END.names, TOKENS)
+
+
 @pytest.mark.parametrize(
-    ("sender", "who"), [(ALICE, ALICE), (BOB, BOB), (CAROL, ALICE), ("tel:+1", ALICE)], ids=["a", "b", "other", "tel"]
+    ("sender", "from_a", "who"),
+    [(ALICE, True, ALICE), (BOB, True, BOB), ("sip:sales@example.test", False, BOB), ("tel:+1", True, ALICE)],
 )
-def test_inside_a_dialog_a_client_is_one_of_those_it_proved(sender: str, who: str) -> None:
+def test_inside_a_dialog_a_client_is_the_user_of_its_side_or_another_that_it_proved(
+    sender: str, who: str, *, from_a: bool
+) -> None:
     """RFC 4916: From may change there, but nobody becomes somebody else by it."""
-    assert identity.of_client_in_dialog(request(sender=sender, to_tag="2"), BOTH) == who
+    found = identity.in_dialog(request(sender=sender), place_of(sender, from_a=from_a), BOTH, frozenset())
+    assert found == who
 
 
 @pytest.mark.parametrize(
@@ -92,7 +110,7 @@ def test_inside_a_dialog_a_client_is_one_of_those_it_proved(sender: str, who: st
 def test_a_server_may_assert_what_its_entry_says(server: ServerSender, who: str) -> None:
     asked = request("INVITE", BOB, *asserting(who), sender="sip:anonymous@anonymous.invalid")
     assert identity.of_server(asked, server, server.peer.asserts) == who
-    assert identity.of_server_in_dialog(asked, server, server.peer.asserts) == who
+    assert identity.in_dialog(asked, NOWHERE, server, server.peer.asserts) == who
 
 
 @pytest.mark.parametrize(
@@ -102,7 +120,7 @@ def test_a_server_may_assert_what_its_entry_says(server: ServerSender, who: str)
 def test_a_server_may_assert_nothing_else(server: ServerSender, who: str) -> None:
     asked = request("INVITE", BOB, *asserting(who))
     assert code(identity.of_server(asked, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
-    assert code(identity.of_server_in_dialog(asked, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
+    assert code(identity.in_dialog(asked, NOWHERE, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
 
 
 @pytest.mark.parametrize("claims", [(ALICE, CAROL), (CAROL, ALICE)])
@@ -122,7 +140,25 @@ def test_an_empty_allow_list_allows_nobody() -> None:
 
 
 def test_inside_a_dialog_a_server_need_not_assert_anything() -> None:
-    assert identity.of_server_in_dialog(request(sender=CAROL, to_tag="2"), MATE, OURS) is None
+    assert identity.in_dialog(request(sender=BOB, to_tag="2"), NOWHERE, MATE, OURS) is None
+
+
+@pytest.mark.parametrize(
+    ("server", "claim", "sender", "allowed"),
+    [
+        (FROM_NEWS, "sip:desk@news.test", ALICE, False),
+        (FROM_NEWS, "sip:desk@news.test", "tel:+1", False),
+        (FROM_NEWS, "sip:desk@news.test", "sip:anonymous@anonymous.invalid", True),
+        (FROM_NEWS, "sip:desk@news.test", "sip:other@news.test", True),
+        (FROM_EDGE, CAROL, BOB, False),
+    ],
+)
+def test_from_is_held_to_the_same_domains_beside_an_assertion(
+    server: ServerSender, claim: str, sender: str, *, allowed: bool
+) -> None:
+    """A phone shows From: an assertion that is the server's to make lends it no other name."""
+    found = identity.of_server(request("INVITE", BOB, *asserting(claim), sender=sender), server, server.peer.asserts)
+    assert (found == claim) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from routing.messages import (
     ALICE,
     ALICE_SIDE,
+    BOB,
     BOB_SIDE,
     CONTACT,
     FE1,
@@ -14,8 +16,10 @@ from routing.messages import (
     KEY,
     POOL_SIDE,
     TOKENS,
+    begun,
     request,
     route,
+    token,
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.place import NOWHERE, Names, Past, Place, take_place
@@ -24,15 +28,29 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
 NAMES = FRONT_END.names
-DIALOG = DialogToken(ALICE_SIDE, BOB_SIDE)
-DIALOG_TEXT = TOKENS.dialog(ALICE_SIDE, BOB_SIDE)
+DIALOG = DialogToken(ALICE_SIDE, BOB_SIDE, begun())
+DIALOG_TEXT = token(ALICE_SIDE, BOB_SIDE)
 FLOW_TEXT = TOKENS.flow(41, ALICE)
 FE2 = "fe2.example.test"
 AWAY = "<sip:proxy.other.test;lr>"
 
 
+def inside(method: str = "BYE", uri: str = BOB, *, routes: Iterable[str]) -> Request:
+    """A request of alice's inside the dialog of the tokens."""
+    return request(method, uri, to_tag="2", routes=routes)
+
+
 def take(asked: Request) -> Place:
     return take_place(asked, NAMES, TOKENS)
+
+
+def came(beyond: SipUri | None = None) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
+    """What a place says of a request that alice sends inside her dialog."""
+    return DIALOG, beyond, True, True, True
+
+
+def said(place: Place) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
+    return place.dialog, place.beyond, place.from_a, place.sent_as, place.sent_to
 
 
 @pytest.mark.parametrize(
@@ -62,8 +80,8 @@ def test_a_request_without_route_is_nowhere_in_particular() -> None:
 
 
 def test_our_entry_is_taken_off_and_its_dialog_told() -> None:
-    asked = request(routes=[route(DIALOG_TEXT)])
-    assert take(asked) == Place(dialog=DIALOG)
+    asked = inside(routes=[route(DIALOG_TEXT)])
+    assert said(take(asked)) == came()
     assert not asked.count("route")
 
 
@@ -73,8 +91,8 @@ def test_a_flow_token_is_told_as_a_flow() -> None:
 
 @pytest.mark.parametrize("rows", [[f"{route(DIALOG_TEXT)},{route(DIALOG_TEXT)}"], [route(DIALOG_TEXT)] * 2])
 def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> None:
-    asked = request(routes=rows)
-    assert take(asked) == Place(dialog=DIALOG)
+    asked = inside(routes=rows)
+    assert said(take(asked)) == came()
     assert not asked.count("route")
 
 
@@ -83,13 +101,13 @@ def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> No
     [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [f"{AWAY},{AWAY}"])],
 )
 def test_the_first_entry_that_is_not_ours_stays_and_is_told(rows: list[str], left: list[str]) -> None:
-    asked = request(routes=rows)
-    assert take(asked) == Place(dialog=DIALOG, beyond=SipUri.parse("sip:proxy.other.test;lr"))
+    asked = inside(routes=rows)
+    assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
     assert asked.values("route") == left
 
 
 def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:
-    assert take(request(routes=[AWAY, route(DIALOG_TEXT)])).dialog is None
+    assert take(inside(routes=[AWAY, route(DIALOG_TEXT)])).dialog is None
 
 
 @pytest.mark.parametrize("user", ["", "alice@", "garbage@", DIALOG_TEXT[:-1] + "@"])
@@ -103,23 +121,42 @@ def test_a_preloaded_route_to_us_keeps_the_token_behind_it() -> None:
     assert take(request(routes=["<sip:example.test;lr>", route(FLOW_TEXT)])).flow is not None
 
 
+@pytest.mark.parametrize(
+    ("tag", "to_tag", "call_id"),
+    [("1", "", "call-1"), ("9", "2", "call-1"), ("1", "2", "call-2"), ("1", "1", "call-1")],
+)
+def test_a_token_of_another_dialog_is_stray(tag: str, to_tag: str, call_id: str) -> None:
+    asked = request("INVITE", BOB, tag=tag, to_tag=to_tag, routes=[route(DIALOG_TEXT)])
+    asked.replace("call-id", call_id)
+    place = take(asked)
+    assert (place.dialog, place.stray) == (None, True)
+    assert said(take(inside("INVITE", routes=[route(DIALOG_TEXT)]))) == came()
+
+
+@pytest.mark.parametrize(("sender", "to"), [(BOB, BOB), (ALICE, ALICE), ("tel:+1", BOB)])
+def test_names_are_held_to_those_that_the_dialog_began_with(sender: str, to: str) -> None:
+    place = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))
+    assert place.dialog == DIALOG
+    assert (place.sent_as, place.sent_to) == (sender == ALICE, to == BOB)
+
+
 def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
-    assert take(request(routes=[route(DIALOG_TEXT, "fe2.example.test")])).dialog is None
+    assert take(inside(routes=[route(DIALOG_TEXT, "fe2.example.test")])).dialog is None
 
 
 def test_a_token_that_another_key_has_made_says_nothing() -> None:
-    forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE)
-    assert take(request(routes=[route(forged)])) == Place()
+    forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE, begun())
+    assert take(inside(routes=[route(forged)])) == Place()
 
 
 MATES = replace(NAMES, mates=frozenset({FE2}), pool=POOL_SIDE)
-TO_POOL, FROM_POOL = TOKENS.dialog(ALICE_SIDE, POOL_SIDE), TOKENS.dialog(POOL_SIDE, BOB_SIDE)
+TO_POOL, FROM_POOL = token(ALICE_SIDE, POOL_SIDE), token(POOL_SIDE, BOB_SIDE)
 
 
 def test_a_dialog_of_another_server_of_the_pool_is_taken_where_it_comes_first() -> None:
     """Both of its Record-Routes (RFC 5658): the sender could not reach it."""
-    asked = request(routes=[route(DIALOG_TEXT, FE2), route(DIALOG_TEXT, f"{FE2}:5062"), AWAY])
-    assert take_place(asked, MATES, TOKENS) == Place(dialog=DIALOG, beyond=SipUri.parse(AWAY.strip("<>")))
+    asked = inside(routes=[route(DIALOG_TEXT, FE2), route(DIALOG_TEXT, f"{FE2}:5062"), AWAY])
+    assert said(take_place(asked, MATES, TOKENS)) == came(SipUri.parse(AWAY.strip("<>")))
     assert asked.items("route") == [AWAY]
 
 
@@ -136,31 +173,41 @@ def test_a_dialog_of_a_server_of_another_pool_is_beyond_us() -> None:
 
 
 def test_two_servers_of_the_pool_in_a_row_are_one_dialog_between_its_ends() -> None:
-    asked = request(routes=[route(TO_POOL, FE2), route(FROM_POOL)])
-    assert take_place(asked, MATES, TOKENS) == Place(dialog=DIALOG)
+    asked = inside(routes=[route(TO_POOL, FE2), route(FROM_POOL)])
+    assert said(take_place(asked, MATES, TOKENS)) == came()
+    back = request(
+        "BYE", BOB, sender=BOB, to=ALICE, tag="2", to_tag="1", routes=[route(FROM_POOL, FE2), route(TO_POOL)]
+    )
+    place = take_place(back, MATES, TOKENS)
+    assert (place.dialog, place.from_a, place.from_b, place.sent_as, place.sent_to) == (DIALOG, False, True, True, True)
+
+
+def test_tokens_of_two_dialogs_are_not_joined() -> None:
+    other = TOKENS.dialog(POOL_SIDE, BOB_SIDE, TOKENS.begun("call-2", "1", ALICE, BOB, ""))
+    assert take_place(inside(routes=[route(TO_POOL, FE2), route(other)]), MATES, TOKENS).dialog is None
 
 
 @pytest.mark.parametrize(("first", "second"), [(DIALOG_TEXT, FROM_POOL), (TO_POOL, DIALOG_TEXT), (TO_POOL, FLOW_TEXT)])
 def test_what_does_not_lead_through_the_pool_is_not_joined(first: str, second: str) -> None:
-    asked = request(routes=[route(first, FE2), route(second)])
+    asked = inside(routes=[route(first, FE2), route(second)])
     assert take_place(asked, MATES, TOKENS) == Place()
 
 
 def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay() -> None:
-    asked = request(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
+    asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
     place = take_place(asked, MATES, TOKENS)
-    assert place.dialog == DialogToken(ALICE_SIDE, POOL_SIDE)
+    assert place.dialog == DialogToken(ALICE_SIDE, POOL_SIDE, begun())
     assert place.past == Past(POOL_SIDE, BOB_SIDE, 2)
     assert len(asked.items("route")) == 2
 
 
 def test_nobody_is_told_where_the_way_goes_on_from_there() -> None:
-    asked = request(routes=[route(TO_POOL), route(FROM_POOL, FE2), AWAY])
+    asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), AWAY])
     assert take_place(asked, MATES, TOKENS).past is None
 
 
 def test_our_end_of_the_link_means_us() -> None:
-    asked = request(routes=[route(DIALOG_TEXT, "192.0.2.7:5061")])
+    asked = inside(routes=[route(DIALOG_TEXT, "192.0.2.7:5061")])
     assert take_place(asked, NAMES, TOKENS, ("192.0.2.7", 5061)).dialog == DIALOG
 
 
@@ -231,5 +278,5 @@ def test_no_route_whatever_throws_anything_but_the_senders_fault(rows: list[str]
         place = take(asked)
     except RemoteError:
         return
-    assert place.dialog in {None, DIALOG, DialogToken(POOL_SIDE, POOL_SIDE)}
+    assert place.dialog is None  # it has no To tag
     assert place.beyond is None or not NAMES.ours(place.beyond)

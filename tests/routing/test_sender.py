@@ -15,6 +15,7 @@ from routing.messages import (
 )
 from sipmesh.routing.sender import ClientSender, peer_side
 from sipmesh.routing.token import FlowSide, owner_hash
+from sipmesh.sip.fields import NameAddr
 
 BOTH = ClientSender(INCARNATION, 4, frozenset({ALICE, BOB}))
 
@@ -35,10 +36,25 @@ def test_client_is_the_side_of_each_of_its_users_on_whatever_link() -> None:
     assert not ALICES.is_side(POOL_SIDE)
 
 
-def test_link_is_that_of_a_side_by_number_and_incarnation() -> None:
-    assert BOTH.is_link_of(FlowSide(INCARNATION, 4, owner_hash("sip:x@example.test")))
-    assert not BOTH.is_link_of(FlowSide(INCARNATION - 1, 4, owner_hash(ALICE)))
-    assert not BOTH.is_link_of(POOL_SIDE)
+def test_client_speaks_as_those_it_has_proved_and_nobody_else() -> None:
+    for uri, may in (
+        (ALICE, True),
+        ("sips:alice@EXAMPLE.test:7", True),
+        ("sip:x@example.test", False),
+        ("tel:+1", False),
+    ):
+        assert BOTH.may_speak_as(NameAddr.parse(f"<{uri}>"), frozenset({"example.test"})) is may
+
+
+def test_client_knows_which_of_its_users_a_side_is() -> None:
+    assert BOTH.user_of(BOB_SIDE) == BOB
+    assert ALICES.user_of(BOB_SIDE) is None
+    assert ALICES.user_of(POOL_SIDE) is None
+
+
+def test_server_speaks_for_the_users_of_domains() -> None:
+    for uri, may in ((ALICE, True), ("sip:x@EXAMPLE.test", True), ("sip:x@partner.test", False), ("tel:+1", False)):
+        assert MATE.may_speak_as(NameAddr.parse(f"<{uri}>"), frozenset({"example.test"})) is may
 
 
 def test_server_is_named_by_its_pool_and_a_partner_by_its_edge() -> None:
@@ -48,6 +64,5 @@ def test_server_is_named_by_its_pool_and_a_partner_by_its_edge() -> None:
 
 def test_server_is_the_side_that_names_its_pool() -> None:
     assert MATE.is_side(POOL_SIDE)
-    assert MATE.is_link_of(POOL_SIDE)
     assert not FROM_EDGE.is_side(POOL_SIDE)
     assert not MATE.is_side(ALICE_SIDE)

@@ -6,6 +6,7 @@ from sipmesh.errors import LocalError
 from sipmesh.routing.token import (
     LONGEST_TOKEN,
     MOST_KNOWN,
+    Begun,
     DialogToken,
     FlowSide,
     FlowToken,
@@ -30,24 +31,28 @@ def test_a_flow_token_names_incarnation_link_and_owner() -> None:
     assert tokens.read(tokens.flow(41, "sip:alice@example.test")) == FlowToken(ALICE)
 
 
-@given(sides, sides)
-def test_a_dialog_token_names_its_two_sides(a: Side, b: Side) -> None:
-    text = tokens.dialog(a, b)
-    assert tokens.read(text) == DialogToken(a, b)
+begun = st.builds(Begun, hashes, hashes, hashes, hashes)
+CALL = tokens.begun("call-1", "1", "sip:alice@example.test", "sip:bob@example.test", "192.0.2.1")
+
+
+@given(sides, sides, begun)
+def test_a_dialog_token_names_its_two_sides_and_what_it_began_with(a: Side, b: Side, call: Begun) -> None:
+    text = tokens.dialog(a, b, call)
+    assert tokens.read(text) == DialogToken(a, b, call)
     assert len(text) <= LONGEST_TOKEN
 
 
 @given(sides, sides)
 def test_a_token_is_a_legal_user_part(a: Side, b: Side) -> None:
     """Nothing in it is ever escaped, so that no proxy or phone may spell it otherwise."""
-    text = tokens.dialog(a, b)
+    text = tokens.dialog(a, b, CALL)
     assert SipUri.parse(f"sip:{text}@fe1.example.test;transport=tls;lr").user == text
     assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-@given(st.integers(0, 83), st.characters(codec="ascii"))
+@given(st.integers(0, 126), st.characters(codec="ascii"))
 def test_a_token_with_one_character_changed_is_nothing(place: int, other: str) -> None:
-    text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")))
+    text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")), CALL)
     changed = text[:place] + other + text[place + 1 :]
     assert (tokens.read(changed) is None) is (changed != text)
 
@@ -75,7 +80,7 @@ def test_a_flow_token_cannot_pose_as_a_dialog_token() -> None:
 
 @pytest.mark.parametrize(("sender", "other"), [(ALICE, POOL), (POOL, ALICE), (PeerSide(owner_hash("else")), None)])
 def test_the_sender_is_one_side_and_the_request_goes_to_the_other(sender: Side, other: Side | None) -> None:
-    assert DialogToken(ALICE, POOL).other_side(sender) == other
+    assert DialogToken(ALICE, POOL, CALL).other_side(sender) == other
 
 
 def test_a_number_that_does_not_fit_is_our_bug() -> None:

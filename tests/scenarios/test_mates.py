@@ -153,7 +153,7 @@ async def test_a_token_under_any_other_key_than_the_pools_says_nothing(pool: Net
         tokens, text = pool.nodes[FE1].tokens, token_in(dialog)
         token = tokens.read(text)
         assert isinstance(token, DialogToken)
-        forged = Tokens(held, tokens.incarnation).dialog(token.a, token.b)
+        forged = Tokens(held, tokens.incarnation).dialog(token.a, token.b, token.begun)
         again, there = await pool.phone("alice", FE2), await pool.phone("bob", FE2)
         asked = inside_of(dialog, again, "BYE")
         (entry,) = asked.values("route")

@@ -52,10 +52,10 @@ def test_front_end_knows_no_partner_as_the_side_of_a_dialog(federation: Network)
 
 def test_side_of_our_own_pool_is_our_pool_mates_and_never_ourselves(federation: Network) -> None:
     """A request that goes to our own pool and comes back to us would go round."""
-    assert peers_of(seen_from(federation, FE1))[named_side(POOL)] == ((FE2,), LinkKind.SERVER)
-    assert peers_of(seen_from(federation, EDGE))[named_side(POOL)] == ((FE1, FE2), LinkKind.SERVER)
+    assert peers_of(seen_from(federation, FE1))[named_side(POOL)][:2] == ((FE2,), LinkKind.SERVER)
+    assert peers_of(seen_from(federation, EDGE))[named_side(POOL)][:2] == ((FE1, FE2), LinkKind.SERVER)
     partner = peers_of(seen_from(federation, EDGE))[named_side(PARTNER_EDGES)]
-    assert partner == ((PARTNER_EDGES,), LinkKind.PARTNER)
+    assert partner[:2] == ((PARTNER_EDGES,), LinkKind.PARTNER)
 
 
 def test_partner_without_an_edge_is_reached_by_each_of_its_domains(federation: Network) -> None:
@@ -66,7 +66,7 @@ def test_partner_without_an_edge_is_reached_by_each_of_its_domains(federation: N
     example.write()
     seen = seen_from(federation, EDGE)
     assert edge_facts(seen, 7).partners == {PARTNER: PARTNER, "second.test": "second.test"}
-    assert peers_of(seen)[named_side(PARTNER)] == ((PARTNER, "second.test"), LinkKind.PARTNER)
+    assert peers_of(seen)[named_side(PARTNER)][:2] == ((PARTNER, "second.test"), LinkKind.PARTNER)
 
 
 def test_applications_of_another_front_end_pool_are_not_ours(federation: Network) -> None:

@@ -147,18 +147,21 @@ def test_other_schemes_count_as_absent(value: str, *, digest: bool) -> None:
     assert is_digest(value) is digest
 
 
+LINK = 7
+
+
 @pytest.fixture(name="nonces")
 def _nonces() -> Nonces:
     return Nonces(b"a key of this server", 60.0, remembered=3)
 
 
 def minted(nonces: Nonces, at: float, count: int = 1) -> list[str]:
-    return [nonces.mint(at, bytes([number]) * 8) for number in range(count)]
+    return [nonces.mint(at, bytes([number]) * 8, LINK) for number in range(count)]
 
 
 def test_a_nonce_may_be_used_again_with_a_higher_count_only(nonces: Nonces) -> None:
     (nonce,) = minted(nonces, 100.0)
-    states = [nonces.judge(nonce, count, 101.0) for count in (1, 1, 3, 2, 4, 0)]
+    states = [nonces.judge(nonce, count, 101.0, LINK) for count in (1, 1, 3, 2, 4, 0)]
     fresh, replayed = NonceState.FRESH, NonceState.REPLAYED
     assert states == [fresh, replayed, fresh, replayed, fresh, replayed]
 
@@ -166,42 +169,48 @@ def test_a_nonce_may_be_used_again_with_a_higher_count_only(nonces: Nonces) -> N
 @pytest.mark.parametrize(("at", "state"), [(100.0, "fresh"), (160.0, "fresh"), (160.1, "stale"), (99.9, "stale")])
 def test_a_nonce_lives_from_its_making_to_the_end_of_its_life(nonces: Nonces, at: float, state: str) -> None:
     (nonce,) = minted(nonces, 100.0)
-    assert nonces.judge(nonce, 1, at).value == state
+    assert nonces.judge(nonce, 1, at, LINK).value == state
 
 
 def test_a_nonce_of_another_key_is_forged(nonces: Nonces) -> None:
     (nonce,) = minted(Nonces(b"another key of it", 60.0), 100.0)
-    assert nonces.judge(nonce, 1, 101.0) is NonceState.FORGED
+    assert nonces.judge(nonce, 1, 101.0, LINK) is NonceState.FORGED
+
+
+def test_a_nonce_of_another_link_is_forged(nonces: Nonces) -> None:
+    (nonce,) = minted(nonces, 100.0)
+    assert nonces.judge(nonce, 1, 101.0, LINK + 1) is NonceState.FORGED
+    assert nonces.judge(nonce, 1, 101.0, LINK) is NonceState.FRESH
 
 
 @settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="abcABC019-_+/=", min_size=44, max_size=44))
 def test_a_nonce_of_nobody_is_forged(text: str) -> None:
-    assert Nonces(b"a key of this server", 60.0).judge(text, 1, 0.0) is NonceState.FORGED
+    assert Nonces(b"a key of this server", 60.0).judge(text, 1, 0.0, LINK) is NonceState.FORGED
 
 
 def test_another_spelling_of_a_used_nonce_is_still_used(nonces: Nonces) -> None:
     """Base64 has two alphabets; the count belongs to the octets."""
-    for nonce in (nonces.mint(100.0, number.to_bytes(8, "big")) for number in range(64)):
+    for nonce in (nonces.mint(100.0, number.to_bytes(8, "big"), LINK) for number in range(64)):
         other = nonce.replace("-", "+").replace("_", "/")
         if other != nonce:
-            nonces.judge(nonce, 1, 100.0)
-            assert nonces.judge(other, 1, 100.0) is not NonceState.FRESH
+            nonces.judge(nonce, 1, 100.0, LINK)
+            assert nonces.judge(other, 1, 100.0, LINK) is not NonceState.FRESH
             return
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_stale(nonces: Nonces) -> None:
-    used = [nonces.mint(100.0 + number, bytes(8)) for number in range(5)]
-    assert [nonces.judge(nonce, 1, 110.0) for nonce in used] == [NonceState.FRESH] * 5
+    used = [nonces.mint(100.0 + number, bytes(8), LINK) for number in range(5)]
+    assert [nonces.judge(nonce, 1, 110.0, LINK) for nonce in used] == [NonceState.FRESH] * 5
     assert repr(nonces) == "<Nonces 3 of 3 remembered, 60.0 s each>"
-    states = [nonces.judge(nonce, 1, 110.0) for nonce in used]
+    states = [nonces.judge(nonce, 1, 110.0, LINK) for nonce in used]
     assert states == [NonceState.STALE] * 2 + [NonceState.REPLAYED] * 3
-    assert nonces.judge(nonces.mint(101.0, b"another!"), 1, 110.0) is NonceState.STALE
+    assert nonces.judge(nonces.mint(101.0, b"another!", LINK), 1, 110.0, LINK) is NonceState.STALE
 
 
 def test_what_is_too_old_is_forgotten_without_harm(nonces: Nonces) -> None:
-    first, second = nonces.mint(100.0, bytes(8)), nonces.mint(150.0, bytes(8))
-    nonces.judge(first, 1, 100.0)
-    assert nonces.judge(second, 1, 170.0) is NonceState.FRESH
+    first, second = nonces.mint(100.0, bytes(8), LINK), nonces.mint(150.0, bytes(8), LINK)
+    nonces.judge(first, 1, 100.0, LINK)
+    assert nonces.judge(second, 1, 170.0, LINK) is NonceState.FRESH
     assert repr(nonces).startswith("<Nonces 1 of 3")
-    assert nonces.judge(nonces.mint(120.0, b"another!"), 1, 170.0) is NonceState.FRESH
+    assert nonces.judge(nonces.mint(120.0, b"another!", LINK), 1, 170.0, LINK) is NonceState.FRESH

@@ -97,8 +97,17 @@ def is_ours(request: Request) -> bool:
     """Tell whether a request is of this package; an application of ours may have packages of its own."""
     if request.method not in METHODS or request.ruri.user is not None:
         return False
-    event = (request.first("event") or "").partition(";")[0].strip().lower()
-    return event == (STATUS_EVENT if request.method == "PUBLISH" else EVENT)
+    return event_of(request) == (STATUS_EVENT if request.method == "PUBLISH" else EVENT)
+
+
+def names_package(request: Request) -> bool:
+    """Tell whether a request names one of our packages, or a template of one (RFC 6665 section 7.2), whomever it is for."""
+    return event_of(request).partition(".")[0] in {EVENT, STATUS_EVENT}
+
+
+def event_of(request: Request) -> str:
+    """Read the event type of a request, without parameters and in lower case; "" where it has none."""
+    return (request.first("event") or "").partition(";")[0].strip(" \t").lower()
 
 
 def named(request: Request) -> str:

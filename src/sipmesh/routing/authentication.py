@@ -75,7 +75,7 @@ def status_for(request: Request) -> int:
 
 
 def authenticate(
-    request: Request, aor: str, verifier: Verifier | None, nonces: Nonces, *, at: float, entropy: bytes
+    request: Request, aor: str, verifier: Verifier | None, nonces: Nonces, link: int, *, at: float, entropy: bytes
 ) -> Authentication:
     """Tell whether the credentials on *request* prove that its sender is *aor*.
 
@@ -84,6 +84,7 @@ def authenticate(
         aor: The user to be proved, as ``sip:user@domain``; the domain is the realm.
         verifier: What is known of that user; None for an unknown one.
         nonces: Makes and judges this server's nonces; a nonce is counted only under the right password.
+        link: The number of the link that the request came on: a nonce is worth nothing on another one.
         at: Now, in epoch seconds.
         entropy: At least 8 random bytes, for the nonce of a challenge.
     """
@@ -95,13 +96,13 @@ def authenticate(
             flaw = asking.flaw(credentials)
             if not flaw and not _same_uri(credentials.uri, request):
                 return Refused(400, "Digest URI Is Not The Request-URI")
-            if not flaw and nonces.judge(credentials.nonce, credentials.nc, at) is NonceState.FRESH:
+            if not flaw and nonces.judge(credentials.nonce, credentials.nc, at, link) is NonceState.FRESH:
                 return asking.proved(credentials.algorithm)
             stale = not flaw
             break
     except RemoteError as wrong:
         return Refused(wrong.status, "Malformed Credentials")
-    return Challenge(status, asking.challenges(nonces.mint(at, entropy), stale=stale), stale, flaw)
+    return Challenge(status, asking.challenges(nonces.mint(at, entropy, link), stale=stale), stale, flaw)
 
 
 @dataclass(frozen=True, slots=True)

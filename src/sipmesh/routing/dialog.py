@@ -1,18 +1,25 @@
-"""Send a request inside a dialog to its other side, by the token that we record-routed and by nothing else."""
+"""Send a request inside a dialog to its other side, by the token that we record-routed and by nothing else.
+
+A token leads somewhere in one dialog only (`Place.bind`). Here the sender is held to one side of it, From and To to the names
+of both sides, and the Request-URI to what the sender may ask for outside a dialog or to the remote target of the other side.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.place import Place
-from sipmesh.routing.sender import Sender
+from sipmesh.routing.sender import Sender, named_side
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
-from sipmesh.routing.token import FlowSide, PeerSide, Side
+from sipmesh.routing.token import FlowSide, PeerSide, Side, owner_hash
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
@@ -20,33 +27,99 @@ from sipmesh.trust.verdict import Code
 NO_FLOW: Final = 0
 """The number of no link: they are counted from 1."""
 
-NOBODY: tuple[tuple[str, ...], LinkKind] = ((), LinkKind.SERVER)
 
-Peers = Mapping[PeerSide, tuple[tuple[str, ...], LinkKind]]
-"""The servers behind each side that a token may name, and the kind of link that leads to them."""
+class Behind(NamedTuple):
+    """What stands behind a side that is a pool or a partner.
+
+    *names* are its servers and *kind* is the kind of link that leads to them. *domains* are those whose users it speaks for,
+    and *hosts* all names that a remote target there may have.
+    """
+
+    names: tuple[str, ...]
+    kind: LinkKind
+    domains: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Behind((), LinkKind.SERVER)
+
+Peers = Mapping[PeerSide, Behind]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is known of the network where requests inside dialogs are checked.
+
+    *reserved* are the host names that lead to a server or a partner when a Request-URI outside a dialog names them.
+    """
+
+    peers: Peers
+    reserved: frozenset[str]
+    blocked: frozenset[str]
 
 
 def other_side(place: Place, sender: Sender) -> Side | None:
-    """Tell which side the dialog's other end is on, or None if there is no token or *sender* is no side of it.
+    """Tell which side the dialog's other end is on, or None if there is no token or *sender* is not the side that sends.
 
-    Both sides may be devices of one user: then the very link tells them apart, as long as it is the one of the beginning.
+    The tags tell which side that has to be, also where both sides are devices of one user.
     """
     token = place.dialog
     if token is None:
         return None
-    is_a, is_b = sender.is_side(token.a), sender.is_side(token.b)
-    if is_a and is_b and sender.is_link_of(token.b):
-        is_a = sender.is_link_of(token.a)
-    if is_a:
-        return token.b
-    return token.a if is_b else None
+    if place.from_a:
+        return token.b if sender.is_side(token.a) else None
+    return token.a if sender.is_side(token.b) else None
+
+
+def refused_inside(
+    request: Request, place: Place, other: Side, sender: Sender, allowed: frozenset[str], known: Inside
+) -> Answer | None:
+    """Refuse a request inside a dialog that speaks as somebody else, to somebody else, or asks for something else.
+
+    From may be the name that the dialog began with, or another one that the sender may use at this moment: a name may
+    change inside a dialog (RFC 4916). *allowed* are the domains that a server may speak for.
+    """
+    if not (place.sent_as or sender.may_speak_as(request.from_, allowed)):
+        why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+    if not (place.sent_to or is_name_of(other, request.to, known.peers)):
+        why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
+        return Answer(481, code=Code.NO_ROUTE, why=why)
+    return refused_target(request, place, other, known)
+
+
+def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
+    """Tell whether *side* may be called by the URI of *address*: a user by its own, a pool or partner by its domains."""
+    if not address.is_sip:
+        return False
+    if isinstance(side, FlowSide):
+        return owner_hash(address.aor) == side.owner
+    return address.sip_uri.host in peers.get(side, NOTHING).domains
+
+
+def refused_target(request: Request, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse a Request-URI that names a server or a partner, unless it is the remote target of the other side.
+
+    Any other host is a Contact, which is carried and never resolved.
+    """
+    host = request.ruri.host
+    if host in known.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
+    if host not in known.reserved or place.dialog is None:
+        return None
+    if place.from_b and owner_hash(host) == place.dialog.begun.target:
+        return None
+    if isinstance(other, PeerSide) and (other == named_side(host) or host in known.peers.get(other, NOTHING).hosts):
+        return None
+    return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
 
 
 def across(request: Request, place: Place, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
     """Route a request to the *other* side of its dialog; the Contact in its Request-URI is carried, never resolved."""
     if isinstance(other, FlowSide):
         return to_flow(request, other, incarnation, Found.DIALOG)
-    names, kind = peers.get(other, NOBODY)
+    behind = peers.get(other, NOTHING)
+    names, kind = behind.names, behind.kind
     if not names:
         return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog has left the topology")
     instead = None
@@ -76,11 +149,15 @@ def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) ->
     return Answer(430, "Flow Failed", code=Code.NO_ROUTE, why="the flow belongs to an earlier start of this server")
 
 
-def acknowledge(request: Request, place: Place, other: Side | None, peers: Peers, incarnation: int) -> Forward | Drop:
+def acknowledge(
+    request: Request, place: Place, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
+) -> Forward | Drop:
     """Pass the ACK of a 2xx along its dialog; any other has been taken by its transaction, and none is answered."""
+    other = other_side(place, sender)
     if other is None:
         return Drop("an ACK outside any dialog of ours")
-    outcome = across(request, place, other, peers, incarnation)
+    refused = refused_inside(request, place, other, sender, allowed, known)
+    outcome = refused if refused is not None else across(request, place, other, known.peers, incarnation)
     return outcome if isinstance(outcome, Forward) else Drop(outcome.why)
 
 
@@ -88,12 +165,15 @@ def unbound(request: Request, place: Place) -> Answer | None:
     """Refuse a request that no token of ours binds, where it may go on only with one; None if it needs none.
 
     Everything that opens a dialog is record-routed here. So whatever claims to be inside one without our token, or from a
-    link that is no side of it, comes from somebody else: with the right tags it could end or take over a call.
+    link that is no side of it, comes from somebody else: with the right tags it could end or take over a call. And a token
+    opens nothing outside its dialog.
     """
     if place.beyond is not None:
         return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {place.beyond.host}: we relay for nobody")
     if request.to.tag is not None:
         return Answer(481, code=Code.NO_ROUTE, why="it has a To tag, but this link is no side of a dialog of ours")
+    if place.stray or place.dialog is not None:
+        return Answer(403, code=Code.NO_ROUTE, why="the token in its Route is of another dialog, or of no side of it")
     return None
 
 

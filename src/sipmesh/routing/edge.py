@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sipmesh.routing import identity
 from sipmesh.routing.capabilities import capabilities
-from sipmesh.routing.dialog import Peers, acknowledge, across, other_side, turned, unbound
+from sipmesh.routing.dialog import Inside, acknowledge, across, other_side, refused_inside, turned, unbound
 from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
 from sipmesh.routing.place import Names, Place
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
@@ -30,7 +30,7 @@ class EdgeFacts:
     next_hop: tuple[str, ...]
     partners: dict[str, str]
     blocked: frozenset[str]
-    peers: Peers
+    inside: Inside
     incarnation: int
 
 
@@ -38,9 +38,9 @@ def decide(request: Request, place: Place, sender: Sender, facts: EdgeFacts) -> 
     """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
     if isinstance(sender, ClientSender):
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="no client speaks on the links of an edge")
-    other = other_side(place, sender)
     if request.method == "ACK":
-        return acknowledge(request, place, other, facts.peers, facts.incarnation)
+        return acknowledge(request, place, sender, sender.peer.asserts, facts.inside, facts.incarnation)
+    other = other_side(place, sender)
     if request.method == "REGISTER":
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
@@ -50,11 +50,14 @@ def decide(request: Request, place: Place, sender: Sender, facts: EdgeFacts) -> 
 
 def carry(request: Request, place: Place, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Check who sends and find the other side of the border."""
-    who = vouch(request, sender, in_dialog=other is not None)
+    refused = identity.refused_assertion(identity.asserted(request), sender, sender.peer.asserts)
+    if refused is not None:
+        return refused
+    if other is not None:
+        return carry_inside(request, place, other, sender, facts)
+    who = identity.by_from(request, sender, sender.peer.asserts)
     if isinstance(who, Answer):
         return who
-    if other is not None:
-        return attributed(across(request, place, other, facts.peers, facts.incarnation), who)
     refused = unbound(request, place)
     if refused is not None:
         return refused
@@ -62,19 +65,13 @@ def carry(request: Request, place: Place, other: Side | None, sender: ServerSend
     return attributed(outcome, who)
 
 
-def vouch(request: Request, sender: ServerSender, *, in_dialog: bool) -> str | Answer | None:
-    """Tell whose request it is: both From and any P-Asserted-Identity have to be the sender's to use.
-
-    Towards us a partner's identity is made from the From that was checked here, never taken from its header field.
-    """
-    allowed = sender.peer.asserts
-    refused = identity.refused_assertion(identity.asserted(request), sender, allowed)
+def carry_inside(request: Request, place: Place, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+    """Carry a request inside its dialog: under the names of the dialog, and to no name that is closed outside it."""
+    refused = refused_inside(request, place, other, sender, sender.peer.asserts, facts.inside)
     if refused is not None:
         return refused
-    if in_dialog:
-        who = identity.from_uri(request)
-        return who.aor if who is not None and who.host in allowed else None
-    return identity.by_from(request, sender, allowed)
+    who = identity.of_partner_inside(request, sender)
+    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
 
 
 def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:

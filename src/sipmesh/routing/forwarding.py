@@ -25,6 +25,7 @@ DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
 
 DEFAULT_MAX_FORWARDS: Final = 70
+HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
 
 _identity_rows: Final[dict[str, Row]] = {}
 _MOST_IDENTITY_ROWS: Final = 2048
@@ -144,5 +145,20 @@ def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str 
 
 def wants_privacy(message: Message) -> bool:
     """Tell whether Privacy asks to withhold the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
-    values = ";".join(message.items("privacy")).lower().split(";")
-    return any(value.strip() == "id" for value in values)
+    return "id" in privacy_of(message)
+
+
+def hides_history(message: Message) -> bool:
+    """Tell whether Privacy asks to withhold who has sent a call on (RFC 7044 section 10.1)."""
+    return bool(message.present & PRIVACY) and not HISTORY_PRIVACY.isdisjoint(privacy_of(message))
+
+
+def privacy_of(message: Message) -> set[str]:
+    """Read the values of Privacy, in lower case."""
+    return {value.strip(" \t") for value in ";".join(message.items("privacy")).lower().split(";")}
+
+
+def contact_host(request: Request) -> str:
+    """Give the host of the first Contact, "" where it is not SIP's or there is none."""
+    contacts = request.contacts
+    return contacts[0].sip_uri.host if contacts and contacts[0].is_sip else ""

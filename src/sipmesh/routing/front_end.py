@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipmesh.routing import identity
 from sipmesh.routing.capabilities import capabilities
-from sipmesh.routing.dialog import Peers, acknowledge, across, other_side, to_flow, turned, unbound
+from sipmesh.routing.dialog import Inside, acknowledge, across, other_side, refused_inside, to_flow, turned, unbound
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
 from sipmesh.routing.place import Names, Place
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
@@ -19,6 +20,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code
 
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class FrontEndFacts:
@@ -26,7 +29,7 @@ class FrontEndFacts:
 
     *entrances* are the front-end pools that edges hand requests to. *applications* maps the names of the application servers
     and pools behind us to their servers; *route* names the edges that lead to partners, and *partner_domains* those that they
-    lead to.
+    lead to. *spoken_for* are the domains that applications behind each front-end pool speak for.
     """
 
     names: Names
@@ -37,7 +40,8 @@ class FrontEndFacts:
     route: tuple[str, ...]
     partner_domains: frozenset[str]
     blocked: frozenset[str]
-    peers: Peers
+    spoken_for: dict[str, frozenset[str]]
+    inside: Inside
     incarnation: int
 
 
@@ -45,9 +49,10 @@ def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts)
     """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
     if place.flow is not None:
         return to_own_flow(request, place.flow, sender, facts)
-    other = other_side(place, sender)
     if request.method == "ACK":
-        return acknowledge(request, place, other, facts.peers, facts.incarnation)
+        allowed = may_speak_for_inside(sender, facts)
+        return acknowledge(request, place, sender, allowed, facts.inside, facts.incarnation)
+    other = other_side(place, sender)
     if request.method == "REGISTER":
         return register(request, sender, facts)
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
@@ -57,47 +62,65 @@ def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts)
 
 def carry(request: Request, place: Place, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
-    who = identify(request, sender, facts, in_dialog=other is not None)
-    if isinstance(who, (Answer, Prove)):
-        return who
     if other is not None:
-        return attributed(across(request, place, other, facts.peers, facts.incarnation), who)
-    return route(request, place, sender, facts, who)
+        return carry_inside(request, place, other, sender, facts)
+    who = identify(request, sender, facts)
+    return who if isinstance(who, (Answer, Prove)) else route(request, place, sender, facts, who)
 
 
-def identify(request: Request, sender: Sender, facts: FrontEndFacts, *, in_dialog: bool) -> str | Answer | Prove | None:
-    """Tell whose request this is (rule R10)."""
+def carry_inside(request: Request, place: Place, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Send a request on inside its dialog, under the names of the dialog."""
+    allowed = may_speak_for_inside(sender, facts)
+    refused = refused_inside(request, place, other, sender, allowed, facts.inside)
+    if refused is not None:
+        return refused
+    who = identity.in_dialog(request, place, sender, allowed)
+    if isinstance(who, Answer):
+        return who
+    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
+
+
+def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
+    """Tell whose request this is, outside dialogs (rule R10)."""
     if isinstance(sender, ServerSender):
-        if in_dialog:
-            return identity.of_server_in_dialog(request, sender, may_pass_on(sender, facts))
         return identity.of_server(request, sender, may_bring(request, sender, facts))
-    if in_dialog:
-        return identity.of_client_in_dialog(request, sender)
     return identity.of_client(request, sender, facts.domains)
+
+
+def may_speak_for_inside(sender: Sender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' users a sender may speak for inside dialogs; a client speaks for itself, by no domain."""
+    return may_pass_on(sender, facts) if isinstance(sender, ServerSender) else NO_DOMAINS
 
 
 def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     """Tell which domains' identities a server may assert to us for a flow or in a dialog.
 
     An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
-    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
+    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only. The same is true of
+    users for whom the applications behind it speak.
     """
     if sender.peer.role is Role.FRONT_END:
-        return sender.peer.asserts | facts.partner_domains
+        return sender.peer.asserts | facts.partner_domains | behind_applications(sender, facts)
     return sender.peer.asserts
 
 
 def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     """Tell which domains' identities a server may assert to us outside dialogs.
 
-    An edge knows one front-end pool, its next hop. From there, and from no other pool, what it brought in may come on to
-    us: for users who are at home here, and for nothing that would leave again.
+    An edge knows one front-end pool, its next hop, and so does an application. From there, and from no other pool, what these
+    brought in may come on to us: for users who are at home here, and for nothing that would leave again.
     """
     uri = request.ruri
-    entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
-    if entered and sender.peer.role is Role.FRONT_END and uri.host in facts.domains and uri.user is not None:
-        return sender.peer.asserts | facts.partner_domains
-    return sender.peer.asserts
+    for_user_here = uri.host in facts.domains and uri.user is not None
+    if sender.peer.role is not Role.FRONT_END or sender.peer.pool == facts.pool or not for_user_here:
+        return sender.peer.asserts
+    allowed = sender.peer.asserts | behind_applications(sender, facts)
+    return allowed | facts.partner_domains if sender.peer.pool in facts.entrances else allowed
+
+
+def behind_applications(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains the applications speak for that are behind the pool of a front end."""
+    return facts.spoken_for.get(sender.peer.pool or "", NO_DOMAINS)
 
 
 def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
@@ -152,6 +175,8 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
 def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
     """Route what is not for a user of ours: to an application, or by the edges to a partner."""
     if uri.host in facts.applications:
+        if not may_leave(sender):
+            return Answer(403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: it reaches users alone")
         return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")

@@ -6,6 +6,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import Answer, Prove
+from sipmesh.routing.place import Place
 from sipmesh.routing.sender import ClientSender, Sender, ServerSender
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
@@ -16,6 +17,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
 ASSERTED: Final = "p-asserted-identity"
+ANONYMOUS: Final = "anonymous.invalid"
 
 
 def asserted(message: Message) -> list[SipUri]:
@@ -37,10 +39,26 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
     return uri.aor
 
 
-def of_client_in_dialog(request: Request, sender: ClientSender) -> str:
-    """Tell which user acts inside a dialog whose token has bound the sender: From may differ there (RFC 4916)."""
+def in_dialog(request: Request, place: Place, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:
+    """Tell who acts inside a dialog whose token has bound the sender.
+
+    A client acts as the user who is that side of the dialog, unless From names another user that its link has proved. A
+    server may assert an identity of the domains *allowed*, or none.
+    """
+    if isinstance(sender, ServerSender):
+        claims = asserted(request)
+        return (refused_assertion(claims, sender, allowed) or claims[0].aor) if claims else None
     uri = from_uri(request)
-    return uri.aor if uri is not None and uri.aor in sender.users else min(sender.users)
+    if uri is not None and uri.aor in sender.users:
+        return uri.aor
+    token = place.dialog
+    return sender.user_of(token.a if place.from_a else token.b) if token is not None else None
+
+
+def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
+    """Tell whom an edge asserts inside a dialog: the From, where its domain is the sender's to use."""
+    uri = from_uri(request)
+    return uri.aor if uri is not None and uri.host in sender.peer.asserts else None
 
 
 def from_uri(request: Request) -> SipUri | None:
@@ -56,20 +74,22 @@ def sip_uri(address: NameAddr) -> SipUri | None:
 def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
     """Tell which identity a server asserts, or refuse one outside the domains *allowed* to it.
 
-    One that asserts none is held to its From.
+    From is held to the same domains, also beside an assertion: it is what a phone shows. Only the anonymous From says nothing
+    (RFC 3323 section 4.1.1.3), and needs an assertion beside it.
     """
     claims = asserted(request)
     if not claims:
         return by_from(request, sender, allowed)
-    return refused_assertion(claims, sender, allowed) or claims[0].aor
+    refused = refused_assertion(claims, sender, allowed)
+    if refused is not None:
+        return refused
+    checked = claims[0].aor if is_anonymous(request.from_) else by_from(request, sender, allowed)
+    return checked if isinstance(checked, Answer) else claims[0].aor
 
 
-def of_server_in_dialog(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer | None:
-    """Tell which identity a server asserts inside a dialog whose token has bound it: none is fine there."""
-    claims = asserted(request)
-    if not claims:
-        return None
-    return refused_assertion(claims, sender, allowed) or claims[0].aor
+def is_anonymous(address: NameAddr) -> bool:
+    """Tell whether a From hides its user (RFC 3323 section 4.1.1.3: a host under ``anonymous.invalid``)."""
+    return address.is_sip and address.sip_uri.host == ANONYMOUS
 
 
 def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: frozenset[str]) -> Answer | None:

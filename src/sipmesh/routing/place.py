@@ -56,13 +56,21 @@ class Past:
 class Place:
     """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not.
 
-    Where that is another server of our pool, *past* is whom it leads to from there.
+    *dialog* is a token of the very dialog of the request. *from_a* and *from_b* tell which end its tags say has sent it:
+    the side that began the dialog, or the other one. *sent_as* and *sent_to* tell whether From and To are the names that the
+    dialog began with. *stray* says that a token of ours stood there which is of another dialog. Where *beyond* is another
+    server of our pool, *past* is the user that it leads to from there.
     """
 
     dialog: DialogToken | None
     flow: FlowToken | None
     beyond: SipUri | None
     past: Past | None
+    from_a: bool
+    from_b: bool
+    sent_as: bool
+    sent_to: bool
+    stray: bool
 
     def __init__(
         self,
@@ -72,16 +80,29 @@ class Place:
         past: Past | None = None,
     ) -> None:
         self.dialog, self.flow, self.beyond, self.past = dialog, flow, beyond, past
+        self.from_a = self.from_b = self.sent_as = self.sent_to = self.stray = False
+
+    def bind(self, request: Request, tokens: Tokens) -> None:
+        """Hold the token to the dialog of *request*, and take it away where it is of another one.
+
+        A request without a To tag is in no dialog (RFC 3261 section 12.2).
+        """
+        token = self.dialog
+        if token is None:
+            return
+        begun, call_id, from_tag, to_tag = token.begun, request.call_id, request.from_.tag, request.to.tag
+        if from_tag is not None and to_tag is not None:
+            self.from_a = tokens.dialog_hash(call_id, from_tag) == begun.dialog
+            self.from_b = tokens.dialog_hash(call_id, to_tag) == begun.dialog
+        if self.from_a == self.from_b:  # neither end, or one tag for both ends
+            self.dialog, self.stray = None, True
+            return
+        sent_as, sent_to = tokens.name_hash(request.from_.aor), tokens.name_hash(request.to.aor)
+        self.sent_as = sent_as == (begun.caller if self.from_a else begun.callee)
+        self.sent_to = sent_to == (begun.callee if self.from_a else begun.caller)
 
 
 NOWHERE: Final = Place()
-
-
-def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Place:
-    """Sort a token by what it names."""
-    if isinstance(token, DialogToken):
-        return Place(dialog=token, beyond=beyond)
-    return Place(flow=token, beyond=beyond)
 
 
 def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> Place:
@@ -99,9 +120,17 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
         token = tokens.read(route.user) if route.user else token
         request.pop_item("route")
     place = place_of(token if mate is None else beside(mate, token, names.pool), route)
+    place.bind(request, tokens)
     if place.dialog is not None and route is not None and route.host in names.mates:
-        place.past = past(request, names, tokens)
+        place.past = past(request, names, tokens, place.dialog)
     return place
+
+
+def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Place:
+    """Sort a token by what it names."""
+    if isinstance(token, DialogToken):
+        return Place(dialog=token, beyond=beyond)
+    return Place(flow=token, beyond=beyond)
 
 
 def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
@@ -111,14 +140,17 @@ def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerS
     return joined(mate, token, pool) if isinstance(token, DialogToken) else None
 
 
-def past(request: Request, names: Names, tokens: Tokens) -> Past | None:
-    """Tell which user the entries of another server of our pool lead to, if that is where they end; they stay in the Route."""
+def past(request: Request, names: Names, tokens: Tokens, dialog: DialogToken) -> Past | None:
+    """Tell which user the entries of another server of our pool lead to, if that is where they end; they stay in the Route.
+
+    They have to be of the same *dialog* as our own entries.
+    """
     token: DialogToken | None = None
     routes = request.routes
     for route in routes:
         uri = route.sip_uri
         found = tokens.read(uri.user) if uri.host in names.mates and uri.user else None
-        if not isinstance(found, DialogToken) or (token is not None and found != token):
+        if not isinstance(found, DialogToken) or found.begun != dialog.begun or (token is not None and found != token):
             return None
         token = found
     side = token.other_side(names.pool) if token is not None else None

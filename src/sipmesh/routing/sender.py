@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sipmesh.routing.token import FlowSide, PeerSide, Side, owner_hash
+from sipmesh.sip.fields import NameAddr
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import TrustedPeer
 
@@ -37,9 +38,16 @@ class ClientSender:
         """
         return isinstance(side, FlowSide) and side.owner in self.owners
 
-    def is_link_of(self, side: Side) -> bool:
-        """Tell whether *side* began on this very link."""
-        return isinstance(side, FlowSide) and (side.incarnation, side.number) == (self.incarnation, self.flow)
+    def may_speak_as(self, address: NameAddr, allowed: frozenset[str]) -> bool:  # noqa: ARG002 - domains are for servers
+        """Tell whether this client has proved to be the user of *address*."""
+        return address.is_sip and address.aor in self.users
+
+    def user_of(self, side: Side) -> str | None:
+        """Tell which of its users *side* names."""
+        for user in self.users:
+            if isinstance(side, FlowSide) and owner_hash(user) == side.owner:
+                return user
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,9 @@ class ServerSender:
         """Tell whether *side* names this server or another of its pool."""
         return peer_side(self.peer) == side
 
-    def is_link_of(self, side: Side) -> bool:
-        """Tell whether *side* is the one that this link leads to; all links to a server are one."""
-        return self.is_side(side)
+    def may_speak_as(self, address: NameAddr, allowed: frozenset[str]) -> bool:
+        """Tell whether the user of *address* is of a domain that this server may speak for: those *allowed*."""
+        return address.is_sip and address.sip_uri.host in allowed
 
 
 Sender = ClientSender | ServerSender

@@ -1,7 +1,9 @@
 """Tokens in our Route and Record-Route: which flow or which dialog a request belongs to, and that we said so ourselves.
 
 A token is the user part of a URI that names this server (RFC 5626 section 5.3, "flow tokens"). It is authenticated, not
-secret: it names links and hashes of names, and whoever holds one may use it only from a link that is a side of it.
+secret: everybody on the way of a call reads it. So it is worth nothing by itself. A flow token counts from a server of our
+pool only. A dialog token counts from a link that is a side of its dialog, in a request of that very dialog, under the names
+that the dialog began with.
 """
 
 from __future__ import annotations
@@ -19,18 +21,21 @@ MAC_BYTES: Final = 12
 """96 bits: a forger would need 2**95 requests on average, and each costs a refused message."""
 
 HASH_BYTES: Final = 8
-LONGEST_TOKEN: Final = 96
-"""Characters; the longest token that we make has 84, and nothing longer is decoded at all."""
+LONGEST_TOKEN: Final = 136
+"""Characters; the longest token that we make has 127, and nothing longer is decoded at all."""
 
 MOST_KNOWN: Final = 16_384
-"""Tokens that are remembered; about 6 MiB."""
+"""Tokens that are remembered; about 10 MiB."""
 
 _FLOW_KIND: Final = b"f"
-_DIALOG_KIND: Final = b"d"
+_DIALOG_KIND: Final = b"e"
 _FLOW_TAG: Final = 0x01
 _PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
+_BEGUN: Final = Struct(4 * f"{HASH_BYTES}s")
 _UINT64_END: Final = 1 << 64
+_NAMES: Final = b"names"
+"""Sets the hashes of names apart from the MACs under the same key."""
 
 
 def owner_hash(name: str) -> bytes:
@@ -77,14 +82,35 @@ class FlowToken:
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
+class Begun:
+    """The hashes of what a dialog began with; all but *target* under the key of the pool.
+
+    *dialog* is Call-ID and the tag of its initiator, *caller* and *callee* are the addresses of its first From and To, and
+    *target* is the host of its initiator's Contact, which is the only name that a Contact of ours may have inside.
+    """
+
+    dialog: bytes
+    caller: bytes
+    callee: bytes
+    target: bytes
+
+    def __init__(self, dialog: bytes, caller: bytes, callee: bytes, target: bytes) -> None:
+        self.dialog, self.caller, self.callee, self.target = dialog, caller, callee, target
+
+
+@dataclass(init=False, slots=True, unsafe_hash=True)
 class DialogToken:
-    """Names the two sides between which this server record-routed a dialog; *a* sent the first request."""
+    """Names the two sides between which this server record-routed a dialog; *a* sent the first request.
+
+    *begun* says which dialog that is: a request of another one has nothing from this token.
+    """
 
     a: Side
     b: Side
+    begun: Begun
 
-    def __init__(self, a: Side, b: Side) -> None:
-        self.a, self.b = a, b
+    def __init__(self, a: Side, b: Side, begun: Begun) -> None:
+        self.a, self.b, self.begun = a, b, begun
 
     def other_side(self, sender: Side) -> Side | None:
         """Tell where a request from *sender* goes, or None if *sender* is no side of this dialog."""
@@ -96,10 +122,15 @@ class DialogToken:
 def joined(one: DialogToken, other: DialogToken, through: PeerSide) -> DialogToken | None:
     """Name the two ends of a dialog that two servers of one pool record-routed one after the other; *through* is that pool.
 
-    None where either was not made towards the pool: then they are of no such dialog.
+    None where either was not made towards the pool, or where they were made for two dialogs.
     """
-    a, b = one.other_side(through), other.other_side(through)
-    return DialogToken(a, b) if a is not None and b is not None else None
+    if one.begun != other.begun:
+        return None
+    if one.b == through and other.a == through:
+        return DialogToken(one.a, other.b, one.begun)
+    if one.a == through and other.b == through:
+        return DialogToken(other.a, one.b, one.begun)
+    return None
 
 
 class Tokens:
@@ -133,9 +164,24 @@ class Tokens:
         token = FlowToken(self.flow_side(link_number, owner))
         return self._remember(self._seal(_FLOW_KIND + _pack(token.side)), token)
 
-    def dialog(self, a: Side, b: Side) -> str:
+    def dialog(self, a: Side, b: Side, begun: Begun) -> str:
         """Make the token that goes into our Record-Route of a dialog between *a* and *b*."""
-        return self._remember(self._seal(_DIALOG_KIND + _pack(a) + _pack(b)), DialogToken(a, b))
+        return self._remember(
+            self._seal(_DIALOG_KIND + _pack(a) + _pack(b) + _pack_begun(begun)), DialogToken(a, b, begun)
+        )
+
+    def begun(self, call_id: str, tag: str, caller: str, callee: str, target: str) -> Begun:
+        """Hash what a dialog begins with: Call-ID, the initiator's tag, both addresses, and the host of its Contact."""
+        return Begun(self.dialog_hash(call_id, tag), self.name_hash(caller), self.name_hash(callee), owner_hash(target))
+
+    def dialog_hash(self, call_id: str, tag: str) -> bytes:
+        """Name a dialog by its Call-ID and the tag of its initiator (RFC 3261 section 12)."""
+        return self.name_hash(f"{len(tag)} {tag} {call_id}")
+
+    def name_hash(self, name: str) -> bytes:
+        """Hash a name under the key of the pool: nobody else can look for another name that has the same hash."""
+        octets = name.encode("utf-8", "surrogateescape")
+        return blake2s(octets, key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
 
     def read(self, text: str) -> FlowToken | DialogToken | None:
         """Read a token of ours; None for anything that the key of its kind has not made. Never raises.
@@ -198,9 +244,14 @@ def _unpack(payload: bytes) -> FlowToken | DialogToken | None:
     if payload[:1] == _FLOW_KIND and isinstance(a, FlowSide) and not rest:
         return FlowToken(a)
     b, rest = _unpack_side(rest)
-    if payload[:1] == _DIALOG_KIND and a is not None and b is not None and not rest:
-        return DialogToken(a, b)
+    if payload[:1] == _DIALOG_KIND and a is not None and b is not None and len(rest) == _BEGUN.size:
+        dialog, caller, callee, target = _BEGUN.unpack(rest)
+        return DialogToken(a, b, Begun(dialog, caller, callee, target))
     return None
+
+
+def _pack_begun(begun: Begun) -> bytes:
+    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target)
 
 
 def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:

@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication import Challenge, Proved
+from sipmesh.routing.border import IN_REQUESTS
 from sipmesh.routing.branch import loop_hash
 from sipmesh.routing.fork import fork
 from sipmesh.routing.front_end import to_home
@@ -21,7 +23,7 @@ from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.rows import PROXY_AUTHORIZATION, PROXY_REQUIRE
+from sipmesh.sip.rows import PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -29,6 +31,7 @@ from sipmesh.trust.explain import headline
 from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
+    from sipmesh.routing.border import Border
     from sipmesh.routing.branch import Branches
     from sipmesh.routing.sender import Sender
     from sipmesh.routing.token import Tokens
@@ -69,6 +72,8 @@ COARSE: Final = {
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """What our own event package consists of; these may be of any other package as well."""
 
+NOT_ITS_PACKAGE: Final = "an event package of the network itself, which its sender has no part in"
+
 
 class Post(Protocol):
     """What takes the requests and responses that are about the network itself, and not for its users."""
@@ -94,6 +99,7 @@ class Dispatch(LinkEvents):
         *,
         names: Names,
         decide: Decide,
+        border: Border,
         gatekeeper: Gatekeeper,
         reach: Reach,
         relay: Relay,
@@ -105,7 +111,7 @@ class Dispatch(LinkEvents):
         tally: Tally | None = None,
         max_exchanges: int = 50_000,
     ) -> None:
-        self.names, self.decide = names, decide
+        self.names, self.decide, self.border = names, decide, border
         self._gatekeeper, self._reach, self._relay = gatekeeper, reach, relay
         self._registrations, self._logins = registrations, logins
         self._tokens, self._branches, self._log = tokens, branches, log
@@ -117,6 +123,11 @@ class Dispatch(LinkEvents):
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
+
+    def take(self, names: Names, decide: Decide, border: Border) -> None:
+        """Route by another topology from now on."""
+        self.names, self.decide, self.border = names, decide, border
+        self._relay.border = border
 
     @property
     def load(self) -> int:
@@ -264,6 +275,9 @@ class Dispatch(LinkEvents):
             return
         if request.method in POSTED and self._posted(session, request):
             return
+        if request.method in POSTED and names_package(request):
+            self._answer(session, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
+            return
         early = self._early_answer(request) if request.method != "ACK" else None
         if early is not None:
             self._answer(session, request, key, early)
@@ -344,8 +358,8 @@ class Dispatch(LinkEvents):
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
-        if request.present & PROXY_AUTHORIZATION:
-            request.remove("proxy-authorization")  # it was for us (RFC 3261 section 22.3)
+        if request.present & IN_REQUESTS and session.sender is not None:
+            self.border.admit_request(request, session.sender)
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return

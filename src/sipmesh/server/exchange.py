@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sipmesh.routing.forwarding import Listener
     from sipmesh.routing.proxy import ResponseContext
+    from sipmesh.routing.token import Begun
     from sipmesh.server.expiry import Expiry
     from sipmesh.server.session import Session
     from sipmesh.sip.message import Request
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
 class Exchange:
     """A request that was received: *key* is its transaction, *context* collects what comes back, *sent* are its branches.
 
-    *context* is None where we answered ourselves. *identity* is who sends, as it is asserted to the next server.
+    *context* is None where we answered ourselves. *identity* is who sends, as it is asserted to the next server. *begun* is
+    what the dialog begins with that the request opens, once that is known.
     """
 
-    __slots__ = ("came_by", "context", "identity", "key", "loop", "request", "sent", "session", "transaction")
+    __slots__ = ("begun", "came_by", "context", "identity", "key", "loop", "request", "sent", "session", "transaction")
 
     def __init__(self, session: Session, request: Request, key: str, transaction: ServerTransaction) -> None:
         self.session, self.request, self.key, self.transaction = session, request, key, transaction
         self.context: ResponseContext | None = None
         self.identity: str | None = None
         self.came_by: Listener | None = None
+        self.begun: Begun | None = None
         self.loop = ""
         self.sent: dict[int, Sent] = {}
 

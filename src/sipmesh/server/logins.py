@@ -47,7 +47,8 @@ class Logins:
     def check(self, session: Session, request: Request, aor: str) -> Authentication:
         """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
         entropy = os.urandom(ENTROPY_BYTES)
-        result = authenticate(request, aor, self.homes.verifier(aor), self._nonces, at=time.time(), entropy=entropy)
+        verifier, link = self.homes.verifier(aor), session.number
+        result = authenticate(request, aor, verifier, self._nonces, link, at=time.time(), entropy=entropy)
         if isinstance(result, Proved):
             session.proved(result.aor, result.generation)
             self._reach.owned(session, result.aor)

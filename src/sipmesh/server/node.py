@@ -25,7 +25,7 @@ from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
 from sipmesh.server.renewal import Renewal
-from sipmesh.server.roles import decide_for, names_of
+from sipmesh.server.roles import border_of, decide_for, names_of
 from sipmesh.server.shown import Held, Shown
 from sipmesh.server.standing import standing
 from sipmesh.server.stores import open_stores
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 NONCE_LIFETIME_S = 300.0
+NONCE_KEY_BYTES = 32  # of this start alone: a nonce is worth nothing on another server, or after a restart
 LOOK_AGAIN_S = 60.0
 NOT_TAKEN = "certificate not taken: the old one stays in use"
 
@@ -112,7 +113,7 @@ class Node:
     def _wire(self) -> None:
         """Put the parts together, from the judge up to the pool of links; nothing listens yet."""
         view, tokens = self.view, self.tokens
-        advertised = advertised_by(view)
+        advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self.reactor = Reactor(self.loop, self.limits)
         self.gatekeeper = Gatekeeper(view)
@@ -122,9 +123,10 @@ class Node:
         self.dispatch = Dispatch(
             names=names_of(view),
             decide=decide_for(view, tokens.incarnation),
+            border=border,
             gatekeeper=self.gatekeeper,
             reach=self.reach,
-            relay=Relay(self.loop, self.reach, self.locations, tokens, branches, advertised),
+            relay=Relay(self.loop, self.reach, self.locations, tokens, branches, advertised, border),
             registrations=self.registrations,
             logins=self.logins,
             tokens=tokens,
@@ -141,7 +143,7 @@ class Node:
         self._mutual: dict[LinkKind, MutualContext] = {}
 
     def _logins(self) -> Logins:
-        nonces = Nonces(load_or_create(self.state / "nonce-key"), NONCE_LIFETIME_S)
+        nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
         self.homes = Homes(self.users, self.view)
         return Logins(self.loop, self.homes, nonces, Failures(FailureLimits()), self.reach, self.log)
 
@@ -201,7 +203,7 @@ class Node:
         self.gatekeeper.take(view)
         self.reach.take(view)
         self.homes.take(view)
-        self.dispatch.names, self.dispatch.decide = names_of(view), decide
+        self.dispatch.take(names_of(view), decide, border_of(view))
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge_again)
         self.reach.judged_anew()

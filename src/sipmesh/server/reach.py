@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError
 from sipmesh.routing.dialog import NO_FLOW
+from sipmesh.routing.sender import ServerSender
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
 from sipmesh.routing.token import owner_hash
 from sipmesh.server.session import Session
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PARTNER_SERVICE: Final = "sipfederationtls"
 """How a partner without `edge:` is looked up; the verdict is on its SIP domain all the same (rule R9)."""
+
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 
 class Reach:
@@ -91,6 +94,17 @@ class Reach:
             return self.pool_of(link.meant or link.peer_name)
         partner = self.view.partner_named(link.meant)
         return partner.peer.name if partner is not None else link.peer_name
+
+    def domains_of(self, session: Session) -> frozenset[str]:
+        """The domains whose users the peer of *session* speaks for; its link may still be opening. A client has none."""
+        if isinstance(session.sender, ServerSender):
+            return session.sender.peer.asserts
+        link = session.link
+        if link.kind is LinkKind.SERVER:
+            peer = self.view.trusted.get(link.meant)
+            return peer.asserts if peer is not None else NO_DOMAINS
+        partner = self.view.partner_named(link.meant) if link.kind is LinkKind.PARTNER else None
+        return partner.domains if partner is not None else NO_DOMAINS
 
     def pool_of(self, server: str) -> str:
         """The pool of one of our servers."""

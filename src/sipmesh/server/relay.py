@@ -6,19 +6,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.border import ON_THE_WAY_OUT, Border
 from sipmesh.routing.forwarding import (
     Listener,
     assert_identity,
     branch_copy,
+    contact_host,
     creates_dialog,
+    hides_history,
     identity_for,
     record_routes,
 )
-from sipmesh.routing.identity import cleanse
 from sipmesh.routing.proxy import Cancel, Effect, Forget, Reply, ResponseContext, Start, ways_to
+from sipmesh.routing.response import settle
 from sipmesh.routing.sender import named_side
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
-from sipmesh.routing.token import FlowSide, Side, Tokens
+from sipmesh.routing.token import Begun, FlowSide, Side, Tokens
 from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
 from sipmesh.server.waits import Waits
@@ -44,7 +47,7 @@ FINAL_S: Final = Timer.F.seconds
 
 
 class Relay:
-    """Every exchange of one server, and the deadlines of all of them."""
+    """Every exchange of one server, and the deadlines of all of them; *border* is that of the topology in force."""
 
     def __init__(
         self,
@@ -54,7 +57,9 @@ class Relay:
         tokens: Tokens,
         branches: Branches,
         listeners: dict[LinkKind, Listener],
+        border: Border,
     ) -> None:
+        self.border = border
         self._clock: Callable[[], float] = loop.time
         self._reach, self._locations = reach, locations
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
@@ -116,7 +121,10 @@ class Relay:
                 if found is not None and found.link.usable:
                     via = self._via(found.link.kind, self._branches.mint("ack"))
                     identity = identity_for(outcome.identity, found.link.kind, request)
-                    found.link.send(branch_copy(request, way, via=via, recorded=(), identity=identity).encode())
+                    copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
+                    if copy.present & ON_THE_WAY_OUT:
+                        self._release(copy, found)
+                    found.link.send(copy.encode())
                     break
 
     def acknowledged(self, exchange: Exchange) -> bool:
@@ -147,6 +155,10 @@ class Relay:
             return False
         if not response.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
+        if session.sender is None:
+            raise RemoteError("a response on a link without a sender", rule="R12")
+        response.pop_item("via")
+        settle(response, sent.exchange.request, session.sender, self.border, self._reach.view.name)
         if sent.exchange.context is not None:
             self._take(sent, sent.exchange.context, response)
         return True
@@ -159,8 +171,6 @@ class Relay:
         self._watch(sent, given)
         if todo is Do.NOTHING:
             return
-        response.pop_item("via")
-        cleanse(response, sent.session.sender)
         self._perform(sent.exchange, context.responded(sent.number, response))
 
     def _watch(self, sent: Sent, given: Input) -> None:
@@ -251,11 +261,30 @@ class Relay:
         kind = session.link.kind
         recorded: tuple[str, ...] = ()
         if exchange.came_by is not None and creates_dialog(exchange.request):
-            token = self._tokens.dialog(self._came_from(exchange), self._goes_to(target, session))
+            sides = self._came_from(exchange), self._goes_to(target, session)
+            token = self._tokens.dialog(*sides, self._begun(exchange))
             recorded = record_routes(exchange.request, token, exchange.came_by, self._listeners[kind])
         identity = identity_for(exchange.identity, kind, exchange.request)
         via = self._via(kind, branch)
-        return branch_copy(exchange.request, target, via=via, recorded=recorded, identity=identity)
+        copy = branch_copy(exchange.request, target, via=via, recorded=recorded, identity=identity)
+        if copy.present & ON_THE_WAY_OUT:
+            self._release(copy, session)
+        return copy
+
+    def _release(self, copy: Request, session: Session) -> None:
+        """Take away what the peer of *session* may not see."""
+        self.border.release(copy, session.link.kind, self._reach.domains_of(session), private=hides_history(copy))
+
+    def _begun(self, exchange: Exchange) -> Begun:
+        """What the dialog begins with that an exchange opens: the same on each of its branches."""
+        begun, request = exchange.begun, exchange.request
+        if begun is None:
+            target = contact_host(request)
+            caller, callee = request.from_.aor, request.to.aor
+            begun = exchange.begun = self._tokens.begun(
+                request.call_id, request.from_.tag or "", caller, callee, target
+            )
+        return begun
 
     def _came_from(self, exchange: Exchange) -> Side:
         sender = exchange.session.sender

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing import edge, front_end, management
+from sipmesh.routing.border import Border
+from sipmesh.routing.dialog import Behind, Inside
 from sipmesh.routing.place import Names
+from sipmesh.routing.realm import Realms
 from sipmesh.routing.sender import named_side
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -18,13 +21,20 @@ if TYPE_CHECKING:
     from sipmesh.routing.sender import Sender
     from sipmesh.server.dispatch import Decide
     from sipmesh.sip.message import Request
-    from sipmesh.topology.view import PartnerView, ServerView
+    from sipmesh.topology.view import PartnerView, PoolView, ServerView
 
 
 def names_of(view: ServerView) -> Names:
     """What this server is called: the names in its certificate, and the addresses it listens on."""
     addresses = frozenset((listener.host, listener.port) for listener in view.listeners)
     return Names(frozenset(view.names), addresses, frozenset(view.pool_mates), named_side(view.pool.name))
+
+
+def border_of(view: ServerView) -> Border:
+    """Which header fields cross the borders of this server, and who owns which realm."""
+    partners = frozenset(domain for partner in view.partners for domain in partner.domains)
+    applications = frozenset(domain for pool in view.pools.values() for domain in pool.speaks_for)
+    return Border(Realms(view.sip_domains, partners | applications), partners)
 
 
 def decide_for(view: ServerView, incarnation: int) -> Decide:
@@ -60,7 +70,8 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
         route=view.servers_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
         blocked=view.blocked,
-        peers=peers_of(view),
+        spoken_for=spoken_for(view),
+        inside=inside_of(view),
         incarnation=incarnation,
     )
 
@@ -73,7 +84,7 @@ def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
         next_hop=view.servers_of(view.next_hop or ""),
         partners={domain: partner.meant_name(domain) for partner in view.partners for domain in partner.domains},
         blocked=view.blocked,
-        peers=peers_of(view),
+        inside=inside_of(view),
         incarnation=incarnation,
     )
 
@@ -88,12 +99,50 @@ def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def spoken_for(view: ServerView) -> dict[str, frozenset[str]]:
+    """The domains that the applications behind each front-end pool speak for."""
+    found: dict[str, frozenset[str]] = {}
+    for pool in view.pools.values():
+        if pool.role is Role.APPLICATION and pool.next_hop:
+            found[pool.next_hop] = found.get(pool.next_hop, frozenset()) | pool.speaks_for
+    return found
+
+
+def inside_of(view: ServerView) -> Inside:
+    """The network as requests inside dialogs are checked by it."""
+    pools = [hosts_of(view, pool) for pool in view.pools.values()]
+    partners = [partner.domains | set(reference_names(partner)) for partner in view.partners]
+    return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked)
+
+
 def peers_of(view: ServerView) -> Peers:
-    """The servers behind each side that a dialog token may name."""
-    inside = {named_side(pool.name): (others(pool.servers, view.name), LinkKind.SERVER) for pool in view.pools.values()}
+    """What stands behind each side that a dialog token may name."""
+    inside = {named_side(pool.name): behind_pool(view, pool) for pool in view.pools.values()}
     if view.role is not Role.EDGE:
         return inside
-    return inside | {named_side(p.peer.name): (reference_names(p), LinkKind.PARTNER) for p in view.partners}
+    return inside | {named_side(p.peer.name): behind_partner(p) for p in view.partners}
+
+
+def behind_pool(view: ServerView, pool: PoolView) -> Behind:
+    """A pool of ours: all servers of it but ourselves."""
+    asserts = frozenset().union(*(view.trusted[server].asserts for server in pool.servers))
+    hosts = hosts_of(view, pool)
+    if pool.role is Role.EDGE:
+        hosts = hosts.union(*(partner.domains | set(reference_names(partner)) for partner in view.partners))
+    return Behind(others(pool.servers, view.name), LinkKind.SERVER, asserts, hosts)
+
+
+def behind_partner(partner: PartnerView) -> Behind:
+    """Another organisation, behind its edge or the servers of its domains."""
+    names = reference_names(partner)
+    return Behind(names, LinkKind.PARTNER, partner.domains, partner.domains | set(names))
+
+
+def hosts_of(view: ServerView, pool: PoolView) -> frozenset[str]:
+    """Every name of a pool and of its servers, on either side of an edge; the SIP domains are nobody's own."""
+    return frozenset({pool.name, *pool.servers}).union(*(view.trusted[server].names for server in pool.servers)) - (
+        view.sip_domains
+    )
 
 
 def reference_names(partner: PartnerView) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import split_list
-from sipmesh.sip.text import HEX, quote, shown, unquote
+from sipmesh.sip.text import HEX, is_token, quote, shown, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +81,11 @@ def parse_challenge(value: str) -> Challenge:
         stale=fields.get("stale", "").lower() == "true",
         opaque=fields.get("opaque"),
     )
+
+
+def realm_of_credentials(value: str) -> str:
+    """Read the realm of Digest credentials; RemoteError where they cannot be read, or are of another scheme."""
+    return _needed(_fields(value), "realm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +163,16 @@ class NonceState(Enum):
     FRESH = "fresh"  # ours, young, and its count is new
     STALE = "stale"  # ours, but too old, or no longer remembered: challenge again with stale=true
     REPLAYED = "replayed"  # ours, but this count was used
-    FORGED = "forged"  # not ours
+    FORGED = "forged"  # not ours, or not of this link
 
 
 class Nonces:
-    """Makes nonces that need no memory until they are used, and lets each count of one be used once.
+    """Makes nonces that need no memory until they are used, and lets each count of one be used once, on one link.
 
-    A nonce carries the instant of its making and a MAC (RFC 7616 5.4). Only used ones are remembered, *remembered* of
-    them at most; when one is forgotten for room, every nonce as old as it goes stale with it, so that none can be used
-    twice. *key* is the server's own, 16 octets or more; *lifetime_s* is in seconds, instants are POSIX seconds.
+    A nonce carries the instant of its making and a MAC over that and the *link* that it was given to (RFC 7616 section 5.4):
+    on any other link it is forged. Only used ones are remembered, *remembered* of them at most; when one is forgotten for
+    room, every nonce as old as it goes stale with it, so that none can be used twice. *key* is of one start of the server, 16
+    octets or more; *lifetime_s* is in seconds, instants are POSIX seconds.
     """
 
     __slots__ = ("_counts", "_forgotten", "_key", "_lifetime_s", "_remembered")
@@ -178,16 +184,16 @@ class Nonces:
         self._counts: dict[bytes, tuple[int, float]] = {}  # nonce: highest count, made at; first used first
         self._forgotten = float("-inf")
 
-    def mint(self, at: float, entropy: bytes) -> str:
-        """Make a nonce at the instant *at* from 8 octets or more of *entropy*, which must never come twice."""
+    def mint(self, at: float, entropy: bytes, link: int) -> str:
+        """Make a nonce for *link* at the instant *at* from 8 octets or more of *entropy*, which must never come twice."""
         made = _MADE.pack(at) + hashlib.blake2b(entropy, digest_size=_ENTROPY).digest()
-        return base64.urlsafe_b64encode(made + self._mac(made)).decode()
+        return base64.urlsafe_b64encode(made + self._mac(made, link)).decode()
 
-    def judge(self, nonce: str, nc: int, at: float) -> NonceState:
-        """Judge a nonce that came back with verified credentials, and use its count up where it is fresh."""
+    def judge(self, nonce: str, nc: int, at: float, link: int) -> NonceState:
+        """Judge a nonce that came back on *link* with verified credentials, and use its count up where it is fresh."""
         raw = _decoded(nonce)
         made = raw[: _MADE.size + _ENTROPY]
-        if not raw or not hmac.compare_digest(raw[len(made) :], self._mac(made)):
+        if not raw or not hmac.compare_digest(raw[len(made) :], self._mac(made, link)):
             return NonceState.FORGED
         made_at: float = _MADE.unpack_from(made)[0]
         if not made_at <= at <= made_at + self._lifetime_s or (made_at <= self._forgotten and raw not in self._counts):
@@ -208,14 +214,15 @@ class Nonces:
             if not over:
                 self._forgotten = max(self._forgotten, made_at)
 
-    def _mac(self, made: bytes) -> bytes:
-        return hashlib.blake2b(made, key=self._key, digest_size=_MAC).digest()
+    def _mac(self, made: bytes, link: int) -> bytes:
+        return hashlib.blake2b(made + _LINK.pack(link), key=self._key, digest_size=_MAC).digest()
 
     def __repr__(self) -> str:
         return f"<Nonces {len(self._counts)} of {self._remembered} remembered, {self._lifetime_s} s each>"
 
 
 _MADE: Final = struct.Struct("!d")
+_LINK: Final = struct.Struct("!Q")
 _ENTROPY: Final = 8
 _MAC: Final = 17  # with the other 16 octets a multiple of three: base64 without padding
 
@@ -250,7 +257,7 @@ def _fields(value: str) -> Mapping[str, str]:
     for item in split_list(rest):
         name, equals, held = item.partition("=")
         name = name.strip().lower()
-        if not equals or not name or name in fields:
+        if not equals or not is_token(name) or name in fields:
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
         fields[name] = unquote(held.strip())
     return fields

@@ -97,6 +97,11 @@ class NameAddr:
             self._sip_uri = SipUri.parse(self.uri)
         return self._sip_uri
 
+    @property
+    def aor(self) -> str:
+        """The address of record of a SIP URI, and a URI of another scheme as it stands; RemoteError as :attr:`sip_uri`."""
+        return self.sip_uri.aor if self.is_sip else self.uri
+
     def param(self, name: str) -> str | None:
         """Give the value of a field parameter without its quotes; None where it is absent or has none."""
         return param_of(self.params, name)

@@ -143,6 +143,33 @@ _ASKED_FOR: Final = (
 )
 BITS: Final = {name: 1 << at for at, name in enumerate(_ASKED_FOR)}
 IMPROPER: Final = 1 << len(_ASKED_FOR)  # the bit of a row whose name is no token
+GUARDED: Final = IMPROPER << 1
+"""The one bit of all names in GUARDED_NAMES: one number tells whether a header holds any of them."""
+GUARDED_NAMES: Final = frozenset(
+    {
+        "diversion",
+        "history-info",
+        "identity-info",
+        "p-access-network-info",
+        "p-asserted-service",
+        "p-associated-uri",
+        "p-called-party-id",
+        "p-charging-function-addresses",
+        "p-charging-vector",
+        "p-preferred-service",
+        "p-private-network-indication",
+        "p-profile-key",
+        "p-served-user",
+        "p-user-database",
+        "p-visited-network-id",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "remote-party-id",
+        "service-route",
+        "www-authenticate",
+    }
+)
+"""Names that are only ever looked for to hold them to the borders between us and others."""
 
 
 def bits_of(*names: str) -> int:
@@ -152,6 +179,8 @@ def bits_of(*names: str) -> int:
 
 def bit_of(name: str) -> int:
     """Give the bit of *name*: 0 for a proper name that has none, IMPROPER for what is no name."""
+    if name in GUARDED_NAMES:
+        return GUARDED
     bit = BITS.get(name, 0)
     return IMPROPER if bit == 0 and name not in _WIRE and not is_token(name) else bit
 

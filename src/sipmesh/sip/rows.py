@@ -359,6 +359,19 @@ class Message:
             self.rows = [row for row in self.rows if row.name != name]
             self._count_rows()
 
+    def row(self, bit: int) -> Row:
+        """Give the first row of the name with that *bit*; RemoteError where there is none."""
+        return self._the(bit)
+
+    def put(self, row: Row) -> None:
+        """Put *row* in the place of the first row of the same name, which has to be there."""
+        self.rows[self._place(row.bit)] = row
+
+    def keep(self, rows: list[Row]) -> None:
+        """Hold *rows* and no others from now on."""
+        self.rows = rows
+        self._count_rows()
+
     def pop_item(self, name: str) -> str | None:
         """Take the first item of that name and give it; what else its row holds stays byte for byte."""
         at = self._at(name)
