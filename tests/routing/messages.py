@@ -100,8 +100,8 @@ ALICE_SIDE = FlowSide(INCARNATION, 41, owner_hash(ALICE))
 BOB_SIDE = FlowSide(INCARNATION, 42, owner_hash(BOB))
 
 PEERS: Peers = {
-    POOL_SIDE: Behind((FE2,), LinkKind.SERVER, OURS, frozenset({POOL, FE1, FE2})),
-    EDGE_SIDE: Behind((EDGE, "edge2.example.test"), LinkKind.SERVER, PARTNERS, PARTNERS | {EDGES, EDGE, PARTNER_EDGE}),
+    POOL_SIDE: Behind((FE2,), LinkKind.SERVER, OURS),
+    EDGE_SIDE: Behind((EDGE, "edge2.example.test"), LinkKind.SERVER, PARTNERS, PARTNERS | {PARTNER_EDGE}),
     BOT_SIDE: Behind((BOT,), LinkKind.SERVER, frozenset(), frozenset({BOT})),
     named_side(NEWS): Behind((NEWS,), LinkKind.SERVER, frozenset({"news.test"}), frozenset({NEWS})),
 }
@@ -128,7 +128,7 @@ AT_EDGE = EdgeFacts(
     blocked=BLOCKED,
     inside=Inside(
         {
-            POOL_SIDE: Behind((FE1, FE2), LinkKind.SERVER, OURS, frozenset({POOL, FE1, FE2})),
+            POOL_SIDE: Behind((FE1, FE2), LinkKind.SERVER, OURS),
             PARTNER_SIDE: Behind((PARTNER_EDGE,), LinkKind.PARTNER, PARTNERS, PARTNERS | {PARTNER_EDGE}),
             named_side(OTHER_EDGE): Behind((OTHER_EDGE,), LinkKind.PARTNER, frozenset({"other.test"})),
         },

@@ -194,7 +194,7 @@ def test_options_to_a_user_or_another_host_are_routed_like_all_else() -> None:
 
 
 def test_options_inside_a_dialog_go_to_its_other_side() -> None:
-    asked = request("OPTIONS", f"sip:{FE1}", to_tag="2", routes=[route(token(ALICE_SIDE, POOL_SIDE))])
+    asked = request("OPTIONS", CONTACT, to_tag="2", routes=[route(token(ALICE_SIDE, POOL_SIDE))])
     assert servers(decided(asked, ALICES)) == {FE2}
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from sipmesh.errors import RemoteError
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.place import Place
-from sipmesh.routing.sender import Sender, named_side
+from sipmesh.routing.sender import Sender
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.routing.token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.sip.fields import NameAddr
@@ -109,7 +109,7 @@ def refused_target(request: Request, place: Place, other: Side, known: Inside) -
         return None
     if place.from_b and owner_hash(host) == place.dialog.begun.target:
         return None
-    if isinstance(other, PeerSide) and (other == named_side(host) or host in known.peers.get(other, NOTHING).hosts):
+    if isinstance(other, PeerSide) and host in known.peers.get(other, NOTHING).hosts:
         return None
     return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
 

@@ -126,10 +126,16 @@ def peers_of(view: ServerView) -> Peers:
 def behind_pool(view: ServerView, pool: PoolView) -> Behind:
     """A pool of ours: all servers of it but ourselves."""
     asserts = frozenset().union(*(view.trusted[server].asserts for server in pool.servers))
-    hosts = hosts_of(view, pool)
+    return Behind(others(pool.servers, view.name), LinkKind.SERVER, asserts, targets_behind(view, pool))
+
+
+def targets_behind(view: ServerView, pool: PoolView) -> frozenset[str]:
+    """The host names that a remote target behind a pool may have: an application's own, and behind edges the partners'."""
+    if pool.role is Role.APPLICATION:
+        return hosts_of(view, pool)
     if pool.role is Role.EDGE:
-        hosts = hosts.union(*(partner.domains | set(reference_names(partner)) for partner in view.partners))
-    return Behind(others(pool.servers, view.name), LinkKind.SERVER, asserts, hosts)
+        return frozenset().union(*(partner.domains | set(reference_names(partner)) for partner in view.partners))
+    return frozenset()
 
 
 def behind_partner(partner: PartnerView) -> Behind:
