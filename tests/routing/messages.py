@@ -116,7 +116,6 @@ FRONT_END = FrontEndFacts(
     route=(EDGE, "edge2.example.test"),
     partner_domains=PARTNERS,
     blocked=BLOCKED,
-    spoken_for={POOL: frozenset({"news.test"})},
     inside=Inside(PEERS, RESERVED, BLOCKED),
     incarnation=INCARNATION,
 )

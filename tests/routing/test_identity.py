@@ -167,13 +167,14 @@ def test_from_is_held_to_the_same_domains_beside_an_assertion(
         (MATE, [BOB], True),
         (MATE, [BOB, CAROL], False),
         (MATE, [CAROL], False),
+        (MATE, ["tel:+1"], False),
         (FROM_EDGE, [CAROL], True),
         (FROM_BOT, [BOB], False),
         (FROM_PARTNER, [CAROL], False),
         (ALICES, [ALICE], False),
         (None, [ALICE], False),
     ],
-    ids=["ours", "one-too-many", "theirs", "edge", "application", "partner", "client", "nobody"],
+    ids=["ours", "one-too-many", "theirs", "number", "edge", "application", "partner", "client", "nobody"],
 )
 def test_a_response_keeps_the_identities_that_its_sender_may_assert(
     sender: Sender | None, claims: list[str], *, kept: bool

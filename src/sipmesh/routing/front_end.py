@@ -29,7 +29,7 @@ class FrontEndFacts:
 
     *entrances* are the front-end pools that edges hand requests to. *applications* maps the names of the application servers
     and pools behind us to their servers; *route* names the edges that lead to partners, and *partner_domains* those that they
-    lead to. *spoken_for* are the domains that applications behind each front-end pool speak for.
+    lead to.
     """
 
     names: Names
@@ -40,7 +40,6 @@ class FrontEndFacts:
     route: tuple[str, ...]
     partner_domains: frozenset[str]
     blocked: frozenset[str]
-    spoken_for: dict[str, frozenset[str]]
     inside: Inside
     incarnation: int
 
@@ -96,31 +95,24 @@ def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     """Tell which domains' identities a server may assert to us for a flow or in a dialog.
 
     An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
-    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only. The same is true of
-    users for whom the applications behind it speak.
+    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
     """
     if sender.peer.role is Role.FRONT_END:
-        return sender.peer.asserts | facts.partner_domains | behind_applications(sender, facts)
+        return sender.peer.asserts | facts.partner_domains
     return sender.peer.asserts
 
 
 def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
     """Tell which domains' identities a server may assert to us outside dialogs.
 
-    An edge knows one front-end pool, its next hop, and so does an application. From there, and from no other pool, what these
-    brought in may come on to us: for users who are at home here, and for nothing that would leave again.
+    An edge knows one front-end pool, its next hop. From there, and from no other pool, what it brought in may come on to
+    us: for users who are at home here, and for nothing that would leave again.
     """
     uri = request.ruri
-    for_user_here = uri.host in facts.domains and uri.user is not None
-    if sender.peer.role is not Role.FRONT_END or sender.peer.pool == facts.pool or not for_user_here:
-        return sender.peer.asserts
-    allowed = sender.peer.asserts | behind_applications(sender, facts)
-    return allowed | facts.partner_domains if sender.peer.pool in facts.entrances else allowed
-
-
-def behind_applications(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
-    """Tell which domains the applications speak for that are behind the pool of a front end."""
-    return facts.spoken_for.get(sender.peer.pool or "", NO_DOMAINS)
+    entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
+    if entered and sender.peer.role is Role.FRONT_END and uri.host in facts.domains and uri.user is not None:
+        return sender.peer.asserts | facts.partner_domains
+    return sender.peer.asserts
 
 
 def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:

@@ -116,10 +116,11 @@ def cleanse(response: Response, sender: Sender | None) -> None:
 
 
 def may_assert_all(response: Response, sender: Sender | None) -> bool:
-    """Tell whether every identity in a response is its sender's to assert; one that cannot be read is nobody's."""
+    """Tell whether every identity in a response is its sender's to assert; nobody's is what cannot be read or is not SIP's."""
     if not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
         return False
     try:
-        return refused_assertion(asserted(response), sender, sender.peer.asserts) is None
+        claims = [NameAddr.parse(item) for item in response.items(ASSERTED)]
+        return all(sender.may_speak_as(claim, sender.peer.asserts) for claim in claims)
     except RemoteError:
         return False

@@ -19,22 +19,22 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class Realms:
-    """The owners of realms in one topology: *ours*, and those *of_others*, by the domains that they speak for."""
+    """The owners of realms in one topology: *ours* are our SIP domains, *of_partners* those of all partners."""
 
-    __slots__ = ("_of_others", "_ours")
+    __slots__ = ("_of_partners", "_ours")
 
-    def __init__(self, ours: frozenset[str], of_others: frozenset[str]) -> None:
-        self._ours, self._of_others = ours, of_others
+    def __init__(self, ours: frozenset[str], of_partners: frozenset[str]) -> None:
+        self._ours, self._of_partners = ours, of_partners
 
     def __repr__(self) -> str:
-        return f"<Realms {len(self._ours)} of ours, {len(self._of_others)} of others>"
+        return f"<Realms {len(self._ours)} of ours, {len(self._of_partners)} of partners>"
 
     def belongs_to(self, realm: str, domains: frozenset[str]) -> bool:
         """Tell whether a peer that speaks for *domains* may use *realm*: it is its own, or nobody's that we know."""
         name = realm.strip(" \t").rstrip(".").lower()
         if name in self._ours:
             return False
-        return name in domains or name not in self._of_others
+        return name in domains or name not in self._of_partners
 
     def challenge_passes(self, row: Row, domains: frozenset[str]) -> bool:
         """Tell whether a challenge may go on from a peer that speaks for *domains*.

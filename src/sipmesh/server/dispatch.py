@@ -23,7 +23,7 @@ from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.rows import PROXY_REQUIRE
+from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -275,7 +275,7 @@ class Dispatch(LinkEvents):
             return
         if request.method in POSTED and self._posted(session, request):
             return
-        if request.method in POSTED and names_package(request):
+        if request.present & EVENT and names_package(request):
             self._answer(session, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
         early = self._early_answer(request) if request.method != "ACK" else None

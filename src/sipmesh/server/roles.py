@@ -33,8 +33,7 @@ def names_of(view: ServerView) -> Names:
 def border_of(view: ServerView) -> Border:
     """Which header fields cross the borders of this server, and who owns which realm."""
     partners = frozenset(domain for partner in view.partners for domain in partner.domains)
-    applications = frozenset(domain for pool in view.pools.values() for domain in pool.speaks_for)
-    return Border(Realms(view.sip_domains, partners | applications), partners)
+    return Border(Realms(view.sip_domains, partners), partners)
 
 
 def decide_for(view: ServerView, incarnation: int) -> Decide:
@@ -70,7 +69,6 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
         route=view.servers_of(view.federation_route or ""),
         partner_domains=frozenset(domain for partner in view.partners for domain in partner.domains),
         blocked=view.blocked,
-        spoken_for=spoken_for(view),
         inside=inside_of(view),
         incarnation=incarnation,
     )
@@ -96,15 +94,6 @@ def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
         if pool.role is Role.APPLICATION and pool.next_hop == view.pool.name:
             found[pool.name] = pool.servers
             found |= {server: (server,) for server in pool.servers if server != pool.name}
-    return found
-
-
-def spoken_for(view: ServerView) -> dict[str, frozenset[str]]:
-    """The domains that the applications behind each front-end pool speak for."""
-    found: dict[str, frozenset[str]] = {}
-    for pool in view.pools.values():
-        if pool.role is Role.APPLICATION and pool.next_hop:
-            found[pool.next_hop] = found.get(pool.next_hop, frozenset()) | pool.speaks_for
     return found
 
 
