@@ -160,10 +160,11 @@ class Identity(RuleBasedStateMachine):
     @rule(data=st.data())
     def as_oneself(self, data: st.DataObject) -> None:
         """Ask for anything in one's own name, with a field that says something else."""
-        sender, method = pick(data, self.attackers), pick(data, METHODS)
-        uri = pick(data, TARGETS)
-        lent = (pick(data, LENT), f"<{pick(data, NAMES)}>")
-        self.ask(sender, method, uri, pick(data, NAMES), lent, ("event", pick(data, EVENTS)))
+        sender, method = pick(data, self.attackers), pick(data, ["MESSAGE", "MESSAGE", *METHODS])
+        uri = pick(data, [*NAMES[:3], *NAMES[:3], *TARGETS])
+        fields = [LENT[:1], pick(data, [LENT[:], LENT[1:]]), [pick(data, LENT)]]
+        lent = [(name, f"<{pick(data, NAMES)}>") for name in pick(data, fields)]
+        self.ask(sender, method, uri, pick(data, NAMES), *lent, ("event", pick(data, EVENTS)))
 
     @precondition(lambda self: self.dialogs)
     @rule(data=st.data())
@@ -174,14 +175,14 @@ class Identity(RuleBasedStateMachine):
         number = next(self.world.marks)
         changes: list[tuple[str, str]] = [
             ("subject", "nothing else"),
-            ("from", with_tag(f"<{pick(data, NAMES)}>", asked.from_.tag or "")),
+            *[("from", with_tag(f"<{pick(data, NAMES)}>", asked.from_.tag or ""))] * 3,
             ("to", with_tag(f"<{pick(data, NAMES)}>", asked.to.tag or "")),
             ("to", f"<{asked.to.uri}>"),
             ("call-id", f"c{number}"),
             (pick(data, LENT), f"<{pick(data, NAMES)}>"),
         ]
         asked.replace(*pick(data, changes))
-        if pick(data, [False, False, True]):
+        if pick(data, [False, False, False, True]):
             asked.set_uri(pick(data, TARGETS))
         asked.replace("cseq", f"{number} {asked.method}")
         asked.replace("via", self.world.via())

@@ -132,6 +132,6 @@ class Border:
 def is_own(row: Row, sender: Sender, domains: frozenset[str]) -> bool:
     """Tell whether every address in *row* is one that *sender* may use; what cannot be read is nobody's."""
     try:
-        return all(sender.may_speak_as(address, domains) for address in row.addresses)
+        return row.addresses != [] and all(sender.may_speak_as(address, domains) for address in row.addresses)
     except RemoteError:
         return False
