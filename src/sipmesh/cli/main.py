@@ -27,7 +27,7 @@ from sipmesh.cli import (
     topology,
     users,
 )
-from sipmesh.cli.output import console, report, say, say_verdict
+from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -105,4 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as wrong:
         where = f"{wrong.filename}: " if wrong.filename else ""
         report(SipmeshError(f"{where}{wrong.strerror or wrong}"))
+    except Exception:  # noqa: BLE001 - a traceback may quote what others wrote
+        report_fault()
     sys.exit(FAILED)

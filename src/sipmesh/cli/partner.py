@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sipmesh.cli.change import Change
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, console, duration, say, say_json, say_problems, show, table
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, say, say_json, say_problems, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import WAIT_S, Wait
 from sipmesh.topology.names import is_url
@@ -73,7 +73,7 @@ def add(
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
         say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
-        say_problems(loaded.faults, console())
+        say_problems(loaded.faults)
     change.take_effect(f"{domains[0]} is a partner", wait)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_json, show, table
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -169,7 +168,7 @@ def show_version(place: Place, number: int, *, as_json: bool) -> None:
     if as_json:
         say_json({"version": number, "by": publication.by, "why": publication.why, "topology": publication.topology})
         return
-    sys.stdout.write(publication.topology)
+    say_document(publication.topology)
 
 
 def chronicle_of(place: Place) -> Chronicle:
