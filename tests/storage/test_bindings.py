@@ -194,3 +194,16 @@ def test_a_spoiled_file_is_set_aside(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be used"):
         BindingStore(tmp_path / "none" / "bindings.db")
+
+
+def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
+    """Servers that tell different ones do not know each other's users."""
+    one, again = BindingStore(tmp_path / "bindings.db"), BindingStore(tmp_path / "bindings.db")
+    other = BindingStore(tmp_path / "other.db")
+    assert one.identity == again.identity != other.identity
+    assert len(one.identity) == 32
+    for store in (one, again, other):
+        store.close()
+    later = BindingStore(tmp_path / "bindings.db")
+    assert later.identity == one.identity
+    later.close()

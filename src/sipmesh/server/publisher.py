@@ -21,6 +21,7 @@ from sipmesh.topology.publication import KIND, Draft
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
+    from sipmesh.server.server_status import ServerStatus
     from sipmesh.storage.chronicle import Chronicle
     from sipmesh.storage.history import Slot
     from sipmesh.topology.document import Loaded
@@ -34,7 +35,7 @@ class InForce(Protocol):
     def view(self) -> ServerView:
         """The topology in force."""
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         """What this server says of itself."""
 
 
@@ -115,9 +116,9 @@ class Publisher:
     def _dangers(self, new: Loaded) -> Sequence[str]:
         """What *new* would break, by what servers have said of their links, and where users are at home."""
         in_force = self._server.view.loaded
-        in_use = set(self._server.standing()["anchors"])
+        in_use = set(self._server.standing().anchors)
         for report in self._census.reports.values():
-            in_use |= {str(one) for one in report.told.get("anchors") or ()}
+            in_use.update(report.status.anchors)
         homes, domains = self._users.places()
         found = {home or home_by_default(in_force.topology) for home in homes}
         return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)

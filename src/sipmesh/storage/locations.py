@@ -21,6 +21,16 @@ class Locations(Protocol):
     def of(self, aor: str, at: float) -> list[Binding]:
         """Give the live rows of one address of record, the highest q first, the newest first among equals."""
 
+    @property
+    def identity(self) -> str:
+        """A random name of the store, in hex; servers with different ones do not share it. Empty where nothing is kept."""
+
+    def on_server(self, server: str, at: float, most: int) -> list[Binding]:
+        """Give the live rows of one server in the order of their addresses, *most* at most."""
+
+    def count(self, server: str, at: float) -> int:
+        """Count the live rows of one server."""
+
     def apply(self, changes: Changes) -> None:
         """Carry out a registration's changes, all of them or none."""
 
