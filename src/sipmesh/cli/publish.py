@@ -55,17 +55,42 @@ def publish(
     if socket is None:
         say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
         return
-    publish_draft(socket, why, wait, force=force, as_json=as_json)
+    publish_draft(place, socket, why, wait, force=force, as_json=as_json)
 
 
-def publish_draft(socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False) -> None:
-    """Have management publish the draft, and tell what came of it; leaves with 1 where a server has not followed in time."""
-    began = time.monotonic()
-    plan = _ask(socket, "plan")
+def publish_draft(
+    place: Place, socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False
+) -> None:
+    """Have management publish the draft of *place*, and tell what came of it.
+
+    Leaves with 1 where a server has not followed within *wait* seconds.
+    """
+    began, draft = time.monotonic(), place.file.name
+    plan = _ask(socket, "plan", draft=draft)
+    if plan.get("draft") != draft:
+        raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; start it again")
     if not as_json:
         _say_plan(plan)
-    told = _ask(socket, "publish", why=why, base=plan["base"], digest=plan["digest"], force=force)
+    given = {"base": plan["base"], "digest": plan["digest"], "force": force}
+    told = _ask(socket, "publish", why=why, draft=draft, **given)
+    if draft != HERE.name and not as_json:
+        say(f"{draft} is published, and {HERE.name} is left as it is.", style=WARN)
     _tell(socket, told, wait, began, as_json=as_json)
+
+
+def publish_block(place: Place, name: str, wait: float) -> None:
+    """Publish the version in force with one change, *name* is blocked; raises `OperatorError`, leaves as `publish_draft`."""
+    from sipmesh.server.control import name_of
+    from sipmesh.server.first import block_at_rest
+
+    began, socket = time.monotonic(), running_management(place)
+    if socket is None:
+        rested = block_at_rest(place.folder, name, name_of(os.getuid()), datetime.now(UTC), _say_undone)
+        say_rested(rested)
+        return
+    told = _ask(socket, "block", name=name)
+    say(*(f"  {line}" for line in told["changes"]))
+    _tell(socket, told, wait, began, as_json=False)
 
 
 def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
