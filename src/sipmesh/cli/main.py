@@ -21,6 +21,7 @@ from sipmesh.cli import (
     partner,
     protect,
     publish,
+    registrations,
     root,
     serve,
     status,
@@ -88,6 +89,7 @@ app.add_typer(audit.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("links")(links.links)
+app.command("registrations")(registrations.registrations)
 app.command("explain")(explain.explain)
 app.command("register")(client.register)
 app.command("message")(client.message)
