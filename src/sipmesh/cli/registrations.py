@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from sipmesh.cli.links import answers_of
 from sipmesh.cli.login_tables import registrations_table
-from sipmesh.cli.output import WARN, plural, say, say_json, show
+from sipmesh.cli.output import plural, say, say_json, show
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+
+if TYPE_CHECKING:
+    from sipmesh.cli.live import Answer
 
 
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
@@ -13,16 +19,24 @@ def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
 
     It asks the servers that run on this machine; a user of a pool on another machine is listed there.
     """
-    answers = [one for one in answers_of(Place(topology), "registrations") if one.result["store"]]
-    found = [row for answer in answers for row in answer.result["bindings"]]
+    place = Place(topology)
+    first = [one for one in answers_of(place, "registrations") if one.result["registers"]]
+    found = {one.server: list(_all(place, one)) for one in first}
     if as_json:
-        say_json(found)
+        say_json([row for rows in found.values() for row in rows])
         return
-    if found:
-        show(registrations_table("", found))
-    for answer in answers:
-        say(f"{answer.server}: {plural(answer.result['count'], 'registration')}")
-        if (more := answer.result["count"] - len(answer.result["bindings"])) > 0:
-            say(f"  of which {more} are not listed", style=WARN)
-    if not answers:
+    if any(found.values()):
+        show(registrations_table("", [row for rows in found.values() for row in rows]))
+    say(*(f"{server}: {plural(len(rows), 'registration')}" for server, rows in found.items()))
+    if not found:
         say("No front end runs here.", style="dim")
+
+
+def _all(place: Place, first: Answer) -> Iterator[dict[str, Any]]:
+    """Every page of one server."""
+    page = first.result
+    yield from page["bindings"]
+    while page["next"] is not None:
+        [answer] = answers_of(place, "registrations", first.server, after=page["next"])
+        page = answer.result
+        yield from page["bindings"]

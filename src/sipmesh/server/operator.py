@@ -16,8 +16,8 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.explain import explain, to_json
 from sipmesh.trust.words import tell_address
 
-MOST_ROWS: Final = 10_000
-"""Bindings in one answer: some 400 octets each."""
+PAGE: Final = 500
+"""Bindings in one answer: to read and write them takes some milliseconds, in which no message is served."""
 
 if TYPE_CHECKING:
     from sipmesh.routing.binding import Binding
@@ -102,11 +102,14 @@ class Operator:
         return list(reversed(self._node.dispatch.refused_messages))
 
     async def registrations(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The live bindings on links of this server, by address, and how many there are."""
-        node, most = self._node, min(int(asked.get("most", MOST_ROWS)), MOST_ROWS)
-        links = self._client_links()
-        rows = [self._binding(row, links) for row in node.registrations.here(most)]
-        return {"count": node.registrations.count(), "bindings": rows, "store": node.registrations.store}
+        """A page of the live bindings on links of this server; *next* is the key to ask for more with, None at the end."""
+        node, links = self._node, self._client_links()
+        aor, name = map(str, asked.get("after", ("", "")))
+        found = node.registrations.here(PAGE, (aor, name))
+        key = found[-1].key if len(found) == PAGE else None
+        rows = [self._binding(row, links) for row in found]
+        following = [key.aor, key.name] if key is not None else None
+        return {"bindings": rows, "next": following, "registers": bool(node.registrations.store)}
 
     def _client_links(self) -> dict[int, Link]:
         """The links of clients by number, which is what a binding has of its link."""

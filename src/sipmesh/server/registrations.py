@@ -52,13 +52,13 @@ class Registrations:
         """The identity of the store: servers of a pool that do not share it do not know each other's users."""
         return self._locations.identity
 
-    def here(self, most: int) -> Sequence[Binding]:
-        """The live bindings on links of this server, in the order of their addresses, *most* at most."""
-        return self._locations.on_server(self._server, time.time(), most)
+    def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
+        """The live bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
+        return self._locations.on_server(self._server, time.time(), most, after)
 
     def count(self) -> int:
-        """How many live bindings there are on links of this server."""
-        return self._locations.count(self._server, time.time())
+        """How many bindings there are on links of this server."""
+        return self._locations.count(self._server)
 
     def flow_closed(self, session: Session) -> None:
         """A link is gone, and what was registered on it with it."""

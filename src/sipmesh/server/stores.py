@@ -90,11 +90,11 @@ class Nowhere:
         """There is no store."""
         return ""
 
-    def on_server(self, server: str, at: float, most: int) -> list[Binding]:
+    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
         """Give no row."""
         return []
 
-    def count(self, server: str, at: float) -> int:
+    def count(self, server: str) -> int:
         """Count none."""
         return 0
 

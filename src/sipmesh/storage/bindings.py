@@ -57,11 +57,9 @@ WHERE call_id <> excluded.call_id OR cseq < excluded.cseq
 
 _ON_SERVER = f"""
 SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
-WHERE server = ? AND expires_at > ? ORDER BY aor, name LIMIT ?
+WHERE (aor, name) > (?, ?) AND server = ? AND expires_at > ? ORDER BY aor, name LIMIT ?
 """  # noqa: S608 - the columns are the names of our own record
-_COUNT = """
-SELECT COUNT(*) FROM bindings JOIN incarnations USING (server, incarnation) WHERE server = ? AND expires_at > ?
-"""
+_COUNT = "SELECT COUNT(*) FROM bindings JOIN incarnations USING (server, incarnation) WHERE server = ?"
 
 _DROP = "DELETE FROM bindings WHERE aor = ? AND name = ?"
 _DROP_FLOW = "DELETE FROM bindings WHERE server = ? AND incarnation = ? AND flow = ? RETURNING aor"
@@ -113,17 +111,17 @@ class BindingStore:
             rows = self._kept[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
         return rows
 
-    def on_server(self, server: str, at: float, most: int) -> list[Binding]:
-        """Give the live rows of one server in the order of their addresses, *most* at most."""
+    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
+        """Give the live rows of one server in the order of their keys, *most* at most, from behind the key *after* on."""
         try:
-            return [Binding(*row) for row in self._db.execute(_ON_SERVER, (server, at, most))]
+            return [Binding(*row) for row in self._db.execute(_ON_SERVER, (*map(_plain, after), server, at, most))]
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
 
-    def count(self, server: str, at: float) -> int:
-        """Count the live rows of one server."""
+    def count(self, server: str) -> int:
+        """Count the rows of one server by the index alone: those that have expired since `expire` are among them."""
         try:
-            [count] = self._db.execute(_COUNT, (server, at)).fetchone()
+            [count] = self._db.execute(_COUNT, (server,)).fetchone()
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
         return int(count)
