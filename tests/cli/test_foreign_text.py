@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import signal
+import threading
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 import sipmesh.cli
-from cli.world import FE2, Organisation, end, until
+from cli.world import FE1, FE2, Organisation, end, until
 from sipmesh.cli.output import cell, report, say, say_explained, say_json, show, table
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.sip.message import Request, respond
+from support.peer import Peer
 
 ATTACK = (
     "\x1b]0;owned\x07\x1b[2J\x1b[1;1Hall in order\x9b31m\x08\x7f\r"
@@ -49,6 +59,52 @@ def test_message_that_comes_in_cannot_act_on_the_terminal(running: Organisation)
     assert "[red]no markup[/red]:smile:" in told
     assert not any(line.startswith("error:") for line in told.splitlines())
     assert len(told) < 10_000
+
+
+async def _refuse_as_bob(running: Organisation, arrived: threading.Event) -> None:
+    """Be bob's phone, and refuse what comes in hostile words."""
+    host, _, port = running.address(FE2).partition(":")
+    async with await Peer.open((host, int(port)), "bob@example.com") as bob:
+        assert (await bob.register()).status == 200
+        arrived.set()
+        came = await bob.receive()
+        assert isinstance(came, Request)
+        reason = ATTACK.replace("\ud800", "").replace("\r", "")
+        hostile = respond(came, 486, reason, headers=[("warning", f'399 x "{reason}"')], to_tag=bob.tag)
+        await bob.write(hostile.encode())
+        if came.method == "INVITE":
+            await bob.request_in("ACK")
+
+
+@pytest.mark.parametrize("command", [("message", "bob@example.com", "hello"), ("call", "bob@example.com")])
+def test_answer_of_a_peer_cannot_act_on_the_terminal(running: Organisation, command: tuple[str, ...]) -> None:
+    """Whether a server on the way passes such a reason phrase on or not."""
+    arrived = threading.Event()
+    phone = threading.Thread(target=lambda: asyncio.run(_refuse_as_bob(running, arrived)))
+    phone.start()
+    arrived.wait(20)
+    told = running.acting(command[0], "alice", *command[1:])
+    phone.join()
+    assert told.code == 1
+    assert dangerous(told.out + told.err) == []
+    assert "alice@example.com → bob@example.com: 4" in told.out
+
+
+def test_certificate_cannot_act_on_the_terminal(organisation: Organisation, tmp_path: Path) -> None:
+    """Its names are whatever its owner has written: here a root's, under which a file is judged."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ATTACK.replace("\ud800", "")[:40])])
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 7, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("fe9.example.com")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "hostile.pem"
+    file.write_bytes(made.public_bytes(Encoding.PEM))
+    for more in ((), ("--json",)):
+        told = organisation.type("explain", file, "--as", "server", "--server", FE1, *more)
+        assert dangerous(told.out + told.err) == []
+        assert "owned" in told.out
 
 
 def test_a_table_a_line_an_error_and_json_are_all_made_printable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ def status(
     from sipmesh.server.control import ask
 
     told = asyncio.run(ask(management_socket(Place(topology)), "network"))
-    troubled = [one for one in told["servers"] if one["faults"]]
+    troubled = [one for one in (told["master"], *told["servers"]) if one["faults"]]
     if as_json:
         say_json({**told, "ok": not troubled})
     else:

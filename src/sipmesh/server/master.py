@@ -27,7 +27,7 @@ from sipmesh.server.member import hops_to
 from sipmesh.server.publisher import Publisher
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
-from sipmesh.server.server_faults import Known, apart
+from sipmesh.server.server_faults import Known, apart, reported_faults
 from sipmesh.server.server_status import ServerStatus
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
@@ -379,12 +379,9 @@ class Master:
             faults = [*one.faults(self._topology.number, at), *([split[one.pool]] if one.pool in split else [])]
             told = {**one.to_json(at), "role": roles[one.server], "faults": [fault.to_json() for fault in faults]}
             servers.append(told)
-        return {
-            "version": self._topology.number,
-            "at": at.isoformat(),
-            "master": {"server": self._server.view.name, **self._server.standing().facts()},
-            "servers": servers,
-        }
+        ours, name = self._server.standing(), self._server.view.name
+        master = {**ours.facts(), "server": name, "faults": [one.to_json() for one in reported_faults(name, ours)]}
+        return {"version": self._topology.number, "at": at.isoformat(), "master": master, "servers": servers}
 
     def _known(self) -> list[Known]:
         """What is known of each server that is to follow."""

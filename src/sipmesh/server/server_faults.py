@@ -11,6 +11,7 @@ from sipmesh.trust.words import tell_list, tell_span
 
 if TYPE_CHECKING:
     from sipmesh.server.census import Report
+    from sipmesh.server.server_status import ServerStatus
 
 SILENT: Final = timedelta(seconds=30)
 """A server reports every ten seconds; one that has not for this long is cut off."""
@@ -108,15 +109,20 @@ class Known:
             yield Fault(f"behind for {tell_span(at - since)}", remedy)
 
     def _said(self, report: Report) -> Iterator[Fault]:
-        if report.status.error:
-            yield Fault(report.status.error, f"see the log of {self.server}")
-        if report.status.certificate_fault:
-            remedy = f"on {self.server}: sipmesh ca inventory"
-            yield Fault(f"new certificate not taken: {report.status.certificate_fault}", remedy)
+        yield from reported_faults(self.server, report.status)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
             side = "ahead" if clock > 0 else "behind"
             yield Fault(f"its clock is {abs(clock):.0f} s {side}", f"set the clock of {self.server}, such as by NTP")
+
+
+def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
+    """What a server says itself is wrong with it."""
+    if status.error:
+        yield Fault(status.error, f"see the log of {server}")
+    if status.certificate_fault:
+        remedy = f"on the machine of {server}: sipmesh ca inventory"
+        yield Fault(f"new certificate not taken: {status.certificate_fault}", remedy)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:
