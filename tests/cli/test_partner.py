@@ -163,8 +163,20 @@ def test_block_is_in_force_though_the_draft_is_broken(open_: Organisation) -> No
     assert newest(open_) == (number + 1, "evil.test is blocked")
     assert "would undo the block" in blocked.out
     again = open_.type("partner", "block", "evil.test")
-    assert (again.code, newest(open_)[0]) == (1, number + 1)
-    assert f"blocked already, in version {number + 1}" in again.err
+    assert (again.code, newest(open_)[0]) == (0, number + 1)
+    assert f"blocked already, in version {number + 1}" in again.out
+
+
+@pytest.mark.parametrize(
+    "name", ["x: [y", "evil.test]\nsip_domains: [x.test", "*", "", "\x1b[2J", "example.com", "evil"]
+)
+def test_what_is_no_domain_is_not_blocked(open_: Organisation, name: str) -> None:
+    """Neither by way of YAML; nothing is published, and the draft stays as it was."""
+    number, before = newest(open_)[0], open_.file.read_text()
+    left = open_.type("partner", "block", name)
+    assert left.code == 1, left.out
+    assert newest(open_)[0] == number
+    assert open_.file.read_text() == before
 
 
 def test_partner_that_is_added_waits_for_the_draft(open_: Organisation, theirs: Path) -> None:

@@ -60,8 +60,17 @@ def test_stranger_with_one_address_displaces_nobody() -> None:
     assert len(memory.newest(99_999)) == 2 * MemoryLimits().of_a_network + 2
 
 
+def test_newcomer_takes_the_place_of_who_has_not_failed_for_longest() -> None:
+    memory = LoginFailures(SMALL)
+    for number in range(5):
+        memory.record(failed(f"sip:u{number}@example.test", f"203.0.113.{number}"), NOON + number)
+    memory.record(failed("sip:u0@example.test", "203.0.113.0"), NOON + 5)
+    memory.record(failed(), NOON + 6)
+    assert [one.user[5] for one in memory.newest(9)] == ["o", "0", "4", "3", "2"]
+
+
 @pytest.mark.parametrize(("entries", "kept"), [(5, 5), (6, 5)])
-def test_whole_memory_is_bounded_and_the_greediest_network_gives_way(entries: int, kept: int) -> None:
+def test_whole_memory_is_bounded_and_who_has_several_entries_makes_room(entries: int, kept: int) -> None:
     memory = LoginFailures(SMALL)
     memory.record(failed(), NOON)
     for number in range(entries - 1):

@@ -52,6 +52,11 @@ def test_lag_is_a_fault_after_the_threshold() -> None:
     assert faults(one, NOON + SECOND, newest=2) == []
 
 
+def test_version_that_was_never_published_is_a_fault() -> None:
+    """Management has lost its history, or somebody writes what is not so."""
+    assert faults(known(number=4)) == ["holds version 4, and management has published 3 at most"]
+
+
 @pytest.mark.parametrize(("ahead_s", "count"), [(CLOCKS_DIFFER_S, 0), (CLOCKS_DIFFER_S + 1, 1), (-6.0, 1)])
 def test_clock_is_a_fault_past_the_threshold(ahead_s: float, count: int) -> None:
     assert len(faults(known(at=NOON + timedelta(seconds=ahead_s)))) == count

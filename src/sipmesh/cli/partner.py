@@ -170,12 +170,14 @@ def block(
 
 def _block_published(place: Place, name: str, wait: float) -> None:
     """Publish the block first: a draft that has problems must not hold it up."""
-    before = links_of(place)
+    before, left = links_of(place), 0
     try:
         publish_block(place, name, wait)
-    finally:
-        say_closed(place, before)
-        _block_in_draft(place, name)
+    except typer.Exit as end:  # published, and not yet in force everywhere
+        left = end.exit_code
+    say_closed(place, before)
+    _block_in_draft(place, name)
+    raise typer.Exit(left)
 
 
 def _block_in_draft(place: Place, name: str) -> None:

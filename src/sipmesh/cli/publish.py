@@ -79,16 +79,22 @@ def publish_draft(
 
 
 def publish_block(place: Place, name: str, wait: float) -> None:
-    """Publish the version in force with one change, *name* is blocked; raises `OperatorError`, leaves as `publish_draft`."""
+    """Publish the version in force with one change, *name* is blocked, unless it is; raises and leaves as `publish_draft`."""
     from sipmesh.server.control import name_of
     from sipmesh.server.first import block_at_rest
 
     began, socket = time.monotonic(), running_management(place)
     if socket is None:
         rested = block_at_rest(place.folder, name, name_of(os.getuid()), datetime.now(UTC), _say_undone)
-        say_rested(rested)
+        if rested.changes:
+            say_rested(rested)
+        else:
+            say(f"{name} is blocked already, in version {rested.version.number}.", style=GOOD)
         return
     told = _ask(socket, "block", name=name)
+    if not told["changes"]:
+        say(f"{name} is blocked already, in version {told['version']}.", style=GOOD)
+        return
     say(*(f"  {line}" for line in told["changes"]))
     _tell(socket, told, wait, began, as_json=False)
 

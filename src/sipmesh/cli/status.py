@@ -74,7 +74,9 @@ def _held(one: dict[str, Any], version: int) -> Any:
     number = one["number"]
     if number is None:
         return cell("?", BAD)
-    return cell(number, GOOD) if number == version else cell(f"{number} ({version - number} behind)", BAD)
+    if number == version:
+        return cell(number, GOOD)
+    return cell(f"{number} ({abs(version - number)} {'behind' if number < version else 'ahead'})", BAD)
 
 
 def _when(instant: str | None, now: datetime) -> str:

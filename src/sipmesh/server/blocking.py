@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.publication import Publication
 
 
-def blocking(old: Publication, name: str, folder: Path) -> Draft:
+def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
     """The version after *old* that blocks *name*, a partner's domain or edge or any other domain.
 
-    A partner of that name goes with the anchors that it alone has. Raises `OperatorError` where *name* is blocked already, and
+    A partner of that name goes with the anchors that it alone has. None where *name* is blocked already. Raises `OperatorError`
     where it cannot be blocked.
     """
     try:
@@ -30,7 +30,7 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft:
             f"version {old.number} is written in a way that we cannot change ({wrong}); {remedy}"
         ) from None
     if text == old.topology:
-        raise OperatorError(f"{name} is blocked already, in version {old.number}")
+        return None
     files = _still_named(old, name.lower(), folder)
     return Draft(load_published(replace(old, topology=text, files=files), folder), text, files)
 

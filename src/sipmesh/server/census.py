@@ -59,11 +59,9 @@ class Census:
             self._warned.discard(server)
         self.reports[server] = report
 
-    def unreadable(self, server: str, why: str, by: str = "") -> bool:
-        """Note that a report could not be read; whether that is news."""
-        held = self.misread.setdefault(server, {})
-        known, held[by] = held.get(by), why
-        return known != why
+    def unreadable(self, server: str, why: str, by: str = "") -> None:
+        """Note that a report could not be read."""
+        self.misread.setdefault(server, {})[by] = why
 
     def _reads_again(self, server: str, by: str) -> None:
         held = self.misread.get(server, {})

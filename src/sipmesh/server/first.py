@@ -90,11 +90,14 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
     """Sign the newest version with one change as the next one: *name* is blocked. What stands in the draft stays there.
 
-    Raises `OperatorError` where it is blocked already, or cannot be blocked.
+    Where it is blocked already, the newest version is given. Raises `OperatorError` where it cannot be blocked.
     """
     chronicle = Chronicle(folder)
     try:
-        draft = blocking(version_of(chronicle, _head(chronicle).number), name, folder)
+        head = _head(chronicle)
+        draft = blocking(version_of(chronicle, head.number), name, folder)
+        if draft is None:
+            return Rested(head, (), ())
         return _publish_next(chronicle, draft, folder, who, f"{name} is blocked", at, tell, force=False)
     except OperatorError as wrong:
         chronicle.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)

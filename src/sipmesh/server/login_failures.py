@@ -119,11 +119,11 @@ Entries = OrderedDict[tuple[str, str], LoginFailure]
 
 @dataclass(slots=True)
 class _Table:
-    """Entries by network, and in each network by user and flaw, the least recent first."""
+    """Entries by network, and in each network by user and flaw; of both the least recent comes first."""
 
     most: int
     most_of_a_network: int
-    _networks: dict[str, Entries] = field(default_factory=dict)
+    _networks: OrderedDict[str, Entries] = field(default_factory=OrderedDict)
     _count: int = 0
 
     def __len__(self) -> int:
@@ -143,16 +143,15 @@ class _Table:
         else:
             self._count += 1
         entries[key] = failure
+        self._networks.move_to_end(network)
         if len(entries) > self.most_of_a_network:
             self._forget_oldest_of(network)
-        elif self._count > self.most:
-            self._forget_oldest_of(max(self._networks, key=self._size))
-
-    def _size(self, network: str) -> int:
-        return len(self._networks[network])
+        elif (
+            self._count > self.most
+        ):  # who has several makes room among its own; a newcomer where nobody has failed for longest
+            self._forget_oldest_of(network if len(entries) > 1 else next(iter(self._networks)))
 
     def _forget_oldest_of(self, network: str) -> None:
-        """The network that has most gives way: who has failed once is kept as long as anybody has failed twice."""
         self._networks[network].popitem(last=False)
         self._count -= 1
         if not self._networks[network]:

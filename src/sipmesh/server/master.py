@@ -27,6 +27,7 @@ from sipmesh.server.member import hops_to
 from sipmesh.server.publisher import Publisher
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
+from sipmesh.server.seldom import Seldom
 from sipmesh.server.server_faults import Known, apart, reported_faults
 from sipmesh.server.server_status import ServerStatus
 from sipmesh.server.signing import sign_as
@@ -116,6 +117,7 @@ class Master:
         self._notifier = Notifier(here, self, self._heard)
         self._rounds = Rounds(loop, dial)
         self.census = Census()
+        self._dropped = Seldom()
         self._news = asyncio.Event()
         self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
@@ -289,7 +291,8 @@ class Master:
         except RemoteError as wrong:
             fault = str(wrong)
         if fault:
-            if self.census.unreadable(server, fault, by):
+            self.census.unreadable(server, fault, by)
+            if self._dropped.is_due(f"{server} {by}", self._loop.time()):
                 self._log.warning("report dropped", peer=server, by=by or server, why=fault)
             return fault
         self._grant(server, status.request, at)

@@ -22,6 +22,7 @@ from sipmesh.server.holding import signed_by_management
 from sipmesh.server.lists import ListShelf, is_portable
 from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
+from sipmesh.server.seldom import Seldom
 from sipmesh.server.server_status import ServerStatus, relayed_reports, text
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.roster import Roster
@@ -102,6 +103,7 @@ class Member:
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._relayed: dict[str, tuple[float, ServerStatus]] = {}  # when each edge said it, by the loop's time
+        self._dropped = Seldom()
         self._applicant = Applicant(server.view.name, holding.state)
         self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
@@ -247,8 +249,7 @@ class Member:
             status, fault = ServerStatus.read(told), ""
         except RemoteError as wrong:
             status, fault = ServerStatus(number=0, unreadable=text(str(wrong))), str(wrong)
-            held = self._relayed.get(peer.name)
-            if held is None or held[1].unreadable != status.unreadable:
+            if self._dropped.is_due(peer.name, self._loop.time()):
                 self._log.warning("report dropped", peer=peer.name, by=peer.name, why=fault)
         self._relayed[peer.name] = self._loop.time(), status
         self.report()

@@ -100,11 +100,14 @@ class Publisher:
     def block(self, who: str, name: str) -> dict[str, Any]:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 
-        What stands in the draft is neither read nor published: a block must not wait for it.
+        What stands in the draft is neither read nor published: a block must not wait for it. Nothing is published where *name*
+        is blocked already.
         """
         with self._audited(who, {"act": "block", "name": name}):
             base = self._server.view.loaded.number
             draft = blocking(version_of(self._chronicle, base), name, self._folder)
+            if draft is None:
+                return {"version": base, "changes": [], "forced": [], "closed": []}
             return self._put_in_force(draft, Act.PUBLISH, who, f"{name} is blocked", base, force=False)
 
     @contextmanager

@@ -104,7 +104,10 @@ class Known:
 
     def _behind(self, report: Report, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
-        if report.number != newest and since is not None and at - since > BEHIND_TOO_LONG:
+        if report.number > newest:
+            remedy = "restore management from a newer backup; if this server was taken over, revoke it"
+            yield Fault(f"holds version {report.number}, and management has published {newest} at most", remedy)
+        if report.number < newest and since is not None and at - since > BEHIND_TOO_LONG:
             remedy = f"see the log of {self.server}: it says why it does not take version {newest}"
             yield Fault(f"behind for {tell_span(at - since)}", remedy)
 
