@@ -52,7 +52,9 @@ class Caller:
 def register(
     *,
     user: As,
-    stay: Annotated[bool, typer.Option("--stay", help="Stay, answer and print what comes in, until Ctrl-C.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay registered, answer and print what comes in, until Ctrl-C.")
+    ] = False,
     expires: Annotated[int, typer.Option(min=0, help="For how long to register, in seconds.")] = 600,
     password_stdin: FromStdin = False,
     server: ServerOption = "",
@@ -60,10 +62,10 @@ def register(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Register, tell what the server proved and answered, and go again.
+    """Register, show what the server proved and answered, and take the registration back.
 
-    With --stay it stays registered: it refreshes before the granted time ends, sends keepalives, and opens another link and
-    registers anew when the link is gone. It says each of these, and leaves with 1 once a server refuses the login.
+    With --stay it stays registered: it refreshes before the granted time ends and sends keepalives. When the link is gone, it
+    opens another one and registers anew. It prints what happens, and leaves with 1 when a server refuses the login.
     """
     caller = Caller(user, password_stdin, server, ca or [], topology)
 

@@ -151,8 +151,8 @@ def block(
 ) -> None:
     """Refuse an organisation whatever it proves; its live links are closed at once.
 
-    In a network with management the version in force is published anew with this one change. Other changes in the draft do
-    not hold it up: they stay in the draft, which blocks it as well from then on.
+    In a network with management the version in force is published anew with this one change. Other changes in the draft do not
+    hold it up: they stay there unpublished. The draft gets the same change.
     """
     from sipmesh.server.source import published_in
 

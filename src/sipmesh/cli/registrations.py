@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List every registered device: its user, server, link, contact, user agent, and when its registration ends.
 
-    It asks the servers that run on this machine; a user of a pool on another machine is listed there.
+    It asks the servers that run on this machine. Devices that are registered at servers of another machine are listed there.
     """
     place = Place(topology)
     first = [one for one in answers_of(place, "registrations") if one.result["registers"]]

@@ -17,7 +17,7 @@ def status(
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
-    links: Annotated[bool, typer.Option("--links", help="Show what each server was refused lately.")] = False,
+    links: Annotated[bool, typer.Option("--links", help="Show whom each server has refused lately.")] = False,
 ) -> None:
     """Show every server: what is wrong with it, the version it holds, its certificate, its links, and how long it could go on.
 
