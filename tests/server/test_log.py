@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 import structlog
 
-from sipmesh.server.log import configure, get_log
+from sipmesh.printable import LONGEST
+from sipmesh.server.log import MOST_VALUES, configure, get_log
 from support.network import FE1, Network
 from support.running import on_loop
 
@@ -76,6 +79,37 @@ def test_fault_is_told_with_its_trace_on_the_same_line(stream: io.StringIO) -> N
     get_log().error("fault", exc_info=ValueError("broken"))
     [line] = stream.getvalue().splitlines()
     assert "ValueError: broken" in json.loads(line)["exception"]
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\x7f\u202e\u200b\u2028\u0085\ud800[red]\nforged\r"
+
+
+def dangerous(text: str) -> set[str]:
+    return {repr(one) for one in text if one != "\n" and unicodedata.category(one)[0] in "CZ" and one != " "}
+
+
+@pytest.mark.parametrize("make", [io.StringIO, Terminal])
+def test_text_of_others_cannot_act_on_a_terminal_in_either_format(make: type[io.StringIO]) -> None:
+    """Also in a list, in a mapping, in a key and in the message of an exception."""
+    stream = make()
+    configure(stream)
+    fault = ValueError(HOSTILE)
+    get_log(server=HOSTILE).warning("refused", why=HOSTILE, names=(HOSTILE, {HOSTILE: [HOSTILE]}), exc_info=fault)
+    told = stream.getvalue()
+    coloured = re.sub(r"\x1b\[[0-9;]*m", "", told)  # our own colours, on a terminal
+    assert dangerous(coloured) == set()
+    assert "owned" in told
+    assert not any(line.startswith("forged") for line in told.splitlines())
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST, LONGEST), (LONGEST + 1, LONGEST + len("... (2001 letters)"))])
+def test_value_of_any_length_takes_a_bounded_line(stream: io.StringIO, length: int, kept: int) -> None:
+    configure(stream)
+    get_log().warning("refused", why="x" * length, names=["y"] * (MOST_VALUES + 1))
+    told = json.loads(stream.getvalue())
+    assert len(told["why"]) == kept
+    assert told["names"][MOST_VALUES:] == ["and 1 more"]
 
 
 @on_loop

@@ -140,6 +140,16 @@ class Dispatch(LinkEvents):
         return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
 
     @property
+    def calls_started(self) -> int:
+        """How many INVITEs outside a dialog were sent on."""
+        return self._relay.calls_started
+
+    @property
+    def calls_ended(self) -> dict[str, int]:
+        """How many of these got a final response, by its class."""
+        return {f"{digit}xx": self._relay.calls_ended[digit] for digit in range(2, 7)}
+
+    @property
     def unanswered(self) -> int:
         """How many branches got no final response in time."""
         return self._relay.unanswered

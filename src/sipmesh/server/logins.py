@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication import Authentication, Challenge, Proved, authenticate
 from sipmesh.routing.failures import Failures
+from sipmesh.server.login_failures import FailedLogin, LoginFailures, flaw_class
 from sipmesh.sip.message import Request, Response, respond
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ class Logins:
     ) -> None:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._reach, self._log = reach, log
+        self.remembered = LoginFailures()
+        self.succeeded = 0
+        self.failed: Counter[str] = Counter()  # by class of the flaw
 
     def __repr__(self) -> str:
         return f"<Logins of {self.homes!r}, {self._failures!r}>"
@@ -53,6 +58,7 @@ class Logins:
             session.proved(result.aor, result.generation)
             self._reach.owned(session, result.aor)
             self._failures.proved(session.number, result.aor)
+            self.succeeded += 1
         return result
 
     def answer(
@@ -62,15 +68,26 @@ class Logins:
         if isinstance(result, Challenge):
             response = respond(request, result.status, headers=result.headers)
             if result.flaw:
-                self._failed(session, aor, result.flaw, lambda: reply(response))
+                self._failed(session, request, aor, result.flaw, lambda: reply(response))
                 return
             reply(response)
         elif not isinstance(result, Proved):
+            self._remember(session, request, aor, f"malformed: {result.reason}", closes=False)
             reply(respond(request, result.status, result.reason))
 
-    def _failed(self, session: Session, aor: str, flaw: str, reply: Callable[[], None]) -> None:
+    def _remember(self, session: Session, request: Request, aor: str, flaw: str, *, closes: bool) -> None:
+        """Keep a failed login for whoever asks why this user cannot log in."""
+        if home := self.homes.elsewhere(aor):
+            flaw = f"at home in {home}: the phone has to log in at a server of that pool"
+        known = self.homes.of(aor) is not None
+        agent = request.first("user-agent") or ""
+        self.failed[flaw_class(flaw)] += 1
+        self.remembered.record(FailedLogin(aor, known, flaw, session.link.remote[0], agent, closes), time.time())
+
+    def _failed(self, session: Session, request: Request, aor: str, flaw: str, reply: Callable[[], None]) -> None:
         """Count a failed login and let it cost what it costs."""
         penalty = self._failures.failed(session.number, session.link.remote[0], aor, self._loop.time())
+        self._remember(session, request, aor, flaw, closes=penalty.close)
         self._log.warning(
             "login failed",
             link=session.link.id,

@@ -69,7 +69,8 @@ class Relay:
         self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
         self._served: Expiry[Exchange] = Expiry(FINAL_S, self._drop_exchange)
         self.waits, self.invite_waits = Waits(), Waits()
-        self.unanswered = 0
+        self.unanswered = self.calls_started = 0
+        self.calls_ended = [0] * 7  # first final responses to them, by the first digit
 
     def __repr__(self) -> str:
         return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
@@ -103,6 +104,8 @@ class Relay:
         if exchange.transaction.over:
             self._drop_exchange(exchange)
         elif exchange.transaction.timer is not None:
+            if exchange.context is not None and exchange not in self._served and exchange.request.to.tag is None:
+                self.calls_ended[min(response.status // 100, 6)] += 1  # only an INVITE gets here
             self._served.add(exchange, self._clock())
 
     def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
@@ -110,6 +113,7 @@ class Relay:
         exchange.identity, exchange.loop = outcome.identity, loop
         exchange.context = ResponseContext.of(exchange.request, outcome.targets)
         if exchange.context.invite:
+            self.calls_started += exchange.request.to.tag is None
             self.answer(exchange, respond(exchange.request, 100))
         self._perform(exchange, exchange.context.start())
 
