@@ -26,7 +26,12 @@ class Limits:
     penalty_s: float = _limit(30.0, "an address that has just failed is tried last, so that a retry meets the next one")
     redial_s: float = _limit(0.25, "a peer that refuses us is not dialled once per request")
     handshakes_per_address: int = _limit(64, "handshakes are the costliest thing a stranger can make us do")
-    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses")
+    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses; the oldest gives way")
+    silent_per_address: int = _limit(64, "a connection without a ClientHello holds a descriptor for nothing")
+    silent_in_all: int = _limit(512, "the same, for many addresses; these never take the place of a handshake")
+    descriptors_kept: int = _limit(
+        256, "server links, files, control and metrics need descriptors when clients have taken all others"
+    )
     handshakes_per_turn: int = _limit(4, "each step blocks for up to 0.8 ms while relayed messages wait")
     accepts_per_turn: int = _limit(32, "a queue of new connections must not starve the links that are up")
     farewell_s: float = _limit(2.0, "a refused peer that sends on would lose the alert that says why, were it cut off")
@@ -46,6 +51,8 @@ class Limits:
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
     )
+    message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
+    message_bytes_per_s: int = _limit(4_096, "what a message may take longer for each octet that has come of it")
     idle_s: float = _limit(7_200.0, "a client that never pings is held by its registration, at most two hours")
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
