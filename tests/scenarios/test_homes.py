@@ -24,7 +24,7 @@ from support.network import (
     ringing,
     text,
 )
-from support.running import on_loop
+from support.running import on_jumping_loop, on_loop
 from support.talking import inside_of, talking
 
 ASSERTED = "p-asserted-identity"
@@ -227,7 +227,7 @@ async def test_phone_at_another_pool_is_told_so_only_once_it_has_tried_to_prove_
         assert (told["code"], POOL in told["why"]) == ("other-home", True)
 
 
-@on_loop
+@on_jumping_loop
 async def test_trying_where_users_are_at_home_costs_what_guessing_passwords_costs(two_pools: Network) -> None:
     async with two_pools:
         guesser = await two_pools.peer(FE3, "alice")

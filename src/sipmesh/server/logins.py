@@ -1,4 +1,4 @@
-"""Users prove who they are, once a link; failed logins are counted, slowed down and in the end shut out."""
+"""Users prove who they are, once a link; after failed logins the next attempts wait before they are looked at."""
 
 from __future__ import annotations
 
@@ -8,29 +8,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication import Authentication, Challenge, Proved, authenticate
-from sipmesh.routing.failures import Failures
+from sipmesh.routing.failures import Attempt, Failures
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.names import bits_of
+from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from sipmesh.server.accounts import Accounts
     from sipmesh.server.homes import Homes
-    from sipmesh.server.log import Log
+    from sipmesh.server.log import LimitedLog
     from sipmesh.server.reach import Reach
     from sipmesh.server.session import Session
     from sipmesh.sip.digest import Nonces
 
 ENTROPY_BYTES: Final = 16
+CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 
 
 class Logins:
     """The logins of one server."""
 
     def __init__(
-        self, loop: AbstractEventLoop, homes: Homes, nonces: Nonces, failures: Failures, reach: Reach, log: Log
+        self,
+        loop: AbstractEventLoop,
+        homes: Homes,
+        nonces: Nonces,
+        failures: Failures,
+        reach: Reach,
+        accounts: Accounts,
+        log: LimitedLog,
     ) -> None:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
-        self._reach, self._log = reach, log
+        self._reach, self._accounts, self._log = reach, accounts, log
+        self._waiting: dict[Attempt, Callable[[], None]] = {}
 
     def __repr__(self) -> str:
         return f"<Logins of {self.homes!r}, {self._failures!r}>"
@@ -40,9 +52,38 @@ class Logins:
         """Whether it is known who the users are."""
         return self.homes.ready
 
-    def is_shut_out(self, session: Session) -> bool:
-        """Tell whether a link comes from where so many logins have failed that none is heard any more."""
-        return not session.users and self._failures.is_closed_to(session.link.remote[0], self._loop.time())
+    def waits(
+        self, session: Session, request: Request, aor: str, go_on: Callable[[], None], give_up: Callable[[], None]
+    ) -> bool:
+        """Let an attempt to log in as *aor* wait for as long as failures before it cost; False if it may go on at once.
+
+        Calls *go_on* when its time is over, or *give_up* where a newer attempt takes its place. A link whose last attempt
+        has failed is closed.
+        """
+        if not request.present & CREDENTIALS:
+            return False
+        asked, now = self._attempt(session, aor), self._loop.time()
+        if self._failures.is_closed_to(asked, now):
+            session.link.close("too many failed logins on this link")
+            return True
+        delay_s = self._failures.delay_s(asked, now)
+        if delay_s == 0:
+            return False
+        for displaced in self._failures.wait(asked):
+            self._waiting.pop(displaced)()
+        self._waiting[asked] = give_up
+        self._loop.call_later(delay_s, self._go_on, asked, go_on)
+        return True
+
+    def _go_on(self, asked: Attempt, go_on: Callable[[], None]) -> None:
+        """End the wait of an attempt that has not given way meanwhile, and whose link is still up."""
+        self._waiting.pop(asked, None)
+        if self._failures.waited(asked):
+            go_on()
+
+    @staticmethod
+    def _attempt(session: Session, aor: str) -> Attempt:
+        return Attempt(str(session.number), session.link.remote[0], aor)
 
     def check(self, session: Session, request: Request, aor: str) -> Authentication:
         """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
@@ -52,45 +93,43 @@ class Logins:
         if isinstance(result, Proved):
             session.proved(result.aor, result.generation)
             self._reach.owned(session, result.aor)
-            self._failures.proved(session.number, result.aor)
+            self._accounts.proved(session, result.aor)
+            self._failures.proved(str(session.number))
         return result
 
     def answer(
         self, session: Session, request: Request, aor: str, result: Authentication, reply: Callable[[Response], None]
     ) -> None:
-        """Answer a request whose sender has not proved who it is: at once, later, or with the end of the link."""
+        """Answer a request whose sender has not proved who it is, and count it if it has failed to."""
         if isinstance(result, Challenge):
-            response = respond(request, result.status, headers=result.headers)
-            if result.flaw:
-                self._failed(session, aor, result.flaw, lambda: reply(response))
-                return
-            reply(response)
+            if result.flaw and self._failed(session, aor, result.flaw):
+                session.link.close("too many failed logins on this link")
+            else:
+                reply(respond(request, result.status, headers=result.headers))
         elif not isinstance(result, Proved):
             reply(respond(request, result.status, result.reason))
 
-    def _failed(self, session: Session, aor: str, flaw: str, reply: Callable[[], None]) -> None:
-        """Count a failed login and let it cost what it costs."""
-        penalty = self._failures.failed(session.number, session.link.remote[0], aor, self._loop.time())
+    def _failed(self, session: Session, aor: str, flaw: str) -> bool:
+        """Count a failed login; True if its link is to be closed."""
+        closes = self._failures.failed(self._attempt(session, aor), self._loop.time())
         self._log.warning(
+            session.account.name,
             "login failed",
             link=session.link.id,
             remote=session.link.remote[0],
             user=aor,
             flaw=flaw,
-            code="not-authenticated",
-            delay_s=penalty.delay_s,
-            closes=penalty.close,
+            code=Code.NOT_AUTHENTICATED,
+            closes=closes,
         )
-        if penalty.close:
-            session.link.close(f"too many failed logins: {penalty.why}")
-        elif penalty.delay_s:
-            self._loop.call_later(penalty.delay_s, reply)
-        else:
-            reply()
+        return closes
 
     def gone(self, session: Session) -> None:
-        """Forget a link that has closed."""
-        self._failures.gone(session.number)
+        """Forget a link that has closed, and its attempts that wait."""
+        link = str(session.number)
+        for asked in self._failures.waiting_of_links.of(link):
+            self._waiting.pop(asked, None)
+        self._failures.gone(link)
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
         """Close the links of users whose password has changed, who have moved or who are gone; returns their ids.

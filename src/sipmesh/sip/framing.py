@@ -146,6 +146,8 @@ class MessageReader:
         """Whether the beginning of a message is here and its end is not; a part of a keepalive does not count."""
         if self._pending is not None or self._more:
             return True
+        if not self._held:  # all that came was taken
+            return False
         return self._at < len(self._held) and not _END.startswith(self._held[self._at :])
 
     def _keepalive(self) -> Keepalive | None:

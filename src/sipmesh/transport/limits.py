@@ -51,6 +51,20 @@ class Limits:
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
     )
+    strangers_per_address: int = _limit(
+        256, "links without a login cost nothing to open; an office behind one address needs few for a moment"
+    )
+    strangers_in_all: int = _limit(4_096, "the same, for many addresses; the oldest of the address with most gives way")
+    links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
+    branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
+    branches_per_server: int = _limit(20_000, "a server or a partner carries many users, and may be stolen")
+    octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
+    octets_per_server: int = _limit(536_870_912, "the same for a server or a partner")
+    log_window_s: float = _limit(10.0, "lines that peers cause are summed over this time")
+    log_lines_per_principal: int = _limit(
+        10, "of each event, for each address, user and server, before they are summed"
+    )
+    log_lines_in_all: int = _limit(200, "the same for all peers together: a full disk stops more than the log")
     message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
     message_bytes_per_s: int = _limit(4_096, "what a message may take longer for each octet that has come of it")
     idle_s: float = _limit(7_200.0, "a client that never pings is held by its registration, at most two hours")

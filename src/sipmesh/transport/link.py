@@ -427,8 +427,9 @@ class Link(Watched):
                 return
             if not chunk:
                 break
-            total += len(chunk)
-            full = len(chunk) == reactor.room.size
+            count = len(chunk)
+            total += count
+            full = count == reactor.room.size
             self._deliver(chunk)
             if self.state is not UP or not (busy or full):
                 break
