@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.authentication import Challenge, Proved
+from sipmesh.routing.authentication import Proved
 from sipmesh.routing.border import IN_REQUESTS
 from sipmesh.routing.branch import loop_hash
 from sipmesh.routing.failures import network_of
@@ -343,13 +343,6 @@ class Dispatch(LinkEvents):
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)
-        home = self._logins.homes.elsewhere(asked.aor)
-        if home and isinstance(result, Challenge) and result.flaw:
-            why = f"{asked.aor} is at home in {home}: its phone has to log in at a server of that pool"
-            refused = Answer(403, code=Code.OTHER_HOME, why=why)
-            refuse = lambda _: self._answer(session, request, key, refused)  # noqa: E731 - named to be told apart
-            self._logins.answer(session, request, asked.aor, result, refuse)
-            return None
         self._logins.answer(
             session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
         )

@@ -112,14 +112,15 @@ class Logins:
     def _failed(self, session: Session, aor: str, flaw: str) -> bool:
         """Count a failed login; True if its link is to be closed."""
         closes = self._failures.failed(self._attempt(session, aor), self._loop.time())
+        home = self.homes.elsewhere(aor)
         self._log.warning(
             session.account.name,
             "login failed",
             link=session.link.id,
             remote=session.link.remote[0],
             user=aor,
-            flaw=flaw,
-            code=Code.NOT_AUTHENTICATED,
+            flaw=f"at home in {home}: its phone has to log in at a server of that pool" if home else flaw,
+            code=Code.OTHER_HOME if home else Code.NOT_AUTHENTICATED,
             closes=closes,
         )
         return closes
