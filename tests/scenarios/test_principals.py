@@ -6,18 +6,27 @@ import asyncio
 import resource
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from sipmesh.demo.organisation import HOST
+from sipmesh.pki import files
+from sipmesh.pki.joining import request_for
 from sipmesh.server.account import Account
+from sipmesh.server.certifying import REQUEST
 from sipmesh.server.node import Node
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from sipmesh.storage.audit import Act
+from sipmesh.storage.chronicle import Chronicle
+from sipmesh.topology.jose import sign
+from sipmesh.topology.material import read_certificates
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed, links_between
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.peer import Peer
 from support.running import on_jumping_loop, on_loop, until
@@ -271,6 +280,31 @@ async def test_lines_that_one_peer_causes_are_summed_and_those_of_another_are_wr
         assert [line.get("again", 1) for line in lines] == [1] * 10 + [1] + [490]
         assert max(len(str(line)) for line in lines) < 2_000
         await other.__aexit__()
+
+
+# What management keeps
+
+
+@on_loop
+async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
+    """Forty reports over its link to management, each with a request that is refused, for itself and for the edge."""
+    async with managed:
+        await managed.start(MGMT, FE1, FE2)
+        await until(lambda: links_between(managed.nodes[MGMT], FE1))
+        shown = managed.nodes[FE1].view
+        papers = read_certificates(shown.certificate), files.read_key(shown.key)
+        early = sign(request_for(FE1, files.new_key()), REQUEST, *papers).decode()
+        thief, kept = managed.member(FE1), managed.master._not_granted._last
+        for number in range(1, 40):
+            request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
+            thief._relayed[EDGE] = (0.0, {"request": request})
+            thief._applicant.request = lambda *_, request=request: request  # type: ignore[method-assign]
+            thief.report()
+            await until(lambda number=number: FE1 in kept and kept[FE1].more + 1 >= number)
+        chronicle = Chronicle(managed.organisation.folder)
+        refused = Counter(line.who for line in chronicle.audit.read() if line.act == Act.REFUSED)
+        chronicle.close()
+        assert refused == {FE1: 1, EDGE: 1}
 
 
 def account(node: Node, kind: str, name: str) -> Account:
