@@ -17,6 +17,7 @@ from sipmesh.routing.failures import FailureLimits
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users import Users
+from sipmesh.transport.limits import Limits
 from support.network import FE1, FE2, Network
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
@@ -159,6 +160,46 @@ async def test_guesser_who_hangs_up_before_its_answer_is_forgotten(home: Network
         bob = await home.phone("bob", FE1)
         await asyncio.sleep(LIMITS.first_delay_s)  # of the loop's time, which jumps
         await bob.silent()
+
+
+@on_jumping_loop
+async def test_request_that_waited_gets_the_answer_that_its_fault_asks_for(home: Network) -> None:
+    """The password is right and the Contact cannot be read: 400, and the link goes on."""
+    async with home:
+        alice = await home.peer(FE1, "alice")
+        await guess(alice, LIMITS.free)
+        contact, alice.contact = alice.contact, "<sip:alice@127.0.0.1>;q=nonsense"
+        assert (await alice.register()).status == 400
+        alice.contact = contact
+        assert (await alice.register()).status == 200
+
+
+@pytest.mark.parametrize(("octets", "statuses"), [(16_384, [407]), (16_385, [503])])
+@on_jumping_loop
+async def test_attempt_that_would_wait_holds_no_large_body(home: Network, octets: int, statuses: list[int]) -> None:
+    async with home:
+        alice = await home.peer(FE1, "alice")
+        await guess(alice, LIMITS.free)
+        request = login(alice, "MESSAGE", await alice.ask(login(alice, "MESSAGE")), "wrong")
+        request.replace("content-length", str(octets))
+        request.body = b"x" * octets
+        assert [(await alice.ask(request)).status] == statuses
+
+
+@on_jumping_loop
+async def test_link_whose_login_waits_loses_its_place_to_no_stranger(home: Network) -> None:
+    """A guesser beside a user fails in its name and then opens links; the user gets in all the same."""
+    home.limits = Limits(strangers_per_address=4)
+    async with home:
+        await guess(await home.peer(FE1, "alice"), 6)
+        await asyncio.sleep(LIMITS.max_delay_s)
+        alice = await home.peer(FE1, "alice")
+        entering = asyncio.create_task(alice.register())
+        await until(lambda: len(home.nodes[FE1].failures.waiting) == 1)
+        idle = [await home.peer(FE1) for _ in range(8)]
+        assert (await entering).status == 200
+        await idle[0].hung_up()
+        await idle[-1].silent()
 
 
 @pytest.mark.parametrize("change", ["password", "remove"])

@@ -7,8 +7,10 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -298,13 +300,23 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
         for number in range(1, 40):
             request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
             thief._relayed[EDGE] = (0.0, {"request": request})
-            thief._applicant.request = lambda *_, request=request: request  # type: ignore[method-assign]
+            thief._applicant.request = asking(request)  # type: ignore[method-assign]
             thief.report()
-            await until(lambda number=number: FE1 in kept and kept[FE1].more + 1 >= number)
+            await until(partial(told_of, kept, FE1, number))
         chronicle = Chronicle(managed.organisation.folder)
         refused = Counter(line.who for line in chronicle.audit.read() if line.act == Act.REFUSED)
         chronicle.close()
         assert refused == {FE1: 1, EDGE: 1}
+
+
+def told_of(refusals: Mapping[str, Any], server: str, times: int) -> bool:
+    """Whether a server has been refused so many times."""
+    return server in refusals and refusals[server].more + 1 >= times
+
+
+def asking(request: str) -> Callable[..., str]:
+    """What a server asks for, whatever it has."""
+    return lambda *_: request
 
 
 def account(node: Node, kind: str, name: str) -> Account:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.budget import Budget
 from sipmesh.routing.failures import network_of
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sipmesh.server.session import Session
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link import Link
+
+
+DISPLACED: Final = "a newer link from its address took its place: nobody had logged in on it"
 
 
 class Accounts:
@@ -47,7 +50,7 @@ class Accounts:
             self._move(session, self._account("address", address, server=False))
             displaced = self.strangers.add(address, link)
             if displaced is not None:
-                displaced.close("a newer link from its address took its place: nobody had logged in on it")
+                displaced.close(DISPLACED)
         else:
             self._neighbours.proved(link.remote[0])
             kind = "partner" if link.kind is LinkKind.PARTNER else "server"
@@ -61,6 +64,17 @@ class Accounts:
         displaced = self.of_users.add(user, session.link)
         if displaced is not None:
             displaced.close("a newer link of its user took its place")
+
+    def set_aside(self, session: Session) -> None:
+        """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
+        self.strangers.remove(session.account.name, session.link)
+
+    def take_back(self, session: Session) -> None:
+        """Count a link among the strangers again, once its attempt to log in has waited."""
+        if session.account.kind == "address":
+            displaced = self.strangers.add(session.account.name, session.link)
+            if displaced is not None:
+                displaced.close(DISPLACED)
 
     def gone(self, session: Session) -> None:
         """A link is closed; what it has sent on counts until it is answered."""

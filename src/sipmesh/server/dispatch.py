@@ -333,10 +333,15 @@ class Dispatch(LinkEvents):
         return self._looked_at(session, request, key, place, asked)
 
     def _prove_now(self, session: Session, request: Request, key: str, place: Place, asked: Prove, loop: str) -> None:
-        """Look at credentials that had to wait."""
-        outcome = self._looked_at(session, request, key, place, asked)
-        if outcome is not None:
-            self._carry_out(session, request, key, outcome, loop)
+        """Look at credentials that had to wait; what is wrong with the request ends here, as in :meth:`arrived`."""
+        try:
+            outcome = self._looked_at(session, request, key, place, asked)
+            if outcome is not None:
+                self._carry_out(session, request, key, outcome, loop)
+        except RemoteError as wrong:
+            self._malformed(session, request, wrong)
+        except SipmeshError as wrong:
+            self._failed(session, request, wrong)
 
     def _looked_at(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
         """Decide again if the credentials are right; None if the sender was asked for them once more."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sipmesh.sip.digest import Nonces
 
 ENTROPY_BYTES: Final = 16
+MOST_WAITING_BODY: Final = 16_384
+"""Octets of a body that a request may have whose credentials wait; a REGISTER has none."""
+
 CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 
 
@@ -42,7 +45,7 @@ class Logins:
     ) -> None:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._reach, self._accounts, self._log = reach, accounts, log
-        self._waiting: dict[Attempt, Callable[[], None]] = {}
+        self._waiting: dict[Attempt, tuple[Session, Callable[[], None]]] = {}
 
     def __repr__(self) -> str:
         return f"<Logins of {self.homes!r}, {self._failures!r}>"
@@ -69,16 +72,26 @@ class Logins:
         delay_s = self._failures.delay_s(asked, now)
         if delay_s == 0:
             return False
+        if len(request.body) > MOST_WAITING_BODY:
+            give_up()
+            return True
         for displaced in self._failures.wait(asked):
-            self._waiting.pop(displaced)()
-        self._waiting[asked] = give_up
+            self._give_up(*self._waiting.pop(displaced))
+        self._waiting[asked] = session, give_up
+        self._accounts.set_aside(session)
         self._loop.call_later(delay_s, self._go_on, asked, go_on)
         return True
 
+    def _give_up(self, session: Session, give_up: Callable[[], None]) -> None:
+        """End the wait of an attempt whose place a newer one has taken."""
+        self._accounts.take_back(session)
+        give_up()
+
     def _go_on(self, asked: Attempt, go_on: Callable[[], None]) -> None:
         """End the wait of an attempt that has not given way meanwhile, and whose link is still up."""
-        self._waiting.pop(asked, None)
         if self._failures.waited(asked):
+            session, _ = self._waiting.pop(asked)
+            self._accounts.take_back(session)
             go_on()
 
     @staticmethod
