@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -30,7 +30,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed, links_between
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
-from support.peer import Peer
+from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
 MESSAGE = "MESSAGE"
@@ -260,6 +260,25 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
             await pool.phone("bob", FE1)
             await alice.silent()
+
+
+@on_loop
+async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
+    """They take all but a quarter; the next one is turned away with its reason, and a server links."""
+    with descriptors(in_all=taken() + 100):
+        async with pool:
+            node = pool.nodes[FE1]
+            phones: list[Peer] = []
+            with suppress(OSError, HungUpError):
+                while len(phones) < 90:
+                    phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
+            assert len(phones) > 10
+            told = pool.told[FE1].last("link refused")
+            assert (str(told["code"]), "no descriptor is left" in told["verdict"]) == ("too-many-handshakes", True)
+            assert node.listeners[0].refused == 1
+            server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+            assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+            await phones[0].silent()
 
 
 # Lines of the log
