@@ -164,11 +164,11 @@ async def test_challenged_calls_hold_nothing_but_a_key_for_their_acks(home: Netw
             answers = [await stranger.final() for _ in invites]
         assert {one.status for one in answers} == {407}
         [session] = home.nodes[FE1].reach.sessions()
-        assert (session.served, len(session.refused)) == ({}, 1_024)
-        assert sum(map(len, session.refused)) < 1_024 * 512
+        assert (session.served, len(session.refused)) == ({}, 32)
+        assert max(map(len, session.refused)) < 100
         await stranger.send(*(ack_for(*pair) for pair in zip(invites, answers, strict=True)))
         await stranger.silent()
-        assert len(session.refused) == 1_014
+        assert len(session.refused) == 22
         assert await served(home, "bob")
 
 
@@ -292,6 +292,7 @@ async def test_lines_that_one_peer_causes_are_summed_and_those_of_another_are_wr
         nonsense.replace("cseq", "nonsense " + "x" * 5_000)
         for _ in range(50):
             await stranger.write(nonsense.encode() * 10)
+            assert {(await stranger.final()).status for _ in range(10)} == {400}
         await other.write(nonsense.encode())
         for peer in (stranger, other):
             assert (await peer.ask(peer.request("OPTIONS", "sip:example.test"))).status == 200

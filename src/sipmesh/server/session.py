@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_REFUSED: Final = 1_024
 """Refused INVITEs of one link whose ACKs are told from those of calls; the ACK of an older one is taken for a call's."""
 
+MOST_REFUSED_OF_STRANGERS: Final = 32
+"""The same before a login: whoever is challenged sends one INVITE, and it again with credentials."""
+
 LONGEST_KEY: Final = 512
 """Characters of a transaction's key that is remembered for its ACK; an honest one has about a hundred."""
 
@@ -86,7 +89,8 @@ class Session:
         """Remember the INVITE of *key* until its ACK comes, the newest ones only (RFC 3261 section 17.2.1)."""
         if len(key) > LONGEST_KEY:
             return
-        if len(self.refused) >= MOST_REFUSED:
+        most = MOST_REFUSED_OF_STRANGERS if self.account.kind == "address" else MOST_REFUSED
+        if len(self.refused) >= most:
             del self.refused[next(iter(self.refused))]
         self.refused[key] = None
 

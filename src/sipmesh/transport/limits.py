@@ -44,6 +44,9 @@ class Limits:
     links_accepted_per_peer: int = _limit(16, "a server that keeps opening links is broken or hostile")
     busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
     queue_client_bytes: int = _limit(1_048_576, "a client that does not read must not fill our memory")
+    queue_stranger_bytes: int = _limit(
+        98_304, "before a login an answer waits, which may repeat a header of 64 KiB, and nothing else"
+    )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
@@ -54,7 +57,7 @@ class Limits:
     strangers_per_address: int = _limit(
         256, "links without a login cost nothing to open; an office behind one address needs few for a moment"
     )
-    strangers_in_all: int = _limit(4_096, "the same, for many addresses; the oldest of the address with most gives way")
+    strangers_in_all: int = _limit(2_048, "the same, for many addresses; the oldest of the address with most gives way")
     links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
     branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
     branches_per_server: int = _limit(20_000, "a server or a partner carries many users, and may be stolen")
@@ -76,6 +79,14 @@ class Limits:
     def queue_bytes(self, kind: LinkKind) -> int:
         """Tell how much may wait to be written on a link of *kind*."""
         return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
+
+    def queue_bytes_at_first(self, kind: LinkKind) -> int:
+        """Tell the same for a link on which nobody has logged in yet."""
+        return (
+            min(self.queue_stranger_bytes, self.queue_client_bytes)
+            if kind is LinkKind.CLIENT
+            else self.queue_server_bytes
+        )
 
     def reading(self, kind: LinkKind) -> ReadLimits:
         """Give the limits that the message reader of a link of *kind* applies; one object for all of them."""

@@ -179,7 +179,8 @@ class Link(Watched):
         self._begun_at = 0.0  # when the message began of which a part has come, 0.0 for none
         self._begun_bytes = 0  # octets that have come of it since
         self._reactor, self._events = reactor, events
-        self._bound = reactor.limits.queue_bytes(kind)
+        accepted = direction is Direction.ACCEPTED
+        self._bound = reactor.limits.queue_bytes_at_first(kind) if accepted else reactor.limits.queue_bytes(kind)
         self._read_in = 0  # the reactor's turn in which bytes were read last
         self._tls: PyOpenSslTls | None = None
         self._stage: Stage | None = None
@@ -302,7 +303,7 @@ class Link(Watched):
         self._queue.append(data)
         self.messages_out += 1
         self.pending_out += len(data)
-        if self.pending_out > self._bound:
+        if self.pending_out > self._bound and self._is_too_much():
             self.close(DOES_NOT_READ)
             return False
         if state is UP and not self._dirty:
@@ -311,6 +312,12 @@ class Link(Watched):
             else:
                 self._mark_dirty()
         return True
+
+    def _is_too_much(self) -> bool:
+        """Tell whether more waits than may, now that somebody may have logged in."""
+        if self.authenticated:
+            self._bound = self._reactor.limits.queue_bytes(self.kind)
+        return self.pending_out > self._bound
 
     def drain(self) -> None:
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
