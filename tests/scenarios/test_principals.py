@@ -114,6 +114,22 @@ async def test_user_that_has_too_many_octets_held_gets_503(home: Network, reques
         assert await served(home, "carol")
 
 
+@on_loop
+async def test_server_with_too_much_under_way_gets_503_and_users_here_are_served(pool: Network) -> None:
+    """A server that was taken over sends what users of ours would; its own limit ends it."""
+    pool.limits = Limits(branches_per_server=3)
+    async with pool:
+        bob = await pool.phone("bob", FE1)
+        stolen = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        asserted = [("p-asserted-identity", "<sip:alice@example.test>")]
+        await stolen.send(*(stolen.request(MESSAGE, BOB, asserted) for _ in range(4)))
+        for _ in range(3):
+            await bob.request_in(MESSAGE)
+        assert (await stolen.final()).status == 503
+        assert await served(pool, "carol")
+        assert pool.nodes[FE1].accounts.refused == {"server": 1}
+
+
 @pytest.mark.parametrize(
     ("kind", "papers", "name"), [("server", FE2, FE2), ("partner", PARTNER_EDGE, "sip.partner.test")]
 )

@@ -132,8 +132,9 @@ class Figures(Collector):
         limited = CounterMetricFamily("sipmesh_requests_limited", "Requests beyond a limit.", labels=("principal",))
         branches = GaugeMetricFamily("sipmesh_branches_most", "Branches of the fullest.", labels=("principal",))
         octets = GaugeMetricFamily("sipmesh_octets_most", "Octets held for the same.", labels=("principal",))
+        for kind, count in accounts.refused.items():
+            limited.add_metric((kind,), count)
         for kind, account in accounts.fullest().items():
-            limited.add_metric((kind,), accounts.refused[kind])
             branches.add_metric((kind,), account.branches)
             octets.add_metric((kind,), account.octets)
         yield from (displaced, limited, branches, octets)
