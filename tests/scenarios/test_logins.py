@@ -138,6 +138,22 @@ async def test_right_password_in_time_begins_the_count_of_the_link_anew(home: Ne
 
 
 @on_jumping_loop
+async def test_link_of_a_registered_user_stays_however_often_another_line_of_the_phone_fails(home: Network) -> None:
+    """Its second line has an old password. It waits as a guesser would, and the first line can be called all the while."""
+    async with home:
+        phone, alice = await home.phone("carol", FE1), await home.phone("alice", FE1)
+        phone.user = "bob@example.test"
+        for number in range(2 * LIMITS.link_closes_at):
+            began = now()
+            assert (await phone.register(password="old")).status == 401
+            if number > LIMITS.link_closes_at:
+                assert now() - began == pytest.approx(LIMITS.max_delay_s, abs=0.05)
+        await alice.send(alice.request("MESSAGE", "sip:carol@example.test"))
+        await phone.reply(await phone.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+
+
+@on_jumping_loop
 async def test_links_that_fail_count_for_themselves(home: Network) -> None:
     async with home:
         guesser, person = await home.peer(FE1, "alice"), await home.peer(FE1, "bob")

@@ -27,6 +27,7 @@ ENTROPY_BYTES: Final = 16
 MOST_WAITING_BODY: Final = 16_384
 """Octets of a body that a request may have whose credentials wait; a REGISTER has none."""
 
+TOO_MANY: Final = "too many failed logins on this link"
 CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 
 
@@ -60,14 +61,14 @@ class Logins:
     ) -> bool:
         """Let an attempt to log in as *aor* wait for as long as failures before it cost; False if it may go on at once.
 
-        Calls *go_on* when its time is over, or *give_up* where a newer attempt takes its place. A link whose last attempt
-        has failed is closed.
+        Calls *go_on* when its time is over, or *give_up* where there is no place for it, or a newer attempt takes it. A link
+        that has failed too often is closed; one on which a user is logged in stays, and waits.
         """
         if not request.present & CREDENTIALS:
             return False
         asked, now = self._attempt(session, aor), self._loop.time()
-        if self._failures.is_closed_to(asked, now):
-            session.link.close("too many failed logins on this link")
+        if not session.users and self._failures.is_closed_to(asked, now):
+            session.link.close(TOO_MANY)
             return True
         delay_s = self._failures.delay_s(asked, now)
         if delay_s == 0:
@@ -116,15 +117,15 @@ class Logins:
         """Answer a request whose sender has not proved who it is, and count it if it has failed to."""
         if isinstance(result, Challenge):
             if result.flaw and self._failed(session, aor, result.flaw):
-                session.link.close("too many failed logins on this link")
+                session.link.close(TOO_MANY)
             else:
                 reply(respond(request, result.status, headers=result.headers))
         elif not isinstance(result, Proved):
             reply(respond(request, result.status, result.reason))
 
     def _failed(self, session: Session, aor: str, flaw: str) -> bool:
-        """Count a failed login; True if its link is to be closed."""
-        closes = self._failures.failed(self._attempt(session, aor), self._loop.time())
+        """Count a failed login; True if its link is to be closed, on which nobody is logged in."""
+        closes = self._failures.failed(self._attempt(session, aor), self._loop.time()) and not session.users
         home = self.homes.elsewhere(aor)
         self._log.warning(
             session.account.name,
