@@ -39,6 +39,7 @@ COMPILED = {
         "tls",
     ),
     "server": (
+        "account",
         "dispatch",
         "exchange",
         "expiry",

@@ -283,3 +283,10 @@ def test_a_user_has_exactly_the_devices_that_registered_last_with_some_time(step
         rows |= {row.key: row for row in answered.changes.put}
         model = model | {device} if seconds else model - {device}
         assert {row.contact[4] for row in answered.bindings} == model == {row.contact[4] for row in rows.values()}
+
+
+@pytest.mark.parametrize(("length", "status"), [(256, 200), (257, 400)])
+def test_call_id_that_is_stored_is_bounded(length: int, status: int) -> None:
+    """It is kept with each of ten contacts; a query or a removal stores nothing."""
+    assert answer(register(BARESIP, call_id="c" * length)).status == status
+    assert answer(register(call_id="c" * length)).status == 200

@@ -109,16 +109,52 @@ async def test_stranger_who_sends_a_byte_a_second_is_closed_at_its_deadline(home
         await dripping
 
 
+@pytest.mark.parametrize("part", ["header", "body"])
 @on_jumping_loop
-async def test_user_who_sends_a_byte_a_second_is_served_when_the_message_is_whole(home: Network) -> None:
-    """Slow is not hostile: the twin that has logged in."""
+async def test_user_who_does_not_finish_a_message_is_closed_at_its_deadline(home: Network, part: str) -> None:
+    """A byte a second is not enough progress; the link of the same user that says nothing stays."""
+    async with home, two_who_talk(home):
+        quiet, slow = await home.phone("carol", FE1), await home.phone("carol", FE1)
+        whole = slow.request(MESSAGE, "sip:bob@example.test", body=b"x" * 1_000).encode()
+        begin = whole.index(b"\r\n\r\n") + (4 if part == "body" else -100)
+        await slow.write(whole[:begin])
+        began, dripping = now(), asyncio.create_task(drip_bytes(slow, whole[begin:]))
+        await slow.hung_up()
+        most = LIMITS.message_s + (begin + LIMITS.message_s) / LIMITS.message_bytes_per_s
+        assert LIMITS.message_s <= now() - began <= most + 2
+        await dripping
+        assert (await quiet.ask(quiet.request("OPTIONS", "sip:example.test"))).status == 200
+
+
+@on_jumping_loop
+async def test_user_who_sends_a_message_in_pieces_within_its_deadline_is_served(home: Network) -> None:
+    """Slow is not hostile: the twin. Half a keepalive is no message, however long the other half takes."""
     async with home, two_who_talk(home):
         slow = await home.phone("carol", FE1)
         request = slow.request("OPTIONS", "sip:example.test").encode()
-        for at in range(len(request)):
-            await slow.write(request[at : at + 1])
-            await asyncio.sleep(1)
+        await slow.write(b"\r\n")
+        await asyncio.sleep(2 * LIMITS.message_s)
+        await slow.write(b"\r\n" + request[:100])
+        await asyncio.sleep(LIMITS.message_s - 1)
+        await slow.write(request[100:])
         assert (await slow.final()).status == 200
+
+
+@pytest.mark.parametrize(("every_s", "passes"), [(4, True), (5, False)])
+@on_jumping_loop
+async def test_large_message_of_a_server_passes_at_the_least_rate_and_not_below(
+    pool: Network, every_s: int, *, passes: bool
+) -> None:
+    """16 KiB in 4 s are 4,096 octets a second: a megabyte takes four minutes, and is read whole."""
+    async with pool:
+        slow = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        whole = slow.request(MESSAGE, "sip:no-one@example.test", body=b"x" * 1_000_000).encode()
+        answered = asyncio.create_task(status_of(slow))
+        with suppress(OSError):
+            for at in range(0, len(whole), 16_384):
+                await slow.write(whole[at : at + 16_384])
+                await asyncio.sleep(every_s)
+        assert bool(await answered) is passes
 
 
 @on_loop
@@ -185,11 +221,27 @@ def now() -> float:
 
 
 async def drip(peer: Peer) -> None:
-    """Send a message byte by byte for as long as the server takes it."""
+    """Send messages byte by byte for as long as the server takes them; each is whole in half a minute."""
+    while await drip_bytes(peer, b"\r\n" * 200):
+        pass
+
+
+async def drip_bytes(peer: Peer, data: bytes) -> bool:
+    """Send *data*, a byte a second; False if the server has closed the connection."""
     with suppress(OSError):
-        for byte in peer.request("OPTIONS", "sip:example.test", [("subject", "x" * 200)]).encode():
-            await peer.write(bytes([byte]))
+        for at in range(len(data)):
+            await peer.write(data[at : at + 1])
             await asyncio.sleep(1)
+        return True
+    return False
+
+
+async def status_of(peer: Peer) -> int:
+    """The status of the next final response, 0 where the server closes instead."""
+    try:
+        return (await peer.final()).status
+    except HungUpError:
+        return 0
 
 
 async def last_words(peer: Peer) -> list[Response]:

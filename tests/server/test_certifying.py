@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.joining import request_for
 from sipmesh.pki.passphrase import VARIABLE
-from sipmesh.server.certifying import CERTIFICATE, REQUEST, Applicant, Grantor, is_due, renew_own
+from sipmesh.server.certifying import CERTIFICATE, MOST_A_DAY, REQUEST, Applicant, Grantor, is_due, renew_own
 from sipmesh.topology.document import Loaded, load
 from sipmesh.topology.jose import open_signed, sign
 from sipmesh.topology.material import read_certificates
@@ -145,6 +146,22 @@ def test_the_same_key_is_granted_once(place: Place) -> None:
     assert grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
     assert not grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
     assert len(place.granted) == 1
+
+
+@pytest.mark.parametrize(("later", "granted"), [(timedelta(0), False), (timedelta(days=1), True)])
+def test_server_is_granted_so_many_certificates_a_day_whoever_holds_its_key(
+    place: Place, later: timedelta, *, granted: bool
+) -> None:
+    """The ledger and the audit log of management are not a thief's to fill; another server is granted its own."""
+    grantor = place.grantor()
+    for _ in range(MOST_A_DAY):
+        assert grantor.asked(FE1, place.forged(FE1, by=FE1), place.loaded, DUE)
+    with ExitStack() as refused:
+        if not granted:
+            refused.enter_context(pytest.raises(RemoteError, match="was granted 4 certificates in a day"))
+        grantor.asked(FE1, place.forged(FE1, by=FE1), place.loaded, DUE + later)
+    assert len(place.granted) == MOST_A_DAY + granted
+    assert grantor.asked(FE2, place.forged(FE2, by=FE2), place.loaded, DUE)
 
 
 def test_nobody_asks_for_another_server(place: Place) -> None:

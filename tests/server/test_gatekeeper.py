@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +11,7 @@ from sipmesh.demo.organisation import HOST
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS, Gatekeeper
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
-from sipmesh.trust.verdict import Verdict
+from sipmesh.trust.verdict import Seen, Verdict
 from support.network import EDGE, FE1, FE2, PARTNER_EDGES, Network
 
 ACCEPTED, OPENED = Direction.ACCEPTED, Direction.OPENED
@@ -69,6 +70,21 @@ def test_refusals_are_remembered_newest_first_and_not_for_ever(gatekeeper: Gatek
         gatekeeper.remember(refused_on(gatekeeper, LinkKind.CLIENT, port))
     ports = [verdict.remote[1] for verdict in gatekeeper.refused()]
     assert ports == list(range(REMEMBERED_REFUSALS + 1, 1, -1))
+
+
+@pytest.mark.parametrize(("names", "told"), [(20, 20), (21, 21), (5_000, 21)])
+def test_refusal_remembers_the_first_names_of_a_certificate_and_how_many_more_there_were(
+    gatekeeper: Gatekeeper, names: int, told: int
+) -> None:
+    """Five hundred certificates of 100 KB each would take half a gigabyte as names."""
+    refused = refused_on(gatekeeper, LinkKind.SERVER, 1)
+    spelled = tuple(f"DNS:{number}.example.test" for number in range(names))
+    seen = Seen(spelled, "CN=x", "CN=y", "1", "AA", datetime.now(UTC), datetime.now(UTC))
+    gatekeeper.remember(replace(refused, seen=seen))
+    [held] = gatekeeper.refused()
+    assert held.seen is not None
+    assert (len(held.seen.names), held.seen.names[:20]) == (told, spelled[:20])
+    assert (held.seen.names[-1] == f"and {names - 20} more") is (names > 20)
 
 
 def refused_on(gatekeeper: Gatekeeper, kind: LinkKind, port: int) -> Verdict:

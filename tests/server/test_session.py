@@ -7,7 +7,7 @@ import pytest
 from sipmesh.routing.sender import ClientSender, ServerSender
 from sipmesh.routing.token import owner_hash
 from sipmesh.server.node import Node
-from sipmesh.server.session import Session
+from sipmesh.server.session import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Session
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.running import on_loop, until
@@ -109,3 +109,31 @@ async def test_newest_link_of_a_user_stays_its_own_when_an_older_one_ends(home: 
         await until(lambda: len(node.reach.sessions()) == 1)
         assert node.reach._owners == {owner_hash(ALICE): node.reach.sessions()[0].number}
         await newer.silent()
+
+
+@pytest.mark.parametrize(("user", "most"), [("", MOST_REFUSED_OF_STRANGERS), ("alice", MOST_REFUSED)])
+@on_loop
+async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldest_goes(
+    home: Network, user: str, most: int
+) -> None:
+    async with home:
+        if user:
+            await home.phone(user, FE1)
+        else:
+            await home.peer(FE1)
+        session = await only(home.nodes[FE1])
+        for number in range(most):
+            session.refuse(f"{number}")
+        assert (len(session.refused), "0" in session.refused) == (most, True)
+        session.refuse("one more")
+        assert (len(session.refused), "0" in session.refused) == (most, False)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST_KEY, 1), (LONGEST_KEY + 1, 0)])
+@on_loop
+async def test_key_that_is_remembered_is_bounded(home: Network, length: int, kept: int) -> None:
+    async with home:
+        await home.peer(FE1)
+        session = await only(home.nodes[FE1])
+        session.refuse("k" * length)
+        assert len(session.refused) == kept

@@ -18,6 +18,7 @@ from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
 from sipmesh.server.node import Node
+from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.peer import Peer
@@ -109,6 +110,7 @@ class Network:
     told: dict[str, Told] = field(default_factory=dict)
     dns: NameServer = field(default_factory=lambda: NameServer({}))
     starts: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -132,7 +134,7 @@ class Network:
     def start(self, name: str) -> Node:
         """Run a server in this loop."""
         told = self.told[name] = Told()
-        node = self.nodes[name] = Node(self.of(name).file, name, told.log)
+        node = self.nodes[name] = Node(self.of(name).file, name, told.log, self.limits)
         node.start()
         return node
 

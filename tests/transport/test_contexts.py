@@ -65,15 +65,18 @@ async def test_tls_1_2_is_spoken_with_aead_and_forward_secrecy_only(
         assert (f"Cipher is {cipher}" in out, len(node.heard.up)) == (bool(ups), ups)
 
 
+@both_ports
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 @on_loop
-async def test_server_link_is_never_resumed(ca: Authority, here: Identity, there: Identity, version: str) -> None:
-    """A resumed session shows no certificate: every one of the six connections presents one anew."""
+async def test_link_is_never_resumed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, version: str
+) -> None:
+    """The client offers its session five times and gets a full handshake each time, with a certificate where one is asked."""
     async with Node(ca, here) as node:
-        out = await s_client(node.listen(LinkKind.SERVER), there, version, "-reconnect")
+        out = await s_client(node.listen(kind), there, version, "-reconnect")
         await node.heard.until(lambda: len(node.heard.up) == 6)
         assert "Reused" not in out
-        assert all(evidence.presented for evidence in node.heard.evidence)
+        assert all(bool(evidence.presented) is (kind is LinkKind.SERVER) for evidence in node.heard.evidence)
 
 
 @both_ports

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -165,16 +167,72 @@ async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, h
 @both_ports
 @pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
 @on_loop
-async def test_handshakes_in_flight_are_capped_per_address(
+async def test_oldest_connection_without_a_client_hello_gives_way_at_the_limit_of_its_address(
+    ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
+) -> None:
+    async with Node(ca, here, limits=Limits(silent_per_address=cap)) as node:
+        listener = node.listen(kind)
+        silent = [await connected(listener, node, number) for number in range(1, 4)]
+        await node.heard.until(lambda: listener.handshakes + listener.refused == len(silent))
+        assert node.heard.codes == codes
+        assert [is_closed(sock) for sock in silent] == [bool(codes), False, False]
+        for sock in silent:
+            sock.close()
+
+
+@both_ports
+@pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
+@on_loop
+async def test_oldest_handshake_gives_way_at_the_limit_of_its_address(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
     async with Node(ca, here, limits=Limits(handshakes_per_address=cap)) as node:
         listener = node.listen(kind)
-        silent = [socket.create_connection(listener.address) for _ in range(3)]
-        await node.heard.until(lambda: listener.handshakes + listener.refused == len(silent))
+        stalled = []
+        for number in range(1, 4):
+            stalled.append(await connected(listener, node, number))
+            stalled[-1].sendall(client_hello())
+            await node.heard.until(lambda: not len(listener.silent))
         assert node.heard.codes == codes
+        assert [is_closed(sock) for sock in stalled] == [bool(codes), False, False]
+        for sock in stalled:
+            sock.close()
+
+
+@both_ports
+@on_loop
+async def test_connections_without_a_client_hello_take_no_place_of_a_handshake(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """The port is full of silent connections, from one address and in all, and a peer links all the same."""
+    limits = Limits(silent_per_address=3, silent_in_all=3, handshakes_per_address=1, handshakes_in_flight=1)
+    async with Node(ca, here, limits=limits) as node:
+        listener = node.listen(kind)
+        silent = [await connected(listener, node, number) for number in range(1, 6)]
+        async with await Peer.dial(listener, ca, there) as peer:
+            await peer.send(request())
+            await node.heard.until(lambda: node.heard.messages)
+        assert len(node.heard.up) == 1
         for sock in silent:
             sock.close()
+
+
+@pytest.mark.parametrize(("reserved", "codes"), [(True, []), (False, ["too-many-handshakes"])])
+@on_loop
+async def test_handshake_of_a_server_of_the_topology_has_a_place_of_its_own(
+    ca: Authority, here: Identity, *, reserved: bool, codes: list[str]
+) -> None:
+    """Its address sends a ClientHello and waits; a stranger's flood does not reach it, and does where it is no server's."""
+    async with Node(ca, here, limits=Limits(silent_in_all=1)) as node:
+        listener = node.listen(LinkKind.SERVER)
+        listener.is_reserved = lambda address: reserved and address == "127.0.0.2"
+        server = await connected(listener, node, 1, source="127.0.0.2")
+        stranger = await connected(listener, node, 2)
+        await node.heard.until(lambda: listener.handshakes + listener.refused == 2)
+        assert node.heard.codes == codes
+        assert is_closed(server) is bool(codes)
+        server.close()
+        stranger.close()
 
 
 @on_loop
@@ -353,3 +411,33 @@ def unlisted(link: Link, evidence: PeerEvidence) -> Verdict:
 
 def broken_judge(_link: Link, _evidence: PeerEvidence) -> Verdict:
     raise ZeroDivisionError
+
+
+async def connected(listener: Listener, node: Node, number: int, source: str = "127.0.0.1") -> socket.socket:
+    """A TCP connection that says nothing, once the listener has taken it as its *number*-th."""
+    sock = socket.create_connection(listener.address, timeout=WITHIN_S, source_address=(source, 0))
+    await node.heard.until(lambda: listener.handshakes + listener.refused >= number)
+    return sock
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Tell whether the server has closed a connection on which it has said nothing or begun a handshake."""
+    sock.settimeout(0)
+    try:
+        while sock.recv(65_536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def client_hello() -> bytes:
+    """The first flight of a TLS client."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sent = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), sent).do_handshake()
+    return sent.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.contexts import Identity
     from transport.authority import Authority
 
+UNBOUNDED = Limits(queue_stranger_bytes=1 << 26, queue_client_bytes=1 << 26, queue_server_bytes=1 << 26)
 both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
@@ -146,7 +148,7 @@ async def test_two_pongs_are_not_taken_for_a_ping(ca: Authority, here: Identity,
 @on_loop
 async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
     """After WANT_WRITE the next write begins with the same bytes: the stream arrives whole although more was queued."""
-    async with Node(ca, here, limits=Limits(queue_client_bytes=1 << 26, queue_server_bytes=1 << 26)) as node:
+    async with Node(ca, here, limits=UNBOUNDED) as node:
         link, peer = await up(node, there, kind)
         sent = [bytes([65 + at % 26]) * 40_001 for at in range(400)]
         async with peer:
@@ -191,12 +193,34 @@ async def test_queue_holds_its_bound_and_not_a_byte_more(
             assert link.state is state
 
 
+@pytest.mark.parametrize(
+    ("logged_in", "length", "state"),
+    [
+        (False, 500, LinkState.UP),
+        (False, 501, LinkState.CLOSED),
+        (True, 501, LinkState.UP),
+        (True, 1000, LinkState.UP),
+        (True, 1001, LinkState.CLOSED),
+    ],
+)
+@on_loop
+async def test_less_may_wait_on_a_link_that_nobody_has_logged_in_on(
+    ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, state: LinkState
+) -> None:
+    async with Node(ca, here, limits=Limits(queue_stranger_bytes=500, queue_client_bytes=1000)) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        link.authenticated = logged_in
+        async with peer:
+            assert link.send(b"x" * length) is (state is LinkState.UP)
+            assert link.state is state
+
+
 @both_ports
 @on_loop
 async def test_peer_that_stalls_is_closed_in_time(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    async with Node(ca, here, limits=Limits(stall_s=0.05, queue_client_bytes=1 << 26)) as node:
+    async with Node(ca, here, limits=replace(UNBOUNDED, stall_s=0.05)) as node:
         link, peer = await up(node, there, kind)
         async with peer:
             link.send(b"x" * (15 << 20))
@@ -274,7 +298,7 @@ async def test_server_may_send_larger_bodies_than_a_client(
 async def test_drained_link_writes_what_waits_and_takes_no_more(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    async with Node(ca, here) as node:
+    async with Node(ca, here, limits=UNBOUNDED) as node:
         link, peer = await up(node, there, kind)
         async with peer:
             link.send(b"x" * 1_000_000)
@@ -291,7 +315,7 @@ async def test_drained_link_writes_what_waits_and_takes_no_more(
 async def test_drain_of_a_link_whose_peer_does_not_read_ends(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    async with Node(ca, here, limits=Limits(drain_s=0.05, queue_client_bytes=1 << 26)) as node:
+    async with Node(ca, here, limits=replace(UNBOUNDED, drain_s=0.05)) as node:
         link, peer = await up(node, there, kind)
         async with peer:
             link.send(b"x" * (15 << 20))

@@ -33,6 +33,7 @@ class RegistrarLimits:
     max_contacts: int = 10  # per user, over all devices: each one is a fork of every call
     max_contact_length: int = 1024  # characters of a Contact URI: it is stored, and sent out in every request
     max_instance_length: int = 256  # characters; a URN of a UUID has 47 with its brackets
+    max_call_id_length: int = 256  # characters: it is stored with each contact; a phone's has 16 to 64
     max_user_agent_length: int = 128  # longer ones are cut: it is there for the operator to read
     flow_timer_s: int = 0  # announced to clients that support outbound (RFC 5626 section 5.4); 0: not announced
 
@@ -149,6 +150,8 @@ class _Case:
         if len(added) > 1 and any(contact.reg_id is not None for contact in added):
             raise _Refused(400, "One Contact At A Time With reg-id")
         limits = self.limits
+        if added and len(self.request.call_id) > limits.max_call_id_length:
+            raise _Refused(400, "Call-ID Too Long")
         for contact in added:
             if len(contact.uri) > limits.max_contact_length or len(contact.instance or "") > limits.max_instance_length:
                 raise _Refused(400, "Contact Too Long")

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -145,6 +145,12 @@ def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
         raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None
 
 
+MOST_A_DAY: Final = 4
+"""Certificates that one server is granted within a day: it needs one in twenty days, and one more for a new issuing CA."""
+
+A_DAY: Final = timedelta(days=1)
+
+
 class Grantor:
     """Management's side: it grants what the topology gives a server, to the holder of its present key and to nobody else.
 
@@ -160,6 +166,7 @@ class Grantor:
         self._folder, self._signed, self._granted = folder, signed, granted
         self._given: dict[str, tuple[str, Item]] = {}
         self._payloads: dict[str, bytes] = {}
+        self._granted_at: dict[str, list[datetime]] = {}
 
     def __repr__(self) -> str:
         return f"<Grantor in {self._folder}: {', '.join(self._given)}>"
@@ -181,6 +188,7 @@ class Grantor:
         pool = loaded.topology.pool_of(server)
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
+        self._count(server, at)
         made = Generations(self._folder).current.certify(certificate_names(loaded.topology, server), pool.role, key, at)
         payload = json.dumps({"server": server, "chain": made.chain.decode()}).encode()
         self._given[server] = (digest, self._item(server, payload))
@@ -198,6 +206,13 @@ class Grantor:
 
     def _item(self, server: str, payload: bytes) -> Item:
         return Item(Kind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
+
+    def _count(self, server: str, at: datetime) -> None:
+        """Refuse what is too much: whoever holds the key of a server could fill ledger and audit log with it."""
+        lately = [one for one in self._granted_at.get(server, []) if at - one < A_DAY]
+        if len(lately) >= MOST_A_DAY:
+            raise RemoteError(f"{server} was granted {len(lately)} certificates in a day", rule="rule R6", status=403)
+        self._granted_at[server] = [*lately, at]
 
     def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
         """The key that a request is for, once it is signed with the key of a certificate that we know to be the server's."""

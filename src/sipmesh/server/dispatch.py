@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
-from sipmesh.routing.authentication import Challenge, Proved
+from sipmesh.routing.authentication import Proved
 from sipmesh.routing.border import IN_REQUESTS
 from sipmesh.routing.branch import loop_hash
+from sipmesh.routing.failures import network_of
 from sipmesh.routing.fork import fork
 from sipmesh.routing.front_end import to_home
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
 from sipmesh.routing.sender import ServerSender
-from sipmesh.server.exchange import Exchange
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.limited_log import cut
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
     from sipmesh.routing.branch import Branches
     from sipmesh.routing.sender import Sender
     from sipmesh.routing.token import Tokens
+    from sipmesh.server.accounts import Accounts
     from sipmesh.server.gatekeeper import Gatekeeper
-    from sipmesh.server.log import Log
+    from sipmesh.server.limited_log import LimitedLog
     from sipmesh.server.logins import Logins
     from sipmesh.server.reach import Reach
     from sipmesh.server.registrations import Registrations
@@ -54,6 +56,10 @@ Decide = Callable[[Request, Place, "Sender"], Outcome]
 RETRY_AFTER_S: Final = "5"
 NO_USERS_YET: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
+)
+
+TOO_MANY_LOGINS: Final = Answer(
+    503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many logins of its user, or from its address, wait"
 )
 
 COARSE: Final = {
@@ -107,7 +113,8 @@ class Dispatch(LinkEvents):
         logins: Logins,
         tokens: Tokens,
         branches: Branches,
-        log: Log,
+        log: LimitedLog,
+        accounts: Accounts,
         tally: Tally | None = None,
         max_exchanges: int = 50_000,
     ) -> None:
@@ -115,7 +122,7 @@ class Dispatch(LinkEvents):
         self._gatekeeper, self._reach, self._relay = gatekeeper, reach, relay
         self._registrations, self._logins = registrations, logins
         self._tokens, self._branches, self._log = tokens, branches, log
-        self._max_exchanges = max_exchanges
+        self.accounts, self._max_exchanges = accounts, max_exchanges
         self._tally = tally or Tally()
         self._references = 0
         self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
@@ -166,19 +173,22 @@ class Dispatch(LinkEvents):
 
     def link_up(self, link: Link) -> None:
         """A peer was accepted."""
-        self._reach.session(link).came_up()
+        session = self._reach.session(link)
+        session.came_up()
+        self.accounts.came_up(session)
         if link.verdict is not None:
             self._tally.judged(link.verdict)
         if self.post is not None and link.kind is LinkKind.SERVER:
             self.post.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
-            self._log.info("link accepted", link=link.id, verdict=headline(link.verdict))
+            self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
 
     def refused(self, verdict: Verdict) -> None:
         """A peer was refused: the log says everything, the peer learnt nothing but its alert."""
         self._gatekeeper.remember(verdict)
         self._tally.judged(verdict)
-        self._log.warning("link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
+        who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
+        self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """A link is gone: its flow, its bindings and its branches with it."""
@@ -186,17 +196,20 @@ class Dispatch(LinkEvents):
         session = self._reach.session(link)
         self._reach.forget(session)
         self._logins.gone(session)
+        self.accounts.gone(session)
         self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(session))
         self._relay.link_down(session)
         if self.post is not None and link.kind is LinkKind.SERVER:
             self.post.link_down(link, why)
         if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
             code = verdict.code if verdict is not None else None
-            self._log.info("link closed", link=link.id, peer=link.peer_name or link.meant, why=why, code=code)
+            peer = link.peer_name or link.meant
+            self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Answer what can be answered of a stream that cannot be framed; the link closes after it."""
-        self._log.warning("unframeable", link=link.id, remote=link.remote[0], why=str(fault))
+        who = self._reach.session(link).account.name
+        self._log.warning(who, "unframeable", link=link.id, remote=link.remote[0], why=str(fault))
         if fault.request is None:
             return None
         try:
@@ -226,11 +239,12 @@ class Dispatch(LinkEvents):
             if not self._relay.responded(session, response) and self.post is not None:
                 self.post.responded(session.link, response)
         except SipmeshError as wrong:
-            self._log.warning("response dropped", link=session.link.id, why=str(wrong))
+            self._log.warning(session.account.name, "response dropped", link=session.link.id, why=str(wrong))
 
     def _malformed(self, session: Session, request: Request, wrong: RemoteError) -> None:
         """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
-        self._log.warning("request refused", link=session.link.id, method=request.method[:32], why=str(wrong))
+        who = session.account.name
+        self._log.warning(who, "request refused", link=session.link.id, method=request.method[:32], why=str(wrong))
         if request.method == "ACK":
             return
         try:
@@ -240,7 +254,8 @@ class Dispatch(LinkEvents):
 
     def _failed(self, session: Session, request: Request, wrong: SipmeshError) -> None:
         """A fault on our side, such as a store that cannot be written: its text is for our log."""
-        self._log.error("request failed", link=session.link.id, method=request.method, why=str(wrong))
+        who = session.account.name
+        self._log.error(who, "request failed", link=session.link.id, method=request.method, why=str(wrong))
         if request.method == "ACK":
             return
         response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
@@ -255,7 +270,7 @@ class Dispatch(LinkEvents):
         try:
             act()
         except SipmeshError as wrong:
-            self._log.error(otherwise, why=str(wrong))
+            self._log.error("", otherwise, why=str(wrong))
 
     def _request(self, session: Session, request: Request) -> None:
         """Match a request with its transaction; a copy of one that is being served is left alone (RFC 3261 section 17.2)."""
@@ -263,13 +278,17 @@ class Dispatch(LinkEvents):
         held = session.served.get(key)
         if request.method == "CANCEL":
             self._cancel(session, request)
+        elif held is None and session.refused and key in session.refused:
+            if request.method == "ACK":
+                del session.refused[key]
         elif held is None or (request.method == "ACK" and not self._relay.acknowledged(held)):
             self._serve(session, request, key)
 
     def _cancel(self, session: Session, request: Request) -> None:
         """Answer a CANCEL and take back the INVITE of the same branch on the same link (RFC 3261 section 9.2)."""
-        invite = session.served.get(cancelled_key(request))
-        status = 200 if invite is not None else 481
+        key = cancelled_key(request)
+        invite = session.served.get(key)
+        status = 200 if invite is not None or key in session.refused else 481
         session.link.send(respond(request, status).encode())
         if invite is not None:
             self._relay.cancel(invite, tuple(request.items("reason")))
@@ -288,7 +307,9 @@ class Dispatch(LinkEvents):
         if request.present & EVENT and names_package(request):
             self._answer(session, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
-        early = self._early_answer(request) if request.method != "ACK" else None
+        early = None
+        if request.method != "ACK":
+            early = self._over_its_limit(session, request) if session.account.full else self._early_answer(request)
         if early is not None:
             self._answer(session, request, key, early)
             return
@@ -298,7 +319,7 @@ class Dispatch(LinkEvents):
             return
         place = take_place(request, self.names, self._tokens, session.link.local)
         outcome = self.decide(request, place, session.sender)
-        proved = self._prove(session, request, key, place, outcome) if isinstance(outcome, Prove) else outcome
+        proved = self._prove(session, request, key, place, outcome, loop) if isinstance(outcome, Prove) else outcome
         if proved is not None:
             self._carry_out(session, request, key, proved, loop)
 
@@ -309,23 +330,34 @@ class Dispatch(LinkEvents):
             return False
         return self.post.requested(session.link, sender.peer, request)
 
-    def _prove(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
-        """Have the sender prove who it is and decide again; None while it is being asked."""
-        if self._logins.is_shut_out(session):
-            session.link.close("too many failed logins from its address")
-            return None
+    def _prove(
+        self, session: Session, request: Request, key: str, place: Place, asked: Prove, loop: str
+    ) -> Outcome | None:
+        """Have the sender prove who it is and decide again; None while it is being asked, or has to wait."""
         if not self._logins.ready:
             return NO_USERS_YET
+        go_on = lambda: self._prove_now(session, request, key, place, asked, loop)  # noqa: E731 - one of two ends of a wait
+        give_up = lambda: self._answer(session, request, key, TOO_MANY_LOGINS)  # noqa: E731 - the other
+        if self._logins.waits(session, request, asked.aor, go_on, give_up):
+            return None
+        return self._looked_at(session, request, key, place, asked)
+
+    def _prove_now(self, session: Session, request: Request, key: str, place: Place, asked: Prove, loop: str) -> None:
+        """Look at credentials that had to wait; what is wrong with the request ends here, as in :meth:`arrived`."""
+        try:
+            outcome = self._looked_at(session, request, key, place, asked)
+            if outcome is not None:
+                self._carry_out(session, request, key, outcome, loop)
+        except RemoteError as wrong:
+            self._malformed(session, request, wrong)
+        except SipmeshError as wrong:
+            self._failed(session, request, wrong)
+
+    def _looked_at(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
+        """Decide again if the credentials are right; None if the sender was asked for them once more."""
         result = self._logins.check(session, request, asked.aor)
         if isinstance(result, Proved) and session.sender is not None:
             return self.decide(request, place, session.sender)
-        home = self._logins.homes.elsewhere(asked.aor)
-        if home and isinstance(result, Challenge) and result.flaw:
-            why = f"{asked.aor} is at home in {home}: its phone has to log in at a server of that pool"
-            refused = Answer(403, code=Code.OTHER_HOME, why=why)
-            refuse = lambda _: self._answer(session, request, key, refused)  # noqa: E731 - named to be told apart
-            self._logins.answer(session, request, asked.aor, result, refuse)
-            return None
         self._logins.answer(
             session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
         )
@@ -340,6 +372,21 @@ class Dispatch(LinkEvents):
         if self._relay.load >= self._max_exchanges:
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
         return None
+
+    def _over_its_limit(self, session: Session, request: Request) -> Answer:
+        """Tell the sender of a request to come back when some of those before are answered; nobody else notices."""
+        account = session.account
+        self.accounts.refuse(account)
+        self._log.warning(
+            account.name,
+            "too much under way",
+            link=session.link.id,
+            principal=f"{account.kind} {account.name}",
+            method=request.method[:32],
+            branches=account.branches,
+            octets=account.octets,
+        )
+        return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too much of its sender is under way")
 
     def _carry_out(self, session: Session, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         if isinstance(outcome, ToUser):
@@ -396,21 +443,22 @@ class Dispatch(LinkEvents):
             "why": answer.why,
             "reference": reference,
         }
+        told = cut(told)
         self.refused_messages.append(told)
         self._tally.refused(str(answer.code))
-        self._log.warning("message refused", **told)
+        self._log.warning(session.account.name, "message refused", **told)
         coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
         return f'399 {self._gatekeeper.view.name} "refused: {coarse}, reference {reference}"'
 
     def _reply(self, session: Session, request: Request, key: str, response: Response) -> None:
-        """Send a response of our own; an INVITE then waits for its ACK."""
-        if request.method != "INVITE":
-            session.link.send(response.encode())
-            return
-        exchange: Exchange = self._relay.open(session, request, key)
-        self._relay.answer(exchange, response)
+        """Send a response of our own; of an INVITE only what tells its ACK is kept (RFC 3261 sections 8.2.7 and 26.3.2.4)."""
+        session.link.send(response.encode())
+        if request.method == "INVITE":
+            session.refuse(key)
 
     def tick(self) -> None:
         """Sweep what has a deadline; called about once a second."""
         self._attempt("deadlines not swept", self._relay.sweep)
+        self.accounts.sweep()
+        self._log.sweep()
         self._attempt("rows not expired", lambda: self._registrations.expire(time.time()))

@@ -18,11 +18,25 @@ if TYPE_CHECKING:
 class Exchange:
     """A request that was received: *key* is its transaction, *context* collects what comes back, *sent* are its branches.
 
-    *context* is None where we answered ourselves. *identity* is who sends, as it is asserted to the next server. *begun* is
-    what the dialog begins with that the request opens, once that is known.
+    *identity* is who sends, as it is asserted to the next server. *begun* is what the dialog begins with that the request
+    opens, once that is known. *account* is whose branches and octets it counts on, *size* the octets that are counted for
+    the request itself.
     """
 
-    __slots__ = ("begun", "came_by", "context", "identity", "key", "loop", "request", "sent", "session", "transaction")
+    __slots__ = (
+        "account",
+        "begun",
+        "came_by",
+        "context",
+        "identity",
+        "key",
+        "loop",
+        "request",
+        "sent",
+        "session",
+        "size",
+        "transaction",
+    )
 
     def __init__(self, session: Session, request: Request, key: str, transaction: ServerTransaction) -> None:
         self.session, self.request, self.key, self.transaction = session, request, key, transaction
@@ -32,6 +46,12 @@ class Exchange:
         self.begun: Begun | None = None
         self.loop = ""
         self.sent: dict[int, Sent] = {}
+        self.account, self.size = session.account, 0
+
+    def hold(self, size: int) -> None:
+        """Count *size* octets for the request in place of what was counted before."""
+        self.account.octets += size - self.size
+        self.size = size
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
@@ -40,10 +60,23 @@ class Exchange:
 class Sent:
     """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction.
 
-    *due* holds it until its deadline. *began* is when it went out, in seconds of the loop's clock.
+    *due* holds it until its deadline. *began* is when it went out, in seconds of the loop's clock. *size* are the octets
+    and *waits* tells the branch that are counted for it.
     """
 
-    __slots__ = ("began", "branch", "cancelled", "due", "exchange", "number", "request", "session", "transaction")
+    __slots__ = (
+        "began",
+        "branch",
+        "cancelled",
+        "due",
+        "exchange",
+        "number",
+        "request",
+        "session",
+        "size",
+        "transaction",
+        "waits",
+    )
 
     def __init__(
         self,
@@ -58,6 +91,33 @@ class Sent:
         self.session, self.request, self.transaction = session, request, transaction
         self.cancelled, self.began = False, 0.0
         self.due: Expiry[Sent] | None = None
+        self.size, self.waits = 0, False
+
+    def count(self, size: int) -> None:
+        """Count the branch, and *size* octets for what it takes, on the account of who sent the request."""
+        account = self.exchange.account
+        account.branches += 1
+        account.octets += size
+        self.size, self.waits = size, True
+
+    def settle(self) -> None:
+        """Count it no more among the branches that wait for their final response, and let go of its body."""
+        if not self.waits:
+            return
+        account, body = self.exchange.account, len(self.request.body)
+        account.branches -= 1
+        account.octets -= body
+        self.size, self.waits = self.size - body, False
+        self.request.body = b""
+
+    def forget(self) -> None:
+        """Count nothing of it any more."""
+        account = self.exchange.account
+        if self.waits:
+            account.branches -= 1
+            self.waits = False
+        account.octets -= self.size
+        self.size = 0
 
     def __repr__(self) -> str:
         return f"<Sent {self.request.method} {self.branch} {self.transaction!r}>"

@@ -12,6 +12,7 @@ from sipmesh.trust.edition import Edition
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judge import judge
 from sipmesh.trust.verdict import Verdict
+from sipmesh.trust.words import MOST
 
 if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
@@ -70,7 +71,11 @@ class Gatekeeper:
         return verdict
 
     def remember(self, verdict: Verdict) -> None:
-        """Keep a refusal so that it can be explained later."""
+        """Keep a refusal so that it can be explained later; of the names in its certificate no more than a list tells."""
+        seen = verdict.seen
+        if seen is not None and len(seen.names) > MOST:
+            told = (*seen.names[:MOST], f"and {len(seen.names) - MOST} more")
+            verdict = replace(verdict, seen=replace(seen, names=told))
         self.refusals.append(verdict)
 
     def refused(self) -> Iterable[Verdict]:

@@ -25,6 +25,7 @@ from sipmesh.server.holding import USERS
 from sipmesh.server.lists import ListShelf
 from sipmesh.server.member import hops_to
 from sipmesh.server.publisher import Publisher
+from sipmesh.server.refusals import Refusals
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
 from sipmesh.server.seldom import Seldom
@@ -122,7 +123,7 @@ class Master:
         self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
-        self._not_granted: dict[str, str] = {}
+        self._not_granted = Refusals()
         self._issuing = ""
         self.publisher = Publisher(server, chronicle, users, self.census, self._apply, log)
         self.succession = Succession(self._folder / CA, server, self, self._audit, self._root_changed, log)
@@ -307,10 +308,10 @@ class Master:
             if self._grantor.asked(server, request, self._server.view.loaded, at):
                 self._notifier.changed()
         except (OperatorError, RemoteError) as wrong:
-            if self._not_granted.get(server) != str(wrong):  # it asks again with each report
-                self._not_granted[server] = str(wrong)
-                self._log.warning("certificate not renewed", peer=server, why=str(wrong))
-                self._audit.append(server, Act.REFUSED, {"act": "issue", "refused": str(wrong)}, at=at)
+            line = self._not_granted.line(server, str(wrong), at)
+            if line is not None:
+                self._log.warning("certificate not renewed", peer=server, why=line["refused"])
+                self._audit.append(server, Act.REFUSED, {"act": "issue", **line}, at=at)
 
     def _granted(self, server: str, certificate: x509.Certificate) -> None:
         self._log.info("certificate issued", peer=server, serial=f"{certificate.serial_number:x}")

@@ -56,6 +56,7 @@ class Figures(Collector):
         unanswered = self._node.dispatch.unanswered
         yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
         yield from self._queues()
+        yield from self._principals()
         yield self._ends()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.shown.faults)
@@ -118,6 +119,32 @@ class Figures(Collector):
             for kind, count in found.items():
                 family.add_metric((kind,), count)
             yield family
+
+    def _principals(self) -> Iterator[Metric]:
+        """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
+        node = self._node
+        accounts, log = node.accounts, node.peer_log
+        displaced = CounterMetricFamily("sipmesh_displaced", "What gave way at a limit.", labels=("limit", "kind"))
+        for listener in node.listeners:
+            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
+            shaking = listener.shaking.displaced + listener.reserved.displaced
+            displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
+        displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
+        displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
+        displaced.add_metric(("logins_waiting", "client"), node.failures.displaced)
+        limited = CounterMetricFamily("sipmesh_requests_limited", "Requests beyond a limit.", labels=("principal",))
+        branches = GaugeMetricFamily("sipmesh_branches_most", "Branches of the fullest.", labels=("principal",))
+        octets = GaugeMetricFamily("sipmesh_octets_most", "Octets held for the same.", labels=("principal",))
+        for kind, count in accounts.refused.items():
+            limited.add_metric((kind,), count)
+        for kind, account in accounts.fullest().items():
+            branches.add_metric((kind,), account.branches)
+            octets.add_metric((kind,), account.octets)
+        yield from (displaced, limited, branches, octets)
+        strangers, waiting = len(accounts.strangers), len(node.failures.waiting)
+        yield GaugeMetricFamily("sipmesh_links_without_login", "Links that nobody has logged in on.", value=strangers)
+        yield GaugeMetricFamily("sipmesh_logins_waiting", "Attempts to log in that wait.", value=waiting)
+        yield CounterMetricFamily("sipmesh_log_lines_summed", "Lines that were counted, not written.", value=log.summed)
 
     def _verdicts(self) -> Metric:
         told = "Handshakes that ended, by the verdict on the peer."

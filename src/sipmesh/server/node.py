@@ -15,12 +15,15 @@ from sipmesh.routing.failures import FailureLimits, Failures
 from sipmesh.routing.forwarding import Listener as Advertised
 from sipmesh.routing.registrar import RegistrarLimits
 from sipmesh.routing.token import Tokens
+from sipmesh.server.accounts import Accounts
 from sipmesh.server.control import STATE
 from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
 from sipmesh.server.holdings import anchors_of, lists_of
 from sipmesh.server.homes import Homes
+from sipmesh.server.limited_log import LimitedLog
 from sipmesh.server.logins import Logins
+from sipmesh.server.neighbours import Neighbours
 from sipmesh.server.reach import Reach
 from sipmesh.server.registrations import Registrations
 from sipmesh.server.relay import Relay
@@ -119,7 +122,16 @@ class Node:
         self.reactor = Reactor(self.loop, self.limits)
         self.gatekeeper = Gatekeeper(view)
         self.reach = Reach(view, tokens.incarnation)
-        self.logins, self.tally = self._logins(), Tally()
+        self.neighbours = Neighbours(view)
+        self.accounts, self.tally = Accounts(self.limits, self.neighbours), Tally()
+        self.peer_log = LimitedLog(
+            self.log,
+            self.loop.time,
+            each=self.limits.log_lines_per_principal,
+            total=self.limits.log_lines_in_all,
+            window_s=self.limits.log_window_s,
+        )
+        self.logins = self._logins()
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
         self.dispatch = Dispatch(
             names=names_of(view),
@@ -132,7 +144,8 @@ class Node:
             logins=self.logins,
             tokens=tokens,
             branches=branches,
-            log=self.log,
+            log=self.peer_log,
+            accounts=self.accounts,
             tally=self.tally,
         )
         self.resolver = DnsResolver(*view.dns_servers)
@@ -146,7 +159,8 @@ class Node:
     def _logins(self) -> Logins:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
         self.homes = Homes(self.users, self.view)
-        return Logins(self.loop, self.homes, nonces, Failures(FailureLimits()), self.reach, self.log)
+        self.failures = Failures(FailureLimits())
+        return Logins(self.loop, self.homes, nonces, self.failures, self.reach, self.accounts, self.peer_log)
 
     def _opening_context(self, hop: Hop) -> MutualContext:
         return self._mutual_context(hop.kind)
@@ -168,6 +182,7 @@ class Node:
         self._warn_of_missing_names()
         for spec in self.view.listeners:
             listener = Listener(self.reactor, spec, self._accepting_context(spec.kind), self.dispatch)
+            listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
             self.listeners.append(listener)
             host, port = listener.address
             self.log.info("listening", kind=spec.kind, host=host, port=port)
@@ -203,6 +218,7 @@ class Node:
             listener.swap(context)
         self.gatekeeper.take(view)
         self.reach.take(view)
+        self.neighbours.take(view)
         self.homes.take(view)
         self.dispatch.take(names_of(view), decide, border_of(view))
         self.connector.forgive()
@@ -377,6 +393,7 @@ class Node:
         await self.pool.drain()
         await self.connector.close()
         self.reactor.close()
+        self.peer_log.close()
         self.locations.close()
         self.users.close()
 

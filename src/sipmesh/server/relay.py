@@ -22,6 +22,7 @@ from sipmesh.routing.response import settle
 from sipmesh.routing.sender import named_side
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.routing.token import Begun, FlowSide, Side, Tokens
+from sipmesh.server.account import BRANCH_OCTETS
 from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
 from sipmesh.server.waits import Waits
@@ -99,14 +100,27 @@ class Relay:
 
     def answer(self, exchange: Exchange, response: Response) -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends."""
-        if exchange.transaction.receive(of_status(response.status)) is Do.SEND:
+        given = of_status(response.status)
+        if exchange.transaction.receive(given) is Do.SEND:
             exchange.session.link.send(response.encode())
-        if exchange.transaction.over:
+        if given is Input.PROVISIONAL:
+            return
+        if exchange.context is not None and exchange.context.invite and exchange not in self._served:
+            self._count_call(exchange.request, response)
+        if exchange.transaction.state is State.COMPLETED:  # of a refused INVITE nothing is needed but to know its ACK
+            exchange.session.refuse(exchange.key)
+            self._drop_exchange(exchange)
+        elif exchange.transaction.over:
             self._drop_exchange(exchange)
         elif exchange.transaction.timer is not None:
-            if exchange.context is not None and exchange not in self._served and exchange.request.to.tag is None:
-                self.calls_ended[min(response.status // 100, 6)] += 1  # only an INVITE gets here
+            exchange.hold(max(0, exchange.size - len(exchange.request.body)))
+            exchange.request.body = b""
             self._served.add(exchange, self._clock())
+
+    def _count_call(self, invite: Request, response: Response) -> None:
+        """Count how a call began, by the class of its first final response; not an INVITE inside a call."""
+        if invite.to.tag is None:
+            self.calls_ended[min(response.status // 100, 6)] += 1
 
     def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
         """Send the request on to its targets."""
@@ -189,6 +203,7 @@ class Relay:
         if sent.transaction.over:
             self._drop_branch(sent)
         else:
+            sent.settle()
             self._await(sent, self._lingering)
 
     def _ring(self, sent: Sent) -> None:
@@ -254,8 +269,13 @@ class Relay:
             return
         sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
         session.sent[branch] = exchange.sent[start.number] = sent
+        data = copy.encode()
+        size = len(data)
+        if not exchange.size:
+            exchange.hold(size)
+        sent.count(size + BRANCH_OCTETS)
         self._await(sent, self._unanswered)
-        session.link.send(copy.encode())
+        session.link.send(data)
 
     def _unreachable(self, exchange: Exchange, start: Start) -> None:
         if exchange.context is not None:
@@ -334,6 +354,7 @@ class Relay:
             self._drop_branch(sent)
 
     def _drop_branch(self, sent: Sent) -> None:
+        sent.forget()
         if sent.due is not None:
             sent.due.discard(sent)
         if sent.branch in sent.session.sent:
@@ -342,6 +363,8 @@ class Relay:
             del sent.exchange.sent[sent.number]
 
     def _drop_exchange(self, exchange: Exchange) -> None:
+        if exchange.size:
+            exchange.hold(0)
         self._served.discard(exchange)
         if exchange.session.served.get(exchange.key) is exchange:
             del exchange.session.served[exchange.key]

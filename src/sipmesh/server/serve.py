@@ -43,6 +43,9 @@ REISSUE_EVERY_S = 3600.0
 REPLACE_EVERY_S = 5.0
 """How often links that we opened under a certificate that is about to end are looked at."""
 
+LOOK_UP_EVERY_S = 300.0
+"""How often DNS is asked for the addresses of servers and partners, whose handshakes have places of their own."""
+
 WARN_EVERY_S = 60.0
 """How often certificates and lists are looked at for what is near its end; each is told of once a day."""
 
@@ -155,6 +158,7 @@ class Service:
         if self._post is not None:
             self._post.begin()
             self._open.callback(self._post.close)
+        self._open.callback(node.loop.create_task(self._look_up_neighbours()).cancel)
         self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
         if ready is not None:
             ready(node)
@@ -215,6 +219,12 @@ class Service:
             if self._post is not None:
                 await self._post.refresh()
             await _pause(stop)
+
+    async def _look_up_neighbours(self) -> None:
+        """Ask DNS now and then from which addresses servers and partners come that the topology has by name."""
+        while True:
+            await self._node.neighbours.look_up(self._node.resolver)
+            await asyncio.sleep(LOOK_UP_EVERY_S)
 
     def _tick(self) -> None:
         self._node.dispatch.tick()

@@ -141,6 +141,15 @@ class MessageReader:
         """Whether bytes are there of which nothing was given yet."""
         return self._at < len(self._held)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the beginning of a message is here and its end is not; a part of a keepalive does not count."""
+        if self._pending is not None or self._more:
+            return True
+        if not self._held:  # all that came was taken
+            return False
+        return self._at < len(self._held) and not _END.startswith(self._held[self._at :])
+
     def _keepalive(self) -> Keepalive | None:
         """Take the CRLFs before a start line (RFC 3261 7.5: they MUST be ignored) and find the keepalive in them."""
         wanted = self.expects.value

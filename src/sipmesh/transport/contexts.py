@@ -114,6 +114,12 @@ def _base() -> SSL.Context:
     context.set_cipher_list(CIPHERS_TLS12.encode())
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    # No resumption. Where certificates are judged, a resumed session shows none. On client ports a ticket would be sealed
+    # under a key that lives as long as this context: whoever read it from memory could read recorded TLS 1.2 links, and
+    # a ticket would let its holder in for as long. It would spare a phone of TLS 1.2 about 0.15 ms of our time and one of
+    # TLS 1.3 nothing, which makes a new key exchange all the same. OpenSSL sends two tickets in TLS 1.3 all the same, and
+    # pyOpenSSL has no call for their number; no session is kept that they could name.
+    context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
     return context
@@ -121,9 +127,6 @@ def _base() -> SSL.Context:
 
 def _judging(anchors: Iterable[x509.Certificate]) -> SSL.Context:
     context = _base()
-    # No resumption where certificates are judged: a resumed session shows no certificate to judge. In TLS 1.3 OpenSSL
-    # sends two tickets all the same, and pyOpenSSL has no call for their number; no session is kept that they could name.
-    context.set_options(SSL.OP_NO_TICKET)
     _trust(context, anchors)
     return context
 
@@ -187,8 +190,7 @@ class ClientContext:
 class ClientPortContext:
     """A client port: presents *identity* and asks for no certificate.
 
-    Not even an optional one: browsers drop the handshake at a CertificateRequest. So there is nothing that a resumed session
-    would hide: tickets spare a phone that comes back the certificate, and us the signature.
+    Not even an optional one: browsers drop the handshake at a CertificateRequest.
     """
 
     __slots__ = ("_context", "identity")

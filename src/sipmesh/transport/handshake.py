@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.transport.farewell import Farewell
 from sipmesh.transport.reactor import READ, WRITE
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from sipmesh.transport.pyopenssl import PyOpenSslTls
     from sipmesh.transport.reactor import Reactor
     from sipmesh.trust.verdict import Verdict
+
+
+CLOSED_AT_ONCE: Final = frozenset({"handshake-timeout", "too-many-handshakes"})
+"""Failures after which the peer has no time to read why: it has had its time, or its descriptor is needed."""
 
 
 class Handshake:
@@ -58,7 +62,7 @@ class Handshake:
             self._await(READ)
             self._link.come_up(self.tls, evidence, verdict)
         else:
-            self._refused = failure is None or failure.code != "handshake-timeout"
+            self._refused = failure is None or failure.code not in CLOSED_AT_ONCE
             self.abandon()
             self._events.refused(verdict)
         return verdict

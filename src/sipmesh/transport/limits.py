@@ -26,7 +26,12 @@ class Limits:
     penalty_s: float = _limit(30.0, "an address that has just failed is tried last, so that a retry meets the next one")
     redial_s: float = _limit(0.25, "a peer that refuses us is not dialled once per request")
     handshakes_per_address: int = _limit(64, "handshakes are the costliest thing a stranger can make us do")
-    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses")
+    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses; the oldest gives way")
+    silent_per_address: int = _limit(64, "a connection without a ClientHello holds a descriptor for nothing")
+    silent_in_all: int = _limit(512, "the same, for many addresses; these never take the place of a handshake")
+    descriptors_kept: int = _limit(
+        256, "server links, files, control and metrics need descriptors when clients have taken all others"
+    )
     handshakes_per_turn: int = _limit(4, "each step blocks for up to 0.8 ms while relayed messages wait")
     accepts_per_turn: int = _limit(32, "a queue of new connections must not starve the links that are up")
     farewell_s: float = _limit(2.0, "a refused peer that sends on would lose the alert that says why, were it cut off")
@@ -39,6 +44,9 @@ class Limits:
     links_accepted_per_peer: int = _limit(16, "a server that keeps opening links is broken or hostile")
     busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
     queue_client_bytes: int = _limit(1_048_576, "a client that does not read must not fill our memory")
+    queue_stranger_bytes: int = _limit(
+        98_304, "before a login an answer waits, which may repeat a header of 64 KiB, and nothing else"
+    )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
@@ -46,6 +54,22 @@ class Limits:
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
     )
+    strangers_per_address: int = _limit(
+        256, "links without a login cost nothing to open; an office behind one address needs few for a moment"
+    )
+    strangers_in_all: int = _limit(2_048, "the same, for many addresses; the oldest of the address with most gives way")
+    links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
+    branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
+    branches_per_server: int = _limit(20_000, "a server or a partner carries many users, and may be stolen")
+    octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
+    octets_per_server: int = _limit(536_870_912, "the same for a server or a partner")
+    log_window_s: float = _limit(10.0, "lines that peers cause are summed over this time")
+    log_lines_per_principal: int = _limit(
+        10, "of each event, for each address, user and server, before they are summed"
+    )
+    log_lines_in_all: int = _limit(200, "the same for all peers together: a full disk stops more than the log")
+    message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
+    message_bytes_per_s: int = _limit(4_096, "what a message may take longer for each octet that has come of it")
     idle_s: float = _limit(7_200.0, "a client that never pings is held by its registration, at most two hours")
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
@@ -55,6 +79,14 @@ class Limits:
     def queue_bytes(self, kind: LinkKind) -> int:
         """Tell how much may wait to be written on a link of *kind*."""
         return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
+
+    def queue_bytes_at_first(self, kind: LinkKind) -> int:
+        """Tell the same for a link on which nobody has logged in yet."""
+        return (
+            min(self.queue_stranger_bytes, self.queue_client_bytes)
+            if kind is LinkKind.CLIENT
+            else self.queue_server_bytes
+        )
 
     def reading(self, kind: LinkKind) -> ReadLimits:
         """Give the limits that the message reader of a link of *kind* applies; one object for all of them."""

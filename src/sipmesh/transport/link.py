@@ -25,6 +25,7 @@ PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
 A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
 DOES_NOT_READ: Final = "peer does not read"
+TOO_SLOW: Final = "a message was not finished in time"
 
 
 class LinkState(Enum):
@@ -106,6 +107,8 @@ class Link(Watched):
     """
 
     __slots__ = (
+        "_begun_at",
+        "_begun_bytes",
         "_blocked_at",
         "_bound",
         "_closed_by_peer",
@@ -173,8 +176,11 @@ class Link(Watched):
         self.opened_at = self.last_in = reactor.loop.time()
         self.bytes_in = self.bytes_out = self.messages_in = self.messages_out = self.pending_out = 0
         self.alarm = self.drain_until = self._blocked_at = self._ends = 0.0
+        self._begun_at = 0.0  # when the message began of which a part has come, 0.0 for none
+        self._begun_bytes = 0  # octets that have come of it since
         self._reactor, self._events = reactor, events
-        self._bound = reactor.limits.queue_bytes(kind)
+        accepted = direction is Direction.ACCEPTED
+        self._bound = reactor.limits.queue_bytes_at_first(kind) if accepted else reactor.limits.queue_bytes(kind)
         self._read_in = 0  # the reactor's turn in which bytes were read last
         self._tls: PyOpenSslTls | None = None
         self._stage: Stage | None = None
@@ -297,7 +303,7 @@ class Link(Watched):
         self._queue.append(data)
         self.messages_out += 1
         self.pending_out += len(data)
-        if self.pending_out > self._bound:
+        if self.pending_out > self._bound and self._is_too_much():
             self.close(DOES_NOT_READ)
             return False
         if state is UP and not self._dirty:
@@ -306,6 +312,12 @@ class Link(Watched):
             else:
                 self._mark_dirty()
         return True
+
+    def _is_too_much(self) -> bool:
+        """Tell whether more waits than may, now that somebody may have logged in."""
+        if self.authenticated:
+            self._bound = self._reactor.limits.queue_bytes(self.kind)
+        return self.pending_out > self._bound
 
     def drain(self) -> None:
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
@@ -386,6 +398,8 @@ class Link(Watched):
         limits, found = self._reactor.limits, []
         if self._blocked_at:
             found.append((self._blocked_at + limits.stall_s, DOES_NOT_READ))
+        if self._begun_at:
+            found.append((self._begun_at + limits.message_s + self._begun_bytes / limits.message_bytes_per_s, TOO_SLOW))
         if self.drain_until:
             found.append((self.drain_until, "drained, but the peer did not read"))
         if self.kind is LinkKind.CLIENT and self.direction is Direction.ACCEPTED:
@@ -420,8 +434,9 @@ class Link(Watched):
                 return
             if not chunk:
                 break
-            total += len(chunk)
-            full = len(chunk) == reactor.room.size
+            count = len(chunk)
+            total += count
+            full = count == reactor.room.size
             self._deliver(chunk)
             if self.state is not UP or not (busy or full):
                 break
@@ -438,6 +453,7 @@ class Link(Watched):
         if self._reader is None:
             expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
             self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
+        before = self.messages_in
         try:
             self._reader.take(chunk)
             while (item := self._reader.next()) is not None:
@@ -452,6 +468,21 @@ class Link(Watched):
                     return
         except FramingError as fault:
             self._unframeable(fault)
+            return
+        if self._reader.unfinished:
+            self._waits_for_the_rest(len(chunk), anew=self.messages_in != before)
+        else:
+            self._begun_at = 0.0
+
+    def _waits_for_the_rest(self, count: int, *, anew: bool) -> None:
+        """Bound how long the message may take of which a part has come, the last *count* octets among it.
+
+        It has ``message_s``, and for each octet that has come as much more as ``message_bytes_per_s`` says.
+        """
+        if anew or not self._begun_at:
+            self._begun_at, self._begun_bytes = self._reactor.now, 0
+            self._set_alarm()
+        self._begun_bytes += count
 
     def _keepalive(self, item: Keepalive) -> None:
         """RFC 5626 4.4.1: the server MUST answer a double CRLF with a single one."""

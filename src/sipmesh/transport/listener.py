@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError
+from sipmesh.routing.budget import Budget
+from sipmesh.transport.descriptors import most_for_clients
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link import Link, LinkState
 from sipmesh.transport.reactor import Watched
@@ -46,8 +48,18 @@ class Spec(Protocol):
         """The host that is advertised for it."""
 
 
+def nobody(_address: str) -> bool:
+    """Know no address, and have no room to make."""
+    return False
+
+
 class Listener(Watched):
-    """Accepts connections of one kind, within the limits, and lets each come up as a link once it is judged."""
+    """Accepts connections of one kind, within the limits, and lets each come up as a link once it is judged.
+
+    A connection counts as *silent* until its ClientHello is whole, and as a handshake from then on. Addresses of servers
+    and partners, as *is_reserved* tells, have places of their own on ports where a certificate is required. *make_room*
+    is asked for a descriptor when no connection here can give way: it closes a link and returns True, or False.
+    """
 
     def __init__(
         self, reactor: Reactor, spec: Spec, context: AcceptingContext, events: LinkEvents, limits: Limits | None = None
@@ -57,8 +69,13 @@ class Listener(Watched):
         self.accepted = self.refused = 0
         self._reactor, self._events, self._context = reactor, events, context
         self._limits = limits or reactor.limits
-        self._greetings: dict[Greeting, None] = {}
-        self._per_address: Counter[str] = Counter()
+        self.is_reserved: Callable[[str], bool] = nobody
+        self.make_room: Callable[[], bool] = lambda: False
+        limits = self._limits
+        self._most = most_for_clients(limits.descriptors_kept)
+        self.silent: Budget[Greeting] = Budget(limits.silent_per_address, limits.silent_in_all)
+        self.shaking: Budget[Greeting] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
+        self.reserved: Budget[Greeting] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
         self._sock = _bind(spec)
         self.address = address_of(self._sock.getsockname())
         self._is_one_address = not ipaddress.ip_address(self.address[0].partition("%")[0]).is_unspecified
@@ -68,7 +85,7 @@ class Listener(Watched):
         host, port = self.address
         return (
             f"<Listener {self.kind} {host}:{port} for {self.spec.name}, {self.accepted} accepted,"
-            f" {self.refused} refused, {len(self._greetings)} handshakes{', paused' if self.alarm else ''}>"
+            f" {self.refused} refused, {self.handshakes} handshakes{', paused' if self.alarm else ''}>"
         )
 
     @property
@@ -83,8 +100,8 @@ class Listener(Watched):
 
     @property
     def handshakes(self) -> int:
-        """How many handshakes are in flight here."""
-        return len(self._greetings)
+        """How many handshakes are in flight here, with the connections that have sent nothing yet."""
+        return len(self.silent) + len(self.shaking) + len(self.reserved)
 
     def swap(self, context: AcceptingContext) -> None:
         """Use *context* for every connection from now on; those that are up or in their handshake keep theirs."""
@@ -123,8 +140,8 @@ class Listener(Watched):
         sock.settimeout(0)
         link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
         link.remote = remote
-        site = site_of(remote[0])
-        if self._is_full(site):
+        reserved = self.kind is not LinkKind.CLIENT and self.is_reserved(remote[0])
+        if not reserved and not self._has_descriptor(sock):
             self._turn_away(sock, link)
             return
         try:
@@ -133,17 +150,21 @@ class Listener(Watched):
         except OSError:  # the peer has gone already (ssl looks for the peer's address)
             close_quietly(sock)
             return
-        Greeting(self, link, Handshake(self._reactor, self._events, link, tls), site).begin()
+        budget = self.reserved if reserved else self.silent
+        Greeting(self, link, Handshake(self._reactor, self._events, link, tls), budget).begin()
 
-    def _is_full(self, site: str) -> bool:
-        limits = self._limits
-        return (
-            self._per_address[site] >= limits.handshakes_per_address or self.handshakes >= limits.handshakes_in_flight
-        )
+    def _has_descriptor(self, sock: socket.socket) -> bool:
+        """Tell whether a stranger may keep its descriptor; where few are left, the oldest connection gives way to it."""
+        if sock.fileno() < self._most:
+            return True
+        displaced = self.silent.displace_one() or self.shaking.displace_one()
+        if displaced is not None:
+            displaced.give_way()
+            return True
+        return self.make_room()
 
     def _turn_away(self, sock: socket.socket, link: Link) -> None:
-        there = self._per_address[site_of(link.remote[0])]
-        text = f"{there} handshakes from there, {self.handshakes} in all, are not over"
+        text = f"no descriptor is left for it: {self._limits.descriptors_kept} are kept for servers and files"
         failure = HandshakeFailure("too-many-handshakes", text)
         close_quietly(sock)
         self.refused += 1
@@ -152,21 +173,10 @@ class Listener(Watched):
 
     # The greetings' side
 
-    def greeted(self, greeting: Greeting) -> None:
-        """Count a handshake in."""
-        self._greetings[greeting] = None
-        self._per_address[greeting.site] += 1
-
-    def over(self, greeting: Greeting, verdict: Verdict | None) -> None:
-        """Count a handshake out; *verdict* is None where we gave it up ourselves."""
-        if self._greetings.pop(greeting, greeting) is greeting:
-            return
-        self._per_address[greeting.site] -= 1
-        if self._per_address[greeting.site] <= 0:
-            del self._per_address[greeting.site]
-        if verdict is not None:
-            self.accepted += verdict.accepted
-            self.refused += not verdict.accepted
+    def over(self, verdict: Verdict) -> None:
+        """Count the end of a handshake."""
+        self.accepted += verdict.accepted
+        self.refused += not verdict.accepted
 
     def close(self) -> None:
         """Stop listening and give up the handshakes in flight; links that are up stay."""
@@ -174,38 +184,56 @@ class Listener(Watched):
             return
         self._reactor.unwatch(self._sock.fileno())
         self._sock.close()
-        for greeting in list(self._greetings):
-            greeting.link.close("the listener was closed")
+        for budget in (self.silent, self.shaking, self.reserved):
+            for greeting in budget.all():
+                greeting.link.close("the listener was closed")
 
 
 class Greeting:
-    """An accepted connection until it is up or refused."""
+    """An accepted connection until it is up or refused; *budget* is where it has its place."""
 
-    __slots__ = ("handshake", "limits", "link", "listener", "reactor", "site")
+    __slots__ = ("budget", "handshake", "limits", "link", "listener", "reactor", "site")
 
-    def __init__(self, listener: Listener, link: Link, handshake: Handshake, site: str) -> None:
-        self.listener, self.link, self.handshake, self.site = listener, link, handshake, site
+    def __init__(self, listener: Listener, link: Link, handshake: Handshake, budget: Budget[Greeting]) -> None:
+        self.listener, self.link, self.handshake, self.budget = listener, link, handshake, budget
+        self.site = site_of(link.remote[0])
         self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
 
     def begin(self) -> None:
         """Wait for the first bytes; the handshake's deadline runs from now."""
-        self.listener.greeted(self)
+        self._take_place(self.budget)
         self.link.begin(self, LinkState.HANDSHAKE)
         self.reactor.watch(self.handshake.tls.fileno(), self.link)
         self.reactor.set_alarm(self.link, self.reactor.loop.time() + self.limits.handshake_s)
+
+    def _take_place(self, budget: Budget[Greeting]) -> None:
+        self.budget = budget
+        displaced = budget.add(self.site, self)
+        if displaced is not None:
+            displaced.give_way()
+
+    def give_way(self) -> None:
+        """Close: a newer connection has this one's place."""
+        if self.link.state is LinkState.HANDSHAKE:
+            text = f"a newer connection took its place, with {self.budget.count(self.site)} more from its address"
+            self._over(self.handshake.end(HandshakeFailure("too-many-handshakes", text)))
 
     def ready(self, _mask: int) -> None:
         """Take one step."""
         try:
             verdict = self.handshake.step()
         except Exception:  # a fault of the judge, or of who heard of the link: the reactor closes it, we count it out
-            self.listener.over(self, None)
+            self.budget.remove(self.site, self)
             raise
         if verdict is not None:
             self._over(verdict)
+        elif self.budget is self.listener.silent and self.handshake.tls.greeted:
+            self.budget.remove(self.site, self)
+            self._take_place(self.listener.shaking)
 
     def _over(self, verdict: Verdict) -> None:
-        self.listener.over(self, verdict)
+        self.budget.remove(self.site, self)
+        self.listener.over(verdict)
         if not verdict.accepted:
             self.link.discard(verdict)
 
@@ -216,7 +244,7 @@ class Greeting:
 
     def abandon(self) -> None:
         """Give up; nobody was judged."""
-        self.listener.over(self, None)
+        self.budget.remove(self.site, self)
         self.handshake.abandon()
 
 

@@ -101,6 +101,11 @@ class PyOpenSslTls:
         """Give the socket's descriptor."""
         return self._sock.fileno()
 
+    @property
+    def greeted(self) -> bool:
+        """Whether a whole ClientHello has come; OpenSSL draws the client's random from it."""
+        return self._connection.client_random() is not None
+
     def handshake(self) -> Progress:
         """Take one step; raises :class:`HandshakeError`."""
         try:

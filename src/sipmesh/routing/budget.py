@@ -1,0 +1,81 @@
+"""What principals may hold of one resource: so many each and so many in all, and the oldest of the greediest gives way."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+Held = TypeVar("Held")
+
+
+class Budget(Generic[Held]):
+    """Things that are held for principals, oldest first; a principal is an address, a user or a server, by its name.
+
+    A newcomer always gets its place. Where its principal holds *each* things already, the oldest of that principal gives
+    way; where *total* things are held, the oldest of the principal that holds most. So nobody loses a place to somebody
+    who holds more.
+    """
+
+    __slots__ = ("_by_principal", "_size", "displaced", "each", "total")
+
+    def __init__(self, each: int, total: int) -> None:
+        self.each, self.total = each, total
+        self.displaced = 0  # how many have given way since the start
+        self._size = 0
+        self._by_principal: dict[str, dict[Held, None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Budget {self._size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
+
+    def __len__(self) -> int:
+        return self._size
+
+    def count(self, principal: str) -> int:
+        """Tell how many things are held for *principal*."""
+        return len(self._by_principal.get(principal, ()))
+
+    def all(self) -> list[Held]:
+        """List everything that is held."""
+        return [thing for held in self._by_principal.values() for thing in held]
+
+    def of(self, principal: str) -> list[Held]:
+        """List what is held for *principal*."""
+        return list(self._by_principal.get(principal, ()))
+
+    def add(self, principal: str, thing: Held) -> Held | None:
+        """Hold *thing* for *principal*; returns what has to give way, and is not held any more."""
+        held = self._by_principal.get(principal)
+        if held is not None and thing in held:
+            return None
+        gone = None
+        if held is not None and len(held) >= self.each:
+            gone = self._displace(principal)
+        elif self._size >= self.total:
+            gone = self.displace_one()
+        if gone is not None or held is None:  # what gave way may have taken the last place of its principal with it
+            held = self._by_principal.setdefault(principal, {})
+        held[thing] = None
+        self._size += 1
+        return gone
+
+    def displace_one(self) -> Held | None:
+        """Let go of the oldest thing of the principal that holds most; None where nothing is held."""
+        if not self._by_principal:
+            return None
+        return self._displace(max(self._by_principal, key=self.count))
+
+    def _displace(self, principal: str) -> Held:
+        oldest = next(iter(self._by_principal[principal]))
+        self.remove(principal, oldest)
+        self.displaced += 1
+        return oldest
+
+    def remove(self, principal: str, thing: Held) -> bool:
+        """Let go of *thing*; False if it is not held for *principal*."""
+        held = self._by_principal.get(principal)
+        if held is None or thing not in held:
+            return False
+        del held[thing]
+        self._size -= 1
+        if not held:
+            del self._by_principal[principal]
+        return True

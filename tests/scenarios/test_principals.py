@@ -1,0 +1,396 @@
+"""What one principal takes, the others do not notice: each limit at its limit and one past it, with somebody beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import HOST
+from sipmesh.pki import files
+from sipmesh.pki.joining import request_for
+from sipmesh.server.account import Account
+from sipmesh.server.certifying import REQUEST
+from sipmesh.server.node import Node
+from sipmesh.server.server_status import ServerStatus
+from sipmesh.sip.message import Request
+from sipmesh.sip.transaction.ack import ack_for, cancel_for
+from sipmesh.storage.audit import Act
+from sipmesh.storage.chronicle import Chronicle
+from sipmesh.topology.jose import sign
+from sipmesh.topology.material import read_certificates
+from sipmesh.transport.limits import Limits
+from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed, links_between
+from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
+from support.peer import HungUpError, Peer
+from support.running import on_jumping_loop, on_loop, until
+
+MESSAGE = "MESSAGE"
+BOB = "sip:bob@example.test"
+
+
+# Branches and octets
+
+
+@pytest.mark.parametrize(("requests", "statuses"), [(5, []), (6, [503])])
+@on_loop
+async def test_user_with_too_much_under_way_gets_503_and_another_user_is_served(
+    home: Network, requests: int, statuses: list[int]
+) -> None:
+    """Each request to carol goes to two devices that do not answer: ten branches are the limit."""
+    home.limits = Limits(branches_per_user=10)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        devices = [await home.phone("carol", FE1) for _ in range(2)]
+        await alice.send(*(alice.request(MESSAGE, "sip:carol@example.test") for _ in range(requests)))
+        for device in devices:
+            for _ in range(5):
+                await device.request_in(MESSAGE)
+        refused = [await alice.final() for _ in statuses]
+        assert [(one.status, one.first("retry-after")) for one in refused] == [(status, "5") for status in statuses]
+        await bob.send(bob.request(MESSAGE, "sip:bob@example.test"))
+        await bob.reply(await bob.request_in(MESSAGE), 200)
+        assert (await bob.final()).status == 200
+        assert home.nodes[FE1].accounts.refused == ({"user": 1} if statuses else {})
+        assert account(home.nodes[FE1], "user", "sip:alice@example.test").branches == 10
+
+
+@on_loop
+async def test_answers_give_a_user_its_branches_and_octets_back(home: Network) -> None:
+    home.limits = Limits(branches_per_user=1)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        held = account(home.nodes[FE1], "user", "sip:alice@example.test")
+        for status in (200, 486, 200):
+            await alice.send(alice.request(MESSAGE, BOB, body=b"x" * 1_000))
+            request = await bob.request_in(MESSAGE)
+            assert (held.branches, held.octets > 2_000) == (1, True)
+            await bob.reply(request, status)
+            assert (await alice.final()).status == status
+        assert (held.branches, held.octets) == (0, 0)
+
+
+@on_jumping_loop
+async def test_answered_calls_count_for_their_headers_until_they_are_forgotten(home: Network) -> None:
+    """The branch does not wait any more and the body is let go of; half a minute later nothing is left."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        node = home.nodes[FE1]
+        held = account(node, "user", "sip:alice@example.test")
+        await alice.send(alice.request("INVITE", BOB, body=b"x" * 100_000))
+        request = await bob.request_in("INVITE")
+        assert held.octets > 200_000
+        await bob.reply(request, 200)
+        assert (await alice.final()).status == 200
+        assert (held.branches, held.octets < 20_000) == (0, True)
+        await asyncio.sleep(33)
+        node.dispatch.tick()
+        assert (held.branches, held.octets) == (0, 0)
+
+
+@pytest.mark.parametrize(("requests", "refused"), [(10, 0), (11, 1)])
+@on_loop
+async def test_user_that_has_too_many_octets_held_gets_503(home: Network, requests: int, refused: int) -> None:
+    """A message with a body of 100 KB counts once for itself and once for its branch."""
+    home.limits = Limits(octets_per_user=2_000_000)
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        for _ in range(requests):
+            await alice.send(alice.request(MESSAGE, BOB, body=b"x" * 100_000))
+        for _ in range(requests - refused):
+            await bob.request_in(MESSAGE)
+        if refused:
+            assert (await alice.final()).status == 503
+        held = account(home.nodes[FE1], "user", "sip:alice@example.test")
+        assert 2_000_000 <= held.octets <= 2_200_000
+        assert await served(home, "carol")
+
+
+@on_loop
+async def test_server_with_too_much_under_way_gets_503_and_users_here_are_served(pool: Network) -> None:
+    """A server that was taken over sends what users of ours would; its own limit ends it."""
+    pool.limits = Limits(branches_per_server=3)
+    async with pool:
+        bob = await pool.phone("bob", FE1)
+        stolen = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        asserted = [("p-asserted-identity", "<sip:alice@example.test>")]
+        await stolen.send(*(stolen.request(MESSAGE, BOB, asserted) for _ in range(4)))
+        for _ in range(3):
+            await bob.request_in(MESSAGE)
+        assert (await stolen.final()).status == 503
+        assert await served(pool, "carol")
+        assert pool.nodes[FE1].accounts.refused == {"server": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "papers", "name"), [("server", FE2, FE2), ("partner", PARTNER_EDGE, "sip.partner.test")]
+)
+@on_loop
+async def test_servers_and_partners_have_accounts_of_their_own(
+    federation: Network, kind: str, papers: str, name: str
+) -> None:
+    federation.starts = (FE1, EDGE)
+    here, port = (FE1, LinkKind.SERVER) if kind == "server" else (EDGE, LinkKind.PARTNER)
+    async with federation:
+        await federation.peer_at(here, port, "erin@partner.test", papers)
+        node = federation.nodes[here]
+        await until(lambda: node.accounts.fullest().get(kind))
+        held = account(node, kind, name)
+        assert (held.links, held.most_branches) == (1, node.limits.branches_per_server)
+
+
+@on_loop
+async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home: Network) -> None:
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        node = home.nodes[FE1]
+        await alice.send(alice.request(MESSAGE, BOB))
+        came = await bob.request_in(MESSAGE)
+        await alice.__aexit__()
+        await until(lambda: len(node.reach.sessions()) == 1)
+        node.dispatch.tick()
+        assert account(node, "user", "sip:alice@example.test").branches == 1
+        await bob.reply(came, 200)
+        await bob.silent()
+        node.dispatch.tick()
+        assert [*node.accounts.fullest()] == ["user"]
+        assert len(node.accounts) == 1
+
+
+# Requests that we answer ourselves
+
+
+@on_loop
+async def test_challenged_calls_hold_nothing_but_a_key_for_their_acks(home: Network) -> None:
+    """Before a login: 2,000 INVITEs of 100 KB, none of which is acknowledged; the next login is served."""
+    async with home:
+        stranger = await home.peer(FE1, "alice")
+        invites = []
+        for _ in range(200):
+            invites = [stranger.request("INVITE", BOB, body=b"x" * 100_000) for _ in range(10)]
+            await stranger.send(*invites)
+            answers = [await stranger.final() for _ in invites]
+        assert {one.status for one in answers} == {407}
+        [session] = home.nodes[FE1].reach.sessions()
+        assert (session.served, len(session.refused)) == ({}, 32)
+        assert max(map(len, session.refused)) < 100
+        await stranger.send(*(ack_for(*pair) for pair in zip(invites, answers, strict=True)))
+        await stranger.silent()
+        assert len(session.refused) == 22
+        assert await served(home, "bob")
+
+
+@on_loop
+async def test_ack_and_cancel_of_a_call_that_we_refused_go_no_further(home: Network) -> None:
+    """Of a 404 as well: nothing reaches the callee, whoever it is. The twin of a call that is accepted rings."""
+    async with home:
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        invite = alice.request("INVITE", BOB)
+        invite.replace("max-forwards", "0")
+        refused = await alice.ask(invite)
+        assert refused.status == 483
+        assert (await alice.ask(cancel_for(invite))).status == 200
+        await alice.send(ack_for(invite, refused))
+        await alice.silent()
+        await bob.silent()
+        await alice.send(alice.request("INVITE", BOB))
+        await bob.request_in("INVITE")
+
+
+# Links
+
+
+@pytest.mark.parametrize(("links", "closed"), [(4, 0), (5, 1)])
+@on_loop
+async def test_oldest_link_without_a_login_gives_way_at_the_limit_of_its_address(
+    home: Network, links: int, closed: int
+) -> None:
+    """A user who is registered behind the same address stays, and a new one gets in."""
+    home.limits = Limits(strangers_per_address=4)
+    async with home:
+        alice = await home.phone("alice", FE1)
+        idle = [await home.peer(FE1) for _ in range(links)]
+        node = home.nodes[FE1]
+        await until(lambda: len(node.reach.sessions()) == 5)
+        for peer in idle[:closed]:
+            await peer.hung_up()
+        for peer in idle[closed:]:
+            await peer.silent()
+        await home.phone("bob", FE1)
+        await alice.silent()
+        assert (node.accounts.strangers.displaced, len(node.accounts.strangers)) == (
+            closed + 1,
+            3,
+        )  # bob's, for a moment
+
+
+@on_loop
+async def test_links_without_a_login_from_many_addresses_leave_room_for_one_from_another(home: Network) -> None:
+    home.limits = Limits(strangers_in_all=6)
+    async with home, await from_address(home, "127.0.0.9") as person:
+        await person.silent()
+        idle = [await from_address(home, f"127.0.0.{2 + number % 3}") for number in range(12)]
+        await person.silent()
+        assert (await person.register()).status == 200
+        for peer in idle:
+            await peer.__aexit__()
+
+
+@pytest.mark.parametrize(("links", "closed"), [(3, 0), (4, 1)])
+@on_loop
+async def test_oldest_link_of_a_user_gives_way_at_its_limit(home: Network, links: int, closed: int) -> None:
+    """It may be a dead one of a phone that has come back; other users' links are not touched."""
+    home.limits = Limits(links_per_user=3)
+    async with home:
+        bob = await home.phone("bob", FE1)
+        phones = [await home.phone("alice", FE1) for _ in range(links)]
+        for phone in phones[:closed]:
+            await phone.hung_up()
+        for phone in phones[closed:]:
+            await phone.silent()
+        await bob.silent()
+
+
+# Descriptors
+
+
+@on_loop
+async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
+    """With 160 descriptors, 40 are kept: connections that say nothing give way to newer ones, and a server links."""
+    with descriptors(in_all=taken() + 160), ExitStack() as silent:
+        async with pool:
+            alice = await pool.phone("alice", FE1)
+            listener = pool.nodes[FE1].listeners[0]
+            while not listener.silent.displaced:
+                silent.enter_context(socket.create_connection(pool.address(FE1)))
+                await asyncio.sleep(0)
+            server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+            assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+            await pool.phone("bob", FE1)
+            await alice.silent()
+
+
+@on_loop
+async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
+    """They take all but a quarter; the next one is turned away with its reason, and a server links."""
+    with descriptors(in_all=taken() + 100):
+        async with pool:
+            node = pool.nodes[FE1]
+            phones: list[Peer] = []
+            with suppress(OSError, HungUpError):
+                while len(phones) < 90:
+                    phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
+            assert len(phones) > 10
+            told = pool.told[FE1].last("link refused")
+            assert (str(told["code"]), "no descriptor is left" in told["verdict"]) == ("too-many-handshakes", True)
+            assert node.listeners[0].refused == 1
+            server = await pool.peer(FE1, "alice@example.test", papers=FE2)
+            assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
+            await phones[0].silent()
+
+
+# Lines of the log
+
+
+@on_loop
+async def test_lines_that_one_peer_causes_are_summed_and_those_of_another_are_written(home: Network) -> None:
+    async with home:
+        stranger, other = await home.peer(FE1), await from_address(home, "127.0.0.2")
+        nonsense = stranger.request("OPTIONS", "sip:example.test")
+        nonsense.replace("cseq", "nonsense " + "x" * 5_000)
+        for _ in range(50):
+            await stranger.write(nonsense.encode() * 10)
+            assert {(await stranger.final()).status for _ in range(10)} == {400}
+        await other.write(nonsense.encode())
+        for peer in (stranger, other):
+            assert (await peer.ask(peer.request("OPTIONS", "sip:example.test"))).status == 200
+        node = home.nodes[FE1]
+        node.peer_log.close()
+        lines = list(home.told[FE1].events("request refused"))
+        assert [line.get("again", 1) for line in lines] == [1] * 10 + [1] + [490]
+        assert max(len(str(line)) for line in lines) < 2_000
+        await other.__aexit__()
+
+
+# What management keeps
+
+
+@on_loop
+async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
+    """Forty reports over its link to management, each with a request that is refused, for itself and for the edge."""
+    async with managed:
+        await managed.start(MGMT, FE1, FE2)
+        await until(lambda: links_between(managed.nodes[MGMT], FE1))
+        shown = managed.nodes[FE1].view
+        papers = read_certificates(shown.certificate), files.read_key(shown.key)
+        early = sign(request_for(FE1, files.new_key()), REQUEST, *papers).decode()
+        thief, kept = managed.member(FE1), managed.master._not_granted._last
+        for number in range(1, 40):
+            request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
+            thief._relayed[EDGE] = (0.0, ServerStatus(number=0, request=request))
+            thief._applicant.request = asking(request)  # type: ignore[method-assign]
+            thief.report()
+            await until(partial(told_of, kept, FE1, number))
+        chronicle = Chronicle(managed.organisation.folder)
+        refused = Counter(line.who for line in chronicle.audit.read() if line.act == Act.REFUSED)
+        chronicle.close()
+        assert refused == {FE1: 1, EDGE: 1}
+
+
+def told_of(refusals: Mapping[str, Any], server: str, times: int) -> bool:
+    """Whether a server has been refused so many times."""
+    return server in refusals and refusals[server].more + 1 >= times
+
+
+def asking(request: str) -> Callable[..., str]:
+    """What a server asks for, whatever it has."""
+    return lambda *_: request
+
+
+def account(node: Node, kind: str, name: str) -> Account:
+    """The account of a principal that is there."""
+    return node.accounts._held[kind, name]
+
+
+async def served(network: Network, user: str) -> bool:
+    """Whether a new phone of *user* is registered and a message to itself arrives."""
+    phone = await network.phone(user, FE1)
+    await phone.send(phone.request(MESSAGE, f"sip:{user}@example.test"))
+    request: Request = await phone.request_in(MESSAGE)
+    await phone.reply(request, 200)
+    return (await phone.final()).status == 200
+
+
+async def from_address(network: Network, address: str, user: str = "carol") -> Peer:
+    """A peer that comes from *address* of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, port = network.address(FE1)
+    streams = await asyncio.open_connection(HOST, port, ssl=context, local_addr=(address, 0))
+    return Peer(*streams, f"{user}@example.test")
+
+
+def taken() -> int:
+    """The lowest descriptor that is free."""
+    with socket.socket() as sock:
+        return sock.fileno()
+
+
+@contextmanager
+def descriptors(*, in_all: int) -> Iterator[None]:
+    """Let this process have so many descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_all, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
