@@ -137,15 +137,19 @@ class RevocationList:
         return replace(self, serials=self.serials | serials)
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
-        """Whether the key of *issuer* signed this list, and may sign lists; checked once per key."""
+        """Whether the key of *issuer* signed this list, and *issuer* may sign lists."""
         try:
             key = issuer.public_key()
         except UNREADABLE:
             return False
+        return _may_sign_lists(issuer) and self._is_signed_with(key)
+
+    def _is_signed_with(self, key: CertificatePublicKeyTypes) -> bool:
+        """Check the signature once per key. What a certificate allows its key is not kept: a key may have several."""
         for known, good in self._known:
             if known == key:
                 return good
-        good = self._check_signature(key) and _may_sign_lists(issuer)
+        good = self._check_signature(key)
         self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
         return good
 
@@ -201,7 +205,8 @@ class RevocationLists:
     ) -> RevocationList | None:
         """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
 
-        *namesakes* are further certificates of the same authority, with other keys, that may have signed it.
+        *namesakes* are further certificates of the same authority, with other keys, that may have signed it. None of them
+        may depend on *certificate*: no certificate vouches for itself.
         """
         ours = [
             held
@@ -323,21 +328,26 @@ def look_up(
         Listed(
             certificate.serial_number,
             issuer.subject.rfc4514_string(),
-            lists.find(certificate, issuer, _namesakes(path, issuer)),
+            lists.find(certificate, issuer, _namesakes(path[depth + 1 :])),
             tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
         )
-        for certificate, issuer in pairwise(path)
+        for depth, (certificate, issuer) in enumerate(pairwise(path))
     )
 
 
-def _namesakes(path: Sequence[x509.Certificate], issuer: x509.Certificate) -> list[x509.Certificate]:
-    """Return the other certificates of *issuer* on its own path: a CA that changes its key vouches for itself.
+def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the older keys of an authority that has changed its key: *above* is its certificate and the path from there.
 
-    The list may be signed with either key (RFC 5280 6.3.3 (f)). One whose key stands beside the path is not looked for.
+    Such an authority certifies its next key itself (a self-issued certificate), and may sign its lists with either key
+    (RFC 5280 6.3.3 (f)). Only keys nearer to the anchor than the certificate in question count: a revoked authority, and
+    whatever stands below it, signs nothing that says how it stands itself.
     """
-    if not any(held.subject == held.issuer for held in path[1:-1]):
-        return []
-    return [held for held in path[1:] if held.subject == issuer.subject and held != issuer]
+    found: list[x509.Certificate] = []
+    for held, issuer in pairwise(above):
+        if held.subject != held.issuer or issuer.subject != held.subject:
+            break
+        found.append(issuer)
+    return found
 
 
 def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
@@ -431,17 +441,23 @@ def _parse(data: bytes) -> x509.CertificateRevocationList:
 
 
 def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
-    """Return number, base and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
+    """Return number, base and scope.
+
+    Two extensions may be critical, and are processed (RFC 5280 5.2.4, 5.2.5). A list with any other critical one is not used:
+    it is unknown (RFC 5280 5.2), or must not be critical (5.2.1 to 5.2.3).
+    """
     number, base, scope = None, None, Scope()
     for held in crl.extensions:
-        if isinstance(held.value, x509.CRLNumber):
-            number = held.value.crl_number
-        elif isinstance(held.value, x509.IssuingDistributionPoint):
+        if isinstance(held.value, x509.IssuingDistributionPoint):
             scope = _read_scope(held.value, crl.issuer)
         elif isinstance(held.value, x509.DeltaCRLIndicator):
             base = held.value.crl_number
         elif held.critical:
-            raise UnusableListError(f"the list has an unknown critical extension {held.oid.dotted_string}")
+            raise UnusableListError(
+                f"the list has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
+        elif isinstance(held.value, x509.CRLNumber):
+            number = held.value.crl_number
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
     return number, base, scope
@@ -462,15 +478,18 @@ def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scop
 def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
     """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
 
-    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. RFC 5280 5.3: a list
-    with an unknown critical entry extension "MUST NOT" be used at all.
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. A list with a critical
+    entry extension is not used: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the list one of several
+    issuers (5.3.3).
     """
     gone = True
     for held in entry.extensions:
+        if held.critical:
+            raise UnusableListError(
+                f"an entry has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
         if isinstance(held.value, x509.CRLReason):
             gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
-        elif held.critical and not isinstance(held.value, x509.InvalidityDate):
-            raise UnusableListError(f"an entry has an unknown critical extension {held.oid.dotted_string}")
     return entry.serial_number, gone
 
 
