@@ -323,17 +323,17 @@ async def test_servers_catch_up_when_management_is_back(managed: Managed) -> Non
 
 @on_loop
 async def test_server_from_an_older_disk_is_behind_until_it_has_caught_up(managed: Managed) -> None:
-    """It works on by what it holds, says so, and takes nothing older than what it holds."""
+    """It works on by what it holds, says so, and takes nothing older than what it holds. The disk is old as a whole."""
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
         old = managed.where / "old"
-        shutil.copytree(managed.folder(FE1) / "state", old, ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copytree(managed.folder(FE1), old, ignore=shutil.ignore_patterns("*.sock"))
         await managed.publish(blocked("evil.test"))
         await managed.acknowledged(2)
         await managed.stop(FE1, MGMT)
-        shutil.rmtree(managed.folder(FE1) / "state")
-        shutil.copytree(old, managed.folder(FE1) / "state")
+        shutil.rmtree(managed.folder(FE1))
+        shutil.copytree(old, managed.folder(FE1))
         await managed.start(FE1)
         assert managed.number(FE1) == 1
         await until(lambda: managed.member(FE1).behind == 2)
