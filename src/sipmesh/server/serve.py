@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.files import must_be_private
 from sipmesh.pki.generations import Generations
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
@@ -125,6 +126,7 @@ class Service:
         """Find its topology, and read it."""
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
+        must_be_private(key_files_of(self._loaded, self._name.lower()))
 
     def build(self) -> None:
         """Put it together; nothing listens yet."""
@@ -251,6 +253,19 @@ class Service:
             return
         if renewed:
             self._log.info("lists reissued", lists=[path.name for path in renewed])
+
+
+def key_files_of(loaded: Loaded, name: str) -> list[Path]:
+    """The private keys of the server *name*: its own, its next one, and of management the signer and the CA as well."""
+    pool = loaded.topology.pool_of(name)
+    found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
+    for server in pool.servers if pool is not None else ():
+        if server.name == name:
+            outside = (server.outside.key,) if server.outside is not None and server.outside.key else ()
+            found += [loaded.folder / file for file in (server.key_file, *outside)]
+            if pool is not None and pool.role is Role.MANAGEMENT:
+                found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
+    return found
 
 
 async def _pause(stop: asyncio.Event) -> None:
