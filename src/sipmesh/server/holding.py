@@ -24,6 +24,7 @@ from sipmesh.storage.roster import Roster
 from sipmesh.topology.document import load_published
 from sipmesh.topology.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.publication import KIND, Publication
+from sipmesh.topology.read_lists import large_lists_later
 from sipmesh.transport.pathcheck import path_errors
 from sipmesh.trust.certificate import UNREADABLE
 from sipmesh.trust.policy import Authority
@@ -194,13 +195,15 @@ class Holding:
         believe(signed, in_force, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
         try:
-            return load_published(publication, self.folder)
+            with large_lists_later():
+                return load_published(publication, self.folder)
         except OperatorError as wrong:
             raise _refused(f"version {publication.number} cannot be used: {wrong}") from None
 
     def read(self, jws: bytes) -> Loaded:
         """Read a publication that `newer` has let in with the files that are here now; raises `OperatorError`."""
-        return load_published(Publication.decode(open_signed(jws, KIND).payload), self.folder)
+        with large_lists_later():
+            return load_published(Publication.decode(open_signed(jws, KIND).payload), self.folder)
 
     def keep(self, jws: bytes, loaded: Loaded) -> None:
         """Hold a publication that `newer` has let in, from now on and after every start; *loaded* is what `read` gave.

@@ -11,6 +11,7 @@ from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.watch import Stamp, stamp
+from sipmesh.topology.read_lists import read_content
 from sipmesh.trust.revocation import RevocationList, UnusableListError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ListShelf:
         if held is not None and held.digest == item.digest:
             return False
         try:
-            new = RevocationList.load(item.body)
+            new = read_content(item.body)
         except UnusableListError as wrong:
             raise _refused(item.name, str(wrong)) from None
         if at >= new.next_update:
@@ -104,7 +105,7 @@ def must_be_portable(loaded: Loaded) -> None:
 def _usable(held: Item, at: datetime) -> RevocationList | None:
     """What is held, if it can be read and has not ended: only then there is something to lose."""
     try:
-        old = RevocationList.load(held.body)
+        old = read_content(held.body)
     except UnusableListError:
         return None
     return old if at < old.next_update else None

@@ -6,6 +6,7 @@ the same way. What an edge believes is the signature, whoever has brought it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,13 +25,12 @@ from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.roster import Roster
+from sipmesh.topology.read_lists import is_read, prepare
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    import asyncio
-
     from sipmesh.distribution.event import Here
     from sipmesh.server.holding import Holding
     from sipmesh.server.log import Log
@@ -47,6 +47,9 @@ REPORT_EVERY_S = 10.0
 """How often a server says how it is, if nothing has changed."""
 
 MOST_RELAYED = 1_000
+
+MOST_READ_AHEAD = 8
+"""Large lists that are read at the same time; who gives more of them gives them again later."""
 
 MOST_EARLY = 64 << 20
 """Octets of lists that have come and that no version names yet."""
@@ -105,6 +108,7 @@ class Member:
         self._of_edges: dict[str, Item] = {}
         self._issuing = ""  # of the CA that issues now, as whoever gives to us says
         self._parts: list[bytes] = []  # of a users' document that is on its way
+        self._reading: dict[str, asyncio.Task[None]] = {}  # of large lists, by their digest
         self._error = ""
         self._reported_at = 0.0
         self._heard_at = loop.time()
@@ -119,8 +123,10 @@ class Member:
             self._dial(hop_to(self._server.view, name))
 
     def close(self) -> None:
-        """Open no more links."""
+        """Open no more links, and read nothing."""
         self._rounds.close()
+        for task in self._reading.values():
+            task.cancel()
         if self._patience is not None:
             self._patience.cancel()
 
@@ -357,7 +363,12 @@ class Member:
         self._notifier.changed()
 
     def _take_list(self, item: Item) -> None:
-        """Write a list to its file, from where it comes into force as any list does."""
+        """Write a list to its file, from where it comes into force as any list does; a large one is read by a thread first."""
+        if not is_read(item.body):
+            if len(self._reading) >= MOST_READ_AHEAD:
+                raise RemoteError(f"too many large lists at once: {item.name}", rule="rule R12", status=488)
+            self._reading[item.digest] = self._loop.create_task(self._read_ahead(item))
+            return
         loaded = self._pending[1] if self._pending is not None else self._server.view.loaded
         if item.name not in {*loaded.list_names, *self._server.view.loaded.list_names}:
             self._keep_early(item)
@@ -367,6 +378,16 @@ class Member:
         if self._pending is not None and not self._lists_to_come(self._pending[1]):
             self._apply()
         self._notifier.changed()
+
+    async def _read_ahead(self, item: Item) -> None:
+        """Read a large list in a thread, then take it; its receipt was answered already, and a fault is told in the status."""
+        try:
+            await asyncio.to_thread(prepare, item.body)
+            self._take_list(item)
+        except (RemoteError, OperatorError) as wrong:
+            self._fail(f"{item.kind} {item.name}: {wrong}")
+        finally:
+            self._reading.pop(item.digest, None)
 
     def _keep_early(self, item: Item) -> None:
         """Lists come ahead of the version that names them; until one does, they are written nowhere."""

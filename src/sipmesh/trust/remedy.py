@@ -153,7 +153,8 @@ _ADVICE: dict[Code, Advice] = {
     Code.WEAK_KEY: _says("Its certificate needs a new key: EC P-256, or RSA of at least 2048 bits."),
     Code.NOT_A_LEAF: _says("Give the server a certificate of its own; a CA's certificate belongs to the CA alone."),
     Code.MALFORMED_CERTIFICATE: _says(
-        "Its CA must issue by RFC 5280: version 3, AKI and SKI, no unknown critical part."
+        "Its CA must issue by RFC 5280: version 3, AKI and SKI, no unknown critical part.",
+        "A chain may have 64 KiB, and 2,500 comparisons of names with name constraints.",
     ),
     Code.NO_SIP_IDENTITY: _no_identity,
     Code.NAME_MISMATCH: _mismatch,

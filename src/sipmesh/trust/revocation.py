@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -11,7 +12,8 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
-from sipmesh.trust.der import Element, elements
+from sipmesh.trust.der import Element, spans
+from sipmesh.trust.list_signature import ListSignature
 from sipmesh.trust.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
 from sipmesh.trust.ocsp import standing as answered
 from sipmesh.trust.verdict import Code, Finding, Question
@@ -67,7 +69,7 @@ class RevocationList:
     number: int
     serials: frozenset[int]
     scope: Scope = Scope()
-    crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    signature: ListSignature | None = field(default=None, repr=False)
     base: int | None = None
     restored: frozenset[int] = frozenset()
     in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
@@ -88,7 +90,8 @@ class RevocationList:
             UnusableListError: The list must not be relied on.
         """
         try:
-            loaded = cls._read(_parse(data))
+            der = _der_of(data)
+            loaded = cls._read(x509.load_der_x509_crl(der), der)
         except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
             raise UnusableListError(f"not a readable revocation list: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
@@ -96,26 +99,30 @@ class RevocationList:
         return loaded
 
     @classmethod
-    def _read(cls, crl: x509.CertificateRevocationList) -> RevocationList:
-        if elements(crl.tbs_certlist_bytes)[0].inside()[0] != VERSION_2:
+    def _read(cls, crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
+        if not _is_of_version_2(der):
             raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
         if crl.next_update_utc is None:
             raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
             raise UnusableListError(f"the list is signed over {hashed.name}")
         number, base, scope = _read_extensions(crl)
-        entries = [_read_entry(entry) for entry in crl]
+        serials: set[int] = set()  # whole numbers alone, so that the collector has nothing to go through
+        restored: set[int] = set()
+        for entry in crl:
+            serial, gone = _read_entry(entry)
+            (serials if gone or base is None else restored).add(serial)
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,
             number=number,
-            serials=frozenset(serial for serial, gone in entries if gone or base is None),
+            serials=frozenset(serials),
             scope=scope,
-            crl=crl,
+            signature=ListSignature.of(crl, der),
             base=base,
-            restored=frozenset(serial for serial, gone in entries if not gone and base is not None),
+            restored=frozenset(restored),
         )
 
     def brought_up_to(self, delta: RevocationList) -> RevocationList:
@@ -161,6 +168,12 @@ class RevocationList:
         namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
         return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
 
+    def is_older_than(self, other: RevocationList) -> bool:
+        """Whether *other* is of the same CA, kind and scope, and was made after this list."""
+        alike = self.issuer_der == other.issuer_der and self.scope == other.scope
+        same_kind = (self.base is None) is (other.base is None)
+        return alike and same_kind and (self.this_update, self.number) < (other.this_update, other.number)
+
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
         """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
 
@@ -171,11 +184,7 @@ class RevocationList:
         return alike and in_force and all(self._check_signature(key) for key, good in earlier._known if good)
 
     def _check_signature(self, key: CertificatePublicKeyTypes) -> bool:
-        try:
-            # The type wants a key that can sign; a key that cannot is the TypeError below.
-            return self.crl is not None and self.crl.is_signature_valid(key)  # type: ignore[arg-type]  # see above
-        except (TypeError, *UNREADABLE):
-            return False
+        return self.signature is not None and self.signature.is_by(key)
 
     def __repr__(self) -> str:
         kind = "RevocationList" if self.base is None else f"delta on {self.base}:"
@@ -434,10 +443,25 @@ def check_listed(
     return asked.passed("; ".join(told) or "the path is an anchor")
 
 
-def _parse(data: bytes) -> x509.CertificateRevocationList:
-    if b"-----BEGIN" in data:
-        return x509.load_pem_x509_crl(data)
-    return x509.load_der_x509_crl(data)
+def _der_of(data: bytes) -> bytes:
+    """The octets of a list in DER, or of the first one in PEM (RFC 7468 6); ValueError where there is none."""
+    if b"-----BEGIN" not in data:
+        return data
+    begin, end = data.find(_PEM_BEGIN), data.find(_PEM_END)
+    if begin < 0 or end < begin:
+        raise ValueError("no X509 CRL in PEM")
+    return b64decode(b"".join(data[begin + len(_PEM_BEGIN) : end].split()), validate=True)
+
+
+_PEM_BEGIN, _PEM_END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+
+
+def _is_of_version_2(der: bytes) -> bool:
+    """Whether its content begins with that version."""
+    (outer,) = spans(der, 0, len(der))
+    tbs = spans(der, outer.begin, outer.end)[0]
+    version = spans(der, tbs.begin, tbs.end)[0]
+    return Element(version.tag, der[version.begin : version.end]) == VERSION_2
 
 
 def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
