@@ -592,3 +592,27 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             assert (await phone.final()).status == 401
+
+
+@on_loop
+async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_itself(managed: Managed) -> None:
+    """Management's clock was 40 days ahead for a moment, and signed; once it is right the next list is in force everywhere."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1)
+        ca, at = managed.organisation.ca, datetime.now(UTC)
+        ours = managed.folder(FE1) / "ca" / "issuing.crl"
+        before = ours.read_bytes()
+        ahead = ca.crl(at + timedelta(days=40))
+        await managed.ask(MGMT, "files-changed")
+        told = await managed.type("ca", "inventory", code=1)
+        assert "begins only in 39" in " ".join(told.split())
+        await until(lambda: any(managed.told[FE1].events("not taken: what was in force stays")))
+        assert ours.read_bytes() == before
+        managed.services[MGMT]._reissue_lists()
+        await managed.ask(MGMT, "files-changed")
+        await until(lambda: ours.read_bytes() == ahead.read_bytes())
+        await managed.type("ca", "inventory")
+        await managed.stop(FE1)
+        await managed.start(FE1)
+        await until(lambda: links_between(managed.nodes[MGMT], FE1))

@@ -216,6 +216,11 @@ class Member:
     async def refresh(self) -> None:
         """There is nothing to look for: what changes is brought."""
 
+    @property
+    def clocks_s(self) -> tuple[float, ...]:
+        """A member hears of no other clock."""
+        return ()
+
     def commands(self) -> Mapping[str, Command]:
         """A member has no commands of its own."""
         return {}

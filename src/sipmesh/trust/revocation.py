@@ -169,10 +169,15 @@ class RevocationList:
         return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
 
     def is_older_than(self, other: RevocationList) -> bool:
-        """Whether *other* is of the same CA, kind and scope, and was made after this list."""
+        """Whether *other* is of the same CA, kind and scope, and was made after this list.
+
+        Both number and time have to say so: a CA whose clock was ahead signs its next list with an earlier time, and one that
+        was made anew with a lower number.
+        """
         alike = self.issuer_der == other.issuer_der and self.scope == other.scope
         same_kind = (self.base is None) is (other.base is None)
-        return alike and same_kind and (self.this_update, self.number) < (other.this_update, other.number)
+        before = self.this_update <= other.this_update and self.number <= other.number
+        return alike and same_kind and before and (self.this_update, self.number) != (other.this_update, other.number)
 
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
         """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
