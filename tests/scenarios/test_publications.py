@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -616,3 +617,40 @@ async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_it
         await managed.stop(FE1)
         await managed.start(FE1)
         await until(lambda: links_between(managed.nodes[MGMT], FE1))
+
+
+@on_loop
+async def test_server_whose_published_address_is_not_its_own_takes_the_version_that_is_right(managed: Managed) -> None:
+    """Publishing says what counts from a restart; after it the server runs on, says what is wrong, and follows."""
+
+    def at(address: str) -> Any:
+        def change(document: dict[str, Any]) -> None:
+            for pool in document["pools"]:
+                for server in pool["servers"]:
+                    if server["name"] == FE1:
+                        server["address"] = address
+
+        return change
+
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1)
+        told = await managed.publish(at("192.0.2.1"), why="a slip")
+        assert any(f"{FE1} listens at its other addresses from its next start on" in one for one in told["changes"])
+        await managed.acknowledged(2)
+        await managed.stop(FE1)
+        await managed.start(FE1)
+        assert managed.number(FE1) == 2
+        assert any("192.0.2.1" in one for one in managed.nodes[FE1].not_listening)
+        told = await managed.publish(at("127.0.0.1"), why="mended")
+        assert told["version"] == 3
+        await managed.acknowledged(3)
+        assert managed.nodes[FE1].not_listening == ()
+        assert (await managed.agent("alice", FE1)) is not None
+        port = managed.organisation.address(FE1, LinkKind.CLIENT)[1]
+        await managed.stop(FE1)
+        held = socket.create_server(("127.0.0.1", port))
+        with held, pytest.raises(SipmeshError, match="cannot listen"):
+            await managed.start(FE1)  # a port that somebody else has is no address to wait for
+        await managed.start(FE1)
+        assert managed.nodes[FE1].not_listening == ()

@@ -74,6 +74,9 @@ class Running(Protocol):
     def users_number(self) -> int:
         """The number of the users that are in force."""
 
+    def not_listening(self) -> tuple[str, ...]:
+        """Why it does not listen as published, where it does not."""
+
     def standing(self) -> dict[str, Any]:
         """What this server says of itself."""
 
@@ -448,7 +451,8 @@ class Member:
         self._reported_at = self._loop.time()
         loaded = self._server.view.loaded
         own = {"number": loaded.number, "digest": self._topology.digest, "highest": self._holding.known_to_exist}
-        told = {**own, "at": now_utc().isoformat(), "error": self._error, **self._server.standing()}
+        error = self._error or "; ".join(self._server.not_listening())
+        told = {**own, "at": now_utc().isoformat(), "error": error, **self._server.standing()}
         request = self._applicant.request(self._server.view, now_utc(), read_issuing(self._issuing))
         if request is not None:
             told["request"] = request
