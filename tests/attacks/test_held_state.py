@@ -160,6 +160,22 @@ async def test_server_whose_state_was_deleted_loads_no_draft(managed: Managed) -
 
 
 @on_loop
+async def test_record_that_was_spoiled_is_mended_by_joining_again_and_by_nothing_else(managed: Managed) -> None:
+    async with managed:
+        managed.join(FE1)
+        record = managed.folder(FE1) / "servers" / f"{FE1}.held"
+        good = record.read_bytes()
+        for spoiled in (b"", b"{}", b"[1]", good[:-5]):
+            record.write_bytes(spoiled)
+            await refused(managed, FE1)
+        managed.join(FE1)
+        assert record.read_bytes() == good
+        await managed.start(FE1)
+        record.unlink()  # a server that runs goes on by what it knows
+        assert managed.member(FE1)._holding.highest == 1
+
+
+@on_loop
 async def test_management_whose_history_was_deleted_loads_no_draft(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT)

@@ -98,6 +98,10 @@ class Holding:
         """
         self.folder.joinpath("state").mkdir(mode=0o700, exist_ok=True)
         publication = self._open(jws, anchors)
+        try:
+            self._record.read()
+        except OperatorError:  # which only a join mends
+            self._record.forget()
         if publication.number < self.highest:
             reason = f"has version {self.highest} in force before, and this is version {publication.number}"
             problem = Problem(self._topology, 0, "", reason, "have management grant it anew: sipmesh join grant")

@@ -57,12 +57,21 @@ class RecordFile:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.file = folder / "servers" / f"{name}{SUFFIX}"
+        self._kept: Record | None = None
 
     def __repr__(self) -> str:
         return f"<RecordFile {self.file}>"
 
     def read(self) -> Record | None:
-        """Read it; None where there is none. Raises `OperatorError` for one that cannot be read: nothing is guessed."""
+        """Read it once; None where there is none. Raises `OperatorError` for one that cannot be read: nothing is guessed.
+
+        A server that runs goes by what it has read or written itself, whatever becomes of the file.
+        """
+        if self._kept is None:
+            self._kept = self._read()
+        return self._kept
+
+    def _read(self) -> Record | None:
         try:
             told = json.loads(self.file.read_bytes())
             before = tuple(map(str, told["before"]))
@@ -78,3 +87,9 @@ class RecordFile:
         """Write it, whole or not at all."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         files.write(self.file, json.dumps(asdict(record)).encode(), files.SECRET)
+        self._kept = record
+
+    def forget(self) -> None:
+        """Remove it: what an operator vouches for takes the place of all that was taken."""
+        self.file.unlink(missing_ok=True)
+        self._kept = None
