@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import socket
 import time
@@ -167,3 +168,44 @@ def test_file_of_another_folder_is_not_published(organisation: Organisation, tmp
         with pytest.raises(OperatorError, match="no draft"):
             asyncio.run(ask(path, "plan", draft=name))
     assert organisation.type("topology", "history", "--json").json == before
+
+
+def with_users_in(organisation: Organisation, url: str) -> None:
+    text = organisation.file.read_text()
+    head = text.partition("\nstorage:")[0]
+    organisation.file.write_text(f"{head}\nstorage: {{users: '{url}'}}\n" if url else f"{head}\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense://nowhere/users", "sqlite:///missing/users.db", "postgresql+psycopg://nobody@127.0.0.1:1/users"]
+)
+def test_a_users_database_that_does_not_open_is_not_published(organisation: Organisation, url: str) -> None:
+    """Neither while management runs nor while it does not, and `topology check` says so; the rightful one is published."""
+    with_users_in(organisation, url)
+    for running in (False, True):
+        if running:
+            with_users_in(organisation, "")
+            organisation.serve()
+            with_users_in(organisation, url)
+        for command in (("check",), ("publish", "-m", "another database")):
+            left = organisation.type("topology", *command)
+            assert (left.code, "its users' database cannot be used" in left.err) == (1, True), left.err
+    with_users_in(organisation, "sqlite:///other.db")
+    assert organisation.type("topology", "check").code == 0
+    assert not (organisation.folder / "other.db").exists()
+    assert organisation.type("topology", "publish", "-m", "another database", "--wait", "0").code == 0
+
+
+def test_a_users_database_that_opens_no_more_is_published_away_at_rest(organisation: Organisation) -> None:
+    """Its folder is gone, so that management cannot start; the version that names another one needs it for nothing."""
+    folder = organisation.folder / "there"
+    folder.mkdir()
+    with_users_in(organisation, "sqlite:///there/users.db")
+    assert organisation.type("topology", "publish", "-m", "a folder of their own").code == 0
+    shutil.rmtree(folder)
+    assert organisation.type("serve", MGMT).code == 1
+    with_users_in(organisation, "")
+    done = organisation.type("topology", "publish", "-m", "back")
+    assert done.code == 0, done.err
+    assert "the users were not asked" in done.out
+    organisation.serve()

@@ -3,7 +3,9 @@
 import signal
 import socket
 
-from cli.world import FE1, Organisation, end
+import pytest
+
+from cli.world import FE1, MGMT, Organisation, end
 
 
 def test_an_unknown_server_names_the_nearest(organisation: Organisation) -> None:
@@ -17,6 +19,29 @@ def test_without_a_certificate_the_command_that_issues_one_is_told(organisation:
     left = organisation.type("serve", FE1)
     assert left.code == 1
     assert "sipmesh ca issue" in left.err
+
+
+@pytest.mark.parametrize(
+    ("server", "key"),
+    [
+        (FE1, f"servers/{FE1}.key"),
+        (MGMT, f"servers/{MGMT}.key"),
+        (MGMT, f"servers/{MGMT}.signer.key"),
+        (MGMT, "ca/root.key"),
+        (MGMT, "ca/issuing.key"),
+    ],
+)
+def test_a_key_that_others_can_read_is_refused_at_the_start(organisation: Organisation, server: str, key: str) -> None:
+    """The server names the file, its mode and the command; with that done it starts."""
+    file = organisation.folder / key
+    file.chmod(0o644)
+    left = organisation.type("serve", server)
+    assert (left.code, f"{key}: has mode 0644" in left.err, f"chmod 600 {file}" in left.err) == (1, True, True), (
+        left.err
+    )
+    assert "ca issue" not in left.err
+    file.chmod(0o600)
+    organisation.serve(*(() if server == MGMT else (server,)))
 
 
 def test_a_port_that_is_taken_is_named(organisation: Organisation) -> None:

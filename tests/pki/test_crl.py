@@ -12,8 +12,9 @@ from sipmesh.pki import crl
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.files import read_key
 from sipmesh.pki.ledger import ListRecord, Record
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import BACKDATED, Kind
 from sipmesh.pki.signer import Signer
+from sipmesh.trust.revocation import RevocationList
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
@@ -69,3 +70,15 @@ def test_a_list_names_what_its_own_ca_revoked(noon: datetime) -> None:
 def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind: Kind, days: int) -> None:
     begin, end = crl.times(kind, noon.replace(microsecond=999_999))
     assert (begin, end) == (noon - timedelta(minutes=5), noon + timedelta(days=days))
+
+
+def test_list_that_a_clock_which_was_ahead_has_signed_is_made_anew(ca: EnterpriseCa, noon: datetime) -> None:
+    """It begins in the future and counts for nobody: the next one has a higher number and the right time."""
+    ahead = noon + timedelta(days=40)
+    ca.crl(ahead)
+    assert ca.signed_last == ahead
+    assert ca.reissue_due(noon) == (Kind.ISSUING,)
+    ca.reissue(noon)
+    held = RevocationList.load((ca.folder / "issuing.crl").read_bytes())
+    assert (held.number, held.this_update) == (3, noon - BACKDATED)
+    assert ca.reissue_due(noon) == ()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.files import PUBLIC, SECRET, key_pem, new_key, prepare, read_key, write
+from sipmesh.pki.files import PUBLIC, SECRET, key_pem, must_be_private, new_key, prepare, read_key, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +81,21 @@ def test_what_is_no_key_of_ours_is_the_operators_to_restore(tmp_path: Path) -> N
     for name, reason in (("rsa", "no ECDSA key"), ("nonsense", "no private key"), ("gone", "No such file")):
         with pytest.raises(OperatorError, match=reason):
             read_key(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o602])
+def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: int) -> None:
+    """The file, its mode and the command that mends it are named; once that is done the key is read."""
+    file = tmp_path / "key"
+    write(file, key_pem(new_key()), SECRET)
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    file.chmod(mode)
+    for name in (file, link):
+        with pytest.raises(OperatorError, match=rf"{name}: has mode {mode:04o}: .*; chmod 600 {name}"):
+            read_key(name)
+        with pytest.raises(OperatorError, match=f"chmod 600 {name}"):
+            must_be_private([tmp_path / "missing", name])
+    file.chmod(SECRET)
+    assert read_key(link).curve.name == "secp256r1"
+    must_be_private([file, link, tmp_path / "missing"])

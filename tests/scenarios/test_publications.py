@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -323,17 +324,17 @@ async def test_servers_catch_up_when_management_is_back(managed: Managed) -> Non
 
 @on_loop
 async def test_server_from_an_older_disk_is_behind_until_it_has_caught_up(managed: Managed) -> None:
-    """It works on by what it holds, says so, and takes nothing older than what it holds."""
+    """It works on by what it holds, says so, and takes nothing older than what it holds. The disk is old as a whole."""
     async with managed:
         await managed.start(MGMT, *MEMBERS)
         await managed.acknowledged(1)
         old = managed.where / "old"
-        shutil.copytree(managed.folder(FE1) / "state", old, ignore=shutil.ignore_patterns("*.sock"))
+        shutil.copytree(managed.folder(FE1), old, ignore=shutil.ignore_patterns("*.sock"))
         await managed.publish(blocked("evil.test"))
         await managed.acknowledged(2)
         await managed.stop(FE1, MGMT)
-        shutil.rmtree(managed.folder(FE1) / "state")
-        shutil.copytree(old, managed.folder(FE1) / "state")
+        shutil.rmtree(managed.folder(FE1))
+        shutil.copytree(old, managed.folder(FE1))
         await managed.start(FE1)
         assert managed.number(FE1) == 1
         await until(lambda: managed.member(FE1).behind == 2)
@@ -592,3 +593,64 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             assert (await phone.final()).status == 401
+
+
+@on_loop
+async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_itself(managed: Managed) -> None:
+    """Management's clock was 40 days ahead for a moment, and signed; once it is right the next list is in force everywhere."""
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1)
+        ca, at = managed.organisation.ca, datetime.now(UTC)
+        ours = managed.folder(FE1) / "ca" / "issuing.crl"
+        before = ours.read_bytes()
+        ahead = ca.crl(at + timedelta(days=40))
+        await managed.ask(MGMT, "files-changed")
+        told = await managed.type("ca", "inventory", code=1)
+        assert "begins only in 39" in " ".join(told.split())
+        await until(lambda: any(managed.told[FE1].events("not taken: what was in force stays")))
+        assert ours.read_bytes() == before
+        managed.services[MGMT]._reissue_lists()
+        await managed.ask(MGMT, "files-changed")
+        await until(lambda: ours.read_bytes() == ahead.read_bytes())
+        await managed.type("ca", "inventory")
+        await managed.stop(FE1)
+        await managed.start(FE1)
+        await until(lambda: links_between(managed.nodes[MGMT], FE1))
+
+
+@on_loop
+async def test_server_whose_published_address_is_not_its_own_takes_the_version_that_is_right(managed: Managed) -> None:
+    """Publishing says what counts from a restart; after it the server runs on, says what is wrong, and follows."""
+
+    def at(address: str) -> Any:
+        def change(document: dict[str, Any]) -> None:
+            for pool in document["pools"]:
+                for server in pool["servers"]:
+                    if server["name"] == FE1:
+                        server["address"] = address
+
+        return change
+
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1)
+        told = await managed.publish(at("192.0.2.1"), why="a slip")
+        assert any(f"{FE1} listens at its other addresses from its next start on" in one for one in told["changes"])
+        await managed.acknowledged(2)
+        await managed.stop(FE1)
+        await managed.start(FE1)
+        assert managed.number(FE1) == 2
+        assert any("192.0.2.1" in one for one in managed.nodes[FE1].not_listening)
+        told = await managed.publish(at("127.0.0.1"), why="mended")
+        assert told["version"] == 3
+        await managed.acknowledged(3)
+        assert managed.nodes[FE1].not_listening == ()
+        assert (await managed.agent("alice", FE1)) is not None
+        port = managed.organisation.address(FE1, LinkKind.CLIENT)[1]
+        await managed.stop(FE1)
+        held = socket.create_server(("127.0.0.1", port))
+        with held, pytest.raises(SipmeshError, match="cannot listen"):
+            await managed.start(FE1)  # a port that somebody else has is no address to wait for
+        await managed.start(FE1)
+        assert managed.nodes[FE1].not_listening == ()

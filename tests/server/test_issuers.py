@@ -29,6 +29,17 @@ def test_file_that_was_spoiled_is_no_obstacle_and_vouches_for_nobody(tmp_path: P
     assert held.below([root.certificate]) == []
 
 
+def test_what_a_server_of_the_partner_has_issued_is_no_issuer(tmp_path: Path) -> None:
+    """Its key signs as well as a CA's, and the name can be that of the CA."""
+    root = FORGE.root("Root")
+    issuing = FORGE.authority("Issuing", root)
+    server = FORGE.server(issuing, "sip.partner.test")
+    forged = FORGE.authority("Issuing", server)
+    held = KnownIssuers(tmp_path / "i.pem")
+    held.remember([forged.certificate, server.certificate, issuing.certificate])
+    assert held.below([root.certificate]) == [issuing.certificate]
+
+
 def test_oldest_give_way_where_there_are_too_many(tmp_path: Path) -> None:
     root = FORGE.root("Root")
     made = [FORGE.authority(f"Issuing {n}", root).certificate for n in range(MOST_ISSUERS + 1)]

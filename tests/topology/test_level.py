@@ -76,3 +76,9 @@ def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
 ) -> None:
     """A root's list, of a year, is made once a month."""
     assert is_old(Paper("CN=a", "CN=a", "1", "1", NOON - age, NOON - age + life), NOON) is old
+
+
+@pytest.mark.parametrize(("begins", "found"), [(timedelta(0), Level.FINE), (SECOND, Level.PAST)])
+def test_what_has_not_begun_counts_no_more_than_what_has_ended(begins: timedelta, found: Level) -> None:
+    paper = Paper("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
+    assert level(paper, NOON, is_list=True) is found

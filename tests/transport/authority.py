@@ -112,4 +112,5 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        key_path.chmod(0o600)
         return Identity.load(chain_path, key_path)

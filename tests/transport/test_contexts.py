@@ -116,6 +116,7 @@ def test_file_that_is_no_certificate_is_told_to_the_operator(here: Identity, tmp
 def test_file_that_is_no_key_is_told_without_its_content(here: Identity, tmp_path: Path) -> None:
     broken = tmp_path / "broken.key"
     broken.write_bytes(b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
+    broken.chmod(0o600)
     with pytest.raises(OperatorError, match=r"broken\.key: no private key can be read from it \(ValueError\)") as told:
         Identity.load(here.chain_path, broken)
     assert "c2VjcmV0" not in str(told.value)
@@ -125,6 +126,7 @@ def test_key_that_cannot_sign_is_told_to_the_operator(here: Identity, tmp_path: 
     key = x25519.X25519PrivateKey.generate()
     path = tmp_path / "exchange.key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
     with pytest.raises(OperatorError, match="X25519PrivateKey cannot serve TLS"):
         Identity.load(here.chain_path, path)
 

@@ -26,7 +26,7 @@ def why_not(
 ) -> str:
     """Why a list is not taken, nothing where it is."""
     try:
-        look_at_list(data, held, known, at=at)
+        look_at_list(RevocationList.load(data), held, known, at=at)
     except UnusableListError as wrong:
         return str(wrong)
     return ""

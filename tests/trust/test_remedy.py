@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -57,3 +58,14 @@ def test_where_answers_are_asked_for_the_responder_is_named(net: Network) -> Non
     verdict = verdict_on(net.alpha_certificate(), policy)
     assert verdict.code is Code.REVOCATION_UNKNOWN
     assert "OCSP responders of Alpha" in verdict.remedies[0]
+
+
+@pytest.mark.parametrize("code", PRIORITY)
+def test_a_client_is_told_nothing_that_only_an_operator_can_do(net: Network, code: Code) -> None:
+    """Its user has no CA: above all where --ca names another root than the server's."""
+    policy = net.opening(net.alpha, ALPHA)
+    client = replace(policy, kind=LinkKind.CLIENT)
+    told = remedies(code, Case(evidence(net.alpha_certificate(), client), client, NOON))
+    assert not any("sipmesh ca" in line for line in told), told
+    if code is Code.UNTRUSTED_ISSUER:
+        assert "--ca" in told[0]

@@ -38,11 +38,13 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
     In a network with management this is the draft, and it is said whether it differs from what is published.
     """
+    from sipmesh.server.outlook import must_open
     from sipmesh.topology.document import check as read
 
     now = datetime.now(UTC)
     try:
         loaded, stale = read(topology, at=now)
+        must_open(loaded)
     except OperatorError as wrong:
         if not as_json:
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +21,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import passphrase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -109,14 +111,48 @@ def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
         raise _unusable(file, f"is not opened by the passphrase in {where}", remedy) from None
 
 
+def read_private(file: Path) -> bytes:
+    """Read a file that holds a private key; raises `OperatorError` unless its owner alone can read and write it.
+
+    The mode is that of the file that was opened, whatever its name leads to. Who owns it does not matter: with this mode it
+    is either our own, or we run as root.
+    """
+    try:
+        with file.open("rb") as opened:
+            _must_be_private(file, stat.S_IMODE(os.fstat(opened.fileno()).st_mode))
+            return opened.read()
+    except PermissionError:
+        remedy = f"it belongs to {_owner(file)}: run sipmesh as that user, or give it to the user who does (chown)"
+        raise _unusable(file, "cannot be read (Permission denied)", remedy) from None
+    except OSError as wrong:
+        remedy = "restore it from your backup, or put the key there that belongs to the certificate"
+        raise _unusable(file, f"cannot be read ({wrong.strerror})", remedy) from None
+
+
+def must_be_private(keys: Iterable[Path]) -> None:
+    """Raise `OperatorError` for the first of *keys* that is there and that not its owner alone can read and write."""
+    for file in keys:
+        with suppress(OSError):  # who needs a file that is not there says so
+            _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
+
+
+def _must_be_private(file: Path, mode: int) -> None:
+    if mode & _OTHERS:
+        remedy = f"chmod 600 {file}; if others may have read it, revoke its certificate and have a new one issued"
+        raise _unusable(file, f"has mode {mode:04o}: others than its owner can read or write it", remedy)
+
+
+def _owner(file: Path) -> str:
+    try:
+        return file.owner()
+    except (OSError, KeyError):
+        return "another user"
+
+
 def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
     """Read a private key of ours, or raise OperatorError: it must be ECDSA and readable to its owner alone."""
     try:
-        if file.stat().st_mode & _OTHERS:
-            raise _unusable(file, "is readable to others", f"run `chmod 600 {file}`, and ask who has read it")
-        key = open_key(file, file.read_bytes())
-    except OSError as wrong:
-        raise _unusable(file, f"cannot be read ({wrong.strerror})", "restore it from your backup") from None
+        key = open_key(file, read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise _unusable(file, "holds no private key that can be read", "restore it from your backup") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):

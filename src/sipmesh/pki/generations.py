@@ -159,6 +159,11 @@ class Generations:
         """Make the lists that are due."""
         return [file for ca in self.alive for file in ca.reissue(at)]
 
+    @property
+    def signed_last(self) -> datetime | None:
+        """When the newest list of any of them was signed."""
+        return max((at for ca in self.alive if (at := ca.signed_last) is not None), default=None)
+
     def records(self) -> list[Record]:
         """Everything that was ever issued, by generation."""
         return [record for number in self.numbers for record in self.open(number).certificates]

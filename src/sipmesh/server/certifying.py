@@ -281,7 +281,8 @@ def signer_chain(view: ServerView) -> list[x509.Certificate]:
 def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
     with suppress(UnusableFileError):
         leaf = read_certificates(file)[0]
-        return is_due(leaf, at) or not issued_by(leaf, ca.issuing)
+        early = leaf.not_valid_before_utc > at  # issued by a clock that was ahead
+        return early or is_due(leaf, at) or not issued_by(leaf, ca.issuing)
     return True
 
 

@@ -141,11 +141,24 @@ class Fetching:
             self._works.pop(key).stop()
         for key, (owner, entry, file) in wanted.items():
             if key in self._works:
-                self._works[key].source.owner, self._works[key].source.grace = owner, entry.grace_time
+                source = self._works[key].source
+                source.owner, source.grace = owner, entry.grace_time
+                if isinstance(source, ListSource):
+                    source.largest = entry.largest_list
             else:
                 self._add(
                     key,
-                    ListSource(key, owner, entry.grace_time, self._pace(), file, self._list_in, self._of, self._put),
+                    ListSource(
+                        key,
+                        owner,
+                        entry.grace_time,
+                        self._pace(),
+                        file,
+                        self._list_in,
+                        self._of,
+                        self._put,
+                        largest=entry.largest_list,
+                    ),
                 )
         self._node.gatekeeper.heard = self._judged
 

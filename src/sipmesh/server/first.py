@@ -18,6 +18,7 @@ from sipmesh.server.blocking import blocking
 from sipmesh.server.follow_up import Tell, follow_up
 from sipmesh.server.holding import signers_of
 from sipmesh.server.lists import must_be_portable
+from sipmesh.server.outlook import from_a_restart, must_open
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.storage.audit import Act
@@ -49,6 +50,7 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
         )
         raise OperatorError(f"{file} names nobody who could publish; {remedy}")
     must_be_portable(draft.loaded)
+    must_open(draft.loaded)
     server = view(draft.loaded, managers[0])
 
     def make(slot: Slot) -> bytes:
@@ -119,7 +121,9 @@ def _publish_next(
     head = _head(chronicle)
     must_be_portable(draft.loaded)
     before = load_published(version_of(chronicle, head.number), folder)
-    found = list(_dangers(before, draft.loaded))
+    must_open(draft.loaded, before)
+    homes, domains, unasked = _places(before)
+    found = list(_dangers(before, draft.loaded, homes, domains))
     if found and not force:
         told = "; ".join(found)
         raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
@@ -133,17 +137,30 @@ def _publish_next(
 
     version = chronicle.history.publish(head.number, make, who, why, at=at, dangers=found)
     follow_up(folder, chronicle.audit, before, draft.loaded, who, at, tell)
-    return Rested(version, list(difference(before, draft.loaded)), found)
+    changes = [*difference(before, draft.loaded), *from_a_restart(before, draft.loaded), *unasked]
+    return Rested(version, changes, found)
 
 
-def _dangers(before: Loaded, new: Loaded) -> Sequence[str]:
-    authorities = (before.authority, *before.partners)
-    anchors = {anchor.fingerprint(SHA256()).hex() for authority in authorities for anchor in authority.anchors}
-    users = Users(before.users_url)
+def _places(before: Loaded) -> tuple[frozenset[str], frozenset[str], Sequence[str]]:
+    """Where users are at home, the domains of their addresses, and why they could not be asked.
+
+    A version is published without them where their database cannot be opened: it may be the one that names another.
+    """
     try:
-        homes, domains = users.places()
+        users = Users(before.users_url)
+    except OperatorError as wrong:
+        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
+    try:
+        return *users.places(), ()
+    except OperatorError as wrong:
+        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
     finally:
         users.close()
+
+
+def _dangers(before: Loaded, new: Loaded, homes: frozenset[str], domains: frozenset[str]) -> Sequence[str]:
+    authorities = (before.authority, *before.partners)
+    anchors = {anchor.fingerprint(SHA256()).hex() for authority in authorities for anchor in authority.anchors}
     at_home = {home or home_by_default(before.topology) for home in homes}
     return dangers(before, new, in_use=anchors, domains=domains, homes=at_home)
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki import files
-from sipmesh.trust.certificate import UNREADABLE, issued_by
+from sipmesh.trust.certificate import UNREADABLE, is_authority, issued_by, may_sign_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,9 +46,9 @@ class KnownIssuers:
             files.write(self._file, b"".join(one.public_bytes(Encoding.PEM) for one in self._held))
 
     def below(self, anchors: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-        """Give those that lead to one of *anchors*, of whatever else is kept or was put into the file."""
+        """Give the CAs that lead to one of *anchors* over CAs, of whatever else is kept or was put into the file."""
         found: list[x509.Certificate] = []
-        left = list(self._held)
+        left = [one for one in self._held if is_authority(one) and may_sign_certificates(one)]
         while more := [one for one in left if any(issued_by(one, above) for above in (*anchors, *found))]:
             found += more
             left = [one for one in left if one not in more]

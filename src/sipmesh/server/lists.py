@@ -11,7 +11,10 @@ from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.watch import Stamp, stamp
+from sipmesh.topology.read_lists import read_content
+from sipmesh.trust.arrival import SKEW
 from sipmesh.trust.revocation import RevocationList, UnusableListError
+from sipmesh.trust.words import tell_time
 
 if TYPE_CHECKING:
     from sipmesh.topology.document import Loaded
@@ -65,11 +68,13 @@ class ListShelf:
         if held is not None and held.digest == item.digest:
             return False
         try:
-            new = RevocationList.load(item.body)
+            new = read_content(item.body)
         except UnusableListError as wrong:
             raise _refused(item.name, str(wrong)) from None
         if at >= new.next_update:
             raise _refused(item.name, "its next update is past")
+        if new.this_update > at + SKEW:
+            raise _refused(item.name, f"it begins only at {tell_time(new.this_update)}; our clock says {tell_time(at)}")
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
         if new.is_forged(known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
@@ -102,12 +107,12 @@ def must_be_portable(loaded: Loaded) -> None:
 
 
 def _usable(held: Item, at: datetime) -> RevocationList | None:
-    """What is held, if it can be read and has not ended: only then there is something to lose."""
+    """What is held, if it can be read, has begun and has not ended: only then there is something to lose."""
     try:
-        old = RevocationList.load(held.body)
+        old = read_content(held.body)
     except UnusableListError:
         return None
-    return old if at < old.next_update else None
+    return old if old.this_update <= at < old.next_update else None
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:

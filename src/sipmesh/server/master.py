@@ -191,6 +191,12 @@ class Master:
         """The last line of the audit log."""
         return self._audit.last()
 
+    @property
+    def clocks_s(self) -> tuple[float, ...]:
+        """By how many seconds the clocks of servers that report themselves are ahead of ours."""
+        told = (report.clock_s for report in self.census.reports.values())
+        return tuple(one for one in told if one is not None)
+
     def tick(self) -> None:
         """Tell of servers that stay behind, and give them the version once more now and then."""
         if self._loop.time() - self._renewed_at >= RENEW_EVERY_S:

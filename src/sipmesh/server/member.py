@@ -6,6 +6,7 @@ the same way. What an edge believes is the signature, whoever has brought it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,13 +27,12 @@ from sipmesh.server.seldom import Seldom
 from sipmesh.server.server_status import ServerStatus, relayed_reports, text
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.roster import Roster
+from sipmesh.topology.read_lists import is_read, prepare
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    import asyncio
-
     from sipmesh.distribution.event import Here
     from sipmesh.server.holding import Holding
     from sipmesh.server.log import Log
@@ -50,6 +50,9 @@ REPORT_EVERY_S = 10.0
 
 MOST_ERRORS = 20
 """Documents that were not taken, of which the report tells."""
+
+MOST_READ_AHEAD = 8
+"""Large lists that are read at the same time; who gives more of them gives them again later."""
 
 MOST_EARLY = 64 << 20
 """Octets of lists that have come and that no version names yet."""
@@ -73,6 +76,9 @@ class Running(Protocol):
 
     def users_number(self) -> int:
         """The number of the users that are in force."""
+
+    def not_listening(self) -> tuple[str, ...]:
+        """Why it does not listen as published, where it does not."""
 
     def standing(self) -> ServerStatus:
         """What this server says of itself."""
@@ -110,6 +116,7 @@ class Member:
         self._issuing = ""  # of the CA that issues now, as whoever gives to us says
         self._parts: list[bytes] = []  # of a users' document that is on its way
         self._errors: dict[Key, str] = {}  # what was not taken, by kind and name, until it is
+        self._reading: dict[str, asyncio.Task[None]] = {}  # of large lists, by their digest
         self._reported_at = 0.0
         self._heard_at = loop.time()
 
@@ -123,8 +130,10 @@ class Member:
             self._dial(hop_to(self._server.view, name))
 
     def close(self) -> None:
-        """Open no more links."""
+        """Open no more links, and read nothing."""
         self._rounds.close()
+        for task in self._reading.values():
+            task.cancel()
         if self._patience is not None:
             self._patience.cancel()
 
@@ -213,6 +222,11 @@ class Member:
 
     async def refresh(self) -> None:
         """There is nothing to look for: what changes is brought."""
+
+    @property
+    def clocks_s(self) -> tuple[float, ...]:
+        """A member hears of no other clock."""
+        return ()
 
     def commands(self) -> Mapping[str, Command]:
         """A member has no commands of its own."""
@@ -372,7 +386,12 @@ class Member:
         self._notifier.changed()
 
     def _take_list(self, item: Item) -> None:
-        """Write a list to its file, from where it comes into force as any list does."""
+        """Write a list to its file, from where it comes into force as any list does; a large one is read by a thread first."""
+        if not is_read(item.body):
+            if len(self._reading) >= MOST_READ_AHEAD:
+                raise RemoteError(f"too many large lists at once: {item.name}", rule="rule R12", status=488)
+            self._reading[item.digest] = self._loop.create_task(self._read_ahead(item))
+            return
         loaded = self._pending[1] if self._pending is not None else self._server.view.loaded
         if item.name not in {*loaded.list_names, *self._server.view.loaded.list_names}:
             self._keep_early(item)
@@ -382,6 +401,16 @@ class Member:
         if self._pending is not None and not self._lists_to_come(self._pending[1]):
             self._apply()
         self._notifier.changed()
+
+    async def _read_ahead(self, item: Item) -> None:
+        """Read a large list in a thread, then take it; its receipt was answered already, and a fault is told in the status."""
+        try:
+            await asyncio.to_thread(prepare, item.body)
+            self._take_list(item)
+        except (RemoteError, OperatorError) as wrong:
+            self._fail(item.key, f"{item.kind} {item.name}: {wrong}")
+        finally:
+            self._reading.pop(item.digest, None)
 
     def _keep_early(self, item: Item) -> None:
         """Lists come ahead of the version that names them; until one does, they are written nowhere."""
@@ -442,7 +471,7 @@ class Member:
             "digest": self._topology.digest,
             "highest": self._holding.known_to_exist,
             "at": now_utc(),
-            "error": text("; ".join(self._errors.values())),
+            "error": text("; ".join([*self._errors.values(), *self._server.not_listening()])),
             "request": request or "",
         }
         told = self._server.standing().model_copy(update=own).to_json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,14 @@ from sipmesh.storage.held import HeldUsers
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.topology.document import load
 from sipmesh.topology.inventory import Use
+from sipmesh.topology.listeners import ANYWHERE
 from sipmesh.topology.stops import server_command
 from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.contexts import AcceptingContext, MutualContext, client_port_context, mutual_context
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.listener import Listener
+from sipmesh.transport.listener import ForeignAddressError, Listener
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import DnsResolver
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.server_status import ServerStatus
     from sipmesh.topology.document import Loaded
+    from sipmesh.topology.listeners import ListenerSpec
     from sipmesh.topology.supply import Supply
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
@@ -92,6 +95,8 @@ class Node:
         self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
         self.on_taking: Callable[[Loaded], None] | None = None  # hears of a topology that is about to be in force
         self.supplies: Callable[[datetime], tuple[Supply, ...]] = lambda _: ()  # how what is fetched does
+        self.is_managed = False  # whether the next version comes from management, and so may help
+        self.not_listening: tuple[str, ...] = ()  # why we do not listen as published
         self.shown = Shown({})
         self._keep()
         try:
@@ -181,12 +186,41 @@ class Node:
         self.shown = Shown.first(self.view)
         self._warn_of_missing_names()
         for spec in self.view.listeners:
-            listener = Listener(self.reactor, spec, self._accepting_context(spec.kind), self.dispatch)
-            listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
-            self.listeners.append(listener)
-            host, port = listener.address
-            self.log.info("listening", kind=spec.kind, host=host, port=port)
+            try:
+                self._listen(spec)
+            except ForeignAddressError as wrong:
+                self._do_without(spec, wrong)
         self.registrations.begin()  # with the ports ours, no other process serves under this name
+
+    def _listen(self, spec: ListenerSpec) -> None:
+        listener = Listener(self.reactor, spec, self._accepting_context(spec.kind), self.dispatch)
+        listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
+        self.listeners.append(listener)
+        host, port = listener.address
+        self.log.info("listening", kind=spec.kind, host=host, port=port)
+
+    def _do_without(self, spec: ListenerSpec, wrong: ForeignAddressError) -> None:
+        """Where the next version comes from management, start without an address that this machine does not have.
+
+        The server port is opened on every address instead, so that management reaches us there with the version that is right.
+        """
+        if not self.is_managed:
+            raise wrong
+        if spec.kind is LinkKind.SERVER:
+            self._listen(replace(spec, host="::" if ":" in spec.host else ANYWHERE))
+        self.not_listening = (*self.not_listening, str(wrong))
+        self.log.error("not listening as published: waiting for a version with another address", why=str(wrong))
+
+    def _listen_again(self) -> None:
+        """Open what the version in force says and the one before did not let us open; the server port stays as it is."""
+        have, faults = {listener.kind for listener in self.listeners}, []
+        for spec in self.view.listeners:
+            if spec.kind not in have:
+                try:
+                    self._listen(spec)
+                except OperatorError as wrong:
+                    faults.append(str(wrong))
+        self.not_listening = tuple(faults)
 
     def _warn_of_missing_names(self) -> None:
         """A domain that is missing in our certificate is one whose phones will refuse us (RFC 5922)."""
@@ -216,6 +250,8 @@ class Node:
         contexts = [self._accepting_context(listener.kind) for listener in self.listeners]
         for listener, context in zip(self.listeners, contexts, strict=True):
             listener.swap(context)
+        if self.not_listening:
+            self._listen_again()
         self.gatekeeper.take(view)
         self.reach.take(view)
         self.neighbours.take(view)

@@ -52,6 +52,9 @@ class _Host:
     def look(self, files: list[Path]) -> object:
         return self._reading.look(files)
 
+    def not_listening(self) -> tuple[str, ...]:
+        return self._node.not_listening
+
     def standing(self) -> ServerStatus:
         return self._node.standing()
 
@@ -70,6 +73,7 @@ def post_for(node: Node, source: Source, reading: Reading, log: Log) -> Master |
         users = Users(node.view.loaded.users_url)
         post = Master(host, source.chronicle, users, here(node.view), loop, dial, log)
     elif isinstance(source, Holding):
+        node.is_managed = True
         for payload in source.users():
             node.take_users(payload)
         source.on_known = node.gatekeeper.knows_of

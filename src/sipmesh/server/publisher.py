@@ -12,6 +12,7 @@ from sipmesh.server.blocking import blocking
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.follow_up import follow_up
 from sipmesh.server.lists import LARGEST_GIVEN, must_be_portable
+from sipmesh.server.outlook import from_a_restart, must_open
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.storage.audit import Act
@@ -77,7 +78,7 @@ class Publisher:
             "draft": name,
             "base": self._server.view.loaded.number,
             "digest": draft.loaded.digest,
-            "changes": list(difference(self._server.view.loaded, draft.loaded)),
+            "changes": self._changes(draft.loaded),
             "dangers": list(self._dangers(draft.loaded)),
         }
 
@@ -135,6 +136,11 @@ class Publisher:
             raise OperatorError(f"{file} has changed since it was compared; look at it again, and publish then")
         return draft
 
+    def _changes(self, new: Loaded) -> list[str]:
+        """What *new* changes, and what of that counts from a restart only."""
+        in_force = self._server.view.loaded
+        return [*difference(in_force, new), *from_a_restart(in_force, new)]
+
     def _dangers(self, new: Loaded) -> Sequence[str]:
         """What *new* would break, by what servers have said of their links, and where users are at home."""
         in_force = self._server.view.loaded
@@ -148,11 +154,12 @@ class Publisher:
     def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
         """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
         must_be_portable(draft.loaded)
+        must_open(draft.loaded, self._server.view.loaded)
         found = list(self._dangers(draft.loaded))
         if found and not force:
             told = "; ".join(found)
             raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
-        changes = list(difference(self._server.view.loaded, draft.loaded))
+        changes = self._changes(draft.loaded)
         at = now_utc()
 
         def make(slot: Slot) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from sipmesh.errors import OperatorError
 from sipmesh.server.notices import Notices
 from sipmesh.server.watch import Watched
+from sipmesh.topology.read_lists import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
-    import asyncio
-
     from sipmesh.server.log import Log
     from sipmesh.server.node import Node
     from sipmesh.server.source import Source
     from sipmesh.topology.document import Loaded
+    from sipmesh.topology.lists import ListFile
 
 
 class Reading:
@@ -24,6 +25,8 @@ class Reading:
 
     def __init__(self, node: Node, source: Source, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         self._node, self._source, self._log = node, source, log
+        self._loop = loop
+        self._ahead: dict[Path, asyncio.Task[None]] = {}
         self._watched = Watched([])
         self._notices = Notices(loop, self.look, log)
         self._follow()
@@ -32,7 +35,9 @@ class Reading:
         return f"<Reading for {self._node.view.name} from {self._source!r}>"
 
     def close(self) -> None:
-        """Hear of no change any more."""
+        """Hear of no change any more, and read nothing."""
+        for task in self._ahead.values():
+            task.cancel()
         self._notices.close()
 
     def look(self, at: Collection[Path] | None = None) -> dict[str, Any]:
@@ -63,9 +68,16 @@ class Reading:
             return {"taken": True, "digest": self._node.view.loaded.digest, "closed": closed}
         return self._read_all(closed)
 
-    def _take_lists(self, changed: list[Path]) -> list[str]:
-        """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close."""
-        files = self._node.view.loaded.lists.intersection(changed) if changed else None
+    def _take_lists(self, changed: Collection[Path]) -> list[str]:
+        """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close.
+
+        A large one that was not read yet is read by a thread first, and put in force when that is done.
+        """
+        files = set(self._node.view.loaded.lists.intersection(changed) if changed else ())
+        for one in self._node.view.loaded.list_entries:
+            if one.file in files and not is_file_read(one.file):
+                files.discard(one.file)
+                self._read_ahead(one)
         if not files:
             return []
         closed = self._node.take_lists(files)
@@ -74,11 +86,33 @@ class Reading:
         tell("lists taken", files=sorted(map(str, files)), closed=closed, faults=faults)
         return closed
 
+    def _read_ahead(self, one: ListFile) -> None:
+        """Have a thread read a large list, unless one does."""
+        if one.file not in self._ahead:
+            self._ahead[one.file] = self._loop.create_task(self._prepared(one))
+
+    async def _prepared(self, one: ListFile) -> None:
+        try:
+            await asyncio.to_thread(prepare_file, one.file, one.largest)
+        finally:
+            del self._ahead[one.file]
+        self._take_prepared(one.file)
+
+    def _take_prepared(self, file: Path) -> None:
+        """Put a list in force that a thread has read; what has changed meanwhile is read once more."""
+        self._take_lists([file])
+
+    async def prepared(self) -> None:
+        """Wait until every large list that is being read is in force."""
+        while self._ahead:
+            await asyncio.wait([*self._ahead.values()])
+
     def _read_all(self, closed: list[str]) -> dict[str, Any]:
         """Read everything anew; *closed* are links that have gone down by new lists already."""
         self._watched.take(self._files())
         try:
-            loaded = self._source.load()
+            with large_lists_later():
+                loaded = self._source.load()
             closed = [*closed, *self._node.take(loaded)]
         except OperatorError as wrong:
             problems = [str(problem) for problem in wrong.problems]
@@ -97,7 +131,9 @@ class Reading:
         """
         new = self._watched.follow([*self._files(), *others])
         self._notices.watch(self._prompt_files())
-        lists = self._node.view.loaded.lists.intersection(new)
+        for one in self._node.view.loaded.lists_left_for_later:
+            self._read_ahead(one)
+        lists = self._node.view.loaded.lists.intersection(new) - self._ahead.keys()
         return self._node.take_lists(lists) if lists else []
 
     def _files(self) -> list[Path]:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.files import must_be_private
 from sipmesh.pki.generations import Generations
+from sipmesh.server.clock_watch import ClockWatch
 from sipmesh.server.collector import Collector
 from sipmesh.server.control import SOCKET_SUFFIX, Control
 from sipmesh.server.endings import Endings, concerning, stock_of, tell
@@ -128,6 +130,7 @@ class Service:
         """Find its topology, and read it."""
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
+        must_be_private(key_files_of(self._loaded, self._name.lower()))
 
     def build(self) -> None:
         """Put it together; nothing listens yet."""
@@ -140,6 +143,7 @@ class Service:
         self._open.push_async_callback(self._fetch_no_more)
         self._reading = reading = Reading(node, self._source, loop, self._log)
         self._open.callback(reading.close)
+        self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
         self._post = post = post_for(node, self._source, reading, self._log)
         operator = Operator(node, reload=reading.reload, look=reading.look)
         commands = {**operator.commands(), **(post.commands() if post is not None else {})}
@@ -229,9 +233,14 @@ class Service:
     def _tick(self) -> None:
         self._node.dispatch.tick()
         now = self._node.loop.time()
+        if self._clock.look(now, datetime.now(UTC)):
+            self._reissued_at = 0.0  # lists that were signed by another clock are looked at once this one is believed
+            self._log.warning("the clock has moved, or is far from the last signature of the CA: no list is signed yet")
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
-            self._reissued_at = now
-            self._reissue_lists()
+            others_s = self._post.clocks_s if self._post is not None else ()
+            if self._clock.may_sign(now, others_s):
+                self._reissued_at = now
+                self._reissue_lists()
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
             self._node.replace_links(datetime.now(UTC))
@@ -261,6 +270,26 @@ class Service:
             return
         if renewed:
             self._log.info("lists reissued", lists=[path.name for path in renewed])
+
+
+def key_files_of(loaded: Loaded, name: str) -> list[Path]:
+    """The private keys of the server *name*: its own, its next one, and of management the signer and the CA as well."""
+    pool = loaded.topology.pool_of(name)
+    found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
+    for server in pool.servers if pool is not None else ():
+        if server.name == name:
+            outside = (server.outside.key,) if server.outside is not None and server.outside.key else ()
+            found += [loaded.folder / file for file in (server.key_file, *outside)]
+            if pool is not None and pool.role is Role.MANAGEMENT:
+                found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
+    return found
+
+
+def _signed_last(folder: Path) -> datetime | None:
+    """When the CA in *folder* signed its last list, where there is one that can be asked."""
+    with suppress(OperatorError):
+        return Generations(folder / "ca").signed_last if Generations.are_in(folder / "ca") else None
+    return None
 
 
 async def _pause(stop: asyncio.Event) -> None:

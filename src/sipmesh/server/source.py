@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.generations import Generations
 from sipmesh.server.census import now_utc
 from sipmesh.server.holding import Holding, signers_of
-from sipmesh.storage.chronicle import Chronicle
+from sipmesh.storage.chronicle import DATABASE, Chronicle
 from sipmesh.topology.document import load, load_published
 from sipmesh.topology.files import UnusableFileError
 from sipmesh.topology.jose import MalformedDocumentError, open_signed
@@ -73,16 +73,15 @@ def source_of(file: Path, name: str) -> Source:
         chronicle = Chronicle(folder)
         head = chronicle.history.head()
         if head is not None:
+            _must_be_followed(holding, chronicle)
             archive = Archive(chronicle, folder)
             if name in signers_of(archive.load()):
+                holding.follow(head.number, chronicle.history.get(head.number).jws)
                 return archive
-            jws = chronicle.history.get(head.number).jws
-            if not holding.is_there:
-                _begin(holding, jws, folder)
-            elif holding.highest < head.number:
-                _catch_up(holding, jws)
+            _hold(holding, chronicle, folder)
         chronicle.close()
     if holding.is_there:
+        holding.adopt()
         return holding
     draft = Draft(file)
     if signers_of(draft.load()):
@@ -91,10 +90,33 @@ def source_of(file: Path, name: str) -> Source:
     return draft
 
 
-def _catch_up(holding: Holding, jws: bytes) -> None:
-    """A server beside management need not wait until it is told what lies there; what it would refuse, it is told later."""
-    with suppress(RemoteError, OperatorError):
-        holding.keep(jws, holding.newer(jws, holding.load(), now_utc()))
+def _must_be_followed(holding: Holding, chronicle: Chronicle) -> None:
+    """Raise `OperatorError` for a history beside a server that lacks the very version which this server has taken last."""
+    record = holding.record
+    if record is None or not record.topology:
+        return
+    with suppress(OperatorError):
+        if record.has_topology(chronicle.history.get(record.number).jws):
+            return
+    reason = f"is not the history of version {record.number}, which {holding.name} has taken last"
+    remedy = "restore the newest backup to an empty folder (sipmesh restore), or have this server join: sipmesh join"
+    raise OperatorError("no other history is followed", (Problem(holding.folder / DATABASE, 0, "", reason, remedy),))
+
+
+def _hold(holding: Holding, chronicle: Chronicle, folder: Path) -> None:
+    """Have a server beside management hold what lies there; what it would refuse, it is told later."""
+    head, record = chronicle.history.head(), holding.record
+    if head is None:
+        return
+    if not holding.is_there:
+        _begin(holding, chronicle.history.get(head.number).jws, folder)
+        return
+    if record is not None and not holding.is_whole:  # its state was lost: the very version that it had is still here
+        _begin(holding, chronicle.history.get(record.number).jws, folder)
+    if holding.highest < head.number:
+        with suppress(RemoteError, OperatorError):
+            jws = chronicle.history.get(head.number).jws
+            holding.keep(jws, holding.newer(jws, holding.load(), now_utc()))
 
 
 def version_of(chronicle: Chronicle, number: int) -> Publication:

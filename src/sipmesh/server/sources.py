@@ -17,6 +17,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
 from sipmesh.topology.lists import LARGEST_LIST
 from sipmesh.topology.paper import Paper
+from sipmesh.topology.read_lists import prepare_file, read_content
 from sipmesh.transport.fetch import UNKNOWN, FetchError
 from sipmesh.trust.arrival import answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.ocsp import LARGEST as LARGEST_ANSWER
@@ -65,7 +66,10 @@ class ListSource:
         held_now: Callable[[Path], RevocationList | None],
         issuers: Callable[[Path], Sequence[x509.Certificate]],
         put: Callable[[Path], object],
+        *,
+        largest: int = LARGEST_LIST,
     ) -> None:
+        self.largest = largest
         self.name, self.owner, self.grace, self.pace = url, owner, grace, pace
         self._file, self._held_now, self._issuers, self._put = file, held_now, issuers, put
         self._validators = UNKNOWN
@@ -82,7 +86,7 @@ class ListSource:
     async def fetch(self, fetcher: Fetcher, clock: Clock) -> None:
         """See `Source`."""
         held = self._held_now(self._file)
-        fetched = await fetcher.get(self.name, LARGEST_LIST, self._validators if held is not None else UNKNOWN)
+        fetched = await fetcher.get(self.name, self.largest, self._validators if held is not None else UNKNOWN)
         if fetched.body is None:
             if held is None or held.next_update <= clock():
                 ended = f"than list {held.number}, which ended at {tell_time(held.next_update)}" if held else "for us"
@@ -90,11 +94,20 @@ class ListSource:
             return
         held, issuers = self._held_now(self._file), self._issuers(self._file)
         # A list of a million serials takes seconds to read, and links must not wait for that.
-        await asyncio.to_thread(look_at_list, fetched.body, held, issuers, at=clock())
-        if held is None or not _is_same(self._file, fetched.body):
-            files.write(self._file, fetched.body)
+        if await asyncio.to_thread(self._write, fetched.body, held, issuers, clock()):
             self._put(self._file)
         self._validators = fetched.validators
+
+    def _write(
+        self, body: bytes, held: RevocationList | None, issuers: Sequence[x509.Certificate], at: datetime
+    ) -> bool:
+        """Look at what has come and write it, in a thread; False where the very same lies there and is in force."""
+        look_at_list(read_content(body), held, issuers, at=at)
+        if held is not None and _is_same(self._file, body):
+            return False
+        files.write(self._file, body)
+        prepare_file(self._file, self.largest)  # so that the loop takes it without reading it
+        return True
 
 
 def _is_same(file: Path, body: bytes) -> bool:

@@ -216,6 +216,9 @@ def _authority(
     if old.grace != new.grace:
         before_s, after_s = (_spell(entry.grace, "the default") for entry in (old, new))
         yield f"the hours for which a list of {whose} counts past its end change from {before_s} to {after_s}"
+    if old.list_limit != new.list_limit:
+        before_s, after_s = (_spell(entry.list_limit, "the default") for entry in (old, new))
+        yield f"the MiB that a list of {whose} may have change from {before_s} to {after_s}"
 
 
 def _mark(certificate: x509.Certificate) -> str:
@@ -360,7 +363,7 @@ _SIDE: Mapping[str, Words | None] = {
     "key": _from_to("key file", "that of the inside"),
 }
 _PARTNER: Mapping[str, Words | None] = {
-    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace")),
+    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
     "edge": _from_to("edge", "what SRV says"),
     "client_usage": _usage,
     "third_party": _third_party,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.topology.lists import ListFiles
+    from sipmesh.topology.lists import ListFile, ListFiles
     from sipmesh.topology.model import Topology
     from sipmesh.topology.publication import Publication
     from sipmesh.topology.shape import Unread
@@ -82,6 +82,16 @@ class Loaded:
     def lists(self) -> frozenset[Path]:
         """Every file of a revocation list."""
         return frozenset(one.file for files in self.list_files for one in files.files)
+
+    @property
+    def list_entries(self) -> tuple[ListFile, ...]:
+        """The same, as the document names them."""
+        return tuple(one for files in self.list_files for one in files.files)
+
+    @property
+    def lists_left_for_later(self) -> tuple[ListFile, ...]:
+        """The large lists that were not read with the document, and are to be read by a thread."""
+        return tuple(one for files in self.list_files for one in files.left_for_later)
 
     @property
     def faults_of_lists(self) -> tuple[Problem, ...]:

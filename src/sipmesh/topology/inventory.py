@@ -102,6 +102,10 @@ class Entry:
         if self.broken or self.paper is None:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
+        if self.paper.begins > at:
+            begins = f"begins only in {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)})"
+            why = "the clock of who signed it was ahead, or the clock here is behind"
+            return f"the {what} {begins}: {self.stops}; {why}; once the clocks are right: {self.command}"
         if self.what is What.SOURCE:
             held = "counts no longer" if self.level is Level.PAST else f"counts for {tell_span(left)} more"
             return f"what came from the {what} {held} ({when}); then {self.stops}; {self.command}"

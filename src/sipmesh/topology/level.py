@@ -47,12 +47,14 @@ _DAYS = {Level.DAY_1: 1, Level.DAYS_7: 7, Level.DAYS_14: 14, Level.DAYS_30: 30}
 def level(paper: Paper, at: datetime, *, is_list: bool) -> Level:
     """The level of *paper* at the instant *at*; its last instant still counts (RFC 5280 4.1.2.5).
 
+    What has not begun counts no more than what has ended: the clock of who signed it was ahead, or ours is behind.
+
     A step that is longer than half of the whole life says nothing, since every fresh one would be there already: a
     certificate of 30 days begins to warn at 14. The last two steps of a certificate count however short it lives. A
     list of 7 days, which should be made anew each day, first warns at 1; one of less than 2 days at a quarter.
     """
     left, life = paper.ends - at, paper.ends - paper.begins
-    if left < timedelta(0):
+    if left < timedelta(0) or paper.begins > at:
         return Level.PAST
     return next((step for step in _DAYS if left <= _reach(step, life, is_list=is_list)), Level.FINE)
 

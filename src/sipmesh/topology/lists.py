@@ -11,7 +11,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.files import UnusableFileError, read_file
+from sipmesh.topology.files import UnusableFileError
+from sipmesh.topology.read_lists import is_left_for_later, read_list
 from sipmesh.topology.source import dotted
 from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError
 
@@ -24,20 +25,26 @@ if TYPE_CHECKING:
     from sipmesh.errors import Problem
     from sipmesh.topology.source import Loc
 
-LARGEST_LIST = 64 << 20  # octets: over a million revoked serials
+LARGEST_LIST = 64 << 20
+"""Octets: over a million revoked serials. What a document allows an authority is mostly less (`AuthorityEntry.list_limit`)."""
+
 FETCHED = "state/fetched"
 """The folder of what is fetched; all of it may be deleted, and is fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListFile:
-    """One file, by the *name* that the document has for it; *fault* is what is told of it, but for the reason."""
+    """One file, by the *name* that the document has for it; *fault* is what is told of it, but for the reason.
+
+    *largest* is how many octets it may have.
+    """
 
     loc: Loc
     name: str
     file: Path
     fault: Problem
     fetched: bool = False
+    largest: int = LARGEST_LIST
 
     @property
     def is_awaited(self) -> bool:
@@ -57,7 +64,7 @@ class ListFiles:
     one that has none, but for the reason. It is None where no list is needed.
     """
 
-    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "files")
+    __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "_later", "files")
 
     def __init__(self, files: Sequence[ListFile], issuers: Sequence[x509.Certificate], lack: Problem | None) -> None:
         self.files = tuple(files)
@@ -65,6 +72,7 @@ class ListFiles:
         self._found: dict[Loc, RevocationList] = {}
         self._faults: dict[Loc, Problem] = {}
         self._carried: tuple[RevocationList, ...] = ()
+        self._later: set[Loc] = set()
         self.read([one.file for one in files])
 
     def __repr__(self) -> str:
@@ -79,14 +87,20 @@ class ListFiles:
         """Read those of *changed* that are ours."""
         for one in self.files:
             if one.file in changed:
-                self._found.pop(one.loc, None)
+                before = self._found.pop(one.loc, None)
                 self._faults.pop(one.loc, None)
+                self._later.discard(one.loc)
                 if one.is_awaited:
                     continue
+                if is_left_for_later(one.file):
+                    self._later.add(one.loc)
+                    continue
                 try:
-                    self._found[one.loc] = _read_list(one.file, self._issuers)
+                    self._found[one.loc] = _read_list(one, self._issuers, before)
                 except (UnusableFileError, UnusableListError) as wrong:
                     self._faults[one.loc] = replace(one.fault, reason=f"{one.name}: {wrong}")
+                    if before is not None and isinstance(wrong, OlderListError):
+                        self._found[one.loc] = before
 
     @property
     def lists(self) -> tuple[tuple[Loc, RevocationList], ...]:
@@ -118,8 +132,14 @@ class ListFiles:
 
     @property
     def awaited(self) -> tuple[ListFile, ...]:
-        """The lists that are fetched, and have not come yet."""
-        return tuple(one for one in self.files if one.fetched and not {one.loc} & {*self._found, *self._faults})
+        """The lists that are fetched and have not come yet, and those that a thread is still to read."""
+        known = {*self._found, *self._faults}
+        return tuple(one for one in self.files if (one.fetched or one.loc in self._later) and one.loc not in known)
+
+    @property
+    def left_for_later(self) -> tuple[ListFile, ...]:
+        """The large lists that were not read with the document (`sipmesh.topology.read_lists`)."""
+        return tuple(one for one in self.files if one.loc in self._later)
 
     def carry(self, lists: Iterable[RevocationList]) -> None:
         """Let *lists* of before speak on for those CAs of which no list has come yet, while some are awaited.
@@ -133,13 +153,27 @@ class ListFiles:
         have = {found.issuer_der for found in self._found.values()}
         carried = [one for one in self._carried if one.issuer_der not in have] if self.awaited else []
         told = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
-        told += tuple(f"{dotted(one.loc)}: not fetched yet from {one.name}" for one in self.awaited)
+        told += tuple(f"{dotted(one.loc)}: {_why_awaited(one)}" for one in self.awaited)
         return RevocationLists([*(found for _, found in self.lists), *carried], told)
 
 
-def _read_list(file: Path, issuers: Sequence[x509.Certificate]) -> RevocationList:
-    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it."""
-    found = RevocationList.load(read_file(file, LARGEST_LIST))
+class OlderListError(UnusableListError):
+    """A list that is older than the one that was read of the same file before."""
+
+
+def _why_awaited(one: ListFile) -> str:
+    return f"not fetched yet from {one.name}" if one.is_awaited else f"{one.name} is large, and still being read"
+
+
+def _read_list(one: ListFile, issuers: Sequence[x509.Certificate], before: RevocationList | None) -> RevocationList:
+    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
+
+    A list of the same CA and scope that is older than the one *before* does not take its place: whoever can write to the file
+    puts no revocation out of force by that.
+    """
+    found = read_list(one.file, one.largest)
     if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
+    if before is not None and found.is_older_than(before):
+        raise OlderListError(f"list {found.number} is older than list {before.number}, which stays in force")
     return found

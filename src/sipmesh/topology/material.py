@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -113,7 +113,8 @@ def read_authority(
     needed = entry.crls and entry.revocation is not Source.ANSWERS
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
-    lists = ListFiles([_list_file(place, one, folder, report) for place, one in places], issuers, lack)
+    found = [replace(_list_file(place, one, folder, report), largest=entry.largest_list) for place, one in places]
+    lists = ListFiles(found, issuers, lack)
     authority = Authority(
         name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
     )

@@ -21,6 +21,7 @@ from sipmesh.topology.names import (
     Hours,
     HttpUrl,
     ListenOn,
+    Mebibytes,
     Port,
     split_port,
 )
@@ -137,6 +138,9 @@ class AuthorityEntry(Part):
     grace_by_default: ClassVar[timedelta] = timedelta(0)
     """Our own lists are ours to keep young."""
 
+    list_limit_by_default: ClassVar[int] = 64
+    """MiB: a million entries, and what a Windows CA of many years may have."""
+
     anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[FileOrUrl, ...] = Field(
         description="revocation lists, one for each CA that issues in the chain: files, or URLs from which they are fetched"
@@ -151,6 +155,15 @@ class AuthorityEntry(Part):
         description="hours for which a list or an answer still counts past its next update (ours: 0, a partner's: 24)",
     )
 
+    list_limit: Mebibytes | None = Field(
+        default=None, description="MiB that one of its revocation lists may have (ours: 64, a partner's: 8)"
+    )
+
+    @property
+    def largest_list(self) -> int:
+        """How many octets one of its lists may have."""
+        return (self.list_limit_by_default if self.list_limit is None else self.list_limit) << 20
+
     @property
     def grace_time(self) -> timedelta:
         """How long a list or an answer still counts past its next update."""
@@ -162,6 +175,9 @@ class Partner(AuthorityEntry):
 
     grace_by_default: ClassVar[timedelta] = timedelta(days=1)
     """Whoever keeps a partner's lists from us for an hour must not cut it off by that."""
+
+    list_limit_by_default: ClassVar[int] = 8
+    """MiB: a hundred and fifty thousand entries. What a partner revokes costs our memory and our time."""
 
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(default=None, description="its edge as name or name:port; without it SRV is asked")

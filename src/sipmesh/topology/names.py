@@ -163,6 +163,8 @@ FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 FileOrUrl = Annotated[FileName, AfterValidator(file_or_url)]
 """A file as above, or a URL from which it is fetched."""
+Mebibytes = Annotated[int, Field(strict=True, ge=1, le=64)]
+"""The size of a revocation list: larger ones are read by nobody here."""
 Hours = Annotated[
     int,
     Field(strict=True),

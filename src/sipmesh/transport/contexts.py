@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL, crypto
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.files import open_key
+from sipmesh.pki.files import open_key, read_private
 from sipmesh.transport.pyopenssl import PyOpenSslTls
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _load_chain(path: Path) -> tuple[x509.Certificate, ...]:
 
 def _load_key(path: Path) -> type_of_key:
     try:
-        key = open_key(path, path.read_bytes())
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        key = open_key(path, read_private(path))
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(path, f"no private key can be read from it ({type(error).__name__})") from None
     if not isinstance(key, type_of_key):
         raise _unusable(path, f"a {type(key).__name__} cannot serve TLS")

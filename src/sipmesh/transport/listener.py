@@ -28,6 +28,10 @@ BACKLOG: Final = 1024
 OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class ForeignAddressError(OperatorError):
+    """An address to listen on that this machine does not have."""
+
+
 class Spec(Protocol):
     """What a listener is told; ``topology.listeners.ListenerSpec`` is one."""
 
@@ -267,7 +271,6 @@ def _bind(spec: Spec) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise OperatorError(
-            f"cannot listen on {spec.host} port {spec.port} for {spec.name}: {error.strerror}"
-        ) from None
+        kind = ForeignAddressError if error.errno == errno.EADDRNOTAVAIL else OperatorError
+        raise kind(f"cannot listen on {spec.host} port {spec.port} for {spec.name}: {error.strerror}") from None
     return sock

@@ -28,12 +28,12 @@ _NO_GRACE = timedelta(0)
 
 
 def look_at_list(
-    data: bytes, held: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
+    new: RevocationList, held: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
 ) -> RevocationList:
-    """Read a list that is to take the place of *held* at the instant *at*.
+    """Look at a list that has come, and is to take the place of *held* at the instant *at*.
 
     Args:
-        data: All that came.
+        new: The list, as it was read.
         held: What this source has given before, if anything.
         issuers: The CAs that are known to stand under the authority; one that bears the name of the list's issuer must
             have signed it. A list of any other CA is checked when that one shows itself in a handshake.
@@ -42,7 +42,6 @@ def look_at_list(
     Raises:
         UnusableListError: *held* stays; the text says why.
     """
-    new = RevocationList.load(data)
     if new.next_update <= at:
         raise UnusableListError(f"list {new.number} ended at {tell_time(new.next_update)}")
     if new.this_update > at + SKEW:

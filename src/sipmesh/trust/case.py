@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sipmesh.trust.bounds import excess
 from sipmesh.trust.certificate import MalformedCertificateError, read_certificate
 from sipmesh.trust.chain import PRESENTED, Path, Trail, find_path, walk
 from sipmesh.trust.evidence import Direction
@@ -40,6 +41,8 @@ class Case:
         self.fault = ""
         self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
         self._read(evidence.presented[: PRESENTED + 1])
+        readable = [self.leaf, *self.pool] if self.leaf else self.pool
+        self.excess = excess(evidence.presented, readable)  # then no path is looked for
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
         for depth, der in enumerate(presented):
@@ -134,6 +137,8 @@ class Case:
         best = Trail(refusal="nobody's anchors count for these names")
         if self.leaf is None:
             return best
+        if self.excess:
+            return Trail(refusal=self.excess)
         for authority in self._promising(self.counted):
             found = find_path(self.leaf, self.pool, authority, self.at)
             if found.verified:
@@ -156,7 +161,7 @@ class Case:
     @cached_property
     def elsewhere(self) -> Trail:
         """Where the certificate leads when it leads to no anchor that counts: another authority that we know."""
-        if self.leaf and not self.trail.path:
+        if self.leaf and not self.trail.path and not self.excess:
             for authority in self._anchored:
                 path = next(walk(self.leaf, self.pool, authority.anchors), None)
                 if path and authority not in self.counted:

@@ -77,6 +77,8 @@ def certificate(case: Case) -> Finding | None:
         return None if case.evidence.failure else asked.refused("no certificate", Code.NO_CERTIFICATE)
     if len(case.evidence.presented) > chain.PRESENTED + 1:
         return asked.refused(f"{len(case.evidence.presented)} certificates", Code.MALFORMED_CERTIFICATE)
+    if case.excess:
+        return asked.refused(case.excess, Code.MALFORMED_CERTIFICATE)
     return asked.passed(f"{len(case.pool) + 1} certificates")
 
 
@@ -97,6 +99,8 @@ def issuer(case: Case) -> Finding:
     asked = Question("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
     if case.trail.path:
         return asked.passed(" < ".join(held.subject.rfc4514_string() for held in case.trail.path))
+    if case.excess:
+        return asked.unjudged("no path was looked for: the chain asks for too much")
     if _cut_short(case):
         return asked.unjudged("OpenSSL stopped at the key of the leaf, before it looked for an issuer")
     signer = case.leaf.issuer.rfc4514_string() if case.leaf else ""

@@ -26,16 +26,31 @@ class Element(NamedTuple):
         return self.inside()
 
 
+class Span(NamedTuple):
+    """Where one element stands: from *start* to *end*, with what is in it from *begin* on. Nothing is copied."""
+
+    tag: int
+    start: int
+    begin: int
+    end: int
+
+
 def elements(der: bytes) -> list[Element]:
     """Split *der* into its elements, one level deep (X.690 8.1, 10.1); ValueError where a length does not fit."""
-    found, place = [], 0
-    while place < len(der):
-        element, place = _element(der, place)
-        found.append(element)
+    return [Element(one.tag, der[one.begin : one.end]) for one in spans(der, 0, len(der))]
+
+
+def spans(der: bytes, begin: int, end: int) -> list[Span]:
+    """Find the elements from *begin* to *end*, one level deep; ValueError as `elements` does."""
+    found = []
+    while begin < end:
+        one = _span(der, begin, end)
+        found.append(one)
+        begin = one.end
     return found
 
 
-def _element(der: bytes, place: int) -> tuple[Element, int]:
+def _span(der: bytes, place: int, limit: int) -> Span:
     header = der[place : place + 2]
     if len(header) < 2:  # noqa: PLR2004 - tag and length
         raise ValueError("an element without a length")
@@ -45,9 +60,9 @@ def _element(der: bytes, place: int) -> tuple[Element, int]:
         if not 0 < octets <= MOST_LENGTH_OCTETS:
             raise ValueError(f"a length of {octets} octets")
         length, begin = int.from_bytes(der[begin : begin + octets]), begin + octets
-    if begin + length > len(der):
+    if begin + length > limit:
         raise ValueError("an element that is longer than what holds it")
-    return Element(tag, der[begin : begin + length]), begin + length
+    return Span(tag, place, begin, begin + length)
 
 
 def dotted(element: Element) -> str:

@@ -158,11 +158,14 @@ class OcspAnswers:
         )
 
     def _signer(self, answer: OcspAnswer, certificate: x509.Certificate, issuer: x509.Certificate) -> Signer:
-        """Refuse an answer made when the certificate was not, or no longer, valid: it was made for another."""
+        """Refuse an answer made when the certificate was not valid, which is about another, and one by its own key."""
         made = answer.response.produced_at_utc
-        if certificate.not_valid_before_utc <= made <= certificate.not_valid_after_utc:
-            return answer.signer(issuer, self.terms)
-        return Signer(f"an OCSP answer made at {tell_time(made)}, when the certificate was not valid")
+        if not certificate.not_valid_before_utc <= made <= certificate.not_valid_after_utc:
+            return Signer(f"an OCSP answer made at {tell_time(made)}, when the certificate was not valid")
+        signer = answer.signer(issuer, self.terms)
+        if signer.delegate is not None and signer.delegate.public_key() == certificate.public_key():
+            return Signer("an OCSP answer signed with the key of the certificate that it is about")
+        return signer
 
     def __iter__(self) -> Iterator[OcspAnswer]:
         return iter(self._answers)

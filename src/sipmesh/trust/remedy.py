@@ -29,7 +29,17 @@ def _who(case: Case) -> str:
     return case.policy.meant_name or next(iter(case.names.usable), "") or "the peer"
 
 
+def _by_client(case: Case) -> bool:
+    """Whether a client judges its server: it has no topology, and its user issues nothing."""
+    return case.policy.kind is LinkKind.CLIENT
+
+
 def _untrusted(case: Case) -> tuple[str, ...]:
+    if _by_client(case):
+        return (
+            f"See that the root given with --ca is that of the CA which issues for {_who(case)}.",
+            "If it is, somebody else answers there: see where the name leads.",
+        )
     if case.policy.kind is LinkKind.PARTNER:
         return (f"If {_who(case)} is a partner, add the anchor of its CA to its entry in the topology.",)
     return (f"Issue its certificate with our own CA: sipmesh ca issue {_who(case)}.",)
@@ -46,6 +56,8 @@ def _not_for_name(case: Case) -> tuple[str, ...]:
 
 def _expired(case: Case) -> tuple[str, ...]:
     renew = "Ask the partner to renew it" if case.policy.kind is LinkKind.PARTNER else _reissue(case)
+    if _by_client(case):
+        renew = "Who runs the server has to renew its certificate"
     return (f"{renew}; if its dates look right, set the clock of {case.policy.here}.",)
 
 
@@ -56,6 +68,8 @@ def _reissue(case: Case) -> str:
 def _revoked(case: Case) -> tuple[str, ...]:
     if case.policy.kind is LinkKind.PARTNER:
         return ("Its own CA has revoked it: the partner must install a new certificate.",)
+    if _by_client(case):
+        return ("Its own CA has revoked it: do not log in there before who runs the server has another certificate.",)
     return (f"If the server is still ours: sipmesh ca issue {_who(case)}, and find out who holds the old key.",)
 
 
@@ -71,6 +85,8 @@ def _no_list(case: Case) -> tuple[str, ...]:
             "Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",
             "Lists that are named by a URL come by themselves, once that answers: sipmesh ca inventory.",
         )
+    if _by_client(case):
+        return ("Give this client the current lists, one for each CA of the chain.",)
     return ("Write fresh lists with sipmesh ca crl, and see that authority.crls names one for each CA of the chain.",)
 
 
@@ -137,7 +153,8 @@ _ADVICE: dict[Code, Advice] = {
     Code.WEAK_KEY: _says("Its certificate needs a new key: EC P-256, or RSA of at least 2048 bits."),
     Code.NOT_A_LEAF: _says("Give the server a certificate of its own; a CA's certificate belongs to the CA alone."),
     Code.MALFORMED_CERTIFICATE: _says(
-        "Its CA must issue by RFC 5280: version 3, AKI and SKI, no unknown critical part."
+        "Its CA must issue by RFC 5280: version 3, AKI and SKI, no unknown critical part.",
+        "A chain may have 64 KiB, and 2,500 comparisons of names with name constraints.",
     ),
     Code.NO_SIP_IDENTITY: _no_identity,
     Code.NAME_MISMATCH: _mismatch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -11,7 +12,8 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
-from sipmesh.trust.der import Element, elements
+from sipmesh.trust.der import Element, spans
+from sipmesh.trust.list_signature import ListSignature
 from sipmesh.trust.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
 from sipmesh.trust.ocsp import standing as answered
 from sipmesh.trust.verdict import Code, Finding, Question
@@ -67,7 +69,7 @@ class RevocationList:
     number: int
     serials: frozenset[int]
     scope: Scope = Scope()
-    crl: x509.CertificateRevocationList | None = field(default=None, repr=False)
+    signature: ListSignature | None = field(default=None, repr=False)
     base: int | None = None
     restored: frozenset[int] = frozenset()
     in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
@@ -88,7 +90,8 @@ class RevocationList:
             UnusableListError: The list must not be relied on.
         """
         try:
-            loaded = cls._read(_parse(data))
+            der = _der_of(data)
+            loaded = cls._read(x509.load_der_x509_crl(der), der)
         except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
             raise UnusableListError(f"not a readable revocation list: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
@@ -96,26 +99,30 @@ class RevocationList:
         return loaded
 
     @classmethod
-    def _read(cls, crl: x509.CertificateRevocationList) -> RevocationList:
-        if elements(crl.tbs_certlist_bytes)[0].inside()[0] != VERSION_2:
+    def _read(cls, crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
+        if not _is_of_version_2(der):
             raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
         if crl.next_update_utc is None:
             raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
             raise UnusableListError(f"the list is signed over {hashed.name}")
         number, base, scope = _read_extensions(crl)
-        entries = [_read_entry(entry) for entry in crl]
+        serials: set[int] = set()  # whole numbers alone, so that the collector has nothing to go through
+        restored: set[int] = set()
+        for entry in crl:
+            serial, gone = _read_entry(entry)
+            (serials if gone or base is None else restored).add(serial)
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
             this_update=crl.last_update_utc,
             next_update=crl.next_update_utc,
             number=number,
-            serials=frozenset(serial for serial, gone in entries if gone or base is None),
+            serials=frozenset(serials),
             scope=scope,
-            crl=crl,
+            signature=ListSignature.of(crl, der),
             base=base,
-            restored=frozenset(serial for serial, gone in entries if not gone and base is not None),
+            restored=frozenset(restored),
         )
 
     def brought_up_to(self, delta: RevocationList) -> RevocationList:
@@ -137,15 +144,19 @@ class RevocationList:
         return replace(self, serials=self.serials | serials)
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
-        """Whether the key of *issuer* signed this list, and may sign lists; checked once per key."""
+        """Whether the key of *issuer* signed this list, and *issuer* may sign lists."""
         try:
             key = issuer.public_key()
         except UNREADABLE:
             return False
+        return _may_sign_lists(issuer) and self._is_signed_with(key)
+
+    def _is_signed_with(self, key: CertificatePublicKeyTypes) -> bool:
+        """Check the signature once per key. What a certificate allows its key is not kept: a key may have several."""
         for known, good in self._known:
             if known == key:
                 return good
-        good = self._check_signature(key) and _may_sign_lists(issuer)
+        good = self._check_signature(key)
         self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
         return good
 
@@ -157,6 +168,17 @@ class RevocationList:
         namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
         return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
 
+    def is_older_than(self, other: RevocationList) -> bool:
+        """Whether *other* is of the same CA, kind and scope, and was made after this list.
+
+        Both number and time have to say so: a CA whose clock was ahead signs its next list with an earlier time, and one that
+        was made anew with a lower number.
+        """
+        alike = self.issuer_der == other.issuer_der and self.scope == other.scope
+        same_kind = (self.base is None) is (other.base is None)
+        before = self.this_update <= other.this_update and self.number <= other.number
+        return alike and same_kind and before and (self.this_update, self.number) != (other.this_update, other.number)
+
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
         """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
 
@@ -167,11 +189,7 @@ class RevocationList:
         return alike and in_force and all(self._check_signature(key) for key, good in earlier._known if good)
 
     def _check_signature(self, key: CertificatePublicKeyTypes) -> bool:
-        try:
-            # The type wants a key that can sign; a key that cannot is the TypeError below.
-            return self.crl is not None and self.crl.is_signature_valid(key)  # type: ignore[arg-type]  # see above
-        except (TypeError, *UNREADABLE):
-            return False
+        return self.signature is not None and self.signature.is_by(key)
 
     def __repr__(self) -> str:
         kind = "RevocationList" if self.base is None else f"delta on {self.base}:"
@@ -201,7 +219,8 @@ class RevocationLists:
     ) -> RevocationList | None:
         """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
 
-        *namesakes* are further certificates of the same authority, with other keys, that may have signed it.
+        *namesakes* are further certificates of the same authority, with other keys, that may have signed it. None of them
+        may depend on *certificate*: no certificate vouches for itself.
         """
         ours = [
             held
@@ -323,21 +342,26 @@ def look_up(
         Listed(
             certificate.serial_number,
             issuer.subject.rfc4514_string(),
-            lists.find(certificate, issuer, _namesakes(path, issuer)),
+            lists.find(certificate, issuer, _namesakes(path[depth + 1 :])),
             tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
         )
-        for certificate, issuer in pairwise(path)
+        for depth, (certificate, issuer) in enumerate(pairwise(path))
     )
 
 
-def _namesakes(path: Sequence[x509.Certificate], issuer: x509.Certificate) -> list[x509.Certificate]:
-    """Return the other certificates of *issuer* on its own path: a CA that changes its key vouches for itself.
+def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the older keys of an authority that has changed its key: *above* is its certificate and the path from there.
 
-    The list may be signed with either key (RFC 5280 6.3.3 (f)). One whose key stands beside the path is not looked for.
+    Such an authority certifies its next key itself (a self-issued certificate), and may sign its lists with either key
+    (RFC 5280 6.3.3 (f)). Only keys nearer to the anchor than the certificate in question count: a revoked authority, and
+    whatever stands below it, signs nothing that says how it stands itself.
     """
-    if not any(held.subject == held.issuer for held in path[1:-1]):
-        return []
-    return [held for held in path[1:] if held.subject == issuer.subject and held != issuer]
+    found: list[x509.Certificate] = []
+    for held, issuer in pairwise(above):
+        if held.subject != held.issuer or issuer.subject != held.subject:
+            break
+        found.append(issuer)
+    return found
 
 
 def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
@@ -424,24 +448,45 @@ def check_listed(
     return asked.passed("; ".join(told) or "the path is an anchor")
 
 
-def _parse(data: bytes) -> x509.CertificateRevocationList:
-    if b"-----BEGIN" in data:
-        return x509.load_pem_x509_crl(data)
-    return x509.load_der_x509_crl(data)
+def _der_of(data: bytes) -> bytes:
+    """The octets of a list in DER, or of the first one in PEM (RFC 7468 6); ValueError where there is none."""
+    if b"-----BEGIN" not in data:
+        return data
+    begin, end = data.find(_PEM_BEGIN), data.find(_PEM_END)
+    if begin < 0 or end < begin:
+        raise ValueError("no X509 CRL in PEM")
+    return b64decode(b"".join(data[begin + len(_PEM_BEGIN) : end].split()), validate=True)
+
+
+_PEM_BEGIN, _PEM_END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+
+
+def _is_of_version_2(der: bytes) -> bool:
+    """Whether its content begins with that version."""
+    (outer,) = spans(der, 0, len(der))
+    tbs = spans(der, outer.begin, outer.end)[0]
+    version = spans(der, tbs.begin, tbs.end)[0]
+    return Element(version.tag, der[version.begin : version.end]) == VERSION_2
 
 
 def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
-    """Return number, base and scope. A critical extension that we do not know makes a list unusable (RFC 5280 5.2)."""
+    """Return number, base and scope.
+
+    Two extensions may be critical, and are processed (RFC 5280 5.2.4, 5.2.5). A list with any other critical one is not used:
+    it is unknown (RFC 5280 5.2), or must not be critical (5.2.1 to 5.2.3).
+    """
     number, base, scope = None, None, Scope()
     for held in crl.extensions:
-        if isinstance(held.value, x509.CRLNumber):
-            number = held.value.crl_number
-        elif isinstance(held.value, x509.IssuingDistributionPoint):
+        if isinstance(held.value, x509.IssuingDistributionPoint):
             scope = _read_scope(held.value, crl.issuer)
         elif isinstance(held.value, x509.DeltaCRLIndicator):
             base = held.value.crl_number
         elif held.critical:
-            raise UnusableListError(f"the list has an unknown critical extension {held.oid.dotted_string}")
+            raise UnusableListError(
+                f"the list has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
+        elif isinstance(held.value, x509.CRLNumber):
+            number = held.value.crl_number
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
     return number, base, scope
@@ -462,15 +507,18 @@ def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scop
 def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
     """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
 
-    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. RFC 5280 5.3: a list
-    with an unknown critical entry extension "MUST NOT" be used at all.
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. A list with a critical
+    entry extension is not used: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the list one of several
+    issuers (5.3.3).
     """
     gone = True
     for held in entry.extensions:
+        if held.critical:
+            raise UnusableListError(
+                f"an entry has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
         if isinstance(held.value, x509.CRLReason):
             gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
-        elif held.critical and not isinstance(held.value, x509.InvalidityDate):
-            raise UnusableListError(f"an entry has an unknown critical extension {held.oid.dotted_string}")
     return entry.serial_number, gone
 
 

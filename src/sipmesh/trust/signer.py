@@ -17,7 +17,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.trust import checks
 from sipmesh.trust.case import Case
-from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension
+from sipmesh.trust.certificate import (
+    DOCUMENT_SIGNING,
+    UNREADABLE,
+    MalformedCertificateError,
+    extension,
+    read_certificate,
+)
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
 from sipmesh.trust.identity import alternative_names, common_names, is_host_name, spell
 from sipmesh.trust.judge import ask
@@ -70,6 +76,7 @@ def judge_signer(
     engine_errors: Sequence[EngineError],
     here: str = "this server",
     grace: timedelta = _NO_GRACE,
+    checks_of: Mapping[str, Callable[[Case], Finding | None]] | None = None,
 ) -> Belief:
     """Decide at the instant *at* whether the first certificate of *chain* may sign what a network runs by.
 
@@ -83,6 +90,7 @@ def judge_signer(
         engine_errors: What OpenSSL, the first engine, said of the chain (`sipmesh.transport.pathcheck`).
         here: Whose clock and lists these are, in the words about what to do.
         grace: How long a list still counts after its next_update.
+        checks_of: `CHECKS` by default; see `judge_signer_of_before`.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -90,12 +98,34 @@ def judge_signer(
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     case = _SignerCase(tuple(chain), tuple(engine_errors), _policy(authority, managers, here, grace), authority, at)
-    table = CHECKS if case.leaf is not None else {name: CHECKS[name] for name in _WITHOUT_CERTIFICATE}
+    asked = checks_of or CHECKS
+    table = asked if case.leaf is not None else {name: asked[name] for name in _WITHOUT_CERTIFICATE}
     found = tuple(finding for check in table.values() if (finding := ask(check, case)) is not None)
     code = choose(found)
     if code is Code.ACCEPTED:
         return Belief(code, found, at, next(iter(case.proved), ""))
     return Belief(code, found, at, remedies=_remedies(code, case))
+
+
+def judge_signer_of_before(
+    chain: Sequence[bytes], authority: Authority, *, at: datetime, engine_errors: Sequence[EngineError]
+) -> Belief:
+    """Decide the same of a document that was taken before, signed at the instant *at*: whether its signer was one then.
+
+    Lists say nothing of that time, and its server may have left management since: all else is asked as of a new document.
+    """
+    return judge_signer(
+        chain, authority, _named_by(chain), at=at, engine_errors=engine_errors, checks_of=_CHECKS_OF_BEFORE
+    )
+
+
+def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
+    """The DNS names of a signer, in lower case; none of what cannot be read."""
+    try:
+        names = alternative_names(read_certificate(chain[0])) if chain else ()
+    except (MalformedCertificateError, *UNREADABLE):
+        return frozenset()
+    return frozenset(one.value.lower() for one in names if isinstance(one, x509.DNSName))
 
 
 def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
@@ -189,6 +219,7 @@ CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType(
         "revocation": checks.revocation,
     }
 )
+_CHECKS_OF_BEFORE = MappingProxyType({name: check for name, check in CHECKS.items() if name != "revocation"})
 _WITHOUT_CERTIFICATE = ("engine", "certificate")
 
 
