@@ -241,7 +241,7 @@ async def test_what_was_refused_is_told_to_management(managed: Managed) -> None:
     async with besieged(managed) as siege:
         await siege.refused(_by(lambda one: one.papers(MGMT))(managed))
         status = await siege.giver.status()
-        while not status["error"]:
+        while not status.get("error"):
             status = await siege.giver.status()
         assert "not taken: signed by CN=mgmt.example.test" in status["error"]
         assert "documentSigning" in status["error"]

@@ -85,3 +85,28 @@ def test_a_server_is_given_as_host_and_port(running: Organisation, wrong: str) -
     left = running.acting("register", "alice", "--server", wrong)
     assert left.code == 1
     assert "is no port" in left.err
+
+
+def test_stay_registers_anew_when_its_server_comes_back_and_ends_when_the_password_changes(
+    organisation: Organisation,
+) -> None:
+    """Nobody has to look after it: what it says is what a monitor reads."""
+    organisation.add_user("bob")
+    organisation.serve(FE1)
+    log = organisation.folder / "bob.log"
+    bob = organisation.spawn("register", "--stay", "--as", "bob@example.com", "--password-stdin", log=log)
+    assert bob.stdin is not None
+    bob.stdin.write(b"bob-secret\n")
+    bob.stdin.flush()
+    until("Registered for 600 s", log)
+    server = organisation.servers.pop(FE1)
+    server.send_signal(signal.SIGTERM)
+    end(server)
+    until("NOT registered: the link is gone", log)
+    organisation.serve(FE1)
+    until("Registered anew at 127.0.0.1:", log)
+    changed = organisation.type("user", "password", "bob", "--password-stdin", typed="another\n")
+    assert changed.code == 0, changed.err
+    until("Refused, and not tried again: 401", log)
+    end(bob)
+    assert bob.returncode == 1

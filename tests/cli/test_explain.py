@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from cli.world import EDGE, FE1, FE2, MGMT, Organisation, Result
+from cli.world import EDGE, FE1, FE2, MGMT, Organisation, Result, sipmesh
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.verdict import Code
@@ -56,7 +56,7 @@ def test_people_read_every_check_and_the_remedy(running: Organisation) -> None:
     told = running.type("explain", running.address(FE1, "server"))
     assert "✗ SIP" in told.out
     assert "✓ revocation" in told.out
-    assert "→ The peer refused us" in told.out
+    assert "→ Connect as a server of ours: sipmesh explain" in told.out
 
 
 def test_nobody_at_an_address_ends_the_probe_at_tcp(running: Organisation) -> None:
@@ -208,3 +208,20 @@ def test_nobody_is_judged_at_its_own_door_unless_that_is_asked_for(organisation:
     left = organisation.type("explain", organisation.folder / "servers" / f"{FE1}.pem")
     assert (left.code, "knock at itself" in left.err) == (1, True)
     assert organisation.type("explain", organisation.folder / "servers" / f"{MGMT}.pem").code == 0
+
+
+def test_client_at_a_port_for_servers_is_told_to_come_as_one(running: Organisation, tmp_path: Path) -> None:
+    """It was refused since it showed no certificate: nothing is wrong with any topology. What it is told to type works."""
+    there = running.address(FE1, "server")
+    refused = running.type("explain", there)
+    assert refused.code == 1
+    assert "in its topology" not in refused.out
+    assert f"{there} is the server port of {FE1}: it asks for a certificate, and a client shows none." in refused.out
+    typed = refused.out.rpartition("sipmesh ")[2].split()
+    assert typed[:3] == ["explain", there, "--as"]
+    assert running.type(*typed).code == 0
+    stranger = ("--name", "example.com", "--ca", running.root)
+    unknown = sipmesh("explain", there, *stranger, topology=tmp_path / "none.yaml")
+    assert f"sipmesh explain {there} --as NAME" in unknown.out
+    partner = running.type("explain", running.address(EDGE, "partner"))
+    assert "it takes partners only" in partner.out

@@ -125,21 +125,68 @@ def test_a_partner_is_in_force_by_the_one_command(open_: Organisation, theirs: P
     assert open_.type("topology", "check", "--json").json["unpublished"] == []
 
 
-def test_a_block_is_published_beside_no_other_change(open_: Organisation) -> None:
-    """What somebody else has begun in the draft is not published with it, and the operator is told that nothing is in force."""
+def begin_another_change(organisation: Organisation) -> None:
+    """Somebody is at work on the draft."""
+    text = organisation.file.read_text()
+    organisation.file.write_text(text.replace("sip_domains: [example.com]", "sip_domains: [example.com, example.net]"))
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_block_is_in_force_though_the_draft_holds_other_changes(
+    open_: Organisation, theirs: Path, *, runs: bool
+) -> None:
+    """An emergency waits for nobody's work: what was begun stays in the draft, unpublished, and is told."""
+    assert open_.type("partner", "add", "partner.test", "--edge", "sip.partner.test", *papers(theirs)).code == 0
+    if runs:
+        open_.serve("mgmt.example.com")
     number, _ = newest(open_)
-    good = open_.file.read_text()
-    open_.file.write_text(good.replace("sip_domains: [example.com]", "sip_domains: [example.com, example.net]"))
-    left = open_.type("partner", "block", "evil.test")
+    begin_another_change(open_)
+    wait = ("--wait", "0") if runs else ()
+    blocked = open_.type("partner", "block", "Partner.test", *wait)
+    assert blocked.code == 0, blocked.out + blocked.err
+    assert "example.net" in blocked.out.partition("not published:")[2]
+    told = open_.type("partner", "list", "--json").json
+    assert (told["partners"], sorted(told["blocked"])) == ([], ["partner.test", "sip.partner.test"])
+    assert newest(open_) == (number + 1, "partner.test is blocked")
+    assert "block" in [line["act"] for line in audit(open_)][-2:]
+    left = open_.type("topology", "check", "--json").json["unpublished"]
+    assert len(left) == 1
+    assert "example.net" in left[0]
+
+
+def test_block_is_in_force_though_the_draft_is_broken(open_: Organisation) -> None:
+    """And the operator learns that this draft would undo it."""
+    number, _ = newest(open_)
+    open_.file.write_text(open_.file.read_text() + "nonsense: [\n")
+    blocked = open_.type("partner", "block", "evil.test")
+    assert blocked.code == 0, blocked.out + blocked.err
+    assert newest(open_) == (number + 1, "evil.test is blocked")
+    assert "would undo the block" in blocked.out
+    again = open_.type("partner", "block", "evil.test")
+    assert (again.code, newest(open_)[0]) == (0, number + 1)
+    assert f"blocked already, in version {number + 1}" in again.out
+
+
+@pytest.mark.parametrize(
+    "name", ["x: [y", "evil.test]\nsip_domains: [x.test", "*", "", "\x1b[2J", "example.com", "evil"]
+)
+def test_what_is_no_domain_is_not_blocked(open_: Organisation, name: str) -> None:
+    """Neither by way of YAML; nothing is published, and the draft stays as it was."""
+    number, before = newest(open_)[0], open_.file.read_text()
+    left = open_.type("partner", "block", name)
+    assert left.code == 1, left.out
+    assert newest(open_)[0] == number
+    assert open_.file.read_text() == before
+
+
+def test_partner_that_is_added_waits_for_the_draft(open_: Organisation, theirs: Path) -> None:
+    """To let somebody in is no emergency: nothing is published that the operator has not begun."""
+    number, _ = newest(open_)
+    begin_another_change(open_)
+    left = open_.type("partner", "add", "partner.test", *papers(theirs))
     assert left.code == 1
     assert "NOT in force" in left.out
-    assert "example.net" in left.out
-    assert open_.type("partner", "list", "--json").json["blocked"] == [], "nobody is shut out by a draft"
     assert newest(open_)[0] == number
-    open_.file.write_text(good)
-    assert open_.type("partner", "block", "evil.test").code == 0
-    assert newest(open_) == (number + 1, "evil.test is blocked")
-    assert [line["act"] for line in audit(open_)][-1] == "block"
 
 
 def audit(organisation: Organisation) -> list[dict[str, Any]]:

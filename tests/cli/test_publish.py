@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import time
 from pathlib import Path
 
+import pytest
+
 from cli.world import FE1, FE2, MGMT, Organisation, sipmesh
+from sipmesh.errors import OperatorError
+from sipmesh.server.control import ask
 
 
 def with_domain(organisation: Organisation, name: str) -> None:
@@ -132,3 +137,33 @@ def test_a_machine_that_has_joined_says_where_the_history_is(organisation: Organ
     )
     left = sipmesh("topology", "history", topology=tmp_path / "topology.yaml")
     assert (left.code, "kept where management is" in left.err) == (1, True)
+
+
+def test_file_that_is_named_is_the_one_that_is_published(organisation: Organisation) -> None:
+    """While management runs, and while it does not; topology.yaml is left as it is, and its changes stay unpublished."""
+    other = organisation.folder / "other.yaml"
+    for domain, runs in (("example.net", False), ("example.org", True)):
+        if runs:
+            organisation.serve(FE1)
+        text = organisation.file.read_text()
+        other.write_text(text.replace("sip_domains: [example.com", f"sip_domains: [example.com, {domain}", 1))
+        published = sipmesh("topology", "publish", "-m", domain, "-t", str(other))
+        assert published.code == 0, published.out + published.err
+        assert domain in published.out
+        version = organisation.type("topology", "history", "--json").json[-1]
+        assert version["why"] == domain
+        assert organisation.type("topology", "show", str(version["version"])).out == other.read_text()
+        assert organisation.file.read_text() == text
+    assert "other.yaml is published, and topology.yaml is left as it is" in published.out
+
+
+def test_file_of_another_folder_is_not_published(organisation: Organisation, tmp_path: Path) -> None:
+    """Its relative names would begin elsewhere."""
+    organisation.serve(FE1)
+    before = organisation.type("topology", "history", "--json").json
+    path = organisation.folder / "state" / f"{MGMT}.sock"
+    (tmp_path / "other.yaml").write_text(organisation.file.read_text())
+    for name in ("../other.yaml", str(tmp_path / "other.yaml"), "state/../topology.yaml", "", ".."):
+        with pytest.raises(OperatorError, match="no draft"):
+            asyncio.run(ask(path, "plan", draft=name))
+    assert organisation.type("topology", "history", "--json").json == before

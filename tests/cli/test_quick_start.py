@@ -13,7 +13,15 @@ from sipmesh.demo.network import die_with_parent
 
 README = Path(__file__).parents[2] / "README.md"
 PASSWORDS = {"alice": "alice-secret", "bob": "bob-secret"}
-EXPECTED = {"message": 0, "call": 0, "links": 0, "explain 127.0.0.1:5061": 0, "explain 127.0.0.1:5062": 1}
+EXPECTED = {
+    "message": 0,
+    "call": 0,
+    "registrations": 0,
+    "links": 0,
+    "explain bob@example.com": 0,
+    "explain 127.0.0.1:5061": 0,
+    "explain 127.0.0.1:5062": 1,
+}
 """Which command of the third terminal leaves with what."""
 
 

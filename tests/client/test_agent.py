@@ -15,6 +15,7 @@ from sipmesh.routing.locate import Question, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.message import build_request, respond
 from sipmesh.trust.verdict import Code, LinkRefused
+from support.running import on_jumping_loop
 
 
 async def text(agent: UserAgent) -> Text:
@@ -48,6 +49,26 @@ def test_an_agent_answers_whatever_it_is_challenged_with(
         async with Home(certificates, algorithms) as home:
             await home.agent("alice")
             assert f"algorithm={algorithms[0]}" in (home.heard[-1].first("authorization") or "")
+
+    registers()
+
+
+@pytest.mark.parametrize(("said", "gap_s"), [("60", 54), ("1", 5), ("300", 95), ("soon", 95), ("9" * 9, 95), ("", 95)])
+def test_keepalives_come_within_the_flow_timer_of_the_server(
+    certificates: Certificates, said: str, gap_s: float
+) -> None:
+    """RFC 5626 section 4.4; a time that is longer than ours, absurdly short or unreadable changes nothing for the worse."""
+
+    @on_jumping_loop
+    async def registers() -> None:
+        async with Home(certificates) as home:
+            agent = await home.agent("alice")
+            agent._keep_alive(said)
+            assert agent._keepalive_s == gap_s
+            assert agent.link is not None
+            before, loop = agent.link.last_in, asyncio.get_running_loop()
+            await asyncio.sleep(gap_s + 1)
+            assert before < agent.link.last_in <= loop.time()
 
     registers()
 

@@ -335,3 +335,16 @@ def _change(network: Network, user: str, pool: str) -> None:
 
 def _rows(node: Node, user: str) -> list[str]:
     return [row.server for row in node.registrations.bindings(f"sip:{user}@example.test")]
+
+
+@on_loop
+async def test_phone_at_the_wrong_pool_is_remembered_with_the_right_one(two_pools: Network) -> None:
+    """Its phone learns no more than that; the operator who asks for this user learns where it belongs."""
+    async with two_pools:
+        bob = await two_pools.peer(FE1, "bob")
+        assert (await bob.register()).status in {401, 403}
+        [entry] = two_pools.nodes[FE1].logins.remembered.of("sip:bob@example.test")
+        assert entry.flaw == f"at home in {POOL2}: the phone has to log in at a server of that pool"
+        assert two_pools.nodes[FE1].logins.failed == {"other-home": 1}
+        assert (await (await two_pools.peer(FE3, "bob")).register()).status == 200
+        assert two_pools.nodes[FE3].logins.remembered.of("sip:bob@example.test") == []

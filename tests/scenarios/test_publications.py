@@ -447,8 +447,8 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1)
         assert abs((await managed.network())[FE1]["clock_s"]) < 5
-        told = dict(managed.master.census.reports[FE1].told)
-        ahead = {**told, "at": (datetime.now(UTC) + timedelta(seconds=90)).isoformat()}
+        status = managed.master.census.reports[FE1].status
+        ahead = status.model_copy(update={"at": datetime.now(UTC) + timedelta(seconds=90)})
         managed.master.census.heard(FE1, ahead, datetime.now(UTC), 1)
         managed.master.census.heard(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
         network = await managed.network()

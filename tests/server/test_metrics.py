@@ -25,8 +25,9 @@ from sipmesh.transport.limits import Limits
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed, build_managed
 from support.network import BOT, EDGE, FE1, FE2, Network
-from support.running import on_loop
+from support.running import on_loop, until
 from support.service import serving_here
+from support.talking import inside_of, talking
 from support.telling import Told
 
 MINUTE = timedelta(minutes=1)
@@ -149,6 +150,52 @@ async def test_how_long_answers_took_is_told_by_kind_of_request(home: Network) -
         assert after[labelled("sipmesh_request_seconds_bucket", method="INVITE", le="+Inf")] == 1
         assert 0 < after[labelled("sipmesh_request_seconds_sum", method="INVITE")] < 10
         assert after[labelled("sipmesh_requests_unanswered_total")] == 0
+
+
+@on_loop
+async def test_registrations_and_logins_are_counted(home: Network) -> None:
+    """A login is counted once, and a request on a link that has logged in is none."""
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice = await home.phone("alice", FE1)
+        for _ in range(2):
+            assert (await (await home.peer(FE1, "bob")).register(password="wrong")).status == 401
+        assert (await (await home.peer(FE1, "mallory")).register()).status == 401
+        assert (await alice.register()).status == 200
+        found = await figures(port)
+        assert found[labelled("sipmesh_registrations")] == 1
+        assert found[labelled("sipmesh_logins_total", result="ok", flaw="")] == 1
+        assert found[labelled("sipmesh_logins_total", result="failed", flaw="wrong-password")] == 2
+        assert found[labelled("sipmesh_logins_total", result="failed", flaw="unknown-user")] == 1
+        assert sum("sipmesh_logins_total" in name for name, _ in found) == 3
+        await alice.__aexit__()
+        await until(lambda: home.nodes[FE1].registrations.count() == 0)
+        assert (await figures(port))[labelled("sipmesh_registrations")] == 0
+
+
+@on_loop
+async def test_calls_are_counted_once_whatever_comes_back_how_often(home: Network) -> None:
+    """Not each re-INVITE, not each copy of a response, and no message."""
+    port = ask_for_figures(home.organisations[0])
+    async with home, page_of(home):
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        _, _, dialog = await talking(alice, bob)
+        assert (await bob.request_in("ACK")).method == "ACK"
+        again = inside_of(dialog, alice, "INVITE")
+        await alice.send(again)
+        await bob.reply(await bob.request_in("INVITE"), 200)
+        await alice.final()
+        refused = alice.request("INVITE", "sip:bob@example.test")
+        await alice.send(refused)
+        came = await bob.request_in("INVITE")
+        for status in (180, 486, 486):
+            await bob.reply(came, status)
+        await alice.send(ack_for(refused, await alice.final()))
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        found = await figures(port)
+        assert found[labelled("sipmesh_calls_started_total")] == 2
+        answered = {name: found[labelled("sipmesh_calls_answered_total", **{"class": name})] for name in ("2xx", "4xx")}
+        assert answered == {"2xx": 1, "4xx": 1}
 
 
 @on_loop

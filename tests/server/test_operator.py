@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import SipmeshError
+from sipmesh.server import operator
 from sipmesh.server.operator import Operator
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
@@ -133,3 +134,31 @@ async def refused_at(network: Network) -> int:
     async with asyncio.timeout(5):
         await until(lambda: len(node.gatekeeper.refusals) > before)
     return node.gatekeeper.refusals[-1].remote[1]
+
+
+@on_loop
+async def test_registrations_are_told_page_by_page_and_each_once(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operator, "PAGE", 2)
+    async with home:
+        phones = [await home.phone(user, FE1) for user in ("alice", "bob", "alice")]
+        found, page = [], await asked(home, "registrations")
+        found += page["bindings"]
+        while page["next"] is not None:
+            page = await asked(home, "registrations", after=page["next"])
+            found += page["bindings"]
+        assert [one["user"] for one in found] == ["alice@example.test", "alice@example.test", "bob@example.test"]
+        assert {one["remote"] for one in found} == {f"127.0.0.1:{phone.address[1]}" for phone in phones}
+
+
+@on_loop
+async def test_what_is_known_of_a_user_is_told_with_failed_logins(home: Network) -> None:
+    async with home:
+        assert (await (await home.peer(FE1, "alice")).register(password="wrong")).status == 401
+        await home.phone("alice", FE1)
+        told = await asked(home, "user", user="sip:alice@example.test")
+        assert (told["home"], told["ready"], len(told["bindings"])) == ("pool1.example.test", True, 1)
+        assert [one["flaw"] for one in told["failures"]] == ["wrong password"]
+        assert (await asked(home, "user", user="sip:nobody@example.test"))["home"] is None
+        assert [one["user"] for one in await asked(home, "login-failures", most=5)] == ["alice@example.test"]

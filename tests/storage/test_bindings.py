@@ -194,3 +194,37 @@ def test_a_spoiled_file_is_set_aside(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be used"):
         BindingStore(tmp_path / "none" / "bindings.db")
+
+
+def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
+    """Servers that tell different ones do not know each other's users."""
+    one, again = BindingStore(tmp_path / "bindings.db"), BindingStore(tmp_path / "bindings.db")
+    other = BindingStore(tmp_path / "other.db")
+    assert one.identity == again.identity != other.identity
+    assert len(one.identity) == 32
+    for store in (one, again, other):
+        store.close()
+    later = BindingStore(tmp_path / "bindings.db")
+    assert later.identity == one.identity
+    later.close()
+
+
+def test_rows_of_one_server_come_page_by_page_in_the_order_of_their_keys(store: BindingStore) -> None:
+    """Each once, whatever a page ends with: an address may have several devices. Those of others are others' to list."""
+    store.begin("fe2.example.test", 1)
+    rows = [
+        replace(PHONE, aor=f"sip:u{number // 3}@example.test", instance=f"<urn:{number}>", token=str(number))
+        for number in range(9)
+    ]
+    elsewhere = replace(PHONE, server="fe2.example.test", incarnation=1, instance="<urn:9>")
+    dead = replace(PHONE, incarnation=6, instance="<urn:10>")
+    over = replace(PHONE, expires_at=NOON - 1, instance="<urn:11>")
+    store.apply(Changes(put=(*rows, elsewhere, dead, over)))
+    found: list[Binding] = []
+    while page := store.on_server("fe1.example.test", NOON, 4, found[-1].key if found else ("", "")):
+        found += page
+    assert sorted(found, key=lambda one: one.token) == rows
+    assert store.count("fe1.example.test") == 10, "what has expired is counted until it is swept"
+    store.expire(NOON)
+    assert store.count("fe1.example.test") == 9
+    assert store.count("fe2.example.test") == 1

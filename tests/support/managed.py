@@ -120,8 +120,20 @@ class Managed:
             shutil.copy(file, folder / "servers" / file.name)
         for file in (ours / "ca").glob("*.crl"):
             shutil.copy(file, folder / "ca" / file.name)
+        self._share_bindings(name)
         anchors = x509.load_pem_x509_certificates(self.organisation.root.read_bytes())
         self.holding(name).begin(self.published(), anchors)
+
+    def _share_bindings(self, name: str) -> None:
+        """Let a server keep its bindings in the file of its pool, as the servers of a pool have to."""
+        pool = self.organisation.load().topology.pool_of(name)
+        shared, own = (
+            self.where / f"bindings-{pool.name if pool else name}",
+            self.folder(name) / "state" / "bindings.db",
+        )
+        own.parent.mkdir(mode=0o700, exist_ok=True)
+        if not own.is_symlink():
+            own.symlink_to(shared)
 
     async def start(self, *names: str) -> None:
         """Run servers; those that have not joined yet do so first."""

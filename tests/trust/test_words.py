@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from sipmesh.printable import LONGEST
 from sipmesh.trust.explain import explain, headline
-from sipmesh.trust.words import LONGEST, MOST, tell, tell_address, tell_list, tell_time
+from sipmesh.trust.words import MOST, tell, tell_address, tell_list, tell_time
 from trust.network import NOON, Network, verdict_on
 
 

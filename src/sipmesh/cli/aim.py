@@ -18,6 +18,7 @@ from sipmesh.server.reach import PARTNER_SERVICE
 from sipmesh.topology.listeners import WILDCARDS, listeners
 from sipmesh.topology.model import PARTNER_PORT
 from sipmesh.topology.names import split_port
+from sipmesh.topology.view import view
 from sipmesh.transport.contexts import Identity, client_context, mutual_context
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.resolver import DnsResolver
@@ -93,8 +94,33 @@ def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
     hop = Hop(names[0], LinkKind.CLIENT, addresses=addresses)
     what = f"{known.kind} port of {known.server}" if known else "a server that no topology here knows"
     resolver = _resolver(addresses, loaded)
-    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver)
+    advice = _advice(asked.what, known, loaded)
+    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice)
     return aimed, f"{asked.what} ({what}), as a client that means {' or '.join(names)}"
+
+
+def _advice(what: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
+    """What to do where the other end wants a certificate, and we have come as a client, which shows none."""
+    if known is not None and known.kind is LinkKind.PARTNER:
+        return (
+            f"{what} is the partner port of {known.server}: it takes partners only, who prove themselves by certificate.",
+            "To judge a partner's certificate as it would: sipmesh explain FILE --as partner",
+        )
+    server = _opener(known, loaded) if known is not None and loaded is not None else ""
+    port = f"{what} is the server port of {known.server}" if known is not None else f"{what} is a port for servers"
+    return (
+        f"{port}: it asks for a certificate, and a client shows none.",
+        f"Connect as a server of ours: sipmesh explain {what} --as {server or 'NAME'}",
+    )
+
+
+def _opener(known: Known, loaded: Loaded) -> str:
+    """A server of ours that may open this link and whose certificate is on this machine, "" where there is none."""
+    may_open = view(loaded, known.server).accept_policy(known.kind).may_open
+    pools = sorted(loaded.topology.pools, key=lambda pool: pool.role is Role.MANAGEMENT)  # it carries no calls
+    servers = (server for pool in pools for server in pool.servers if server.name in may_open)
+    here = (one.name for one in servers if one.name != known.server and (loaded.folder / one.certificate_file).exists())
+    return next(here, "")
 
 
 def _meant(host: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
-from sipmesh.cli.output import GOOD, cell, plural, say, say_json, show, table
+from sipmesh.cli.output import GOOD, cell, plural, say, say_json, say_json_lines, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import chronicle_of
-from sipmesh.errors import OperatorError
+from sipmesh.errors import OperatorError, Problem
 
 app = typer.Typer(help="Who changed what in whom we trust.", no_args_is_help=False, invoke_without_command=True)
 
@@ -29,7 +28,7 @@ def read(
         return
     lines = chronicle_of(Place(topology)).audit.read(since)
     if as_json:
-        sys.stdout.writelines(f"{json.dumps(line.to_json())}\n" for line in lines)
+        say_json_lines(line.to_json() for line in lines)
         return
     made = table("", "line", "at", "by", "what", "about")
     for line in lines:
@@ -53,5 +52,7 @@ def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
             raise typer.Exit(1)
         return
     if faults:
-        raise OperatorError("the audit log does not hold:\n" + "\n".join(faults))
+        remedy = "restore it from a backup, and find out who wrote to it"
+        where = Place(topology).folder / "management.db"
+        raise OperatorError("the audit log does not hold", tuple(Problem(where, 0, "", why, remedy) for why in faults))
     say(f"The audit log holds: {plural(len(chronicle.audit.read()), 'line')}, each on the one before.", style=GOOD)

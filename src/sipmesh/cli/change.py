@@ -70,6 +70,6 @@ class Change:
             say_rested(publish_at_rest(self._place, why))
             return
         try:
-            publish_draft(socket, why, wait)
+            publish_draft(self._place, socket, why, wait)
         finally:
             say_closed(self._place, self._before)

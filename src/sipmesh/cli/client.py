@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from random import SystemRandom
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -51,7 +52,9 @@ class Caller:
 def register(
     *,
     user: As,
-    stay: Annotated[bool, typer.Option("--stay", help="Stay, answer and print what comes in, until Ctrl-C.")] = False,
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay registered, answer and print what comes in, until Ctrl-C.")
+    ] = False,
     expires: Annotated[int, typer.Option(min=0, help="For how long to register, in seconds.")] = 600,
     password_stdin: FromStdin = False,
     server: ServerOption = "",
@@ -59,54 +62,53 @@ def register(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Register, tell what the server proved and answered, and go again."""
+    """Register, show what the server proved and answered, and take the registration back.
+
+    With --stay it stays registered: it refreshes before the granted time ends and sends keepalives. When the link is gone, it
+    opens another one and registers anew. It prints what happens, and leaves with 1 when a server refuses the login.
+    """
     caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
         outcome = await agent.register(expires)
         _tell(agent, outcome, f"register {agent.party.aor}", as_json=as_json)
-        if stay and outcome.ok:
-            await _stay(agent)
-        elif outcome.ok:
+        if outcome.ok:
             await agent.register(0)
         return outcome
 
     with suppress(KeyboardInterrupt):
-        _leave(act(caller, do))
+        _leave(_stay(caller, expires, as_json=as_json) if stay else act(caller, do))
 
 
-async def _stay(agent: UserAgent) -> None:
-    """Print what comes in until the link is gone or somebody presses Ctrl-C."""
-    say("Waiting for messages and calls; Ctrl-C ends it.", style="dim")
-    gone = asyncio.ensure_future(agent.gone())
-    calls: set[asyncio.Task[None]] = set()
-    try:
-        while not gone.done():
-            event = asyncio.ensure_future(agent.events.get())
-            await asyncio.wait({event, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if event.done():
-                _say_event(event.result(), calls)
-            event.cancel()
-        say(f"The link is gone: {agent.link.why if agent.link else ''}", style=BAD)
-    finally:
-        gone.cancel()
-        for call in calls:
-            call.cancel()
+def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
+    """Stay registered until Ctrl-C, or until a server refuses us; gives that refusal."""
+    from sipmesh.cli.home import find_home
+    from sipmesh.cli.staying import Staying
+    from sipmesh.client.party import new_instance
+    from sipmesh.client.registration import Backoff, Registration
+    from sipmesh.routing.address import read_address
+    from sipmesh.transport.loop import run
 
+    home = find_home(read_address(caller.user), caller.server, caller.anchors, caller.topology)
+    password = known_password(caller.user, from_stdin=caller.from_stdin)
 
-def _say_event(event: Any, calls: set[asyncio.Task[None]]) -> None:
-    from sipmesh.client.outcome import Text
+    def tell(agent: UserAgent, outcome: Outcome) -> None:
+        _tell(agent, outcome, f"register {agent.party.aor}", as_json=as_json)
 
-    if isinstance(event, Text):
-        say(f"message from {event.sender}, proved by the server: {event.identity or 'nobody'}", f"  {event.text}")
-        return
-    say(f"call from {event.remote}, proved by the server: {event.identity or 'nobody'}")
-    calls.add(asyncio.ensure_future(_say_end(event)))
+    async def keep() -> Outcome:
+        staying, instance = Staying(tell, as_json=as_json), new_instance()
 
+        def connect() -> Awaitable[UserAgent]:
+            return _connected(caller.user, password, home, instance)
 
-async def _say_end(call: Call) -> None:
-    await call.over()
-    say(f"call with {call.remote} is over")
+        try:
+            return await Registration(connect, expires, staying, Backoff(SystemRandom().random)).keep()
+        finally:
+            staying.close()
+
+    outcome = run(keep())
+    say_refusal(outcome, as_json=as_json)
+    return outcome
 
 
 def message(
@@ -185,13 +187,13 @@ async def _act(user: str, password: str, home: Home, do: Callable[[UserAgent], A
         return await do(agent)
 
 
-async def _connected(user: str, password: str, home: Home) -> UserAgent:
+async def _connected(user: str, password: str, home: Home, instance: str = "") -> UserAgent:
     """The agent at the first server that can be reached; one that is not who it should be ends the search."""
     from sipmesh.client.agent import LinkLostError, UserAgent
 
     lost: list[str] = []
     for host, port in home.servers:
-        agent = UserAgent(user, password, trust=home.trust, resolver=home.resolver)
+        agent = UserAgent(user, password, trust=home.trust, resolver=home.resolver, instance=instance)
         try:
             await agent.connect(host, port)
         except LinkLostError as why:
@@ -226,12 +228,25 @@ def _tell(
     tls_told = " ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
     say(f"server   {proved} proved, {tls_told}")
     say(f"{what}: {outcome} in {outcome.elapsed_s * 1000:.0f} ms", style=GOOD if outcome.ok else BAD)
-    if outcome.status in REFUSED_LOGIN:
-        say("the server does not take this password; set it: sipmesh user password USER")
+    _say_remedy(outcome)
     if path:
         say(f"path     {' → '.join(path)}")
     if bye is not None:
         say(f"hung up: {bye}", style=GOOD if bye.ok else BAD)
+
+
+def _say_remedy(outcome: Outcome) -> None:
+    if outcome.status in REFUSED_LOGIN:
+        say("the server does not take this password; set it: sipmesh user password USER")
+
+
+def say_refusal(outcome: Outcome, *, as_json: bool) -> None:
+    """Tell the answer that ended a registration."""
+    if as_json:
+        say_json({"what": "refused", "status": outcome.status, "reason": outcome.reason})
+        return
+    say(f"Refused, and not tried again: {outcome}", style=BAD)
+    _say_remedy(outcome)
 
 
 def _leave(outcome: Outcome) -> None:

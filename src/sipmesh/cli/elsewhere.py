@@ -50,7 +50,7 @@ def say_given(place: Place, here: list[str]) -> None:
     except SipmeshError as wrong:
         say(f"Whether {', '.join(others)} have it cannot be told: {wrong}", style=WARN)
         return
-    reached = [one["server"] for one in told if one["server"] in others and _is_reached(one)]
+    reached = [one["server"] for one in told if one["server"] in others and one["reached"]]
     missed = [name for name in others if name not in reached]
     if reached:
         say(f"Management gives it to {plural(len(reached), 'other server')}: {', '.join(reached)}.", style=GOOD)
@@ -60,10 +60,3 @@ def say_given(place: Place, here: list[str]) -> None:
 
 def _servers(loaded: Any) -> set[str]:
     return {server.name for pool in loaded.topology.pools for server in pool.servers}
-
-
-def _is_reached(one: dict[str, Any]) -> bool:
-    """Whether management has a link to a server, or has heard lately of one behind a front end."""
-    from sipmesh.cli.status import SILENT_S
-
-    return bool(one["linked"]) or (bool(one.get("by")) and one["heard_s"] <= SILENT_S)

@@ -1,4 +1,4 @@
-"""`sipmesh explain`: why is this peer accepted or refused?"""
+"""`sipmesh explain`: why is this peer accepted or refused, and why can this user not log in?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sipmesh.cli.links import answers_of
 from sipmesh.cli.live import Answer
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_explained, say_json, say_verdict
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.user_report import explain_user
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def explain(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="host:port, a certificate file, a live link (as `sipmesh links` has it), or the reference in a refusal.",
+            help="host:port, a user, a certificate file, a live link (as `sipmesh links` has it),"
+            " or the reference in a refusal.",
         ),
     ],
     *,
@@ -58,7 +60,9 @@ def explain(
 ) -> None:
     """Say why a peer is accepted or refused: each check, what it wanted, what it saw, and what to do.
 
-    Leaves with 0 if the peer is accepted, and 1 if it is refused.
+    For a user (bob@example.com) it says where the user is at home and registered, which logins failed and why, and what to do.
+
+    Leaves with 0 if the peer is accepted or the user is registered, and 1 otherwise.
     """
     place = Place(topology)
     if Path(what).is_file():
@@ -67,6 +71,8 @@ def explain(
         good = _link(what, server, place, as_json=as_json)
     elif REFERENCE.fullmatch(what):
         good = _reference(what, server, place, as_json=as_json)
+    elif "@" in what:
+        good = explain_user(what, place, as_json=as_json)
     elif "/" in what or Path(what).suffix.lower() in PAPERS:
         raise OperatorError(f"there is no file {what}; name a certificate, or a server as HOST:PORT")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from sipmesh.cli.live import ask_all
-from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, cell, console, duration, say, say_json, show, table
+from sipmesh.cli.output import BAD, GOOD, QUIET, WARN, cell, duration, say, say_json, show, table
 from sipmesh.cli.place import CA, HERE, AsJson, Place, TopologyFile
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _uses(place: Place) -> list[Use]:
             found.append(use_from_json(answer.result or {}))
         except (KeyError, TypeError, ValueError):
             why = answer.fault or "it is of another version: restart it"
-            console(error=True).print(cell(f"{answer.server} does not say what it uses: {why}", WARN))
+            say(f"{answer.server} does not say what it uses: {why}", style=WARN, error=True)
     return found
 
 

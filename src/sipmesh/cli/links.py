@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sipmesh.cli.live import Answer, ask_all, links_table
+from sipmesh.cli.login_tables import failures_table
 from sipmesh.cli.output import BAD, cell, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
@@ -14,7 +15,9 @@ from sipmesh.errors import OperatorError
 
 def links(
     *,
-    refused: Annotated[bool, typer.Option("--refused", help="Show the latest refusals instead.")] = False,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Show the latest refusals instead: of links, messages and logins.")
+    ] = False,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -55,14 +58,18 @@ def answers_of(place: Place, command: str, server: str = "", **given: Any) -> li
 def _show_refused(place: Place, *, as_json: bool) -> None:
     peers = [{"server": one.server, **verdict} for one in answers_of(place, "refused") for verdict in one.result]
     messages = [{"server": one.server, **told} for one in answers_of(place, "refused-messages") for told in one.result]
+    logins = [{"server": one.server, **told} for one in answers_of(place, "login-failures") for told in one.result]
     if as_json:
-        say_json({"links": peers, "messages": messages})
+        say_json({"links": peers, "messages": messages, "logins": logins})
         return
     if peers:
         show(_peers_table(peers))
     if messages:
         show(_messages_table(messages))
-    if not peers and not messages:
+    if logins:
+        show(failures_table("Failed logins", logins))
+        say("Why can a user not log in? sipmesh explain USER@DOMAIN", style="dim")
+    if not peers and not messages and not logins:
         say("Nobody has been refused since the servers started.", style="dim")
 
 

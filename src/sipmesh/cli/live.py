@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.cli.output import BAD, GOOD, cell, console, duration, plural, say, show, table
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, show, table
 from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
@@ -145,4 +145,4 @@ def tell_users_changed(place: Place) -> None:
         say(f"{plural(closed, 'live link')} of this user closed.")
     for answer in answers:
         if answer.fault:
-            console(error=True).print(cell(f"{answer.server} could not be told: {answer.fault}", "yellow"))
+            say(f"{answer.server} could not be told: {answer.fault}", style=WARN, error=True)

@@ -21,13 +21,14 @@ from sipmesh.cli import (
     partner,
     protect,
     publish,
+    registrations,
     root,
     serve,
     status,
     topology,
     users,
 )
-from sipmesh.cli.output import console, report, say, say_verdict
+from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -88,6 +89,7 @@ app.add_typer(audit.app, name="audit")
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.command("links")(links.links)
+app.command("registrations")(registrations.registrations)
 app.command("explain")(explain.explain)
 app.command("register")(client.register)
 app.command("message")(client.message)
@@ -105,4 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as wrong:
         where = f"{wrong.filename}: " if wrong.filename else ""
         report(SipmeshError(f"{where}{wrong.strerror or wrong}"))
+    except Exception:  # noqa: BLE001 - a traceback may quote what others wrote
+        report_fault()
     sys.exit(FAILED)

@@ -1,19 +1,26 @@
-"""How commands speak: tables for people, JSON for programs, and for every error its place and its remedy."""
+"""How commands speak: tables for people, JSON for programs, and for every error its place and its remedy.
+
+Everything that a command shows goes through here, and what others wrote goes through `sipmesh.printable`: no other module of
+the commands writes to the standard output or to the standard error.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.printable import printable, printable_json, printable_lines
 from sipmesh.trust.words import tell_span
 
 if TYPE_CHECKING:
@@ -22,32 +29,59 @@ if TYPE_CHECKING:
 WIDE = 180
 """Columns of a table that goes into a file or a pipe, where nobody folds lines."""
 
+LONGEST_LINE = 4000
+"""Characters of one line that are shown."""
+
 GOOD, BAD, WARN, QUIET = "green", "bold red", "yellow", "dim"
 MARKS = {"✓": GOOD, "✗": BAD, "·": WARN, "→": "cyan"}
 """The signs that `trust.explain` puts before a line, and how each is shown."""
 
 
+class Screen(Console):
+    """A console that writes no unprintable character but its own styles and line ends, whatever it is given."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as `rich` does, with every piece of text made printable."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else Segment(printable_lines(piece.text), piece.style)
+
+
 def console(*, error: bool = False) -> Console:
     """A console on the standard output, or on the standard error; as wide as the terminal if there is one."""
     stream = sys.stderr if error else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else WIDE, highlight=False, markup=False)
+    return Screen(file=stream, width=None if stream.isatty() else WIDE, highlight=False, markup=False, emoji=False)
 
 
-def say(*lines: str, style: str = "") -> None:
-    """Print lines as they are: what an operator wrote is never read as markup."""
-    out = console()
+def say(*lines: str, style: str = "", error: bool = False) -> None:
+    """Print lines, each on one line and without markup, whatever is in it; *error* is for the standard error."""
+    out = console(error=error)
     for line in lines:
-        out.print(Text(line, style=style), soft_wrap=True)
+        out.print(line_of(line, style), soft_wrap=True)
+
+
+def line_of(text: str, style: str = "") -> Text:
+    """One line of text, made printable."""
+    return Text(printable(text, LONGEST_LINE), style=style)
 
 
 def say_json(value: Any) -> None:
     """Print a value for a program."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(printable_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)) + "\n")
+
+
+def say_json_lines(values: Iterable[Any]) -> None:
+    """Print values for a program, one JSON object a line."""
+    sys.stdout.writelines(printable_json(json.dumps(value, ensure_ascii=False, default=str)) + "\n" for value in values)
+
+
+def say_document(text: str) -> None:
+    """Print a document as it is into a file or a pipe; on a terminal, what is not printable is escaped."""
+    sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
 
 
 def cell(value: object, style: str = "") -> Text:
-    """One cell of a table; None shows as a dash."""
-    return Text("-" if value is None or value == "" else str(value), style=style)
+    """One cell of a table, made printable; None shows as a dash."""
+    return Text("-" if value is None or value == "" else printable(str(value)), style=style)
 
 
 def table(title: str, *columns: str) -> Table:
@@ -67,18 +101,25 @@ def report(wrong: SipmeshError) -> None:
     """Tell an error on the standard error: what is wrong, and for each place what to do about it."""
     out = console(error=True)
     message = wrong.message if isinstance(wrong, OperatorError) else str(wrong)
-    out.print(Text("error: ", style=BAD) + Text(message), soft_wrap=True)
+    out.print(line_of("error: ", BAD) + line_of(message), soft_wrap=True)
     if isinstance(wrong, OperatorError):
-        say_problems(wrong.problems, out)
+        say_problems(wrong.problems, error=True)
 
 
-def say_problems(problems: Iterable[Problem], out: Console) -> None:
+def report_fault() -> None:
+    """Tell the exception that is being handled, which is a fault of ours, with its traceback."""
+    say("error: a fault in sipmesh itself; please report it with these lines:", style=BAD, error=True)
+    say(*traceback.format_exc().splitlines(), error=True)
+
+
+def say_problems(problems: Iterable[Problem], *, error: bool = False) -> None:
     """Print problems, each with its place on one line and its remedy on the next."""
+    out = console(error=error)
     for problem in problems:
         place = f"{problem.file}:{problem.line}" if problem.line else str(problem.file)
         field = f" {problem.field}" if problem.field else ""
-        out.print(Text(f"  {place}{field}: ", style="bold") + Text(problem.reason), soft_wrap=True)
-        out.print(Text(f"    → {problem.remedy}", style=MARKS["→"]), soft_wrap=True)
+        out.print(line_of(f"  {place}{field}: ", "bold") + line_of(problem.reason), soft_wrap=True)
+        out.print(line_of(f"    → {problem.remedy}", MARKS["→"]), soft_wrap=True)
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
@@ -96,7 +137,7 @@ def say_explained(lines: Iterable[str], *, error: bool = False) -> None:
     """Print the lines of `trust.explain`, each check in the colour of its sign."""
     out = console(error=error)
     for line in lines:
-        out.print(Text(line, style=MARKS.get(line.strip()[:1], "")), soft_wrap=True)
+        out.print(line_of(line, MARKS.get(line.strip()[:1], "")), soft_wrap=True)
 
 
 def say_verdict(verdict: Verdict, *, error: bool = False) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sipmesh.cli.change import Change
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, console, duration, say, say_json, say_problems, show, table
+from sipmesh.cli.live import links_of, say_closed
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, say, say_json, say_problems, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
-from sipmesh.cli.publish import WAIT_S, Wait
+from sipmesh.cli.publish import WAIT_S, Wait, publish_block, unpublished
+from sipmesh.errors import OperatorError
 from sipmesh.topology.names import is_url
 from sipmesh.trust.role import ClientUsage
 
@@ -73,7 +75,7 @@ def add(
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
         say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
-        say_problems(loaded.faults, console())
+        say_problems(loaded.faults)
     change.take_effect(f"{domains[0]} is a partner", wait)
 
 
@@ -149,15 +151,46 @@ def block(
 ) -> None:
     """Refuse an organisation whatever it proves; its live links are closed at once.
 
-    In a network with management this is published at once if the draft holds no other change.
+    In a network with management the version in force is published anew with this one change. Other changes in the draft do not
+    hold it up: they stay there unpublished. The draft gets the same change.
     """
+    from sipmesh.server.source import published_in
+
+    place = Place(topology)
+    if published_in(place.folder) is not None:
+        _block_published(place, name.lower(), wait)
+        return
     from sipmesh.topology.edit import block_partner, edit
 
-    change = Change(Place(topology))
+    change = Change(place)
     loaded = edit(topology, lambda text: block_partner(text, name, topology))
-    blocked = ", ".join(loaded.topology.federation.blocked)
-    if change.publishes:
-        say(f"To be blocked: {blocked}.")
-    else:
-        say(f"Blocked: {blocked}.", style=GOOD)
+    say(f"Blocked: {', '.join(loaded.topology.federation.blocked)}.", style=GOOD)
     change.take_effect(f"{name.lower()} is blocked", wait)
+
+
+def _block_published(place: Place, name: str, wait: float) -> None:
+    """Publish the block first: a draft that has problems must not hold it up."""
+    before, left = links_of(place), 0
+    try:
+        publish_block(place, name, wait)
+    except typer.Exit as end:  # published, and not yet in force everywhere
+        left = end.exit_code
+    say_closed(place, before)
+    _block_in_draft(place, name)
+    raise typer.Exit(left)
+
+
+def _block_in_draft(place: Place, name: str) -> None:
+    """Bring the draft in line, and tell what else it holds."""
+    from sipmesh.topology.edit import block_partner, edit
+
+    try:
+        draft = edit(place.file, lambda text: block_partner(text, name, place.file))
+        others = unpublished(place, draft).changes
+    except OperatorError as wrong:
+        say(f"The draft does not block {name}, and to publish it would undo the block: {wrong.message}", style=WARN)
+        say_problems(wrong.problems)
+        return
+    if others:
+        say("The draft holds other changes, which stay there and are not published:", style=WARN)
+        say(*(f"  {change}" for change in others))

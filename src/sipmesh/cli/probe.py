@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.client.agent import LinkLostError
@@ -36,6 +36,9 @@ PATIENCE_S = 5.0
 """How long an answer to OPTIONS may take: it comes from the next hop itself."""
 
 USER = "sipmesh-probe"
+
+CERTIFICATE_REQUIRED = "certificate required"
+"""The alert of a peer that asks for a certificate and was shown none (RFC 8446 section 6.2, alert 116)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,17 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Whom to probe, and as whom: *judge* decides about the peer, *domain* is the one that we speak for."""
+    """Whom to probe, and as whom: *judge* decides about the peer, *domain* is the one that we speak for.
+
+    *advice* is what to do where the peer refuses us because we show no certificate.
+    """
 
     hop: Hop
     context: OpeningContext
     judge: Callable[[PeerEvidence], Verdict]
     domain: str
     resolver: Resolver | None = None
+    advice: tuple[str, ...] = ()
 
 
 class Probe(LinkEvents):
@@ -138,7 +145,7 @@ class Probe(LinkEvents):
     def _tell(self, link: Link, outcome: Outcome | None, failed: SipmeshError | None) -> Probed:
         """Put the stages in order; the first that failed is the last one told."""
         told = Probed(f"{link.remote[0]}:{link.remote[1]}" if link.remote[1] else self._aim.hop.name)
-        told.verdict = failed.verdict if isinstance(failed, LinkRefused) else self._last
+        told.verdict = self._advised(failed.verdict if isinstance(failed, LinkRefused) else self._last)
         if not link.local[1]:
             told.add("TCP", str(failed), passed=False)
             return told
@@ -150,6 +157,13 @@ class Probe(LinkEvents):
         if self._accepted is not None:
             self._tell_answer(told, outcome, failed)
         return told
+
+    def _advised(self, verdict: Verdict | None) -> Verdict | None:
+        """The verdict with our own remedies where the peer has asked for the certificate that a client does not have."""
+        reason = verdict.reason if verdict is not None and not verdict.accepted else None
+        if verdict is None or reason is None or not self._aim.advice or CERTIFICATE_REQUIRED not in reason.saw:
+            return verdict
+        return replace(verdict, remedies=self._aim.advice)
 
     @staticmethod
     def _tell_verdict(told: Probed, verdict: Verdict) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_json, show, table
+from sipmesh.cli.output import BAD, GOOD, WARN, cell, plural, say, say_document, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -56,17 +55,48 @@ def publish(
     if socket is None:
         say_rested(publish_at_rest(place, why, force=force), as_json=as_json)
         return
-    publish_draft(socket, why, wait, force=force, as_json=as_json)
+    publish_draft(place, socket, why, wait, force=force, as_json=as_json)
 
 
-def publish_draft(socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False) -> None:
-    """Have management publish the draft, and tell what came of it; leaves with 1 where a server has not followed in time."""
-    began = time.monotonic()
-    plan = _ask(socket, "plan")
+def publish_draft(
+    place: Place, socket: Path, why: str, wait: float = WAIT_S, *, force: bool = False, as_json: bool = False
+) -> None:
+    """Have management publish the draft of *place*, and tell what came of it.
+
+    Leaves with 1 where a server has not followed within *wait* seconds.
+    """
+    began, draft = time.monotonic(), place.file.name
+    plan = _ask(socket, "plan", draft=draft)
+    if plan.get("draft") != draft:
+        raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; start it again")
     if not as_json:
         _say_plan(plan)
-    told = _ask(socket, "publish", why=why, base=plan["base"], digest=plan["digest"], force=force)
+    given = {"base": plan["base"], "digest": plan["digest"], "force": force}
+    told = _ask(socket, "publish", why=why, draft=draft, **given)
+    if draft != HERE.name and not as_json:
+        say(f"{draft} is published, and {HERE.name} is left as it is.", style=WARN)
     _tell(socket, told, wait, began, as_json=as_json)
+
+
+def publish_block(place: Place, name: str, wait: float) -> None:
+    """Publish the version in force with one change, *name* is blocked, unless it is; raises and leaves as `publish_draft`."""
+    from sipmesh.server.control import name_of
+    from sipmesh.server.first import block_at_rest
+
+    began, socket = time.monotonic(), running_management(place)
+    if socket is None:
+        rested = block_at_rest(place.folder, name, name_of(os.getuid()), datetime.now(UTC), _say_undone)
+        if rested.changes:
+            say_rested(rested)
+        else:
+            say(f"{name} is blocked already, in version {rested.version.number}.", style=GOOD)
+        return
+    told = _ask(socket, "block", name=name)
+    if not told["changes"]:
+        say(f"{name} is blocked already, in version {told['version']}.", style=GOOD)
+        return
+    say(*(f"  {line}" for line in told["changes"]))
+    _tell(socket, told, wait, began, as_json=False)
 
 
 def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
@@ -169,7 +199,7 @@ def show_version(place: Place, number: int, *, as_json: bool) -> None:
     if as_json:
         say_json({"version": number, "by": publication.by, "why": publication.why, "topology": publication.topology})
         return
-    sys.stdout.write(publication.topology)
+    say_document(publication.topology)
 
 
 def chronicle_of(place: Place) -> Chronicle:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.output import GOOD, WARN, cell, console, plural, problem_json, say, say_json, say_problems, show, table
+from sipmesh.cli.output import (
+    GOOD,
+    WARN,
+    cell,
+    plural,
+    problem_json,
+    say,
+    say_document,
+    say_json,
+    say_problems,
+    show,
+    table,
+)
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.publish import Unpublished, show_version, unpublished
 from sipmesh.errors import OperatorError, Problem
@@ -47,7 +58,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     _say_pending(pending)
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
-        say_problems(warnings, console())
+        say_problems(warnings)
 
 
 def _say_pending(pending: Unpublished) -> None:
@@ -205,4 +216,4 @@ def schema() -> None:
     """Print the JSON Schema of the document, for editors and programs."""
     from sipmesh.topology.schema import schema_text
 
-    sys.stdout.write(schema_text())
+    say_document(schema_text())

@@ -7,6 +7,7 @@ import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +32,13 @@ from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import LinkRefused, Verdict
+
+FLOW_TIMER_SHARE = 0.9
+"""RFC 5626 section 4.4: a keepalive between 80 and 100 percent of the time that the server has named."""
+
+SHORTEST_KEEPALIVE_S = 5.0
+LONGEST_FLOW_TIMER = 8
+"""Digits of a Flow-Timer that is believed."""
 
 
 class LinkLostError(SipmeshError):
@@ -63,12 +71,14 @@ class UserAgent(LinkEvents):
         resolver: Resolver | None = None,
         reactor: Reactor | None = None,
         settings: Settings | None = None,
+        instance: str = "",
     ) -> None:
         """Make an agent for *address* (``alice@example.com``); it does nothing before `connect`.
 
-        Without *resolver* the server has to be given by IP address; *reactor* may be shared between agents.
+        Without *resolver* the server has to be given by IP address; *reactor* may be shared between agents. An agent that
+        follows on another has the same *instance* (`party.new_instance`): its registration replaces the other's.
         """
-        self.party = Party.of(read_address(address))
+        self.party = Party.of(read_address(address), instance)
         self.settings = settings or Settings()
         self.events: asyncio.Queue[Event] = asyncio.Queue(MOST_EVENTS)
         self.refusals: list[Verdict] = []
@@ -83,6 +93,7 @@ class UserAgent(LinkEvents):
         self._up: asyncio.Future[Verdict] | None = None
         self._gone = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
+        self._flow_timer_s = inf  # what the server has asked for
         self._registration, self._cseq = secrets.token_hex(12), 0
 
     def __repr__(self) -> str:
@@ -130,6 +141,8 @@ class UserAgent(LinkEvents):
         )
         outcome = await line.ask(request)
         self._cseq = outcome.response.cseq.number
+        if outcome.ok:
+            self._keep_alive(outcome.response.first("flow-timer") or "")
         return outcome
 
     async def message(self, to: str, text: str, content_type: str = "text/plain;charset=UTF-8") -> Outcome:
@@ -195,7 +208,7 @@ class UserAgent(LinkEvents):
         loop = asyncio.get_running_loop()
         self._line = Line(loop, link, self.party.at(link.local), self._login)
         self._answering = Answering(self._line, self.settings.manners, self.events)
-        self._alarm = loop.call_later(self.settings.keepalive_s, self._ping)
+        self._alarm = loop.call_later(self._keepalive_s, self._ping)
         if self._up is not None and not self._up.done() and link.verdict is not None:
             self._up.set_result(link.verdict)
 
@@ -235,6 +248,20 @@ class UserAgent(LinkEvents):
 
     # Keepalives (RFC 5626 section 4.4.1)
 
+    def _keep_alive(self, flow_timer: str) -> None:
+        """Send keepalives within the time that the server has named (RFC 5626 section 4.4), if it has named a shorter one."""
+        if not (flow_timer.isascii() and flow_timer.isdigit() and len(flow_timer) < LONGEST_FLOW_TIMER):
+            return
+        wanted = max(FLOW_TIMER_SHARE * int(flow_timer), SHORTEST_KEEPALIVE_S)
+        if wanted < self._keepalive_s and self._alarm is not None and self.link is not None and self.link.usable:
+            self._flow_timer_s = wanted
+            self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(wanted, self._ping)
+
+    @property
+    def _keepalive_s(self) -> float:
+        return min(self.settings.keepalive_s, self._flow_timer_s)
+
     def _ping(self) -> None:
         if self.link is not None and self.link.send(Keepalive.PING.value):
             loop = asyncio.get_running_loop()
@@ -246,7 +273,7 @@ class UserAgent(LinkEvents):
         if self.link.last_in < since:
             self.link.close(f"the server answered no keepalive within {self.settings.pong_within_s:g} s")
         else:
-            self._alarm = asyncio.get_running_loop().call_later(self.settings.keepalive_s, self._ping)
+            self._alarm = asyncio.get_running_loop().call_later(self._keepalive_s, self._ping)
 
 
 def _hop(domain: str, server: str | None, port: int | None) -> Hop:

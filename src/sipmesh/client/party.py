@@ -24,6 +24,11 @@ def new_tag() -> str:
     return secrets.token_hex(8)
 
 
+def new_instance() -> str:
+    """Give a name for an agent, as registrars know it (RFC 5626 section 4.1)."""
+    return f"<urn:uuid:{uuid4()}>"
+
+
 def new_branch() -> str:
     """Give the branch of a new transaction (8.1.1.7)."""
     return f"z9hG4bK{secrets.token_hex(12)}"
@@ -42,9 +47,9 @@ class Party:
     instance: str = ""
 
     @classmethod
-    def of(cls, address: SipUri) -> Party:
-        """Make a party with an instance of its own."""
-        return cls(address, instance=f"<urn:uuid:{uuid4()}>")
+    def of(cls, address: SipUri, instance: str = "") -> Party:
+        """Make a party with an *instance* of its own, or with the one that it has on other links."""
+        return cls(address, instance=instance or new_instance())
 
     def at(self, here: tuple[str, int]) -> Party:
         """Give the same party on another link."""

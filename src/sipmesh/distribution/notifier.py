@@ -11,6 +11,7 @@ from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Dialog, Her
 from sipmesh.distribution.items import Kind, State
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.text import quote
 
 if TYPE_CHECKING:
     from sipmesh.distribution.items import Item, Key
@@ -46,9 +47,12 @@ class Subscription:
 
 
 class Notifier:
-    """Gives what is on the *shelf* to whoever may have it; *heard* is told what servers say of themselves."""
+    """Gives what is on the *shelf* to whoever may have it.
 
-    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, dict[str, Any]], None]) -> None:
+    *heard* takes what a server says of itself, and returns what is wrong with it, empty if nothing is.
+    """
+
+    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, dict[str, Any]], str]) -> None:
         self._here, self._shelf, self._heard = here, shelf, heard
         self._held: dict[Link, Subscription] = {}
 
@@ -120,7 +124,8 @@ class Notifier:
             told = None
         if not isinstance(told, dict):
             raise RemoteError("a status that cannot be read", rule="event package sipmesh-status")
-        self._heard(peer, told)
+        if fault := self._heard(peer, told):
+            return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))
 
     def _tell(self, held: Subscription, *, ended: bool = False) -> None:

@@ -165,6 +165,7 @@ class Grantor:
     ) -> None:
         self._folder, self._signed, self._granted = folder, signed, granted
         self._given: dict[str, tuple[str, Item]] = {}
+        self._payloads: dict[str, bytes] = {}
         self._granted_at: dict[str, list[datetime]] = {}
 
     def __repr__(self) -> str:
@@ -190,9 +191,21 @@ class Grantor:
         self._count(server, at)
         made = Generations(self._folder).current.certify(certificate_names(loaded.topology, server), pool.role, key, at)
         payload = json.dumps({"server": server, "chain": made.chain.decode()}).encode()
-        self._given[server] = (digest, Item(Kind.CERTIFICATE, self._signed(payload, CERTIFICATE), server))
+        self._given[server] = (digest, self._item(server, payload))
+        self._payloads[server] = payload
         self._granted(server, made.certificate)
         return True
+
+    def sign_anew(self) -> None:
+        """Sign what is still to be given once more: our signer shows another chain now, and the old one ends with its root.
+
+        Raises `OperatorError` where we cannot sign.
+        """
+        for server, payload in self._payloads.items():
+            self._given[server] = (self._given[server][0], self._item(server, payload))
+
+    def _item(self, server: str, payload: bytes) -> Item:
+        return Item(Kind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
 
     def _count(self, server: str, at: datetime) -> None:
         """Refuse what is too much: whoever holds the key of a server could fill ledger and audit log with it."""
@@ -256,6 +269,13 @@ def show_own(view: ServerView, folder: Path) -> None:
             leaf, *above = read_certificates(file)
             if above != [shown] and issued_by(leaf, shown):
                 files.write(file, b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, shown)))
+
+
+def signer_chain(view: ServerView) -> list[x509.Certificate]:
+    """The chain by which a management server signs, empty where it cannot be read."""
+    with suppress(UnusableFileError):
+        return read_certificates(view.signer[0])
+    return []
 
 
 def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:

@@ -92,8 +92,14 @@ class Control:
             return {"result": await command(asked)}
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
             return {"error": f"not understood: {wrong}"}
+        except OperatorError as wrong:
+            return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:
             return {"error": str(wrong)}
+
+
+def _strings(problem: Problem) -> tuple[str, int, str, str, str]:
+    return str(problem.file), problem.line, problem.field, problem.reason, problem.remedy
 
 
 def _peer_of(connected: socket.socket) -> str:
@@ -112,7 +118,7 @@ def name_of(user: int) -> str:
 
 
 async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) -> Any:
-    """Ask the running server behind *path*; raises `SipmeshError` where it does not answer or refuses."""
+    """Ask the running server behind *path*; raises `SipmeshError` where it does not answer, `OperatorError` where it refuses."""
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
@@ -126,7 +132,8 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
     except (OSError, TimeoutError, ValueError) as wrong:
         raise SipmeshError(f"the server behind {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
     if "error" in answer:
-        raise SipmeshError(answer["error"])
+        problems = (Problem(Path(file), *rest) for file, *rest in answer.get("problems", ()))
+        raise OperatorError(answer["error"], tuple(problems))
     return answer["result"]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.server.control import WHO, Command
+from sipmesh.server.publisher import DRAFT
 from sipmesh.server.source import version_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Desk:
         return {
             "plan": self._asked_plan,
             "publish": self._asked_publish,
+            "block": self._asked_block,
             "rollback": self._asked_rollback,
             "history": self._asked_history,
             "version": self._asked_version,
@@ -41,12 +43,16 @@ class Desk:
             "root": self._asked_root,
         }
 
-    async def _asked_plan(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        return self._publisher.plan()
+    async def _asked_plan(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return self._publisher.plan(str(asked.get("draft", DRAFT)))
 
     async def _asked_publish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
-        return self._publisher.publish(str(asked[WHO]), why, base, digest, force=bool(asked.get("force")))
+        force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
+        return self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
+
+    async def _asked_block(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
     async def _asked_rollback(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         number, base = int(asked["version"]), int(asked["base"])

@@ -20,7 +20,7 @@ from sipmesh.routing.place import Names, Place, take_place
 from sipmesh.routing.received import mark_received
 from sipmesh.routing.sender import ServerSender
 from sipmesh.server.gatekeeper import REMEMBERED_REFUSALS
-from sipmesh.server.log import cut
+from sipmesh.server.limited_log import cut
 from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.token import Tokens
     from sipmesh.server.accounts import Accounts
     from sipmesh.server.gatekeeper import Gatekeeper
-    from sipmesh.server.log import LimitedLog
+    from sipmesh.server.limited_log import LimitedLog
     from sipmesh.server.logins import Logins
     from sipmesh.server.reach import Reach
     from sipmesh.server.registrations import Registrations
@@ -145,6 +145,16 @@ class Dispatch(LinkEvents):
     def waits(self) -> dict[str, Waits]:
         """How long branches have waited for their final response, by method."""
         return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
+
+    @property
+    def calls_started(self) -> int:
+        """How many INVITEs outside a dialog were sent on."""
+        return self._relay.calls_started
+
+    @property
+    def calls_ended(self) -> dict[str, int]:
+        """How many of these got a final response, by its class."""
+        return {f"{digit}xx": self._relay.calls_ended[digit] for digit in range(2, 7)}
 
     @property
     def unanswered(self) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.blocking import blocking
 from sipmesh.server.follow_up import Tell, follow_up
 from sipmesh.server.holding import signers_of
 from sipmesh.server.lists import must_be_portable
@@ -86,12 +87,36 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
         chronicle.close()
 
 
-def _publish_next(
-    chronicle: Chronicle, draft: Draft, folder: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool
-) -> Rested:
+def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
+    """Sign the newest version with one change as the next one: *name* is blocked. What stands in the draft stays there.
+
+    Where it is blocked already, the newest version is given. Raises `OperatorError` where it cannot be blocked.
+    """
+    chronicle = Chronicle(folder)
+    try:
+        head = _head(chronicle)
+        draft = blocking(version_of(chronicle, head.number), name, folder)
+        if draft is None:
+            return Rested(head, (), ())
+        return _publish_next(chronicle, draft, folder, who, f"{name} is blocked", at, tell, force=False)
+    except OperatorError as wrong:
+        chronicle.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)
+        raise
+    finally:
+        chronicle.close()
+
+
+def _head(chronicle: Chronicle) -> Version:
     head = chronicle.history.head()
     if head is None:
         raise OperatorError("nothing was published yet")
+    return head
+
+
+def _publish_next(
+    chronicle: Chronicle, draft: Draft, folder: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool
+) -> Rested:
+    head = _head(chronicle)
     must_be_portable(draft.loaded)
     before = load_published(version_of(chronicle, head.number), folder)
     found = list(_dangers(before, draft.loaded))

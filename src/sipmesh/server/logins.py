@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication import Authentication, Challenge, Proved, authenticate
 from sipmesh.routing.failures import Attempt, Failures
+from sipmesh.server.login_failures import FailedLogin, LoginFailures, flaw_class
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.names import bits_of
 from sipmesh.trust.verdict import Code
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.accounts import Accounts
     from sipmesh.server.homes import Homes
-    from sipmesh.server.log import LimitedLog
+    from sipmesh.server.limited_log import LimitedLog
     from sipmesh.server.reach import Reach
     from sipmesh.server.session import Session
     from sipmesh.sip.digest import Nonces
@@ -47,6 +49,9 @@ class Logins:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._reach, self._accounts, self._log = reach, accounts, log
         self._waiting: dict[Attempt, tuple[Session, Callable[[], None]]] = {}
+        self.remembered = LoginFailures()
+        self.succeeded = 0
+        self.failed: Counter[str] = Counter()  # by class of the flaw
 
     def __repr__(self) -> str:
         return f"<Logins of {self.homes!r}, {self._failures!r}>"
@@ -109,6 +114,7 @@ class Logins:
             self._reach.owned(session, result.aor)
             self._accounts.proved(session, result.aor)
             self._failures.proved(str(session.number))
+            self.succeeded += 1
         return result
 
     def answer(
@@ -116,24 +122,35 @@ class Logins:
     ) -> None:
         """Answer a request whose sender has not proved who it is, and count it if it has failed to."""
         if isinstance(result, Challenge):
-            if result.flaw and self._failed(session, aor, result.flaw):
+            if result.flaw and self._failed(session, request, aor, result.flaw):
                 session.link.close(TOO_MANY)
             else:
                 reply(respond(request, result.status, headers=result.headers))
         elif not isinstance(result, Proved):
+            self._remember(session, request, aor, f"malformed: {result.reason}", closes=False)
             reply(respond(request, result.status, result.reason))
 
-    def _failed(self, session: Session, aor: str, flaw: str) -> bool:
+    def _remember(self, session: Session, request: Request, aor: str, flaw: str, *, closes: bool) -> None:
+        """Keep a failed login for whoever asks why this user cannot log in."""
+        known = self.homes.of(aor) is not None
+        agent = request.first("user-agent") or ""
+        self.failed[flaw_class(flaw)] += 1
+        self.remembered.record(FailedLogin(aor, known, flaw, session.link.remote[0], agent, closes), time.time())
+
+    def _failed(self, session: Session, request: Request, aor: str, flaw: str) -> bool:
         """Count a failed login; True if its link is to be closed, on which nobody is logged in."""
         closes = self._failures.failed(self._attempt(session, aor), self._loop.time()) and not session.users
         home = self.homes.elsewhere(aor)
+        if home:
+            flaw = f"at home in {home}: the phone has to log in at a server of that pool"
+        self._remember(session, request, aor, flaw, closes=closes)
         self._log.warning(
             session.account.name,
             "login failed",
             link=session.link.id,
             remote=session.link.remote[0],
             user=aor,
-            flaw=f"at home in {home}: its phone has to log in at a server of that pool" if home else flaw,
+            flaw=flaw,
             code=Code.OTHER_HOME if home else Code.NOT_AUTHENTICATED,
             closes=closes,
         )

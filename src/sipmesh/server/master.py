@@ -17,7 +17,7 @@ from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.generations import Generations
 from sipmesh.server.census import Census, now_utc
-from sipmesh.server.certifying import Grantor, about, renew_own, show_own
+from sipmesh.server.certifying import Grantor, about, renew_own, show_own, signer_chain
 from sipmesh.server.control import Command
 from sipmesh.server.desk import Desk
 from sipmesh.server.follow_up import CA, servers_of
@@ -28,6 +28,9 @@ from sipmesh.server.publisher import Publisher
 from sipmesh.server.refusals import Refusals
 from sipmesh.server.revoked import REVOKED, revoked_payload
 from sipmesh.server.rounds import Rounds
+from sipmesh.server.seldom import Seldom
+from sipmesh.server.server_faults import Known, apart, reported_faults
+from sipmesh.server.server_status import ServerStatus
 from sipmesh.server.signing import sign_as
 from sipmesh.server.source import version_of
 from sipmesh.server.succession import Succession
@@ -70,7 +73,7 @@ class Managed(Protocol):
     def take(self, loaded: Loaded) -> list[str]:
         """Put a version in force; raises `OperatorError` where that cannot be."""
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         """What this server says of itself."""
 
 
@@ -115,6 +118,7 @@ class Master:
         self._notifier = Notifier(here, self, self._heard)
         self._rounds = Rounds(loop, dial)
         self.census = Census()
+        self._dropped = Seldom()
         self._news = asyncio.Event()
         self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
@@ -198,7 +202,7 @@ class Master:
                 if report.number < self._topology.number:
                     self._notifier.again(name)
         for name, report in self.census.late(now_utc()):
-            why = report.error or self._rounds.why_not(name) or "it has not said why"
+            why = report.status.error or self._rounds.why_not(name) or "it has not said why"
             self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
 
     # Giving
@@ -268,24 +272,37 @@ class Master:
 
     # Reports
 
-    def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
-        at, newest = now_utc(), self._topology.number
+    def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> str:
+        """Take the report of a server, and those of edges that it brings; returns what is wrong with its own."""
         relayed = told.pop("relayed", None)
-        self._grant(peer.name, told, at)
-        self.census.heard(peer.name, told, at, newest)
+        fault = self._take_report(peer.name, told)
         if isinstance(relayed, dict):
-            behind = edges_behind(self._server.view, peer.pool or "")
-            for name, other in relayed.items():
-                if isinstance(other, dict) and name in behind:
-                    self._grant(name, other, at)
-                    self.census.heard(name, other, at, newest, by=peer.name)
+            for name in relayed.keys() & edges_behind(self._server.view, peer.pool or ""):
+                self._take_report(name, relayed[name], by=peer.name)
         news, self._news = self._news, asyncio.Event()
         news.set()
+        return fault
 
-    def _grant(self, server: str, told: dict[str, Any], at: datetime) -> None:
+    def _take_report(self, server: str, told: object, by: str = "") -> str:
+        """Take one report; one that cannot be read changes nothing but what is said of this server."""
+        at = now_utc()
+        try:
+            status = ServerStatus.read(told)
+            fault = status.unreadable if by else ""
+        except RemoteError as wrong:
+            fault = str(wrong)
+        if fault:
+            self.census.unreadable(server, fault, by)
+            if self._dropped.is_due(f"{server} {by}", self._loop.time()):
+                self._log.warning("report dropped", peer=server, by=by or server, why=fault)
+            return fault
+        self._grant(server, status.request, at)
+        self.census.heard(server, status, at, self._topology.number, by=by)
+        return ""
+
+    def _grant(self, server: str, request: str, at: datetime) -> None:
         """Give a server the certificate that it asks for."""
-        request = told.pop("request", None)
-        if not isinstance(request, str):
+        if not request:
             return
         try:
             if self._grantor.asked(server, request, self._server.view.loaded, at):
@@ -303,12 +320,15 @@ class Master:
     def _renew_own(self) -> None:
         """Renew what we show and sign with; a new certificate comes into use as every file that changes does."""
         try:
+            signer = signer_chain(self._server.view)
             for made in renew_own(self._server.view, self._folder / CA, now_utc()):
                 self._granted(self._server.view.name, made)
             if Generations.are_in(self._folder / CA):
                 show_own(self._server.view, self._folder / CA)
                 shown = Generations(self._folder / CA).current.shown
                 self._issuing = b64encode(shown.public_bytes(Encoding.DER)).decode()
+            if signer_chain(self._server.view) != signer:
+                self._grantor.sign_anew()
         except OperatorError as wrong:
             self._log.error("our own certificate is not renewed", why=str(wrong))
 
@@ -328,10 +348,10 @@ class Master:
         have = self.census.holding(number)
         return [name for name, _, _ in self._members() if name not in have]
 
-    def told(self) -> dict[str, dict[str, Any]]:
-        """What each server has said of itself last, nothing for one that was never heard."""
+    def statuses(self) -> dict[str, ServerStatus | None]:
+        """The last report of each server, None for one that was never heard."""
         reports = self.census.reports
-        return {name: reports[name].told if name in reports else {} for name, _, _ in self._members()}
+        return {name: reports[name].status if name in reports else None for name, _, _ in self._members()}
 
     @property
     def size(self) -> int:
@@ -354,32 +374,27 @@ class Master:
         return missing, [name for name in self.missing(number) if name in self._new]
 
     def network(self) -> dict[str, Any]:
-        """Every server with what it holds, against the master's version."""
-        at = now_utc()
-        return {
-            "version": self._topology.number,
-            "at": at.isoformat(),
-            "master": {"server": self._server.view.name, **self._server.standing()},
-            "servers": [self._told_server(name, pool, role, at) for name, pool, role in self._members()],
-        }
+        """Every server with what it holds and what is wrong with it, against the master's version."""
+        at, roles = now_utc(), {name: role for name, _, role in self._members()}
+        known = self._known()
+        split = apart(known)
+        servers = []
+        for one in known:
+            faults = [*one.faults(self._topology.number, at), *([split[one.pool]] if one.pool in split else [])]
+            told = {**one.to_json(at), "role": roles[one.server], "faults": [fault.to_json() for fault in faults]}
+            servers.append(told)
+        ours, name = self._server.standing(), self._server.view.name
+        master = {**ours.facts(), "server": name, "faults": [one.to_json() for one in reported_faults(name, ours)]}
+        return {"version": self._topology.number, "at": at.isoformat(), "master": master, "servers": servers}
 
-    def _told_server(self, name: str, pool: str, role: Role, at: datetime) -> dict[str, Any]:
-        report = self.census.reports.get(name)
-        told: dict[str, Any] = {"server": name, "pool": pool, "role": role, "why_not": self._rounds.why_not(name)}
-        told["linked"] = name in self._notifier.subscribers
-        if report is None:
-            return {**told, "number": None}
-        since = report.behind_since
-        return {
-            **told,
-            **report.told,
-            "number": report.number,
-            "error": report.error,
-            "by": report.by,
-            "heard_s": round((at - report.heard_at).total_seconds(), 1),
-            "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
-            "clock_s": report.clock_s,
-        }
+    def _known(self) -> list[Known]:
+        """What is known of each server that is to follow."""
+        linked = frozenset(self._notifier.subscribers)
+        reports, misread = self.census.reports, self.census.misread
+        return [
+            Known(name, pool, reports.get(name), name in linked, self._rounds.why_not(name), misread.get(name, {}))
+            for name, pool, _ in self._members()
+        ]
 
     # What was published
 

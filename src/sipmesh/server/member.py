@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import is_ours
-from sipmesh.distribution.items import Item, Kind, State
+from sipmesh.distribution.items import Item, Key, Kind, State
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import OperatorError, RemoteError
@@ -22,6 +22,8 @@ from sipmesh.server.holding import signed_by_management
 from sipmesh.server.lists import ListShelf, is_portable
 from sipmesh.server.revoked import REVOKED, named_in
 from sipmesh.server.rounds import Rounds
+from sipmesh.server.seldom import Seldom
+from sipmesh.server.server_status import ServerStatus, relayed_reports, text
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.roster import Roster
 from sipmesh.transport.hop import Hop
@@ -46,7 +48,8 @@ WAIT_FOR_LISTS_S = 5.0
 REPORT_EVERY_S = 10.0
 """How often a server says how it is, if nothing has changed."""
 
-MOST_RELAYED = 1_000
+MOST_ERRORS = 20
+"""Documents that were not taken, of which the report tells."""
 
 MOST_EARLY = 64 << 20
 """Octets of lists that have come and that no version names yet."""
@@ -71,7 +74,7 @@ class Running(Protocol):
     def users_number(self) -> int:
         """The number of the users that are in force."""
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         """What this server says of itself."""
 
 
@@ -99,13 +102,14 @@ class Member:
         self._offered: State | None = None
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
-        self._relayed: dict[str, tuple[float, dict[str, Any]]] = {}  # when each edge said it, by the loop's time
+        self._relayed: dict[str, tuple[float, ServerStatus]] = {}  # when each edge said it, by the loop's time
+        self._dropped = Seldom()
         self._applicant = Applicant(server.view.name, holding.state)
         self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
         self._issuing = ""  # of the CA that issues now, as whoever gives to us says
         self._parts: list[bytes] = []  # of a users' document that is on its way
-        self._error = ""
+        self._errors: dict[Key, str] = {}  # what was not taken, by kind and name, until it is
         self._reported_at = 0.0
         self._heard_at = loop.time()
 
@@ -239,10 +243,17 @@ class Member:
         """Give nobody: an edge logs no one in."""
         return ()
 
-    def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> None:
-        """An edge behind us says how it is: management hears it from us."""
-        self._relayed[peer.name] = self._loop.time(), told
+    def _heard(self, peer: TrustedPeer, told: dict[str, Any]) -> str:
+        """An edge behind us says how it is: management hears it from us. Returns what is wrong with the report."""
+        try:
+            status, fault = ServerStatus.read(told), ""
+        except RemoteError as wrong:
+            status, fault = ServerStatus(number=0, unreadable=text(str(wrong))), str(wrong)
+            if self._dropped.is_due(peer.name, self._loop.time()):
+                self._log.warning("report dropped", peer=peer.name, by=peer.name, why=fault)
+        self._relayed[peer.name] = self._loop.time(), status
         self.report()
+        return fault
 
     def _keep_rounds(self) -> None:
         view = self._server.view
@@ -301,14 +312,18 @@ class Member:
             else:
                 self._take_revoked(item)
         except RemoteError as wrong:
-            self._fail(f"{item.kind} from {peer}: {wrong}")
+            self._fail(item.key, f"{item.kind} from {peer}: {wrong}")
             raise
         except OperatorError as wrong:
-            self._fail(f"{item.kind} from {peer}: {wrong}")
+            self._fail(item.key, f"{item.kind} from {peer}: {wrong}")
             raise RemoteError(f"{item.kind} not in force: {wrong.message}", rule="rule R12", status=488) from wrong
+        if self._errors.pop(item.key, None) is not None:
+            self._loop.call_soon(self.report)
 
-    def _fail(self, why: str) -> None:
-        self._error = why
+    def _fail(self, key: Key, why: str) -> None:
+        """Report what was not taken until it is; of many, the first are reported."""
+        if key in self._errors or len(self._errors) < MOST_ERRORS:
+            self._errors[key] = why
         self._log.error("not taken: what was in force stays", why=why)
         self._loop.call_soon(self.report)
 
@@ -335,7 +350,7 @@ class Member:
         try:
             self._apply()
         except OperatorError as wrong:
-            self._fail(str(wrong))
+            self._fail((Kind.TOPOLOGY, ""), str(wrong))
 
     def _apply(self) -> None:
         """Hold it, then put it in force: a crash in between starts with the new one."""
@@ -349,7 +364,7 @@ class Member:
         self._holding.keep(jws, loaded)
         closed = self._server.take(loaded)
         self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
-        self._error = ""
+        self._errors.clear()
         self._log.info("topology taken", version=loaded.number, digest=self._topology.digest[:12], closed=closed)
         self.report()
         self._keep_rounds()
@@ -421,13 +436,17 @@ class Member:
         """Publish what this server has in force."""
         self._reported_at = self._loop.time()
         loaded = self._server.view.loaded
-        own = {"number": loaded.number, "digest": self._topology.digest, "highest": self._holding.known_to_exist}
-        told = {**own, "at": now_utc().isoformat(), "error": self._error, **self._server.standing()}
         request = self._applicant.request(self._server.view, now_utc(), read_issuing(self._issuing))
-        if request is not None:
-            told["request"] = request
-        now, some = self._loop.time(), list(self._relayed.items())[:MOST_RELAYED]
-        relayed = {name: {**edge, "ago_s": round(now - heard_at, 3)} for name, (heard_at, edge) in some}
+        own = {
+            "number": loaded.number,
+            "digest": self._topology.digest,
+            "highest": self._holding.known_to_exist,
+            "at": now_utc(),
+            "error": text("; ".join(self._errors.values())),
+            "request": request or "",
+        }
+        told = self._server.standing().model_copy(update=own).to_json()
+        relayed = relayed_reports(self._relayed, self._loop.time())
         self._subscriber.publish({**told, "relayed": relayed} if relayed else told)
 
 

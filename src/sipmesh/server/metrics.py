@@ -19,6 +19,7 @@ from sipmesh.server.member import Member
 from sipmesh.topology.inventory import What
 from sipmesh.topology.level import Level
 from sipmesh.transport.link import LinkState
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,8 @@ class Figures(Collector):
         yield self._verdicts()
         yield self._messages()
         yield self._refused_messages()
+        yield from self._users()
+        yield from self._calls()
         yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
         yield self._waits()
         unanswered = self._node.dispatch.unanswered
@@ -165,6 +168,28 @@ class Figures(Collector):
         for code, count in self._node.tally.refused_messages.items():
             family.add_metric((code,), count)
         return family
+
+    def _users(self) -> Iterator[Metric]:
+        """Who is registered and who tried to be; a server that logs nobody in has no samples."""
+        held = GaugeMetricFamily("sipmesh_registrations", "Bindings on links of this server.", labels=())
+        told = "Logins by result; a failed one by the class of what was wrong."
+        family = CounterMetricFamily("sipmesh_logins", told, labels=("result", "flaw"))
+        if self._node.view.role is Role.FRONT_END:
+            held.add_metric((), self._node.registrations.count())
+            family.add_metric(("ok", ""), self._node.logins.succeeded)
+            for flaw, count in self._node.logins.failed.items():
+                family.add_metric(("failed", flaw), count)
+        yield from (held, family)
+
+    def _calls(self) -> Iterator[Metric]:
+        dispatch = self._node.dispatch
+        started = "INVITEs outside a dialog that this server has sent on."
+        yield CounterMetricFamily("sipmesh_calls_started", started, value=dispatch.calls_started)
+        told = "Their first final responses, by class."
+        family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
+        for name, count in dispatch.calls_ended.items():
+            family.add_metric((name,), count)
+        yield family
 
     def _ends(self) -> Metric:
         told = "Seconds that a certificate or a list still counts; negative once it has ended."

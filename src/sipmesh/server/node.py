@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.routing.branch import Branches
@@ -21,7 +21,7 @@ from sipmesh.server.dispatch import Dispatch
 from sipmesh.server.gatekeeper import Gatekeeper
 from sipmesh.server.holdings import anchors_of, lists_of
 from sipmesh.server.homes import Homes
-from sipmesh.server.log import LimitedLog
+from sipmesh.server.limited_log import LimitedLog
 from sipmesh.server.logins import Logins
 from sipmesh.server.neighbours import Neighbours
 from sipmesh.server.reach import Reach
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.server.log import Log
+    from sipmesh.server.server_status import ServerStatus
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.supply import Supply
     from sipmesh.transport.hop import Hop
@@ -295,7 +296,7 @@ class Node:
         file = self.view.identity(LinkKind.PARTNER)[0].name
         return server_command(self.view.name, file, outside=outside)
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         """What this server says of itself to management."""
         return standing(self)
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control import Command
 from sipmesh.server.holdings import use_to_json
 from sipmesh.server.session import Session
+from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.explain import explain, to_json
+from sipmesh.trust.words import tell_address
+
+PAGE: Final = 500
+"""Bindings in one answer: to read and write them takes some milliseconds, in which no message is served."""
 
 if TYPE_CHECKING:
+    from sipmesh.routing.binding import Binding
     from sipmesh.server.node import Node
     from sipmesh.transport.link import Link
     from sipmesh.trust.verdict import Verdict
@@ -36,6 +43,9 @@ class Operator:
             "refused": self.refused,
             "refused-messages": self.refused_messages,
             "explain": self.explain,
+            "registrations": self.registrations,
+            "login-failures": self.login_failures,
+            "user": self.user,
             "reload": self.reload,
             "files-changed": self.files_changed,
             "users-changed": self.users_changed,
@@ -90,6 +100,51 @@ class Operator:
     async def refused_messages(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The latest messages that were refused, newest first, each under the reference that its sender was told."""
         return list(reversed(self._node.dispatch.refused_messages))
+
+    async def registrations(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """A page of the live bindings on links of this server; *next* is the key to ask for more with, None at the end."""
+        node, links = self._node, self._client_links()
+        aor, name = map(str, asked.get("after", ("", "")))
+        found = node.registrations.here(PAGE, (aor, name))
+        key = found[-1].key if len(found) == PAGE else None
+        rows = [self._binding(row, links) for row in found]
+        following = [key.aor, key.name] if key is not None else None
+        return {"bindings": rows, "next": following, "registers": bool(node.registrations.store)}
+
+    def _client_links(self) -> dict[int, Link]:
+        """The links of clients by number, which is what a binding has of its link."""
+        return {link.number: link for link in self._node.pool.all() if link.kind is LinkKind.CLIENT}
+
+    def _binding(self, row: Binding, links: Mapping[int, Link]) -> dict[str, Any]:
+        """One binding; *link* is the id of its link, if that is one of ours and up."""
+        link = links.get(row.flow) if row.server == self._node.view.name else None
+        return {
+            "user": row.aor.removeprefix("sip:"),
+            "server": row.server,
+            "link": link.id if link is not None else None,
+            "remote": tell_address(link.remote) if link is not None else None,
+            "contact": row.contact,
+            "user_agent": row.user_agent,
+            "expires": datetime.fromtimestamp(row.expires_at, UTC).isoformat(),
+        }
+
+    async def login_failures(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The last failed logins of all users, newest first."""
+        return [one.to_json() for one in self._node.logins.remembered.newest(int(asked.get("most", 50)))]
+
+    async def user(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What this server knows of one user: the home, where it is registered in the pool, and its failed logins."""
+        node, aor, links = self._node, str(asked["user"]), self._client_links()
+        return {
+            "server": node.view.name,
+            "pool": node.view.pool.name,
+            "role": node.view.role,
+            "started_at": datetime.fromtimestamp(node.started_at, UTC).isoformat(),
+            "ready": node.homes.ready,
+            "home": node.homes.of(aor),
+            "bindings": [self._binding(row, links) for row in node.registrations.bindings(aor)],
+            "failures": [one.to_json() for one in node.logins.remembered.of(aor)],
+        }
 
     async def explain(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The verdict on one live link, in words and as values."""

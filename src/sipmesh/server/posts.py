@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.distribution.event import Here
 from sipmesh.server.holding import Holding
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.node import Node
     from sipmesh.server.reading import Reading
+    from sipmesh.server.server_status import ServerStatus
     from sipmesh.server.source import Source
     from sipmesh.topology.document import Loaded
     from sipmesh.topology.view import ServerView
@@ -51,7 +52,7 @@ class _Host:
     def look(self, files: list[Path]) -> object:
         return self._reading.look(files)
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         return self._node.standing()
 
 

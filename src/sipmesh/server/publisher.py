@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.blocking import blocking
 from sipmesh.server.census import Census, now_utc
 from sipmesh.server.follow_up import follow_up
 from sipmesh.server.lists import LARGEST_GIVEN, must_be_portable
@@ -19,8 +21,12 @@ from sipmesh.topology.document import load_published
 from sipmesh.topology.homes import home_by_default
 from sipmesh.topology.publication import KIND, Draft
 
+DRAFT: Final = "topology.yaml"
+"""The file of the draft, where no other one is named."""
+
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
+    from sipmesh.server.server_status import ServerStatus
     from sipmesh.storage.chronicle import Chronicle
     from sipmesh.storage.history import Slot
     from sipmesh.topology.document import Loaded
@@ -34,7 +40,7 @@ class InForce(Protocol):
     def view(self) -> ServerView:
         """The topology in force."""
 
-    def standing(self) -> dict[str, Any]:
+    def standing(self) -> ServerStatus:
         """What this server says of itself."""
 
 
@@ -60,28 +66,28 @@ class Publisher:
         self._server, self._chronicle, self._users, self._census = server, chronicle, users, census
         self._history, self._audit, self._apply, self._log = chronicle.history, chronicle.audit, apply, log
         self._folder = server.view.loaded.folder
-        self._file = self._folder / "topology.yaml"
 
     def __repr__(self) -> str:
-        return f"<Publisher of {self._file}>"
+        return f"<Publisher in {self._folder}>"
 
-    def plan(self) -> dict[str, Any]:
-        """What publishing the draft would mean; raises `OperatorError` for a draft with problems."""
-        draft = self._read_draft()
+    def plan(self, name: str = DRAFT) -> dict[str, Any]:
+        """What publishing the draft in the file *name* would mean; raises `OperatorError` for a draft with problems."""
+        draft = self._read_draft(name)
         return {
+            "draft": name,
             "base": self._server.view.loaded.number,
             "digest": draft.loaded.digest,
             "changes": list(difference(self._server.view.loaded, draft.loaded)),
             "dangers": list(self._dangers(draft.loaded)),
         }
 
-    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool) -> dict[str, Any]:
+    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT) -> dict[str, Any]:
         """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
 
-        *base* and *digest* are those of the plan that the operator has seen.
+        *base* and *digest* are those of the plan that the operator has seen, and *name* is the file of that plan.
         """
         with self._audited(who, {"act": "publish", "why": why}):
-            draft = self._read_draft(digest)
+            draft = self._read_draft(name, digest)
             return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
 
     def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
@@ -90,6 +96,19 @@ class Publisher:
             old = version_of(self._chronicle, number)
             draft = Draft(load_published(old, self._folder), old.topology, old.files)
             return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
+
+    def block(self, who: str, name: str) -> dict[str, Any]:
+        """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
+
+        What stands in the draft is neither read nor published: a block must not wait for it. Nothing is published where *name*
+        is blocked already.
+        """
+        with self._audited(who, {"act": "block", "name": name}):
+            base = self._server.view.loaded.number
+            draft = blocking(version_of(self._chronicle, base), name, self._folder)
+            if draft is None:
+                return {"version": base, "changes": [], "forced": [], "closed": []}
+            return self._put_in_force(draft, Act.PUBLISH, who, f"{name} is blocked", base, force=False)
 
     @contextmanager
     def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
@@ -100,24 +119,28 @@ class Publisher:
             self._audit.append(who, Act.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
             raise
 
-    def _read_draft(self, digest: str = "") -> Draft:
-        """Read the draft; *digest* is that of the one that was compared, if it was."""
+    def _read_draft(self, name: str, digest: str = "") -> Draft:
+        """Read the draft in the file *name* of our folder; *digest* is that of the one that was compared, if it was."""
+        file = self._folder / name
+        if Path(name).name != name:
+            problem = Problem(file, 0, "", "is not in the folder of topology.yaml", f"copy it to {self._folder}")
+            raise OperatorError("this is no draft of this network", (problem,))
         try:
-            content = self._file.read_bytes()
+            content = file.read_bytes()
         except OSError as wrong:
-            problem = Problem(self._file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+            problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
             raise OperatorError("there is no draft to publish", (problem,)) from None
-        draft = Draft.read(content, self._file)
+        draft = Draft.read(content, file)
         if digest and draft.loaded.digest != digest:
-            raise OperatorError(f"{self._file} has changed since it was compared; look at it again, and publish then")
+            raise OperatorError(f"{file} has changed since it was compared; look at it again, and publish then")
         return draft
 
     def _dangers(self, new: Loaded) -> Sequence[str]:
         """What *new* would break, by what servers have said of their links, and where users are at home."""
         in_force = self._server.view.loaded
-        in_use = set(self._server.standing()["anchors"])
+        in_use = set(self._server.standing().anchors)
         for report in self._census.reports.values():
-            in_use |= {str(one) for one in report.told.get("anchors") or ()}
+            in_use.update(report.status.anchors)
         homes, domains = self._users.places()
         found = {home or home_by_default(in_force.topology) for home in homes}
         return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)

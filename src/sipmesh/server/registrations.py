@@ -47,6 +47,19 @@ class Registrations:
         """The live bindings of *aor* on every server of the pool."""
         return self._locations.of(aor, time.time())
 
+    @property
+    def store(self) -> str:
+        """The identity of the store: servers of a pool that do not share it do not know each other's users."""
+        return self._locations.identity
+
+    def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
+        """The live bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
+        return self._locations.on_server(self._server, time.time(), most, after)
+
+    def count(self) -> int:
+        """How many bindings there are on links of this server."""
+        return self._locations.count(self._server)
+
     def flow_closed(self, session: Session) -> None:
         """A link is gone, and what was registered on it with it."""
         if session.registered:

@@ -70,7 +70,8 @@ class Relay:
         self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
         self._served: Expiry[Exchange] = Expiry(FINAL_S, self._drop_exchange)
         self.waits, self.invite_waits = Waits(), Waits()
-        self.unanswered = 0
+        self.unanswered = self.calls_started = 0
+        self.calls_ended = [0] * 7  # first final responses to them, by the first digit
 
     def __repr__(self) -> str:
         return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
@@ -99,26 +100,35 @@ class Relay:
 
     def answer(self, exchange: Exchange, response: Response) -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends."""
-        given = of_status(response.status)
-        if exchange.transaction.receive(given) is Do.SEND:
+        transaction, given = exchange.transaction, of_status(response.status)
+        before = transaction.state
+        if transaction.receive(given) is Do.SEND:
             exchange.session.link.send(response.encode())
         if given is Input.PROVISIONAL:
             return
-        if exchange.transaction.state is State.COMPLETED:  # of a refused INVITE nothing is needed but to know its ACK
+        if transaction.over:
+            self._drop_exchange(exchange)
+        elif transaction.state is not before:
+            self._call_ended(exchange, response.status)
+
+    def _call_ended(self, exchange: Exchange, status: int) -> None:
+        """An INVITE has its final response: of a refused one nothing is needed but to know its ACK, of another no body."""
+        if exchange.context is not None and exchange.request.to.tag is None:
+            self.calls_ended[min(status // 100, 6)] += 1
+        if exchange.transaction.state is State.COMPLETED:
             exchange.session.refuse(exchange.key)
             self._drop_exchange(exchange)
-        elif exchange.transaction.over:
-            self._drop_exchange(exchange)
-        elif exchange.transaction.timer is not None:
-            exchange.hold(max(0, exchange.size - len(exchange.request.body)))
-            exchange.request.body = b""
-            self._served.add(exchange, self._clock())
+            return
+        exchange.hold(max(0, exchange.size - len(exchange.request.body)))
+        exchange.request.body = b""
+        self._served.add(exchange, self._clock())
 
     def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
         """Send the request on to its targets."""
         exchange.identity, exchange.loop = outcome.identity, loop
         exchange.context = ResponseContext.of(exchange.request, outcome.targets)
         if exchange.context.invite:
+            self.calls_started += exchange.request.to.tag is None
             self.answer(exchange, respond(exchange.request, 100))
         self._perform(exchange, exchange.context.start())
 

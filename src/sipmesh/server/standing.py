@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from sipmesh.server.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus, ShownCertificate, text
 from sipmesh.topology.inventory import refuses_from
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.explain import headline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
     from sipmesh.server.node import Node
 
-MOST_REFUSALS = 5
 LATELY = timedelta(minutes=10)
 
 
-def standing(node: Node) -> dict[str, Any]:
-    """Tell it in values that JSON has; instants are ISO 8601 in UTC."""
+def standing(node: Node) -> ServerStatus:
+    """The status of a server, but for what it holds of what management has signed: who reports adds that."""
     at = datetime.now(UTC)
-    leaf, *above = node.shown.of(LinkKind.SERVER).chain
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
     refusal = refuses_from(node.use())
     refusals = [one for one in node.gatekeeper.refused() if at - one.at <= LATELY and one.kind is not LinkKind.CLIENT]
-    return {
-        "started_at": datetime.fromtimestamp(node.started_at, UTC).isoformat(),
-        "certificate": {
-            "serial": f"{leaf.serial_number:x}",
-            "ends": leaf.not_valid_after_utc.isoformat(),
-            "issuer": leaf.issuer.rfc4514_string(),
-            "under": (above[-1] if above else leaf).issuer.rfc4514_string(),
-        },
-        "certificate_fault": next(node.shown.faults, ""),
-        "refuses_from": refusal.at.isoformat() if refusal.at is not None else None,
-        "refuses_because": refusal.because,
-        "links": {str(kind): sum(link.kind is kind for link in links) for kind in LinkKind},
-        "peers": sorted({link.peer_name for link in links if link.peer_name}),
-        "refused": [headline(one) for one in refusals[:MOST_REFUSALS]],
-        "anchors": sorted(anchors_in_use(node)),
-    }
+    return ServerStatus(
+        number=node.view.loaded.number,
+        started_at=datetime.fromtimestamp(node.started_at, UTC),
+        certificate=shown_certificate(node.shown.of(LinkKind.SERVER).chain),
+        certificate_fault=text(next(node.shown.faults, "")),
+        refuses_from=refusal.at,
+        refuses_because=text(refusal.because),
+        links={str(kind): sum(link.kind is kind for link in links) for kind in LinkKind},
+        peers=tuple(sorted({link.peer_name for link in links if link.peer_name})[:MOST_NAMES]),
+        refused=tuple(text(headline(one)) for one in refusals[:MOST_REFUSALS]),
+        anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
+        bindings=node.registrations.store,
+    )
+
+
+def shown_certificate(chain: Sequence[x509.Certificate]) -> ShownCertificate:
+    """What a report says of a certificate that is shown; *chain* begins with the leaf."""
+    leaf, last = chain[0], chain[-1]
+    return ShownCertificate(
+        serial=f"{leaf.serial_number:x}",
+        ends=leaf.not_valid_after_utc,
+        issuer=text(leaf.issuer.rfc4514_string()),
+        under=text(last.issuer.rfc4514_string()),
+    )
 
 
 def anchors_in_use(node: Node) -> set[str]:

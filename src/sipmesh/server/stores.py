@@ -85,6 +85,19 @@ class Nowhere:
         """Give no row."""
         return []
 
+    @property
+    def identity(self) -> str:
+        """There is no store."""
+        return ""
+
+    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
+        """Give no row."""
+        return []
+
+    def count(self, server: str) -> int:
+        """Count none."""
+        return 0
+
     def apply(self, changes: Changes) -> None:
         """Refuse; raises `LocalError`."""
         raise LocalError(f"a server that registers nobody was to store {changes!r}")

@@ -14,6 +14,7 @@ from sipmesh.storage.audit import Act
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.publisher import InForce
+    from sipmesh.server.server_status import ServerStatus, ShownCertificate
     from sipmesh.storage.audit import Audit
 
 
@@ -23,8 +24,8 @@ class Members(Protocol):
     def missing(self, number: int) -> list[str]:
         """Those that have not said that they have a version in force."""
 
-    def told(self) -> Mapping[str, Mapping[str, Any]]:
-        """What each has said of itself last, nothing for one that was never heard."""
+    def statuses(self) -> Mapping[str, ServerStatus | None]:
+        """The last report of each, None for one that was never heard."""
 
 
 class Succession:
@@ -62,7 +63,7 @@ class Succession:
         if not generations.is_crossed:
             raise OperatorError("servers lead to one root already; what comes next: sipmesh ca root status")
         name = generations.current.issuing.subject.rfc4514_string()
-        if late := self.not_under("issuer", name):
+        if late := self.not_issued_by(name):
             raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")
         generations.switch()
         self._root_changed(who, "switch", generations.number)
@@ -72,7 +73,7 @@ class Succession:
         """Let go of the roots before the present one, once nobody stands on them and no version names them."""
         generations = Generations(self._folder)
         name = generations.current.root.subject.rfc4514_string()
-        if late := self.not_under("under", name):
+        if late := self.not_under(name):
             raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")
         old = generations.old
         for number in old:
@@ -83,11 +84,18 @@ class Succession:
         self._root_changed(who, "retire", generations.number)
         return {"retired": old}
 
-    def not_under(self, what: str, name: str) -> list[str]:
-        """The servers whose certificate has another ``issuer`` than *name*, or another root that it leads to (``under``)."""
-        shown = {name: (told.get("certificate") or {}).get(what) for name, told in self._members.told().items()}
-        shown[self._server.view.name] = self._server.standing()["certificate"][what]
-        return [server for server, held in shown.items() if held != name]
+    def not_issued_by(self, issuer: str) -> list[str]:
+        """The servers whose certificate has another issuer."""
+        return [server for server, shown in self._shown().items() if shown is None or shown.issuer != issuer]
+
+    def not_under(self, root: str) -> list[str]:
+        """The servers whose chain leads to another root."""
+        return [server for server, shown in self._shown().items() if shown is None or shown.under != root]
+
+    def _shown(self) -> dict[str, ShownCertificate | None]:
+        """The certificate that each server shows, as it has reported last; our own as it is."""
+        statuses = {**self._members.statuses(), self._server.view.name: self._server.standing()}
+        return {name: status.certificate if status is not None else None for name, status in statuses.items()}
 
     def _root_changed(self, who: str, step: str, generation: int) -> None:
         self._audit.append(who, Act.ROOT, {"step": step, "generation": generation}, at=now_utc())

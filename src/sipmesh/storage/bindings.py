@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS bindings (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS bindings_by_flow ON bindings (server, incarnation, flow);
 CREATE INDEX IF NOT EXISTS bindings_by_end ON bindings (expires_at);
+CREATE TABLE IF NOT EXISTS store (only INTEGER PRIMARY KEY CHECK (only = 1), identity TEXT NOT NULL);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
@@ -53,6 +55,12 @@ ON CONFLICT (aor, name) DO UPDATE SET {", ".join(f"{column} = excluded.{column}"
 WHERE call_id <> excluded.call_id OR cseq < excluded.cseq
 """  # noqa: S608 - the columns are the names of our own record
 
+_ON_SERVER = f"""
+SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
+WHERE (aor, name) > (?, ?) AND server = ? AND expires_at > ? ORDER BY aor, name LIMIT ?
+"""  # noqa: S608 - the columns are the names of our own record
+_COUNT = "SELECT COUNT(*) FROM bindings JOIN incarnations USING (server, incarnation) WHERE server = ?"
+
 _DROP = "DELETE FROM bindings WHERE aor = ? AND name = ?"
 _DROP_FLOW = "DELETE FROM bindings WHERE server = ? AND incarnation = ? AND flow = ? RETURNING aor"
 _FORGET = "DELETE FROM bindings WHERE aor = ? AND name = ? AND token = ?"
@@ -67,12 +75,12 @@ class BindingStore:
     Rows that were read are kept until the file is written to, by us or by another server: SQLite counts that for us.
     """
 
-    __slots__ = ("_db", "_kept", "_version", "path")
+    __slots__ = ("_db", "_kept", "_version", "identity", "path")
 
     def __init__(self, path: Path) -> None:
         """Open or make the file; raises `OperatorError` where the folder or the file does not let us."""
         self.path = path
-        self._db = _open(path)
+        self._db, self.identity = _open(path)
         self._kept: dict[str, list[Binding]] = {}
         self._version = 0
 
@@ -102,6 +110,21 @@ class BindingStore:
         if rows is None:
             rows = self._kept[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
         return rows
+
+    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
+        """Give the live rows of one server in the order of their keys, *most* at most, from behind the key *after* on."""
+        try:
+            return [Binding(*row) for row in self._db.execute(_ON_SERVER, (*map(_plain, after), server, at, most))]
+        except sqlite3.Error as wrong:
+            raise _unusable(self.path, wrong) from wrong
+
+    def count(self, server: str) -> int:
+        """Count the rows of one server by the index alone: those that have expired since `expire` are among them."""
+        try:
+            [count] = self._db.execute(_COUNT, (server,)).fetchone()
+        except sqlite3.Error as wrong:
+            raise _unusable(self.path, wrong) from wrong
+        return int(count)
 
     def apply(self, changes: Changes) -> None:
         """Carry out a registration's changes, all of them or none."""
@@ -153,16 +176,18 @@ def _row(binding: Binding) -> tuple[object, ...]:
     return (_plain(binding.key.name), *(_plain(value) if isinstance(value, str) else value for value in values))
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, str]:
+    """Open the file; gives the connection and the identity of the store."""
     try:
         with _alone(path.with_name(f"{path.name}.lock")):
             try:
-                return _connect(path)
+                db = _connect(path)
             except sqlite3.DatabaseError as wrong:
                 if isinstance(wrong, sqlite3.OperationalError):
                     raise
                 _set_aside(path)
-                return _connect(path)
+                db = _connect(path)
+            return db, _identity(db)
     except (OSError, sqlite3.Error) as wrong:
         raise _unusable(path, wrong) from wrong
 
@@ -195,6 +220,13 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _identity(db: sqlite3.Connection) -> str:
+    """A random name that the store has had since it was made: two servers that tell the same one share it."""
+    db.execute("INSERT OR IGNORE INTO store VALUES (1, ?)", (secrets.token_hex(16),))
+    [identity] = db.execute("SELECT identity FROM store").fetchone()
+    return str(identity)
 
 
 def _check(db: sqlite3.Connection) -> None:

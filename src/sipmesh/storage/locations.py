@@ -21,6 +21,16 @@ class Locations(Protocol):
     def of(self, aor: str, at: float) -> list[Binding]:
         """Give the live rows of one address of record, the highest q first, the newest first among equals."""
 
+    @property
+    def identity(self) -> str:
+        """A random name of the store, in hex; servers with different ones do not share it. Empty where nothing is kept."""
+
+    def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
+        """Give the live rows of one server in the order of their keys, *most* at most, from behind the key *after* on."""
+
+    def count(self, server: str) -> int:
+        """Count the rows of one server: those that have expired since `expire` are among them."""
+
     def apply(self, changes: Changes) -> None:
         """Carry out a registration's changes, all of them or none."""
 

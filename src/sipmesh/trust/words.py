@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from sipmesh.printable import LONGEST, printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
@@ -12,17 +14,12 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 
-LONGEST = 2000  # letters of one statement: certificates are the peer's to fill, our log is not
 MOST = 20  # names of one list
 
 
 def tell(text: str) -> str:
     """Make *text* from a certificate fit for a log or a terminal: nothing unprintable, and not without end."""
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}... ({len(text)} letters)"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text, LONGEST)
 
 
 def tell_list(names: Sequence[str], separator: str = ", ") -> str:

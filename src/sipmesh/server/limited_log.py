@@ -1,0 +1,130 @@
+"""The log for what peers cause: lines of one event and principal beyond a number are summed, so that nobody fills a disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.printable import printable
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+
+LONGEST_VALUE: Final = 1_000
+"""Characters of one value in a line that a peer has caused."""
+
+MOST_SUMS: Final = 1_000
+"""Pairs of event and principal that are counted apart; further principals are counted together."""
+
+MOST_SUM_LINES: Final = 50
+"""Sums that are written for one window, the largest ones; the rest is one line for each event."""
+
+OTHERS: Final = "others"
+
+
+class _Sum:
+    """The lines of one event and one principal in one window: how many were written, and how many more there were."""
+
+    __slots__ = ("began", "fields", "level", "more", "written")
+
+    def __init__(self, began: float) -> None:
+        self.began, self.written, self.more = began, 0, 0
+        self.level, self.fields = "info", dict[str, Any]()
+
+
+class LimitedLog:
+    """A log for what peers cause: of each event so many lines for each principal are written in a window, the rest is summed.
+
+    The principal (an address, a user, a server) is who has to answer for the line; a peer must not be able to choose it
+    freely. *each* lines of one event and principal are written within *window_s* seconds, and *total* in all; what is
+    beyond is one line when the window ends, with the last values and ``again``, the number of lines that it stands for.
+    Values are cut at :data:`LONGEST_VALUE` characters. *clock* gives seconds and never goes back.
+    """
+
+    def __init__(
+        self, log: Log, clock: Callable[[], float], *, each: int = 10, total: int = 200, window_s: float = 10.0
+    ) -> None:
+        self._log, self._clock = log, clock
+        self._each, self._total, self._window_s = each, total, window_s
+        self._sums: dict[tuple[str, str], _Sum] = {}
+        self._written, self._began = 0, clock()
+        self.summed = 0  # lines that were not written since the start
+
+    def __repr__(self) -> str:
+        return f"<LimitedLog {len(self._sums)} sums, {self.summed} lines summed>"
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Write a line for a developer, which nobody sees at the default level."""
+        self._log.debug(event, **cut(fields))
+
+    def info(self, principal: str, event: str, /, **fields: object) -> None:
+        """Write a line, or count it."""
+        self._tell("info", principal, event, fields)
+
+    def warning(self, principal: str, event: str, /, **fields: object) -> None:
+        """Write a warning, or count it."""
+        self._tell("warning", principal, event, fields)
+
+    def error(self, principal: str, event: str, /, **fields: object) -> None:
+        """Write an error, or count it."""
+        self._tell("error", principal, event, fields)
+
+    def _tell(self, level: str, principal: str, event: str, fields: dict[str, object]) -> None:
+        now = self._clock()
+        one = self._sum_of(event, principal, now)
+        if self._written >= self._total and now - self._began >= self._window_s:
+            self._written, self._began = 0, now
+        if one.written < self._each and self._written < self._total:
+            one.written += 1
+            self._written += 1
+            getattr(self._log, level)(event, **cut(fields))
+            return
+        one.more += 1
+        self.summed += 1
+        one.level, one.fields = level, cut(fields)
+
+    def _sum_of(self, event: str, principal: str, now: float) -> _Sum:
+        key = (event, principal)
+        if key not in self._sums and len(self._sums) >= MOST_SUMS:
+            key = (event, OTHERS)
+        one = self._sums.get(key)
+        if one is not None and now - one.began >= self._window_s:
+            self._close({key: self._sums.pop(key)})
+            one = None
+        if one is None:
+            one = self._sums[key] = _Sum(now)
+        return one
+
+    def sweep(self) -> None:
+        """Write the sums of the windows that are over."""
+        now = self._clock()
+        over = {key: one for key, one in self._sums.items() if now - one.began >= self._window_s}
+        for key in over:
+            del self._sums[key]
+        if now - self._began >= self._window_s:
+            self._written, self._began = 0, now
+        self._close(over)
+
+    def close(self) -> None:
+        """Write every sum: the server stops."""
+        over, self._sums = self._sums, {}
+        self._close(over)
+
+    def _close(self, over: dict[tuple[str, str], _Sum]) -> None:
+        summed = sorted(((key, one) for key, one in over.items() if one.more), key=lambda item: -item[1].more)
+        for (event, principal), one in summed[:MOST_SUM_LINES]:
+            told = {**one.fields, "again": one.more, "within_s": self._window_s, "principal": principal}
+            getattr(self._log, one.level)(event, **told)
+        rest: Counter[str] = Counter()
+        for (event, _), one in summed[MOST_SUM_LINES:]:
+            rest[event] += one.more
+        for event, more in rest.items():
+            self._log.warning(event, again=more, within_s=self._window_s, principal=OTHERS)
+
+
+def cut(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give *fields* with every text printable and cut: what a peer has sent may be as long as a header."""
+    return {
+        name: printable(value, LONGEST_VALUE) if isinstance(value, str) else value for name, value in fields.items()
+    }

@@ -1,0 +1,142 @@
+"""What one server says of itself to management (RFC 3903 PUBLISH, event ``sipmesh-status``), as a typed and bounded document.
+
+It is read with this model when it arrives. A document that does not fit is dropped whole: one server's report, whoever has
+written it, must not spoil what is told of the others. Keys that we do not know are ignored, so that a newer release may add some.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    ValidationError,
+)
+
+from sipmesh.errors import RemoteError
+from sipmesh.printable import printable
+
+LONGEST_TEXT: Final = 2000
+"""Characters of one text; whoever writes a report cuts its own texts to this (`text`)."""
+
+LONGEST_FAULT: Final = 200
+MOST_NAMES: Final = 10_000
+"""Peers or anchors of one server: as many as a large topology has."""
+
+MOST_REFUSALS: Final = 5
+LONGEST_RELAYED: Final = 768 << 10
+"""Octets of all reports that a front end brings, which leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
+
+LONGEST_AGO_S: Final = 1e9
+RULE: Final = "event package sipmesh-status"
+
+
+def _instant(given: object) -> datetime:
+    """ISO 8601 with a zone, as an instant in UTC."""
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else given
+        if isinstance(found, datetime) and found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("is no instant with a time zone")
+
+
+def _text(given: str) -> str:
+    """No line of it shall look as one of ours, wherever it is shown."""
+    return printable(given, LONGEST_TEXT)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant), PlainSerializer(datetime.isoformat, str)]
+Text = Annotated[str, Strict(), Field(max_length=LONGEST_TEXT), AfterValidator(_text)]
+Name = Annotated[str, Strict(), Field(max_length=253), AfterValidator(_text)]
+Hex = Annotated[str, Strict(), Field(max_length=64, pattern="^[0-9a-f]*$")]
+Count = Annotated[int, Strict(), Field(ge=0, le=2**53)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ShownCertificate(_Part):
+    """The certificate that a server shows to servers: *under* is the subject of the root that its chain leads to."""
+
+    serial: Hex
+    ends: Instant
+    issuer: Text
+    under: Text
+
+
+class ServerStatus(_Part):
+    """One report. *at* is the server's own clock; *request* is its signed request for a new certificate.
+
+    *bindings* identifies the store in which the server keeps bindings, empty where it keeps none. *unreadable* is set by a front
+    end that could not read what an edge behind it has said.
+    """
+
+    number: Count
+    digest: Hex = ""
+    highest: Count = 0
+    at: Instant | None = None
+    error: Text = ""
+    started_at: Instant | None = None
+    certificate: ShownCertificate | None = None
+    certificate_fault: Text = ""
+    refuses_from: Instant | None = None
+    refuses_because: Text = ""
+    links: Annotated[Mapping[Name, Count], Field(max_length=16)] = Field(default_factory=dict)
+    peers: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
+    refused: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
+    anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
+    bindings: Hex = ""
+    ago_s: Annotated[float, Strict(), Field(ge=0, le=LONGEST_AGO_S, allow_inf_nan=False)] = 0.0
+    request: Annotated[str, Strict(), Field(max_length=65_536)] = ""
+    unreadable: Text = ""
+
+    @classmethod
+    def read(cls, told: object) -> ServerStatus:
+        """Read a report that was JSON; raises `RemoteError` with the first thing that does not fit."""
+        try:
+            return cls.model_validate(told)
+        except ValidationError as wrong:
+            first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "report"
+            raise RemoteError(printable(f"{where}: {first['msg']}", LONGEST_FAULT), rule=RULE) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """As it travels, without what is not said."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def facts(self) -> dict[str, Any]:
+        """Every key, for a program that reads `sipmesh status --json`."""
+        return self.model_dump(mode="json", exclude={"request", "ago_s", "unreadable"})
+
+
+def text(given: str) -> str:
+    """Cut a text of ours to what a report may hold."""
+    return printable(given, LONGEST_TEXT - 100)[:LONGEST_TEXT]
+
+
+def relayed_reports(heard: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, Any]]:
+    """The reports of edges as a front end brings them, each with its age in seconds; *heard* has the time of each.
+
+    The shortest come first, up to `LONGEST_RELAYED`: an edge that writes much costs its own report and nobody else's.
+    """
+    told = {name: {**status.to_json(), "ago_s": round(now - at, 3)} for name, (at, status) in heard.items()}
+    lengths = {name: len(json.dumps(one)) for name, one in told.items()}
+    found, octets = {}, 0
+    for name in sorted(told, key=lambda one: (lengths[one], one)):
+        octets += lengths[name]
+        if octets > LONGEST_RELAYED:
+            break
+        found[name] = told[name]
+    return found

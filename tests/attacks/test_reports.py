@@ -1,0 +1,128 @@
+"""A stolen server writes what it likes into its report: it spoils what is said of itself, and of nobody else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.test_foreign_text import ATTACK, dangerous
+from sipmesh.demo.organisation import Organisation
+from support.managed import MGMT, Managed, build_managed
+from support.network import EDGE, FE1, FE2
+from support.running import on_loop, until
+
+NUMBER = 1
+GOOD: dict[str, Any] = {"number": NUMBER, "links": {"server": 1}, "peers": [FE2]}
+
+WRONG: list[dict[str, Any]] = [
+    {"number": NUMBER, "links": "many"},
+    {"number": NUMBER, "links": {"server": "one"}},
+    {"number": NUMBER, "links": {f"k{n}": n for n in range(17)}},
+    {"number": NUMBER, "certificate": "mine"},
+    {"number": NUMBER, "certificate": {"ends": 7}},
+    {"number": NUMBER, "refuses_from": ["soon"]},
+    {"number": NUMBER, "refuses_from": "0001-01-01T00:00:00+14:00"},
+    {"number": NUMBER, "refuses_from": "2026-11-25T12:00:00"},
+    {"number": NUMBER, "refused": {"a": 1}},
+    {"number": NUMBER, "refused": ["x"] * 6},
+    {"number": NUMBER, "refused": ["x" * 2001]},
+    {"number": NUMBER, "error": ["x"]},
+    {"number": NUMBER, "error": "x" * 2001},
+    {"number": NUMBER, "anchors": [7]},
+    {"number": NUMBER, "anchors": ["\x1b[2J"]},
+    {"number": NUMBER, "certificate_fault": {}},
+    {"number": NUMBER, "at": 7},
+    {"number": NUMBER, "error": ATTACK},
+    {"number": "one"},
+    {"number": True},
+    {"number": -1},
+    {"number": 10**30},
+    {"links": {}},
+]
+
+
+@pytest.fixture(name="managed", scope="module")
+def _managed(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_managed(tmp_path_factory.mktemp("r") / "o")
+
+
+@on_loop
+async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
+    managed: Organisation, tmp_path: Path
+) -> None:
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1, FE2)
+        await network.acknowledged(1)
+        for report in WRONG:
+            network.master.census.misread.clear()
+            network.member(FE1)._subscriber.publish(report)
+            await until(lambda: network.master.census.misread.get(FE1))
+            told = await network.network()
+            assert told[FE1]["faults"][0]["what"].startswith("its report cannot be read: "), report
+            assert told[FE2]["faults"] == [], report
+        printed = await network.type("status", code=1)
+        assert f"✗ {FE1}: its report cannot be read" in printed
+        assert json.loads(await network.type("status", "--json", code=1))["servers"][1]["server"] == FE2
+        network.member(FE1).report()
+        await until(lambda: not network.master.census.misread)
+        assert (await network.network())[FE1]["faults"] == []
+
+
+@on_loop
+async def test_wrong_reports_are_one_line_of_the_log_however_they_differ(managed: Organisation, tmp_path: Path) -> None:
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1)
+        await network.acknowledged(1)
+        for report in (*WRONG, *WRONG):
+            network.member(FE1)._subscriber.publish(GOOD)
+            network.member(FE1)._subscriber.publish(report)
+        network.member(FE1)._subscriber.publish({"number": -7})
+        await until(lambda: "greater" in network.master.census.misread.get(FE1, {}).get("", ""))
+        assert [line["peer"] for line in network.told[MGMT].events("report dropped")] == [FE1]
+
+
+@on_loop
+async def test_report_cannot_speak_for_another_server_nor_act_on_the_terminal(
+    managed: Organisation, tmp_path: Path
+) -> None:
+    """Not under its name, its pool, its role or its link; and an edge that is not behind a front end is not heard of."""
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1, FE2)
+        await network.acknowledged(1)
+        attack = ATTACK.replace("\ud800", "")
+        hostile = {**GOOD, "server": FE2, "pool": ATTACK, "role": "management", "linked": "yes", "faults": ["none"]}
+        hostile |= {"error": attack, "certificate_fault": attack, "refused": [attack], "relayed": {FE2: {"number": 0}}}
+        network.member(FE1)._subscriber.publish(hostile)
+        await until(lambda: network.master.census.reports[FE1].status.error)
+        told = await network.network()
+        assert (told[FE1]["pool"], told[FE1]["role"], told[FE1]["linked"]) == ("pool1.example.test", "front-end", True)
+        assert told[FE2]["faults"] == []
+        assert network.master.census.reports[FE2].by == ""
+        for arguments in (("status", "--links"), ("status", "--json")):
+            printed = await network.type(*arguments, code=1)
+            assert dangerous(printed) == []
+            assert "owned" in printed
+
+
+@on_loop
+async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
+    managed: Organisation, tmp_path: Path
+) -> None:
+    """What it writes travels inside the reports of its front ends, and must not make those unreadable."""
+    async with Managed(managed, tmp_path) as network:
+        await network.start(MGMT, FE1, EDGE)
+        await network.acknowledged(1, FE1, EDGE)
+        edge = network.member(EDGE)
+        for nonsense in ({"number": "one"}, {"number": NUMBER, "peers": ["x" * 99] * 10_000}):
+            edge._subscriber.publish(nonsense)
+            before = network.master.census.reports[FE1].heard_at
+            await until(lambda before=before: network.master.census.reports[FE1].heard_at > before)  # type: ignore[misc]
+            assert not network.master.census.misread.get(FE1)
+        edge._subscriber.publish({"number": "one"})
+        await until(lambda: network.master.census.misread.get(EDGE))
+        told = await network.network()
+        assert told[EDGE]["faults"][0]["what"].startswith(f"its report that {FE1} brings cannot be read: number")
+        assert told[FE1]["faults"] == []

@@ -1,0 +1,54 @@
+"""Two machines of one pool that do not share their bindings: half of all messages fail, and management says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from support.managed import MGMT, Managed, build_managed
+from support.network import EXAMPLE, FE1, FE2
+from support.running import on_loop, until
+
+
+@pytest.fixture(name="organisation", scope="module")
+def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_managed(tmp_path_factory.mktemp("s") / "o")
+
+
+class Split(Managed):
+    """Each server has a store of its own, as on a machine of its own."""
+
+    def _share_bindings(self, name: str) -> None:
+        """Share nothing."""
+
+
+@on_loop
+async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation: Organisation, tmp_path: Path) -> None:
+    async with Split(organisation, tmp_path) as network:
+        await network.start(MGMT, FE1, FE2)
+        await network.acknowledged(1)
+        alice, _ = await network.agent("alice", FE1), await network.agent("bob", FE2)
+        assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 480
+        servers = await network.network()
+        for name in (FE1, FE2):
+            [fault] = servers[name]["faults"]
+            assert "pool1.example.test keeps its bindings in 2 stores" in fault["what"]
+            assert "a pool of its own" in fault["remedy"]
+        printed = await network.type("status", code=1)
+        assert f"✗ {FE1}, {FE2}: pool1.example.test keeps its bindings in 2 stores" in printed
+        assert "0 of 3 servers in order" in printed
+
+
+@on_loop
+async def test_pool_with_a_shared_store_is_in_order(organisation: Organisation, tmp_path: Path) -> None:
+    async with Managed(organisation, tmp_path) as network:
+        await network.start(MGMT, FE1, FE2)
+        await network.acknowledged(1)
+        alice, _ = await network.agent("alice", FE1), await network.agent("bob", FE2)
+        assert (await alice.message(f"bob@{EXAMPLE}", "hello")).status == 200
+        servers = await network.network()
+        assert servers[FE1]["faults"] == servers[FE2]["faults"] == []
+        assert servers[FE1]["bindings"] == servers[FE2]["bindings"] != ""
+        await until(lambda: network.nodes[FE1].registrations.store == network.nodes[FE2].registrations.store)
