@@ -336,7 +336,7 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
         thief, kept = managed.member(FE1), managed.master._not_granted._last
         for number in range(1, 40):
             request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
-            thief._relayed[EDGE] = (0.0, ServerStatus(number=0, request=request))
+            thief._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
             thief._applicant.request = asking(request)  # type: ignore[method-assign]
             thief.report()
             await until(partial(told_of, kept, FE1, number))

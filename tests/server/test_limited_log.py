@@ -1,4 +1,4 @@
-"""Log lines of one cause and principal are summed, so that no peer fills a disk."""
+"""Lines that peers cause: so many of each event for each principal, and a sum for the rest."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ def test_long_values_of_peers_are_cut(length: int, *, kept: bool) -> None:
     peers, _ = limited(told)
     peers.warning("a", "message refused", why="x" * length, status=403)
     [line] = told.lines
-    assert line["why"] == ("x" * 1_000 if kept else "x" * 1_000 + "… (1,001 characters)")
+    assert line["why"] == ("x" * 1_000 if kept else "x" * 1_000 + "... (1001 letters)")
     assert line["status"] == 403

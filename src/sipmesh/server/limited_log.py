@@ -1,10 +1,12 @@
-"""A log for what peers cause: so many lines of one cause and principal in a window, the rest is summed."""
+"""The log for what peers cause: lines of one event and principal beyond a number are summed, so that nobody fills a disk."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from sipmesh.printable import printable
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -122,9 +124,7 @@ class LimitedLog:
 
 
 def cut(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give *fields* with every long text cut: what a peer has sent may be as long as a header."""
-    return {name: _short(value) if isinstance(value, str) else value for name, value in fields.items()}
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}… ({len(text):,} characters)"
+    """Give *fields* with every text printable and cut: what a peer has sent may be as long as a header."""
+    return {
+        name: printable(value, LONGEST_VALUE) if isinstance(value, str) else value for name, value in fields.items()
+    }

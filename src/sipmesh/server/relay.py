@@ -100,27 +100,28 @@ class Relay:
 
     def answer(self, exchange: Exchange, response: Response) -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends."""
-        given = of_status(response.status)
-        if exchange.transaction.receive(given) is Do.SEND:
+        transaction, given = exchange.transaction, of_status(response.status)
+        before = transaction.state
+        if transaction.receive(given) is Do.SEND:
             exchange.session.link.send(response.encode())
         if given is Input.PROVISIONAL:
             return
-        if exchange.context is not None and exchange.context.invite and exchange not in self._served:
-            self._count_call(exchange.request, response)
-        if exchange.transaction.state is State.COMPLETED:  # of a refused INVITE nothing is needed but to know its ACK
+        if transaction.over:
+            self._drop_exchange(exchange)
+        elif transaction.state is not before:
+            self._call_ended(exchange, response.status)
+
+    def _call_ended(self, exchange: Exchange, status: int) -> None:
+        """An INVITE has its final response: of a refused one nothing is needed but to know its ACK, of another no body."""
+        if exchange.context is not None and exchange.request.to.tag is None:
+            self.calls_ended[min(status // 100, 6)] += 1
+        if exchange.transaction.state is State.COMPLETED:
             exchange.session.refuse(exchange.key)
             self._drop_exchange(exchange)
-        elif exchange.transaction.over:
-            self._drop_exchange(exchange)
-        elif exchange.transaction.timer is not None:
-            exchange.hold(max(0, exchange.size - len(exchange.request.body)))
-            exchange.request.body = b""
-            self._served.add(exchange, self._clock())
-
-    def _count_call(self, invite: Request, response: Response) -> None:
-        """Count how a call began, by the class of its first final response; not an INVITE inside a call."""
-        if invite.to.tag is None:
-            self.calls_ended[min(response.status // 100, 6)] += 1
+            return
+        exchange.hold(max(0, exchange.size - len(exchange.request.body)))
+        exchange.request.body = b""
+        self._served.add(exchange, self._clock())
 
     def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
         """Send the request on to its targets."""
