@@ -19,6 +19,7 @@ from sipmesh.sip.rows import (
     Row,
     made_row,
 )
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -144,5 +145,5 @@ def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str 
 
 def wants_privacy(message: Message) -> bool:
     """Tell whether Privacy asks to withhold the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
-    values = ";".join(message.items("privacy")).lower().split(";")
-    return any(value.strip() == "id" for value in values)
+    values = ascii_lower(";".join(message.items("privacy"))).split(";")
+    return any(value.strip(LWS) == "id" for value in values)

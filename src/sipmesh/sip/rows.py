@@ -9,7 +9,16 @@ from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
-from sipmesh.sip.text import octets_of, separators, shown
+from sipmesh.sip.text import (
+    LWS,
+    ascii_lower,
+    has_control,
+    is_digits,
+    octets_of,
+    separators,
+    shown,
+    without_escaped_controls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +26,6 @@ if TYPE_CHECKING:
 # 20.22: Max-Forwards is in the range 0-255. 20.19: Expires is in the range 0 to 2**32-1.
 _MAX_HOPS: Final = 255
 _MAX_EXPIRES: Final = 2**32 - 1
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 # Longer than any limit that a reader may be given.
 _MAX_LENGTH: Final = 2**48
 
@@ -37,6 +45,21 @@ P_ASSERTED_IDENTITY: Final = BITS["p-asserted-identity"]
 P_PREFERRED_IDENTITY: Final = BITS["p-preferred-identity"]
 _EXPIRES: Final = BITS["expires"]
 
+# The lists that our code takes apart.
+_LISTS: Final = bits_of(
+    "accept",
+    "contact",
+    "p-asserted-identity",
+    "p-preferred-identity",
+    "path",
+    "privacy",
+    "proxy-require",
+    "record-route",
+    "require",
+    "route",
+    "supported",
+    "via",
+)
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
@@ -47,32 +70,59 @@ _V: Final = ord("V")
 _SPACE: Final = 32
 _TAB: Final = 9
 
+LONE_LINE_BREAK: Final = 1
+"""The flaw of a row that holds a CR or LF: for many a reader downstream that ends a line."""
+CONTROL: Final = 2
+"""The flaw of a row that holds a control character where the grammar allows none: for some readers NUL ends a header."""
+TOO_MANY: Final = 4
+"""The flaw of a message whose header is longer, or has more rows or more items in a list, than its reader allows."""
+_QUOTES_NAMES: Final = FROM | TO | CONTACT
+
 
 class Row:
     """One header row: its *line* without the CRLF that ends it, its *name*, and what has been read of its value.
 
-    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet.
+    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet. It is as
+    we write it: unfolded, without blanks before its colon, and in canonical form where it decides a boundary
+    (Content-Length, CSeq, Max-Forwards). So no reader downstream can find another boundary in it than we did.
+
     A row is never changed, so messages share it: most rows of a message have been seen before, octet for octet, in
     another message of the same peer, and what was read of them need not be read again.
 
-    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *whole* is false where a CR or LF stands alone in it: for
-    many a reader downstream that ends a line.
+    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0, LONE_LINE_BREAK or CONTROL. *commas* counts the
+    commas of the line: one less than it can hold list items.
     """
 
-    __slots__ = ("_addresses", "_call_id", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
+    __slots__ = (
+        "_addresses",
+        "_call_id",
+        "_cseq",
+        "_number",
+        "_value",
+        "_via",
+        "_vias",
+        "bit",
+        "commas",
+        "flaws",
+        "line",
+        "name",
+    )
 
-    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True, value: str | None = None) -> None:
-        self.line, self.name, self.bit, self.whole = line, name, bit, whole
+    def __init__(self, line: str, name: str, bit: int, *, value: str | None = None) -> None:
+        self.line, self.name, self.bit = line, name, bit
+        self.flaws = 0 if line.isprintable() else flaws_in(line)
+        self.commas = line.count(",")
         self._value = value
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
+        self._vias: list[Via] | None = None
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._number = -1
 
     @property
     def value(self) -> str:
-        """The value, unfolded and stripped."""
+        """The value, stripped of its blanks."""
         value = self._value
         if value is None:
             value = self._value = _value(self.line)
@@ -91,6 +141,15 @@ class Row:
         if self._addresses is None:
             self._addresses = [NameAddr.parse(item) for item in split_list(self.value)]
         return self._addresses
+
+    @property
+    def vias(self) -> list[Via]:
+        """All via-parms of a Via; RemoteError where one is malformed, or where there is none."""
+        if not self.commas:
+            return [self.via]
+        if self._vias is None:
+            self._vias = [Via.parse(item) for item in split_list(self.value)]
+        return self._vias
 
     @property
     def via(self) -> Via:
@@ -130,6 +189,12 @@ class Row:
             self._number = _length(self.value)
         return self._number
 
+    def hand_on(self, rows: list[Row]) -> None:
+        """Give what was read of the items of this row to the *rows* that hold one item each."""
+        if self._addresses is not None:
+            for row, address in zip(rows, self._addresses, strict=True):
+                row._addresses = [address]  # noqa: SLF001 - of a row, too
+
     def __repr__(self) -> str:
         return f"<Row {shown(self.line)}>"
 
@@ -138,7 +203,7 @@ _kept: Final[dict[str, Row]] = {}
 
 
 def rows_of(lines: list[str], start: int = 0) -> list[Row]:
-    """Give the rows of *lines* from *start* on, with continuation lines put back to what they continue (RFC 3261 7.3.1).
+    """Give the rows of *lines* from *start* on; those that are folded are unfolded (RFC 3261 7.3.1).
 
     A row is the same object as before where its line has been seen lately.
     """
@@ -150,7 +215,7 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
         elif (known := _kept.get(line)) is not None:
             row = known
         elif rows and _continues(line):
-            return rows_of(_joined(lines[start:]))
+            return rows_of(_unfolded(lines[start:]))
         else:
             row = _new_row(line)
         rows.append(row)
@@ -159,9 +224,7 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
     """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
-    if "\n" in line or "\r" in line:
-        return Row(line, name, bit, whole=_only_folds(line))
-    return Row(line, name, bit, value=line[len(beginning) :].strip())
+    return Row(line, name, bit, value=line[len(beginning) :].strip(LWS))
 
 
 def _continues(line: str) -> bool:
@@ -169,33 +232,79 @@ def _continues(line: str) -> bool:
     return line != "" and ord(line[0]) in (_SPACE, _TAB)
 
 
-def _joined(lines: list[str]) -> list[str]:
+def _unfolded(lines: list[str]) -> list[str]:
+    """Put continuation lines behind the line that they continue; all the blanks of a fold become one space."""
     whole: list[list[str]] = []
     for line in lines:
         if whole and _continues(line):
             whole[-1].append(line)
         else:
             whole.append([line])
-    return ["\r\n".join(parts) for parts in whole]
+    return [parts[0] if len(parts) == 1 else _one_line(parts) for parts in whole]
+
+
+def _one_line(parts: list[str]) -> str:
+    return " ".join([part for part in [parts[0].rstrip(LWS), *[more.strip(LWS) for more in parts[1:]]] if part])
 
 
 def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
-    whole = ("\n" not in line and "\r" not in line) or _only_folds(line)
     name, bit = name_of(line)
-    row = Row(line, name, bit, whole=whole)
-    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT:
+    row = Row(_canonical(line, bit), name, bit)
+    # A line that begins with a blank is no row but where nothing is before it: elsewhere it continues one.
+    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT and not _continues(line):
         keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
-def all_whole(rows: list[Row]) -> bool:
-    """Tell whether no row holds a lone CR or LF."""
-    for row in rows:  # noqa: SIM110 - all() would make a generator for every message
-        if not row.whole:
-            return False
-    return True
+def _canonical(line: str, bit: int) -> str:
+    """Write a row as we send it: no blanks before its colon, and one spelling of each number that decides a boundary.
+
+    What is malformed stays as it is, and is refused by whoever reads it.
+    """
+    try:
+        if bit == CONTENT_LENGTH:
+            return f"Content-Length: {_length(_value(line))}"
+        if bit == CSEQ:
+            return f"CSeq: {CSeq.parse(_value(line))}"
+        if bit == MAX_FORWARDS:
+            return f"Max-Forwards: {_max_forwards(_value(line))}"
+    except RemoteError:
+        return line
+    if bit & _QUOTES_NAMES and not line.isprintable():
+        line = without_escaped_controls(line)
+    colon = line.find(":")
+    return f"{line[:colon].rstrip(LWS)}{line[colon:]}" if colon > 0 and _continues(line[colon - 1 :]) else line
+
+
+def flaws_in(line: str) -> int:
+    """Tell what is wrong with the characters of a line."""
+    if "\n" in line or "\r" in line:
+        return LONE_LINE_BREAK
+    return CONTROL if has_control(line) else 0
+
+
+def flaws_of(rows: list[Row]) -> int:
+    """Give the flaws of all rows together."""
+    flaws = 0
+    for row in rows:
+        flaws |= row.flaws
+    return flaws
+
+
+def has_long_list(rows: list[Row], most: int) -> bool:
+    """Tell whether a list field that our code takes apart holds more than *most* items, over all its rows."""
+    items = len(rows)
+    for row in rows:
+        items += row.commas
+    if items <= most:
+        return False
+    counted: dict[int, int] = {}
+    for row in rows:
+        if row.bit & _LISTS:
+            counted[row.bit] = counted.get(row.bit, 0) + len(separators(row.value, ",")) + 1
+    return any(count > most for count in counted.values())
 
 
 class Message:
@@ -207,17 +316,17 @@ class Message:
     *present* and *repeated* hold the bits (:data:`sipmesh.sip.names.BITS`) of the names that stand in the header at all,
     and of those that stand in it more than once.
 
-    *whole* is false where a CR or LF stands alone in the start line or a row: whoever reads such a message must refuse it.
+    *flaws* are those of its start line and rows (:class:`Row`), as they came: a message with any must not be acted on.
 
     The typed properties raise RemoteError (400) where their field is absent or malformed.
     """
 
-    __slots__ = ("body", "present", "repeated", "rows", "whole")
+    __slots__ = ("body", "flaws", "present", "repeated", "rows")
 
     def __init__(self, rows: list[Row], body: bytes = b"") -> None:
         self.rows = rows
         self.body = body
-        self.whole = True
+        self.flaws = 0
         self.present = self.repeated = 0
         self._count_rows()
 
@@ -235,7 +344,7 @@ class Message:
 
     @property
     def lines(self) -> list[bytes]:
-        """The octets of each row; a folded one keeps the line breaks inside it."""
+        """The octets of each row."""
         return [octets_of(row.line) for row in self.rows]
 
     @property
@@ -249,7 +358,7 @@ class Message:
         return bool(self.present & bit) if bit is not None else self._at(name) >= 0
 
     def first(self, name: str) -> str | None:
-        """Give the value of the first row of that name, unfolded and stripped."""
+        """Give the value of the first row of that name, stripped of its blanks."""
         at = self._at(name)
         return self.rows[at].value if at >= 0 else None
 
@@ -271,6 +380,11 @@ class Message:
     def top_via(self) -> Via:
         """The first Via: of the element that sent this to us, or (in a response) our own."""
         return self._the(VIA).via
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Vias, the top one first."""
+        return [via for row in self.rows if row.bit == VIA for via in row.vias]
 
     @property
     def from_(self) -> NameAddr:
@@ -315,7 +429,7 @@ class Message:
     @property
     def has_lower_via(self) -> bool:
         """Whether there is a Via below the top one."""
-        return bool(self.repeated & VIA) or (bool(self.present & VIA) and "," in self._the(VIA).line)
+        return bool(self.repeated & VIA) or (bool(self.present & VIA) and self._the(VIA).commas > 0)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a new row before the first one of that name, or on top where there is none."""
@@ -347,7 +461,7 @@ class Message:
     def replace_item(self, name: str, value: str) -> None:
         """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
         at = self._at(name)
-        if at >= 0 and "," not in self.rows[at].line:
+        if at >= 0 and not self.rows[at].commas:
             self.rows[at] = made_row(name, value)
         else:
             self.pop_item(name)
@@ -359,25 +473,40 @@ class Message:
             self.rows = [row for row in self.rows if row.name != name]
             self._count_rows()
 
-    def pop_item(self, name: str) -> str | None:
-        """Take the first item of that name and give it; what else its row holds stays byte for byte."""
+    def first_item(self, name: str) -> str | None:
+        """Give the first item of that name, None where there is no row of it; a list gets a row for each of its items.
+
+        So a loop that looks at items and pops them splits each list once.
+        """
         at = self._at(name)
         if at < 0:
             return None
+        if self.rows[at].commas:
+            self._spread(at)
+        return self.rows[at].value
+
+    def pop_item(self, name: str) -> str | None:
+        """Take the first item of that name and give it; the others of its row get a row each."""
+        at = self._at(name)
+        if at < 0:
+            return None
+        if self.rows[at].commas:
+            self._spread(at)
+        return self._popped(at)
+
+    def _spread(self, at: int) -> None:
+        """Give each item of the list in a row a row of its own (7.3.1: the meaning is the same)."""
         row = self.rows[at]
-        if "," not in row.line:
-            return self._popped(at)
-        start, _, text = row.line.partition(":")
-        cut = next(iter(separators(text, ",")), -1)
-        if cut < 0:
-            return self._popped(at)
-        self.rows[at] = Row(f"{start}: {text[cut + 1 :].lstrip()}", name, row.bit, whole=row.whole)
-        return _unfolded(text[:cut]).strip()
+        single = [made_row(row.name, item) for item in split_list(row.value)]
+        if len(single) > 1:
+            row.hand_on(single)
+            self.rows[at : at + 1] = single
+            self.repeated |= row.bit
 
     def _popped(self, at: int) -> str:
         row = self.rows[at]
         self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
-        self._lost(row.bit)
+        self._lost(row.bit, at)
         return row.value
 
     def encode(self) -> bytes:
@@ -424,11 +553,16 @@ class Message:
         self.repeated |= self.present & row.bit
         self.present |= row.bit
 
-    def _lost(self, bit: int) -> None:
-        """Keep account of a row with that *bit* having gone."""
+    def _lost(self, bit: int, at: int) -> None:
+        """Keep account of the first row with that *bit* having gone from the place *at*."""
+        left = 0
         if self.repeated & bit:
-            self._count_rows()
-        else:
+            for place in range(at, len(self.rows)):
+                left += self.rows[place].bit == bit
+                if left > 1:
+                    return
+        self.repeated &= ~bit
+        if not left:
             self.present &= ~bit
 
     def _copy_rows_into(self, other: Message) -> None:
@@ -440,17 +574,7 @@ class Message:
 
 
 def _value(line: str) -> str:
-    text = line[line.find(":") + 1 :]
-    return (_unfolded(text) if "\n" in text else text).strip()
-
-
-def _only_folds(line: str) -> bool:
-    breaks = line.count("\r\n")
-    return line.count("\n") == breaks and line.count("\r") == breaks
-
-
-def _unfolded(text: str) -> str:
-    return _FOLD.sub(" ", text)
+    return line[line.find(":") + 1 :].strip(LWS)
 
 
 def made_row(name: str, value: str) -> Row:
@@ -469,28 +593,32 @@ def one_line(value: str) -> str:
     return value
 
 
+# callid = word [ "@" word ]
+_CALL_ID: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+(?:@[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+)?")
+
+
 def _call_id(value: str) -> str:
-    if not value or " " in value or "\t" in value:
+    if _CALL_ID.fullmatch(value) is None:
         raise RemoteError(f"not a Call-ID: {shown(value)}", rule="RFC 3261 20.8")
     return value
 
 
 def _max_forwards(value: str) -> int:
-    hops = bounded(value, _MAX_HOPS) if value.isascii() and value.isdigit() else None
+    hops = bounded(value, _MAX_HOPS) if is_digits(value) else None
     if hops is None:
         raise RemoteError(f"not a Max-Forwards: {shown(value)}", rule="RFC 3261 20.22")
     return hops
 
 
 def _expires(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not is_digits(value):
         raise RemoteError(f"not an Expires: {shown(value)}", rule="RFC 3261 20.19")
     seconds = bounded(value, _MAX_EXPIRES)
     return _MAX_EXPIRES if seconds is None else seconds
 
 
 def _length(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not is_digits(value):
         raise RemoteError(f"not a Content-Length: {shown(value)}", rule="RFC 3261 20.14")
     length = bounded(value, _MAX_LENGTH)
     return _MAX_LENGTH if length is None else length
@@ -511,4 +639,4 @@ def content_length(message: Message) -> int | None:
 
 def header_rows(headers: Iterable[tuple[str, str]]) -> list[Row]:
     """Write header rows from names and values."""
-    return [made_row(name.lower(), value) for name, value in headers]
+    return [made_row(ascii_lower(name), value) for name, value in headers]
