@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def is_ours(request: Request) -> bool:
     """Tell whether a request is of this package; an application of ours may have packages of its own."""
     if request.method not in METHODS or request.ruri.user is not None:
         return False
-    event = (request.first("event") or "").partition(";")[0].strip().lower()
+    event = ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))
     return event == (STATUS_EVENT if request.method == "PUBLISH" else EVENT)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.sip.text import ascii_lower
 from sipmesh.trust import checks
 from sipmesh.trust.case import Case
 from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension
@@ -141,7 +142,7 @@ def name(case: Case) -> Finding:
     saw = tell_list(list(map(spell, names))) or tell_list(
         [f"CN:{cn}, which never counts" for cn in common_names(case.leaf)]
     )
-    dns = [one.value.lower() for one in names if isinstance(one, x509.DNSName)]
+    dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
         return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
     if len(names) > 1:
