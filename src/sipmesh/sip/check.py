@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.fields import MAGIC
+from sipmesh.sip.fields import MAGIC, check_via, split_list
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, Row
+from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, VIA, Row
 from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
@@ -46,7 +46,8 @@ _SINGLE: Final = _ONCE | bits_of(
     "sip-if-match",
     "subscription-state",
 )
-_ADDRESSES: Final = bits_of("contact", "path", "record-route", "route")
+_ONE_ADDRESS: Final = bits_of("from", "to")
+_ADDRESSES: Final = _ONE_ADDRESS | bits_of("contact", "path", "record-route", "route")
 MAX_URI: Final = 8192
 """Octets of the Request-URI and of each address: any of them may stand in the start line or be the identity of the next hop."""
 MAX_METHOD: Final = 128
@@ -72,6 +73,8 @@ def check_request(request: Request) -> None:
             raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
         # 8.1.1.5: the method MUST match that of the request.
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
+    if request.has_lower_via:
+        _ = request.vias
     if len(request.method) > MAX_METHOD:
         raise RemoteError(f"a method above {MAX_METHOD} octets", rule="RFC 3261 21.4.1")
     if request.from_.tag is None:
@@ -90,7 +93,11 @@ def check_response(response: Response) -> None:
         raise RemoteError(f"not a status: {shown(response.start_line)}", rule="RFC 3261 7.2")
     _check_rows(response)
     _check_common(response)
-    _ = response.top_via
+    if not response.present & VIA:
+        raise RemoteError("no Via", rule="RFC 3261 8.1.1")
+    for row in response.rows:
+        if row.bit == VIA:
+            _check_vias(row.value)
 
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
@@ -135,24 +142,28 @@ def _named(bits: int) -> list[str]:
 
 
 def _check_common(message: Message) -> None:
-    _check_address(message.from_)
-    _check_address(message.to)
+    for row in message.rows:
+        if row.bit & _ADDRESSES and not row.checked:
+            _check_addresses(row)
     _ = message.call_id
     _ = message.cseq
-    if message.has_lower_via:
-        _ = message.vias
-    if message.present & _ADDRESSES:
-        for row in message.rows:
-            if row.bit & _ADDRESSES:
-                _check_addresses(row)
+
+
+def _check_vias(value: str) -> None:
+    for item in split_list(value) if "," in value else [value]:
+        check_via(item)
 
 
 def _check_addresses(row: Row) -> None:
-    if not row.value:
-        raise RemoteError(f"a {row.name} without an address", rule="RFC 3261 25.1")
-    for address in row.addresses:
-        if address.uri != "*" or row.bit != CONTACT:
-            _check_address(address)
+    if row.bit & _ONE_ADDRESS:
+        _check_address(row.address)
+    else:
+        if not row.value:
+            raise RemoteError(f"a {row.name} without an address", rule="RFC 3261 25.1")
+        for address in row.addresses:
+            if address.uri != "*" or row.bit != CONTACT:
+                _check_address(address)
+    row.checked = True
 
 
 def _check_address(address: NameAddr) -> None:

@@ -259,8 +259,10 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
 
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
     """Mark a message that is too long: it can be framed, so its link goes on, but it must not be acted on."""
-    rows = message.rows
-    if len(head) > limits.header or len(rows) > limits.fields or has_long_list(rows, limits.items):
+    rows = len(message.rows)
+    if rows + head.count(b",") <= limits.items and rows <= limits.fields and len(head) <= limits.header:
+        return
+    if len(head) > limits.header or rows > limits.fields or has_long_list(message.rows, limits.items):
         message.flaws |= TOO_MANY
 
 

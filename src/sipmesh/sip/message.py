@@ -10,7 +10,7 @@ from sipmesh.sip.fields import bounded
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import VIA, Message, Row, flaws_in, flaws_of, header_rows, one_line, rows_of
+from sipmesh.sip.rows import VIA, Message, Row, flaws_in, header_rows, one_line, rows_of
 from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
@@ -96,15 +96,13 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    flaws = flaws_of(rows)
-    if not start.isprintable():
-        flaws |= flaws_in(start)
+    flaws = 0 if start.isprintable() else flaws_in(start)
     if ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
-        response.flaws = flaws
+        response.flaws |= flaws
         return response
     request = _request(start, rows)
-    request.flaws = flaws
+    request.flaws |= flaws
     return request
 
 

@@ -89,8 +89,8 @@ class Row:
     A row is never changed, so messages share it: most rows of a message have been seen before, octet for octet, in
     another message of the same peer, and what was read of them need not be read again.
 
-    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0, LONE_LINE_BREAK or CONTROL. *commas* counts the
-    commas of the line: one less than it can hold list items.
+    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0, LONE_LINE_BREAK or CONTROL. *checked* is set
+    once :mod:`sipmesh.sip.check` has passed it.
     """
 
     __slots__ = (
@@ -100,22 +100,19 @@ class Row:
         "_number",
         "_value",
         "_via",
-        "_vias",
         "bit",
-        "commas",
+        "checked",
         "flaws",
         "line",
         "name",
     )
 
-    def __init__(self, line: str, name: str, bit: int, *, value: str | None = None) -> None:
-        self.line, self.name, self.bit = line, name, bit
-        self.flaws = 0 if line.isprintable() else flaws_in(line)
-        self.commas = line.count(",")
+    def __init__(self, line: str, name: str, bit: int, flaws: int = 0, value: str | None = None) -> None:
+        self.line, self.name, self.bit, self.flaws = line, name, bit, flaws
+        self.checked = False
         self._value = value
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
-        self._vias: list[Via] | None = None
         self._call_id: str | None = None
         self._cseq: CSeq | None = None
         self._number = -1
@@ -145,11 +142,9 @@ class Row:
     @property
     def vias(self) -> list[Via]:
         """All via-parms of a Via; RemoteError where one is malformed, or where there is none."""
-        if not self.commas:
+        if "," not in self.line:
             return [self.via]
-        if self._vias is None:
-            self._vias = [Via.parse(item) for item in split_list(self.value)]
-        return self._vias
+        return [Via.parse(item) for item in split_list(self.value)]
 
     @property
     def via(self) -> Via:
@@ -224,7 +219,7 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
     """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
-    return Row(line, name, bit, value=line[len(beginning) :].strip(LWS))
+    return Row(line, name, bit, 0 if line.isprintable() else flaws_in(line), line[len(beginning) :].strip(LWS))
 
 
 def _continues(line: str) -> bool:
@@ -251,7 +246,8 @@ def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
     name, bit = name_of(line)
-    row = Row(_canonical(line, bit), name, bit)
+    written = _canonical(line, bit)
+    row = Row(written, name, bit, flaws_in(written))
     # A line that begins with a blank is no row but where nothing is before it: elsewhere it continues one.
     if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT and not _continues(line):
         keep(_kept, _MOST_KEPT, line, row)
@@ -279,27 +275,14 @@ def _canonical(line: str, bit: int) -> str:
 
 
 def flaws_in(line: str) -> int:
-    """Tell what is wrong with the characters of a line."""
+    """Tell what is wrong with the characters of a line that came from the wire."""
     if "\n" in line or "\r" in line:
         return LONE_LINE_BREAK
     return CONTROL if has_control(line) else 0
 
 
-def flaws_of(rows: list[Row]) -> int:
-    """Give the flaws of all rows together."""
-    flaws = 0
-    for row in rows:
-        flaws |= row.flaws
-    return flaws
-
-
 def has_long_list(rows: list[Row], most: int) -> bool:
     """Tell whether a list field that our code takes apart holds more than *most* items, over all its rows."""
-    items = len(rows)
-    for row in rows:
-        items += row.commas
-    if items <= most:
-        return False
     counted: dict[int, int] = {}
     for row in rows:
         if row.bit & _LISTS:
@@ -326,9 +309,12 @@ class Message:
     def __init__(self, rows: list[Row], body: bytes = b"") -> None:
         self.rows = rows
         self.body = body
-        self.flaws = 0
-        self.present = self.repeated = 0
-        self._count_rows()
+        present = repeated = flaws = 0
+        for row in rows:
+            repeated |= present & row.bit
+            present |= row.bit
+            flaws |= row.flaws
+        self.present, self.repeated, self.flaws = present, repeated, flaws
 
     def _count_rows(self) -> None:
         present = repeated = 0
@@ -429,7 +415,7 @@ class Message:
     @property
     def has_lower_via(self) -> bool:
         """Whether there is a Via below the top one."""
-        return bool(self.repeated & VIA) or (bool(self.present & VIA) and self._the(VIA).commas > 0)
+        return bool(self.repeated & VIA) or (bool(self.present & VIA) and "," in self._the(VIA).line)
 
     def prepend(self, name: str, value: str) -> None:
         """Put a new row before the first one of that name, or on top where there is none."""
@@ -461,7 +447,7 @@ class Message:
     def replace_item(self, name: str, value: str) -> None:
         """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
         at = self._at(name)
-        if at >= 0 and not self.rows[at].commas:
+        if at >= 0 and "," not in self.rows[at].line:
             self.rows[at] = made_row(name, value)
         else:
             self.pop_item(name)
@@ -481,7 +467,7 @@ class Message:
         at = self._at(name)
         if at < 0:
             return None
-        if self.rows[at].commas:
+        if "," in self.rows[at].line:
             self._spread(at)
         return self.rows[at].value
 
@@ -490,7 +476,7 @@ class Message:
         at = self._at(name)
         if at < 0:
             return None
-        if self.rows[at].commas:
+        if "," in self.rows[at].line:
             self._spread(at)
         return self._popped(at)
 
