@@ -96,7 +96,7 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    flaws = 0 if start.isprintable() else flaws_in(start)
+    flaws = flaws_in(start)
     if ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
         response.flaws |= flaws

@@ -77,6 +77,7 @@ CONTROL: Final = 2
 TOO_MANY: Final = 4
 """The flaw of a message whose header is longer, or has more rows or more items in a list, than its reader allows."""
 _QUOTES_NAMES: Final = FROM | TO | CONTACT
+_NUMBERED: Final = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
 
 
 class Row:
@@ -246,28 +247,35 @@ def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
     name, bit = name_of(line)
-    written = _canonical(line, bit)
-    row = Row(written, name, bit, flaws_in(written))
+    row = _numbered(line, name, bit) if bit & _NUMBERED else None
+    if row is None:
+        written = _written(line, bit)
+        row = Row(written, name, bit, flaws_in(written))
     # A line that begins with a blank is no row but where nothing is before it: elsewhere it continues one.
     if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT and not _continues(line):
         keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
-def _canonical(line: str, bit: int) -> str:
-    """Write a row as we send it: no blanks before its colon, and one spelling of each number that decides a boundary.
-
-    What is malformed stays as it is, and is refused by whoever reads it.
-    """
+def _numbered(line: str, name: str, bit: int) -> Row | None:
+    """Read a row whose number decides a boundary, and write it in one way; None where it is malformed, for others to refuse."""
+    value = _value(line)
     try:
-        if bit == CONTENT_LENGTH:
-            return f"Content-Length: {_length(_value(line))}"
         if bit == CSEQ:
-            return f"CSeq: {CSeq.parse(_value(line))}"
-        if bit == MAX_FORWARDS:
-            return f"Max-Forwards: {_max_forwards(_value(line))}"
+            cseq = CSeq.parse(value)
+            row = Row(f"CSeq: {cseq.number} {cseq.method}", name, bit)
+            row._cseq = cseq  # noqa: SLF001 - it is being made
+        else:
+            number = _length(value) if bit == CONTENT_LENGTH else _max_forwards(value)
+            row = Row(f"{wire_name(name)}: {number}", name, bit)
+            row._number = number  # noqa: SLF001 - it is being made
     except RemoteError:
-        return line
+        return None
+    return row
+
+
+def _written(line: str, bit: int) -> str:
+    """Write a row as we send it: no blanks before its colon, no escaped control characters in a display name."""
     if bit & _QUOTES_NAMES and not line.isprintable():
         line = without_escaped_controls(line)
     colon = line.find(":")
@@ -276,6 +284,8 @@ def _canonical(line: str, bit: int) -> str:
 
 def flaws_in(line: str) -> int:
     """Tell what is wrong with the characters of a line that came from the wire."""
+    if line.isprintable():
+        return 0
     if "\n" in line or "\r" in line:
         return LONE_LINE_BREAK
     return CONTROL if has_control(line) else 0
