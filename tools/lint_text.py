@@ -68,7 +68,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/text.py", "ascii_lower", "lower"): "after isascii()",
     ("sip/text.py", "ascii_upper", "upper"): "after isascii()",
     ("sip/text.py", "has_control", "isprintable"): "what is printable in Unicode holds no control character",
-    ("sip/rows.py", "_row_of_its_own", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/rows.py", "flaws_in", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/rows.py", "_written", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",

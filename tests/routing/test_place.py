@@ -182,9 +182,20 @@ def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
     assert (asked.uri, asked.items("route")) == (uri, [AWAY])
 
 
+def test_a_route_without_a_value_says_nothing() -> None:
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
+    assert take(asked) == Place()
+
+
+def test_an_empty_row_hides_no_entry_behind_it() -> None:
+    asked = request(routes=["", route(DIALOG_TEXT), "", AWAY])
+    assert take(asked) == Place(dialog=DIALOG, beyond=SipUri.parse("sip:proxy.other.test;lr"))
+    assert asked.items("route") == [AWAY]
+
+
 @pytest.mark.parametrize(
     ("value", "status"),
-    [("", 400), ("<tel:+1>", 416), (f"{route(DIALOG_TEXT)},,{AWAY}", 400), ("<sip:[::1;lr>", 400), ("<sip:>", 400)],
+    [("<tel:+1>", 416), (f"{route(DIALOG_TEXT)},,{AWAY}", 400), ("<sip:[::1;lr>", 400), ("<sip:>", 400)],
 )
 def test_a_route_that_cannot_be_read_is_the_senders_fault(value: str, status: int) -> None:
     with pytest.raises(RemoteError) as wrong:

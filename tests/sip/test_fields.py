@@ -14,7 +14,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, parse_params, split_list
 
 tokens = st.text(string.ascii_letters + string.digits + "-.!%*_+`'~", min_size=1, max_size=8)
-quoted = st.text(st.characters(exclude_characters="\r\n"), max_size=8).map(
+quoted = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=8).map(
     lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 )
 params = st.lists(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.fields import MAGIC, check_via, split_list
+from sipmesh.sip.fields import MAGIC
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
 from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, VIA, Row
@@ -93,11 +93,11 @@ def check_response(response: Response) -> None:
         raise RemoteError(f"not a status: {shown(response.start_line)}", rule="RFC 3261 7.2")
     _check_rows(response)
     _check_common(response)
-    if not response.present & VIA:
-        raise RemoteError("no Via", rule="RFC 3261 8.1.1")
-    for row in response.rows:
-        if row.bit == VIA:
-            _check_vias(row.value)
+    _ = response.top_via
+    if response.has_lower_via:
+        for row in response.rows:
+            if row.bit == VIA:
+                row.check_vias()
 
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
@@ -149,17 +149,10 @@ def _check_common(message: Message) -> None:
     _ = message.cseq
 
 
-def _check_vias(value: str) -> None:
-    for item in split_list(value) if "," in value else [value]:
-        check_via(item)
-
-
 def _check_addresses(row: Row) -> None:
     if row.bit & _ONE_ADDRESS:
         _check_address(row.address)
     else:
-        if not row.value:
-            raise RemoteError(f"a {row.name} without an address", rule="RFC 3261 25.1")
         for address in row.addresses:
             if address.uri != "*" or row.bit != CONTACT:
                 _check_address(address)

@@ -14,6 +14,7 @@ from sipmesh.sip.text import (
     ascii_lower,
     ascii_upper,
     closing_quote,
+    has_control,
     is_digits,
     is_token,
     quote,
@@ -329,9 +330,14 @@ def _param(part: str, field: str) -> tuple[str, str | None]:
     if not equals:
         return ascii_lower(name), None
     value = value.lstrip(LWS)
-    if not (_is_value(value) or (value[:1] == '"' and closing_quote(value) == len(value) - 1)):
+    if not (_is_value(value) or _is_quoted(value)):
         raise RemoteError(f"a parameter value that breaks the grammar: {shown(field)}", rule="RFC 3261 25.1")
     return ascii_lower(name), value
+
+
+def _is_quoted(value: str) -> bool:
+    """Tell whether *value* is a quoted string to its end, without control characters (escaped ones: ``sip/rows.py``)."""
+    return value[:1] == '"' and closing_quote(value) == len(value) - 1 and not has_control(value)
 
 
 def _is_value(value: str) -> bool:

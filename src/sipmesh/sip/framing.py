@@ -202,7 +202,8 @@ class MessageReader:
             self._awaited = (start if self._searched < start else header) - self._searched
 
     def _parsed(self, head: bytes) -> Request | Response:
-        self._limit_head(head)
+        if len(head) > self.limits.start_line:
+            self._limit_head(head)
         message = _message(head)
         _mark(message, head, self.limits)
         length = _stream_length(message)
@@ -217,11 +218,11 @@ class MessageReader:
         return message
 
     def _limit_head(self, head: bytes) -> None:
-        if len(head) > self.limits.start_line:
-            if head.find(_CRLF, 0, self.limits.start_line + len(_CRLF)) < 0:
-                raise _too_long_a_start(_answerable(head))
-            if len(head) > self.limits.header + self.limits.growth:
-                raise _too_much_header(_answerable(head))
+        """Refuse a header whose start line is too long, or which is too long even for what a hop adds."""
+        if head.find(_CRLF, 0, self.limits.start_line + len(_CRLF)) < 0:
+            raise _too_long_a_start(_answerable(head))
+        if len(head) > self.limits.header + self.limits.growth:
+            raise _too_much_header(_answerable(head))
 
     def __repr__(self) -> str:
         state = f"{len(self._held) - self._at + len(self._more)} octets unread"
@@ -259,10 +260,10 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
 
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
     """Mark a message that is too long: it can be framed, so its link goes on, but it must not be acted on."""
-    rows = len(message.rows)
-    if rows + head.count(b",") <= limits.items and rows <= limits.fields and len(head) <= limits.header:
+    rows, size = len(message.rows), len(head)
+    if rows <= limits.fields and size <= limits.header and rows + head.count(b",") <= limits.items:
         return
-    if len(head) > limits.header or rows > limits.fields or has_long_list(message.rows, limits.items):
+    if rows > limits.fields or size > limits.header or has_long_list(message.rows, limits.items):
         message.flaws |= TOO_MANY
 
 

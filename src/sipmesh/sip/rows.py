@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
+from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, check_via, first_item, split_list
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import (
@@ -155,6 +155,14 @@ class Row:
             via = self._via = Via.parse(first_item(self.value))
         return via
 
+    def check_vias(self) -> None:
+        """Raise RemoteError where a via-parm of a Via is malformed; one that has been read is not checked again."""
+        if "," in self.line:
+            for item in split_list(self.value):
+                check_via(item)
+        elif self._via is None:
+            check_via(self.value)
+
     @property
     def call_id(self) -> str:
         """The Call-ID; RemoteError where it is malformed."""
@@ -219,8 +227,12 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
 
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
-    """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
-    return Row(line, name, bit, 0 if line.isprintable() else flaws_in(line), line[len(beginning) :].strip(LWS))
+    """Give the row of a name that nearly every peer writes in one way, and that is new in every message.
+
+    Its value is checked against its own grammar, which has no control characters; so only a line break is looked for.
+    """
+    flaws = LONE_LINE_BREAK if "\n" in line or "\r" in line else 0
+    return Row(line, name, bit, flaws, line[len(beginning) :].strip(LWS))
 
 
 def _continues(line: str) -> bool:
@@ -470,30 +482,35 @@ class Message:
             self._count_rows()
 
     def first_item(self, name: str) -> str | None:
-        """Give the first item of that name, None where there is no row of it; a list gets a row for each of its items.
+        """Give the first item of that name, None where there is none; its list gets a row for each item, empty rows go.
 
         So a loop that looks at items and pops them splits each list once.
         """
-        at = self._at(name)
-        if at < 0:
-            return None
-        if "," in self.rows[at].line:
-            self._spread(at)
-        return self.rows[at].value
+        at = self._first_filled(name)
+        return self.rows[at].value if at >= 0 else None
 
     def pop_item(self, name: str) -> str | None:
         """Take the first item of that name and give it; the others of its row get a row each."""
+        at = self._first_filled(name)
+        return self._popped(at) if at >= 0 else None
+
+    def _first_filled(self, name: str) -> int:
+        """Give the place of the row that holds the first item of that name alone, -1 where there is none."""
         at = self._at(name)
-        if at < 0:
-            return None
-        if "," in self.rows[at].line:
+        while at >= 0 and self.rows[at].value == "":
+            self._popped(at)
+            at = self._at(name)
+        if at >= 0 and "," in self.rows[at].line:
             self._spread(at)
-        return self._popped(at)
+        return at
 
     def _spread(self, at: int) -> None:
         """Give each item of the list in a row a row of its own (7.3.1: the meaning is the same)."""
         row = self.rows[at]
-        single = [made_row(row.name, item) for item in split_list(row.value)]
+        items = split_list(row.value)
+        if "" in items:
+            raise RemoteError(f"an empty item in a list: {shown(row.line)}", rule="RFC 3261 7.3.1")
+        single = [made_row(row.name, item) for item in items]
         if len(single) > 1:
             row.hand_on(single)
             self.rows[at : at + 1] = single
