@@ -31,6 +31,19 @@ def test_a_stream_that_is_off_or_over_something_else_is_refused(line: bytes, por
     assert read_media(make_answer(b"m=" + line, "127.0.0.1", 8))[0].port == port
 
 
-@pytest.mark.parametrize("line", [b"m=", b"m=audio", b"m=audio x RTP/AVP", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"m=",
+        b"m=audio",
+        b"m=audio x RTP/AVP",
+        b"\xff\xfe",
+        "m=audio \u0661 RTP/AVP".encode(),
+        b"m=audio " + b"9" * 5_000 + b" RTP/AVP",
+        b"m=audio 65536 RTP/AVP",
+        b"m=audio 5 RTP\x0b/AVP",
+        "s=\u0085m=audio 5 RTP/AVP".encode(),
+    ],
+)
 def test_a_line_that_cannot_be_read_is_left_out(line: bytes) -> None:
     assert read_media(line + b"\r\n" + VIDEO) == [Media("video", 5000, "RTP/AVP", ("96",))]

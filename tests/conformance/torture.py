@@ -6,6 +6,7 @@ a number: the stream ends there. ``waits``: the rest of the body is awaited, unt
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.check import check_request, check_response
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader, parse_message
 from sipmesh.sip.message import Request, Response
+from support.other_readers import by_the_grammar, disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +94,26 @@ def judged(message: Request | Response) -> str:
     return "ok"
 
 
-def kept(data: bytes) -> bool:
-    """Tell whether what was read goes out again octet for octet."""
-    return data.startswith(parse_message(data).encode())
+Fields = tuple[bytes, tuple[tuple[bytes, bytes], ...], bytes]
+"""Start line, fields and body."""
+
+
+def passed_on(data: bytes) -> tuple[Fields, Fields]:
+    """Give what an independent reader finds in a message, and what it finds in what we pass on of it.
+
+    Numbers are compared without leading zeros, and escaped control characters are question marks: so we write them.
+    """
+    sent = parse_message(data).encode()
+    assert disagreements(sent) == []
+    return _found(data), _found(sent)
+
+
+def _found(data: bytes) -> Fields:
+    read = by_the_grammar(data)
+    return read.start, tuple((name, _written(name, value)) for name, value in read.fields), read.body
+
+
+def _written(name: bytes, value: bytes) -> bytes:
+    if name in {b"content-length", b"cseq", b"max-forwards"}:
+        return b" ".join(value.split()).lstrip(b"0") or b"0"
+    return re.sub(rb"\\[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", b"?", value)

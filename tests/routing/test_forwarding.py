@@ -151,9 +151,12 @@ def odd(*rows: bytes) -> Request:
     return read
 
 
-def test_rows_in_odd_spelling_stay_byte_for_byte() -> None:
+def test_rows_in_odd_spelling_stay_byte_for_byte_where_they_decide_no_boundary() -> None:
+    """Blanks before a colon, folds and numbers that decide a boundary are written in one way: readers differ over the others."""
     lines = copied(odd(), ONWARD, identity=None).lines
-    assert lines == [f"Via: {VIA}".encode(), *ODD[:7], b"Max-Forwards: 69", ODD[8]]
+    rewritten = {1: ODD[1].replace(b"f :", b"f:"), 4: b"CSeq: 1 INVITE", 5: b"Subject: one, two"}
+    kept = [rewritten.get(at, row) for at, row in enumerate(ODD[:7])]
+    assert lines == [f"Via: {VIA}".encode(), *kept, b"Max-Forwards: 69", b"Content-Length: 0"]
 
 
 @given(st.binary(max_size=30).filter(lambda value: not {10, 13} & set(value)), st.binary(max_size=60))

@@ -98,7 +98,7 @@ def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> No
 
 @pytest.mark.parametrize(
     ("rows", "left"),
-    [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [f"{AWAY},{AWAY}"])],
+    [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [AWAY, AWAY])],
 )
 def test_the_first_entry_that_is_not_ours_stays_and_is_told(rows: list[str], left: list[str]) -> None:
     asked = inside(routes=rows)
@@ -232,6 +232,12 @@ def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
 def test_a_route_without_a_value_says_nothing() -> None:
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
     assert take(asked) == Place()
+
+
+def test_an_empty_row_hides_no_entry_behind_it() -> None:
+    asked = inside(routes=["", route(DIALOG_TEXT), "", AWAY])
+    assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
+    assert asked.items("route") == [AWAY]
 
 
 @pytest.mark.parametrize(

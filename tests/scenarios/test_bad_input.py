@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from sipmesh.sip.message import Response
+from sipmesh.sip.framing import ReadLimits
+from sipmesh.sip.message import Request, Response
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -16,6 +17,7 @@ from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
 LIMITS = Limits()
+GROWTH = ReadLimits().growth
 MESSAGE = "MESSAGE"
 
 
@@ -31,8 +33,7 @@ MESSAGE = "MESSAGE"
         (b"Content-Length: 0", b"Content-Length: 0\r\nContent-Length: 5", 400),
         (b"Content-Length: 0", b"l: 131073", 413),
         (b"Content-Length: 0", b"Content-Length: 99999999999999999999", 413),
-        (b"Max-Forwards", b"X: " + b"x" * LIMITS.header_bytes + b"\r\nMax-Forwards", 513),
-        (b"Max-Forwards", b"X: x\r\n" * 257 + b"Max-Forwards", 513),
+        (b"Max-Forwards", b"X: " + b"x" * (LIMITS.header_bytes + GROWTH) + b"\r\nMax-Forwards", 513),
         (b"sip:bob@", b"sip:" + b"b" * LIMITS.start_line_bytes + b"@", 414),
     ],
 )
@@ -48,6 +49,37 @@ async def test_stream_that_cannot_be_framed_gets_its_answer_and_ends_alone(
         assert [one.status for one in answered] == [status]
         assert answered[0].call_id == good.call_id
         assert answered[0].cseq.method == MESSAGE
+
+
+def padded(request: Request, octets: int) -> bytes:
+    """Give a request whose header has so many octets."""
+    data = request.encode()
+    row = b"X: " + b"x" * (octets - data.index(b"\r\n\r\n") - len(b"X: \r\n"))
+    return data.replace(b"Max-Forwards", row + b"\r\nMax-Forwards", 1)
+
+
+def rowed(request: Request, rows: int) -> bytes:
+    """Give a request with so many header rows."""
+    return request.encode().replace(b"Max-Forwards", b"X-Y: x\r\n" * (rows - len(request.rows)) + b"Max-Forwards", 1)
+
+
+@pytest.mark.parametrize(("make", "most"), [(padded, LIMITS.header_bytes), (rowed, 256)])
+@on_loop
+async def test_longest_message_of_a_user_closes_no_link_between_servers(
+    pool: Network, make: Callable[[Request, int], bytes], most: int
+) -> None:
+    """Each hop adds rows, so what one server takes may be more than the next does; the link between them goes on."""
+    async with pool:
+        bob, carol = await pool.phone("bob", FE2), await pool.phone("carol", FE1)
+        for size, status in ((most - 2048 if make is padded else most - 16, 200), (most, 513), (most + 1, 513)):
+            asked = carol.request(MESSAGE, "sip:bob@example.test")
+            await carol.write(make(asked, size))
+            if status == 200:
+                await bob.reply(await bob.request_in(MESSAGE), 200)
+            answered = await carol.final()
+            assert (answered.call_id, answered.status) == (asked.call_id, status)
+        assert not list(pool.told[FE2].events("unframeable"))
+        assert not list(pool.told[FE1].events("link closed"))
 
 
 @on_loop

@@ -14,7 +14,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, parse_params, split_list
 
 tokens = st.text(string.ascii_letters + string.digits + "-.!%*_+`'~", min_size=1, max_size=8)
-quoted = st.text(st.characters(exclude_characters="\r\n"), max_size=8).map(
+quoted = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=8).map(
     lambda text: '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 )
 params = st.lists(
@@ -96,6 +96,14 @@ def test_addresses_in_all_their_forms(text: str, address: NameAddr) -> None:
         '<sip:a@b>;tag="1',
         '<sip:a@b>;tag="1"2',
         "<sip:a@b>;t ag=1",
+        "\u00a0<sip:a@b>",
+        "<sip:a@b>\u2003;tag=1",
+        "<sip:a@b>;\x0btag=1",
+        "<sip:a@b>;tag=\x1f1",
+        "<sip:a@b>;tag=\u0661",
+        "<sip:a@b>;tag=1@b",
+        "sip:a@b;x=1?Route=c",
+        "sip:a;x=1@b",
     ],
 )
 def test_a_broken_address_is_a_bad_request(text: str) -> None:
@@ -154,6 +162,13 @@ def test_vias_in_all_their_forms(text: str, via: Via) -> None:
         "SIP/2.0/TLS a b",
         "SIP/2.0/TLS a;;",
         "SIP/2.0/TLS 2001:db8::9:1",
+        "SIP/2.0/TLS\u00a0a",
+        "SIP/2.0\x1f/TLS a",
+        "\u017fIP/2.0/TLS a",
+        "SIP/2.0/TLS a:\u0665061",
+        "SIP/2.0/TLS a;branch=z9hG4bK\x0b1",
+        "SIP/2.0/TLS a;branch=z9hG4bK\u00e9",
+        "SIP/2.0/TLS a;branch=z9hG4bK(1",
     ],
 )
 def test_a_broken_via_is_a_bad_request(text: str) -> None:

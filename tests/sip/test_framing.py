@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sipmesh.errors import RemoteError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader, ReadLimits, parse_message
 from sipmesh.sip.message import Request, Response, build_request, respond
+from sipmesh.sip.rows import TOO_MANY
 
 NEEDED = [
     ("via", "SIP/2.0/TLS a.example;branch=z9hG4bK1"),
@@ -155,16 +156,15 @@ def test_what_lacks_a_field_that_the_answer_needs_is_not_offered() -> None:
 HEAD = WIRE.index(b"\r\n\r\n")
 START = WIRE.index(b"\r\n")
 ROWS = WIRE[:HEAD].count(b"\r\n")
-EXACT = ReadLimits(start_line=START, header=HEAD, body=29, fields=ROWS)
+EXACT = ReadLimits(start_line=START, header=HEAD, growth=0, body=29, fields=ROWS, items=1)
 
 
 @pytest.mark.parametrize(
     ("limits", "status", "answerable"),
     [
         (replace(EXACT, start_line=START - 1), 414, True),
-        (replace(EXACT, header=HEAD - 1), 513, True),
+        (replace(EXACT, header=HEAD - 1, growth=0), 513, True),
         (replace(EXACT, body=28), 413, True),
-        (replace(EXACT, fields=ROWS - 1), 513, True),
     ],
 )
 def test_each_limit_holds_at_itself_and_not_one_past_it(limits: ReadLimits, status: int, *, answerable: bool) -> None:
@@ -172,6 +172,38 @@ def test_each_limit_holds_at_itself_and_not_one_past_it(limits: ReadLimits, stat
     assert read(*[bytes([octet]) for octet in WIRE], limits=EXACT) == [WIRE]
     wrong = fault(WIRE, limits)
     assert (wrong.status, wrong.request is not None) == (status, answerable)
+
+
+@pytest.mark.parametrize(
+    ("limits", "flaws"),
+    [
+        (EXACT, 0),
+        (replace(EXACT, header=HEAD - 1, growth=1), TOO_MANY),
+        (replace(EXACT, fields=ROWS - 1), TOO_MANY),
+        (replace(EXACT, items=0, fields=ROWS), TOO_MANY),
+    ],
+)
+def test_what_is_too_long_and_can_be_framed_is_marked_and_the_stream_goes_on(limits: ReadLimits, flaws: int) -> None:
+    """A server must not lose its link to another one by a message of one user."""
+    found = [one for one in MessageReader(limits).feed(WIRE * 2) if isinstance(one, Request)]
+    assert [one.flaws for one in found] == [flaws, flaws]
+    assert parse_message(WIRE, limits).flaws == flaws
+
+
+@pytest.mark.parametrize(("count", "flaws"), [(256, 0), (257, TOO_MANY)])
+@pytest.mark.parametrize("name", ["Via", "Route", "Record-Route", "Contact", "Path", "Supported", "Require", "Accept"])
+@pytest.mark.parametrize("in_one_row", [True, False])
+def test_a_list_holds_so_many_items_and_no_more(name: str, count: int, flaws: int, *, in_one_row: bool) -> None:
+    items = [b'<sip:a,b@x>;c="d,e"'] * count
+    rows = [b",".join(items)] if in_one_row else [b", ".join(items[:200]), *items[200:]]
+    head = b"".join(b"%s: %s\r\n" % (name.encode(), row) for row in rows)
+    data = WIRE.replace(WIRE[: WIRE.index(b"From")], b"MESSAGE sip:b@example.test SIP/2.0\r\n" + head)
+    assert [one.flaws for one in MessageReader().feed(data) if isinstance(one, Request)] == [flaws]
+
+
+def test_commas_are_no_items_where_a_field_is_text() -> None:
+    text = WIRE.replace(b"\r\nContent", b"\r\nSubject: " + b"," * 9_000 + b"\r\nContent")
+    assert [one.flaws for one in MessageReader().feed(text) if isinstance(one, Request)] == [0]
 
 
 def test_a_start_line_without_end_is_refused_at_its_limit() -> None:
@@ -184,7 +216,7 @@ def test_a_start_line_without_end_is_refused_at_its_limit() -> None:
 def test_a_header_without_end_is_refused_at_its_limit_and_answered_from_what_came() -> None:
     start = WIRE[:HEAD] + b"\r\nX-Filler: "
     room = 1000 - len(start)
-    limits = ReadLimits(header=1000, start_line=200)
+    limits = ReadLimits(header=900, growth=100, start_line=200)
     assert read(start + b"x" * room + b"\r\n\r", limits=limits) == []
     wrong = fault(start + b"x" * (room + 4), limits)
     assert wrong.status == 513
@@ -193,7 +225,7 @@ def test_a_header_without_end_is_refused_at_its_limit_and_answered_from_what_cam
 
 
 def test_a_header_without_end_that_is_not_sip_is_just_closed() -> None:
-    assert fault(b"hello\r\nthere\r\n" + b"x" * 1000, ReadLimits(header=100)).request is None
+    assert fault(b"hello\r\nthere\r\n" + b"x" * 1000, ReadLimits(header=100, growth=0)).request is None
 
 
 def test_limits_may_be_raised_on_the_way() -> None:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sipmesh.sip.text import closing_quote, is_token, octets_of, quote, shown, split_outside, text_of, unquote
+from sipmesh.sip.text import (
+    ascii_lower,
+    ascii_upper,
+    closing_quote,
+    has_control,
+    is_digits,
+    is_token,
+    octets_of,
+    quote,
+    shown,
+    split_outside,
+    text_of,
+    unquote,
+    without_escaped_controls,
+)
 
 
 @settings(deadline=None)
@@ -73,3 +89,56 @@ def test_tokens(text: str, *, token: bool) -> None:
 def test_what_is_shown_is_short_and_printable() -> None:
     assert shown("a\x00\u00e9") == "'a\\x00\\xe9'"
     assert len(shown("x" * 10_000)) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "lower", "upper"),
+    [
+        ("aZ-09", "az-09", "AZ-09"),
+        ("\u212aK", "\u212ak", "\u212aK"),
+        ("\u017fs", "\u017fs", "\u017fS"),
+        ("\u0130\u00df\u00c4", "\u0130\u00df\u00c4", "\u0130\u00df\u00c4"),
+        ("", "", ""),
+    ],
+)
+def test_case_is_that_of_ascii(text: str, lower: str, upper: str) -> None:
+    assert (ascii_lower(text), ascii_upper(text)) == (lower, upper)
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_case_of_ascii_is_python_s(text: str) -> None:
+    assert (ascii_lower(text), ascii_upper(text)) == (text.lower(), text.upper())
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [("0", True), ("0123456789", True), ("", False), ("1 ", False), ("\u0661", False), ("\u00b2", False)],
+)
+def test_digits_are_those_of_ascii(text: str, *, digits: bool) -> None:
+    assert is_digits(text) is digits
+
+
+def test_blanks_are_two() -> None:
+    assert split_outside(" a\u00a0, \tb\u2003;", ",") == ["a\u00a0", "b\u2003;"]
+    assert split_outside('\x0b"a" ,\x1fb', ",") == ['\x0b"a"', "\x1fb"]
+
+
+@given(st.characters())
+def test_controls_are_c0_del_c1_and_two_separators(character: str) -> None:
+    control = (unicodedata.category(character) == "Cc" and character != "\t") or character in "\u2028\u2029"
+    assert has_control(f"a{character}b") is control
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ('"a\\\0b" <sip:x>', '"a?b" <sip:x>'),
+        ('"a\\\\\0b"', '"a\\\\\0b"'),
+        ('"a\\"\\\x07"', '"a\\"?"'),
+        ("a\\\0b", "a\\\0b"),
+        ('"a" \\\0', '"a" \\\0'),
+        ('"a\\\n"', '"a\\\n"'),
+    ],
+)
+def test_controls_go_where_they_are_escaped_in_a_quoted_string(text: str, without: str) -> None:
+    assert without_escaped_controls(text) == without

@@ -25,3 +25,35 @@ def counted(calls: Counter[str]) -> Iterator[None]:
     finally:
         sys.setprofile(before)
         gc.enable()
+
+
+_LOOK_AT_ONE_END = frozenset({"startswith", "endswith", "removeprefix", "removesuffix"})
+
+
+@contextmanager
+def work_counted(work: Counter[str]) -> Iterator[None]:
+    """Count the work of Python code: ``steps`` (calls and lines, each turn of a loop among them) and ``octets``.
+
+    *octets* is the length of each text whose method is called: what a method may cost that walks over it.
+    """
+
+    def note(_frame: Any, event: str, called: Any) -> None:
+        work["steps"] += 1
+        text = getattr(called, "__self__", None) if event == "c_call" else None
+        if isinstance(text, str | bytes | bytearray) and called.__name__ not in _LOOK_AT_ONE_END:
+            work["octets"] += len(text)
+
+    def trace(_frame: Any, event: str, _arg: Any) -> Any:
+        work["steps"] += event == "line"
+        return trace
+
+    before, traced = sys.getprofile(), sys.gettrace()
+    gc.disable()
+    sys.settrace(trace)
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+        sys.settrace(traced)
+        gc.enable()

@@ -36,6 +36,7 @@ class Peer:
         self._reader, self._writer = reader, writer
         self._messages = MessageReader(ReadLimits())
         self._come: deque[Request | Response] = deque()
+        self.heard = bytearray()  # every octet that came, for readers other than ours
         self._cseq = 0
         host, port = self.address = writer.get_extra_info("sockname")[:2]
         self.contact = f"<sip:{user.partition('@')[0]}@{host}:{port};transport=tls>"
@@ -120,6 +121,7 @@ class Peer:
                 raise HungUpError(str(lost)) from lost
             if not data:
                 raise HungUpError("closed")
+            self.heard += data
             self._come += [item for item in self._messages.feed(data) if not isinstance(item, Keepalive)]
         return self._come.popleft()
 

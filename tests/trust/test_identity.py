@@ -24,6 +24,16 @@ def found(*, cn: str = "a server", dns: tuple[str, ...] = (), uris: tuple[str, .
     return identities(FORGE.forge(Wish(cn, dns=dns, uris=uris)).certificate)
 
 
+@pytest.mark.parametrize("letter", ["\u212a", "\u017f", "\u0130"])
+def test_a_letter_that_unicode_folds_to_ascii_proves_no_name(letter: str) -> None:
+    """A subjectAltName is ASCII, and other engines compare octets: here the Kelvin sign must be no k either."""
+    wide = len(letter.encode())
+    for dns, uris in ((("k" * wide + "x.test",), ()), ((), ("sip:" + "k" * wide + "x.test",))):
+        der = FORGE.forge(Wish("a server", dns=dns, uris=uris)).certificate.public_bytes(Encoding.DER)
+        forged = x509.load_der_x509_certificate(der.replace(b"k" * wide + b"x.test", letter.encode() + b"x.test"))
+        assert identities(forged).usable == ()
+
+
 @pytest.mark.parametrize(
     ("dns", "uris", "usable"),
     [

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipmesh.sip.fields import bounded
+from sipmesh.sip.text import has_control, is_digits, octets_of, text_of
+
 SDP = "application/sdp"
+HIGHEST_PORT = 65_535
 DISCARD_PORT = 9
 """RFC 863: a client command sends no media, and offers a port at which nobody would hear any."""
 
@@ -35,21 +39,23 @@ def make_answer(offer: bytes, address: str, session: int, *, port: int = DISCARD
     for media in read_media(offer):
         taken = media.kind == "audio" and media.port != 0 and media.protocol == "RTP/AVP"
         first = media.formats[:1] if taken else media.formats
-        lines.append(f"m={media.kind} {port if taken else 0} {media.protocol} {' '.join(first)}".rstrip())
+        lines.append(f"m={media.kind} {port if taken else 0} {media.protocol} {' '.join(first)}".rstrip(" "))
     return _lines(lines)
 
 
 def read_media(description: bytes) -> list[Media]:
     """Read the ``m=`` lines; one that cannot be read is left out."""
-    lines = description.decode("utf-8", "replace").splitlines()
-    found = [_read_line(line[2:].split()) for line in lines if line.startswith("m=")]
+    lines = text_of(description).split("\n")
+    found = [_read_line(line.removesuffix("\r")[2:].split(" ")) for line in lines if line.startswith("m=")]
     return [media for media in found if media is not None]
 
 
 def _read_line(words: list[str]) -> Media | None:
-    if len(words) < 3 or not words[1].partition("/")[0].isdecimal():  # noqa: PLR2004 - kind, port, protocol
+    if len(words) < 3 or has_control(" ".join(words)):  # noqa: PLR2004 - kind, port, protocol
         return None
-    return Media(words[0], int(words[1].partition("/")[0]), words[2], tuple(words[3:]))
+    digits = words[1].partition("/")[0]
+    port = bounded(digits, HIGHEST_PORT) if is_digits(digits) else None
+    return None if port is None else Media(words[0], port, words[2], tuple(words[3:]))
 
 
 def _session(address: str, session: int) -> list[str]:
@@ -58,4 +64,4 @@ def _session(address: str, session: int) -> list[str]:
 
 
 def _lines(lines: list[str]) -> bytes:
-    return "".join(f"{line}\r\n" for line in lines).encode()
+    return octets_of("".join(f"{line}\r\n" for line in lines))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def names_package(request: Request) -> bool:
 
 def event_of(request: Request) -> str:
     """Read the event type of a request, without parameters and in lower case; "" where it has none."""
-    return (request.first("event") or "").partition(";")[0].strip(" \t").lower()
+    return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))
 
 
 def named(request: Request) -> str:

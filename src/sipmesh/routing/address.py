@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.sip.uri import SipUri
 
 REMEDY: Final = "write it as alice@example.com"
@@ -12,9 +13,9 @@ REMEDY: Final = "write it as alice@example.com"
 
 def read_address(text: str) -> SipUri:
     """Read the address of a user, with or without its scheme; raises `OperatorError` where it is none."""
-    text = text.strip()
+    text = text.strip(LWS)
     try:
-        uri = SipUri.parse(text if text.lower().startswith(("sip:", "sips:")) else f"sip:{text}")
+        uri = SipUri.parse(text if ascii_lower(text).startswith(("sip:", "sips:")) else f"sip:{text}")
     except RemoteError as wrong:
         raise OperatorError(f"{text!r} is no SIP address: {wrong}; {REMEDY}") from wrong
     if uri.user is None or uri.password is not None:  # "mailto:alice@example.com" would read as a user with a password

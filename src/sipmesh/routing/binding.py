@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sipmesh.sip.text import ascii_lower
+
 
 class BindingKey(NamedTuple):
     """What a later registration replaces: *name* is the device and its flow number, or the Contact of a plain client."""
@@ -48,7 +50,7 @@ def row_name(contact: str, instance: str | None, reg_id: int | None) -> str:
     and linphone send the instance alone and a new port with each start, and every restart would leave a dead row.
     URNs of UUIDs are compared without case (RFC 9562 section 4).
     """
-    return contact if instance is None else f"{instance.lower()};{reg_id or 0}"
+    return contact if instance is None else f"{ascii_lower(instance)};{reg_id or 0}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipmesh.sip.fields import Via
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
@@ -43,5 +42,7 @@ class Branches:
         """Tell whether this very request has passed here on its way (RFC 3261 section 16.3 item 4)."""
         if not request.has_lower_via:  # a loop has our Via and another
             return False
-        vias = [Via.parse(item) for item in request.items("via")]
-        return any(via.sent_by in self._sent_by and via.branch.endswith(f"-{loop}") for via in vias if via.branch)
+        for via in request.vias:  # noqa: SIM110 - any() would make a generator for every message
+            if via.branch and via.sent_by in self._sent_by and via.branch.endswith(f"-{loop}"):
+                return True
+        return False

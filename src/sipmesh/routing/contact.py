@@ -7,7 +7,7 @@ from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import NameAddr
-from sipmesh.sip.text import shown
+from sipmesh.sip.text import is_digits, shown
 from sipmesh.sip.uri import SipUri
 
 MALFORMED_EXPIRES_S: Final = 3600
@@ -78,7 +78,7 @@ def _read_expires(text: str | None, default_s: int) -> int:
 
 def _whole(text: str) -> int | None:
     """Read delta-seconds and the like: digits only, of a length that cannot cost anything."""
-    digits = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST_EXPIRES))
+    digits = is_digits(text) and len(text) <= len(str(LARGEST_EXPIRES))
     return int(text) if digits else None
 
 
@@ -87,7 +87,7 @@ def _read_q(text: str | None) -> float:
     if text is None:
         return 1.0
     whole, _, rest = text.partition(".")
-    digits = not rest or (rest.isascii() and rest.isdigit() and len(rest) <= Q_DIGITS)
+    digits = not rest or (is_digits(rest) and len(rest) <= Q_DIGITS)
     q = float(f"{whole}.{rest or 0}") if whole in {"0", "1"} and digits else 2.0
     if q > 1:
         raise RemoteError(f"q is {shown(text)}", rule="RFC 3261 section 25.1: qvalue")

@@ -10,6 +10,7 @@ from sipmesh.routing.outcome import Answer, Forward
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.routing.token import owner_hash
 from sipmesh.sip.message import Request
+from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.verdict import Code
 
 
@@ -36,7 +37,7 @@ def fork(
 
 def is_sips(uri: str) -> bool:
     """Tell whether a URI asks for TLS all the way."""
-    return uri[:5].lower() == "sips:"
+    return ascii_lower(uri[:5]) == "sips:"
 
 
 def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
@@ -49,7 +50,7 @@ def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
         return [list(rows)]
     found: dict[str, list[Binding]] = {}
     for row in rows:
-        found.setdefault(row.contact if row.instance is None else row.instance.lower(), []).append(row)
+        found.setdefault(row.contact if row.instance is None else ascii_lower(row.instance), []).append(row)
     return list(found.values())
 
 

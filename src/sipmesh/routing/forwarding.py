@@ -19,6 +19,7 @@ from sipmesh.sip.rows import (
     Row,
     made_row,
 )
+from sipmesh.sip.text import LWS, ascii_lower
 from sipmesh.trust.evidence import LinkKind
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -155,7 +156,7 @@ def hides_history(message: Message) -> bool:
 
 def privacy_of(message: Message) -> set[str]:
     """Read the values of Privacy, in lower case."""
-    return {value.strip(" \t") for value in ";".join(message.items("privacy")).lower().split(";")}
+    return {value.strip(LWS) for value in ascii_lower(";".join(message.items("privacy"))).split(";")}
 
 
 def contact_host(request: Request) -> str:

@@ -175,8 +175,8 @@ def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | No
 
 def first_route(request: Request) -> SipUri | None:
     """Read the first Route entry; raises `RemoteError` if it cannot be read."""
-    items = request.items("route")
-    return NameAddr.parse(items[0]).sip_uri if items else None
+    item = request.first_item("route")
+    return None if item is None else NameAddr.parse(item).sip_uri
 
 
 def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> FlowToken | DialogToken | None:

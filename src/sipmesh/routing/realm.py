@@ -11,6 +11,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import parse_challenge, realm_of_credentials
 from sipmesh.sip.message import Response
 from sipmesh.sip.rows import Row
+from sipmesh.sip.text import LWS, ascii_lower
 
 CHALLENGES = frozenset({"www-authenticate", "proxy-authenticate"})
 CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
@@ -31,7 +32,7 @@ class Realms:
 
     def belongs_to(self, realm: str, domains: frozenset[str]) -> bool:
         """Tell whether a peer that speaks for *domains* may use *realm*: it is its own, or nobody's that we know."""
-        name = realm.strip(" \t").rstrip(".").lower()
+        name = ascii_lower(realm.strip(LWS)).removesuffix(".")
         if name in self._ours:
             return False
         return name in domains or name not in self._of_partners

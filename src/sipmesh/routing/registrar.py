@@ -15,6 +15,7 @@ from sipmesh.routing.binding import Binding, BindingKey, Changes, row_name
 from sipmesh.routing.contact import AskedContact, read_contact
 from sipmesh.sip.check import unsupported
 from sipmesh.sip.message import Request
+from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
 __all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarLimits", "Registration", "decide"]
@@ -217,7 +218,7 @@ class _Case:
 
     def is_outbound(self) -> bool:
         """Tell whether the client asked for outbound and got it: it supports it, and a Contact has instance and reg-id."""
-        tags = {tag.lower() for name in ("supported", "require") for tag in self.request.items(name)}
+        tags = {ascii_lower(tag) for name in ("supported", "require") for tag in self.request.items(name)}
         has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in self.request.contacts)
         return "outbound" in tags and has_flow
 

@@ -12,8 +12,8 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import MAGIC
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, ROUTE
-from sipmesh.sip.text import is_token, shown
+from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, VIA, Row
+from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -29,21 +29,41 @@ _SINGLE: Final = _ONCE | bits_of(
     "content-type",
     "expires",
     "authentication-info",
+    "content-disposition",
     "event",
+    "join",
+    "mime-version",
     "min-expires",
+    "min-se",
+    "rack",
     "referred-by",
     "refer-to",
+    "replaces",
+    "reply-to",
+    "rseq",
     "session-expires",
+    "sip-etag",
+    "sip-if-match",
     "subscription-state",
 )
+_ONE_ADDRESS: Final = bits_of("from", "to")
+_ADDRESSES: Final = _ONE_ADDRESS | bits_of("contact", "path", "record-route", "route")
+MAX_URI: Final = 8192
+"""Octets of the Request-URI and of each address: any of them may stand in the start line or be the identity of the next hop."""
+MAX_METHOD: Final = 128
+"""Octets of a method: with a URI of that length, it has to fit into the start line that the next hop reads."""
 _FIRST_STATUS: Final = 100
 _UNKNOWN_SCHEME: Final = 416
 
 
 def check_request(request: Request) -> None:
     """Raise RemoteError where a request breaks the rules; the status says how to answer it."""
+    if request.flaws:
+        raise _flawed(request.flaws)
     if request.version != VERSION:
         raise _bad_version(request.version)
+    if len(request.uri) > MAX_URI:
+        raise RemoteError(f"a Request-URI above {MAX_URI} octets", rule="RFC 3261 21.4.12", status=414)
     _check_request_uri(request.ruri)
     _check_rows(request)
     _check_common(request)
@@ -53,17 +73,20 @@ def check_request(request: Request) -> None:
             raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
         # 8.1.1.5: the method MUST match that of the request.
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
+    if request.has_lower_via:
+        _ = request.vias
+    if len(request.method) > MAX_METHOD:
+        raise RemoteError(f"a method above {MAX_METHOD} octets", rule="RFC 3261 21.4.1")
     if request.from_.tag is None:
         # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had none; it never spoke over TLS links like ours.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
-    if request.present & ROUTE:
-        for route in request.routes:
-            _check_address(route)
 
 
 def check_response(response: Response) -> None:
     """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says."""
+    if response.flaws:
+        raise _flawed(response.flaws)
     if response.version != VERSION:
         raise _bad_version(response.version)
     if response.status < _FIRST_STATUS:
@@ -71,16 +94,29 @@ def check_response(response: Response) -> None:
     _check_rows(response)
     _check_common(response)
     _ = response.top_via
+    if response.has_lower_via:
+        for row in response.rows:
+            if row.bit == VIA:
+                row.check_vias()
 
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
     """Give the option tags of *field* (``require``, ``proxy-require``) that are not *known*: a 420's Unsupported."""
-    return [tag for tag in request.items(field) if tag and tag.lower() not in known]
+    return [tag for tag in request.items(field) if tag and ascii_lower(tag) not in known]
+
+
+def _flawed(flaws: int) -> RemoteError:
+    if flaws & TOO_MANY:
+        return RemoteError(
+            "a header that is too long, or has too many rows or list items", rule="RFC 3261 21.5.7", status=513
+        )
+    what = "a lone CR or LF" if flaws & LONE_LINE_BREAK else "a control character"
+    return RemoteError(f"{what} in the header", rule="RFC 3261 25.1")
 
 
 def _bad_version(version: str) -> RemoteError:
     digits = version[4:]
-    if version[:4].upper() == "SIP/" and digits.replace(".", "", 1).isdigit():
+    if ascii_upper(version[:4]) == "SIP/" and is_digits(digits.replace(".", "", 1)):
         return RemoteError(f"an unknown version: {shown(version)}", rule="RFC 3261 21.5.6", status=505)
     return RemoteError("a start line that does not end in the version", rule="RFC 3261 7.1")
 
@@ -106,22 +142,27 @@ def _named(bits: int) -> list[str]:
 
 
 def _check_common(message: Message) -> None:
-    _check_address(message.from_)
-    _check_address(message.to)
+    for row in message.rows:
+        if row.bit & _ADDRESSES and not row.checked:
+            _check_addresses(row)
     _ = message.call_id
     _ = message.cseq
-    if message.present & CONTACT:
-        for contact in message.contacts:
-            _check_contact(contact)
 
 
-def _check_contact(contact: NameAddr) -> None:
-    if contact.uri != "*":
-        _check_address(contact)
+def _check_addresses(row: Row) -> None:
+    if row.bit & _ONE_ADDRESS:
+        _check_address(row.address)
+    else:
+        for address in row.addresses:
+            if address.uri != "*" or row.bit != CONTACT:
+                _check_address(address)
+    row.checked = True
 
 
 def _check_address(address: NameAddr) -> None:
     """Check the grammar of SIP URIs; those of another scheme are carried like any other value (RFC 4475 3.3.4)."""
+    if len(address.uri) > MAX_URI:
+        raise RemoteError(f"a URI above {MAX_URI} octets", rule="RFC 3261 21.4.1")
     try:
         _ = address.sip_uri
     except RemoteError as wrong:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import split_list
-from sipmesh.sip.text import HEX, is_token, quote, shown, unquote
+from sipmesh.sip.text import HEX, LWS, ascii_lower, ascii_upper, closing_quote, is_token, quote, shown, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
 
 def is_digest(value: str) -> bool:
     """Tell whether an Authorization or a challenge is of the Digest scheme; others count as absent (RFC 4475 3.3.7)."""
-    return value.lstrip()[: len(_SCHEME) + 1].lower().rstrip() == _SCHEME
+    return ascii_lower(value.lstrip(LWS)[: len(_SCHEME) + 1]).rstrip(LWS) == _SCHEME
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def parse_challenge(value: str) -> Challenge:
         realm=_needed(fields, "realm"),
         nonce=_needed(fields, "nonce"),
         algorithm=_algorithm(fields),
-        qop=tuple(item.lower() for item in split_list(fields.get("qop", ""))),
-        stale=fields.get("stale", "").lower() == "true",
+        qop=tuple(ascii_lower(item) for item in split_list(fields.get("qop", ""))),
+        stale=ascii_lower(fields.get("stale", "")) == "true",
         opaque=fields.get("opaque"),
     )
 
@@ -135,7 +135,7 @@ def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
     wanted = _response(
         credentials.algorithm, ha1_hex, credentials.nonce, method, credentials.uri, credentials.cnonce, credentials.nc
     )
-    return hmac.compare_digest(wanted.encode(), credentials.response.lower().encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(wanted.encode(), ascii_lower(credentials.response).encode("utf-8", "surrogateescape"))
 
 
 def answer(
@@ -250,17 +250,23 @@ def _strongest(challenges: Sequence[Challenge]) -> tuple[Challenge, Algorithm]:
 
 
 def _fields(value: str) -> Mapping[str, str]:
-    scheme, _, rest = value.strip().partition(" ")
-    if scheme.lower() != _SCHEME:
+    value = value.strip(LWS)
+    scheme = value.partition(" ")[0].partition("\t")[0]
+    if ascii_lower(scheme) != _SCHEME:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
     fields: dict[str, str] = {}
-    for item in split_list(rest):
+    for item in split_list(value[len(scheme) :]):
         name, equals, held = item.partition("=")
-        name = name.strip().lower()
-        if not equals or not is_token(name) or name in fields:
+        name, held = ascii_lower(name.strip(LWS)), held.strip(LWS)
+        if not equals or not is_token(name) or name in fields or not _is_value(held):
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
-        fields[name] = unquote(held.strip())
+        fields[name] = unquote(held)
     return fields
+
+
+def _is_value(held: str) -> bool:
+    """Tell whether a value is a quoted string to its end, or has no quote in it."""
+    return closing_quote(held) == len(held) - 1 if held[:1] == '"' else '"' not in held
 
 
 def _needed(fields: Mapping[str, str], name: str) -> str:
@@ -271,7 +277,7 @@ def _needed(fields: Mapping[str, str], name: str) -> str:
 
 
 def _algorithm(fields: Mapping[str, str]) -> Algorithm | None:
-    named = fields.get("algorithm", Algorithm.MD5).upper()
+    named = ascii_upper(fields.get("algorithm", Algorithm.MD5))
     return next((algorithm for algorithm in Algorithm if algorithm.value == named), None)
 
 

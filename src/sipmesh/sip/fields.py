@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.kept import keep
-from sipmesh.sip.text import TOKEN, closing_quote, is_token, quote, shown, split_outside, unquote
+from sipmesh.sip.text import (
+    LWS,
+    TOKEN,
+    ascii_lower,
+    ascii_upper,
+    closing_quote,
+    has_control,
+    is_digits,
+    is_token,
+    quote,
+    shown,
+    split_outside,
+    unquote,
+)
 from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
 # 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
@@ -20,13 +34,15 @@ _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
 _NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
 _BRANCH: Final = ";branch="
+# gen-value = token / host / quoted-string. "/" and "=" are accepted too: base64 in a tag or branch ends no value for any reader.
+_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
 _MOST_KEPT: Final = 2048
 
 
 def split_list(text: str) -> list[str]:
     """Split a comma list; commas in quotes and angle brackets do not count, and an empty item stays one."""
     if "," not in text:
-        text = text.strip()
+        text = text.strip(LWS)
         return [text] if text else []
     return split_outside(text, ",")
 
@@ -139,19 +155,13 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Via:
         """Read one via-parm (RFC 3261 20.42); any transport token will do, RFC 4475 3.1.1.10."""
-        at = text.find(_BRANCH)
-        if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
-            return _via(text)
-        at += len(_BRANCH)
-        end = text.find(";", at)
+        at, end = _branch_of(text)
         if end < 0:
-            end = len(text)
-        branch, rest = text[at:end], f"{text[:at]}{text[end:]}"
-        form = _via_forms.get(rest)
-        if form is None:
-            form = keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest))
+            return _via(text)
+        branch = text[at:end]
+        form = _form_of(f"{text[:at]}{text[end:]}")
         others = form.others
-        if others.branch is not None or _breaks_out(branch):
+        if others.branch is not None or not _is_value(branch):
             return _via(text)
         via = Via(others.transport, others.host, others.port)
         via.branch, via.asks_for_port, via.form = branch, others.asks_for_port, form
@@ -214,6 +224,29 @@ class Via:
         return f"<Via {self}>"
 
 
+def check_via(text: str) -> None:
+    """Raise RemoteError where :meth:`Via.parse` would; it costs less than to read a Via that nobody asks for."""
+    at, end = _branch_of(text)
+    if end < 0 or not _is_value(text[at:end]) or _form_of(f"{text[:at]}{text[end:]}").others.branch is not None:
+        _via(text)
+
+
+def _branch_of(text: str) -> tuple[int, int]:
+    """Give the places where the value of a Via's branch begins and ends; the end is -1 where its form is not to be kept."""
+    at = text.find(_BRANCH)
+    if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
+        return at, -1
+    at += len(_BRANCH)
+    end = text.find(";", at)
+    return at, len(text) if end < 0 else end
+
+
+def _form_of(rest: str) -> ViaForm:
+    """Give the form of a Via from all of it but the value of its branch."""
+    form = _via_forms.get(rest)
+    return keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest)) if form is None else form
+
+
 class ViaForm:
     """What Vias have in common that differ in the branch alone: what stood *before* and *after* it, and the *others*."""
 
@@ -235,9 +268,9 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """Read one; RemoteError 400 for a number of 2**31 or more (RFC 3261 8.1.1.5)."""
-        number, _, method = text.replace("\t", " ").strip().partition(" ")
-        method = method.lstrip()
-        if not (number.isascii() and number.isdigit() and is_token(method)):
+        number, _, method = text.replace("\t", " ").strip(" ").partition(" ")
+        method = method.lstrip(" ")
+        if not (is_digits(number) and is_token(method)):
             raise RemoteError(f"not a CSeq: {shown(text)}", rule="RFC 3261 20.16")
         if (value := bounded(number, _MAX_CSEQ)) is None:
             raise RemoteError(f"a CSeq of 2**31 or more: {shown(text)}", rule="RFC 3261 8.1.1.5")
@@ -248,7 +281,7 @@ class CSeq:
 
 
 def _name_addr(text: str) -> NameAddr:
-    text = text.strip()
+    text = text.strip(LWS)
     if text == "*":
         return NameAddr(None, "*")
     opening, semicolon = text.find("<"), text.find(";")
@@ -256,7 +289,7 @@ def _name_addr(text: str) -> NameAddr:
         return _quoted(text)
     if opening < 0 or 0 <= semicolon < opening:
         return _bare(text)
-    return _bracketed(_display(text[:opening].strip(), text), text[opening:], text)
+    return _bracketed(_display(text[:opening].strip(LWS), text), text[opening:], text)
 
 
 _name_addrs: Final[dict[str, NameAddr]] = {}
@@ -266,12 +299,12 @@ def _quoted(text: str) -> NameAddr:
     end = closing_quote(text)
     if end < 0:
         raise RemoteError(f"a quoted string that does not end: {shown(text)}", rule="RFC 3261 25.1")
-    return _bracketed(unquote(text[: end + 1]), text[end + 1 :].lstrip(), text)
+    return _bracketed(unquote(text[: end + 1]), text[end + 1 :].lstrip(LWS), text)
 
 
 def _bracketed(display: str | None, rest: str, text: str) -> NameAddr:
     uri, closing, after = rest[1:].partition(">")
-    after = after.strip()
+    after = after.strip(LWS)
     if rest[:1] != "<" or not closing or (after and after[0] != ";") or not _is_uri(uri):
         raise RemoteError(f"not a name-addr: {shown(text)}", rule="RFC 3261 25.1")
     return NameAddr(display, uri, parse_params(after[1:], text) if after else ())
@@ -279,7 +312,7 @@ def _bracketed(display: str | None, rest: str, text: str) -> NameAddr:
 
 def _bare(text: str) -> NameAddr:
     uri, semicolon, params = text.partition(";")
-    uri = uri.rstrip()
+    uri = uri.rstrip(LWS)
     # 20.10: a URI with a comma, question mark or semicolon MUST be in angle brackets; after ";" all is the field's.
     if "," in uri or "?" in uri or not _is_uri(uri):
         raise RemoteError(f"not an addr-spec: {shown(text)}", rule="RFC 3261 20.10")
@@ -296,25 +329,25 @@ def bounded(digits: str, most: int) -> int | None:
 
 def _param(part: str, field: str) -> tuple[str, str | None]:
     name, equals, value = part.partition("=")
-    name = name.rstrip()
+    name = name.rstrip(LWS)
     if not is_token(name):
         raise RemoteError(f"a parameter without a proper name: {shown(field)}", rule="RFC 3261 25.1")
     if not equals:
-        return name.lower(), None
-    value = value.lstrip()
-    if not (_is_value(value) or (value[:1] == '"' and closing_quote(value) == len(value) - 1)):
+        return ascii_lower(name), None
+    value = value.lstrip(LWS)
+    if not (_is_value(value) or _is_quoted(value)):
         raise RemoteError(f"a parameter value that breaks the grammar: {shown(field)}", rule="RFC 3261 25.1")
-    return name.lower(), value
+    return ascii_lower(name), value
+
+
+def _is_quoted(value: str) -> bool:
+    """Tell whether *value* is a quoted string to its end, without control characters (escaped ones: ``sip/rows.py``)."""
+    return value[:1] == '"' and closing_quote(value) == len(value) - 1 and not has_control(value)
 
 
 def _is_value(value: str) -> bool:
     """Tell whether *value* may stand without quotes; nobody downstream may see the end of a parameter or field in it."""
-    return not ('"' in value or ";" in value or _breaks_out(value))
-
-
-def _breaks_out(value: str) -> bool:
-    """Tell whether there is anything but a quote or a semicolon in *value* that may not be there without quotes."""
-    return " " in value or "," in value or "<" in value or ">" in value or "\\" in value or "\t" in value
+    return _VALUE.fullmatch(value) is not None
 
 
 def _display(display: str, text: str) -> str | None:
@@ -339,9 +372,17 @@ _via_forms: Final[dict[str, ViaForm]] = {}
 
 def _via_head(head: str) -> tuple[str, str, int | None]:
     """Read ``SIP/2.0/TLS host:port``; blanks may stand round each slash and colon (RFC 4475 3.1.1.1)."""
-    name, version, rest = ([part.strip() for part in head.split("/", 2)] + ["", ""])[:3]
-    transport, _, sent_by = " ".join(rest.split()).partition(" ")
-    if (name.upper(), version) != ("SIP", "2.0") or not is_token(transport):
+    name, version, rest = ([part.strip(LWS) for part in head.split("/", 2)] + ["", ""])[:3]
+    transport, _, sent_by = rest.replace("\t", " ").partition(" ")
+    if (ascii_upper(name), version) != ("SIP", "2.0") or not is_token(transport):
         raise RemoteError(f"not a Via: {shown(head)}", rule="RFC 3261 20.42")
-    host, port = split_host_port(sent_by.replace(" :", ":").replace(": ", ":"))
-    return transport.upper(), host, port
+    host, port = split_host_port(_without_blanks(sent_by.strip(" ")))
+    return ascii_upper(transport), host, port
+
+
+def _without_blanks(sent_by: str) -> str:
+    """Take away the blanks round the colon before the port (COLON = SWS ":" SWS)."""
+    at = sent_by.rfind(":")
+    if at < sent_by.rfind("]"):
+        return sent_by
+    return f"{sent_by[:at].rstrip(' ')}:{sent_by[at + 1 :].lstrip(' ')}" if at >= 0 else sent_by

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, parse_head
 from sipmesh.sip.names import bits_of
-from sipmesh.sip.rows import Message, content_length
+from sipmesh.sip.rows import LONE_LINE_BREAK, TOO_MANY, Message, content_length, has_long_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +22,25 @@ _NEEDED_TO_ANSWER: Final = bits_of("via", "from", "to", "call-id", "cseq")
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How much we read before a message is refused; octets, and for *fields* header rows.
+    """How much we read before a message is refused; octets, for *fields* header rows, for *items* items of one list field.
 
     The start line is bounded because a Request-URI is stored and logged (414), the header because it is held until it
-    is whole and walked row by row (513: RFC 3261 has no narrower answer), the number of rows because each costs an
-    object (513), the body because it is held until it is whole (413).
+    is whole and walked row by row (513: RFC 3261 has no narrower answer), the number of rows and the items of each list
+    field because each costs an object and a walk (513), the body because it is held until it is whole (413).
+
+    An honest message holds 70 Vias at most (Max-Forwards begins there) and two Record-Routes for each hop.
+
+    A message that is above *header*, *fields* or *items* can be framed still: it is marked (TOO_MANY) and the stream goes on.
+    Above *header* and *growth* the stream ends. What one hop adds is less than *growth*: so no user can have a server send
+    a message for which the next server closes the link between them.
     """
 
     start_line: int = 16384
     header: int = 65536
+    growth: int = 32768
     body: int = 131072
     fields: int = 256
+    items: int = 256
 
 
 class Keepalive(Enum):
@@ -85,8 +93,8 @@ class MessageReader:
         self.expects = expects
         self._held = b""
         self._at = 0  # where the unread part of _held begins
-        self._more: list[bytes] = []  # what came after _held, while a body is awaited
-        self._awaited = 0  # how much is still to come before that body is whole
+        self._more = bytearray()  # what came after _held, and is not looked at yet
+        self._awaited = 0  # how much is still to come before it is: a body is whole then, or a header too long
         self._searched = 0  # how far behind _at no end of a header was found
         self._pending: Request | Response | None = None  # its header is read, its body is not whole
         self._missing = 0  # the length of that body
@@ -111,12 +119,17 @@ class MessageReader:
         if self._at == len(self._held) and not self._more:
             self._held, self._at, self._awaited = data, 0, 0
             return
-        self._more.append(data)
         self._awaited -= len(data)
-        if self._awaited <= 0:
-            self._held, self._at = self._held[self._at :] + b"".join(self._more), 0
+        if self._awaited <= 0 or (self._pending is None and self._ends_header(data)):
+            self._held, self._at, self._awaited = self._held[self._at :] + bytes(self._more) + data, 0, 0
             self._more.clear()
-            self._awaited = 0
+        else:
+            self._more += data
+
+    def _ends_header(self, data: bytes) -> bool:
+        """Tell whether a header ends in *data*, its first octets being perhaps the last of the line end before."""
+        before = self._more[-3:] if len(self._more) > 2 else self._held[-3:] + self._more  # noqa: PLR2004 - CRLFCR
+        return _END in before[-3:] + data
 
     def next(self) -> Request | Response | Keepalive | None:
         """Give the oldest message or keepalive that is whole, None where there is none; FramingError as :meth:`feed`."""
@@ -162,6 +175,8 @@ class MessageReader:
         return None
 
     def _read_head(self) -> bool:
+        if self._awaited:
+            return False
         end = self._held.find(_END, max(self._at, self._at + self._searched - len(_END)))
         if end < 0:
             self._searched = len(self._held) - self._at
@@ -184,19 +199,22 @@ class MessageReader:
         return message
 
     def _limit_unfinished(self) -> None:
-        """Refuse a header that is too long already; what came of it may be enough for an answer."""
+        """Refuse a header that is too long already, or await what may make it so; what came may be enough for an answer."""
         start = self.limits.start_line + len(_CRLF)
+        header = self.limits.header + self.limits.growth + len(_END)
         if self._searched >= start and self._held.find(_CRLF, self._at, self._at + start) < 0:
             raise _too_long_a_start(None)
-        if self._searched >= self.limits.header + len(_END):
+        if self._searched >= header:
             came = self._held[self._at :].rpartition(_CRLF)[0]
             raise _too_much_header(_answerable(came))
+        if self._searched >= len(_END):
+            self._awaited = (start if self._searched < start else header) - self._searched
 
     def _parsed(self, head: bytes) -> Request | Response:
-        self._limit_head(head)
+        if len(head) > self.limits.start_line:
+            self._limit_head(head)
         message = _message(head)
-        if len(message.rows) > self.limits.fields:
-            raise _too_much_header(_to_answer(message))
+        _mark(message, head, self.limits)
         length = _stream_length(message)
         if length > self.limits.body:
             raise FramingError(
@@ -209,14 +227,14 @@ class MessageReader:
         return message
 
     def _limit_head(self, head: bytes) -> None:
-        if len(head) > self.limits.start_line:
-            if head.find(_CRLF, 0, self.limits.start_line + len(_CRLF)) < 0:
-                raise _too_long_a_start(_answerable(head))
-            if len(head) > self.limits.header:
-                raise _too_much_header(_answerable(head))
+        """Refuse a header whose start line is too long, or which is too long even for what a hop adds."""
+        if head.find(_CRLF, 0, self.limits.start_line + len(_CRLF)) < 0:
+            raise _too_long_a_start(_answerable(head))
+        if len(head) > self.limits.header + self.limits.growth:
+            raise _too_much_header(_answerable(head))
 
     def __repr__(self) -> str:
-        state = f"{len(self._held) - self._at + sum(map(len, self._more))} octets unread"
+        state = f"{len(self._held) - self._at + len(self._more)} octets unread"
         if self._broken:
             state = "broken"
         elif self._pending is not None:
@@ -232,9 +250,10 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
     """
     limits = limits or ReadLimits()
     head, _, body = data.lstrip(_CRLF).partition(_END)
-    if len(head) > limits.header or len(body) > limits.body:
+    if len(head) > limits.header + limits.growth or len(body) > limits.body:
         raise FramingError("a message above the limits", rule="RFC 3261 21.5.7", status=513, request=_answerable(head))
     message = _message(head)
+    _mark(message, head, limits)
     length = _announced(message)
     if length is not None and length > len(body):
         raise FramingError(
@@ -243,7 +262,18 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
             request=_to_answer(message),
         )
     message.body = body if length is None else body[:length]
+    if length is None:
+        message.append("content-length", str(len(body)))
     return message
+
+
+def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
+    """Mark a message that is too long: it can be framed, so its link goes on, but it must not be acted on."""
+    rows, size = len(message.rows), len(head)
+    if rows <= limits.fields and size <= limits.header and rows + head.count(b",") <= limits.items:
+        return
+    if rows > limits.fields or size > limits.header or has_long_list(message.rows, limits.items):
+        message.flaws |= TOO_MANY
 
 
 def _complete(message: Message, body: bytes) -> None:
@@ -259,7 +289,7 @@ def _message(head: bytes) -> Request | Response:
         message = parse_head(head)
     except RemoteError as wrong:
         raise FramingError.because(wrong) from None
-    if not message.whole:
+    if message.flaws & LONE_LINE_BREAK:
         raise FramingError("a lone CR or LF in the header", rule="RFC 3261 7", request=_to_answer(message))
     return message
 

@@ -10,8 +10,8 @@ from sipmesh.sip.fields import bounded
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import VIA, Message, Row, all_whole, header_rows, one_line, rows_of
-from sipmesh.sip.text import octets_of, shown, text_of
+from sipmesh.sip.rows import VIA, Message, Row, flaws_in, header_rows, one_line, rows_of
+from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ VERSION: Final = "SIP/2.0"
 _VERSION_ENDS: Final = f" {VERSION}"
 _TRYING: Final = 100
 _MAX_STATUS: Final = 699
+_STATUS_DIGITS: Final = 3
 _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
 
 
@@ -95,13 +96,13 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    whole = "\n" not in start and "\r" not in start and all_whole(rows)
-    if start[:4].upper() == "SIP/":
+    flaws = flaws_in(start)
+    if ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
-        response.whole = whole
+        response.flaws |= flaws
         return response
     request = _request(start, rows)
-    request.whole = whole
+    request.flaws |= flaws
     return request
 
 
@@ -114,7 +115,7 @@ def _request(start: str, rows: list[Row]) -> Request:
     if start.endswith(_VERSION_ENDS):
         return Request(start[:at], start[at + 1 : -len(_VERSION_ENDS)], rows)
     uri, space, version = start[at + 1 :].rpartition(" ")
-    if not space or (version and not version.upper().startswith("SIP/")):
+    if not space or (version and not ascii_upper(version).startswith("SIP/")):
         raise RemoteError(f"not a SIP start line: {shown(start)}", rule="RFC 3261 7.1")
     return Request(start[:at], uri, rows, version=_spelled(version))
 
@@ -133,7 +134,7 @@ def _status_line(start: str) -> tuple[str, int, str]:
     # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
-    status = bounded(code, _MAX_STATUS) if code.isascii() and code.isdigit() else None
+    status = bounded(code, _MAX_STATUS) if len(code) == _STATUS_DIGITS and is_digits(code) else None
     return _spelled(version), status or 0, reason
 
 
@@ -142,7 +143,7 @@ _MOST_STATUS_LINES: Final = 256
 
 
 def _spelled(version: str) -> str:
-    return VERSION if version == VERSION or version.upper() == VERSION else version
+    return VERSION if version == VERSION or ascii_upper(version) == VERSION else version
 
 
 def build_request(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import LocalError
-from sipmesh.sip.text import is_token
+from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_token
 
 # One letter for a name, as registered with IANA; case-insensitive like every name.
 COMPACT: Final = {
@@ -106,35 +106,46 @@ _WRITTEN: Final = (
     "Warning",
 )
 
-_WIRE: Final = {name.lower(): name for name in _WRITTEN}
-# Names that are asked for by the code have a bit each: which of them a header holds, and which twice, is one number.
+_WIRE: Final = {ascii_lower(name): name for name in _WRITTEN}
+# Names that are asked for by the code, or that stand once, have a bit each, no more than a small integer has: which of them a
+# header holds, and which twice, is one number.
 _ASKED_FOR: Final = (
     "accept",
     "authentication-info",
     "authorization",
     "call-id",
     "contact",
+    "content-disposition",
     "content-length",
     "content-type",
     "cseq",
     "event",
     "expires",
     "from",
+    "join",
     "max-forwards",
+    "mime-version",
     "min-expires",
+    "min-se",
     "p-asserted-identity",
     "p-preferred-identity",
     "path",
     "privacy",
     "proxy-authorization",
     "proxy-require",
+    "rack",
     "record-route",
     "refer-to",
     "referred-by",
+    "replaces",
+    "reply-to",
     "require",
     "retry-after",
     "route",
+    "rseq",
     "session-expires",
+    "sip-etag",
+    "sip-if-match",
     "subscription-state",
     "supported",
     "timestamp",
@@ -189,7 +200,7 @@ def bit_of(name: str) -> int:
 _READ: Final = {
     f"{spelling}:": (long, bit_of(long))
     for short, long in [*((short, long) for short, long in COMPACT.items()), *((name, name) for name in _WIRE)]
-    for spelling in {short, short.upper(), _WIRE.get(short, short)}
+    for spelling in {short, ascii_upper(short), _WIRE.get(short, short)}
 }
 
 
@@ -211,7 +222,7 @@ def name_of(line: str) -> tuple[str, int]:
 
 def _unusual(line: str) -> tuple[str, int]:
     # HCOLON = *( SP / HTAB ) ":" SWS: blanks may stand before the colon.
-    spelled = line[: max(line.find(":"), 0)].rstrip(" \t").lower()
+    spelled = ascii_lower(line[: max(line.find(":"), 0)].rstrip(LWS))
     name = COMPACT.get(spelled, spelled)
     return name, bit_of(name)
 
@@ -220,9 +231,9 @@ def wire_name(name: str) -> str:
     """Spell *name* as the RFCs do; LocalError for what is no header name."""
     known = _WIRE.get(name)
     if known is None:
-        known = _WIRE.get(name.lower())
+        known = _WIRE.get(ascii_lower(name))
     if known is not None:
         return known
     if not is_token(name):
         raise LocalError(f"{name!r} is not a header name")
-    return "-".join(part.capitalize() for part in name.split("-"))
+    return "-".join(ascii_upper(part[:1]) + ascii_lower(part[1:]) for part in name.split("-"))

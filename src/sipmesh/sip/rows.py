@@ -6,10 +6,19 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
+from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, check_via, first_item, split_list
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
-from sipmesh.sip.text import octets_of, separators, shown
+from sipmesh.sip.text import (
+    LWS,
+    ascii_lower,
+    has_control,
+    is_digits,
+    octets_of,
+    separators,
+    shown,
+    without_escaped_controls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +26,6 @@ if TYPE_CHECKING:
 # 20.22: Max-Forwards is in the range 0-255. 20.19: Expires is in the range 0 to 2**32-1.
 _MAX_HOPS: Final = 255
 _MAX_EXPIRES: Final = 2**32 - 1
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 # Longer than any limit that a reader may be given.
 _MAX_LENGTH: Final = 2**48
 
@@ -38,6 +46,21 @@ P_ASSERTED_IDENTITY: Final = BITS["p-asserted-identity"]
 P_PREFERRED_IDENTITY: Final = BITS["p-preferred-identity"]
 _EXPIRES: Final = BITS["expires"]
 
+# The lists that our code takes apart.
+_LISTS: Final = bits_of(
+    "accept",
+    "contact",
+    "p-asserted-identity",
+    "p-preferred-identity",
+    "path",
+    "privacy",
+    "proxy-require",
+    "record-route",
+    "require",
+    "route",
+    "supported",
+    "via",
+)
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
@@ -48,22 +71,47 @@ _V: Final = ord("V")
 _SPACE: Final = 32
 _TAB: Final = 9
 
+LONE_LINE_BREAK: Final = 1
+"""The flaw of a row that holds a CR or LF: for many a reader downstream that ends a line."""
+CONTROL: Final = 2
+"""The flaw of a row that holds a control character where the grammar allows none: for some readers NUL ends a header."""
+TOO_MANY: Final = 4
+"""The flaw of a message whose header is longer, or has more rows or more items in a list, than its reader allows."""
+_QUOTES_NAMES: Final = FROM | TO | CONTACT
+_NUMBERED: Final = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
+
 
 class Row:
     """One header row: its *line* without the CRLF that ends it, its *name*, and what has been read of its value.
 
-    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet.
+    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet. It is as
+    we write it: unfolded, without blanks before its colon, and in canonical form where it decides a boundary
+    (Content-Length, CSeq, Max-Forwards). So no reader downstream can find another boundary in it than we did.
+
     A row is never changed, so messages share it: most rows of a message have been seen before, octet for octet, in
     another message of the same peer, and what was read of them need not be read again.
 
-    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *whole* is false where a CR or LF stands alone in it: for
-    many a reader downstream that ends a line.
+    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0, LONE_LINE_BREAK or CONTROL. *checked* is set
+    once :mod:`sipmesh.sip.check` has passed it.
     """
 
-    __slots__ = ("_addresses", "_call_id", "_cseq", "_number", "_value", "_via", "bit", "line", "name", "whole")
+    __slots__ = (
+        "_addresses",
+        "_call_id",
+        "_cseq",
+        "_number",
+        "_value",
+        "_via",
+        "bit",
+        "checked",
+        "flaws",
+        "line",
+        "name",
+    )
 
-    def __init__(self, line: str, name: str, bit: int, *, whole: bool = True, value: str | None = None) -> None:
-        self.line, self.name, self.bit, self.whole = line, name, bit, whole
+    def __init__(self, line: str, name: str, bit: int, flaws: int = 0, value: str | None = None) -> None:
+        self.line, self.name, self.bit, self.flaws = line, name, bit, flaws
+        self.checked = False
         self._value = value
         self._addresses: list[NameAddr] | None = None
         self._via: Via | None = None
@@ -73,7 +121,7 @@ class Row:
 
     @property
     def value(self) -> str:
-        """The value, unfolded and stripped."""
+        """The value, stripped of its blanks."""
         value = self._value
         if value is None:
             value = self._value = _value(self.line)
@@ -94,12 +142,27 @@ class Row:
         return self._addresses
 
     @property
+    def vias(self) -> list[Via]:
+        """All via-parms of a Via; RemoteError where one is malformed, or where there is none."""
+        if "," not in self.line:
+            return [self.via]
+        return [Via.parse(item) for item in split_list(self.value)]
+
+    @property
     def via(self) -> Via:
         """The first via-parm of a Via; RemoteError where it is malformed."""
         via = self._via
         if via is None:
             via = self._via = Via.parse(first_item(self.value))
         return via
+
+    def check_vias(self) -> None:
+        """Raise RemoteError where a via-parm of a Via is malformed; one that has been read is not checked again."""
+        if "," in self.line:
+            for item in split_list(self.value):
+                check_via(item)
+        elif self._via is None:
+            check_via(self.value)
 
     @property
     def call_id(self) -> str:
@@ -131,6 +194,12 @@ class Row:
             self._number = _length(self.value)
         return self._number
 
+    def hand_on(self, rows: list[Row]) -> None:
+        """Give what was read of the items of this row to the *rows* that hold one item each."""
+        if self._addresses is not None:
+            for row, address in zip(rows, self._addresses, strict=True):
+                row._addresses = [address]  # noqa: SLF001 - of a row, too
+
     def __repr__(self) -> str:
         return f"<Row {shown(self.line)}>"
 
@@ -139,7 +208,7 @@ _kept: Final[dict[str, Row]] = {}
 
 
 def rows_of(lines: list[str], start: int = 0) -> list[Row]:
-    """Give the rows of *lines* from *start* on, with continuation lines put back to what they continue (RFC 3261 7.3.1).
+    """Give the rows of *lines* from *start* on; those that are folded are unfolded (RFC 3261 7.3.1).
 
     A row is the same object as before where its line has been seen lately.
     """
@@ -151,7 +220,7 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
         elif (known := _kept.get(line)) is not None:
             row = known
         elif rows and _continues(line):
-            return rows_of(_joined(lines[start:]))
+            return rows_of(_unfolded(lines[start:]))
         else:
             row = _new_row(line)
         rows.append(row)
@@ -159,10 +228,12 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
 
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
-    """Give the row of a name that nearly every peer writes in one way, and that is new in every message."""
-    if "\n" in line or "\r" in line:
-        return Row(line, name, bit, whole=_only_folds(line))
-    return Row(line, name, bit, value=line[len(beginning) :].strip())
+    """Give the row of a name that nearly every peer writes in one way, and that is new in every message.
+
+    Its value is checked against its own grammar, which has no control characters; so only a line break is looked for.
+    """
+    flaws = LONE_LINE_BREAK if "\n" in line or "\r" in line else 0
+    return Row(line, name, bit, flaws, line[len(beginning) :].strip(LWS))
 
 
 def _continues(line: str) -> bool:
@@ -170,33 +241,76 @@ def _continues(line: str) -> bool:
     return line != "" and ord(line[0]) in (_SPACE, _TAB)
 
 
-def _joined(lines: list[str]) -> list[str]:
+def _unfolded(lines: list[str]) -> list[str]:
+    """Put continuation lines behind the line that they continue; all the blanks of a fold become one space."""
     whole: list[list[str]] = []
     for line in lines:
         if whole and _continues(line):
             whole[-1].append(line)
         else:
             whole.append([line])
-    return ["\r\n".join(parts) for parts in whole]
+    return [parts[0] if len(parts) == 1 else _one_line(parts) for parts in whole]
+
+
+def _one_line(parts: list[str]) -> str:
+    return " ".join([part for part in [parts[0].rstrip(LWS), *[more.strip(LWS) for more in parts[1:]]] if part])
 
 
 def _new_row(line: str) -> Row:
     if line.startswith(_CALL_ID_BEGINS):
         return _row_of_its_own(line, _CALL_ID_BEGINS, "call-id", CALL_ID)
-    whole = ("\n" not in line and "\r" not in line) or _only_folds(line)
     name, bit = name_of(line)
-    row = Row(line, name, bit, whole=whole)
-    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT:
+    row = _numbered(line, name, bit) if bit & _NUMBERED else None
+    if row is None:
+        written = _written(line, bit)
+        row = Row(written, name, bit, flaws_in(written))
+    # A line that begins with a blank is no row but where nothing is before it: elsewhere it continues one.
+    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT and not _continues(line):
         keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
-def all_whole(rows: list[Row]) -> bool:
-    """Tell whether no row holds a lone CR or LF."""
-    for row in rows:  # noqa: SIM110 - all() would make a generator for every message
-        if not row.whole:
-            return False
-    return True
+def _numbered(line: str, name: str, bit: int) -> Row | None:
+    """Read a row whose number decides a boundary, and write it in one way; None where it is malformed, for others to refuse."""
+    value = _value(line)
+    try:
+        if bit == CSEQ:
+            cseq = CSeq.parse(value)
+            row = Row(f"CSeq: {cseq.number} {cseq.method}", name, bit)
+            row._cseq = cseq  # noqa: SLF001 - it is being made
+        else:
+            number = _length(value) if bit == CONTENT_LENGTH else _max_forwards(value)
+            row = Row(f"{wire_name(name)}: {number}", name, bit)
+            row._number = number  # noqa: SLF001 - it is being made
+    except RemoteError:
+        return None
+    return row
+
+
+def _written(line: str, bit: int) -> str:
+    """Write a row as we send it: no blanks before its colon, no escaped control characters in a display name."""
+    if bit & _QUOTES_NAMES and not line.isprintable():
+        line = without_escaped_controls(line)
+    colon = line.find(":")
+    return f"{line[:colon].rstrip(LWS)}{line[colon:]}" if colon > 0 and _continues(line[colon - 1 :]) else line
+
+
+def flaws_in(line: str) -> int:
+    """Tell what is wrong with the characters of a line that came from the wire."""
+    if line.isprintable():
+        return 0
+    if "\n" in line or "\r" in line:
+        return LONE_LINE_BREAK
+    return CONTROL if has_control(line) else 0
+
+
+def has_long_list(rows: list[Row], most: int) -> bool:
+    """Tell whether a list field that our code takes apart holds more than *most* items, over all its rows."""
+    counted: dict[int, int] = {}
+    for row in rows:
+        if row.bit & _LISTS:
+            counted[row.bit] = counted.get(row.bit, 0) + len(separators(row.value, ",")) + 1
+    return any(count > most for count in counted.values())
 
 
 class Message:
@@ -208,19 +322,22 @@ class Message:
     *present* and *repeated* hold the bits (:data:`sipmesh.sip.names.BITS`) of the names that stand in the header at all,
     and of those that stand in it more than once.
 
-    *whole* is false where a CR or LF stands alone in the start line or a row: whoever reads such a message must refuse it.
+    *flaws* are those of its start line and rows (:class:`Row`), as they came: a message with any must not be acted on.
 
     The typed properties raise RemoteError (400) where their field is absent or malformed.
     """
 
-    __slots__ = ("body", "present", "repeated", "rows", "whole")
+    __slots__ = ("body", "flaws", "present", "repeated", "rows")
 
     def __init__(self, rows: list[Row], body: bytes = b"") -> None:
         self.rows = rows
         self.body = body
-        self.whole = True
-        self.present = self.repeated = 0
-        self._count_rows()
+        present = repeated = flaws = 0
+        for row in rows:
+            repeated |= present & row.bit
+            present |= row.bit
+            flaws |= row.flaws
+        self.present, self.repeated, self.flaws = present, repeated, flaws
 
     def _count_rows(self) -> None:
         present = repeated = 0
@@ -236,7 +353,7 @@ class Message:
 
     @property
     def lines(self) -> list[bytes]:
-        """The octets of each row; a folded one keeps the line breaks inside it."""
+        """The octets of each row."""
         return [octets_of(row.line) for row in self.rows]
 
     @property
@@ -250,7 +367,7 @@ class Message:
         return bool(self.present & bit) if bit is not None else self._at(name) >= 0
 
     def first(self, name: str) -> str | None:
-        """Give the value of the first row of that name, unfolded and stripped."""
+        """Give the value of the first row of that name, stripped of its blanks."""
         at = self._at(name)
         return self.rows[at].value if at >= 0 else None
 
@@ -272,6 +389,11 @@ class Message:
     def top_via(self) -> Via:
         """The first Via: of the element that sent this to us, or (in a response) our own."""
         return self._the(VIA).via
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Vias, the top one first."""
+        return [via for row in self.rows if row.bit == VIA for via in row.vias]
 
     @property
     def from_(self) -> NameAddr:
@@ -364,34 +486,50 @@ class Message:
         """Give the first row of the name with that *bit*; RemoteError where there is none."""
         return self._the(bit)
 
-    def put(self, row: Row) -> None:
-        """Put *row* in the place of the first row of the same name, which has to be there."""
-        self.rows[self._place(row.bit)] = row
-
     def keep(self, rows: list[Row]) -> None:
         """Hold *rows* and no others from now on."""
         self.rows = rows
         self._count_rows()
 
+    def first_item(self, name: str) -> str | None:
+        """Give the first item of that name, None where there is none; its list gets a row for each item, empty rows go.
+
+        So a loop that looks at items and pops them splits each list once.
+        """
+        at = self._first_filled(name)
+        return self.rows[at].value if at >= 0 else None
+
     def pop_item(self, name: str) -> str | None:
-        """Take the first item of that name and give it; what else its row holds stays byte for byte."""
+        """Take the first item of that name and give it; the others of its row get a row each."""
+        at = self._first_filled(name)
+        return self._popped(at) if at >= 0 else None
+
+    def _first_filled(self, name: str) -> int:
+        """Give the place of the row that holds the first item of that name alone, -1 where there is none."""
         at = self._at(name)
-        if at < 0:
-            return None
+        while at >= 0 and self.rows[at].value == "":
+            self._popped(at)
+            at = self._at(name)
+        if at >= 0 and "," in self.rows[at].line:
+            self._spread(at)
+        return at
+
+    def _spread(self, at: int) -> None:
+        """Give each item of the list in a row a row of its own (7.3.1: the meaning is the same)."""
         row = self.rows[at]
-        if "," not in row.line:
-            return self._popped(at)
-        start, _, text = row.line.partition(":")
-        cut = next(iter(separators(text, ",")), -1)
-        if cut < 0:
-            return self._popped(at)
-        self.rows[at] = Row(f"{start}: {text[cut + 1 :].lstrip()}", name, row.bit, whole=row.whole)
-        return _unfolded(text[:cut]).strip()
+        items = split_list(row.value)
+        if "" in items:
+            raise RemoteError(f"an empty item in a list: {shown(row.line)}", rule="RFC 3261 7.3.1")
+        single = [made_row(row.name, item) for item in items]
+        if len(single) > 1:
+            row.hand_on(single)
+            self.rows[at : at + 1] = single
+            self.repeated |= row.bit
 
     def _popped(self, at: int) -> str:
         row = self.rows[at]
         self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
-        self._lost(row.bit)
+        self._lost(row.bit, at)
         return row.value
 
     def encode(self) -> bytes:
@@ -438,11 +576,16 @@ class Message:
         self.repeated |= self.present & row.bit
         self.present |= row.bit
 
-    def _lost(self, bit: int) -> None:
-        """Keep account of a row with that *bit* having gone."""
+    def _lost(self, bit: int, at: int) -> None:
+        """Keep account of the first row with that *bit* having gone from the place *at*."""
+        left = 0
         if self.repeated & bit:
-            self._count_rows()
-        else:
+            for place in range(at, len(self.rows)):
+                left += self.rows[place].bit == bit
+                if left > 1:
+                    return
+        self.repeated &= ~bit
+        if not left:
             self.present &= ~bit
 
     def _copy_rows_into(self, other: Message) -> None:
@@ -454,17 +597,7 @@ class Message:
 
 
 def _value(line: str) -> str:
-    text = line[line.find(":") + 1 :]
-    return (_unfolded(text) if "\n" in text else text).strip()
-
-
-def _only_folds(line: str) -> bool:
-    breaks = line.count("\r\n")
-    return line.count("\n") == breaks and line.count("\r") == breaks
-
-
-def _unfolded(text: str) -> str:
-    return _FOLD.sub(" ", text)
+    return line[line.find(":") + 1 :].strip(LWS)
 
 
 def made_row(name: str, value: str) -> Row:
@@ -483,28 +616,32 @@ def one_line(value: str) -> str:
     return value
 
 
+# callid = word [ "@" word ]
+_CALL_ID: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+(?:@[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+)?")
+
+
 def _call_id(value: str) -> str:
-    if not value or " " in value or "\t" in value:
+    if _CALL_ID.fullmatch(value) is None:
         raise RemoteError(f"not a Call-ID: {shown(value)}", rule="RFC 3261 20.8")
     return value
 
 
 def _max_forwards(value: str) -> int:
-    hops = bounded(value, _MAX_HOPS) if value.isascii() and value.isdigit() else None
+    hops = bounded(value, _MAX_HOPS) if is_digits(value) else None
     if hops is None:
         raise RemoteError(f"not a Max-Forwards: {shown(value)}", rule="RFC 3261 20.22")
     return hops
 
 
 def _expires(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not is_digits(value):
         raise RemoteError(f"not an Expires: {shown(value)}", rule="RFC 3261 20.19")
     seconds = bounded(value, _MAX_EXPIRES)
     return _MAX_EXPIRES if seconds is None else seconds
 
 
 def _length(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not is_digits(value):
         raise RemoteError(f"not a Content-Length: {shown(value)}", rule="RFC 3261 20.14")
     length = bounded(value, _MAX_LENGTH)
     return _MAX_LENGTH if length is None else length
@@ -525,4 +662,4 @@ def content_length(message: Message) -> int | None:
 
 def header_rows(headers: Iterable[tuple[str, str]]) -> list[Row]:
     """Write header rows from names and values."""
-    return [made_row(name.lower(), value) for name, value in headers]
+    return [made_row(ascii_lower(name), value) for name, value in headers]

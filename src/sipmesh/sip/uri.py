@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.kept import keep
-from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, shown
+from sipmesh.sip.text import ALPHANUM, HEX, UNRESERVED, ascii_lower, ascii_upper, is_digits, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ _HEADER: Final = UNRESERVED | frozenset("[]/?:+$%")
 # No hostname may hold an underscore (RFC 3261 25.1), but container platforms name their hosts so; no rule hangs on it.
 _HOST: Final = ALPHANUM | frozenset("-._")
 _SCHEME: Final = ALPHANUM | frozenset("+-.")
+_ALPHA: Final = ALPHANUM - frozenset("0123456789")
 _MAX_PORT: Final = 65535
 SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
 # Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
@@ -116,7 +117,7 @@ def scheme_of(text: str) -> str:
     scheme, colon, _ = text.partition(":")
     if scheme in SCHEMES and colon:
         return scheme
-    return scheme.lower() if colon and scheme[:1].isalpha() and _SCHEME.issuperset(scheme) else ""
+    return ascii_lower(scheme) if colon and scheme[:1] in _ALPHA and _SCHEME.issuperset(scheme) else ""
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
@@ -136,7 +137,7 @@ def _wrong(what: str, text: str) -> RemoteError:
 
 def _one_escape(part: str) -> str:
     character = chr(int(part[:2], 16))
-    return (character if character in UNRESERVED else "%" + part[:2].upper()) + part[2:]
+    return (character if character in UNRESERVED else "%" + ascii_upper(part[:2])) + part[2:]
 
 
 def _normal(text: str | None) -> str | None:
@@ -144,7 +145,7 @@ def _normal(text: str | None) -> str | None:
 
 
 def _comparable(headers: Headers) -> list[tuple[str, str]]:
-    return sorted((normal_escapes(name).lower(), normal_escapes(value)) for name, value in headers)
+    return sorted((ascii_lower(normal_escapes(name)), normal_escapes(value)) for name, value in headers)
 
 
 def _params_agree(ours: dict[str, str | None], theirs: dict[str, str | None]) -> bool:
@@ -154,12 +155,12 @@ def _params_agree(ours: dict[str, str | None], theirs: dict[str, str | None]) ->
 
 
 def _folded(value: str | None) -> str | None:
-    return None if value is None else normal_escapes(value).lower()
+    return None if value is None else ascii_lower(normal_escapes(value))
 
 
 def _parse(text: str) -> SipUri:
     scheme, _, rest = text.partition(":")
-    if (known := SCHEMES.get(scheme.lower())) is not None:
+    if (known := SCHEMES.get(ascii_lower(scheme))) is not None:
         return _parse_rest(known, rest, text)
     if scheme_of(text):
         # 8.2.2.1: a Request-URI whose scheme is not understood gets 416.
@@ -219,7 +220,7 @@ def _param(part: str, text: str) -> tuple[str, str | None]:
     name, equals, value = part.partition("=")
     if not name or not _clean(name, _PARAM) or not _clean(value, _PARAM):
         raise _wrong("a URI parameter that breaks the grammar", text)
-    return normal_escapes(name).lower(), value if equals else None
+    return ascii_lower(normal_escapes(name)), value if equals else None
 
 
 def _headers(headers: str, text: str) -> Headers:
@@ -244,11 +245,11 @@ def _ipv6(address: str) -> str:
 
 def _host(host: str) -> str:
     """Read a host name or an IPv4 address; the dot of an absolute name is dropped, it names the same host."""
-    plain = host.lower().removesuffix(".")
+    plain = ascii_lower(host).removesuffix(".")
     labels = plain.split(".")
     if not _HOST.issuperset(plain) or not all(labels) or any(label[0] == "-" or label[-1] == "-" for label in labels):
         raise _wrong("not a host", host)
-    if labels[-1].isdigit():
+    if is_digits(labels[-1]):
         _ipv4(plain)
     return plain
 
@@ -262,6 +263,6 @@ def _ipv4(host: str) -> None:
 
 
 def _port(port: str, text: str) -> int:
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _MAX_PORT):  # noqa: PLR2004 - 5 digits
+    if not (is_digits(port) and len(port) <= 5 and int(port) <= _MAX_PORT):  # noqa: PLR2004 - 5 digits
         raise _wrong("not a port", text)
     return int(port)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from sipmesh.sip.text import is_digits
+
 # RFC 1123 2.1: letters, digits and inner hyphens, 63 octets a label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
@@ -42,12 +44,12 @@ def fqdn(text: str) -> str:
         raise _refuse(
             f"{text!r} is a wildcard", "name each server or domain, wildcards are trusted nowhere (RFC 5922 7.2)"
         )
-    if not name.isascii():
+    if not text.isascii():  # before lower(): that of the Kelvin sign is an ASCII k
         raise _refuse(f"{text!r} is not ASCII", "write the name as DNS carries it (xn--...)")
     if name.endswith("."):
         raise _refuse(f"{text!r} ends in a dot", f"write {text.rstrip('.')!r}")
     labels = name.split(".")
-    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdigit():
+    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)) or is_digits(labels[-1]):
         raise _refuse(f"{text!r} is no host name", "use letters, digits and hyphens between dots (RFC 1123 2.1)")
     if len(labels) == 1:
         raise _refuse(f"{text!r} is a short name", f"write it in full, such as '{name}.example.com'")
@@ -68,7 +70,7 @@ def split_port(text: str) -> tuple[str, int | None]:
     host, colon, port = text.rpartition(":")
     if not colon or (not bracketed and ":" in host) or (bracketed and not host.endswith("]")):
         return text.strip("[]"), None
-    if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _HIGHEST_PORT):
+    if not (is_digits(port) and 1 <= int(port[:6]) <= _HIGHEST_PORT):
         raise _refuse(f"{port!r} is no port", f"write a number from 1 to {_HIGHEST_PORT} after the colon")
     return host.strip("[]"), int(port)
 

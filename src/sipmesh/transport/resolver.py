@@ -14,6 +14,7 @@ import dns.resolver
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.routing.locate import RecordKind, Srv, is_ip
+from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def split_host_port(text: str, default: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = text, str(default)
-    if not port.isascii() or not port.isdecimal():
+    if not is_digits(port):
         raise OperatorError(f"{text!r} has no port number after its colon")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.sip.text import ascii_lower
 from sipmesh.trust import chain
 from sipmesh.trust.case import Case
 from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension, is_authority
@@ -295,7 +296,7 @@ def name(case: Case) -> Finding | None:
         return asked.unjudged("there is no SIP identity")
     if case.policy.meant is None:
         return asked.unjudged("whom we meant is no entry of the topology")
-    if meant.lower() in case.proved:
+    if ascii_lower(meant) in case.proved:
         return asked.passed(meant)
     return asked.refused(tell_list(case.names.usable), Code.NAME_MISMATCH)
 

@@ -15,6 +15,7 @@ from unicodedata import normalize
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.certificate import extension
 from sipmesh.trust.identity import alternative_names, is_host_name, spell, uri_host
 from sipmesh.trust.words import tell_list
@@ -116,13 +117,13 @@ def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | x5
     """
     if isinstance(name, x509.UniformResourceIdentifier):
         host = uri_host(name.value) or ""
-        is_sip = name.value.lower().startswith(("sip:", "sips:"))
+        is_sip = ascii_lower(name.value).startswith(("sip:", "sips:"))
         concerned = kind is x509.UniformResourceIdentifier or (kind is x509.DNSName and is_sip)
         return (host if is_host_name(host) else "") if concerned else None
     if not isinstance(name, kind):
         return None
     if isinstance(name, x509.DNSName):
-        return name.value.lower()
+        return ascii_lower(name.value)
     if isinstance(name, x509.IPAddress):
         return str(name.value) if isinstance(name.value, IPv4Address | IPv6Address) else ""
     if isinstance(name, x509.RFC822Name):
@@ -132,7 +133,7 @@ def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | x5
 
 def _is_mailbox(text: str) -> bool:
     local, _, host = text.partition("@")
-    return bool(local) and is_host_name(host.lower())
+    return bool(local) and is_host_name(ascii_lower(host))
 
 
 def _matches(seen: str | x509.Name, tree: x509.GeneralName, *, doubt: bool) -> bool:
@@ -140,9 +141,9 @@ def _matches(seen: str | x509.Name, tree: x509.GeneralName, *, doubt: bool) -> b
     if isinstance(seen, x509.Name):
         return _is_below(seen, tree.value) if isinstance(tree, x509.DirectoryName) else doubt
     if seen and isinstance(tree, x509.DNSName):
-        return _in_domain(seen, tree.value.lower(), doubt=doubt)
+        return _in_domain(seen, ascii_lower(tree.value), doubt=doubt)
     if seen and isinstance(tree, x509.UniformResourceIdentifier):
-        return _is_host(seen, tree.value.lower(), doubt=doubt)
+        return _is_host(seen, ascii_lower(tree.value), doubt=doubt)
     if seen and isinstance(tree, x509.RFC822Name):
         return _is_mailbox_of(seen, tree.value, doubt=doubt)
     if seen and isinstance(tree, x509.IPAddress) and isinstance(tree.value, IPv4Network | IPv6Network):
@@ -155,8 +156,8 @@ def _is_mailbox_of(mailbox: str, base: str, *, doubt: bool) -> bool:
     local, _, host = mailbox.partition("@")
     base_local, at, base_host = base.rpartition("@")
     if at:
-        return local == base_local and host.lower() == base_host.lower()
-    return _is_host(host.lower(), base.lower(), doubt=doubt)
+        return local == base_local and ascii_lower(host) == ascii_lower(base_host)
+    return _is_host(ascii_lower(host), ascii_lower(base), doubt=doubt)
 
 
 def _is_below(name: x509.Name, base: x509.Name) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from sipmesh.sip.text import ascii_lower, is_digits
 from sipmesh.trust.certificate import UNREADABLE, extension
 
 LABEL = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -45,7 +46,7 @@ def identities(certificate: x509.Certificate) -> Identities:
     sip = any(judged.is_sip for judged in uris)
     dns = [_from_dns(name.value, hidden=sip) for name in names if isinstance(name, x509.DNSName)]
     other = [_Judged(spell(name), why=NOT_SIP) for name in names if not isinstance(name, _KNOWN)]
-    cns = [_Judged(f"CN:{value}", value.lower(), NO_CN) for value in common_names(certificate)]
+    cns = [_Judged(f"CN:{value}", ascii_lower(value), NO_CN) for value in common_names(certificate)]
     return _sorted_out([*uris, *dns, *other, *cns])
 
 
@@ -84,11 +85,11 @@ def uri_host(uri: str) -> str | None:
         return None
     if rest.startswith("//"):
         rest = rest[2:]
-    elif scheme.lower() not in {"sip", "sips"}:
+    elif ascii_lower(scheme) not in {"sip", "sips"}:
         return None
     rest = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2].partition(";")[0]
     host = rest[: rest.find("]") + 1] if rest.startswith("[") else rest.partition(":")[0]
-    return host.lower() or None
+    return ascii_lower(host) or None
 
 
 def is_host_name(text: str) -> bool:
@@ -96,7 +97,7 @@ def is_host_name(text: str) -> bool:
     labels = text.split(".")
     return (
         len(text) <= LONGEST_NAME
-        and not labels[-1].isdigit()
+        and not is_digits(labels[-1])
         and all(0 < len(label) <= LONGEST_LABEL and LABEL.issuperset(label) for label in labels)
         and not any(label.startswith("-") or label.endswith("-") for label in labels)
     )
@@ -123,19 +124,19 @@ class _Judged:
 
 def _from_uri(uri: str) -> _Judged:
     spelt = f"URI:{uri}"
-    if uri[:4].lower() != "sip:":
+    if ascii_lower(uri[:4]) != "sip:":
         return _Judged(spelt, why=NOT_SIP)
     if "@" in uri:
         return _Judged(spelt, why=USERINFO, is_sip=True)
     host, colon, port = uri[4:].partition("?")[0].partition(";")[0].partition(":")
-    if colon and not (port.isascii() and port.isdigit()):
+    if colon and not is_digits(port):
         return _Judged(spelt, why=NOT_A_HOST, is_sip=True)
-    host, why = _host(host.lower())
+    host, why = _host(ascii_lower(host))
     return _Judged(spelt, host, why, is_sip=True)
 
 
 def _from_dns(name: str, *, hidden: bool) -> _Judged:
-    host, why = _host(name.lower())
+    host, why = _host(ascii_lower(name))
     return _Judged(f"DNS:{name}", host, why or (BESIDE_URI if hidden else ""))
 
 

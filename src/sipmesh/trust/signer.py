@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sipmesh.sip.text import ascii_lower
 from sipmesh.trust import checks
 from sipmesh.trust.case import Case
 from sipmesh.trust.certificate import (
@@ -125,7 +126,7 @@ def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
         names = alternative_names(read_certificate(chain[0])) if chain else ()
     except (MalformedCertificateError, *UNREADABLE):
         return frozenset()
-    return frozenset(one.value.lower() for one in names if isinstance(one, x509.DNSName))
+    return frozenset(ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName))
 
 
 def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
@@ -171,7 +172,7 @@ def name(case: Case) -> Finding:
     saw = tell_list(list(map(spell, names))) or tell_list(
         [f"CN:{cn}, which never counts" for cn in common_names(case.leaf)]
     )
-    dns = [one.value.lower() for one in names if isinstance(one, x509.DNSName)]
+    dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
         return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
     if len(names) > 1:
