@@ -9,7 +9,8 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from sipmesh.demo.attacker import PROBE, knock
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.impostors import Door, front_end, named, other_edge, partner_edge
-from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.organisation import HOST, Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
 from sipmesh.topology.schema import schema
@@ -393,20 +394,35 @@ class Visitor:
         return answer
 
 
+@asynccontextmanager
+async def another_server(papers: tuple[Path, Path]) -> AsyncIterator[tuple[str, int]]:
+    """The standard library's TLS server, which answers anything."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n")
+        writer.write(b"here\r\n")
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*papers)
+    server = await asyncio.start_server(answer, HOST, 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()
+
+
 TLS_VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 
 
 @TLS_VERSIONS
 @on_loop
-async def test_t10_no_session_is_resumed_where_certificates_are_judged(
-    stage: Stage, tmp_path: Path, version: ssl.TLSVersion
-) -> None:
-    """Clients are judged by no certificate, and may."""
+async def test_t10_no_session_is_resumed_on_any_port(stage: Stage, tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Neither a server's nor a phone's; another server, which gives out tickets, resumes that of the same visitor."""
     papers = stage.cast.forge.server(stage.cast.ours, FE2).write(tmp_path, "fe2")
     server = Visitor.at(stage.network.address(*SERVER_PORT), papers, version)
     client = Visitor.at(stage.network.address(FE1, LinkKind.CLIENT), None, version)
-    async with stage.network:
-        for visitor, resumed in ((server, False), (client, True)):
+    async with stage.network, another_server(papers) as address:
+        other = Visitor.at(address, None, version)
+        for visitor, resumed in ((server, False), (client, False), (other, True)):
             assert [await asyncio.to_thread(visitor.come) != "" for _ in range(2)] == [True, True]
             assert visitor.resumed is resumed
 
