@@ -64,6 +64,8 @@ _LISTS: Final = bits_of(
 _NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
+_HOLDS_ADDRESSES: Final = bits_of("contact", "path", "record-route", "route")
+_MOST_COMMAS_KEPT: Final = 8
 _VIA_BEGINS: Final = "Via: "
 _CALL_ID_BEGINS: Final = "Call-ID: "
 _V: Final = ord("V")
@@ -264,10 +266,20 @@ def _new_row(line: str) -> Row:
     if row is None:
         written = _written(line, bit)
         row = Row(written, name, bit, flaws_in(written))
-    # A line that begins with a blank is no row but where nothing is before it: elsewhere it continues one.
-    if len(line) <= _LONGEST_KEPT and not bit & _NOT_KEPT and not _continues(line):
+    if _may_keep(line, bit):
         keep(_kept, _MOST_KEPT, line, row)
     return row
+
+
+def _may_keep(line: str, bit: int) -> bool:
+    """Tell whether the row of *line* is to be found again.
+
+    A line that begins with a blank is a row only where nothing is before it: elsewhere it continues one. The addresses of a long
+    list would hold a hundred times the memory of its line.
+    """
+    if len(line) > _LONGEST_KEPT or bit & _NOT_KEPT or _continues(line):
+        return False
+    return not (bit & _HOLDS_ADDRESSES and line.count(",") > _MOST_COMMAS_KEPT)
 
 
 def _numbered(line: str, name: str, bit: int) -> Row | None:
