@@ -116,6 +116,10 @@ WORST: dict[str, Callable[[int], bytes]] = {
     "From, closed string of escapes": lambda size: instead(b'From: "' + b"\\\\" * (size // 2) + b'" <sip:a@b>;tag=1'),
     "From, open string of escapes": lambda size: instead(b'From: "' + b"\\" * size + b" <sip:a@b>;tag=1"),
     "From, string of escaped quotes": lambda size: instead(b'From: "' + b'\\"' * (size // 2) + b'" <sip:a@b>;tag=1'),
+    "From, open string of escaped quotes": lambda size: instead(b'From: "' + b'\\"' * (size // 2) + b"<sip:a@b>;tag=1"),
+    "From, open string of other letters": lambda size: instead(
+        b'From: "\xc2\xa0' + b'\\"' * (size // 2) + b"<sip:a@b>;tag=1\\"
+    ),
     "From, quotes": lambda size: instead(b"From: " + b'"' * size + b" <sip:a@b>;tag=1"),
     "From, odd strings in parameters": lambda size: instead(b"From: <sip:a@b>;tag=1" + numbered(b';p%d="\\\\"', size)),
     "From, parameters": lambda size: instead(b"From: <sip:alice@example.test>;tag=1" + numbered(b";p%d", size)),

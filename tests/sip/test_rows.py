@@ -258,3 +258,45 @@ def test_spent_hop_is_one_less_in_the_same_place(left: int, then: str) -> None:
 def test_hop_that_is_not_left_cannot_be_spent(headers: list[tuple[str, str]]) -> None:
     with pytest.raises(LocalError, match="no hop"):
         build_request("OPTIONS", "sip:a.test", headers).spend_hop()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a", "a@b", "a-b.c@d.e-f", 'x(y)<z>:\\"/[]?{}', "a%@!*_+`'~", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6@192.0.2.1"],
+)
+def test_call_ids_of_the_grammar(value: str) -> None:
+    assert Request("A", "sip:a", rows_of([f"Call-ID: {value}", f"i:{value}"])).call_id == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "@",
+        "@a",
+        "a@",
+        "a@@b",
+        "a@b@c",
+        "a b",
+        "a,b",
+        "a;b",
+        "a=b",
+        "a&b",
+        "\u0661",
+        "\u00e9@a",
+        "a\x00",
+        "a\x7f@b",
+        "a\u00a0",
+    ],
+)
+def test_call_ids_beside_the_grammar(value: str) -> None:
+    with pytest.raises(RemoteError):
+        _ = Request("A", "sip:a", rows_of([f"Call-ID: {value}"])).call_id
+
+
+@pytest.mark.parametrize(("commas", "kept"), [(8, True), (9, False)])
+@pytest.mark.parametrize("name", ["Contact", "Route", "Record-Route", "Path"])
+def test_rows_of_long_lists_of_addresses_are_read_anew(name: str, commas: int, *, kept: bool) -> None:
+    """4,096 rows are kept, and 64 addresses fit into the longest line of them."""
+    line = f"{name}: " + ",".join(["<a:>"] * (commas + 1))
+    assert (rows_of([line])[0] is rows_of([line])[0]) is kept

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.sip.text import (
+    _PIECE,
+    _STRING_OR_REST,
     ascii_lower,
     ascii_upper,
     closing_quote,
@@ -142,3 +144,11 @@ def test_controls_are_c0_del_c1_and_two_separators(character: str) -> None:
 )
 def test_controls_go_where_they_are_escaped_in_a_quoted_string(text: str, without: str) -> None:
     assert without_escaped_controls(text) == without
+
+
+@given(st.text(st.sampled_from('"\\<>,; a\0\n')))
+def test_scans_never_fail_at_a_quote_or_bracket(text: str) -> None:
+    """So that a scan walks over each character once: where one failed, the next would begin inside what it walked over."""
+    for pattern in (_PIECE, _STRING_OR_REST):
+        assert pattern.match('"' + text) is not None
+    assert _PIECE.match("<" + text) is not None

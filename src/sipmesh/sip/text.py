@@ -21,6 +21,7 @@ LWS: Final = " \t"
 # Strings and brackets are swallowed whole, and to the end of the text where they never close: so the scan is linear,
 # and the piece with the open quote is left for its parser to refuse.
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|<[^>]*+(?:>|\Z)|[,;]', re.DOTALL)
+_STRING_OR_REST: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
@@ -81,7 +82,7 @@ def without_escaped_controls(text: str) -> str:
 
     The grammar allows those (quoted-pair), and for some readers NUL ends a header all the same.
     """
-    return _STRING.sub(_without_escaped, text) if "\\" in text else text
+    return _STRING_OR_REST.sub(_without_escaped, text) if "\\" in text else text
 
 
 def _without_escaped(string: re.Match[str]) -> str:
