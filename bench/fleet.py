@@ -149,7 +149,7 @@ class Fleet:
             home.mkdir()
             self.type("join", "request", server, at=home)
             (home / f"{server}.csr").rename(self.main / f"{server}.csr")
-            granted = self.type("join", "grant", f"{server}.csr")
+            granted = self.type("join", "grant", f"{server}.csr", "--replace")
             (self.main / f"{server}.join").rename(home / f"{server}.join")
             mark = re.search(r"SHA-256\s+((?:[0-9A-F]{2}:?\s*)+)", granted)
             if mark is None:
