@@ -12,6 +12,7 @@ from support.managed import Managed, build_managed, second_pool
 from support.network import (
     BOT,
     EDGE,
+    EDGE2,
     EDGES,
     FE1,
     FE2,
@@ -24,9 +25,11 @@ from support.network import (
     Network,
     build_example,
     build_partner,
+    build_two_edges,
     build_two_pools,
     copied,
     federate,
+    federate_by_srv,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +111,21 @@ def _federation(example: Organisation, partner_model: Organisation, tmp_path: Pa
     network = Network((example, partner), starts=(FE1, FE2, EDGE, PARTNER_FE, PARTNER_EDGE))
     for name in (EDGES, PARTNER_EDGES):
         network.dns.records[name, "A"] = ["127.0.0.1"]
+    return network
+
+
+@pytest.fixture(name="two_edges_model", scope="session")
+def _two_edges_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    return build_two_edges(tmp_path_factory.mktemp("model") / "example.test")
+
+
+@pytest.fixture(name="two_edges")
+def _two_edges(two_edges_model: Organisation, partner_model: Organisation, tmp_path: Path) -> Network:
+    """example.test behind two edges of one pool, and partner.test, which prefers the first."""
+    example, partner = copied(two_edges_model, tmp_path / "e"), copied(partner_model, tmp_path / "p")
+    records = federate_by_srv(example, partner)
+    network = Network((example, partner), starts=(FE1, EDGE, EDGE2, PARTNER_FE, PARTNER_EDGE))
+    network.dns.records.update(records)
     return network
 
 

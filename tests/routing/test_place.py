@@ -160,6 +160,21 @@ def test_a_dialog_of_another_server_of_the_pool_is_taken_where_it_comes_first() 
     assert asked.items("route") == [AWAY]
 
 
+@pytest.mark.parametrize("hosts", [(FE1, FE2), (FE2, FE1)], ids=["from outside", "from inside"])
+def test_a_pair_of_another_edge_is_taken_under_the_name_of_the_pool_and_its_own(hosts: tuple[str, str]) -> None:
+    """An edge is known by the name of its pool outside and by its own inside: one entry means us, and one does not."""
+    asked = inside(routes=[*(route(DIALOG_TEXT, host) for host in hosts), AWAY])
+    assert said(take_place(asked, MATES, TOKENS)) == came(SipUri.parse(AWAY.strip("<>")))
+    assert asked.items("route") == [AWAY]
+
+
+@pytest.mark.parametrize("second", [FLOW_TEXT, FROM_POOL, "garbage"])
+def test_an_entry_of_another_server_that_does_not_repeat_ours_is_beyond_us(second: str) -> None:
+    asked = inside(routes=[route(DIALOG_TEXT), route(second, FE2)])
+    assert take_place(asked, MATES, TOKENS).dialog == DIALOG
+    assert asked.items("route") == [route(second, FE2)]
+
+
 def test_a_flow_of_another_server_of_the_pool_is_beyond_us() -> None:
     place = take_place(request(routes=[route(FLOW_TEXT, FE2)]), MATES, TOKENS)
     assert (place.flow, place.dialog) == (None, None)

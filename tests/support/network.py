@@ -28,6 +28,7 @@ EXAMPLE, PARTNER = "example.test", "partner.test"
 POOL, EDGES = "pool1.example.test", "sip.example.test"
 FE1, FE2, EDGE = "fe1.example.test", "fe2.example.test", "edge1.example.test"
 BOT = "bot.example.test"
+EDGE2 = "edge2.example.test"
 POOL2, FE3, FE4 = "pool2.example.test", "fe3.example.test", "fe4.example.test"
 PARTNER_FE, PARTNER_EDGE, PARTNER_EDGES = "fe1.partner.test", "edge1.partner.test", "sip.partner.test"
 
@@ -64,6 +65,19 @@ def build_two_pools(folder: Path) -> Organisation:
     organisation.add_users("alice", pool=POOL)
     organisation.add_users("bob", "dora", pool=POOL2)
     return organisation
+
+
+def build_two_edges(folder: Path) -> Organisation:
+    """example.test with one front end and an edge pool of two servers, which share a folder and so the key of their pool."""
+    organisation = Organisation.build(
+        folder,
+        EXAMPLE,
+        (
+            Plan(POOL, Role.FRONT_END, (FE1,)),
+            Plan(EDGES, Role.EDGE, (EDGE, EDGE2), {"next_hop": POOL}),
+        ),
+    )
+    return finished(organisation, "alice")
 
 
 def build_partner(folder: Path) -> Organisation:
@@ -189,6 +203,19 @@ def federate(example: Organisation, partner: Organisation, **keys: object) -> No
     partner.federate(PARTNER_EDGES, [example.as_partner(edge=ours)])
     example.write()
     partner.write()
+
+
+def federate_by_srv(example: Organisation, partner: Organisation) -> dict[tuple[str, str], list[str]]:
+    """Introduce two organisations; the partner finds the two edges of *example* by SRV. Gives the DNS records for it."""
+    federate(example, partner)
+    partner.federate(PARTNER_EDGES, [example.as_partner()])
+    partner.write()
+    ports = [example.ports[edge][LinkKind.PARTNER] for edge in (EDGE, EDGE2)]
+    return {
+        (f"_sipfederationtls._tcp.{EXAMPLE}", "SRV"): [f"{10 * n} 0 {port} {EDGES}." for n, port in enumerate(ports)],
+        (EDGES, "A"): [HOST],
+        (PARTNER_EDGES, "A"): [HOST],
+    }
 
 
 async def event(agent: UserAgent) -> Event:

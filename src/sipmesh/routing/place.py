@@ -108,16 +108,18 @@ NOWHERE: Final = Place()
 def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> Place:
     """Remove every leading Route entry that means us and tell what they said; *request* is changed.
 
-    Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both.
+    Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both. Of a
+    pair that another edge of our pool has made, one entry has the name of the pool and the other has the name of that edge.
     """
     if not request.present & ROUTE:
         return NOWHERE
     token = undo_strict_routing(request, names, tokens)
     mate = stand_in(request, names, tokens) if token is None and names.mates else None
     while (route := first_route(request)) is not None:
-        if not names.ours(route, here):
+        if names.ours(route, here):
+            token = tokens.read(route.user) if route.user else token
+        elif token is None or not repeats(route, token, names, tokens):
             break
-        token = tokens.read(route.user) if route.user else token
         request.pop_item("route")
     place = place_of(token if mate is None else beside(mate, token, names.pool), route)
     place.bind(request, tokens)
@@ -133,9 +135,16 @@ def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Pl
     return Place(flow=token, beyond=beyond)
 
 
+def repeats(route: SipUri, token: FlowToken | DialogToken, names: Names, tokens: Tokens) -> bool:
+    """Tell whether *route* names another server of our pool, and repeats the dialog *token* of the entry before it."""
+    if route.host not in names.mates or not route.user or not isinstance(token, DialogToken):
+        return False
+    return tokens.read(route.user) == token
+
+
 def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
     """Tell which dialog a request belongs to that came here in place of a *mate*, and on to our own entries from there."""
-    if token is None:
+    if token is None or token == mate:
         return mate
     return joined(mate, token, pool) if isinstance(token, DialogToken) else None
 
