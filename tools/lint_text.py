@@ -75,6 +75,7 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",
     ("client/judge.py", "judge_server", "lower"): "names that the user of the command has typed",
     ("server/holding.py", "Holding.users", "splitlines"): "of octets: no Unicode",
+    ("trust/revocation.py", "_der_of", "split"): "of octets: no Unicode",
     ("server/log.py", "configure", "upper"): "the level of the log, from the command line",
     ("server/serve.py", "Service.role", "lower"): "the name of a server, from the command line",
     ("server/source.py", "source_of", "lower"): "the name of a server, from the command line",

@@ -24,6 +24,7 @@ from sipmesh.routing.locate import SIPS, TLS_PORT, is_ip
 from sipmesh.sip.check import check_response
 from sipmesh.sip.framing import FramingError, Keepalive
 from sipmesh.sip.message import Request, Response
+from sipmesh.sip.text import is_digits
 from sipmesh.transport.connector import Connector
 from sipmesh.transport.contexts import client_context
 from sipmesh.transport.hop import Hop
@@ -250,7 +251,7 @@ class UserAgent(LinkEvents):
 
     def _keep_alive(self, flow_timer: str) -> None:
         """Send keepalives within the time that the server has named (RFC 5626 section 4.4), if it has named a shorter one."""
-        if not (flow_timer.isascii() and flow_timer.isdigit() and len(flow_timer) < LONGEST_FLOW_TIMER):
+        if not (is_digits(flow_timer) and len(flow_timer) < LONGEST_FLOW_TIMER):
             return
         wanted = max(FLOW_TIMER_SHARE * int(flow_timer), SHORTEST_KEEPALIVE_S)
         if wanted < self._keepalive_s and self._alarm is not None and self.link is not None and self.link.usable:

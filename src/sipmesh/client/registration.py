@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.client.agent import LinkLostError
 from sipmesh.errors import RemoteError, SipmeshError
+from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
     from sipmesh.client.agent import UserAgent
@@ -167,7 +168,7 @@ def retry_after_s(response: Response) -> float:
 def _seconds(text: str | None) -> int:
     """Digits as a number, 0 for anything else."""
     plain = (text or "").strip(" \t")
-    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 11 else 0  # noqa: PLR2004 - delta-seconds
+    return int(plain) if is_digits(plain) and len(plain) < 11 else 0  # noqa: PLR2004 - delta-seconds
 
 
 async def _gone_within(agent: UserAgent, seconds: float) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
+from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document import load_published
 from sipmesh.topology.edit import block_partner
 from sipmesh.topology.publication import Draft
@@ -31,7 +32,7 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
         ) from None
     if text == old.topology:
         return None
-    files = _still_named(old, name.lower(), folder)
+    files = _still_named(old, ascii_lower(name), folder)
     return Draft(load_published(replace(old, topology=text, files=files), folder), text, files)
 
 

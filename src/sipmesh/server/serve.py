@@ -25,6 +25,7 @@ from sipmesh.server.operator import Operator
 from sipmesh.server.posts import post_for
 from sipmesh.server.reading import Reading
 from sipmesh.server.source import source_of
+from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.loop import run
 from sipmesh.trust.role import Role
 
@@ -130,7 +131,7 @@ class Service:
         """Find its topology, and read it."""
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
-        must_be_private(key_files_of(self._loaded, self._name.lower()))
+        must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
 
     def build(self) -> None:
         """Put it together; nothing listens yet."""
