@@ -10,7 +10,7 @@ from sipmesh.sip.fields import bounded
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import VIA, Message, Row, flaws_in, header_rows, one_line, rows_of
+from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Message, Row, flaws_in, header_rows, one_line, rows_of
 from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 
@@ -96,7 +96,8 @@ def parse_head(head: bytes) -> Request | Response:
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    flaws = flaws_in(start)
+    # Method, Request-URI and version are checked by their own grammar; a Reason-Phrase, when it is first seen.
+    flaws = LONE_LINE_BREAK if "\n" in start or "\r" in start else 0
     if ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
         response.flaws |= flaws
@@ -126,19 +127,21 @@ def _response(start: str, rows: list[Row]) -> Response:
         read = _status_line(start)
         if len(start) <= CACHED_LENGTH:
             keep(_status_lines, _MOST_STATUS_LINES, start, read)
-    version, status, reason = read
-    return Response(status, reason, rows, version=version)
+    version, status, reason, flaws = read
+    response = Response(status, reason, rows, version=version)
+    response.flaws |= flaws
+    return response
 
 
-def _status_line(start: str) -> tuple[str, int, str]:
+def _status_line(start: str) -> tuple[str, int, str, int]:
     # Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
     status = bounded(code, _MAX_STATUS) if len(code) == _STATUS_DIGITS and is_digits(code) else None
-    return _spelled(version), status or 0, reason
+    return _spelled(version), status or 0, reason, flaws_in(start)
 
 
-_status_lines: Final[dict[str, tuple[str, int, str]]] = {}
+_status_lines: Final[dict[str, tuple[str, int, str, int]]] = {}
 _MOST_STATUS_LINES: Final = 256
 
 
