@@ -280,7 +280,9 @@ class World:
         wire = Wire(self, node, kind, direction, meant)
         if peer is not None:
             wire.proved(peer)
-        node.reach.session(cast("Link", wire)).came_up()
+        session = node.reach.session(cast("Link", wire))
+        session.came_up()
+        node.accounts.came_up(session)
         return wire
 
     def _opener(self, node: Node) -> Callable[[Hop], Link]:
