@@ -46,6 +46,9 @@ async def by_an_application(network: Network) -> Peer:
 
 
 Thief = Callable[[Network], Awaitable[Peer]]
+PHONES = [by_a_user, by_a_user_elsewhere, by_a_partners_user]
+"""Behind the last one is its own front end, which hands no credentials to a phone either."""
+
 THIEVES = [by_a_user, by_a_user_elsewhere, by_a_partners_user, by_an_application]
 
 
@@ -100,17 +103,30 @@ async def test_a_challenge_of_ours_is_not_handed_on_by_anybody(federation: Netwo
 async def test_no_spelling_of_a_challenge_that_is_not_its_senders_gets_through(
     federation: Network, challenge: str
 ) -> None:
-    """The twin challenges in a realm of its own beside it, and is answered in that alone."""
+    """By an application; the twin challenges in a realm of its own beside it, and is answered in that alone."""
     own = 'Digest realm="pbx.carol.test", nonce="n2", algorithm=MD5, qop="auth"'
     async with federation:
-        alice, carol = await federation.phone("alice", FE1), await federation.phone("carol", FE1)
+        alice, carol = await federation.phone("alice", FE1), await by_an_application(federation)
         for offered in ([challenge], [challenge, own], [own, challenge]):
-            await alice.send(alice.request("MESSAGE", "sip:carol@example.test"))
+            await alice.send(alice.request("MESSAGE", f"sip:{carol.user}"))
             rows = [("www-authenticate", value) for value in offered]
             await carol.reply(await carol.request_in("MESSAGE"), 401, rows)
             told = await alice.final()
             assert challenges_in(told) == [value for value in offered if value == own]
             assert told.status == (401 if own in offered else 403)
+
+
+@pytest.mark.parametrize("thief", PHONES)
+@on_loop
+async def test_a_phone_asks_nobody_for_a_digest_of_a_password(federation: Network, thief: Thief) -> None:
+    """In whatever realm: a phone would answer, and the answer lets its receiver guess at the password for ever."""
+    async with federation:
+        alice, carol = await federation.phone("alice", FE1), await thief(federation)
+        await alice.send(alice.request("MESSAGE", f"sip:{carol.user}"))
+        rows = [("www-authenticate", 'Digest realm="anything.test", nonce="n", algorithm=MD5')]
+        await carol.reply(await carol.request_in("MESSAGE"), 401, rows)
+        told = await alice.final()
+        assert (told.status, challenges_in(told)) == (403, [])
 
 
 @pytest.mark.parametrize("thief", THIEVES)
@@ -132,8 +148,8 @@ async def test_an_answer_to_a_challenge_of_ours_never_leaves_us(federation: Netw
         await alice.send(alice.request("MESSAGE", uri, rows))
         came = await carol.request_in("MESSAGE")
         arrived = came.values("authorization") + came.values("proxy-authorization")
-        assert arrived == [value for _, value in rows if realm in value]
-        assert len(arrived) == 2
+        expected = [] if thief in PHONES else [value for _, value in rows if realm in value]
+        assert arrived == expected
         await carol.reply(came, 200)
 
 

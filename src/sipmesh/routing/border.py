@@ -24,8 +24,8 @@ class Rule(Enum):
 
     REMOVED = "removed, whoever sends it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
-    CHALLENGE = "in a response kept where the realm is its sender's; removed from requests"
-    CREDENTIALS = "kept where the realm is the receiver's; removed from responses"
+    CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
+    CREDENTIALS = "in a request kept towards a server whose realm it is; else removed"
 
 
 TABLE: Final[dict[str, Rule]] = {
@@ -101,7 +101,7 @@ class Border:
 
         XX
         """
-        request.keep([row for row in request.rows if self._may_see(row, domains)])
+        request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:
             request.keep([row for row in request.rows if row.name not in OWN])
 
@@ -114,11 +114,13 @@ class Border:
         if row.name in REMOVED or row.name in CREDENTIALS:
             return False
         if row.name in CHALLENGES:
-            return self._realms.challenge_passes(row, domains)
+            return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
         return row.name not in OWN or is_own(row, sender, domains)
 
-    def _may_see(self, row: Row, domains: frozenset[str]) -> bool:
-        return row.name not in CREDENTIALS or self._realms.credentials_pass(row, domains)
+    def _may_see(self, row: Row, kind: LinkKind, domains: frozenset[str]) -> bool:
+        if row.name not in CREDENTIALS:
+            return True
+        return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains)
 
     def _speaks_for(self, sender: Sender) -> frozenset[str]:
         """The domains of a server; another front end hands on what an edge has let in as well."""
