@@ -285,6 +285,36 @@ async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(f
         assert (await erin.final()).status == 200
 
 
+@pytest.mark.parametrize("method", ["INVITE", "SUBSCRIBE", "REFER"])
+@pytest.mark.parametrize("towards", ["callee", "caller"])
+@on_loop
+async def test_nobody_gets_into_a_call_by_beginning_one_of_the_same_identifiers(
+    federation: Network, towards: str, method: str
+) -> None:
+    """Who knows Call-ID and both tags may choose two of them, but not the tag of the answer. The twin ends its own."""
+    async with federation:
+        alice, bob = await federation.phone("alice", FE1), await federation.phone("bob", FE2)
+        carol = await federation.phone("carol", FE1)
+        _, _, dialog = await talking(alice, bob)
+        await bob.request_in("ACK")
+        victim, theirs, tag = (bob, bob.tag, alice.tag) if towards == "callee" else (alice, alice.tag, bob.tag)
+        asked = carol.request(
+            method, f"sip:{victim.user}", sender=f"<sip:carol@example.test>;tag={tag}", call_id=dialog.call_id
+        )
+        await carol.send(asked)
+        victim.tag = "answered-carol"
+        await victim.reply(await victim.request_in(method), 200)
+        got = Dialog.of_caller(asked, await carol.final(method=method))
+        taken = inside_of(got, carol, "BYE")
+        taken.replace("to", f"<sip:{victim.user}>;tag={theirs}")
+        assert (await carol.ask(taken)).status in {403, 481}
+        await carol.send(inside_of(got, carol, "INFO"))
+        await victim.reply(await victim.request_in("INFO"), 200)
+        assert (await carol.final()).status == 200
+        await alice.send(inside_of(dialog, alice, "BYE"))
+        await bob.reply(await bob.request_in("BYE"), 200)
+
+
 @pytest.mark.parametrize("uri", [f"sip:room@{BOT}", f"sip:{BOT}", f"sip:x@{FE1}", f"sip:x@{EDGE}", "sip:x@evil.test"])
 @on_loop
 async def test_inside_a_call_a_partner_reaches_no_server_of_ours(federation: Network, uri: str) -> None:

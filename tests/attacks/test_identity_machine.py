@@ -35,6 +35,7 @@ from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.routing.token import FlowToken, Tokens
 from sipmesh.server import dispatch
 from sipmesh.sip.digest import Nonces
+from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response, build_request
 from sipmesh.transport.loop import Loop
 from sipmesh.trust.evidence import LinkKind
@@ -207,6 +208,37 @@ class Identity(RuleBasedStateMachine):
         sender = pick(data, self.attackers)
         sender.send(build_request(method, pick(data, [*TARGETS, self.alice.contact[1:-1]]), rows))
         self.world.run()
+
+    @precondition(lambda self: self.dialogs)
+    @rule(data=st.data())
+    def collide(self, data: st.DataObject) -> None:
+        """Begin a dialog under the Call-ID and tag of a call of others, and go on in theirs."""
+        owner, theirs = pick(data, self.dialogs)
+        if owner is self.carol:
+            return
+        got: list[Response] = []
+        to = pick(data, NAMES[:2])
+        with patch.object(self.world, "seen", side_effect=self._keeping(got)):
+            invite = self.carol_with(theirs, to)
+        for answer in got:
+            if answer.has("record-route") and answer.cseq == invite.cseq:
+                made = Dialog.of_caller(invite, answer)
+                made.remote = with_tag(f"<{to}>", NameAddr.parse(theirs.remote).tag or "")
+                self.inside(self.carol, made, "UPDATE")
+                return
+
+    def carol_with(self, theirs: Dialog, to: str) -> Request:
+        """An INVITE of carol's to somebody, under identifiers of others."""
+        number = next(self.world.marks)
+        rows = [("via", self.world.via()), ("max-forwards", "70"), ("to", f"<{to}>"), ("call-id", theirs.call_id)]
+        rows += [
+            ("from", with_tag(f"<{NAMES[2]}>", NameAddr.parse(theirs.local).tag or "")),
+            ("cseq", f"{number} INVITE"),
+        ]
+        invite = build_request("INVITE", to, [*rows, ("contact", self.carol.contact)])
+        self.carol.send(invite)
+        self.world.run()
+        return invite
 
     @rule(data=st.data())
     def come_back(self, data: st.DataObject) -> None:
@@ -425,6 +457,7 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
     "a challenge is its owner's": [(Realms, "challenge_passes", yes)],
     "credentials go to the owner of the realm": [(Realms, "credentials_pass", yes)],
     "a token is of one dialog": [(Place, "bind", bind_to_any_dialog)],
+    "a token is of the dialog that was answered": [(Place, "_hold_answered", nothing)],
     "a token is of its two sides": [(ClientSender, "is_side", yes), (ServerSender, "is_side", yes)],
     "From is the name of its side": [(Place, "bind", bound_but(sent_as=True))],
     "To is the name of the other side": [(Place, "bind", bound_but(sent_to=True))],

@@ -179,7 +179,10 @@ class Endpoint:
         """Answer a request, with our Contact and its Record-Route."""
         routes = [("record-route", value) for value in request.values("record-route")]
         rows = [*routes, ("contact", self.contact), *headers]
-        self.send(respond(request, status, headers=rows, to_tag=f"{self.name}-tag-{request.call_id}"))
+        tag = f"{self.name}-tag-{next(self.world.marks)}"
+        if request.to.tag is None:
+            self.world.tags.setdefault((request.call_id, request.from_.tag or "", self.name), set()).add(tag)
+        self.send(respond(request, status, headers=rows, to_tag=tag))
 
     def _responded(self, response: Response) -> None:
         asked = self.sent.get(response.top_via.branch or "")
@@ -217,6 +220,7 @@ class Call:
     callee: Principal
     from_aor: str
     to_aor: str
+    tag: str
 
 
 class World:
@@ -241,6 +245,7 @@ class World:
         self.endpoints: list[Endpoint] = []
         self.known: list[Request | Response] = []  # all that any attacker has seen
         self.waiting: list[tuple[Endpoint, Request]] = []  # requests that an attacker has not answered yet
+        self.tags: dict[tuple[str, str, str], set[str]] = {}  # under which somebody has answered a first request
         self.broken: list[str] = []  # what was found that must not be
         self._links: dict[tuple[str, str], Wire] = {}
         self._servers: dict[str, Endpoint] = {}
@@ -357,7 +362,7 @@ class World:
         self._hold_way(origin, at, asked)
         if request.to.tag is None:
             assert origin.principal.may_be(request.from_), f"{origin.name} speaks as {request.from_}"
-            call = Call(origin.principal, at.principal, request.from_.aor, request.to.aor)
+            call = Call(origin.principal, at.principal, request.from_.aor, request.to.aor, request.from_.tag or "")
             self.calls.setdefault(request.call_id, []).append(call)
         else:
             self._hold_inside(origin.principal, at.principal, request)
@@ -379,6 +384,8 @@ class World:
         for call in self.calls.get(request.call_id, []):
             if (call.caller, call.callee) == (sender, receiver):
                 own, other = call.from_aor, call.to_aor
+                if request.to.tag not in self.tags.get((request.call_id, call.tag, receiver.name), ()):
+                    continue  # the receiver has answered nobody but another one under this tag
             elif (call.callee, call.caller) == (sender, receiver):
                 own, other = call.to_aor, call.from_aor
             else:

@@ -59,7 +59,7 @@ def request(
 
 def begun(caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> Begun:
     """What the dialog of `request` began with."""
-    return TOKENS.begun("call-1", "1", caller, callee, target)
+    return TOKENS.begun("call-1", "1", caller, callee, target).answered_by(TOKENS.tag_hash("2"))
 
 
 def token(a: Side, b: Side, caller: str = ALICE, callee: str = BOB, target: str = "192.0.2.1") -> str:

@@ -133,6 +133,20 @@ def test_a_token_of_another_dialog_is_stray(tag: str, to_tag: str, call_id: str)
     assert said(take(inside("INVITE", routes=[route(DIALOG_TEXT)]))) == came()
 
 
+def test_a_token_that_nobody_has_answered_yet_is_the_other_sides_alone() -> None:
+    """The answering side has it from the first request; the initiator has one with the tag of the answer."""
+    first = TOKENS.begun("call-1", "1", ALICE, BOB, "192.0.2.1")
+    text = TOKENS.dialog(ALICE_SIDE, BOB_SIDE, first)
+    assert take(inside(routes=[route(text)])).stray
+    back = request("BYE", BOB, sender=BOB, to=ALICE, tag="2", to_tag="1", routes=[route(text)])
+    assert take(back).from_b
+    answered = TOKENS.answered(text, "2")
+    assert said(take(inside(routes=[route(answered)]))) == came()
+    assert take(request("BYE", BOB, to_tag="3", routes=[route(answered)])).stray
+    other = request("BYE", BOB, sender=BOB, to=ALICE, tag="3", to_tag="1", routes=[route(answered)])
+    assert take(other).stray
+
+
 @pytest.mark.parametrize(("sender", "to"), [(BOB, BOB), (ALICE, ALICE), ("tel:+1", BOB)])
 def test_names_are_held_to_those_that_the_dialog_began_with(sender: str, to: str) -> None:
     place = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))

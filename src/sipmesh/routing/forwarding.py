@@ -8,12 +8,13 @@ from typing import Final
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.sip.kept import keep
-from sipmesh.sip.message import Request
+from sipmesh.sip.message import Request, Response
 from sipmesh.sip.rows import (
     MAX_FORWARDS,
     P_ASSERTED_IDENTITY,
     P_PREFERRED_IDENTITY,
     PRIVACY,
+    RECORD_ROUTE,
     ROUTE,
     Message,
     Row,
@@ -62,6 +63,19 @@ def record_routes(request: Request, token: str, came_by: Listener, leaves_by: Li
 def route_to(token: str, where: str, *, sips: bool) -> str:
     """Write an entry of Route or Record-Route that names a server by *where* and carries *token*."""
     return f"<sips:{token}@{where};lr>" if sips else f"<sip:{token}@{where};transport=tls;lr>"
+
+
+def recorded_token(sent: Request) -> str:
+    """Give the token in the Record-Route that we have put on top of a request that was sent."""
+    return sent.row(RECORD_ROUTE).value.partition(":")[2].partition("@")[0]
+
+
+def renew_token(response: Response, token: str, renewed: str) -> None:
+    """Write *renewed* for our *token* in each Record-Route (RFC 3261 section 16.7 item 8: a proxy may rewrite its own)."""
+    rows = response.rows
+    for at in range(len(rows)):
+        if rows[at].bit == RECORD_ROUTE and token in rows[at].line:
+            rows[at] = made_row("record-route", rows[at].value.replace(token, renewed))
 
 
 def branch_copy(

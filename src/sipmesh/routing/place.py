@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmesh.routing.token import DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
+from sipmesh.routing.token import NOBODY_YET, DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
@@ -94,12 +94,21 @@ class Place:
         if from_tag is not None and to_tag is not None:
             self.from_a = tokens.dialog_hash(call_id, from_tag) == begun.dialog
             self.from_b = tokens.dialog_hash(call_id, to_tag) == begun.dialog
+            self._hold_answered(from_tag, to_tag, tokens)
         if self.from_a == self.from_b:  # neither end, or one tag for both ends
             self.dialog, self.stray = None, True
             return
         sent_as, sent_to = tokens.name_hash(request.from_.aor), tokens.name_hash(request.to.aor)
         self.sent_as = sent_as == (begun.caller if self.from_a else begun.callee)
         self.sent_to = sent_to == (begun.callee if self.from_a else begun.caller)
+
+    def _hold_answered(self, from_tag: str, to_tag: str, tokens: Tokens) -> None:
+        """Hold the tag of the answering side to the token: the initiator's has it always, that of the other side may not."""
+        answered = self.dialog.begun.answered if self.dialog is not None else NOBODY_YET
+        if self.from_a:
+            self.from_a = answered == tokens.tag_hash(to_tag)
+        if self.from_b:
+            self.from_b = answered in {NOBODY_YET, tokens.tag_hash(from_tag)}
 
 
 NOWHERE: Final = Place()

@@ -21,18 +21,21 @@ MAC_BYTES: Final = 12
 """96 bits: a forger would need 2**95 requests on average, and each costs a refused message."""
 
 HASH_BYTES: Final = 8
-LONGEST_TOKEN: Final = 136
-"""Characters; the longest token that we make has 127, and nothing longer is decoded at all."""
+LONGEST_TOKEN: Final = 144
+"""Characters; the longest token that we make has 138, and nothing longer is decoded at all."""
 
 MOST_KNOWN: Final = 16_384
 """Tokens that are remembered; about 10 MiB."""
 
 _FLOW_KIND: Final = b"f"
-_DIALOG_KIND: Final = b"e"
+_DIALOG_KIND: Final = b"g"
 _FLOW_TAG: Final = 0x01
 _PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
-_BEGUN: Final = Struct(4 * f"{HASH_BYTES}s")
+_BEGUN: Final = Struct(5 * f"{HASH_BYTES}s")
+NOBODY_YET: Final = bytes(HASH_BYTES)
+"""Stands for the tag of the answering side, as long as it is not known."""
+
 _UINT64_END: Final = 1 << 64
 _NAMES: Final = b"names"
 """Sets the hashes of names apart from the MACs under the same key."""
@@ -86,16 +89,27 @@ class Begun:
     """The hashes of what a dialog began with; all but *target* under the key of the pool.
 
     *dialog* is Call-ID and the tag of its initiator, *caller* and *callee* are the addresses of its first From and To, and
-    *target* is the host of its initiator's Contact, which is the only name that a Contact of ours may have inside.
+    *target* is the host of its initiator's Contact, which is the only name that a Contact of ours may have inside. *answered*
+    is the tag of the answering side: the token that goes to that side is made before it is known, and the token that comes
+    back to the initiator has it. Call-ID and its own tag are the initiator's to choose, that tag is not: so nobody gets into
+    a dialog of others by beginning one of the same Call-ID and tag.
     """
 
     dialog: bytes
     caller: bytes
     callee: bytes
     target: bytes
+    answered: bytes
 
-    def __init__(self, dialog: bytes, caller: bytes, callee: bytes, target: bytes) -> None:
+    def __init__(
+        self, dialog: bytes, caller: bytes, callee: bytes, target: bytes, answered: bytes = NOBODY_YET
+    ) -> None:
         self.dialog, self.caller, self.callee, self.target = dialog, caller, callee, target
+        self.answered = answered
+
+    def answered_by(self, tag: bytes) -> Begun:
+        """The same dialog, with the hash of the tag that its other side has answered under."""
+        return Begun(self.dialog, self.caller, self.callee, self.target, tag)
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -178,6 +192,17 @@ class Tokens:
         """Name a dialog by its Call-ID and the tag of its initiator (RFC 3261 section 12)."""
         return self.name_hash(f"{len(tag)} {tag} {call_id}")
 
+    def tag_hash(self, tag: str) -> bytes:
+        """Hash the tag of an answering side."""
+        return self.name_hash(f"tag {tag}")
+
+    def answered(self, text: str, tag: str) -> str:
+        """Make the token *text* of ours anew for the initiator, once the other side has answered under *tag*."""
+        token = self.read(text)
+        if not isinstance(token, DialogToken):
+            raise LocalError(f"{text!r} is no token of a dialog")
+        return self.dialog(token.a, token.b, token.begun.answered_by(self.tag_hash(tag)))
+
     def name_hash(self, name: str) -> bytes:
         """Hash a name under the key of the pool: nobody else can look for another name that has the same hash."""
         octets = name.encode("utf-8", "surrogateescape")
@@ -245,13 +270,13 @@ def _unpack(payload: bytes) -> FlowToken | DialogToken | None:
         return FlowToken(a)
     b, rest = _unpack_side(rest)
     if payload[:1] == _DIALOG_KIND and a is not None and b is not None and len(rest) == _BEGUN.size:
-        dialog, caller, callee, target = _BEGUN.unpack(rest)
-        return DialogToken(a, b, Begun(dialog, caller, callee, target))
+        dialog, caller, callee, target, answered = _BEGUN.unpack(rest)
+        return DialogToken(a, b, Begun(dialog, caller, callee, target, answered))
     return None
 
 
 def _pack_begun(begun: Begun) -> bytes:
-    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target)
+    return _BEGUN.pack(begun.dialog, begun.caller, begun.callee, begun.target, begun.answered)
 
 
 def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:

@@ -16,6 +16,8 @@ from sipmesh.routing.forwarding import (
     hides_history,
     identity_for,
     record_routes,
+    recorded_token,
+    renew_token,
 )
 from sipmesh.routing.proxy import Cancel, Effect, Forget, Reply, ResponseContext, Start, ways_to
 from sipmesh.routing.response import settle
@@ -27,6 +29,7 @@ from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
 from sipmesh.server.waits import Waits
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
@@ -178,6 +181,8 @@ class Relay:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_item("via")
         settle(response, sent.exchange.request, session.sender, self.border, self._reach.view.name)
+        if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - what makes a dialog
+            self._bind_answer(sent, response)
         if sent.exchange.context is not None:
             self._take(sent, sent.exchange.context, response)
         return True
@@ -299,6 +304,12 @@ class Relay:
     def _release(self, copy: Request, session: Session) -> None:
         """Take away what the peer of *session* may not see."""
         self.border.release(copy, session.link.kind, self._reach.domains_of(session), private=hides_history(copy))
+
+    def _bind_answer(self, sent: Sent, response: Response) -> None:
+        """Give the initiator of a dialog our token with the tag under which the other side has answered."""
+        if response.to.tag is not None and creates_dialog(sent.exchange.request):
+            token = recorded_token(sent.request)
+            renew_token(response, token, self._tokens.answered(token, response.to.tag))
 
     def _begun(self, exchange: Exchange) -> Begun:
         """What the dialog begins with that an exchange opens: the same on each of its branches."""
