@@ -477,5 +477,5 @@ def test_a_rule_that_is_switched_off_is_missed(example: Organisation, rule: str)
         for where, name, instead in OFF[rule]:
             stack.enter_context(patch.object(where, name, instead))
         with pytest.raises(BaseException):  # noqa: B017, PT011 - what was found counts, not how it was told
-            play(example, examples=400)
+            play(example, examples=800)
     assert Identity.world.broken, "the machine failed for another reason"

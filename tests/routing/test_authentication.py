@@ -110,6 +110,14 @@ def test_an_unknown_user_gets_what_a_known_one_with_a_wrong_password_gets() -> N
     assert (again[0].flaw, again[1].flaw) == ("wrong password", "unknown user")
 
 
+@pytest.mark.parametrize(("likeness", "offered"), [(0, 2), (1, 2), (2, 1), (3, 1), (255, 1), (4, 2)])
+def test_an_unknown_user_is_challenged_as_some_user_is(likeness: int, offered: int) -> None:
+    nonces = Nonces(b"k" * 32, lifetime_s=60)
+    asked = authenticate(asking(), ALICE, None, nonces, 1, at=NOON, entropy=b"8 octets", likeness=likeness)
+    assert isinstance(asked, Challenge)
+    assert len(asked.headers) == offered
+
+
 def test_nobody_proves_an_unknown_user() -> None:
     """Not even with hashes of our stand-in; there is none whose password anybody could know."""
     server = Server(None)

@@ -14,11 +14,11 @@ import pytest
 
 from sipmesh.demo.organisation import HOST
 from sipmesh.routing.failures import FailureLimits
-from sipmesh.sip.digest import answer, parse_challenge
+from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users import Users
 from sipmesh.transport.limits import Limits
-from support.network import FE1, FE2, Network
+from support.network import FE1, FE2, Network, nobody_like, offers
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
@@ -32,7 +32,7 @@ async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, 
     """The same answers, field by field, but for what is new in every answer."""
     async with home:
         seen = []
-        for user in ("alice", "no-such"):
+        for user in ("alice", await nobody_like(home, FE1, "alice")):
             peer = await home.peer(FE1, user)
             first = await peer.ask(login(peer, method))
             second = await peer.ask(login(peer, method, first, "wrong"))
@@ -41,6 +41,19 @@ async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, 
         assert seen[0][0][0] == (401 if method == "REGISTER" else 407)
         flaws = [line["flaw"] for line in home.told[FE1].events("login failed")]
         assert flaws == ["wrong password", "unknown user"]  # our own log does tell
+
+
+@on_loop
+async def test_no_choice_of_algorithms_tells_a_user(home: Network) -> None:
+    """A phone that knows MD5 alone is offered that alone; so are names that nobody has, and the same names each time."""
+    home.of(FE1).add_users("old", algorithms=(Algorithm.MD5,))
+    async with home:
+        real = {tuple(await offers(home, FE1, user)) for user in ("alice", "old")}
+        names = [f"nobody{number}" for number in range(40)]
+        seen = [tuple(await offers(home, FE1, name)) for name in names]
+        assert real == {("SHA-256", "MD5"), ("MD5",)}
+        assert real < set(seen)
+        assert seen == [tuple(await offers(home, FE1, name)) for name in names]
 
 
 @pytest.mark.parametrize("user", ["alice", "no-such"])

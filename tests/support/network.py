@@ -18,6 +18,7 @@ from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
 from sipmesh.server.node import Node
+from sipmesh.sip.digest import parse_challenge
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -252,3 +253,21 @@ async def hung_up_by_the_other(call: Call, other: Call) -> bool:
     ended = await call.hang_up()
     await other.over()
     return ended is not None and ended.ok
+
+
+async def nobody_like(network: Network, server: str, user: str) -> str:
+    """The name of no user whose challenge at *server* offers what that of *user* does: there is one for each user."""
+    offered = await offers(network, server, user)
+    for number in range(100):
+        name = f"nobody{number}"
+        if await offers(network, server, name) == offered:
+            return name
+    raise AssertionError(f"nobody is challenged as {user} is")
+
+
+async def offers(network: Network, server: str, user: str) -> list[str]:
+    """The algorithms that *server* offers to who claims to be *user*."""
+    peer = await network.peer(server, user)
+    asked = peer.request("REGISTER", f"sip:{EXAMPLE}", to=f"<sip:{user}@{EXAMPLE}>")
+    challenges = (await peer.ask(asked)).values("www-authenticate")
+    return [str(parse_challenge(value).algorithm) for value in challenges]

@@ -1,6 +1,6 @@
 """Do the credentials on a request prove a user? See RFC 3261 section 22, RFC 7616 and RFC 8760.
 
-Nobody outside learns whether a user exists: an unknown one is challenged as one with our defaults would be, its credentials
+Nobody outside learns whether a user exists: an unknown one is challenged as some user would be, its credentials
 are computed through like any other's, and what it gets in return is the same challenge again.
 """
 
@@ -26,6 +26,14 @@ _HEADERS: Final = {
 }
 _NOBODY: Final[Mapping[Algorithm, str]] = {Algorithm.SHA_256: "0" * 64, Algorithm.MD5: "0" * 32}
 """Stands for an unknown user: our default algorithms, strongest first, and hashes that no password is known to have."""
+
+_LIKE_SOMEBODY: Final[tuple[Mapping[Algorithm, str], ...]] = (
+    _NOBODY,
+    _NOBODY,
+    {Algorithm.MD5: _NOBODY[Algorithm.MD5]},
+    {Algorithm.SHA_256: _NOBODY[Algorithm.SHA_256]},
+)
+"""The algorithms that unknown users are challenged with: any that a user may have, so that none of them tells a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,15 @@ def status_for(request: Request) -> int:
 
 
 def authenticate(
-    request: Request, aor: str, verifier: Verifier | None, nonces: Nonces, link: int, *, at: float, entropy: bytes
+    request: Request,
+    aor: str,
+    verifier: Verifier | None,
+    nonces: Nonces,
+    link: int,
+    *,
+    at: float,
+    entropy: bytes,
+    likeness: int = 0,
 ) -> Authentication:
     """Tell whether the credentials on *request* prove that its sender is *aor*.
 
@@ -87,9 +103,11 @@ def authenticate(
         link: The number of the link that the request came on: a nonce is worth nothing on another one.
         at: Now, in epoch seconds.
         entropy: At least 8 random bytes, for the nonce of a challenge.
+        likeness: For an unknown user a number that is always the same for that name, and that nobody else can tell: it says
+            which algorithms the challenge offers.
     """
     status = status_for(request)
-    asking = _Asking(request, aor, verifier, status)
+    asking = _Asking(request, aor, verifier, status, likeness)
     flaw, stale = "", False
     try:
         for credentials in asking.credentials():
@@ -111,6 +129,7 @@ class _Asking:
     aor: str
     verifier: Verifier | None
     status: int
+    likeness: int
 
     @property
     def realm(self) -> str:
@@ -118,7 +137,9 @@ class _Asking:
 
     @property
     def ha1(self) -> Mapping[Algorithm, str]:
-        return _NOBODY if self.verifier is None else self.verifier.ha1
+        if self.verifier is not None:
+            return self.verifier.ha1
+        return _LIKE_SOMEBODY[self.likeness % len(_LIKE_SOMEBODY)]
 
     def credentials(self) -> Iterator[Credentials]:
         """Read the credentials for our realm; those for others' are theirs to read."""

@@ -18,6 +18,7 @@ from sipmesh.trust.verdict import Code
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from sipmesh.routing.token import Tokens
     from sipmesh.server.accounts import Accounts
     from sipmesh.server.homes import Homes
     from sipmesh.server.limited_log import LimitedLog
@@ -41,12 +42,14 @@ class Logins:
         loop: AbstractEventLoop,
         homes: Homes,
         nonces: Nonces,
+        tokens: Tokens,
         failures: Failures,
         reach: Reach,
         accounts: Accounts,
         log: LimitedLog,
     ) -> None:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
+        self._tokens = tokens
         self._reach, self._accounts, self._log = reach, accounts, log
         self._waiting: dict[Attempt, tuple[Session, Callable[[], None]]] = {}
         self.remembered = LoginFailures()
@@ -108,7 +111,9 @@ class Logins:
         """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
         entropy = os.urandom(ENTROPY_BYTES)
         verifier, link = self.homes.verifier(aor), session.number
-        result = authenticate(request, aor, verifier, self._nonces, link, at=time.time(), entropy=entropy)
+        likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
+        at = time.time()
+        result = authenticate(request, aor, verifier, self._nonces, link, at=at, entropy=entropy, likeness=likeness)
         if isinstance(result, Proved):
             session.proved(result.aor, result.generation)
             self._reach.owned(session, result.aor)

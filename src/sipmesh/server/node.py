@@ -165,7 +165,9 @@ class Node:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
         self.homes = Homes(self.users, self.view)
         self.failures = Failures(FailureLimits())
-        return Logins(self.loop, self.homes, nonces, self.failures, self.reach, self.accounts, self.peer_log)
+        return Logins(
+            self.loop, self.homes, nonces, self.tokens, self.failures, self.reach, self.accounts, self.peer_log
+        )
 
     def _opening_context(self, hop: Hop) -> MutualContext:
         return self._mutual_context(hop.kind)
