@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from interop.baresip import Baresip
+from interop.phones import phone, started
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
-from sipmesh.sip.digest import Algorithm
-from sipmesh.trust.evidence import LinkKind
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -27,36 +25,9 @@ def _runner() -> Iterator[asyncio.Runner]:
 @pytest.fixture(name="network")
 def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
     """The demo's two organisations, with users that a phone which knows MD5 only can be."""
-    network = runner.run(_started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
+    network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
     yield network
     runner.run(network.stop())
-
-
-async def _started(folder: Path) -> Network:
-    network = await Network.build(folder)
-    network.example.add_users("dora", "emil", algorithms=(Algorithm.MD5,))
-    network.partner.add_users("fritz", algorithms=(Algorithm.MD5,))
-    for server in (FE1, FE2, PARTNER_FE):
-        network.dns.records[server, "A"] = ["127.0.0.1"]
-    await network.start()
-    return network
-
-
-def phone(network: Network, user: str, server: str, *, tone: int, friend: str = "") -> Baresip:
-    """A phone of *user* that logs in at *server* by its name."""
-    organisation = network.organisation_of(server)
-    port = organisation.ports[server][LinkKind.CLIENT]
-    return Baresip(
-        network.folder / user,
-        user,
-        f"{user}-secret",
-        organisation.domain,
-        f"{server}:{port}",
-        anchor=organisation.root,
-        dns=network.dns.setting,
-        tone=tone,
-        friend=friend,
-    )
 
 
 async def write_and_call(caller: Baresip, callee: Baresip) -> None:

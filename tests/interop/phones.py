@@ -1,0 +1,38 @@
+"""The demo's two organisations as real processes, with users whose phones know no digest but MD5."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interop.baresip import Baresip
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.sip.digest import Algorithm
+from sipmesh.trust.evidence import LinkKind
+
+
+async def started(folder: Path) -> Network:
+    """Start every server; dora, emil and gina are ours, fritz and hanna are the partner's."""
+    network = await Network.build(folder)
+    network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
+    network.partner.add_users("fritz", "hanna", algorithms=(Algorithm.MD5,))
+    for server in (FE1, FE2, PARTNER_FE):
+        network.dns.records[server, "A"] = ["127.0.0.1"]
+    await network.start()
+    return network
+
+
+def phone(network: Network, user: str, server: str, *, name: str = "", **settings: Any) -> Baresip:
+    """A phone of *user* that logs in at *server* by its name, or at whatever server DNS gives for *name*."""
+    organisation = network.organisation_of(server)
+    port = organisation.ports[server][LinkKind.CLIENT]
+    return Baresip(
+        network.folder / f"{user}-{len(list(network.folder.iterdir()))}",
+        user,
+        f"{user}-secret",
+        organisation.domain,
+        name or f"{server}:{port}",
+        anchor=organisation.root,
+        dns=network.dns.setting,
+        **settings,
+    )
