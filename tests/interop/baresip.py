@@ -93,8 +93,8 @@ class Baresip:
         )
         account = (
             f"<sip:{self.user}@{self.domain};transport=tls>;auth_pass={password};"
-            f'outbound="sip:{server};transport=tls";answermode=auto;mediaenc={media};'
-            f"regint={10 * refresh_s};rwait=10\n"
+            f'outbound="sip:{server};transport=tls";answermode=auto;'
+            f"{media and f'mediaenc={media};'}regint={10 * refresh_s};rwait=10\n"
         )
         (self.folder / "config").write_text(config)
         (self.folder / "accounts").write_text(account)

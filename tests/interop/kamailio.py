@@ -1,4 +1,4 @@
-"""A real server of another make: Kamailio as a partner's edge, with its own CA and its own users."""
+"""A real server of another make: Kamailio as a partner's edge with its own CA and users, and as a trunk of ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Self
 
 from sipmesh.demo.forge import Forged
 from sipmesh.demo.network import die_with_parent, ended
-from sipmesh.demo.organisation import free_port
+from sipmesh.demo.organisation import Organisation, free_port
+from sipmesh.trust.evidence import LinkKind
 
 PATIENCE_S = 20.0
 
@@ -102,17 +103,67 @@ ca_list = {anchor}
 """
 
 
-class Kamailio:
-    """One edge of partner.test; it shows *papers*, and trusts *anchor* for its links to us."""
+TRUNK = """#!KAMAILIO
+debug=1
+log_stderror=yes
+children=1
+tcp_children=1
+enable_tls=yes
+auto_aliases=no
+dns=no
+rev_dns=no
+use_dns_cache=no
+alias="{name}"
+listen=tls:127.0.0.1:{port}
+loadmodule "kex.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "xlog.so"
+loadmodule "auth.so"
+loadmodule "tls.so"
+modparam("tls", "config", "{folder}/tls.cfg")
+request_route {{
+    xlog("L_ALERT", "asked $rm $rU [$hdr(Authorization)] [$hdr(Proxy-Authorization)]\\n");
+    if (is_method("ACK")) exit;
+    if (has_totag()) {{ xlog("L_ALERT", "inside $rm $rU\\n"); sl_send_reply("200", "OK"); exit; }}
+    if ($rU == "by407") {{
+        if (!pv_proxy_authenticate("trunk.test", "{password}", "0")) {{ proxy_challenge("trunk.test", "1"); exit; }}
+    }} else if ($rU == "by401") {{
+        if (!pv_www_authenticate("trunk.test", "{password}", "0")) {{ www_challenge("trunk.test", "1"); exit; }}
+    }} else {{
+        if (!pv_www_authenticate("example.test", "{password}", "0")) {{ www_challenge("example.test", "1"); exit; }}
+    }}
+    xlog("L_ALERT", "accepted $rm $rU\\n");
+    if (is_method("INVITE")) {{
+        append_to_reply("Contact: <sip:$rU@{name}:{port};transport=tls>\\r\\n");
+        set_reply_body("{sdp}", "application/sdp");
+    }}
+    sl_send_reply("200", "OK");
+}}
+"""
 
-    def __init__(self, folder: Path, papers: Forged, anchor: Path, edge_port: int, partner_port: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.partner_port, self.client_port = partner_port or free_port(), free_port()
-        papers.write(folder, "edge")
-        ports = {"partner": self.partner_port, "clients": self.client_port, "edge": edge_port}
-        (folder / "kamailio.cfg").write_text(ROUTES.format(folder=folder, **ports))
-        (folder / "tls.cfg").write_text(TLS.format(folder=folder, anchor=anchor, **ports))
+NO_AUDIO = ("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0", "m=audio 9 RTP/AVP 0", "")
+
+TRUNK_TLS = """[server:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+private_key = {key}
+certificate = {chain}
+ca_list = {anchor}
+"""
+
+
+class Server:
+    """A Kamailio with a configuration of its own, in *folder*; it listens on the port *listens*, among others."""
+
+    def __init__(self, folder: Path, routes: str, tls: str, listens: int) -> None:
+        self.folder, self.listens = folder, listens
+        (folder / "kamailio.cfg").write_text(routes)
+        (folder / "tls.cfg").write_text(tls)
 
     @property
     def log(self) -> str:
@@ -136,7 +187,7 @@ class Kamailio:
             if self._process.returncode is not None:
                 raise RuntimeError(f"Kamailio ended:\n{self.log}")
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", self.client_port)
+                _, writer = await asyncio.open_connection("127.0.0.1", self.listens)
             except OSError:
                 await asyncio.sleep(0.05)
             else:
@@ -147,3 +198,31 @@ class Kamailio:
         if self._process.returncode is None:
             self._process.terminate()
         await ended(self._process)
+
+
+class Kamailio(Server):
+    """One edge of partner.test; it shows *papers*, and trusts *anchor* for its links to us."""
+
+    def __init__(self, folder: Path, papers: Forged, anchor: Path, edge_port: int, partner_port: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.partner_port, self.client_port = partner_port or free_port(), free_port()
+        papers.write(folder, "edge")
+        ports = {"partner": self.partner_port, "clients": self.client_port, "edge": edge_port}
+        tls = TLS.format(folder=folder, anchor=anchor, **ports)
+        super().__init__(folder, ROUTES.format(folder=folder, **ports), tls, self.client_port)
+
+
+class Trunk(Server):
+    """An application of ours that asks for credentials; the user part of the Request-URI says how.
+
+    ``by401`` and ``by407`` challenge in the realm of the trunk, ``ours`` in that of example.test. It logs every credentials
+    that arrive, and answers a call with audio that leads nowhere.
+    """
+
+    def __init__(self, folder: Path, organisation: Organisation, name: str, password: str) -> None:
+        folder.mkdir(parents=True)
+        chain, key = organisation.papers(name)
+        port = organisation.ports[name][LinkKind.SERVER]
+        given = {"folder": folder, "name": name, "port": port, "password": password, "sdp": r"\r\n".join(NO_AUDIO)}
+        tls = TRUNK_TLS.format(chain=chain, key=key, anchor=organisation.root)
+        super().__init__(folder, TRUNK.format(**given), tls, port)

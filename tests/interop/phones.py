@@ -11,14 +11,14 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 
 
-async def started(folder: Path) -> Network:
-    """Start every server; dora, emil and gina are ours, fritz and hanna are the partner's."""
+async def started(folder: Path, *servers: str) -> Network:
+    """Start the *servers*, or all of them; dora, emil and gina are ours, fritz and hanna are the partner's."""
     network = await Network.build(folder)
     network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
     network.partner.add_users("fritz", "hanna", algorithms=(Algorithm.MD5,))
     for server in (FE1, FE2, PARTNER_FE):
         network.dns.records[server, "A"] = ["127.0.0.1"]
-    await network.start()
+    await network.start(*servers)
     return network
 
 
