@@ -22,6 +22,7 @@ COMMANDS = {
     "baresip": "baresip",
     "kamailio": "kamailio",
     "knot": "knotd",
+    "linphone": "linphone-daemon",
     "openssl": "openssl",
     "postgresql": "initdb",
     "sslscan": "sslscan",

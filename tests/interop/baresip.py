@@ -110,6 +110,7 @@ class Baresip:
             self._process = await asyncio.create_subprocess_exec(
                 "baresip", "-f", str(self.folder), "-s", "-v",
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent,
+                cwd=self.folder,
             )  # fmt: skip
         async with asyncio.timeout(PATIENCE_S):
             self._reader, self._writer = await self._connect()

@@ -1,0 +1,113 @@
+"""A real phone of another make: Debian's linphone as a daemon, driven over its socket (a line a command, text back)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sipmesh.demo.network import die_with_parent
+
+PATIENCE_S = 20.0
+LOOK_AGAIN_S = 0.05
+ANSWER_BYTES = 65_536
+NAMESPACE = ("unshare", "--map-root-user", "--mount")
+
+CONFIG = """\
+[sip]
+sip_port=-1
+sip_tcp_port=-1
+sip_tls_port=-1
+verify_server_certs=1
+verify_server_cn=1
+root_ca={anchor}
+use_ipv6=0
+media_encryption=srtp
+media_encryption_mandatory=1
+default_proxy=0
+guess_hostname=0
+register_only_when_network_is_up=0
+[net]
+firewall_policy=nopolicy
+dns_srv_enabled=0
+[rtp]
+audio_rtp_port=-1
+[proxy_0]
+reg_proxy=<sip:{server};transport=tls>
+reg_route=<sip:{server};transport=tls>
+reg_identity=sip:{user}@{domain}
+reg_expires=600
+reg_sendregister=1
+publish=0
+[auth_info_0]
+username={user}
+userid={user}
+passwd={password}
+realm={domain}
+"""
+
+
+class Linphone:
+    """One phone with one account, which sends everything by *server* (its preloaded Route) and answers calls by itself.
+
+    No setting of it names a DNS server or a hosts file, so it sees a hosts file of its own in a mount namespace of its own.
+    """
+
+    def __init__(self, folder: Path, user: str, password: str, domain: str, server: str, *, anchor: Path) -> None:
+        (folder / ".local/share/linphone").mkdir(parents=True)  # where it keeps its databases, and does not make it
+        self.folder, self.user, self.domain = folder, user, domain
+        self._socket = folder / "s"
+        config = CONFIG.format(anchor=anchor, user=user, password=password, domain=domain, server=server)
+        (folder / "rc").write_text(config)
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {server.partition(':')[0]}\n")
+
+    @property
+    def log(self) -> str:
+        """All that it has logged, SIP messages included."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    async def __aenter__(self) -> Self:
+        run = f"mount --bind {self.folder}/hosts /etc/hosts && exec linphone-daemon --pipe {self._socket}"
+        run += f" --config {self.folder}/rc --log {self.folder}/log --auto-answer"
+        with (self.folder / "out").open("wb") as out:
+            self._process = await asyncio.create_subprocess_exec(
+                *NAMESPACE, "sh", "-c", run,
+                stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent,
+                env={**os.environ, "HOME": str(self.folder)}, cwd=self.folder,
+            )  # fmt: skip
+        async with asyncio.timeout(PATIENCE_S):
+            self._reader, self._writer = await self._connect()
+        return self
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while True:
+            try:
+                return await asyncio.open_unix_connection(self._socket)
+            except OSError:
+                if self._process.returncode is not None:
+                    raise RuntimeError(f"linphone ended:\n{(self.folder / 'out').read_text()}") from None
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def __aexit__(self, _type: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        self._writer.close()
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def command(self, command: str) -> str:
+        """Give a command and return its answer."""
+        self._writer.write(f"{command}\n".encode())
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self._reader.read(ANSWER_BYTES)).decode(errors="replace")
+
+    async def says(self, text: str, command: str) -> None:
+        """Ask with *command* until the answer holds *text*."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in await self.command(command):
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def registered(self) -> None:
+        """Wait until the account is registered."""
+        await self.says("LinphoneRegistrationOk", "register-status ALL")

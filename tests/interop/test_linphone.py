@@ -1,0 +1,89 @@
+"""linphone, another real phone: everything that it sends outside a dialog carries a preloaded Route that names its server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from interop.baresip import Baresip
+from interop.linphone import NAMESPACE, Linphone
+from interop.phones import phone, started
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.trust.evidence import LinkKind
+
+pytestmark = pytest.mark.peer("baresip", "linphone")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hosts_of_its_own() -> None:
+    """A container may forbid mount namespaces; in CI that is a failure, as a missing peer is."""
+    if subprocess.run((*NAMESPACE, "true"), capture_output=True, check=False).returncode:
+        reason = "linphone needs a mount namespace for its hosts file (unshare --map-root-user --mount)"
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(name="runner", scope="module")
+def _runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(name="network", scope="module")
+def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
+    network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
+    yield network
+    runner.run(network.stop())
+
+
+def linphone(network: Network) -> Linphone:
+    """A phone of dora's at the first front end."""
+    example = network.example
+    server = f"{FE1}:{example.ports[FE1][LinkKind.CLIENT]}"
+    folder = network.folder / f"l{len(list(network.folder.iterdir()))}"
+    return Linphone(folder, "dora", "dora-secret", example.domain, server, anchor=example.root)
+
+
+async def talking(dora: Linphone, other: Baresip) -> None:
+    """Wait until both have the call and media runs, which is SRTP or nothing."""
+    await other.event("CALL_ESTABLISHED")
+    await dora.says("LinphoneCallStreamsRunning", "call-status")
+
+
+async def paused(dora: Linphone, other: Baresip) -> None:
+    """Hold and resume: a re-INVITE each."""
+    for command, state in (("call-pause", "LinphoneCallPaused"), ("call-resume", "LinphoneCallStreamsRunning")):
+        other.events.clear()
+        await dora.command(f"{command} 1")
+        await other.event("CALL_REMOTE_SDP")
+        await dora.says(f"State: {state}\n", "call-status 1")
+
+
+@pytest.mark.parametrize(("user", "server"), [("emil", FE2), ("fritz", PARTNER_FE)], ids=["ours", "a partner"])
+def test_it_calls_and_is_called_and_both_sides_hang_up(
+    network: Network, runner: asyncio.Runner, user: str, server: str
+) -> None:
+    dora, other = linphone(network), phone(network, user, server, records=False)
+
+    async def play() -> None:
+        async with dora, other:
+            await other.registered()
+            await dora.registered()
+            await dora.command(f"call sip:{other.user}@{other.domain}")
+            await talking(dora, other)
+            await paused(dora, other)
+            await dora.command("terminate")
+            await other.event("CALL_CLOSED")
+            await other.command("dial", "sip:dora@example.test")
+            await talking(dora, other)
+            await other.command("hangup")
+            await dora.says("No current call", "call-status")
+
+    runner.run(play())
+    invite = dora.log.index("\nINVITE sip:")
+    assert f"\nRoute: <sip:{FE1}:" in dora.log[invite : dora.log.index("\n\n", invite)].replace("\r", "")
