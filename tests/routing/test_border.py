@@ -12,10 +12,12 @@ from sipmesh.trust.evidence import LinkKind
 
 BORDER = Border(Realms(OURS, PARTNERS), PARTNERS)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identity.md"
+INSIDERS = {ALICES, MATE, FROM_BOT}
 SENDERS = [ALICES, MATE, FROM_EDGE, FROM_BOT, FROM_PARTNER]
 VALUES = {
     Rule.REMOVED: f"<{ALICE}>",
     Rule.OWN: f"<{ALICE}>",
+    Rule.INSIDE: "<sip:example.test>;answer-after=0",
     Rule.CHALLENGE: 'Digest realm="trunk.test", nonce="n"',
     Rule.CREDENTIALS: 'Digest username="a", realm="trunk.test", nonce="n", uri="x", response="r"',
 }
@@ -24,9 +26,7 @@ FIELDS = list(TABLE.items())
 
 @pytest.mark.parametrize("rule", Rule)
 def test_the_page_has_the_same_table(rule: Rule) -> None:
-    word = {Rule.REMOVED: "removed", Rule.OWN: "own", Rule.CHALLENGE: "challenge", Rule.CREDENTIALS: "credentials"}[
-        rule
-    ]
+    word = rule.name.lower()
     (row,) = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| *{word}*")]
     fields = {name.strip().lower() for name in row.split("|")[2].split(",")}
     assert fields == {name for name, its in TABLE.items() if its is rule}
@@ -38,7 +38,7 @@ def test_each_field_of_a_request_follows_its_rule(sender: Sender, name: str, rul
     asked = request("MESSAGE", BOB, (name, VALUES[rule]), ("subject", "kept"))
     assert asked.present & (IN_REQUESTS | ON_THE_WAY_OUT), f"{wire_name(name)} would not be looked at"
     BORDER.admit_request(asked, sender)
-    own = rule is Rule.OWN and sender in {ALICES, MATE}
+    own = (rule is Rule.OWN and sender in {ALICES, MATE}) or (rule is Rule.INSIDE and sender in INSIDERS)
     assert asked.has(name) is (own or rule is Rule.CREDENTIALS)
     assert asked.has("subject")
 
@@ -49,7 +49,7 @@ def test_each_field_of_a_response_follows_its_rule(sender: Sender, name: str, ru
     answered = respond(request("MESSAGE"), 200, headers=[(name, VALUES[rule]), ("subject", "kept")])
     assert answered.present & IN_RESPONSES, f"{wire_name(name)} would not be looked at"
     BORDER.admit_response(answered, sender)
-    own = rule is Rule.OWN and sender in {ALICES, MATE}
+    own = (rule is Rule.OWN and sender in {ALICES, MATE}) or (rule is Rule.INSIDE and sender in INSIDERS)
     assert answered.has(name) is (own or (rule is Rule.CHALLENGE and sender is not ALICES))
     assert answered.has("subject")
 

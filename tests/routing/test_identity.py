@@ -135,6 +135,12 @@ def test_a_server_that_asserts_nothing_is_held_to_its_from(sender: str, *, allow
     assert (found == sender) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
 
 
+@pytest.mark.parametrize("sender", [f"{ALICE};verstat=TN-Validation-Passed", "sip:alice;VerStat=x@example.test"])
+def test_a_from_that_says_it_was_verified_is_refused(sender: str) -> None:
+    assert code(identity.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
+    assert code(identity.of_server(request(sender=sender), MATE, OURS)) is Code.FROM_NOT_ALLOWED
+
+
 def test_an_empty_allow_list_allows_nobody() -> None:
     assert code(identity.of_server(request(), FROM_BOT, frozenset())) is Code.FROM_NOT_ALLOWED
 

@@ -23,6 +23,7 @@ class Rule(Enum):
     """What becomes of a field at the borders of this server."""
 
     REMOVED = "removed, whoever sends it"
+    INSIDE = "removed where a partner or an edge has sent it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
     CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
     CREDENTIALS = "in a request kept towards a server whose realm it is; else removed"
@@ -45,6 +46,25 @@ TABLE: Final[dict[str, Rule]] = {
     "p-private-network-indication": Rule.REMOVED,
     "p-asserted-service": Rule.REMOVED,
     "p-preferred-service": Rule.REMOVED,
+    "additional-identity": Rule.REMOVED,
+    "attestation-info": Rule.REMOVED,
+    "origination-id": Rule.REMOVED,
+    "cc-diversion": Rule.REMOVED,
+    "p-dcs-trace-party-id": Rule.REMOVED,
+    "p-dcs-osps": Rule.REMOVED,
+    "p-dcs-billing-info": Rule.REMOVED,
+    "p-dcs-laes": Rule.REMOVED,
+    "p-dcs-redirect": Rule.REMOVED,
+    "p-refused-uri-list": Rule.REMOVED,
+    "p-media-authorization": Rule.REMOVED,
+    "response-source": Rule.REMOVED,
+    "security-verify": Rule.REMOVED,
+    # What makes a phone ring in another way, fetch something, or answer by itself, so that its caller listens in (RFC 5373).
+    "alert-info": Rule.INSIDE,
+    "call-info": Rule.INSIDE,
+    "answer-mode": Rule.INSIDE,
+    "priv-answer-mode": Rule.INSIDE,
+    "p-auto-answer": Rule.INSIDE,
     # RFC 4474 is obsolete, and its field names a place from which a verifier fetches a key. Identity (RFC 8224) passes.
     "identity-info": Rule.REMOVED,
     # A nonce for the next request, in a realm that it does not name (RFC 7615, RFC 7616 section 3.5).
@@ -65,6 +85,7 @@ TABLE: Final[dict[str, Rule]] = {
 }
 
 OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
+INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
 REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
 # A message whose `present` has none of these bits need not be looked at: that is nearly every message.
 CREDENTIAL_BITS: Final = bits_of("authorization", "proxy-authorization")
@@ -99,19 +120,20 @@ class Border:
     def release(self, request: Message, kind: LinkKind, domains: frozenset[str], *, private: bool) -> None:
         """Take away what the receiver may not see: a peer on a link of *kind* that speaks for *domains*.
 
-        XX
+        For a request that holds any of `ON_THE_WAY_OUT`. *private* says that the sender asked for privacy: then nobody outside
+        learns who has sent a call on.
         """
         request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:
             request.keep([row for row in request.rows if row.name not in OWN])
 
     def _may_ask(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-        if row.name in REMOVED or row.name in CHALLENGES:
+        if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_outside(sender)):
             return False
         return row.name not in OWN or is_own(row, sender, domains)
 
     def _may_answer(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-        if row.name in REMOVED or row.name in CREDENTIALS:
+        if row.name in REMOVED or row.name in CREDENTIALS or (row.name in INSIDE and is_outside(sender)):
             return False
         if row.name in CHALLENGES:
             return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
@@ -129,6 +151,11 @@ class Border:
         if sender.kind is LinkKind.SERVER and sender.peer.role is Role.FRONT_END:
             return sender.peer.asserts | self._partner_domains
         return sender.peer.asserts
+
+
+def is_outside(sender: Sender) -> bool:
+    """Tell whether *sender* is a partner, or an edge that hands on what a partner has sent."""
+    return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
 
 
 def is_own(row: Row, sender: Sender, domains: frozenset[str]) -> bool:
