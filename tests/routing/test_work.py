@@ -226,7 +226,7 @@ def work_of(data: bytes) -> Counter[str]:
 
 
 def assert_linear(*done: Counter[str]) -> None:
-    """See that an octet of a message twice as long costs no more than one of the shorter; a seventh is for what comes in pieces."""
+    """See that an octet of a message twice as long costs no more than one of the shorter, but for what comes in pieces."""
     for less, more in pairwise(done):
         for measure in ("steps", "octets"):
             assert more[measure] / more["length"] <= 8 / 7 * less[measure] / less["length"], (measure, done)
