@@ -48,6 +48,9 @@ class Limits:
         98_304, "before a login an answer waits, which may repeat a header of 64 KiB, and nothing else"
     )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
+    queue_reserved_bytes: int = _limit(
+        131_072, "short answers, ACK and CANCEL find room where messages of others have filled a queue"
+    )
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
     authenticate_s: float = _limit(60.0, "a client that has not authenticated holds memory for nothing")
