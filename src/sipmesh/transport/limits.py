@@ -63,9 +63,11 @@ class Limits:
     strangers_in_all: int = _limit(2_048, "the same, for many addresses; the oldest of the address with most gives way")
     links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
     branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
-    branches_per_server: int = _limit(20_000, "a server or a partner carries many users, and may be stolen")
+    branches_per_partner: int = _limit(5_000, "a partner has many users, and shares an edge with other partners")
+    branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be stolen")
     octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
-    octets_per_server: int = _limit(536_870_912, "the same for a server or a partner")
+    octets_per_partner: int = _limit(134_217_728, "the same for a partner")
+    octets_per_server: int = _limit(536_870_912, "the same for a server")
     log_window_s: float = _limit(10.0, "lines that peers cause are summed over this time")
     log_lines_per_principal: int = _limit(
         10, "of each event, for each address, user and server, before they are summed"
