@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+
+import pytest
 
 from sipmesh.server.node import Node
 from sipmesh.sip.message import Request, Response, respond
@@ -63,23 +66,28 @@ async def test_burst_of_large_messages_is_delivered_or_refused_and_the_receiver_
         await bob.silent()
 
 
+@pytest.mark.parametrize("server", [FE1, FE2])
 @on_loop
-async def test_full_queue_refuses_requests_with_480_and_keeps_the_link_and_its_binding(home: Network) -> None:
-    """Bob does not read for a moment. What he has not got is refused; then he reads, and gets messages again."""
-    async with home:
-        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
-        node = home.nodes[FE1]
-        link, sent = link_of(node, "bob"), 0
-        while not (refused := await flooded(alice)):
-            sent += 1
-        assert set(refused) == {480}
+async def test_full_queue_refuses_requests_with_480_and_keeps_the_link_and_its_binding(
+    pool: Network, server: str
+) -> None:
+    """Bob does not read for a moment, at the front end of the sender or at its mate; then he reads, and is reached again.
+
+    A 430 from the mate would say that his flow is gone, and the binding would be forgotten.
+    """
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", server)
+        node, sent, refused = pool.nodes[server], 0, list[int]()
+        link = link_of(node, "bob")
+        while not refused:
+            sent, refused = sent + 8, await flooded(alice)
         assert link.pending_out <= node.limits.queue_client_bytes
         assert link in node.pool.all()
-        for _ in range(sent * 8 + 8 - len(refused)):
-            await bob.request_in(MESSAGE)
-        await alice.send(alice.request(MESSAGE, BOB, call_id="later"))
-        later = await bob.request_in(MESSAGE)
-        assert later.call_id == "later"
+        answering = asyncio.create_task(answers(bob))
+        statuses = refused + [(await alice.final()).status for _ in range(sent - len(refused))]
+        assert set(statuses) == {200, 480}
+        assert (await alice.ask(alice.request(MESSAGE, BOB))).status == 200
+        answering.cancel()
 
 
 @on_loop
@@ -178,6 +186,12 @@ def answered(peer: Peer, request: Request, status: int, size: int = 0) -> Respon
     routes = [("record-route", value) for value in request.values("record-route")]
     headers = [*routes, ("contact", peer.contact)]
     return respond(request, status, headers=headers, to_tag=peer.tag, body=b"x" * size)
+
+
+async def answers(peer: Peer) -> None:
+    """Accept every message."""
+    while True:
+        await peer.reply(await peer.request_in(MESSAGE), 200)
 
 
 async def flooded(sender: Peer) -> list[int]:
