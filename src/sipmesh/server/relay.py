@@ -369,7 +369,7 @@ class Relay:
         if identity_for("", exchange.session.link.kind, response) is None:
             assert_identity(response, None)
         link, data = exchange.session.link, response.encode()
-        if not link.has_room(len(data)):
+        if not link.has_room(len(data)) and link.usable:
             if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2): its sender can do without
                 return
             status = 500 if link.can_hold(len(data)) else TOO_LARGE

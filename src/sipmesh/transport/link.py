@@ -315,11 +315,12 @@ class Link(Watched):
         state = self.state
         if state is CLOSED or state is DRAINING:
             return False
-        if self.pending_out + len(data) > self._bound and not self._makes_room(len(data), self._reserved):
+        size = len(data)
+        if self.pending_out + size > self._bound and not self._makes_room(size, self._reserved):
             return False
         self._queue.append(data)
         self.messages_out += 1
-        self.pending_out += len(data)
+        self.pending_out += size
         if state is UP and not self._dirty:
             if self._reactor.prompt and self._tls is not None and not self._blocked_at:
                 self._write(self._tls)
