@@ -30,7 +30,7 @@ from sipmesh.topology.material import read_certificates
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed, links_between
-from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
+from support.network import EDGE, FE1, FE2, FE3, PARTNER_EDGE, Network
 from support.peer import HungUpError, Peer
 from support.running import on_jumping_loop, on_loop, until
 
@@ -145,7 +145,95 @@ async def test_servers_and_partners_have_accounts_of_their_own(
         node = federation.nodes[here]
         await until(lambda: node.accounts.fullest().get(kind))
         held = account(node, kind, name)
-        assert (held.links, held.most_branches) == (1, node.limits.branches_per_server)
+        most = {"server": node.limits.branches_per_server, "partner": node.limits.branches_per_partner}
+        assert (held.links, held.most_branches) == (1, most[kind])
+
+
+# What one principal behind another server takes
+
+
+@pytest.mark.parametrize(("requests", "statuses"), [(3, []), (4, [503])])
+@on_loop
+async def test_user_of_another_server_has_a_share_of_it_and_the_others_do_not_notice(
+    pool: Network, requests: int, statuses: list[int]
+) -> None:
+    """A front end sends for alice and carol: three branches are a user's limit, twenty the server's."""
+    pool.limits = Limits(branches_per_user=3, branches_per_server=20)
+    async with pool:
+        bob = await pool.phone("bob", FE1)
+        other = await pool.peer(FE1, "alice@example.test", papers=FE2)
+        await other.send(*(asserted(other, "alice@example.test") for _ in range(requests)))
+        waiting = [await bob.request_in(MESSAGE) for _ in range(3)]
+        refused = [await other.final() for _ in statuses]
+        assert [(one.status, one.first("retry-after")) for one in refused] == [(status, "5") for status in statuses]
+        await other.send(asserted(other, "carol@example.test"))
+        await bob.reply(await bob.request_in(MESSAGE), 200)
+        assert (await other.final()).status == 200
+        accounts = pool.nodes[FE1].accounts
+        assert accounts._carried[FE2, "sip:alice@example.test"].branches == 3
+        assert accounts._held["server", FE2].branches == 3
+        for request in waiting:
+            await bob.reply(request, 200)
+            assert (await other.final()).status == 200
+        assert (accounts._held["server", FE2].branches, accounts._held["server", FE2].octets) == (0, 0)
+        pool.nodes[FE1].dispatch.tick()
+        assert accounts._carried == {}
+
+
+@on_loop
+async def test_forks_of_one_user_do_not_fill_the_account_of_its_server_at_another_pool(two_pools: Network) -> None:
+    """Each of alice's requests becomes ten branches at the other pool; carol beside her is served."""
+    two_pools.limits = Limits(branches_per_user=10, branches_per_server=30)
+    async with two_pools:
+        bob = await with_contacts(two_pools, "bob", FE3, 10)
+        dora = await two_pools.phone("dora", FE3)
+        fe1 = await two_pools.peer(FE3, "alice@example.test", papers=FE1)
+        await fe1.send(*(asserted(fe1, "alice@example.test") for _ in range(5)))
+        assert [(await fe1.final()).status for _ in range(4)] == [503] * 4
+        for _ in range(10):
+            await bob.request_in(MESSAGE)
+        await fe1.send(asserted(fe1, "carol@example.test", "sip:dora@example.test"))
+        await dora.reply(await dora.request_in(MESSAGE), 200)
+        assert (await fe1.final()).status == 200
+        assert two_pools.nodes[FE3].accounts._held["server", FE1].branches == 10
+
+
+@on_loop
+async def test_partner_does_not_fill_the_account_of_an_edge_for_other_partners(federation: Network) -> None:
+    """Two users of the partner have the share of the partner together: the edge has room for whom else it carries."""
+    federation.limits = Limits(branches_per_user=20, branches_per_partner=30, branches_per_server=60)
+    federation.starts = (FE1,)
+    async with federation:
+        bob = await with_contacts(federation, "bob", FE1, 10)
+        edge = await federation.peer(FE1, "erin@partner.test", papers=EDGE)
+        for name in ("erin", "frank", "grace"):
+            await edge.send(*(asserted(edge, f"{name}@partner.test") for _ in range(4)))
+        assert [(await edge.final()).status for _ in range(9)] == [503] * 9
+        for _ in range(30):
+            await bob.request_in(MESSAGE)
+        accounts = federation.nodes[FE1].accounts
+        held = accounts._held["server", EDGE]
+        assert (held.branches, held.full) == (30, False)
+        assert accounts._carried[EDGE, "sip.partner.test"].branches == 30
+        assert accounts._carried[EDGE, "sip:erin@partner.test"].branches == 20
+        await edge.send(asserted(edge, "zoe@partner.test"))
+        assert (await edge.final()).status == 503
+
+
+@pytest.mark.parametrize(("requests", "statuses"), [(3, []), (4, [503])])
+@on_loop
+async def test_partner_has_a_limit_of_its_own_at_the_edge(
+    federation: Network, requests: int, statuses: list[int]
+) -> None:
+    federation.limits = Limits(branches_per_partner=3)
+    federation.starts = (FE1, EDGE)
+    async with federation:
+        bob = await federation.phone("bob", FE1)
+        edge = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@partner.test", PARTNER_EDGE)
+        await edge.send(*(edge.request(MESSAGE, BOB) for _ in range(requests)))
+        for _ in range(3):
+            await bob.request_in(MESSAGE)
+        assert [(await edge.final()).status for _ in statuses] == statuses
 
 
 @on_loop
@@ -359,6 +447,21 @@ def asking(request: str) -> Callable[..., str]:
 def account(node: Node, kind: str, name: str) -> Account:
     """The account of a principal that is there."""
     return node.accounts._held[kind, name]
+
+
+def asserted(server: Peer, user: str, uri: str = BOB) -> Request:
+    """A message that a server sends for *user*."""
+    return server.request(
+        MESSAGE, uri, [("p-asserted-identity", f"<sip:{user}>")], sender=f"<sip:{user}>;tag={server.tag}"
+    )
+
+
+async def with_contacts(network: Network, user: str, server: str, count: int) -> Peer:
+    """A peer that has registered *count* contacts of *user*."""
+    peer = await network.peer(server, user)
+    peer.contact = ",".join(f"<sip:c{number}@device.test>" for number in range(count))
+    assert (await peer.register()).status == 200
+    return peer
 
 
 async def served(network: Network, user: str) -> bool:

@@ -165,54 +165,88 @@ async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there:
 
 @both_ports
 @on_loop
-async def test_peer_that_never_reads_is_closed_at_the_bound(
+async def test_peer_that_never_reads_has_its_bound_waiting_and_is_closed_for_no_message(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
+    """What finds no room is not queued; the peer is closed because it takes nothing for ``stall_s``."""
     bound = 1 << 20
-    async with Node(ca, here, limits=Limits(queue_client_bytes=bound, queue_server_bytes=bound)) as node:
+    limits = Limits(queue_client_bytes=bound, queue_stranger_bytes=bound, queue_server_bytes=bound, stall_s=0.2)
+    async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, kind)
         async with peer:
-            while link.send(b"x" * 65_536):
-                assert link.pending_out <= bound
+            while link.has_room(65_536):
+                assert link.send(b"x" * 65_536)
                 await node.heard.until(lambda: not link._dirty)
+            assert link.state is LinkState.UP
+            assert bound - 65_536 < link.pending_out <= bound
             await node.heard.until(lambda: node.heard.down)
         assert [(gone, why) for gone, why, _ in node.heard.down] == [(link, DOES_NOT_READ)]
         assert link.pending_out == 0
 
 
 @both_ports
-@pytest.mark.parametrize(("length", "state"), [(1000, LinkState.UP), (1001, LinkState.CLOSED)])
+@pytest.mark.parametrize(("length", "fits"), [(1000, True), (1001, False)])
 @on_loop
-async def test_queue_holds_its_bound_and_not_a_byte_more(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind, length: int, state: LinkState
+async def test_queue_has_room_to_its_bound_and_not_for_a_byte_more(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, length: int, *, fits: bool
 ) -> None:
-    async with Node(ca, here, limits=Limits(queue_client_bytes=1000, queue_server_bytes=1000)) as node:
+    limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
+    async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, kind)
         async with peer:
-            assert link.send(b"x" * length) is (state is LinkState.UP)
-            assert link.state is state
+            assert (link.has_room(length), link.can_hold(length)) == (fits, fits)
+            assert link.state is LinkState.UP
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1100, True), (1101, False)])
+@on_loop
+async def test_short_messages_have_a_reserve_that_others_leave_free(
+    ca: Authority, here: Identity, there: Identity, length: int, *, fits: bool
+) -> None:
+    """A message that must not be lost alone closes the link where it finds no room either."""
+    limits = Limits(queue_server_bytes=1000, queue_reserved_bytes=100)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, LinkKind.SERVER)
+        async with peer:
+            assert not link.has_room(length)
+            assert link.send(b"x" * length) is fits
+            assert link.state is LinkState.UP
+            link.send_or_close(b"x" * 1101)
+            assert (link.state, link.why) == (LinkState.CLOSED, DOES_NOT_READ)
+
+
+@both_ports
+@on_loop
+async def test_socket_takes_what_it_can_before_a_queue_is_full(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Ten times the bound is queued in one batch, for a peer that reads: everything arrives."""
+    limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for _ in range(10):
+                assert link.has_room(1000)
+                assert link.send(b"x" * 1000)
+            assert await peer.receive_exactly(10_000) == b"x" * 10_000
 
 
 @pytest.mark.parametrize(
-    ("logged_in", "length", "state"),
-    [
-        (False, 500, LinkState.UP),
-        (False, 501, LinkState.CLOSED),
-        (True, 501, LinkState.UP),
-        (True, 1000, LinkState.UP),
-        (True, 1001, LinkState.CLOSED),
-    ],
+    ("logged_in", "length", "fits"),
+    [(False, 500, True), (False, 501, False), (True, 501, True), (True, 1100, True), (True, 1101, False)],
 )
 @on_loop
 async def test_less_may_wait_on_a_link_that_nobody_has_logged_in_on(
-    ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, state: LinkState
+    ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, fits: bool
 ) -> None:
-    async with Node(ca, here, limits=Limits(queue_stranger_bytes=500, queue_client_bytes=1000)) as node:
+    """Nobody sends to a link without a login: it has no reserve."""
+    limits = Limits(queue_stranger_bytes=500, queue_client_bytes=1000, queue_reserved_bytes=100)
+    async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, LinkKind.CLIENT)
         link.authenticated = logged_in
         async with peer:
-            assert link.send(b"x" * length) is (state is LinkState.UP)
-            assert link.state is state
+            assert link.send(b"x" * length) is fits
+            assert link.state is LinkState.UP
 
 
 @both_ports

@@ -164,4 +164,4 @@ class Notifier:
     ) -> None:
         standing = "terminated;reason=timeout" if ended else f"active;expires={EXPIRES_S}"
         fixed = (("event", EVENT), ("subscription-state", standing))
-        held.link.send(self._here.next("NOTIFY", held.dialog, [*fixed, *headers], body, of).encode())
+        held.link.send_or_close(self._here.next("NOTIFY", held.dialog, [*fixed, *headers], body, of).encode())

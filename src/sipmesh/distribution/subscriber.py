@@ -89,7 +89,7 @@ class Subscriber:
 
     def _ask(self, link: Link, request: Request) -> None:
         self._asked[request.top_via.branch or ""] = link
-        link.send(request.encode())
+        link.send_or_close(request.encode())
 
     def responded(self, link: Link, response: Response) -> None:
         """Take the answer to a SUBSCRIBE; whoever refuses it has nothing for us."""

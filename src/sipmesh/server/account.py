@@ -13,13 +13,16 @@ class Account:
 
     *kind* is ``address``, ``user``, ``server`` or ``partner``, *name* the principal's name of that kind. *links* are its
     links that are up, *branches* those that wait for their final response, *octets* what its requests take until they are
-    over. The counts are changed by whoever opens and ends these; nothing is looked up for a message.
+    over. *within* is the account of the server that sends this principal's requests to us: it counts them as well. The
+    counts are changed by whoever opens and ends these; nothing is looked up for a message of a client or a partner.
     """
 
-    __slots__ = ("branches", "kind", "links", "most_branches", "most_octets", "name", "octets", "refused")
+    __slots__ = ("branches", "kind", "links", "most_branches", "most_octets", "name", "octets", "refused", "within")
 
-    def __init__(self, kind: str, name: str, most_branches: int, most_octets: int) -> None:
-        self.kind, self.name = kind, name
+    def __init__(
+        self, kind: str, name: str, most_branches: int, most_octets: int, within: Account | None = None
+    ) -> None:
+        self.kind, self.name, self.within = kind, name, within
         self.most_branches, self.most_octets = most_branches, most_octets
         self.links = self.branches = self.octets = self.refused = 0
 
@@ -30,6 +33,21 @@ class Account:
     def full(self) -> bool:
         """Whether the principal has to wait until some of its requests are answered."""
         return self.branches >= self.most_branches or self.octets >= self.most_octets
+
+    def add(self, branches: int, octets: int) -> None:
+        """Count so many *branches* and *octets* more, or less, here and in the account that this one is within."""
+        account: Account | None = self
+        while account is not None:
+            account.branches += branches
+            account.octets += octets
+            account = account.within
+
+    def first_full(self) -> Account | None:
+        """Give the account that is full: this one or one that it is within; None if each has room."""
+        account: Account | None = self
+        while account is not None and not account.full:
+            account = account.within
+        return account
 
     @property
     def idle(self) -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.branch import Branches
     from sipmesh.routing.sender import Sender
     from sipmesh.routing.token import Tokens
+    from sipmesh.server.account import Account
     from sipmesh.server.accounts import Accounts
     from sipmesh.server.gatekeeper import Gatekeeper
     from sipmesh.server.limited_log import LimitedLog
@@ -309,7 +310,8 @@ class Dispatch(LinkEvents):
             return
         early = None
         if request.method != "ACK":
-            early = self._over_its_limit(session, request) if session.account.full else self._early_answer(request)
+            account = session.account
+            early = self._over_its_limit(session, request, account) if account.full else self._early_answer(request)
         if early is not None:
             self._answer(session, request, key, early)
             return
@@ -373,12 +375,11 @@ class Dispatch(LinkEvents):
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
         return None
 
-    def _over_its_limit(self, session: Session, request: Request) -> Answer:
+    def _over_its_limit(self, session: Session, request: Request, account: Account) -> Answer:
         """Tell the sender of a request to come back when some of those before are answered; nobody else notices."""
-        account = session.account
         self.accounts.refuse(account)
         self._log.warning(
-            account.name,
+            session.account.name,
             "too much under way",
             link=session.link.id,
             principal=f"{account.kind} {account.name}",
@@ -420,7 +421,16 @@ class Dispatch(LinkEvents):
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return
-        self._relay.forward(self._relay.open(session, request, key), outcome, loop)
+        account = session.account
+        if session.link.kind is LinkKind.SERVER:
+            account = self.accounts.carried(account, outcome.identity, request)
+            full = account.first_full()
+            if full is not None:
+                self._answer(session, request, key, self._over_its_limit(session, request, full))
+                return
+        exchange = self._relay.open(session, request, key)
+        exchange.account = account
+        self._relay.forward(exchange, outcome, loop)
 
     def _answer(self, session: Session, request: Request, key: str, answer: Answer) -> None:
         """Answer a request ourselves; a refusal carries a coarse class and a reference to our log."""

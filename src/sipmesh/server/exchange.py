@@ -50,7 +50,7 @@ class Exchange:
 
     def hold(self, size: int) -> None:
         """Count *size* octets for the request in place of what was counted before."""
-        self.account.octets += size - self.size
+        self.account.add(0, size - self.size)
         self.size = size
 
     def __repr__(self) -> str:
@@ -95,29 +95,22 @@ class Sent:
 
     def count(self, size: int) -> None:
         """Count the branch, and *size* octets for what it takes, on the account of who sent the request."""
-        account = self.exchange.account
-        account.branches += 1
-        account.octets += size
+        self.exchange.account.add(1, size)
         self.size, self.waits = size, True
 
     def settle(self) -> None:
         """Count it no more among the branches that wait for their final response, and let go of its body."""
         if not self.waits:
             return
-        account, body = self.exchange.account, len(self.request.body)
-        account.branches -= 1
-        account.octets -= body
+        body = len(self.request.body)
+        self.exchange.account.add(-1, -body)
         self.size, self.waits = self.size - body, False
         self.request.body = b""
 
     def forget(self) -> None:
         """Count nothing of it any more."""
-        account = self.exchange.account
-        if self.waits:
-            account.branches -= 1
-            self.waits = False
-        account.octets -= self.size
-        self.size = 0
+        self.exchange.account.add(-1 if self.waits else 0, -self.size)
+        self.size, self.waits = 0, False
 
     def __repr__(self) -> str:
         return f"<Sent {self.request.method} {self.branch} {self.transaction!r}>"

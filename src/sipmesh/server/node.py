@@ -128,7 +128,7 @@ class Node:
         self.gatekeeper = Gatekeeper(view)
         self.reach = Reach(view, tokens.incarnation)
         self.neighbours = Neighbours(view)
-        self.accounts, self.tally = Accounts(self.limits, self.neighbours), Tally()
+        self.accounts, self.tally = Accounts(self.limits, self.neighbours, self._partner_of), Tally()
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -168,6 +168,11 @@ class Node:
         return Logins(
             self.loop, self.homes, nonces, self.tokens, self.failures, self.reach, self.accounts, self.peer_log
         )
+
+    def _partner_of(self, domain: str) -> str:
+        """Give the name of the partner that *domain* belongs to; nothing for our own and unknown ones."""
+        partner = self.view.partner_for(domain)
+        return partner.peer.name if partner is not None else ""
 
     def _opening_context(self, hop: Hop) -> MutualContext:
         return self._mutual_context(hop.kind)

@@ -19,7 +19,18 @@ from sipmesh.routing.forwarding import (
     recorded_token,
     renew_token,
 )
-from sipmesh.routing.proxy import Cancel, Effect, Forget, Reply, ResponseContext, Start, ways_to
+from sipmesh.routing.proxy import (
+    FLOW_FAILED,
+    TEMPORARILY_UNAVAILABLE,
+    Cancel,
+    Effect,
+    Forget,
+    Reply,
+    ResponseContext,
+    Start,
+    lost_status,
+    ways_to,
+)
 from sipmesh.routing.response import settle
 from sipmesh.routing.sender import named_side
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
@@ -45,6 +56,10 @@ if TYPE_CHECKING:
     from sipmesh.server.reach import Reach
     from sipmesh.server.session import Session
     from sipmesh.storage.locations import Locations
+    from sipmesh.transport.link import Link
+
+TOO_LARGE_A_BODY: Final = 413
+TOO_LARGE: Final = 513
 
 FINAL_S: Final = Timer.F.seconds
 """Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
@@ -101,12 +116,15 @@ class Relay:
         session.served[key] = exchange
         return exchange
 
-    def answer(self, exchange: Exchange, response: Response) -> None:
-        """Send a response of our own or one that came back, and end the server transaction where it ends."""
+    def answer(self, exchange: Exchange, response: Response, data: bytes = b"") -> None:
+        """Send a response of our own or one that came back, and end the server transaction where it ends.
+
+        *data* is the response as it goes out, where that is known already.
+        """
         transaction, given = exchange.transaction, of_status(response.status)
         before = transaction.state
         if transaction.receive(given) is Do.SEND:
-            exchange.session.link.send(response.encode())
+            exchange.session.link.send(data or response.encode())
         if given is Input.PROVISIONAL:
             return
         if transaction.over:
@@ -146,8 +164,10 @@ class Relay:
                     copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
                     if copy.present & ON_THE_WAY_OUT:
                         self._release(copy, found)
-                    found.link.send(copy.encode())
-                    break
+                    data = copy.encode()
+                    if found.link.has_room(len(data)):
+                        found.link.send(data)
+                        break
 
     def acknowledged(self, exchange: Exchange) -> bool:
         """An ACK has come in under the branch of its INVITE; False if it is that of a 2xx, which goes on to the callee.
@@ -273,10 +293,13 @@ class Relay:
         except RemoteError:  # what could be wrong with it was looked for when it came
             self._unreachable(exchange, start)
             return
-        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
-        session.sent[branch] = exchange.sent[start.number] = sent
         data = copy.encode()
         size = len(data)
+        if not session.link.has_room(size):
+            self._no_room(exchange, start, session.link, size)
+            return
+        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
+        session.sent[branch] = exchange.sent[start.number] = sent
         if not exchange.size:
             exchange.hold(size)
         sent.count(size + BRANCH_OCTETS)
@@ -286,6 +309,21 @@ class Relay:
     def _unreachable(self, exchange: Exchange, start: Start) -> None:
         if exchange.context is not None:
             self._perform(exchange, exchange.context.lost(start.number))
+
+    def _no_room(self, exchange: Exchange, start: Start, link: Link, size: int) -> None:
+        """End a branch for which *link* has no room: 413 if it never has, otherwise as if the way to its target were lost.
+
+        The flow itself is not gone: 430 would have its binding forgotten, so 480 stands in its place.
+        """
+        if exchange.context is None:
+            return
+        status = lost_status(start.target) if link.can_hold(size) else TOO_LARGE_A_BODY
+        if status in {FLOW_FAILED, TOO_LARGE_A_BODY}:
+            status = TEMPORARILY_UNAVAILABLE if status == FLOW_FAILED else status
+            effects = exchange.context.responded(start.number, respond(exchange.request, status))
+        else:
+            effects = exchange.context.lost(start.number)
+        self._perform(exchange, effects)
 
     def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
         kind = session.link.kind
@@ -341,7 +379,14 @@ class Relay:
     def _reply(self, exchange: Exchange, response: Response) -> None:
         if identity_for("", exchange.session.link.kind, response) is None:
             assert_identity(response, None)
-        self.answer(exchange, response)
+        link, data = exchange.session.link, response.encode()
+        if not link.has_room(len(data)) and link.usable:
+            if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2): its sender can do without
+                return
+            status = 500 if link.can_hold(len(data)) else TOO_LARGE
+            response = respond(exchange.request, status)
+            data = response.encode()
+        self.answer(exchange, response, data)
 
     def _cancel_branch(self, sent: Sent | None, reasons: tuple[str, ...]) -> None:
         """Send CANCEL after the INVITE; the final response to the INVITE is due within 64*T1 then."""

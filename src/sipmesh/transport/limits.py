@@ -48,6 +48,9 @@ class Limits:
         98_304, "before a login an answer waits, which may repeat a header of 64 KiB, and nothing else"
     )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
+    queue_reserved_bytes: int = _limit(
+        131_072, "short answers, ACK and CANCEL find room where messages of others have filled a queue"
+    )
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
     authenticate_s: float = _limit(60.0, "a client that has not authenticated holds memory for nothing")
@@ -60,9 +63,11 @@ class Limits:
     strangers_in_all: int = _limit(2_048, "the same, for many addresses; the oldest of the address with most gives way")
     links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
     branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
-    branches_per_server: int = _limit(20_000, "a server or a partner carries many users, and may be stolen")
+    branches_per_partner: int = _limit(5_000, "a partner has many users, and shares an edge with other partners")
+    branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be stolen")
     octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
-    octets_per_server: int = _limit(536_870_912, "the same for a server or a partner")
+    octets_per_partner: int = _limit(134_217_728, "the same for a partner")
+    octets_per_server: int = _limit(536_870_912, "the same for a server")
     log_window_s: float = _limit(10.0, "lines that peers cause are summed over this time")
     log_lines_per_principal: int = _limit(
         10, "of each event, for each address, user and server, before they are summed"

@@ -295,17 +295,32 @@ class Link(Watched):
 
     # The caller's side
 
-    def send(self, data: bytes) -> bool:
-        """Queue whole messages; False if the link takes none any more (closed, draining, or its queue is full)."""
+    def has_room(self, size: int) -> bool:
+        """Tell whether a message of *size* octets may be queued now, which one peer sends to another.
+
+        What such messages leave free, ``queue_reserved_bytes``, is for short responses, ACK and CANCEL. A peer whose queue
+        is full does not read at the moment: its link is closed after ``stall_s``, and for no message of somebody else.
+        """
         state = self.state
         if state is CLOSED or state is DRAINING:
             return False
+        return self.pending_out + size <= self._bound or self._makes_room(size, 0)
+
+    def can_hold(self, size: int) -> bool:
+        """Tell whether a message of *size* octets fits into an empty queue of this link."""
+        return size <= self._bound
+
+    def send(self, data: bytes) -> bool:
+        """Queue whole messages; False if the link takes none any more (closed, draining), or has no room for this one."""
+        state = self.state
+        if state is CLOSED or state is DRAINING:
+            return False
+        size = len(data)
+        if self.pending_out + size > self._bound and not self._makes_room(size, self._reserved):
+            return False
         self._queue.append(data)
         self.messages_out += 1
-        self.pending_out += len(data)
-        if self.pending_out > self._bound and self._is_too_much():
-            self.close(DOES_NOT_READ)
-            return False
+        self.pending_out += size
         if state is UP and not self._dirty:
             if self._reactor.prompt and self._tls is not None and not self._blocked_at:
                 self._write(self._tls)
@@ -313,11 +328,28 @@ class Link(Watched):
                 self._mark_dirty()
         return True
 
-    def _is_too_much(self) -> bool:
-        """Tell whether more waits than may, now that somebody may have logged in."""
+    def send_or_close(self, data: bytes) -> None:
+        """Queue a message that must not be lost alone: without room for it the link is closed, and its two ends begin anew."""
+        if not self.send(data):
+            self.close(DOES_NOT_READ)
+
+    @property
+    def _reserved(self) -> int:
+        """Tell how much may wait above the bound; nothing before a login, since nobody sends to such a link."""
+        stranger = self.kind is LinkKind.CLIENT and not self.authenticated
+        return 0 if stranger else self._reactor.limits.queue_reserved_bytes
+
+    def _makes_room(self, size: int, reserved: int) -> bool:
+        """Tell whether *size* octets fit, *reserved* among them, once the socket has taken what it can.
+
+        In one batch much may be queued for a peer that reads. Somebody may have logged in since the bound was set.
+        """
         if self.authenticated:
             self._bound = self._reactor.limits.queue_bytes(self.kind)
-        return self.pending_out > self._bound
+        most = self._bound + reserved
+        if self.pending_out + size > most and self.state is UP and self._tls is not None and not self._blocked_at:
+            self._write(self._tls)
+        return self.state is not CLOSED and self.pending_out + size <= most
 
     def drain(self) -> None:
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
