@@ -26,7 +26,8 @@ from sipmesh.server.account import BRANCH_OCTETS
 from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
 from sipmesh.server.waits import Waits
-from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
+from sipmesh.sip.message import Message, Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
@@ -45,6 +46,18 @@ if TYPE_CHECKING:
 
 FINAL_S: Final = Timer.F.seconds
 """Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
+
+FIRST_FINAL: Final = 200
+BAD_GATEWAY: Final = 502
+MESSAGE_TOO_LARGE: Final = 513
+
+
+def is_too_long(message: Message, size: int) -> bool:
+    """Tell whether a message of *size* octets holds a header that a reader like ours would refuse.
+
+    Every hop adds to a message. So each server measures what it is about to send, and no peer has to close a link for it.
+    """
+    return size - len(message.body) > MAX_HEADER or len(message.rows) > MAX_ROWS
 
 
 class Relay:
@@ -99,11 +112,20 @@ class Relay:
         return exchange
 
     def answer(self, exchange: Exchange, response: Response) -> None:
-        """Send a response of our own or one that came back, and end the server transaction where it ends."""
+        """Send a response of our own or one that came back, and end the server transaction where it ends.
+
+        What a response became too long by (the Vias that it left out, challenges of others) is its sender's fault: 502.
+        """
+        data = response.encode()
+        if is_too_long(response, len(data)):
+            if response.status < FIRST_FINAL:
+                return
+            response = respond(exchange.request, BAD_GATEWAY)
+            data = response.encode()
         transaction, given = exchange.transaction, of_status(response.status)
         before = transaction.state
         if transaction.receive(given) is Do.SEND:
-            exchange.session.link.send(response.encode())
+            exchange.session.link.send(data)
         if given is Input.PROVISIONAL:
             return
         if transaction.over:
@@ -143,7 +165,9 @@ class Relay:
                     copy = branch_copy(request, way, via=via, recorded=(), identity=identity)
                     if copy.present & ON_THE_WAY_OUT:
                         self._release(copy, found)
-                    found.link.send(copy.encode())
+                    data = copy.encode()
+                    if not is_too_long(copy, len(data)):
+                        found.link.send(data)
                     break
 
     def acknowledged(self, exchange: Exchange) -> bool:
@@ -268,10 +292,13 @@ class Relay:
         except RemoteError:  # what could be wrong with it was looked for when it came
             self._unreachable(exchange, start)
             return
-        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
-        session.sent[branch] = exchange.sent[start.number] = sent
         data = copy.encode()
         size = len(data)
+        if is_too_long(copy, size):
+            self._refuse_branch(exchange, start)
+            return
+        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
+        session.sent[branch] = exchange.sent[start.number] = sent
         if not exchange.size:
             exchange.hold(size)
         sent.count(size + BRANCH_OCTETS)
@@ -281,6 +308,12 @@ class Relay:
     def _unreachable(self, exchange: Exchange, start: Start) -> None:
         if exchange.context is not None:
             self._perform(exchange, exchange.context.lost(start.number))
+
+    def _refuse_branch(self, exchange: Exchange, start: Start) -> None:
+        """A request that would be too long for the next hop is answered as the next hop would answer it."""
+        if exchange.context is not None:
+            refusal = respond(exchange.request, MESSAGE_TOO_LARGE)
+            self._perform(exchange, exchange.context.responded(start.number, refusal))
 
     def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
         kind = session.link.kind
@@ -338,10 +371,7 @@ class Relay:
             return
         sent.cancelled = True
         self._await(sent, self._unanswered)
-        cancel = cancel_for(sent.request)
-        for reason in reasons:
-            cancel.prepend("reason", reason)
-        sent.session.link.send(cancel.encode())
+        sent.session.link.send(cancel_for(sent.request, reasons).encode())
 
     # Ends
 
