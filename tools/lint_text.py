@@ -100,7 +100,6 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("trust/constraints.py", "_fold", "casefold"): "the same",
     ("trust/judge.py", "_seen", "upper"): "hexadecimal digits of ours",
     ("trust/ocsp.py", "OcspAnswer.load", "lower"): "the name of a status, from an enumeration",
-    ("trust/words.py", "tell", "isprintable"): "what a terminal may be given",
 }
 """File, function and method: why it may stand there."""
 

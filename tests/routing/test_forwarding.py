@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routing.messages import ALICE, BOB, FE2, request, row
+from sipmesh.errors import RemoteError
 from sipmesh.routing.forwarding import (
     Listener,
     branch_copy,
@@ -97,6 +98,19 @@ def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
     copy = copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
     assert copy.uri == "sip:strict.partner.test"
     assert copy.items("route") == ["<sip:next.partner.test;lr>", "<sip:bob@10.0.0.1>"]
+
+
+@pytest.mark.parametrize("route", ["<sip:strict.partner.test?Subject=x>", f"<sip:{'s' * 8187}@a>"])
+def test_route_that_may_be_no_request_uri_is_not_made_one(route: str) -> None:
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=[route])
+    with pytest.raises(RemoteError):
+        copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
+
+
+def test_phone_is_never_sent_a_request_the_old_way() -> None:
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=["<sip:strict.test>"])
+    copy = copied(asked, FlowTarget(1, b"8 octets", "sip:bob@10.0.0.1"))
+    assert (copy.uri, copy.items("route")) == ("sip:bob@10.0.0.1", ["<sip:strict.test>"])
 
 
 @pytest.mark.parametrize("route", ["<sip:loose.partner.test;lr>", ""])

@@ -250,6 +250,28 @@ def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        ("<sip:bob@192.0.2.9?Replaces=x>", 400),
+        (f"<sip:{'b' * 8187}@a>", 414),
+        ("<tel:+4930>", 416),
+        ("<sip:b%zz@a>", 400),
+    ],
+)
+def test_what_a_strict_router_moved_has_to_be_a_request_uri(last: str, status: int) -> None:
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=[last])
+    with pytest.raises(RemoteError) as wrong:
+        take(asked)
+    assert wrong.value.status == status
+
+
+def test_longest_request_uri_that_a_strict_router_moved_is_put_back() -> None:
+    uri = f"sip:{'b' * 8186}@a"
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=[f"<{uri}>"])
+    assert (take(asked).dialog, asked.uri, len(uri)) == (DIALOG, uri, 8192)
+
+
+@pytest.mark.parametrize(
     "uri", [f"sip:{DIALOG_TEXT}@{FE1}", f"sip:{DIALOG_TEXT}@other.test;lr", f"sip:garbage@{FE1};lr", f"sip:{FE1};lr"]
 )
 def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:

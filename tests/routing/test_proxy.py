@@ -9,6 +9,8 @@ from routing.messages import BOB, CONTACT, FE2, request, response, row
 from sipmesh.errors import LocalError
 from sipmesh.routing.proxy import (
     ELSEWHERE,
+    MAX_CHALLENGE_OCTETS,
+    MAX_CHALLENGES,
     BranchState,
     Cancel,
     Effect,
@@ -283,6 +285,36 @@ def test_all_challenges_of_all_branches_go_back_together() -> None:
     assert effect.response.status == 401
     assert effect.response.values(PROXY_AUTHENTICATE) == ['Digest realm="a"', 'Digest realm="b"']
     assert effect.response.values(AUTHENTICATE) == ['Digest realm="c"']
+
+
+def merged(*branches: list[str]) -> list[str]:
+    """Give the challenges that go back where each branch has made some."""
+    call = Call(*[replace(PHONE, flow=number) for number in range(len(branches))])
+    for number, challenges in enumerate(branches):
+        told = response(401, *[(AUTHENTICATE, value) for value in challenges])
+        effects = call.context.responded(number, told)
+    [effect] = effects
+    assert isinstance(effect, Reply)
+    return effect.response.values(AUTHENTICATE)
+
+
+@pytest.mark.parametrize(("number", "kept"), [(MAX_CHALLENGES, MAX_CHALLENGES), (MAX_CHALLENGES + 1, MAX_CHALLENGES)])
+def test_eight_challenges_are_merged_and_not_one_more(number: int, kept: int) -> None:
+    challenges = [f'Digest realm="{at}"' for at in range(number)]
+    assert merged(*[[value] for value in challenges]) == challenges[:kept]
+    assert merged(challenges) == challenges[:kept]
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, 2), (1, 1)])
+def test_challenges_are_merged_up_to_16_kib_in_all(more: int, kept: int) -> None:
+    half = 'Digest realm="x"'.ljust(MAX_CHALLENGE_OCTETS // 2, "x")
+    assert len(merged([half], [half + "x" * more])) == kept
+
+
+def test_challenge_too_long_to_be_merged_gives_way_to_those_that_fit() -> None:
+    huge = "Digest ".ljust(MAX_CHALLENGE_OCTETS + 1, "x")
+    assert merged([huge], ['Digest realm="a"']) == ['Digest realm="a"']
+    assert merged([huge], [huge]) == [huge]
 
 
 def test_one_challenge_goes_back_byte_for_byte() -> None:

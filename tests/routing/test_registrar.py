@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sipmesh.errors import RemoteError
 from sipmesh.routing.registrar import Binding, Changes, FlowFacts, RegistrarLimits, Registration, decide
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.uri import SipUri
 
 NOON = 1_700_000_000.0
 LIMITS = RegistrarLimits()
@@ -290,3 +291,41 @@ def test_call_id_that_is_stored_is_bounded(length: int, status: int) -> None:
     """It is kept with each of ten contacts; a query or a removal stores nothing."""
     assert answer(register(BARESIP, call_id="c" * length)).status == status
     assert answer(register(call_id="c" * length)).status == 200
+
+
+def removals(number: int) -> Request:
+    """A REGISTER that removes *number* contacts which nobody holds."""
+    return register(*[f"<sip:gone{at}@10.0.0.1>;expires=0" for at in range(number)], call_id="two")
+
+
+def test_twenty_contacts_may_stand_in_one_request_and_not_one_more() -> None:
+    """Ten new contacts and ten to remove: a user can exchange all that it may have."""
+    held = answer(register(*[f"<sip:old{at}@10.0.0.1>" for at in range(10)])).changes.put
+    new = [f"<sip:new{at}@10.0.0.1>" for at in range(10)]
+    old = [f"<sip:old{at}@10.0.0.1>;expires=0" for at in range(10)]
+    exchanged = answer(register(*new, *old, call_id="two"), *held)
+    assert (exchanged.status, len(exchanged.changes.put), len(exchanged.changes.drop)) == (200, 10, 10)
+    assert answer(removals(20), *held).status == 200
+    refused = answer(removals(21), *held)
+    assert (refused.status, refused.changes) == (400, Changes())
+
+
+def test_held_contacts_are_read_once_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = answer(register(*[f"<sip:h{at}@10.0.0.1>" for at in range(10)])).changes.put
+    read: list[str] = []
+    parse = SipUri.parse
+
+    def counted(text: str) -> SipUri:
+        read.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(SipUri, "parse", counted)
+    assert answer(removals(20), *held).status == 200
+    assert [sum(row.contact == text for text in read) for row in held] == [1] * 10
+
+
+@pytest.mark.parametrize(("length", "status"), [(1024, 200), (1025, 400)])
+def test_contact_that_is_too_long_to_be_held_cannot_be_removed_either(length: int, status: int) -> None:
+    uri = "sip:" + "u" * (length - len("sip:@h")) + "@h"
+    assert len(uri) == length
+    assert answer(register(f"<{uri}>;expires=0")).status == status

@@ -85,7 +85,10 @@ def refused_inside(
     if not (place.sent_to or is_name_of(other, request.to, known.peers)):
         why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
         return Answer(481, code=Code.NO_ROUTE, why=why)
-    return refused_target(request, place, other, known)
+    refused = refused_target(request.ruri, place, other, known)
+    if refused is None and place.beyond is not None:
+        refused = refused_routes(request, place.beyond, place, other, known)
+    return refused
 
 
 def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
@@ -97,12 +100,12 @@ def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
     return address.sip_uri.host in peers.get(side, NOTHING).domains
 
 
-def refused_target(request: Request, place: Place, other: Side, known: Inside) -> Answer | None:
+def refused_target(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
     """Refuse a Request-URI that names a server or a partner, unless it is the remote target of the other side.
 
     Any other host is a Contact, which is carried and never resolved.
     """
-    host = request.ruri.host
+    host = uri.host
     if host in known.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
     if host not in known.reserved or place.dialog is None:
@@ -112,6 +115,32 @@ def refused_target(request: Request, place: Place, other: Side, known: Inside) -
     if isinstance(other, PeerSide) and host in known.peers.get(other, NOTHING).hosts:
         return None
     return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
+
+
+def refused_routes(request: Request, first: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse Route entries behind our own that the other side of a dialog cannot have record-routed; *first* is the next.
+
+    Toward a pool or a partner the next hop looks at them. But an entry without ``lr`` becomes the Request-URI there (RFC 3261
+    section 16.6 item 6), and so has to be one that may be asked for. Toward a user the rest of the Route is what a proxy
+    of its own has record-routed: hosts that we neither know nor resolve. No server and no partner is behind a phone, and
+    no strict router.
+    """
+    if isinstance(other, PeerSide):
+        return None if first.has("lr") else refused_strict(first, place, other, known)
+    for route in request.routes:
+        uri = route.sip_uri if route.is_sip else None
+        if uri is None or not uri.has("lr") or uri.headers:
+            return Answer(403, code=Code.NO_ROUTE, why=f"{shown(route.uri)} is no loose route, and it is behind a user")
+        if uri.host in known.reserved or uri.host in known.blocked:
+            return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {uri.host} from behind a user")
+    return None
+
+
+def refused_strict(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse a Route entry that becomes the Request-URI and may not be one."""
+    if uri.headers:
+        return Answer(400, code=Code.NO_ROUTE, why="a strict route with headers would become the Request-URI")
+    return refused_target(uri, place, other, known)
 
 
 def across(request: Request, place: Place, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:

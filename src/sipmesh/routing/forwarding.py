@@ -7,6 +7,7 @@ from typing import Final
 
 from sipmesh.routing.fork import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.rows import (
@@ -96,10 +97,11 @@ def branch_copy(
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
     elif copy.present & ROUTE:
-        if isinstance(target, FlowTarget):
+        if isinstance(target, FlowTarget):  # a phone, and no router
             for _ in range(target.past):
                 copy.pop_item("route")
-        face_strict_router(copy)
+        else:
+            face_strict_router(copy)
     assert_identity(copy, identity)
     copy.prepend("via", via)
     return copy
@@ -109,11 +111,13 @@ def face_strict_router(copy: Request) -> None:
     """Send a request the old way where the next hop knows no loose routing (RFC 3261 section 16.6 item 6).
 
     "The proxy MUST place the Request-URI into the Route header field as the last value. The proxy MUST then place the first
-    Route header field value into the Request-URI and remove that value from the Route header field."
+    Route header field value into the Request-URI and remove that value from the Route header field." Raises `RemoteError` where
+    that value may not be a Request-URI; whether its host may be asked for, routing has looked at (`dialog.refused_routes`).
     """
     routes = copy.routes
     if not routes or routes[0].sip_uri.has("lr"):
         return
+    read_request_uri(routes[0].uri)
     copy.append("route", f"<{copy.uri}>")
     copy.pop_item("route")
     copy.set_uri(routes[0].uri)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipmesh.routing.token import NOBODY_YET, DialogToken, FlowSide, FlowToken, PeerSide, Tokens, joined
+from sipmesh.sip.check import read_request_uri
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
@@ -202,15 +203,17 @@ def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> FlowT
 
     "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header field,
     the proxy MUST replace the Request-URI in the request with the last value from the Route header field" (RFC 3261
-    section 16.4).
+    section 16.4). Raises `RemoteError` where that value may not be a Request-URI.
     """
     uri, routes = request.ruri, request.items("route")
     if not routes or uri.user is None or not uri.has("lr") or not names.ours(uri):
         return None
     if (token := tokens.read(uri.user)) is None:
         return None
+    target = NameAddr.parse(routes[-1]).uri
+    read_request_uri(target)
     request.remove("route")
     if routes[:-1]:
         request.append("route", ", ".join(routes[:-1]))
-    request.set_uri(NameAddr.parse(routes[-1]).uri)
+    request.set_uri(target)
     return token

@@ -9,6 +9,7 @@ from typing import Final
 from sipmesh.errors import LocalError
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
 from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.text import octets_of
 
 REQUEST_TIMEOUT: Final = 408
 FLOW_FAILED: Final = 430
@@ -16,6 +17,10 @@ TEMPORARILY_UNAVAILABLE: Final = 480
 SERVER_INTERNAL_ERROR: Final = 500
 SERVICE_UNAVAILABLE: Final = 503
 CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
+MAX_CHALLENGES: Final = 8
+"""Challenges that are merged: those of a few realms and algorithms (RFC 8760 2.3). A client looks at each."""
+MAX_CHALLENGE_OCTETS: Final = 16384
+"""Octets of all challenges that are merged: with the header that they go into, the next hop can still read them."""
 PREFERRED: Final = (401, 407, 415, 420, 484)
 """Within a class: "preference SHOULD be given to responses that provide information affecting resubmission"."""
 
@@ -113,7 +118,18 @@ def ways_to(target: Target) -> tuple[Way, ...]:
 class ResponseContext:
     """Collects what comes back for one request and says what to do about it; it holds no clock and no socket."""
 
-    __slots__ = ("answered", "best", "branches", "cancelled", "challenges", "invite", "reasons", "request", "waiting")
+    __slots__ = (
+        "answered",
+        "best",
+        "branches",
+        "cancelled",
+        "challenged",
+        "challenges",
+        "invite",
+        "reasons",
+        "request",
+        "waiting",
+    )
 
     def __init__(self, request: Request, waiting: list[tuple[Target, ...]]) -> None:
         self.request, self.waiting = request, waiting
@@ -121,6 +137,7 @@ class ResponseContext:
         self.branches: dict[int, Branch] = {}
         self.best: Response | None = None
         self.challenges: list[tuple[str, str]] = []
+        self.challenged = 0  # how many challenges came, those that were not kept among them
         self.answered = self.cancelled = False
         self.reasons: tuple[str, ...] = ()
 
@@ -294,13 +311,23 @@ class ResponseContext:
         """Keep the better response (RFC 3261 section 16.7 item 6) and every challenge (item 7)."""
         field_name = CHALLENGES.get(response.status)
         if field_name:
-            self.challenges.extend((field_name, value) for value in response.values(field_name))
+            self._keep_challenges(field_name, response.values(field_name))
         if self.best is None or rank(response.status) < rank(self.best.status):
             self.best = response
 
+    def _keep_challenges(self, field_name: str, values: list[str]) -> None:
+        """Keep challenges to be merged while there is room; what one branch sends must not swell the response to all."""
+        self.challenged += len(values)
+        left = MAX_CHALLENGE_OCTETS - sum([len(octets_of(value)) for _, value in self.challenges])
+        for value in values:
+            size = len(octets_of(value))
+            if size <= left and len(self.challenges) < MAX_CHALLENGES:
+                self.challenges.append((field_name, value))
+                left -= size
+
     def _with_all_challenges(self, response: Response) -> Response:
-        """Give the sender every challenge that any branch made (RFC 3261 section 16.7 item 7)."""
-        if response.status not in CHALLENGES or len(self.challenges) <= 1:
+        """Give the sender the challenges of all branches (RFC 3261 section 16.7 item 7), as many as are kept."""
+        if response.status not in CHALLENGES or self.challenged <= 1 or not self.challenges:
             return response
         merged = response.copy()
         for name in CHALLENGES.values():

@@ -32,6 +32,7 @@ class RegistrarLimits:
     default_expires_s: int = 600  # for a client that asks for nothing
     max_expires_s: int = 3600  # rows die with their flow, so a longer one would gain nothing
     max_contacts: int = 10  # per user, over all devices: each one is a fork of every call
+    max_asked: int = 20  # in one REGISTER, those to remove among them: each is compared with each row
     max_contact_length: int = 1024  # characters of a Contact URI: it is stored, and sent out in every request
     max_instance_length: int = 256  # characters; a URN of a UUID has 47 with its brackets
     max_call_id_length: int = 256  # characters: it is stored with each contact; a phone's has 16 to 64
@@ -126,6 +127,8 @@ class _Case:
     def changes(self) -> Changes:
         """Steps 6 and 7: remove everything for a ``*``, else add, update or remove one row per Contact."""
         asked = self.request.contacts
+        if len(asked) > self.limits.max_asked:
+            raise _Refused(400, f"More Than {self.limits.max_asked} Contacts In A Request")
         if any(contact.uri == "*" for contact in asked):
             return self.drop_all()
         default_s = self.request.expires
@@ -153,9 +156,10 @@ class _Case:
         limits = self.limits
         if added and len(self.request.call_id) > limits.max_call_id_length:
             raise _Refused(400, "Call-ID Too Long")
-        for contact in added:
+        for contact in contacts:
             if len(contact.uri) > limits.max_contact_length or len(contact.instance or "") > limits.max_instance_length:
                 raise _Refused(400, "Contact Too Long")
+        for contact in added:
             # Step 7: only an interval that is above zero, below an hour and below our minimum may be called too brief.
             if contact.expires_s < min(limits.min_expires_s, ONE_HOUR_S):
                 raise _Refused(423, "Interval Too Brief", ("min-expires", str(limits.min_expires_s)))
@@ -164,8 +168,9 @@ class _Case:
         """Step 7: all of the Contacts or, if one cannot be, none."""
         put: dict[BindingKey, Binding] = {}
         drop: dict[BindingKey, None] = {}
+        rows = _HeldRows(self.held)
         for contact in contacts:
-            for row in _rows_of(contact, self.held):
+            for row in rows.of(contact):
                 self.check_order(row)
                 drop[row.key] = None
             if contact.expires_s > 0:
@@ -223,14 +228,24 @@ class _Case:
         return "outbound" in tags and has_flow
 
 
-def _rows_of(contact: AskedContact, held: Sequence[Binding]) -> list[Binding]:
-    """Find the rows that *contact* replaces or removes: the same device and reg-id, else an equivalent URI."""
-    if contact.instance is not None:
-        name = row_name(contact.uri, contact.instance, contact.reg_id)
-        return [row for row in held if row.key.name == name]
-    uri = SipUri.parse(contact.uri)
-    plain = (row for row in held if row.instance is None)
-    return [row for row in plain if row.contact == contact.uri or uri.equivalent(SipUri.parse(row.contact))]
+class _HeldRows:
+    """The live rows of a user, to be compared with each Contact of a REGISTER; each held Contact is read once at most."""
+
+    __slots__ = ("_held", "_plain")
+
+    def __init__(self, held: Sequence[Binding]) -> None:
+        self._held = held
+        self._plain: list[tuple[Binding, SipUri]] | None = None
+
+    def of(self, contact: AskedContact) -> list[Binding]:
+        """Find the rows that *contact* replaces or removes: the same device and reg-id, else an equivalent URI."""
+        if contact.instance is not None:
+            name = row_name(contact.uri, contact.instance, contact.reg_id)
+            return [row for row in self._held if row.key.name == name]
+        if self._plain is None:
+            self._plain = [(row, SipUri.parse(row.contact)) for row in self._held if row.instance is None]
+        uri = SipUri.parse(contact.uri)
+        return [row for row, known in self._plain if row.contact == contact.uri or uri.equivalent(known)]
 
 
 def _contact_value(binding: Binding, at: float) -> str:

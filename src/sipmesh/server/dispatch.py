@@ -25,6 +25,7 @@ from sipmesh.server.tally import Tally
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
+from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link import LinkEvents
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -292,7 +293,7 @@ class Dispatch(LinkEvents):
         status = 200 if invite is not None or key in session.refused else 481
         session.link.send(respond(request, status).encode())
         if invite is not None:
-            self._relay.cancel(invite, tuple(request.items("reason")))
+            self._relay.cancel(invite, reasons_of(request))
 
     def _serve(self, session: Session, request: Request, key: str) -> None:
         if session.sender is None:

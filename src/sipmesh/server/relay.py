@@ -39,7 +39,8 @@ from sipmesh.server.account import BRANCH_OCTETS
 from sipmesh.server.exchange import Exchange, Sent
 from sipmesh.server.expiry import Expiry
 from sipmesh.server.waits import Waits
-from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
+from sipmesh.sip.message import Message, Request, Response, respond
 from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
@@ -63,6 +64,18 @@ TOO_LARGE: Final = 513
 
 FINAL_S: Final = Timer.F.seconds
 """Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
+
+FIRST_FINAL: Final = 200
+BAD_GATEWAY: Final = 502
+MESSAGE_TOO_LARGE: Final = 513
+
+
+def is_too_long(message: Message, size: int) -> bool:
+    """Tell whether a message of *size* octets holds a header that a reader like ours would refuse.
+
+    Every hop adds to a message. So each server measures what it is about to send, and no peer has to close a link for it.
+    """
+    return size - len(message.body) > MAX_HEADER or len(message.rows) > MAX_ROWS
 
 
 class Relay:
@@ -119,12 +132,19 @@ class Relay:
     def answer(self, exchange: Exchange, response: Response, data: bytes = b"") -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends.
 
-        *data* is the response as it goes out, where that is known already.
+        *data* is the response as it goes out, where that is known already. What a response became too long by (the Vias that
+        it left out, challenges of others) is its sender's fault: 502.
         """
+        data = data or response.encode()
+        if is_too_long(response, len(data)):
+            if response.status < FIRST_FINAL:
+                return
+            response = respond(exchange.request, BAD_GATEWAY)
+            data = response.encode()
         transaction, given = exchange.transaction, of_status(response.status)
         before = transaction.state
         if transaction.receive(given) is Do.SEND:
-            exchange.session.link.send(data or response.encode())
+            exchange.session.link.send(data)
         if given is Input.PROVISIONAL:
             return
         if transaction.over:
@@ -165,7 +185,7 @@ class Relay:
                     if copy.present & ON_THE_WAY_OUT:
                         self._release(copy, found)
                     data = copy.encode()
-                    if found.link.has_room(len(data)):
+                    if found.link.has_room(len(data)) and not is_too_long(copy, len(data)):
                         found.link.send(data)
                         break
 
@@ -295,6 +315,9 @@ class Relay:
             return
         data = copy.encode()
         size = len(data)
+        if is_too_long(copy, size):
+            self._refuse_branch(exchange, start)
+            return
         if not session.link.has_room(size):
             self._no_room(exchange, start, session.link, size)
             return
@@ -324,6 +347,12 @@ class Relay:
         else:
             effects = exchange.context.lost(start.number)
         self._perform(exchange, effects)
+
+    def _refuse_branch(self, exchange: Exchange, start: Start) -> None:
+        """A request that would be too long for the next hop is answered as the next hop would answer it."""
+        if exchange.context is not None:
+            refusal = respond(exchange.request, MESSAGE_TOO_LARGE)
+            self._perform(exchange, exchange.context.responded(start.number, refusal))
 
     def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
         kind = session.link.kind
@@ -394,10 +423,7 @@ class Relay:
             return
         sent.cancelled = True
         self._await(sent, self._unanswered)
-        cancel = cancel_for(sent.request)
-        for reason in reasons:
-            cancel.prepend("reason", reason)
-        sent.session.link.send(cancel.encode())
+        sent.session.link.send(cancel_for(sent.request, reasons).encode())
 
     # Ends
 

@@ -62,9 +62,8 @@ def check_request(request: Request) -> None:
         raise _flawed(request.flaws)
     if request.version != VERSION:
         raise _bad_version(request.version)
-    if len(request.uri) > MAX_URI:
-        raise RemoteError(f"a Request-URI above {MAX_URI} octets", rule="RFC 3261 21.4.12", status=414)
-    _check_request_uri(request.ruri)
+    _check_length(request.uri)
+    _check_no_headers(request.ruri)
     _check_rows(request)
     _check_common(request)
     _check_branch(request.top_via.branch)
@@ -121,7 +120,20 @@ def _bad_version(version: str) -> RemoteError:
     return RemoteError("a start line that does not end in the version", rule="RFC 3261 7.1")
 
 
-def _check_request_uri(uri: SipUri) -> None:
+def read_request_uri(text: str) -> SipUri:
+    """Read what is to become a Request-URI; RemoteError 400 (414, 416) where it may not be one."""
+    _check_length(text)
+    uri = SipUri.parse(text)
+    _check_no_headers(uri)
+    return uri
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_URI:
+        raise RemoteError(f"a Request-URI above {MAX_URI} octets", rule="RFC 3261 21.4.12", status=414)
+
+
+def _check_no_headers(uri: SipUri) -> None:
     # 19.1.1 table 1: headers are not allowed in a Request-URI; "method" neither, but 19.1.5 lets it be ignored.
     if uri.headers:
         raise RemoteError("a Request-URI with headers", rule="RFC 3261 19.1.1, RFC 4475 3.1.2.11")
@@ -152,6 +164,8 @@ def _check_common(message: Message) -> None:
 def _check_addresses(row: Row) -> None:
     if row.bit & _ONE_ADDRESS:
         _check_address(row.address)
+        if row.address.params:
+            _check_tag(row.address)
     else:
         for address in row.addresses:
             if address.uri != "*" or row.bit != CONTACT:
@@ -168,6 +182,14 @@ def _check_address(address: NameAddr) -> None:
     except RemoteError as wrong:
         if wrong.status != _UNKNOWN_SCHEME:
             raise
+
+
+def _check_tag(address: NameAddr) -> None:
+    """Refuse a tag that is no token: who writes it anew without its quotes, as we do, would write another field."""
+    for name, value in address.params:
+        # "/" and "=" are accepted as in other parameters: base64 ends no value for any reader.
+        if name == "tag" and (value is None or not is_token(value.replace("/", "0").replace("=", "0"))):
+            raise RemoteError(f"a tag that is no token: {shown(value or '')}", rule="RFC 3261 25.1: tag-param")
 
 
 def _check_branch(branch: str | None) -> None:

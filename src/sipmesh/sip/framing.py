@@ -20,6 +20,12 @@ _END: Final = b"\r\n\r\n"
 _NEEDED_TO_ANSWER: Final = bits_of("via", "from", "to", "call-id", "cseq")
 
 
+MAX_HEADER: Final = 65536
+"""Octets of a header that we read and act on, start line included; nothing longer is sent."""
+MAX_ROWS: Final = 256
+"""Header rows that we read and act on; nothing with more is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
     """How much we read before a message is refused; octets, for *fields* header rows, for *items* items of one list field.
@@ -31,15 +37,15 @@ class ReadLimits:
     An honest message holds 70 Vias at most (Max-Forwards begins there) and two Record-Routes for each hop.
 
     A message that is above *header*, *fields* or *items* can be framed still: it is marked (TOO_MANY) and the stream goes on.
-    Above *header* and *growth* the stream ends. What one hop adds is less than *growth*: so no user can have a server send
-    a message for which the next server closes the link between them.
+    Above *header* and *growth* the stream ends. We send nothing above MAX_HEADER and MAX_ROWS, and what a server of an older
+    release adds is less than *growth*: so no user can have a server send a message for which the next one closes the link.
     """
 
     start_line: int = 16384
-    header: int = 65536
+    header: int = MAX_HEADER
     growth: int = 32768
     body: int = 131072
-    fields: int = 256
+    fields: int = MAX_ROWS
     items: int = 256
 
 

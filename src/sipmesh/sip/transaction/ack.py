@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import LocalError
 from sipmesh.sip.fields import first_item
 from sipmesh.sip.message import Request, build_request
+from sipmesh.sip.text import octets_of
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Response
 
 _MAX_FORWARDS: Final = "70"
+MAX_REASONS: Final = 8
+"""Values of Reason that a CANCEL takes on: one for each protocol (RFC 3326 2), and there are few. Each becomes a row."""
+MAX_REASON: Final = 256
+"""Octets of one value of Reason: a cause and a short text for people."""
 
 
 def ack_for(invite: Request, response: Response) -> Request:
@@ -19,9 +24,21 @@ def ack_for(invite: Request, response: Response) -> Request:
     return _belonging(invite, "ACK", response.first("to") or "")
 
 
-def cancel_for(invite: Request) -> Request:
-    """Cancel an INVITE as we sent it (RFC 3261 9.1); wait for a 1xx first."""
-    return _belonging(invite, "CANCEL", invite.first("to") or "")
+def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
+    """Cancel an INVITE as we sent it (RFC 3261 9.1) for *reasons* (RFC 3326), each in a row; wait for a 1xx first."""
+    cancel = _belonging(invite, "CANCEL", invite.first("to") or "")
+    for reason in reasons:
+        cancel.append("reason", reason)
+    return cancel
+
+
+def reasons_of(cancel: Request) -> tuple[str, ...]:
+    """Give the values of Reason that a CANCEL takes on to each branch: the first eight that are not empty and not long.
+
+    Reason tells why and decides nothing (RFC 3326 2): values above the bounds are dropped, and the CANCEL goes on.
+    """
+    fit = [value for value in cancel.items("reason") if value and len(octets_of(value)) <= MAX_REASON]
+    return tuple(fit[:MAX_REASONS])
 
 
 def _belonging(invite: Request, method: str, to: str) -> Request:
