@@ -78,7 +78,7 @@ async def test_server_sends_nothing_that_is_longer_than_it_would_read(
 async def vias_left_out(network: Network, octets: int) -> int:
     """Have carol answer alice without the Vias that alice has sent, so that the header is of *octets* once they are put back."""
     alice, carol = await network.phone("alice", FE1), await network.phone("carol", FE2)
-    lower = ("via", f"SIP/2.0/TLS {'v' * 30_000};branch=z9hG4bKlower")
+    lower = ("via", f"SIP/2.0/TLS {'v' * 60_000};branch=z9hG4bKlower")
     await alice.send(alice.request(MESSAGE, "sip:carol@example.test", [lower]))
     came = await carol.request_in(MESSAGE)
     ours, _, *others = [row for row in came.rows if row.bit == VIA]
@@ -89,7 +89,7 @@ async def vias_left_out(network: Network, octets: int) -> int:
     return (await alice.final()).status
 
 
-@pytest.mark.parametrize(("octets", "status"), [(MAX_HEADER, 486), (MAX_HEADER + 1, 502), (MAX_HEADER + 29_000, 502)])
+@pytest.mark.parametrize(("octets", "status"), [(MAX_HEADER, 486), (MAX_HEADER + 1, 502), (MAX_HEADER + 50_000, 502)])
 @on_loop
 async def test_response_that_grows_by_what_it_left_out_is_the_answering_sides_fault(
     pool: Network, octets: int, status: int

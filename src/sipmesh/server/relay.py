@@ -75,7 +75,7 @@ def is_too_long(message: Message, size: int) -> bool:
 
     Every hop adds to a message. So each server measures what it is about to send, and no peer has to close a link for it.
     """
-    return size - len(message.body) > MAX_HEADER or len(message.rows) > MAX_ROWS
+    return len(message.rows) > MAX_ROWS or (size > MAX_HEADER and size - len(message.body) > MAX_HEADER)
 
 
 class Relay:
