@@ -40,6 +40,7 @@ COMPILED = {
     ),
     "server": (
         "account",
+        "accounts",
         "dispatch",
         "exchange",
         "expiry",
