@@ -1,8 +1,8 @@
 """Which header fields cross which border: one table for those that state an identity or belong to one hop.
 
 ``docs/identity.md`` shows the same table with the reasons. A message is looked at twice. Where it comes in, fields that its
-sender may not use are taken away (`Border.admit`). Where it goes out, what the receiver may not see is taken away
-(`Border.release`). P-Asserted-Identity is written anew on the way (`sipmesh.routing.forwarding`).
+sender may not use are taken away (`Border.admit_request` and `Border.admit_response`). Where it goes out, what the receiver
+may not see is taken away (`Border.release`). P-Asserted-Identity is written anew on the way (`sipmesh.routing.forwarding`).
 """
 
 from __future__ import annotations

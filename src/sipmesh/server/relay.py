@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.link import Link
 
 TOO_LARGE_A_BODY: Final = 413
-TOO_LARGE: Final = 513
 
 FINAL_S: Final = Timer.F.seconds
 """Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
@@ -316,7 +315,7 @@ class Relay:
         data = copy.encode()
         size = len(data)
         if is_too_long(copy, size):
-            self._refuse_branch(exchange, start)
+            self._refuse_branch(exchange, start, MESSAGE_TOO_LARGE)
             return
         if not session.link.has_room(size):
             self._no_room(exchange, start, session.link, size)
@@ -338,20 +337,17 @@ class Relay:
 
         The flow itself is not gone: 430 would have its binding forgotten, so 480 stands in its place.
         """
-        if exchange.context is None:
-            return
-        status = lost_status(start.target) if link.can_hold(size) else TOO_LARGE_A_BODY
-        if status in {FLOW_FAILED, TOO_LARGE_A_BODY}:
-            status = TEMPORARILY_UNAVAILABLE if status == FLOW_FAILED else status
-            effects = exchange.context.responded(start.number, respond(exchange.request, status))
+        if not link.can_hold(size):
+            self._refuse_branch(exchange, start, TOO_LARGE_A_BODY)
+        elif lost_status(start.target) == FLOW_FAILED:
+            self._refuse_branch(exchange, start, TEMPORARILY_UNAVAILABLE)
         else:
-            effects = exchange.context.lost(start.number)
-        self._perform(exchange, effects)
+            self._unreachable(exchange, start)
 
-    def _refuse_branch(self, exchange: Exchange, start: Start) -> None:
-        """A request that would be too long for the next hop is answered as the next hop would answer it."""
+    def _refuse_branch(self, exchange: Exchange, start: Start, status: int) -> None:
+        """Answer a request that is not sent on, as if the next hop had answered it with *status*."""
         if exchange.context is not None:
-            refusal = respond(exchange.request, MESSAGE_TOO_LARGE)
+            refusal = respond(exchange.request, status)
             self._perform(exchange, exchange.context.responded(start.number, refusal))
 
     def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
@@ -410,9 +406,9 @@ class Relay:
             assert_identity(response, None)
         link, data = exchange.session.link, response.encode()
         if not link.has_room(len(data)) and link.usable:
-            if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2): its sender can do without
+            if response.status < FIRST_FINAL:  # its sender can do without a provisional one
                 return
-            status = 500 if link.can_hold(len(data)) else TOO_LARGE
+            status = 500 if link.can_hold(len(data)) else MESSAGE_TOO_LARGE
             response = respond(exchange.request, status)
             data = response.encode()
         self.answer(exchange, response, data)
