@@ -69,7 +69,7 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/text.py", "ascii_upper", "upper"): "after isascii()",
     ("sip/text.py", "has_control", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/rows.py", "flaws_in", "isprintable"): "what is printable in Unicode holds no control character",
-    ("sip/rows.py", "_written", "isprintable"): "what is printable in Unicode holds no control character",
+    ("sip/rows.py", "_plain_row", "isprintable"): "what is printable in Unicode holds no control character",
     ("sip/fields.py", "_is_value", "isalnum"): "after isascii()",
     ("sip/rows.py", "_is_plain_call_id", "isalnum"): "after isascii()",
     ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",

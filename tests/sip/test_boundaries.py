@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.errors import RemoteError
+from sipmesh.routing.response import repeats, restore
 from sipmesh.sip.check import check_request, check_response
 from sipmesh.sip.framing import Keepalive, MessageReader, parse_message
 from sipmesh.sip.message import Request, Response
@@ -29,6 +30,17 @@ HEAD = [
 ]
 REQUEST = b"\r\n".join([b"MESSAGE sip:bob@example.test SIP/2.0", *HEAD, b"", BODY])
 RESPONSE = REQUEST.replace(b"MESSAGE sip:bob@example.test SIP/2.0", b"SIP/2.0 200 OK", 1)
+
+
+def _asked() -> Request:
+    """The request that `RESPONSE` answers, without the Via that we put on it."""
+    asked = parse_message(REQUEST)
+    assert isinstance(asked, Request)
+    asked.pop_item("via")
+    return asked
+
+
+ASKED = _asked()
 
 # Blanks, line ends, digits and letters that some readers take for those of SIP, and SIP's own.
 MANGLES = [
@@ -74,6 +86,8 @@ def passed_on(data: bytes) -> bytes | None:
         elif isinstance(found, Response):
             check_response(found)
             found.pop_item("via")
+            if not repeats(found, ASKED):
+                restore(found, ASKED)
     except RemoteError:
         return None
     return None if found is None or isinstance(found, Keepalive) else found.encode()

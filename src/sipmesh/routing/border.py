@@ -8,7 +8,7 @@ may not see is taken away (`Border.release`). P-Asserted-Identity is written ane
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
@@ -17,6 +17,9 @@ from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
 from sipmesh.sip.rows import Message, Row
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 
 class Rule(Enum):
@@ -88,10 +91,10 @@ OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
 INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
 REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
 # A message whose `present` has none of these bits need not be looked at: that is nearly every message.
-CREDENTIAL_BITS: Final = bits_of("authorization", "proxy-authorization")
-IN_REQUESTS: Final = GUARDED | bits_of(*(name for name in TABLE if name in BITS and name not in CREDENTIALS))
-IN_RESPONSES: Final = IN_REQUESTS | CREDENTIAL_BITS
-ON_THE_WAY_OUT: Final = CREDENTIAL_BITS | GUARDED | BITS["referred-by"]
+CREDENTIAL_BITS: Final[i64] = bits_of("authorization", "proxy-authorization")
+IN_REQUESTS: Final[i64] = GUARDED | bits_of(*(name for name in TABLE if name in BITS and name not in CREDENTIALS))
+IN_RESPONSES: Final[i64] = IN_REQUESTS | CREDENTIAL_BITS
+ON_THE_WAY_OUT: Final[i64] = CREDENTIAL_BITS | GUARDED | BITS["referred-by"]
 
 assert TABLE.keys() == GUARDED_NAMES | (TABLE.keys() & BITS.keys())  # noqa: S101 - else a field would pass unseen
 

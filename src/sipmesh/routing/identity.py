@@ -11,13 +11,12 @@ from sipmesh.routing.sender import ClientSender, Sender, ServerSender
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
-from sipmesh.sip.text import ascii_lower, shown
+from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 
 ASSERTED: Final = "p-asserted-identity"
-VERIFIED: Final = "verstat"
 ANONYMOUS: Final = "anonymous.invalid"
 
 
@@ -30,7 +29,7 @@ def asserted(message: Message) -> list[SipUri]:
 def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
     """Tell which user a client's request comes from, once the link has proved to be that user."""
     uri = from_uri(request)
-    if uri is None or uri.host not in domains or uri.user is None or says_it_was_verified(request.from_):
+    if uri is None or uri.host not in domains or uri.user is None or request.from_.has_verstat:
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is no user of our domains")
     if not sender.users:
         return Prove(uri.aor, 407)
@@ -88,11 +87,6 @@ def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -
     return checked if isinstance(checked, Answer) else claims[0].aor
 
 
-def says_it_was_verified(address: NameAddr) -> bool:
-    """Tell whether a From says that its number was verified (3GPP TS 24.229): a phone shows that, and nobody here has."""
-    return VERIFIED in ascii_lower(address.uri) or any(name == VERIFIED for name, _ in address.params)
-
-
 def is_anonymous(address: NameAddr) -> bool:
     """Tell whether a From hides its user (RFC 3323 section 4.1.1.3: a host under ``anonymous.invalid``)."""
     return address.is_sip and address.sip_uri.host == ANONYMOUS
@@ -109,7 +103,7 @@ def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: froze
 def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
     """Hold the sender to the domain of its From."""
     uri = from_uri(request)
-    if uri is None or uri.host not in allowed or says_it_was_verified(request.from_):
+    if uri is None or uri.host not in allowed or request.from_.has_verstat:
         why = f"{sender.peer.name} may not send as {shown(request.from_.uri)}"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
     return uri.aor

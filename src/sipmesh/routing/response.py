@@ -12,13 +12,16 @@ from sipmesh.sip.reasons import REASONS
 from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA
 
 if TYPE_CHECKING:
+    from mypy_extensions import i64
+
     from sipmesh.routing.border import Border
     from sipmesh.routing.sender import Sender
     from sipmesh.sip.message import Request, Response
+    from sipmesh.sip.rows import Row
 
 FORBIDDEN: Final = 403
 _TAG: Final = ";tag="
-_AS_ASKED: Final = VIA | FROM | CALL_ID | CSEQ
+_REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
 
 
 def settle(response: Response, request: Request, sender: Sender, border: Border, here: str) -> None:
@@ -39,19 +42,31 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
 
 def repeats(response: Response, request: Request) -> bool:
     """Tell whether a response repeats its request octet for octet, as nearly all do; only the tag of To may be new."""
-    asked, told = [], []
-    asked_to = told_to = ""
-    for row in request.rows:
-        if row.bit & _AS_ASKED:
-            asked.append(row.line)
-        elif row.bit == TO:
-            asked_to = row.line
+    asked, at = request.rows, 0
     for row in response.rows:
-        if row.bit & _AS_ASKED:
-            told.append(row.line)
-        elif row.bit == TO:
-            told_to = row.line
-    return asked == told and (told_to == asked_to or told_to.startswith(f"{asked_to}{_TAG}"))
+        if not row.bit & _REPEATED:
+            continue
+        while at < len(asked) and not asked[at].bit & _REPEATED:
+            at += 1
+        if at == len(asked) or not _is_repeated(row, asked[at]):
+            return False
+        at += 1
+    return _nothing_left(asked, at)
+
+
+def _is_repeated(row: Row, asked: Row) -> bool:
+    """Tell whether *row* of a response repeats the row *asked*; rows that have been seen before are the same object."""
+    if row is asked or row.line == asked.line:
+        return True
+    return bool(row.bit & asked.bit & TO) and row.line.startswith(f"{asked.line}{_TAG}")
+
+
+def _nothing_left(rows: list[Row], start: int) -> bool:
+    """Tell whether no row from *start* on is one that a response repeats."""
+    for at in range(start, len(rows)):  # noqa: SIM110 - all() would make a generator for every message
+        if rows[at].bit & _REPEATED:
+            return False
+    return True
 
 
 def restore(response: Response, request: Request) -> None:
@@ -64,7 +79,7 @@ def restore(response: Response, request: Request) -> None:
             "a response whose Call-ID, CSeq or From is not its request's", rule="RFC 3261 section 8.2.6.2"
         )
     tag = response.to.tag
-    ours = [row for row in request.rows if row.bit & (_AS_ASKED | TO)]
-    response.keep([*ours, *[row for row in response.rows if not row.bit & (_AS_ASKED | TO)]])
+    ours = [row for row in request.rows if row.bit & _REPEATED]
+    response.keep([*ours, *[row for row in response.rows if not row.bit & _REPEATED]])
     if tag is not None and request.to.tag is None:
         response.replace("to", f"{request.row(TO).value}{_TAG}{tag}")

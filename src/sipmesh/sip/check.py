@@ -12,18 +12,20 @@ from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import MAGIC
 from sipmesh.sip.message import VERSION, Message, Request, Response
 from sipmesh.sip.names import BITS, IMPROPER, bits_of
-from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, VIA, Row
+from sipmesh.sip.rows import CONTACT, LONE_LINE_BREAK, TOO_MANY, Row
 from sipmesh.sip.text import ascii_lower, ascii_upper, is_digits, is_token, shown
 from sipmesh.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from mypy_extensions import i64
+
     from sipmesh.sip.fields import NameAddr
 
 # 8.1.1 and section 20 table 2: these stand once. (Max-Forwards may be absent: 16.3 step 3.)
-_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
-_SINGLE: Final = _ONCE | bits_of(
+_ONCE: Final[i64] = bits_of("from", "to", "call-id", "cseq")
+_SINGLE: Final[i64] = _ONCE | bits_of(
     "max-forwards",
     "content-length",
     "content-type",
@@ -46,8 +48,8 @@ _SINGLE: Final = _ONCE | bits_of(
     "sip-if-match",
     "subscription-state",
 )
-_ONE_ADDRESS: Final = bits_of("from", "to")
-_ADDRESSES: Final = _ONE_ADDRESS | bits_of("contact", "path", "record-route", "route")
+_ONE_ADDRESS: Final[i64] = bits_of("from", "to")
+_ADDRESSES: Final[i64] = _ONE_ADDRESS | bits_of("contact", "path", "record-route", "route")
 MAX_URI: Final = 8192
 """Octets of the Request-URI and of each address: any of them may stand in the start line or be the identity of the next hop."""
 MAX_METHOD: Final = 128
@@ -66,6 +68,7 @@ def check_request(request: Request) -> None:
     _check_no_headers(request.ruri)
     _check_rows(request)
     _check_common(request)
+    _ = request.call_id
     _check_branch(request.top_via.branch)
     if request.cseq.method != request.method:
         if not is_token(request.method):  # as that of a CSeq is
@@ -83,7 +86,11 @@ def check_request(request: Request) -> None:
 
 
 def check_response(response: Response) -> None:
-    """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says."""
+    """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says.
+
+    Its Call-ID and the Vias below the top one are not read: whoever forwards it compares them with those of the request,
+    which have been read, and replaces what differs (:mod:`sipmesh.routing.response`).
+    """
     if response.flaws:
         raise _flawed(response.flaws)
     if response.version != VERSION:
@@ -93,10 +100,6 @@ def check_response(response: Response) -> None:
     _check_rows(response)
     _check_common(response)
     _ = response.top_via
-    if response.has_lower_via:
-        for row in response.rows:
-            if row.bit == VIA:
-                row.check_vias()
 
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
@@ -104,7 +107,7 @@ def unsupported(request: Request, field: str, known: Collection[str]) -> list[st
     return [tag for tag in request.items(field) if tag and ascii_lower(tag) not in known]
 
 
-def _flawed(flaws: int) -> RemoteError:
+def _flawed(flaws: i64) -> RemoteError:
     if flaws & TOO_MANY:
         return RemoteError(
             "a header that is too long, or has too many rows or list items", rule="RFC 3261 21.5.7", status=513
@@ -149,7 +152,7 @@ def _check_rows(message: Message) -> None:
         raise RemoteError(f"more than one {' and '.join(_named(twice))}", rule="RFC 3261 7.3.1, RFC 4475 3.3.8")
 
 
-def _named(bits: int) -> list[str]:
+def _named(bits: i64) -> list[str]:
     return sorted(name for name, bit in BITS.items() if bit & bits)
 
 
@@ -157,7 +160,6 @@ def _check_common(message: Message) -> None:
     for row in message.rows:
         if row.bit & _ADDRESSES and not row.checked:
             _check_addresses(row)
-    _ = message.call_id
     _ = message.cseq
 
 

@@ -275,10 +275,7 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
 
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
     """Mark a message that is too long: it can be framed, so its link goes on, but it must not be acted on."""
-    rows, size = len(message.rows), len(head)
-    if rows <= limits.fields and size <= limits.header and rows + head.count(b",") <= limits.items:
-        return
-    if rows > limits.fields or size > limits.header or has_long_list(message.rows, limits.items):
+    if len(message.rows) > limits.fields or len(head) > limits.header or has_long_list(message.rows, limits.items):
         message.flaws |= TOO_MANY
 
 

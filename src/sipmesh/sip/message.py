@@ -98,7 +98,7 @@ def parse_head(head: bytes) -> Request | Response:
     start, rows = lines[0], rows_of(lines, 1)
     # Method, Request-URI and version are checked by their own grammar; a Reason-Phrase, when it is first seen.
     flaws = LONE_LINE_BREAK if "\n" in start or "\r" in start else 0
-    if ascii_upper(start[:4]) == "SIP/":
+    if start[:1] in "Ss" and ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
         response.flaws |= flaws
         return response

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import LocalError, RemoteError
-from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, check_via, first_item, split_list
+from sipmesh.sip.fields import CSeq, NameAddr, Via, bounded, first_item, split_list
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import BITS, bits_of, name_of, spelled, wire_name
 from sipmesh.sip.text import (
@@ -23,31 +23,33 @@ from sipmesh.sip.text import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from mypy_extensions import i64
+
 # 20.22: Max-Forwards is in the range 0-255. 20.19: Expires is in the range 0 to 2**32-1.
 _MAX_HOPS: Final = 255
 _MAX_EXPIRES: Final = 2**32 - 1
 # Longer than any limit that a reader may be given.
 _MAX_LENGTH: Final = 2**48
 
-VIA: Final = BITS["via"]
-FROM: Final = BITS["from"]
-TO: Final = BITS["to"]
-CALL_ID: Final = BITS["call-id"]
-CSEQ: Final = BITS["cseq"]
-MAX_FORWARDS: Final = BITS["max-forwards"]
-CONTENT_LENGTH: Final = BITS["content-length"]
-CONTACT: Final = BITS["contact"]
-ROUTE: Final = BITS["route"]
-RECORD_ROUTE: Final = BITS["record-route"]
-EVENT: Final = BITS["event"]
-PRIVACY: Final = BITS["privacy"]
-PROXY_REQUIRE: Final = BITS["proxy-require"]
-P_ASSERTED_IDENTITY: Final = BITS["p-asserted-identity"]
-P_PREFERRED_IDENTITY: Final = BITS["p-preferred-identity"]
-_EXPIRES: Final = BITS["expires"]
+VIA: Final[i64] = BITS["via"]
+FROM: Final[i64] = BITS["from"]
+TO: Final[i64] = BITS["to"]
+CALL_ID: Final[i64] = BITS["call-id"]
+CSEQ: Final[i64] = BITS["cseq"]
+MAX_FORWARDS: Final[i64] = BITS["max-forwards"]
+CONTENT_LENGTH: Final[i64] = BITS["content-length"]
+CONTACT: Final[i64] = BITS["contact"]
+ROUTE: Final[i64] = BITS["route"]
+RECORD_ROUTE: Final[i64] = BITS["record-route"]
+EVENT: Final[i64] = BITS["event"]
+PRIVACY: Final[i64] = BITS["privacy"]
+PROXY_REQUIRE: Final[i64] = BITS["proxy-require"]
+P_ASSERTED_IDENTITY: Final[i64] = BITS["p-asserted-identity"]
+P_PREFERRED_IDENTITY: Final[i64] = BITS["p-preferred-identity"]
+_EXPIRES: Final[i64] = BITS["expires"]
 
 # The lists that our code takes apart.
-_LISTS: Final = bits_of(
+_LISTS: Final[i64] = bits_of(
     "accept",
     "contact",
     "p-asserted-identity",
@@ -62,26 +64,26 @@ _LISTS: Final = bits_of(
     "via",
 )
 # Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
-_NOT_KEPT: Final = bits_of("via", "call-id", "authorization", "proxy-authorization")
+_NOT_KEPT: Final[i64] = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
-_HOLDS_ADDRESSES: Final = bits_of("contact", "path", "record-route", "route")
+_HOLDS_ADDRESSES: Final[i64] = bits_of("contact", "path", "record-route", "route")
 _MOST_COMMAS_KEPT: Final = 8
 _VIA_BEGINS: Final = "Via: "
 _CALL_ID_BEGINS: Final = "Call-ID: "
 _V: Final = ord("V")
 _SPACE: Final = 32
-_TAB: Final = 9
 _AT: Final = ord("@")
+_TAB: Final = 9
 
-LONE_LINE_BREAK: Final = 1
+LONE_LINE_BREAK: Final[i64] = 1
 """The flaw of a row that holds a CR or LF: for many a reader downstream that ends a line."""
-CONTROL: Final = 2
+CONTROL: Final[i64] = 2
 """The flaw of a row that holds a control character where the grammar allows none: for some readers NUL ends a header."""
-TOO_MANY: Final = 4
+TOO_MANY: Final[i64] = 4
 """The flaw of a message whose header is longer, or has more rows or more items in a list, than its reader allows."""
-_QUOTES_NAMES: Final = FROM | TO | CONTACT
-_NUMBERED: Final = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
+_QUOTES_NAMES: Final[i64] = FROM | TO | CONTACT
+_NUMBERED: Final[i64] = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
 
 
 class Row:
@@ -112,7 +114,7 @@ class Row:
         "name",
     )
 
-    def __init__(self, line: str, name: str, bit: int, flaws: int = 0, value: str | None = None) -> None:
+    def __init__(self, line: str, name: str, bit: i64, flaws: i64 = 0, value: str | None = None) -> None:
         self.line, self.name, self.bit, self.flaws = line, name, bit, flaws
         self.checked = False
         self._value = value
@@ -158,14 +160,6 @@ class Row:
         if via is None:
             via = self._via = Via.parse(first_item(self.value))
         return via
-
-    def check_vias(self) -> None:
-        """Raise RemoteError where a via-parm of a Via is malformed; one that has been read is not checked again."""
-        if "," in self.line:
-            for item in split_list(self.value):
-                check_via(item)
-        elif self._via is None:
-            check_via(self.value)
 
     @property
     def call_id(self) -> str:
@@ -230,12 +224,12 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
     return rows
 
 
-def _row_of_its_own(line: str, beginning: str, name: str, bit: int) -> Row:
+def _row_of_its_own(line: str, beginning: str, name: str, bit: i64) -> Row:
     """Give the row of a name that nearly every peer writes in one way, and that is new in every message.
 
     Its value is checked against its own grammar, which has no control characters; so only a line break is looked for.
     """
-    flaws = LONE_LINE_BREAK if "\n" in line or "\r" in line else 0
+    flaws: i64 = LONE_LINE_BREAK if "\n" in line or "\r" in line else 0
     return Row(line, name, bit, flaws, line[len(beginning) :].strip(LWS))
 
 
@@ -265,14 +259,13 @@ def _new_row(line: str) -> Row:
     name, bit = name_of(line)
     row = _numbered(line, name, bit) if bit & _NUMBERED else None
     if row is None:
-        written = _written(line, bit)
-        row = Row(written, name, bit, flaws_in(written))
+        row = _plain_row(line, name, bit)
     if _may_keep(line, bit):
         keep(_kept, _MOST_KEPT, line, row)
     return row
 
 
-def _may_keep(line: str, bit: int) -> bool:
+def _may_keep(line: str, bit: i64) -> bool:
     """Tell whether the row of *line* is to be found again.
 
     A line that begins with a blank is a row only where nothing is before it: elsewhere it continues one. The addresses of a long
@@ -283,7 +276,7 @@ def _may_keep(line: str, bit: int) -> bool:
     return not (bit & _HOLDS_ADDRESSES and line.count(",") > _MOST_COMMAS_KEPT)
 
 
-def _numbered(line: str, name: str, bit: int) -> Row | None:
+def _numbered(line: str, name: str, bit: i64) -> Row | None:
     """Read a row whose number decides a boundary, and write it in one way; None where it is malformed, for others to refuse."""
     value = _value(line)
     try:
@@ -300,15 +293,20 @@ def _numbered(line: str, name: str, bit: int) -> Row | None:
     return row
 
 
-def _written(line: str, bit: int) -> str:
-    """Write a row as we send it: no blanks before its colon, no escaped control characters in a display name."""
-    if bit & _QUOTES_NAMES and not line.isprintable():
-        line = without_escaped_controls(line)
+def _plain_row(line: str, name: str, bit: i64) -> Row:
+    """Read a row as we send it: no blanks before its colon, no escaped control characters in a display name."""
+    flaws: i64 = 0
+    if not line.isprintable():
+        if bit & _QUOTES_NAMES:
+            line = without_escaped_controls(line)
+        flaws = flaws_in(line)
     colon = line.find(":")
-    return f"{line[:colon].rstrip(LWS)}{line[colon:]}" if colon > 0 and _continues(line[colon - 1 :]) else line
+    if colon > 0 and _continues(line[colon - 1]):
+        line = f"{line[:colon].rstrip(LWS)}{line[colon:]}"
+    return Row(line, name, bit, flaws)
 
 
-def flaws_in(line: str) -> int:
+def flaws_in(line: str) -> i64:
     """Tell what is wrong with the characters of a line that came from the wire."""
     if line.isprintable():
         return 0
@@ -319,11 +317,22 @@ def flaws_in(line: str) -> int:
 
 def has_long_list(rows: list[Row], most: int) -> bool:
     """Tell whether a list field that our code takes apart holds more than *most* items, over all its rows."""
+    if len(rows) + _commas(rows) <= most:
+        return False
     counted: dict[int, int] = {}
     for row in rows:
         if row.bit & _LISTS:
             counted[row.bit] = counted.get(row.bit, 0) + len(separators(row.value, ",")) + 1
     return any(count > most for count in counted.values())
+
+
+def _commas(rows: list[Row]) -> int:
+    """Count the commas of all list fields, those in quotes too: so much is cheap, and nearly always enough to know."""
+    commas = 0
+    for row in rows:
+        if row.bit & _LISTS and "," in row.line:
+            commas += row.line.count(",")
+    return commas
 
 
 class Message:
@@ -345,7 +354,9 @@ class Message:
     def __init__(self, rows: list[Row], body: bytes = b"") -> None:
         self.rows = rows
         self.body = body
-        present = repeated = flaws = 0
+        present: i64 = 0
+        repeated: i64 = 0
+        flaws: i64 = 0
         for row in rows:
             repeated |= present & row.bit
             present |= row.bit
@@ -353,7 +364,8 @@ class Message:
         self.present, self.repeated, self.flaws = present, repeated, flaws
 
     def _count_rows(self) -> None:
-        present = repeated = 0
+        present: i64 = 0
+        repeated: i64 = 0
         for row in self.rows:
             repeated |= present & row.bit
             present |= row.bit
@@ -495,7 +507,7 @@ class Message:
             self.rows = [row for row in self.rows if row.name != name]
             self._count_rows()
 
-    def row(self, bit: int) -> Row:
+    def row(self, bit: i64) -> Row:
         """Give the first row of the name with that *bit*; RemoteError where there is none."""
         return self._the(bit)
 
@@ -562,7 +574,7 @@ class Message:
                 return at
         return -1
 
-    def _place(self, bit: int) -> int:
+    def _place(self, bit: i64) -> int:
         """Give the place of the first row of the name with that *bit*, -1 where there is none."""
         if self.present & bit:
             for at, row in enumerate(self.rows):
@@ -570,7 +582,7 @@ class Message:
                     return at
         return -1
 
-    def _the(self, bit: int) -> Row:
+    def _the(self, bit: i64) -> Row:
         """Give the first row of the name with that *bit*; RemoteError where there is none."""
         if self.present & bit:
             for row in self.rows:
@@ -579,7 +591,7 @@ class Message:
         name = next(known for known, its in BITS.items() if its == bit)
         raise RemoteError(f"no {wire_name(name)}", rule="RFC 3261 8.1.1")
 
-    def _all(self, bit: int) -> list[NameAddr]:
+    def _all(self, bit: i64) -> list[NameAddr]:
         if not self.present & bit:
             return []
         return [address for row in self.rows if row.bit == bit for address in row.addresses]
@@ -589,7 +601,7 @@ class Message:
         self.repeated |= self.present & row.bit
         self.present |= row.bit
 
-    def _lost(self, bit: int, at: int) -> None:
+    def _lost(self, bit: i64, at: int) -> None:
         """Keep account of the first row with that *bit* having gone from the place *at*."""
         left = 0
         if self.repeated & bit:
@@ -629,10 +641,9 @@ def one_line(value: str) -> str:
     return value
 
 
-# callid = word [ "@" word ]
-_CALL_ID: Final = re.compile(
-    r"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]++(?:@[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]++)?"
-)
+# callid = word [ "@" word ]; "@" is in no word, so a failed match takes linear time.
+_WORD: Final = r"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+"
+_CALL_ID: Final = re.compile(f"{_WORD}(?:@{_WORD})?")
 
 
 def _is_plain_call_id(value: str) -> bool:
