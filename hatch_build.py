@@ -19,41 +19,25 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOME = Path("src/sipmesh")
-COMPILED = {
-    "sip": ("**/[!_]*",),
-    "routing": ("[!_]*",),
-    "trust": ("evidence",),
-    "transport": (
-        "deadlines",
-        "farewell",
-        "handshake",
-        "hop",
-        "limits",
-        "link",
-        "pool",
-        "pyopenssl",
-        "reactor",
-        "registry",
-        "reliance",
-        "sockets",
-        "tls",
+COMPILED = ("sip", "routing", "transport", "server/proxy", "server/quotas")
+"""The packages that every message passes through. Each module in them is compiled, but for those that `FROM_SOURCE` names."""
+
+FROM_SOURCE = {
+    **dict.fromkeys(("transport/connector", "transport/listener", "transport/resolver"), "has coroutines"),
+    **dict.fromkeys(
+        ("transport/event_loop", "server/proxy/user_stores"), "is the base of a class that is not compiled"
     ),
-    "server": (
-        "account",
-        "accounts",
-        "dispatch",
-        "exchange",
-        "expiry",
-        "logins",
-        "reach",
-        "registrations",
-        "relay",
-        "roles",
-        "session",
-        "waits",
+    **dict.fromkeys(
+        ("transport/tls/contexts", "transport/tls/path_check", "transport/tls/self_handshake"), "runs once"
     ),
+    **dict.fromkeys(("transport/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
+    **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
+    **dict.fromkeys(("server/proxy/login_failures", "server/quotas/limited_log"), "runs for refusals only"),
 }
-"""What every message meets. Left out: bases of classes that are not compiled, and coroutines, over some of which mypyc breaks."""
+"""Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
+
+ALSO = ("trust/evidence",)
+"""Compiled too: its classes are read for every message."""
 
 OPTIONS = (
     "--config-file=",  # whether the types are right is for `make check` to say; here they only make the code quicker
@@ -161,12 +145,13 @@ def mark_often(folder: Path) -> None:
 
 def sources() -> list[str]:
     """List the modules to compile."""
-    listed = {f"{room}/{name}.py": HOME.glob(f"{room}/{name}.py") for room, names in COMPILED.items() for name in names}
-    found = {pattern: sorted(map(str, paths)) for pattern, paths in listed.items()}
-    gone = [pattern for pattern, paths in found.items() if not paths]
+    found = {
+        str(path.relative_to(HOME).with_suffix("")) for room in COMPILED for path in HOME.glob(f"{room}/**/[!_]*.py")
+    }
+    gone = sorted((FROM_SOURCE.keys() - found) | {name for name in ALSO if not (HOME / f"{name}.py").exists()})
     if gone:
         raise FileNotFoundError(f"listed in hatch_build.py, but not there: {', '.join(gone)}")
-    return [path for paths in found.values() for path in paths]
+    return [str(HOME / f"{name}.py") for name in sorted((found - FROM_SOURCE.keys()) | {*ALSO})]
 
 
 def refuse_without_compiler() -> None:

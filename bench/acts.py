@@ -26,7 +26,7 @@ from cryptography import x509
 
 from bench.bed import MeasurementError
 from bench.fleet import MGMT, SMALL, WHOLE, Fleet, Tell, full, raise_up, stopped
-from sipmesh.server.holding import Holding
+from sipmesh.server.replication.document_store import Holding
 
 FE1, FE2, FE3, EDGE1 = full("fe1"), full("fe2"), full("fe3"), full("edge1")
 UNSEEN_S = 33.0

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 from bench.bed import START_S, STOP_S, MeasurementError
 from sipmesh.errors import SipmeshError
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 
 DOMAIN = "example.test"
 MGMT = f"mgmt.{DOMAIN}"

@@ -24,11 +24,11 @@ from ruamel.yaml import YAML
 from bench.table import number, table
 from sipmesh.demo.forge import Forge
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.server.gatekeeper import Gatekeeper
-from sipmesh.topology.difference import difference
-from sipmesh.topology.document import load_published, load_text
-from sipmesh.topology.jose import open_signed, sign
-from sipmesh.topology.publication import KIND, Draft, Publication
+from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.topology.document.load import load_published, load_text
+from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.versions.publication import KIND, Draft, Publication
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.role import Role

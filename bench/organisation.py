@@ -11,10 +11,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from sipmesh.demo.forge import Forge
-from sipmesh.routing.binding import Binding, Changes
+from sipmesh.routing.registrar.binding import Binding, Changes
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.users import Users
-from sipmesh.topology.document import Loaded, load
+from sipmesh.topology.document.load import Loaded, load
 
 PASSWORD = "bench-password"  # noqa: S105 - the load generator's, and nobody else's
 OTHER_SERVER = "p2.a.test"

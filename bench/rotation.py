@@ -25,7 +25,7 @@ from cryptography import x509
 from bench.bed import LOAD, MeasurementError, Result, build, pinned, started
 from bench.organisation import PASSWORD
 from sipmesh.demo.organisation import Organisation, Plan
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

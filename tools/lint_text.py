@@ -26,7 +26,7 @@ CHECKED: Final = (
     "distribution",
     "server",
     "trust",
-    "topology/names.py",
+    "topology/document/names.py",
     "topology/view.py",
 )
 
@@ -74,13 +74,13 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ("sip/rows.py", "_is_plain_call_id", "isalnum"): "after isascii()",
     ("sip/fields.py", "_is_uri", "isprintable"): "after isascii()",
     ("client/judge.py", "judge_server", "lower"): "names that the user of the command has typed",
-    ("server/holding.py", "Holding.users", "splitlines"): "of octets: no Unicode",
-    ("trust/revocation.py", "_der_of", "split"): "of octets: no Unicode",
+    ("server/replication/document_store.py", "Holding.users", "splitlines"): "of octets: no Unicode",
+    ("trust/revocation/crl.py", "_der_of", "split"): "of octets: no Unicode",
     ("server/log.py", "configure", "upper"): "the level of the log, from the command line",
-    ("server/serve.py", "Service.role", "lower"): "the name of a server, from the command line",
-    ("server/source.py", "source_of", "lower"): "the name of a server, from the command line",
-    ("topology/names.py", "fqdn", "lower"): "refused afterwards where it was not ASCII",
-    ("topology/names.py", "http_url", "isprintable"): "after isascii()",
+    ("server/service.py", "Service.role", "lower"): "the name of a server, from the command line",
+    ("server/replication/topology_source.py", "source_of", "lower"): "the name of a server, from the command line",
+    ("topology/document/names.py", "fqdn", "lower"): "refused afterwards where it was not ASCII",
+    ("topology/document/names.py", "http_url", "isprintable"): "after isascii()",
     ("topology/view.py", "ServerView.__init__", "lower"): "the name of a server, from the command line",
     ("topology/view.py", "ServerView.partner_for", "lower"): "the host of a SIP URI that has been read, which is ASCII",
     (
@@ -90,16 +90,16 @@ ALLOWED: Final[dict[tuple[str, str, str], str]] = {
     ): "the host of a SIP URI that has been read, which is ASCII",
     ("topology/view.py", "ServerView.open_policy", "lower"): "a name of the topology, which is ASCII",
     ("topology/view.py", "client_policy", "lower"): "a name of the topology, or one that a user has typed",
-    ("transport/pyopenssl.py", "PyOpenSslTls.__repr__", "strip"): "text of OpenSSL",
-    ("transport/pyopenssl.py", "_reason", "lower"): "text of OpenSSL",
+    ("transport/tls/pyopenssl.py", "PyOpenSslTls.__repr__", "strip"): "text of OpenSSL",
+    ("transport/tls/pyopenssl.py", "_reason", "lower"): "text of OpenSSL",
     (
-        "trust/constraints.py",
+        "trust/x509/name_constraints.py",
         "_fold",
         "split",
     ): "RFC 5280 7.1 compares names of directories as RFC 4518 prepares them: by Unicode",
-    ("trust/constraints.py", "_fold", "casefold"): "the same",
-    ("trust/judge.py", "_seen", "upper"): "hexadecimal digits of ours",
-    ("trust/ocsp.py", "OcspAnswer.load", "lower"): "the name of a status, from an enumeration",
+    ("trust/x509/name_constraints.py", "_fold", "casefold"): "the same",
+    ("trust/judgement/judge.py", "_seen", "upper"): "hexadecimal digits of ours",
+    ("trust/revocation/ocsp.py", "OcspAnswer.load", "lower"): "the name of a status, from an enumeration",
 }
 """File, function and method: why it may stand there."""
 

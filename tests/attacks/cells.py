@@ -20,11 +20,11 @@ from sipmesh.demo.doors import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import Door
 from sipmesh.demo.organisation import Organisation, Plan, free_port
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from sipmesh.sip.message import build_request
+from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import LinkState
-from sipmesh.transport.loop import Loop
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code, Verdict

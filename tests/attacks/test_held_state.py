@@ -17,12 +17,12 @@ import pytest
 from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError
-from sipmesh.routing.verifier import Verifier
-from sipmesh.server.holding import USERS
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.replication.document_store import USERS
 from sipmesh.sip.digest import Algorithm, ha1
-from sipmesh.storage.chronicle import Chronicle
-from sipmesh.storage.roster import Roster
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.user_document import Roster
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
 from support.managed import MGMT, Managed, Papers
 from support.network import EDGE, EXAMPLE, FE1, FE2, POOL

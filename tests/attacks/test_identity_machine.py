@@ -22,22 +22,24 @@ from sipmesh.cli.versions import built
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
-from sipmesh.routing import edge, forwarding, front_end, identity, response
-from sipmesh.routing.border import Border
-from sipmesh.routing.dialog import to_flow
-from sipmesh.routing.edge import EdgeFacts
-from sipmesh.routing.front_end import FrontEndFacts
+from sipmesh.routing.identity import assertion, response_policy
+from sipmesh.routing.identity.border import Border
+from sipmesh.routing.identity.dialog import to_flow
+from sipmesh.routing.identity.dialog_token import FlowToken, Tokens
+from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.realm import Realms
+from sipmesh.routing.identity.route_set import Place
 from sipmesh.routing.outcome import Forward, Outcome, Prove
-from sipmesh.routing.place import Place
-from sipmesh.routing.realm import Realms
-from sipmesh.routing.sender import ClientSender, Sender, ServerSender
+from sipmesh.routing.proxy import forwarding
+from sipmesh.routing.roles import edge, front_end
+from sipmesh.routing.roles.edge import EdgeFacts
+from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import Found, ServerTarget
-from sipmesh.routing.token import FlowToken, Tokens
-from sipmesh.server import dispatch
+from sipmesh.server.proxy import dispatch
 from sipmesh.sip.digest import Nonces
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response, build_request
-from sipmesh.transport.loop import Loop
+from sipmesh.transport.event_loop import Loop
 from sipmesh.trust.evidence import LinkKind
 from support.network import BOT, EDGE, FE1, FE2
 
@@ -448,11 +450,11 @@ def from_of(request: Request, _sender: object, _allowed: object) -> str:
 
 MAC = Nonces._mac
 OFF: dict[str, list[tuple[Any, str, Any]]] = {
-    "a client is held to the users it has proved": [(identity, "of_client", of_anybody)],
-    "a server is held to the domains of its From": [(identity, "by_from", from_of)],
-    "a server asserts only what it may": [(identity, "refused_assertion", nothing)],
+    "a client is held to the users it has proved": [(assertion, "of_client", of_anybody)],
+    "a server is held to the domains of its From": [(assertion, "by_from", from_of)],
+    "a server asserts only what it may": [(assertion, "refused_assertion", nothing)],
     "P-Asserted-Identity is made by us": [(forwarding, "assert_identity", nothing)],
-    "P-Asserted-Identity of a response is held to its sender": [(response, "cleanse", nothing)],
+    "P-Asserted-Identity of a response is held to its sender": [(response_policy, "cleanse", nothing)],
     "a nonce is of one link": [(Nonces, "_mac", mac_of_no_link)],
     "a challenge is its owner's": [(Realms, "challenge_passes", yes)],
     "credentials go to the owner of the realm": [(Realms, "credentials_pass", yes)],
@@ -466,7 +468,7 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
     "a partner reaches users alone": [(edge, "inwards", anywhere), (front_end, "may_leave", yes)],
     "fields of a request cross the border by the table": [(Border, "admit_request", nothing)],
     "fields of a response cross the border by the table": [(Border, "admit_response", nothing)],
-    "a response repeats its request": [(response, "repeats", yes)],
+    "a response repeats its request": [(response_policy, "repeats", yes)],
     "the network's own events are of its servers": [(dispatch, "names_package", no)],
 }
 

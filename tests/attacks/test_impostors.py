@@ -26,7 +26,7 @@ from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import SERVER_AUTH, Forged
 from sipmesh.demo.impostors import IMPOSTORS, Impostor, Papers, front_end, nobody, other_edge, partner_edge
 from sipmesh.pki.crl import Reason
-from sipmesh.topology.edit import block_partner, edit
+from sipmesh.topology.document.changes import block_partner, edit
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code, LinkRefused, Verdict
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, PARTNER

@@ -19,9 +19,9 @@ from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.network import EDGE, OTHER
 from sipmesh.demo.people import People, log_in
 from sipmesh.demo.score import Score
-from sipmesh.transport.loop import Loop
-from sipmesh.trust.checks import CLIENT_CHECKS
-from sipmesh.trust.judge import CHECKS
+from sipmesh.transport.event_loop import Loop
+from sipmesh.trust.judgement.checks import CLIENT_CHECKS
+from sipmesh.trust.judgement.judge import CHECKS
 
 PATIENCE_S = 60.0
 
@@ -127,13 +127,15 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(name="blind")
 def _blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL that objects to no certificate: the verify callback says yes, and tells nobody."""
-    monkeypatch.setattr("sipmesh.transport.pyopenssl.PyOpenSslTls.verified", lambda *_: True)
+    monkeypatch.setattr("sipmesh.transport.tls.pyopenssl.PyOpenSslTls.verified", lambda *_: True)
 
 
 def switch_off(patch: pytest.MonkeyPatch, check: str, table: str = "CHECKS") -> None:
     """Take one check out of a table of the judge's."""
     held = CHECKS if table == "CHECKS" else CLIENT_CHECKS
-    patch.setattr(f"sipmesh.trust.judge.{table}", {name: kept for name, kept in held.items() if name != check})
+    patch.setattr(
+        f"sipmesh.trust.judgement.judge.{table}", {name: kept for name, kept in held.items() if name != check}
+    )
 
 
 def test_with_every_check_no_line_is_wrong(play: Play) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from attacks.cells import Model, shared
 from attacks.test_matrix import MATRIX, Cell, Place
-from sipmesh.server.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.gatekeeper import Gatekeeper
 from sipmesh.trust.evidence import PeerEvidence
-from sipmesh.trust.judge import CHECKS, judge
+from sipmesh.trust.judgement.judge import CHECKS, judge
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.verdict import Code, Verdict
 from support.network import EDGE, FE1
@@ -123,7 +123,9 @@ def red(cases: list[Case]) -> Reds:
 
 def switch_off(patch: pytest.MonkeyPatch, check: str) -> None:
     """Take one check out of the judge's table."""
-    patch.setattr("sipmesh.trust.judge.CHECKS", {name: held for name, held in CHECKS.items() if name != check})
+    patch.setattr(
+        "sipmesh.trust.judgement.judge.CHECKS", {name: held for name, held in CHECKS.items() if name != check}
+    )
 
 
 def test_with_every_check_the_matrix_is_the_same_with_openssl_and_without(cases: list[Case]) -> None:

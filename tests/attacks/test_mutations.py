@@ -28,9 +28,9 @@ from attacks.mutants import (
 from sipmesh.demo.cast import Cast
 from sipmesh.demo.impostors import IMPOSTORS
 from sipmesh.demo.organisation import Organisation
-from sipmesh.trust.checks import CLIENT_CHECKS
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.judge import CHECKS
+from sipmesh.trust.judgement.checks import CLIENT_CHECKS
+from sipmesh.trust.judgement.judge import CHECKS
 from support.network import EDGE, PARTNER_EDGES, Network
 from support.peer import Peer
 from support.running import on_loop
@@ -140,7 +140,7 @@ def _stage(scenery: tuple[Network, Cast, Further]) -> Stage:
 @pytest.fixture(name="lenient")
 def _lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL that refuses nobody: its errors are recorded, and a missing certificate is none of its business."""
-    monkeypatch.setattr("sipmesh.transport.pyopenssl.is_left_to_us", lambda _error: True)
+    monkeypatch.setattr("sipmesh.transport.tls.pyopenssl.is_left_to_us", lambda _error: True)
     monkeypatch.setattr("OpenSSL.SSL.VERIFY_FAIL_IF_NO_PEER_CERT", SSL.VERIFY_PEER)
 
 
@@ -148,7 +148,7 @@ def switch_off(monkeypatch: pytest.MonkeyPatch, *checks: str) -> None:
     """Take checks out of the judge's table."""
     assert set(checks) <= set(CHECKS)
     kept = {name: check for name, check in CHECKS.items() if name not in checks}
-    monkeypatch.setattr("sipmesh.trust.judge.CHECKS", kept)
+    monkeypatch.setattr("sipmesh.trust.judgement.judge.CHECKS", kept)
 
 
 def red(outcomes: Outcomes) -> Outcomes:
@@ -224,7 +224,7 @@ async def test_client_port_has_one_check_of_its_own(
 ) -> None:
     """What it says of certificates is there to be read: none is asked for."""
     kept = {name: check for name, check in CLIENT_CHECKS.items() if name not in off}
-    monkeypatch.setattr("sipmesh.trust.judge.CLIENT_CHECKS", kept)
+    monkeypatch.setattr("sipmesh.trust.judgement.judge.CLIENT_CHECKS", kept)
     async with stage.network:
         assert await stage.attempt(AT_THE_CLIENT_PORT, "impostor") == came
         assert await stage.attempt(AT_THE_CLIENT_PORT, "twin") == ACCEPTED

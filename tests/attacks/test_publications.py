@@ -22,16 +22,16 @@ from sipmesh.distribution.event import EVENT, ITEM, STATUS_EVENT
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
-from sipmesh.routing.verifier import Verifier
-from sipmesh.server.holding import USERS
-from sipmesh.server.revoked import REVOKED, revoked_payload
-from sipmesh.server.source import source_of
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.replication.document_store import USERS
+from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
+from sipmesh.server.replication.topology_source import source_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.message import Response
-from sipmesh.storage.roster import Roster
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.storage.user_document import Roster
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
 from support.managed import MGMT, MGMT2, Managed, Papers, links_between, servers_of
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, FE3, POOL, POOL2

@@ -10,7 +10,7 @@ import pytest
 
 from cli.test_foreign_text import ATTACK, dangerous
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server import member
+from sipmesh.server.agent import agent
 from support.managed import MGMT, Managed, build_managed
 from support.network import EDGE, FE1, FE2
 from support.running import on_loop, until
@@ -53,7 +53,7 @@ def _managed(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no server report by the clock: its good report would take back what the test has just written in its name."""
-    monkeypatch.setattr(member, "REPORT_EVERY_S", 3600.0)
+    monkeypatch.setattr(agent, "REPORT_EVERY_S", 3600.0)
 
 
 @on_loop

@@ -30,11 +30,11 @@ from sipmesh.demo.impostors import Door, front_end, named, other_edge, partner_e
 from sipmesh.demo.organisation import HOST, Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
-from sipmesh.topology.schema import schema
+from sipmesh.topology.document.schema import schema
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import Link, LinkState
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.explain import explain
+from sipmesh.trust.judgement.explain import explain
 from sipmesh.trust.verdict import Code
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER_EDGES, Network
 from support.peer import Peer

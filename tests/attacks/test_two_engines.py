@@ -24,9 +24,9 @@ from sipmesh.demo.attacker import knock
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import Forged, KeyKind
 from sipmesh.demo.impostors import Papers, by, front_end, partner_edge, self_signed
-from sipmesh.trust.engine import is_left_to_us
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.judge import CHECKS, judge
+from sipmesh.trust.judgement.judge import CHECKS, judge
+from sipmesh.trust.path.openssl_errors import is_left_to_us
 from sipmesh.trust.verdict import Verdict
 from support.network import EDGE, EXAMPLE, FE1, FE2
 from support.peer import Peer
@@ -310,7 +310,7 @@ def test_without_that_refusal_of_openssl_our_check_refuses_for_the_same_reason(
 ) -> None:
     """The handshake is finished, and the certificate is as bad as before."""
     overlooked = {row.error, *row.behind}
-    for user in ("sipmesh.transport.pyopenssl", "sipmesh.trust.checks"):
+    for user in ("sipmesh.transport.tls.pyopenssl", "sipmesh.trust.judgement.checks"):
         monkeypatch.setattr(f"{user}.is_left_to_us", lambda error: is_left_to_us(error) or error.code in overlooked)
     came = stage.knock(row, stage.impostor(row))
     assert came.verdict is not None
@@ -323,7 +323,9 @@ def test_without_that_refusal_of_openssl_our_check_refuses_for_the_same_reason(
 
 def switch_off(patch: pytest.MonkeyPatch, check: str) -> None:
     """Take one check out of the judge's table."""
-    patch.setattr("sipmesh.trust.judge.CHECKS", {name: held for name, held in CHECKS.items() if name != check})
+    patch.setattr(
+        "sipmesh.trust.judgement.judge.CHECKS", {name: held for name, held in CHECKS.items() if name != check}
+    )
 
 
 @passed

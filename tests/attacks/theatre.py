@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sipmesh.demo.network import BOTS, Network
-from sipmesh.server.node import Node
-from sipmesh.server.operator import Operator
+from sipmesh.server.admin.commands import Operator
+from sipmesh.server.running_server import Node
 from support.telling import Told
 
 

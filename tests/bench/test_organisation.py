@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import HOST
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from support.peer import HungUpError, Peer
 from support.running import on_loop
 from support.telling import Told

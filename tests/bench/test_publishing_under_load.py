@@ -19,10 +19,10 @@ from cryptography import x509
 
 from bench.organisation import PASSWORD
 from sipmesh.demo.organisation import HOST, Organisation, Plan
-from sipmesh.server.control import SOCKET_SUFFIX, ask
-from sipmesh.server.first import publish_first
-from sipmesh.server.holding import Holding
-from sipmesh.storage.chronicle import Chronicle
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+from sipmesh.server.management.offline_publish import publish_first
+from sipmesh.server.replication.document_store import Holding
+from sipmesh.storage.management_db import Chronicle
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

@@ -12,8 +12,8 @@ import sipmesh
 from cli.world import sipmesh as command
 from sipmesh.transport.limits import reasons
 from sipmesh.trust.verdict import Code
+from support.checkout import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 GROUPS = ("topology", "ca", "user", "partner", "join")

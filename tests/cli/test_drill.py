@@ -13,7 +13,7 @@ from typing import Any
 
 from cli.world import DOMAIN, FE1, Organisation, sipmesh
 from sipmesh.demo.organisation import free_port
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 
 MANAGEMENT = f"mgmt.{DOMAIN}"
 PATIENCE_S = 20.0

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from cli.world import DOMAIN, FE1, FE2, Organisation, Result, sipmesh
 from sipmesh.demo.forge import Forge, Forged, Wish
+from sipmesh.pki.ca_rotation import Generations
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.generations import Generations
-from sipmesh.storage.chronicle import Chronicle
-from sipmesh.topology.jose import open_signed, sign
-from sipmesh.topology.publication import KIND, Publication
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
 MGMT = f"mgmt.{DOMAIN}"
 NOW = datetime.now(UTC)

@@ -10,8 +10,9 @@ import pytest
 
 from cli.world import FE1, Organisation, Result, end, environment, sipmesh, until
 from sipmesh.demo.network import die_with_parent
+from support.checkout import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 PASSWORDS = {"alice": "alice-secret", "bob": "bob-secret"}
 EXPECTED = {
     "message": 0,

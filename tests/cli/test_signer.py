@@ -8,7 +8,7 @@ from typing import Any
 from cryptography import x509
 
 from cli.world import FE1, Organisation
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
 MGMT = "mgmt.example.com"
 

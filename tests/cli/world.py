@@ -24,7 +24,7 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.network import die_with_parent
 from sipmesh.demo.organisation import free_port
 from sipmesh.errors import SipmeshError
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users import Users
 
 DOMAIN = "example.com"

@@ -13,20 +13,20 @@ from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
 from sipmesh.demo.forge import Forge
-from sipmesh.routing.authentication import Challenge, Proved, Refused, authenticate, claimed
-from sipmesh.routing.registrar import Binding, FlowFacts, RegistrarLimits, decide
-from sipmesh.routing.verifier import Verifier
+from sipmesh.routing.authentication.digest import Challenge, Proved, Refused, authenticate, claimed
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.routing.registrar.registrar import Binding, FlowFacts, RegistrarLimits, decide
 from sipmesh.sip.digest import Algorithm, Nonces, ha1
 from sipmesh.sip.fields import Via
 from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.listeners import ListenerSpec
-from sipmesh.transport.contexts import Identity, client_port_context
 from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.tls.contexts import Identity, client_port_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.verdict import Verdict
 

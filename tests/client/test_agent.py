@@ -11,7 +11,7 @@ from sipmesh.client.dialog import State
 from sipmesh.client.outcome import NoAnswerError, Text
 from sipmesh.client.sdp import read_media
 from sipmesh.errors import OperatorError
-from sipmesh.routing.locate import Question, RecordKind, Srv
+from sipmesh.routing.proxy.locate import Question, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.message import build_request, respond
 from sipmesh.trust.verdict import Code, LinkRefused

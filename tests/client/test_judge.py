@@ -7,7 +7,7 @@ import pytest
 from sipmesh.client.judge import NOT_ASKED, Trust, judge_server, load_lists
 from sipmesh.demo.forge import Forge
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
-from sipmesh.trust.revocation import RevocationLists
+from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.verdict import Code, Verdict
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

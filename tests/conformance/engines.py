@@ -22,7 +22,7 @@ from cryptography.x509.verification import (
 )
 
 from conformance.stage import Role, Trial
-from sipmesh.trust.certificate import UNREADABLE
+from sipmesh.trust.x509.certificate import UNREADABLE
 
 PURPOSE = {Role.SERVER: "sslserver", Role.CLIENT: "sslclient"}
 ANY_PURPOSE_AUTHORITY = ExtensionPolicy.permit_all().require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from conformance.stage import Role, Trial
 from conformance.suites import SUITES
-from sipmesh.trust.certificate import UNREADABLE
+from sipmesh.trust.x509.certificate import UNREADABLE
 
 FILES = {"limbo": SUITES / "limbo" / "limbo-core.json.xz", "bettertls": SUITES / "bettertls" / "bettertls.json.xz"}
 TODAY = datetime(2026, 3, 1, tzinfo=UTC)

@@ -16,8 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from conformance.suites import SUITES, as_on_links
-from sipmesh.trust.ocsp import TERMS, OcspAnswer, OcspAnswers, Terms, UnusableAnswerError
-from sipmesh.trust.revocation import RevocationLists, Source, check_path
+from sipmesh.trust.revocation.crl import RevocationLists, Source, check_path
+from sipmesh.trust.revocation.ocsp import TERMS, OcspAnswer, OcspAnswers, Terms, UnusableAnswerError
 
 FOLDER = SUITES / "ocsp-openssl"
 CASES = FOLDER / "openssl-ocsp.json"

@@ -16,9 +16,10 @@ from conformance import engines, limbo, ocsp_cases, pkits, sip_names
 from conformance.arguments import ACCEPTED, REFUSED
 from conformance.stage import Outcome, Role, Trial, run
 from conformance.suites import as_on_links
-from sipmesh.trust.ocsp import TERMS
+from sipmesh.trust.revocation.ocsp import TERMS
+from support.checkout import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
+PAGE = DOCS / "conformance.md"
 BEGIN, END = "<!-- {}: made by conformance.page -->", "<!-- end of {} -->"
 
 

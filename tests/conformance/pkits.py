@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.stage import Trial
 from conformance.suites import SUITES
-from sipmesh.trust.policies import ANY, Wanted
+from sipmesh.trust.x509.certificate_policies import ANY, Wanted
 
 FOLDER = SUITES / "pkits"
 CASES = FOLDER / "pkits-cases.json"

@@ -12,14 +12,14 @@ from enum import StrEnum
 
 from cryptography import x509
 
-from sipmesh.trust.case import Case
-from sipmesh.trust.certificate import UNREADABLE, is_authority
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
-from sipmesh.trust.policies import LINKS, Wanted, unmet
+from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
-from sipmesh.trust.revocation import RevocationList, RevocationLists, UnusableListError, check_path
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError, check_path
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.x509.certificate import UNREADABLE, is_authority
+from sipmesh.trust.x509.certificate_policies import LINKS, Wanted, unmet
 
 NOBODY = "nobody.invalid"  # the entry of a case that means nobody
 PATH = ("certificate", "issuer", "second-engine", "validity", "leaf", "key", "issuing", "constraints")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from tools import lint_text
 
-TOOL = Path(__file__).parent.parent.parent / "tools" / "lint_text.py"
+from support.checkout import ROOT
+
+TOOL = ROOT / "tools" / "lint_text.py"
 
 
 def found(source: str, file: str = "sip/any.py") -> list[str]:

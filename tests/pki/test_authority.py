@@ -22,10 +22,10 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.lint import LintRefusedError
 from sipmesh.pki.profiles import Kind
 from sipmesh.pki.status import State
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
-from sipmesh.trust.identity import identities
-from sipmesh.trust.revocation import RevocationList
+from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.sip_identity import identities
 
 if TYPE_CHECKING:
     from pathlib import Path

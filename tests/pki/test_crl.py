@@ -14,7 +14,7 @@ from sipmesh.pki.files import read_key
 from sipmesh.pki.ledger import ListRecord, Record
 from sipmesh.pki.profiles import BACKDATED, Kind
 from sipmesh.pki.signer import Signer
-from sipmesh.trust.revocation import RevocationList
+from sipmesh.trust.revocation.crl import RevocationList
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa

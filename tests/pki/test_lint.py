@@ -17,7 +17,7 @@ from sipmesh.pki.files import new_key, read_key
 from sipmesh.pki.lint import LintRefusedError, check_signed, lint, refuse
 from sipmesh.pki.profiles import Kind, Wish
 from sipmesh.pki.signer import draft
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sipmesh.routing.binding import Binding
-from sipmesh.routing.dialog import Behind, Inside, Peers
-from sipmesh.routing.edge import EdgeFacts
-from sipmesh.routing.front_end import FrontEndFacts
+from sipmesh.routing.identity.dialog import Behind, Inside, Peers
+from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
+from sipmesh.routing.identity.origin import ClientSender, ServerSender, named_side
+from sipmesh.routing.identity.route_set import Names
 from sipmesh.routing.outcome import Forward, Outcome
-from sipmesh.routing.place import Names
-from sipmesh.routing.sender import ClientSender, ServerSender, named_side
+from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.roles.edge import EdgeFacts
+from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import ServerTarget
-from sipmesh.routing.token import Begun, FlowSide, Side, Tokens, owner_hash
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, TrustedPeer
-from sipmesh.trust.revocation import RevocationLists
+from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.role import Role
 
 ALICE, BOB, CAROL = "sip:alice@example.test", "sip:bob@example.test", "sip:carol@partner.test"

@@ -14,15 +14,15 @@ import pytest
 from routing.messages import FE1, FRONT_END, KEY, MATE, TOKENS, response, route
 from sipmesh.cli.versions import built
 from sipmesh.errors import RemoteError
-from sipmesh.routing.authentication import authenticate
-from sipmesh.routing.branch import Branches, loop_hash
-from sipmesh.routing.capabilities import capabilities
-from sipmesh.routing.contact import read_contact
-from sipmesh.routing.forwarding import branch_copy, wants_privacy
-from sipmesh.routing.front_end import decide
-from sipmesh.routing.identity import asserted, cleanse
-from sipmesh.routing.place import take_place
-from sipmesh.routing.received import mark_received
+from sipmesh.routing.authentication.digest import authenticate
+from sipmesh.routing.identity.assertion import asserted, cleanse
+from sipmesh.routing.identity.route_set import take_place
+from sipmesh.routing.proxy.branch import Branches, loop_hash
+from sipmesh.routing.proxy.forwarding import branch_copy, wants_privacy
+from sipmesh.routing.proxy.received import mark_received
+from sipmesh.routing.registrar.contact import read_contact
+from sipmesh.routing.roles.front_end import decide
+from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import FlowTarget
 from sipmesh.sip import fields, message, rows, uri
 from sipmesh.sip.check import check_request, check_response, unsupported

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from sipmesh.client.dialog import Dialog
-from sipmesh.routing.dialog import turned
+from sipmesh.routing.identity.dialog import turned
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request, Response
 from sipmesh.trust.evidence import LinkKind

@@ -23,11 +23,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from scenarios.test_revocation import Linked, Papers, Scene, another, leaf_of, papers_of, partner_entry, revoke
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.endings import stock_of
-from sipmesh.server.fetching import Fetching
-from sipmesh.server.lists import ListShelf
-from sipmesh.topology.inventory import What
-from sipmesh.topology.lists import fetched_file
+from sipmesh.server.admin.expiry_warnings import stock_of
+from sipmesh.server.refresh.fetcher import Fetching
+from sipmesh.server.replication.crl_store import ListShelf
+from sipmesh.topology.document.crl_files import fetched_file
+from sipmesh.topology.expiry.inventory import What
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, PARTNER_EDGE, Network
 from support.publisher import Page, Publisher, Responder, content, moved

@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.registrations import Registrations
+from sipmesh.server.proxy.registrations import Registrations
 from support.network import BOT, FE1, FE2, Network
 from support.peer import Peer
 from support.process import serving, spawn

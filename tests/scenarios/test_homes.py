@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from scenarios.test_logins import telling
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.users import Users
 from support.network import (

@@ -13,7 +13,7 @@ from itertools import pairwise
 import pytest
 
 from sipmesh.demo.organisation import HOST
-from sipmesh.routing.failures import FailureLimits
+from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.users import Users

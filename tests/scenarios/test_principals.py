@@ -16,17 +16,17 @@ import pytest
 
 from sipmesh.demo.organisation import HOST
 from sipmesh.pki import files
-from sipmesh.pki.joining import request_for
-from sipmesh.server.account import Account
-from sipmesh.server.certifying import REQUEST
-from sipmesh.server.node import Node
-from sipmesh.server.server_status import ServerStatus
+from sipmesh.pki.csr import request_for
+from sipmesh.server.quotas.usage import Account
+from sipmesh.server.replication.cert_renewal import REQUEST
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.running_server import Node
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.storage.audit import Act
-from sipmesh.storage.chronicle import Chronicle
-from sipmesh.topology.jose import sign
-from sipmesh.topology.material import read_certificates
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.versions.jose import sign
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed, links_between

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl import Reason
-from sipmesh.server.control import ask
+from sipmesh.server.control_socket import ask
 from support.network import FE1, FE2, Network
 from support.process import serving
 from support.running import on_loop

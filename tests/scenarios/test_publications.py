@@ -20,10 +20,10 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl import Reason
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.audit import Act
-from sipmesh.storage.chronicle import Chronicle
+from sipmesh.storage.management_db import Chronicle
 from sipmesh.storage.users import Users
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind

@@ -22,8 +22,8 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl import Reason
-from sipmesh.server import serve
-from sipmesh.server.node import Node
+from sipmesh.server import service
+from sipmesh.server.running_server import Node
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, Network, hung_up_by_the_other, inside, ringing
@@ -39,7 +39,7 @@ Papers = tuple[Path, Path]
 @pytest.fixture(autouse=True)
 def _by_the_kernels_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an hour pass between two looks of the clock."""
-    monkeypatch.setattr(serve, "TICK_S", 3600.0)
+    monkeypatch.setattr(service, "TICK_S", 3600.0)
 
 
 @dataclass

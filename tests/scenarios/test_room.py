@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.transport.limits import Limits

@@ -17,10 +17,10 @@ from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.errors import SipmeshError
-from sipmesh.pki.generations import Generations
-from sipmesh.server import node as node_module
-from sipmesh.server.source import source_of
-from sipmesh.topology.edit import add_root, remove_root
+from sipmesh.pki.ca_rotation import Generations
+from sipmesh.server import running_server as node_module
+from sipmesh.server.replication.topology_source import source_of
+from sipmesh.topology.document.changes import add_root, remove_root
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

@@ -14,7 +14,7 @@ from cryptography import x509
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.authority import EnterpriseCa, Issued
 from sipmesh.pki.crl import Reason
-from sipmesh.server.node import NOT_TAKEN
+from sipmesh.server.running_server import NOT_TAKEN
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sipmesh.routing.failures import FailureLimits
+from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.storage.users import Users
 from support.network import FE1, Network
 from support.peer import Peer

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.response import repeats, restore
+from sipmesh.routing.identity.response_policy import repeats, restore
 from sipmesh.sip.check import check_request, check_response
 from sipmesh.sip.framing import Keepalive, MessageReader, parse_message
 from sipmesh.sip.message import Request, Response

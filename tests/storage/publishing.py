@@ -15,9 +15,9 @@ from sipmesh.demo.forge import Forge, Wish
 from sipmesh.storage.audit import Audit
 from sipmesh.storage.database import Database
 from sipmesh.storage.history import History, Slot
-from sipmesh.topology.jose import sign
-from sipmesh.topology.publication import KIND, Publication
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.topology.versions.jose import sign
+from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 _FORGE = Forge(NOON)

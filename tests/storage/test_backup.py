@@ -23,12 +23,12 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.audit import Act
 from sipmesh.storage.backup import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
-from sipmesh.storage.chronicle import DATABASE, Chronicle
+from sipmesh.storage.management_db import DATABASE, Chronicle
 from sipmesh.storage.restore import JUMP, Restored, restore
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import CHUNK, ENTROPY_BYTES, TAG, Opened, Sealing, VaultError
 from sipmesh.topology.view import certificate_names
-from sipmesh.trust.revocation import RevocationList
+from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.role import Role
 from storage.publishing import made
 from support.network import FE1, build_example

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.binding import Binding, Changes
+from sipmesh.routing.registrar.binding import Binding, Changes
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.locations import Locations
 
@@ -157,7 +157,7 @@ WRITER = """
 import sys
 from dataclasses import replace
 from itertools import count
-from sipmesh.routing.binding import Changes
+from sipmesh.routing.registrar.binding import Changes
 from sipmesh.storage.bindings import BindingStore
 from test_bindings import PHONE
 from pathlib import Path

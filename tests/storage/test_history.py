@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.audit import Act, Audit
 from sipmesh.storage.history import History, Slot, Version, digest_of
-from sipmesh.topology.publication import HIGHEST
+from sipmesh.topology.versions.publication import HIGHEST
 from storage import publishing
 from storage.databases import only_sqlite, run, shell, tampered
 from storage.publishing import NOON, made, opened

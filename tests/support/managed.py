@@ -20,16 +20,16 @@ from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
-from sipmesh.server.control import SOCKET_SUFFIX, ask
-from sipmesh.server.first import publish_first
-from sipmesh.server.holding import Holding
-from sipmesh.server.master import Master
-from sipmesh.server.member import Member
-from sipmesh.server.node import Node
-from sipmesh.server.serve import Service
-from sipmesh.storage.chronicle import Chronicle
-from sipmesh.topology.jose import sign
-from sipmesh.topology.publication import KIND, Draft
+from sipmesh.server.agent.agent import Member
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+from sipmesh.server.management.controller import Master
+from sipmesh.server.management.offline_publish import publish_first
+from sipmesh.server.replication.document_store import Holding
+from sipmesh.server.running_server import Node
+from sipmesh.server.service import Service
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.topology.versions.jose import sign
+from sipmesh.topology.versions.publication import KIND, Draft
 from sipmesh.transport.link import Link, LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

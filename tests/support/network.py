@@ -17,7 +17,7 @@ from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
-from sipmesh.server.node import Node
+from sipmesh.server.running_server import Node
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind

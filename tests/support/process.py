@@ -14,7 +14,7 @@ from typing import Any
 import sipmesh
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from support.running import LOOK_AGAIN_S
 
 SOURCES = Path(sipmesh.__file__).parents[1]

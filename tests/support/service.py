@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.node import Node
-from sipmesh.server.serve import Service
+from sipmesh.server.running_server import Node
+from sipmesh.server.service import Service
 from support.network import FE1
 from support.telling import Told
 

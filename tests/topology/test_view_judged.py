@@ -11,7 +11,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
 from sipmesh.topology.view import certificate_names, client_policy, view
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code
 from topology.world import NOON

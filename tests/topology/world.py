@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.topology.document import Loaded, check, load
+from sipmesh.topology.document.load import Loaded, check, load
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sipmesh.transport.contexts import Identity
+from sipmesh.transport.tls.contexts import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 from transport.authority import Authority
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.tls.contexts import Identity
 
 
 @pytest.fixture(name="ca", scope="session")

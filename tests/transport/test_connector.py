@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.routing.locate import FEDERATION, SIPS
+from sipmesh.routing.proxy.locate import FEDERATION, SIPS
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
@@ -19,7 +19,7 @@ from sipmesh.trust.evidence import LinkKind
 from transport.world import WITHIN_S, Node, bodies, on_loop, request
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.tls.contexts import Identity
     from transport.authority import Authority
 
 SERVER, PARTNER = LinkKind.SERVER, LinkKind.PARTNER

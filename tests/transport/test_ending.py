@@ -12,7 +12,7 @@ from sipmesh.trust.evidence import HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, dns_names, on_loop, predictable
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority
 

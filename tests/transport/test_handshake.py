@@ -15,16 +15,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 from sipmesh.errors import LocalError
-from sipmesh.transport.contexts import MutualContext
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
+from sipmesh.transport.tls.contexts import MutualContext
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, on_loop, predictable, refused_dial, request, s_client
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import Identity
     from sipmesh.transport.link import Link
     from sipmesh.transport.listener import Listener
+    from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sipmesh.demo.forge import Forge
-from sipmesh.transport.contexts import Identity, MutualContext
 from sipmesh.transport.link import Link, LinkState
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.tls.contexts import Identity, MutualContext
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
-from sipmesh.trust.revocation import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.role import Role
 from support.counting import counted
 from transport.world import WITHIN_S, Heard, Spec

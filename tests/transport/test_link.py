@@ -12,13 +12,13 @@ import pytest
 from sipmesh.errors import LocalError
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import DOES_NOT_READ, Link, LinkState
-from sipmesh.transport.pyopenssl import PyOpenSslTls
+from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Node, Peer, bodies, on_loop, predictable, refused_dial, request
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
-    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.tls.contexts import Identity
     from transport.authority import Authority
 
 UNBOUNDED = Limits(queue_stranger_bytes=1 << 26, queue_client_bytes=1 << 26, queue_server_bytes=1 << 26)

@@ -16,7 +16,7 @@ from sipmesh.trust.evidence import LinkKind
 from transport.world import Node, Peer, Spec, on_loop, request
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import Identity
+    from sipmesh.transport.tls.contexts import Identity
     from transport.authority import Authority
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sipmesh.transport.deadlines import Deadlines
 from sipmesh.transport.limits import Limits, reasons
-from sipmesh.transport.tls import alert_of, failed, lost
+from sipmesh.transport.tls.results import alert_of, failed, lost
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.verdict import Code
 

@@ -16,8 +16,8 @@ from transport.world import WITHIN_S, Node, Peer, bodies, dns_names, on_loop, pr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipmesh.transport.contexts import Identity
     from sipmesh.transport.link import Link
+    from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority

@@ -10,8 +10,8 @@ import pytest
 
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
-from sipmesh.transport.pyopenssl import Room
 from sipmesh.transport.reactor import Reactor, Watched
+from sipmesh.transport.tls.pyopenssl import Room
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from transport.world import WITHIN_S, Node, Peer, bodies, on_loop, predictable, request
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.sip.message import Request, Response
-    from sipmesh.transport.contexts import Identity
     from sipmesh.transport.link import Link
+    from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority
 

@@ -13,7 +13,7 @@ import pytest
 
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.errors import OperatorError
-from sipmesh.routing.locate import SIPS, Locate, Question, RecordKind, Srv
+from sipmesh.routing.proxy.locate import SIPS, Locate, Question, RecordKind, Srv
 from sipmesh.transport.resolver import DnsResolver, UnansweredError, locate, split_host_port
 from transport.world import WITHIN_S, on_loop
 

@@ -16,14 +16,14 @@ from cryptography import x509
 
 from sipmesh.sip.message import Request, build_request
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.contexts import ClientContext, ClientPortContext, Identity, MutualContext
+from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
-from sipmesh.transport.loop import Loop
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
+from sipmesh.transport.tls.contexts import ClientContext, ClientPortContext, Identity, MutualContext
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Code, Finding, Verdict
 from support.running import until
@@ -31,8 +31,8 @@ from support.running import until
 if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
     from sipmesh.sip.message import Response
-    from sipmesh.transport.contexts import AcceptingContext, OpeningContext
     from sipmesh.transport.resolver import Resolver
+    from sipmesh.transport.tls.contexts import AcceptingContext, OpeningContext
     from transport.authority import Authority
 
 P = ParamSpec("P")

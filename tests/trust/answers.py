@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from sipmesh.demo.forge import Forged
-from sipmesh.trust.der import elements
-from sipmesh.trust.ocsp import OcspAnswer
+from sipmesh.trust.revocation.ocsp import OcspAnswer
+from sipmesh.trust.x509.der import elements
 from trust.network import NOON
 
 SEQUENCE, OCTETS, BITS, OID, TIME, ENUMERATED, NULL = 0x30, 0x04, 0x03, 0x06, 0x18, 0x0A, b"\x05\x00"

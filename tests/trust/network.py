@@ -13,9 +13,9 @@ from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
-from sipmesh.trust.revocation import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Finding, Verdict
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from sipmesh.trust.policies import ANY, Demands, Wanted, demands_of
+from sipmesh.trust.x509.certificate_policies import ANY, Demands, Wanted, demands_of
 
 
 @dataclass(eq=False)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.demo.forge import Forged, Key
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy
-from sipmesh.trust.revocation import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from trust.network import NOON, Network, evidence, finding
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation import RevocationList, RevocationLists, Source, UnusableListError, check_path
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, Source, UnusableListError, check_path
+from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, NOON, Network, verdict_on
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation import RevocationLists
+from sipmesh.trust.revocation.crl import RevocationLists
 from trust.network import ALPHA, FE2, NOON, Network
 
 

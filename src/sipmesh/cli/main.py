@@ -8,27 +8,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sipmesh.cli import (
-    audit,
-    backup,
-    ca,
-    client,
-    explain,
-    init,
-    inventory,
-    join,
-    links,
-    partner,
-    protect,
-    publish,
-    registrations,
-    root,
-    serve,
-    status,
-    topology,
-    users,
-)
+from sipmesh.cli.ca import authority, inventory, protect, root
+from sipmesh.cli.client import actions
+from sipmesh.cli.diagnosis import explain, links, status
+from sipmesh.cli.organisation import audit, backup, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
+from sipmesh.cli.topology import document, partner, publish
+from sipmesh.cli.users import accounts, registrations
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.verdict import LinkRefused
 
@@ -72,17 +58,17 @@ def demo(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
-app.add_typer(topology.app, name="topology")
-app.add_typer(ca.app, name="ca")
-ca.app.command("inventory")(inventory.inventory)
-ca.app.command("protect")(protect.protect)
-ca.app.add_typer(root.app, name="root")
-app.add_typer(users.app, name="user")
+app.add_typer(document.app, name="topology")
+app.add_typer(authority.app, name="ca")
+authority.app.command("inventory")(inventory.inventory)
+authority.app.command("protect")(protect.protect)
+authority.app.add_typer(root.app, name="root")
+app.add_typer(accounts.app, name="user")
 app.add_typer(partner.app, name="partner")
-topology.app.command("publish")(publish.publish)
-topology.app.command("history")(publish.history)
-topology.app.command("diff")(publish.diff)
-topology.app.command("rollback")(publish.rollback)
+document.app.command("publish")(publish.publish)
+document.app.command("history")(publish.history)
+document.app.command("diff")(publish.diff)
+document.app.command("rollback")(publish.rollback)
 app.add_typer(join.app, name="join")
 app.command("status")(status.status)
 app.add_typer(audit.app, name="audit")
@@ -91,9 +77,9 @@ app.command("restore")(backup.restore)
 app.command("links")(links.links)
 app.command("registrations")(registrations.registrations)
 app.command("explain")(explain.explain)
-app.command("register")(client.register)
-app.command("message")(client.message)
-app.command("call")(client.call)
+app.command("register")(actions.register)
+app.command("message")(actions.message)
+app.command("call")(actions.call)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from sipmesh.errors import OperatorError, Problem, SipmeshError
 from sipmesh.printable import printable, printable_json, printable_lines
-from sipmesh.trust.words import tell_span
+from sipmesh.trust.formatting import tell_span
 
 if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
@@ -142,7 +142,7 @@ def say_explained(lines: Iterable[str], *, error: bool = False) -> None:
 
 def say_verdict(verdict: Verdict, *, error: bool = False) -> None:
     """Print a verdict with every check."""
-    from sipmesh.trust.explain import explain
+    from sipmesh.trust.judgement.explain import explain
 
     say_explained(explain(verdict), error=error)
 

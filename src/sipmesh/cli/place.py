@@ -14,9 +14,9 @@ from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.generations import Generations
+    from sipmesh.pki.ca_rotation import Generations
     from sipmesh.storage.users import Users
-    from sipmesh.topology.document import Loaded
+    from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
 HERE = Path("topology.yaml")
@@ -42,7 +42,7 @@ class Place:
     @property
     def state(self) -> Path:
         """Where running servers have their control sockets."""
-        from sipmesh.server.control import STATE
+        from sipmesh.server.control_socket import STATE
 
         return self.folder / STATE
 
@@ -51,7 +51,7 @@ class Place:
 
         Raises `OperatorError` with everything that is wrong in it.
         """
-        from sipmesh.topology.document import load
+        from sipmesh.topology.document.load import load
 
         if not self.file.exists() and (held := self._held()) is not None:
             return held
@@ -59,20 +59,20 @@ class Place:
 
     def in_force(self) -> Loaded:
         """Read what servers go by: the newest version where one was published or is held, else the file."""
-        from sipmesh.server.source import published_in
+        from sipmesh.server.replication.topology_source import published_in
 
         found = published_in(self.folder) or self._held()
         return found if found is not None else self.load()
 
     def found(self) -> Loaded | None:
         """The same, None where there is nothing of the kind here."""
-        from sipmesh.server.holding import held_in
+        from sipmesh.server.replication.document_store import held_in
 
         return self.in_force() if self.file.exists() or held_in(self.folder) else None
 
     def _held(self) -> Loaded | None:
         """The newest version that a server of this machine holds."""
-        from sipmesh.server.holding import Holding, held_in
+        from sipmesh.server.replication.document_store import Holding, held_in
 
         held = [Holding(self.folder, name) for name in held_in(self.folder)]
         return max(held, key=lambda one: one.highest).load() if held else None
@@ -89,7 +89,7 @@ class Place:
 
     def generations(self) -> Generations:
         """The enterprise CA beside the topology, with those before and after it; raises `OperatorError` as `ca` does."""
-        from sipmesh.pki.generations import Generations
+        from sipmesh.pki.ca_rotation import Generations
 
         folder = self.folder / CA
         if not Generations.are_in(folder):
@@ -100,8 +100,8 @@ class Place:
     @contextmanager
     def users(self) -> Iterator[Users]:
         """The users of the organisation; raises `OperatorError` on a machine that is only given those that it needs."""
-        from sipmesh.server.holding import held_in
-        from sipmesh.server.source import published_in
+        from sipmesh.server.replication.document_store import held_in
+        from sipmesh.server.replication.topology_source import published_in
         from sipmesh.storage.users import Users
 
         if published_in(self.folder) is None and held_in(self.folder):

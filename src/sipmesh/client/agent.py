@@ -19,18 +19,18 @@ from sipmesh.client.login import Login
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import METHODS, Headers, Party
 from sipmesh.errors import LocalError, RemoteError, SipmeshError
-from sipmesh.routing.address import read_address
-from sipmesh.routing.locate import SIPS, TLS_PORT, is_ip
+from sipmesh.routing.proxy.locate import SIPS, TLS_PORT, is_ip
+from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.check import check_response
 from sipmesh.sip.framing import FramingError, Keepalive
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.text import is_digits
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.contexts import client_context
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.resolver import Resolver
+from sipmesh.transport.tls.contexts import client_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import LinkRefused, Verdict
 

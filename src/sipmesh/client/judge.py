@@ -9,10 +9,10 @@ from datetime import datetime
 from cryptography import x509
 
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
-from sipmesh.trust.judge import judge
+from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
-from sipmesh.trust.priority import choose
-from sipmesh.trust.revocation import RevocationList, RevocationLists
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.verdict import Code, Finding, Verdict
 
 NOT_ASKED = "not asked: this client was given no revocation lists"

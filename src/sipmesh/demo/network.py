@@ -16,7 +16,7 @@ from sipmesh.demo.forge import SERVER_AUTH, Forge
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan
 from sipmesh.errors import SipmeshError
-from sipmesh.server.control import SOCKET_SUFFIX, ask
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

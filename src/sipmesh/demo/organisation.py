@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users import Users
-from sipmesh.topology.document import Loaded, load
+from sipmesh.topology.document.load import Loaded, load
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

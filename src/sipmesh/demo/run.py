@@ -16,7 +16,7 @@ from sipmesh.demo.network import FE1, Network
 from sipmesh.demo.people import log_in, talk
 from sipmesh.demo.revocation import revoke
 from sipmesh.demo.score import Score
-from sipmesh.transport.loop import run
+from sipmesh.transport.event_loop import run
 from sipmesh.trust.evidence import LinkKind
 
 

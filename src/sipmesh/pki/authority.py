@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import crl, files, lint, profiles
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.errand import Errand, What, mark
 from sipmesh.pki.ledger import Ledger, Record
+from sipmesh.pki.offline_signing import Errand, What, mark
 from sipmesh.pki.profiles import Kind, Wish
 from sipmesh.pki.signer import Signer, digest, draft
 from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
@@ -100,7 +100,7 @@ class EnterpriseCa:
             at: Now.
             crl_base: Where the lists are published, such as ``http://crl.example.com``.
             curve: Of the two CAs' keys; P-256 by default.
-            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.generations`).
+            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.ca_rotation`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")

@@ -15,8 +15,8 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyB
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.profiles import LONGEST_LEAF_LIFETIME, Kind
-from sipmesh.trust.certificate import DOCUMENT_SIGNING, extension, weakness
-from sipmesh.trust.identity import is_host_name
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, weakness
+from sipmesh.trust.x509.sip_identity import is_host_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

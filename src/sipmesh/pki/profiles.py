@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sipmesh.trust.certificate import DOCUMENT_SIGNING
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from sipmesh.routing.binding import Binding
+from sipmesh.routing.registrar.binding import Binding
 from sipmesh.trust.evidence import LinkKind
 
 

@@ -1,6 +1,6 @@
 """A running server: it carries out what `routing` decides, over the links of `transport`.
 
-In the room: the dispatch of messages, exchanges and their timers, sessions, logins, the gatekeeper that judges links,
-reloading, the certificates it shows, warnings of what ends, the control socket, figures for monitoring, logs. Never in the
-room: SIP grammar, trust decisions, commands for a terminal.
+`service` runs the servers that one command names, `running_server` is one of them, `wiring` chooses its role in the control
+plane. Each sub-package is one duty; a higher one imports a lower one: `admin`, then `agent`, `management` and `refresh`, then
+`replication`, `certificates`, `proxy`, `quotas`.
 """

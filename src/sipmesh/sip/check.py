@@ -89,7 +89,7 @@ def check_response(response: Response) -> None:
     """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says.
 
     Its Call-ID and the Vias below the top one are not read: whoever forwards it compares them with those of the request,
-    which have been read, and replaces what differs (:mod:`sipmesh.routing.response`).
+    which have been read, and replaces what differs (:mod:`sipmesh.routing.identity.response_policy`).
     """
     if response.flaws:
         raise _flawed(response.flaws)

@@ -21,18 +21,18 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.storage.chronicle import DATABASE
+from sipmesh.storage.management_db import DATABASE
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import ENTROPY_BYTES, Sealing
-from sipmesh.topology.document import load, load_published
-from sipmesh.topology.jose import open_signed
-from sipmesh.topology.names import is_url
-from sipmesh.topology.publication import KIND, Publication
+from sipmesh.topology.document.load import load, load_published
+from sipmesh.topology.document.names import is_url
+from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.document import Loaded
-    from sipmesh.topology.model import Topology
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
 
 FORMAT: Final = 1
 MANIFEST: Final = "backup.json"

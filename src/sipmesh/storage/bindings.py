@@ -17,7 +17,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.routing.binding import Binding, Changes
+from sipmesh.routing.registrar.binding import Binding, Changes
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 1.0

@@ -18,8 +18,8 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
 from sipmesh.storage.audit import NOTHING_ABOUT, Act, Audit, Line
 from sipmesh.storage.database import Database
-from sipmesh.topology.jose import MalformedDocumentError, open_signed
-from sipmesh.topology.publication import HIGHEST, KIND, Publication
+from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.publication import HIGHEST, KIND, Publication
 
 _schema = sql.MetaData()
 _versions = sql.Table(
@@ -117,7 +117,7 @@ class History:
             who: Who publishes.
             why: In their words.
             at: Now.
-            dangers: What the operator was warned of and went on (`sipmesh.topology.dangers`): a line of its own.
+            dangers: What the operator was warned of and went on (`topology.versions.breaking_changes`): a line of its own.
             act: `Act.PUBLISH` or `Act.ROLLBACK`.
             about: What else the line shall tell.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from sipmesh.routing.binding import Binding, Changes
+from sipmesh.routing.registrar.binding import Binding, Changes
 
 
 class Locations(Protocol):

@@ -19,10 +19,10 @@ from typing import IO, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.generations import Generations
+from sipmesh.pki.ca_rotation import Generations
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
-from sipmesh.storage.chronicle import Chronicle
+from sipmesh.storage.management_db import Chronicle
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import Opened
 

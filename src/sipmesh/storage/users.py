@@ -20,12 +20,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.address import read_address
-from sipmesh.routing.verifier import Verifier, user_of
+from sipmesh.routing.authentication.verifier import Verifier, user_of
+from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.database import Database
-from sipmesh.storage.roster import Roster
+from sipmesh.storage.user_document import Roster
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""

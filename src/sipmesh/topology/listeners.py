@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sipmesh.topology.model import CLIENT_PORT, PARTNER_PORT
+from sipmesh.topology.document.model import CLIENT_PORT, PARTNER_PORT
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from sipmesh.topology.model import Pool, Server
+    from sipmesh.topology.document.model import Pool, Server
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - the operator who names no address wants every one; what may connect is judged
 WILDCARDS = frozenset({ANYWHERE, "::"})

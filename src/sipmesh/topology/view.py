@@ -11,13 +11,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.document.names import split_port
+from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.listeners import ListenerSpec, listeners
-from sipmesh.topology.names import split_port
-from sipmesh.topology.report import did_you_mean
-from sipmesh.trust.edition import Edition
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 from sipmesh.trust.role import ClientUsage, Role
+from sipmesh.trust.topology_version import Edition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.topology.document import Loaded
-    from sipmesh.topology.model import Partner, Pool, Server, Topology
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Partner, Pool, Server, Topology
 
 
 @dataclass(frozen=True, slots=True)

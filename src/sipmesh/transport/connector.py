@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipmesh.errors import SipmeshError
-from sipmesh.routing.locate import Locate, is_ip
+from sipmesh.routing.proxy.locate import Locate, is_ip
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link import Link, LinkState
 from sipmesh.transport.reactor import READ, WRITE
@@ -21,11 +21,11 @@ from sipmesh.trust.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sipmesh.transport.contexts import OpeningContext
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link import LinkEvents
     from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls.contexts import OpeningContext
 
 NOBODY: Final = "no address was found"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.transport.farewell import Farewell
+from sipmesh.transport.lingering_close import Farewell
 from sipmesh.transport.reactor import READ, WRITE
-from sipmesh.transport.tls import HandshakeError, Progress
+from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
     from sipmesh.transport.link import Link, LinkEvents
-    from sipmesh.transport.pyopenssl import PyOpenSslTls
     from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 
 

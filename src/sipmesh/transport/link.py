@@ -11,14 +11,14 @@ from mypy_extensions import mypyc_attr
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.reactor import READ, WRITE, Watched
-from sipmesh.transport.tls import TlsError
+from sipmesh.transport.tls.results import TlsError
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 
 if TYPE_CHECKING:
     from sipmesh.sip.message import Request, Response
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.pyopenssl import PyOpenSslTls
     from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 
 PONG: Final = b"\r\n"

@@ -18,10 +18,10 @@ from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
 if TYPE_CHECKING:
-    from sipmesh.transport.contexts import AcceptingContext
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link import LinkEvents
     from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls.contexts import AcceptingContext
     from sipmesh.trust.verdict import Verdict
 
 BACKLOG: Final = 1024

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from mypy_extensions import mypyc_attr
 
 from sipmesh.transport.deadlines import Deadlines, Timed
+from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.loop import Loop
-from sipmesh.transport.pyopenssl import Room
 from sipmesh.transport.registry import Registry
+from sipmesh.transport.tls.pyopenssl import Room
 
 if TYPE_CHECKING:
     import asyncio
@@ -148,7 +148,7 @@ class Reactor:
     # The loop that waits here
 
     def wait(self, timeout: float | None) -> bool:
-        """Serve the links until the loop has something to do; see :class:`sipmesh.transport.loop.Host`."""
+        """Serve the links until the loop has something to do; see :class:`sipmesh.transport.event_loop.Host`."""
         self._roused = False
         until = 0.0 if timeout is None else self._clock() + timeout
         patience = timeout
@@ -162,7 +162,7 @@ class Reactor:
         return True
 
     def rouse(self) -> None:
-        """See :class:`sipmesh.transport.loop.Host`."""
+        """See :class:`sipmesh.transport.event_loop.Host`."""
         self._roused = True
 
     # Turns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.transport.reliance import Reliance
+from sipmesh.transport.links_by_certificate import Reliance
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.resolver
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.routing.locate import RecordKind, Srv, is_ip
+from sipmesh.routing.proxy.locate import RecordKind, Srv, is_ip
 from sipmesh.sip.text import is_digits
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dns.rdtypes.IN.SRV import SRV
 
-    from sipmesh.routing.locate import Locate, Question
+    from sipmesh.routing.proxy.locate import Locate, Question
 
 LIFETIME_S: Final = 5.0  # of one question, over all name servers
 CACHED: Final = 1024

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
-from sipmesh.trust.edition import NO_EDITION, Edition
-from sipmesh.trust.ocsp import NO_ANSWERS
-from sipmesh.trust.precedent import Precedents
-from sipmesh.trust.revocation import Source
+from sipmesh.trust.judgement.verdict_cache import Precedents
+from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.ocsp import NO_ANSWERS
 from sipmesh.trust.role import ClientUsage, Role
+from sipmesh.trust.topology_version import NO_EDITION, Edition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.evidence import LinkKind
-    from sipmesh.trust.ocsp import OcspAnswers
-    from sipmesh.trust.revocation import RevocationLists
+    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.ocsp import OcspAnswers
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.evidence import Direction, LinkKind, TlsFacts
-from sipmesh.trust.words import tell
+from sipmesh.trust.formatting import tell
 
 if TYPE_CHECKING:
     from datetime import datetime

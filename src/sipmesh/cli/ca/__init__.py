@@ -1,0 +1,1 @@
+"""The commands about the enterprise CA: issue, renew, revoke, inventory, root rotation, key encryption."""

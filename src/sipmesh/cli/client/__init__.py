@@ -1,0 +1,1 @@
+"""The commands that act as a SIP client: register, message, call."""

@@ -1,0 +1,125 @@
+"""Where a user's server is, and by what it is trusted: from the topology if it is here, else from options and DNS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipmesh.cli.place import Place
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sipmesh.client.judge import Trust
+    from sipmesh.sip.uri import SipUri
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.transport.resolver import DnsResolver
+
+Server = tuple[str | None, int | None]
+"""Host and port as `UserAgent.connect` takes them; two times None means that the SIP domain is looked up by SRV."""
+
+BY_SRV: Server = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What a client command needs to know: servers to try in this order, what it trusts, and whom it asks for names."""
+
+    servers: tuple[Server, ...]
+    trust: Trust
+    resolver: DnsResolver | None
+
+
+def find_home(user: SipUri, server: str, anchors: Sequence[Path], topology: Path) -> Home:
+    """Find the home of *user*: options first, then the topology where it has that domain, then DNS."""
+    domain = user.domain
+    loaded = _loaded_for(domain, topology)
+    servers = (_split(server),) if server else _front_ends(loaded, user.aor) if loaded else (BY_SRV,)
+    return Home(servers, trust_of(anchors, loaded, domain), _resolver(servers, loaded))
+
+
+def _loaded_for(domain: str, topology: Path) -> Loaded | None:
+    """The topology, if there is one that has *domain*."""
+    loaded = Place(topology).found()
+    return loaded if loaded is not None and domain in loaded.topology.sip_domains else None
+
+
+def trust_of(anchors: Sequence[Path], loaded: Loaded | None, domain: str) -> Trust:
+    """What vouches for the server: the files given, else our own authority with its lists."""
+    from sipmesh.client.judge import Trust
+    from sipmesh.topology.document.files import UnusableFileError
+    from sipmesh.topology.document.trust_anchors import read_certificates
+
+    if anchors:
+        try:
+            return Trust(tuple(found for file in anchors for found in read_certificates(file)), None)
+        except UnusableFileError as wrong:
+            raise OperatorError(f"{', '.join(map(str, anchors))}: {wrong}; name a PEM file with the root") from None
+    if loaded is None:
+        raise OperatorError(f"nothing here says by which CA {domain} is trusted; add --ca FILE, or --topology FILE")
+    return Trust(loaded.authority.anchors, loaded.authority.lists)
+
+
+def _split(server: str) -> Server:
+    from pydantic_core import PydanticCustomError
+
+    from sipmesh.topology.document.names import split_port
+
+    try:
+        return split_port(server)
+    except PydanticCustomError as wrong:
+        raise OperatorError(f"--server {server}: {wrong.message()}") from None
+
+
+def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
+    """The client ports of the pool where *aor* is at home; of all front ends where the users are out of reach."""
+    from sipmesh.topology.listeners import listeners
+    from sipmesh.trust.evidence import LinkKind
+
+    home = _home_pool(loaded, aor)
+    return tuple(
+        (server.address or server.name, spec.port)
+        for pool in loaded.topology.pools
+        if home in {"", pool.name}
+        for server in pool.servers
+        for spec in listeners(pool, server)
+        if spec.kind is LinkKind.CLIENT
+    )
+
+
+def _home_pool(loaded: Loaded, aor: str) -> str:
+    """The home of *aor* where there are several to choose from and the users are at hand, "" where not."""
+    from sipmesh.storage.users import Users
+    from sipmesh.topology.home_pools import front_end_pools, home_by_default
+
+    away = loaded.users_file is not None and not loaded.users_file.exists()
+    if away or len(front_end_pools(loaded.topology)) < 2:  # noqa: PLR2004 - then there is a choice
+        return ""
+    try:
+        users = Users(loaded.users_url)
+    except OperatorError:
+        return ""
+    try:
+        named = users.home(aor)
+    finally:
+        users.close()
+    return "" if named is None else named or home_by_default(loaded.topology)
+
+
+def _resolver(servers: Sequence[Server], loaded: Loaded | None) -> DnsResolver | None:
+    """DNS, where an address has to be found: the topology's own servers first."""
+    from sipmesh.routing.proxy.locate import is_ip
+
+    if all(host is not None and is_ip(host) for host, _ in servers):
+        return None
+    return name_servers(loaded)
+
+
+def name_servers(loaded: Loaded | None) -> DnsResolver:
+    """Ask the name servers of the topology, or those of this machine where it names none."""
+    from sipmesh.transport.resolver import DnsResolver
+
+    named = loaded.topology.dns if loaded is not None else None
+    return DnsResolver(*named.servers) if named is not None else DnsResolver()

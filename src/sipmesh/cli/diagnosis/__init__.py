@@ -1,0 +1,1 @@
+"""The commands that explain: links, status, explain, and the probe behind it."""

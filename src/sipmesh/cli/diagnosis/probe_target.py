@@ -1,0 +1,174 @@
+"""From the words after `explain` to a probe: what listens at an address, whom we mean there, and as whom we ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipmesh.cli.client.server_discovery import name_servers, trust_of
+from sipmesh.cli.diagnosis.probe import Aim
+from sipmesh.cli.place import Place
+from sipmesh.client.judge import judge_server
+from sipmesh.errors import OperatorError
+from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
+from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
+from sipmesh.topology.document.model import PARTNER_PORT
+from sipmesh.topology.document.names import split_port
+from sipmesh.topology.listeners import WILDCARDS, listeners
+from sipmesh.topology.view import view
+from sipmesh.transport.hop import Hop
+from sipmesh.transport.resolver import DnsResolver
+from sipmesh.transport.tls.contexts import Identity, client_context, mutual_context
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Verdict
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.view import ServerView
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the topology knows to listen at an address: *server* is its name, *address* where it is."""
+
+    server: str
+    kind: LinkKind
+    address: tuple[str | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The words of the command."""
+
+    what: str
+    speaker: str  # a server of the topology, or nothing for a client
+    names: tuple[str, ...]  # whom we mean, where the address does not say
+    anchors: tuple[Path, ...]
+
+    @property
+    def split(self) -> tuple[str, int | None]:
+        """Host and port."""
+        from pydantic_core import PydanticCustomError
+
+        try:
+            return split_port(self.what)
+        except PydanticCustomError as wrong:
+            raise OperatorError(f"{self.what!r} is no host:port, link or file: {wrong.message()}") from None
+
+
+def aim(asked: Asked, place: Place) -> tuple[Aim, str]:
+    """The probe to make, and a line that says what it is."""
+    loaded = place.found()
+    if asked.speaker:
+        return _as_server(asked, place.view(asked.speaker))
+    return _as_client(asked, loaded)
+
+
+def known_at(loaded: Loaded, host: str, port: int | None) -> Known | None:
+    """The listener of our topology at *host* and *port*; a server's name alone means its first port."""
+    for pool in loaded.topology.pools:
+        for server in pool.servers:
+            for spec in listeners(pool, server):
+                here = {spec.name, server.name, server.address, *({spec.host} - WILDCARDS)}
+                if host in here and (port or spec.port) == spec.port:
+                    return Known(server.name, spec.kind, (server.address, spec.port))
+    return None
+
+
+def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
+    host, port = asked.split
+    known = known_at(loaded, host, port) if loaded is not None else None
+    names = asked.names or _meant(host, known, loaded)
+    ours = loaded if known is not None or (loaded and set(names) & set(loaded.topology.sip_domains)) else None
+    trust = trust_of(asked.anchors, ours, names[0])
+
+    def decide(evidence: PeerEvidence) -> Verdict:
+        return judge_server(evidence, names, trust, at=datetime.now(UTC))
+
+    addresses = (known.address if known else (host, port or TLS_PORT),)
+    hop = Hop(names[0], LinkKind.CLIENT, addresses=addresses)
+    what = f"{known.kind} port of {known.server}" if known else "a server that no topology here knows"
+    resolver = _resolver(addresses, loaded)
+    advice = _advice(asked.what, known, loaded)
+    aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice)
+    return aimed, f"{asked.what} ({what}), as a client that means {' or '.join(names)}"
+
+
+def _advice(what: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
+    """What to do where the other end wants a certificate, and we have come as a client, which shows none."""
+    if known is not None and known.kind is LinkKind.PARTNER:
+        return (
+            f"{what} is the partner port of {known.server}: it takes partners only, who prove themselves by certificate.",
+            "To judge a partner's certificate as it would: sipmesh explain FILE --as partner",
+        )
+    server = _opener(known, loaded) if known is not None and loaded is not None else ""
+    port = f"{what} is the server port of {known.server}" if known is not None else f"{what} is a port for servers"
+    return (
+        f"{port}: it asks for a certificate, and a client shows none.",
+        f"Connect as a server of ours: sipmesh explain {what} --as {server or 'NAME'}",
+    )
+
+
+def _opener(known: Known, loaded: Loaded) -> str:
+    """A server of ours that may open this link and whose certificate is on this machine, "" where there is none."""
+    may_open = view(loaded, known.server).accept_policy(known.kind).may_open
+    pools = sorted(loaded.topology.pools, key=lambda pool: pool.role is Role.MANAGEMENT)  # it carries no calls
+    servers = (server for pool in pools for server in pool.servers if server.name in may_open)
+    here = (one.name for one in servers if one.name != known.server and (loaded.folder / one.certificate_file).exists())
+    return next(here, "")
+
+
+def _meant(host: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
+    """The reference names: an address proves no identity, so that somebody has to say whom it should be."""
+    if known is not None and loaded is not None:
+        return (*loaded.topology.sip_domains, known.server)
+    if is_ip(host):
+        raise OperatorError(f"an address proves no identity; say whom you expect at {host}: --name DOMAIN")
+    return (host.lower(),)
+
+
+def _as_server(asked: Asked, view: ServerView) -> tuple[Aim, str]:
+    host, port = asked.split
+    known = known_at(view.loaded, host, port)
+    if known is not None and known.kind is LinkKind.CLIENT:
+        raise OperatorError(f"{asked.what} is the client port of {known.server}; leave out --as")
+    hop = (
+        _inside(asked, known) if known is not None and known.server != view.name else _outside(asked, view, host, port)
+    )
+
+    def decide(evidence: PeerEvidence) -> Verdict:
+        return judge(evidence, view.open_policy(hop.kind, hop.name), at=datetime.now(UTC))
+
+    context = mutual_context(Identity.load(*view.identity(hop.kind)), view.anchors(hop.kind))
+    resolver = _resolver(hop.addresses or (), view.loaded, service=hop.service)
+    aimed = Aim(hop, context, decide, min(view.sip_domains), resolver)
+    return aimed, f"{asked.what} ({hop.kind} link to {hop.name}), as {view.name}"
+
+
+def _inside(asked: Asked, known: Known) -> Hop:
+    return Hop(asked.names[0] if asked.names else known.server, known.kind, addresses=(known.address,))
+
+
+def _outside(asked: Asked, view: ServerView, host: str, port: int | None) -> Hop:
+    """A hop to a partner or, from any server but an edge, to whoever is there: the judge will say who that is."""
+    partner = view.partner_named(host)
+    kind = LinkKind.PARTNER if view.role is Role.EDGE else LinkKind.SERVER
+    if partner is None or port is not None:
+        meant = asked.names[0] if asked.names else host.lower()
+        return Hop(meant, kind, addresses=((host, port or PARTNER_PORT),))
+    if partner.edge is None:
+        return Hop(host.lower(), kind, service=PARTNER_SERVICE)
+    return Hop(partner.edge[0], kind, addresses=((partner.edge[0], partner.edge[1] or PARTNER_PORT),))
+
+
+def _resolver(
+    addresses: Sequence[tuple[str | None, int]], loaded: Loaded | None, *, service: str | None = None
+) -> DnsResolver | None:
+    if service is None and all(host is not None and is_ip(host) for host, _ in addresses):
+        return None
+    return name_servers(loaded)

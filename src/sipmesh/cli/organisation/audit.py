@@ -1,0 +1,58 @@
+"""`sipmesh audit`: every change of trust, by whom and when, in a chain that shows if a line was touched."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from sipmesh.cli.output import GOOD, cell, plural, say, say_json, say_json_lines, show, table
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.publish import chronicle_of
+from sipmesh.errors import OperatorError, Problem
+
+app = typer.Typer(help="Who changed what in whom we trust.", no_args_is_help=False, invoke_without_command=True)
+
+
+@app.callback()
+def read(
+    context: typer.Context,
+    *,
+    since: Annotated[int, typer.Option(min=0, metavar="N", help="Only lines after this one.")] = 0,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the log of changes of trust; with --json one JSON object a line."""
+    if context.invoked_subcommand is not None:
+        return
+    lines = chronicle_of(Place(topology)).audit.read(since)
+    if as_json:
+        say_json_lines(line.to_json() for line in lines)
+        return
+    made = table("", "line", "at", "by", "what", "about")
+    for line in lines:
+        about = ", ".join(f"{key}: {_short(value)}" for key, value in line.about.items())
+        made.add_row(*map(cell, (line.seq, f"{line.at:%Y-%m-%d %H:%M:%S}Z", line.who, line.act, about)))
+    show(made)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@app.command()
+def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """Check that no line was changed, taken out or put in, and that each version names the chain as it was."""
+    chronicle = chronicle_of(Place(topology))
+    faults = list(chronicle.history.verify())
+    if as_json:
+        say_json({"ok": not faults, "faults": faults})
+        if faults:
+            raise typer.Exit(1)
+        return
+    if faults:
+        remedy = "restore it from a backup, and find out who wrote to it"
+        where = Place(topology).folder / "management.db"
+        raise OperatorError("the audit log does not hold", tuple(Problem(where, 0, "", why, remedy) for why in faults))
+    say(f"The audit log holds: {plural(len(chronicle.audit.read()), 'line')}, each on the one before.", style=GOOD)

@@ -1,0 +1,173 @@
+"""`sipmesh init`: an organisation in one folder, whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.ca.authority import issue_for
+from sipmesh.cli.output import GOOD, say
+from sipmesh.cli.place import CA, HERE, Place
+from sipmesh.cli.topology.publish import publish_first
+from sipmesh.cli.users.accounts import Digests, add_user
+from sipmesh.cli.users.passwords import FromStdin, new_password
+from sipmesh.errors import OperatorError, Problem
+
+if TYPE_CHECKING:
+    from pydantic_core import PydanticCustomError
+
+LONGEST_ORGANISATION = 64
+"""RFC 5280 A.1, ub-organization-name: the organisation stands in every certificate."""
+
+FOLDER_MODE = 0o755
+"""Others may look in: what is secret, the CA, keys and users, has a mode of its own."""
+
+TEMPLATE = """\
+# The network of {domain}: who is in it, and therefore who is trusted. Whoever is not named here is refused.
+# This is the draft. What counts is what was published: sipmesh topology publish -m "why".
+
+sipmesh: 1  # the version of this format
+organisation: {organisation}
+
+# The domains of your users, as in alice@{domain}.
+sip_domains: [{domain}]
+
+# Your own certificate authority, and its revocation lists: one for each CA of the chain. See: sipmesh ca status
+authority:
+  anchors: [ca/root.pem]
+  crls: [ca/root.crl, ca/issuing.crl]
+
+pools:
+  # Management signs what is published, and gives it to all other servers. It carries no calls.
+  - name: mgmt.{domain}
+    role: management
+    servers:
+      - {{name: mgmt.{domain}, address: {address}, ports: {{server: 5070}}}}
+
+  # Front ends. Phones log in on port 5061, your other servers connect on port 5062; `ports` sets others.
+  # `address` is where the server listens, and where your other servers look for it. Without it, a server listens on
+  # every address, and DNS says where it is.
+  - name: pool1.{domain}
+    role: front-end
+    servers:
+      - {{name: fe1.{domain}, address: {address}}}
+      #- {{name: fe2.{domain}, address: {address}, ports: {{client: 5063, server: 5064}}}}
+
+  # An edge speaks with partners, and with nobody else. Remove the # in front of these lines to have one.
+  #- name: sip.{domain}
+  #  role: edge
+  #  servers:
+  #    - {{name: edge1.{domain}, address: {address}, ports: {{server: 5066, partner: 5067}}}}
+  #  internal_name: edge-int.{domain}
+  #  next_hop: pool1.{domain}
+
+# With whom you federate. `sipmesh partner add` writes the partners; an empty list allows nobody.
+#federation:
+#  route: sip.{domain}
+"""
+
+
+def init(
+    domain: Annotated[str, typer.Argument(help="Your SIP domain, such as example.com.")],
+    *,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", metavar="DIR", help="The folder to make; ./DOMAIN by default.")
+    ] = None,
+    organisation: Annotated[
+        str,
+        typer.Option("--organisation", metavar="NAME", help="The name in your certificates; the domain by default."),
+    ] = "",
+    address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the first server listens; other machines need another one.")
+    ] = "127.0.0.1",
+    user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
+    digest: Digests = None,
+    password_stdin: FromStdin = False,
+) -> None:
+    """Make an organisation in one folder: CA, topology, a server's certificate and, if wanted, a first user."""
+    name = _domain(domain)
+    target = folder or Path(name)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        problem = Problem(target, 0, "", "is there already", "name another folder with --dir")
+        raise OperatorError("an organisation is never overwritten", (problem,))
+    password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        _build(beside, name, _organisation(organisation or name), _address(address))
+        if user:
+            add_user(Place(beside / HERE), user, password, digest)
+        beside.chmod(FOLDER_MODE)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    _tell(target, name, user)
+
+
+def _domain(text: str) -> str:
+    from pydantic_core import PydanticCustomError
+
+    from sipmesh.topology.document.names import fqdn
+
+    try:
+        return fqdn(text)
+    except PydanticCustomError as wrong:
+        raise _unfit(wrong) from None
+
+
+def _address(text: str) -> str:
+    from pydantic_core import PydanticCustomError
+
+    from sipmesh.topology.document.names import address
+
+    try:
+        return address(text)
+    except PydanticCustomError as wrong:
+        raise _unfit(wrong) from None
+
+
+def _unfit(wrong: PydanticCustomError) -> OperatorError:
+    context = wrong.context or {}
+    return OperatorError(f"{context['reason']}; {context['remedy']}")
+
+
+def _organisation(name: str) -> str:
+    if len(name) > LONGEST_ORGANISATION:
+        raise OperatorError(f"the organisation has {len(name)} characters; write it in {LONGEST_ORGANISATION}")
+    return name
+
+
+def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
+    from sipmesh.pki.authority import EnterpriseCa
+    from sipmesh.topology.document.yaml_edit import written
+
+    now = datetime.now(UTC)
+    ca = EnterpriseCa.create(folder / CA, organisation, now, crl_base=f"http://crl.{domain}")
+    text = TEMPLATE.format(
+        domain=domain, organisation=written(organisation), address=address if address.count(".") else written(address)
+    )
+    (folder / HERE).write_text(text)
+    loaded = Place(folder / HERE).load()
+    for server in (server for pool in loaded.topology.pools for server in pool.servers):
+        issue_for(loaded, ca, server.name, now)
+    publish_first(Place(folder / HERE), f"{organisation} begins")
+
+
+def _tell(folder: Path, domain: str, user: str) -> None:
+    say(f"{folder} holds the organisation {domain}.", style=GOOD)
+    say(
+        f"  {folder / HERE}  who is in your network: read it, it is short; version 1 of it is published",
+        f"  {folder / CA}  your certificate authority: keep a copy of it, and keep it to yourself",
+        f"  {folder / CA / 'root.pem'}  the one file of it that others need: phones and partners trust you by it",
+        "",
+        "Next:",
+        f"  cd {folder}",
+        *([] if user else [f"  sipmesh user add alice@{domain}"]),
+        f"  sipmesh serve mgmt.{domain} fe1.{domain}",
+        *(["  sipmesh links"] if user else []),
+    )

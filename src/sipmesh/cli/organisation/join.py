@@ -1,0 +1,222 @@
+"""`sipmesh join`: a server on a machine of its own, in three steps; its key never leaves that machine.
+
+The new machine makes a key and a request, management grants it, and the new machine accepts what it was granted: its
+certificate, the anchor, the topology as it was signed, and the lists.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from sipmesh.cli.control_client import links_of, reload, say_reloaded
+from sipmesh.cli.output import GOOD, WARN, say
+from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.cli.topology.publish import chronicle_of, loaded_version
+from sipmesh.errors import OperatorError, Problem
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sipmesh.pki.ledger import Record
+
+app = typer.Typer(help="Bring a server on another machine into the network.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of this machine's server.")]
+
+LARGEST = 64 << 20
+
+
+@app.command()
+def request(
+    server: Annotated[str, typer.Argument(help="The server's full name, as the topology will have it.")],
+    *,
+    folder: Folder = Path(),
+) -> None:
+    """On the new machine: make its key, and a request to carry to management."""
+    from sipmesh.pki import files
+    from sipmesh.pki.csr import request_for
+    from sipmesh.topology.document.names import fqdn
+
+    name = fqdn(server)
+    key_file = folder / "servers" / f"{name}.key"
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    if key_file.exists():
+        key = files.read_key(key_file)
+    else:
+        key = files.new_key()
+        files.write(key_file, files.key_pem(key), files.SECRET)
+    made = folder / f"{name}.csr"
+    files.write(made, request_for(name, key))
+    say(f"{made} is the request; carry it to management, where it is granted:", style=GOOD)
+    say(f"  sipmesh join grant {made.name}")
+
+
+@app.command()
+def grant(
+    request_file: Annotated[Path, typer.Argument(metavar="REQUEST", help="What the new machine has made.")],
+    *,
+    days: Annotated[int, typer.Option(min=1, max=397, help="How long its certificate is valid.")] = 30,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Issue it although the server has a valid certificate, which stays valid until it ends or is revoked.",
+        ),
+    ] = False,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Where the CA is: issue the certificate, with the names that the published topology gives the server.
+
+    A server that has a valid certificate already is granted another one with --replace only: whoever brought the request will
+    be that server, beside whoever has the key of the other certificate.
+    """
+    from sipmesh.pki import files
+    from sipmesh.pki.csr import read_request
+    from sipmesh.server.control_socket import name_of
+    from sipmesh.server.replication.join_grant import Grant, must_be_signed_by_management
+    from sipmesh.storage.audit import Act
+    from sipmesh.topology.versions.jose import open_signed
+    from sipmesh.topology.versions.publication import KIND
+    from sipmesh.topology.view import certificate_names, unknown_server
+
+    place = Place(topology)
+    chronicle = chronicle_of(place)
+    head = chronicle.history.head()
+    if head is None:
+        raise OperatorError("nothing is published yet; first: sipmesh topology publish -m WHY")
+    loaded = loaded_version(place, head.number)
+    name, key = read_request(_read(request_file), request_file)
+    pool = loaded.topology.pool_of(name)
+    if pool is None:
+        wrong = unknown_server(loaded.topology, name)
+        raise OperatorError(f"{wrong.message}; write it into the topology and publish that first")
+    at = datetime.now(UTC)
+    publication = chronicle.history.get(head.number).jws
+    must_be_signed_by_management(open_signed(publication, KIND), loaded, loaded.authority, at)
+    valid = _others_of(place, name, key, at)
+    if valid and not replace:
+        why = _already(name, valid)
+        chronicle.audit.append(
+            name_of(os.getuid()), Act.REFUSED, {"act": "join", "server": name, "refused": why}, at=at
+        )
+        raise OperatorError(why)
+    names = certificate_names(loaded.topology, name)
+    issued = place.ca().certify(names, pool.role, key, at, timedelta(days=days))
+    about = {"server": name, "serial": f"{issued.certificate.serial_number:x}"}
+    if valid:
+        about["beside"] = " ".join(one.serial_hex for one in valid)
+    chronicle.audit.append(name_of(os.getuid()), Act.JOIN, about, at=at)
+    lists = {entry: place.folder / entry for entry in loaded.list_names}
+    made = request_file.with_suffix(".join")
+    given = Grant(
+        server=name,
+        publication=publication,
+        anchors=loaded.authority.anchors,
+        chain=tuple(x509.load_pem_x509_certificates(issued.chain)),
+        lists={entry: _read(file) for entry, file in lists.items() if file.exists()},
+        proof=tuple(_read(file) for ca in place.generations().alive for file in sorted(ca.folder.glob("*.crl"))),
+    )
+    files.write(made, given.encode())
+    if valid:
+        say(f"{name} has other valid certificates. Once it uses the new one, revoke them:", style=WARN)
+        say(*(f"  sipmesh ca revoke --serial {one.serial_hex}" for one in valid), "")
+    say(f"{made} is what {name} was granted: carry it back, where it is accepted:", style=GOOD)
+    say(f"  sipmesh join accept {made.name}", "", "Compare there what it says of the root; here it is:")
+    say(*(f"  {_mark(anchor)}" for anchor in loaded.authority.anchors))
+
+
+def _others_of(place: Place, name: str, key: ec.EllipticCurvePublicKey, at: datetime) -> list[Record]:
+    """The valid certificates of a server that are for another key than *key*."""
+    from sipmesh.pki.profiles import Kind
+
+    valid = [
+        one
+        for one in place.generations().records()
+        if one.kind == Kind.SERVER and one.names[0] == name and one.revoked_at is None and one.not_after > at
+    ]
+    return [one for one in valid if one.der is None or x509.load_der_x509_certificate(one.der).public_key() != key]
+
+
+def _already(name: str, valid: list[Record]) -> str:
+    told = ", ".join(f"serial {one.serial_hex} until {one.not_after:%Y-%m-%d}" for one in valid)
+    return (
+        f"{name} has a valid certificate for another key ({told}); if its key is lost or was read by others, revoke it first"
+        f" (sipmesh ca revoke {name}); if both are to be valid until then, say --replace"
+    )
+
+
+@app.command()
+def accept(
+    bundle_file: Annotated[Path, typer.Argument(metavar="GRANT", help="What management has granted.")],
+    *,
+    folder: Folder = Path(),
+    fingerprint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HEX",
+            help="The root's SHA-256, as `join grant` has shown it; give it once for each root. Else you are asked.",
+        ),
+    ] = None,
+) -> None:
+    """On the new machine: check what was granted, and put it in place.
+
+    Every root that the grant names has to be confirmed, and all else is judged under those roots. It may be done again, such
+    as for a server whose certificate has ended: what it holds then stays, if it is whole, and a server that runs takes its new
+    certificate by itself.
+    """
+    from sipmesh.pki import files
+    from sipmesh.server.replication.join_grant import Grant
+
+    given = Grant.read(_read(bundle_file), bundle_file)
+    name, at = given.server, datetime.now(UTC)
+    judged = given.judged(_confirmed(given.anchors, fingerprint or []), folder, at)
+    key = files.read_key(folder / "servers" / f"{name}.key")
+    if given.chain[0].public_key() != key.public_key():
+        raise OperatorError(f"{bundle_file} was granted for another key than servers/{name}.key; request it anew")
+    runs = _runs(folder, name)
+    loaded = judged.hold(folder, runs=runs)
+    for wrong in judged.put_lists(folder, loaded, at):
+        say(f"{wrong}; management gives a fresh one", style=WARN)
+    judged.put_certificate(folder, loaded)
+    if runs:
+        say(f"{name} runs with version {loaded.number}, and has a new certificate.", style=GOOD)
+        place = Place(folder / HERE)
+        say_reloaded(reload(place, links_of(place)))
+        return
+    say(f"{name} has joined with version {loaded.number}. Start it:", style=GOOD)
+    say(f"  sipmesh serve {name}")
+
+
+def _runs(folder: Path, name: str) -> bool:
+    from sipmesh.server.control_socket import SOCKET_SUFFIX, STATE, is_answered
+
+    return is_answered(folder / STATE / f"{name}{SOCKET_SUFFIX}")
+
+
+def _confirmed(anchors: tuple[x509.Certificate, ...], given: list[str]) -> frozenset[str]:
+    """The fingerprints that the operator has compared: nobody can check for them that these roots are theirs."""
+    if given:
+        return frozenset(one.replace(":", "").lower() for one in given)
+    say("Every root that this network trusts, as the grant has it:", *(f"  {_mark(anchor)}" for anchor in anchors))
+    typer.confirm("Are they the very ones that management has shown?", abort=True)
+    return frozenset(anchor.fingerprint(SHA256()).hex() for anchor in anchors)
+
+
+def _mark(anchor: x509.Certificate) -> str:
+    return f"{anchor.subject.rfc4514_string()}  SHA-256 {anchor.fingerprint(SHA256()).hex(':').upper()}"
+
+
+def _read(file: Path) -> bytes:
+    from sipmesh.topology.document.files import UnusableFileError, read_file
+
+    try:
+        return read_file(file, LARGEST)
+    except UnusableFileError as wrong:
+        raise OperatorError("nothing was done", (Problem(file, 0, "", str(wrong), "name another file"),)) from None

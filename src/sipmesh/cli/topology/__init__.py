@@ -1,0 +1,1 @@
+"""The commands about the topology: check, show, publish, partners."""

@@ -1,0 +1,75 @@
+"""A change of the topology that a command makes: in force at once, by publishing it where the network runs by publications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sipmesh.cli.control_client import links_of, reload, say_closed, say_reloaded
+from sipmesh.cli.output import WARN, say
+from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, running_management, say_rested, unpublished
+from sipmesh.errors import OperatorError
+from sipmesh.server.replication.document_store import held_in
+
+if TYPE_CHECKING:
+    from sipmesh.cli.place import Place
+
+PARTNERS = "partners"
+"""The folder, beside the topology, for what we were given of partners."""
+
+
+class Change:
+    """Made before the draft is edited: it looks at what the draft holds beside the change to come."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        if not place.file.exists() and held_in(place.folder):
+            raise OperatorError("this machine has joined, and the draft is where management is; run this there")
+        self._before = links_of(place)
+        self._pending = unpublished(place, place.load())
+
+    def __repr__(self) -> str:
+        return f"<Change of {self._place.file}, {self._pending}>"
+
+    @property
+    def publishes(self) -> bool:
+        """Whether this network runs by publications."""
+        return bool(self._pending.base)
+
+    def files(self, partner: str, given: Sequence[Path]) -> list[Path]:
+        """Where the topology should name files that lie in *given*: what servers of other machines get lies below our folder."""
+        from sipmesh.pki import files
+
+        home = self._place.folder.resolve()
+        if not self.publishes or all(file.resolve().is_relative_to(home) for file in given):
+            return list(given)
+        below = self._place.folder / PARTNERS / partner.lower()
+        below.mkdir(parents=True, exist_ok=True)
+        copies = []
+        for file in given:
+            copies.append(below / file.name)
+            files.write(copies[-1], file.read_bytes())
+            say(f"{file} is copied to {copies[-1]}.", style="dim")
+        return copies
+
+    def take_effect(self, why: str, wait: float) -> None:
+        """Put the edited draft in force; leaves with 1 where it is not, or not everywhere within *wait* seconds."""
+        if not self.publishes:
+            say_reloaded(reload(self._place, self._before))
+            return
+        if self._pending.changes:
+            say("NOT in force: the draft held changes already that are not published:", style=WARN)
+            say(*(f"  {change}" for change in self._pending.changes))
+            say(f'  to publish all of it: sipmesh topology publish -m "{why}"')
+            raise typer.Exit(1)
+        socket = running_management(self._place)
+        if socket is None:
+            say_rested(publish_at_rest(self._place, why))
+            return
+        try:
+            publish_draft(self._place, socket, why, wait)
+        finally:
+            say_closed(self._place, self._before)

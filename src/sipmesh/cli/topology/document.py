@@ -1,0 +1,221 @@
+"""`sipmesh topology`: what the document says, and whether it may be acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sipmesh.cli.output import (
+    GOOD,
+    WARN,
+    cell,
+    plural,
+    problem_json,
+    say,
+    say_document,
+    say_json,
+    say_problems,
+    show,
+    table,
+)
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.topology.publish import Unpublished, show_version, unpublished
+from sipmesh.errors import OperatorError, Problem
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.view import ServerView
+
+app = typer.Typer(help="The document that says who is in the network.", no_args_is_help=True)
+
+
+@app.command()
+def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """Say everything that is wrong with the topology, its anchors, its lists and the certificates of this machine.
+
+    In a network with management this is the draft, and it is said whether it differs from what is published.
+    """
+    from sipmesh.server.management.publish_checks import must_open
+    from sipmesh.topology.document.load import check as read
+
+    now = datetime.now(UTC)
+    try:
+        loaded, stale = read(topology, at=now)
+        must_open(loaded)
+    except OperatorError as wrong:
+        if not as_json:
+            raise
+        say_json({"ok": False, "problems": list(map(problem_json, wrong.problems)), "warnings": []})
+        raise typer.Exit(1) from None
+    warnings = (*stale, *certificates_in_need(loaded, now))
+    pending = unpublished(Place(topology), loaded)
+    if as_json:
+        told = {"published": pending.base, "unpublished": list(pending.changes)} if pending.base else {}
+        say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings)), **told})
+        return
+    say(f"{topology} is in order: {_in_numbers(loaded)}.", style=GOOD)
+    _say_pending(pending)
+    if warnings:
+        say(f"{plural(len(warnings), 'warning')}:", style=WARN)
+        say_problems(warnings)
+
+
+def _say_pending(pending: Unpublished) -> None:
+    if pending.changes:
+        say(f"It is a draft, and differs from version {pending.base}, which is published:", style=WARN)
+        say(*(f"  {change}" for change in pending.changes), '  to publish it: sipmesh topology publish -m "why"')
+    elif pending.base:
+        say(f"It says the same as version {pending.base}, which is published.")
+
+
+def _in_numbers(loaded: Loaded) -> str:
+    topology = loaded.topology
+    servers = sum(len(pool.servers) for pool in topology.pools)
+    parts = (
+        plural(len(topology.sip_domains), "SIP domain"),
+        plural(len(topology.pools), "pool"),
+        plural(servers, "server"),
+        plural(len(topology.federation.partners), "partner"),
+    )
+    return ", ".join(parts)
+
+
+def certificates_in_need(loaded: Loaded, now: datetime) -> Iterator[Problem]:
+    """Certificates on this machine that lack a name of their server, or whose time is up."""
+    from sipmesh.topology.document.files import UnusableFileError
+    from sipmesh.topology.document.trust_anchors import read_certificates
+    from sipmesh.topology.view import certificate_names
+    from sipmesh.trust.x509.sip_identity import identities
+
+    for server in (server for pool in loaded.topology.pools for server in pool.servers):
+        file, remedy = loaded.folder / server.certificate_file, f"sipmesh ca issue {server.name}"
+        if not file.exists():
+            continue
+        try:
+            leaf = read_certificates(file)[0]
+        except UnusableFileError as wrong:
+            yield Problem(file, 0, "", str(wrong), remedy)
+            continue
+        missing = [
+            name for name in certificate_names(loaded.topology, server.name) if name not in identities(leaf).usable
+        ]
+        if missing:
+            yield Problem(file, 0, "", f"lacks {', '.join(missing)}", remedy)
+        if leaf.not_valid_after_utc < now:
+            yield Problem(file, 0, "", f"ended {leaf.not_valid_after_utc:%Y-%m-%d %H:%M}Z", remedy)
+
+
+@app.command("show")
+def show_topology(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SERVER|VERSION]",
+            help="Show what this server knows, or the document of this version; by default, the whole network.",
+        ),
+    ] = "",
+    *,
+    topology: TopologyFile = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the network as it is in force: servers, where they listen, who may open which link, and the partners."""
+    place = Place(topology)
+    if what.isdecimal():  # no server has such a name: a name has a dot
+        show_version(place, int(what), as_json=as_json)
+        return
+    if what:
+        _show_server(place.view(what), as_json=as_json)
+        return
+    loaded = place.in_force()
+    if as_json:
+        say_json({"version": loaded.number or None, "digest": loaded.digest, **loaded.topology.model_dump(mode="json")})
+    else:
+        _show_all(loaded)
+
+
+def _show_all(loaded: Loaded) -> None:
+    from sipmesh.topology.view import view
+
+    topology = loaded.topology
+    version = f", version {loaded.number}" if loaded.number else ""
+    say(f"{topology.organisation}{version}: users of {', '.join(topology.sip_domains)}", style="bold")
+    made = table("", "pool", "role", "server", "address", "listens", "links come from")
+    for pool in topology.pools:
+        for server in pool.servers:
+            seen = view(loaded, server.name)
+            ports = ", ".join(f"{spec.kind} {spec.port}" for spec in seen.listeners)
+            openers = ", ".join(sorted(name for spec in seen.listeners for name in _openers(seen, str(spec.kind))))
+            role = str(pool.role)
+            made.add_row(*map(cell, (pool.name, role, server.name, server.address or "DNS", ports, openers)))
+    show(made)
+    _say_federation(loaded)
+
+
+def _openers(view: ServerView, kind: str) -> frozenset[str]:
+    from sipmesh.trust.evidence import LinkKind
+
+    return view.accept_policy(LinkKind(kind)).may_open if kind != LinkKind.CLIENT else frozenset({"phones"})
+
+
+def _say_federation(loaded: Loaded) -> None:
+    federation = loaded.topology.federation
+    for partner in federation.partners:
+        way = f"edge {partner.edge}" if partner.edge else "found by SRV"
+        say(f"  partner {', '.join(partner.domains)}: {way}, through {federation.route}")
+    if federation.blocked:
+        say(f"  blocked: {', '.join(federation.blocked)}")
+    if not federation.partners:
+        say("  no partners", style="dim")
+
+
+def _show_server(view: ServerView, *, as_json: bool) -> None:
+    facts = _facts(view)
+    if as_json:
+        say_json(facts)
+        return
+    say(f"{view.name}, {view.role} in {view.pool.name}", style="bold")
+    say(f"  certificate  {view.certificate}", f"  names in it  {', '.join(view.names)}")
+    made = table("", "port", "for", "bound to", "who may open it", "may speak for")
+    for port in facts["listeners"]:
+        for opener in port["may_open"] or [{"name": None, "asserts": []}]:
+            spoken = ", ".join(opener["asserts"])
+            made.add_row(*map(cell, (port["port"], port["kind"], port["host"], opener["name"], spoken)))
+    show(made)
+
+
+def _facts(view: ServerView) -> dict[str, Any]:
+    return {
+        "server": view.name,
+        "role": str(view.role),
+        "pool": view.pool.name,
+        "certificate": str(view.certificate),
+        "names": list(view.names),
+        "listeners": [
+            {
+                "kind": str(spec.kind),
+                "host": spec.host,
+                "port": spec.port,
+                "name": spec.name,
+                "may_open": list(_may_open(view, str(spec.kind))),
+            }
+            for spec in view.listeners
+        ],
+    }
+
+
+def _may_open(view: ServerView, kind: str) -> Iterator[dict[str, Any]]:
+    peers = {peer.name: peer for peer in (*view.trusted.values(), *(partner.peer for partner in view.partners))}
+    for name in sorted(_openers(view, kind)):
+        asserts = peers[name].asserts if name in peers else ()
+        yield {"name": name, "asserts": sorted(asserts)}
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the document, for editors and programs."""
+    from sipmesh.topology.document.schema import schema_text
+
+    say_document(schema_text())

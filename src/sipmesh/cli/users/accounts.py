@@ -1,0 +1,215 @@
+"""`sipmesh user`: who may log in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sipmesh.cli.control_client import tell_users_changed
+from sipmesh.cli.output import GOOD, cell, say, say_json, show, table
+from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
+from sipmesh.cli.users.passwords import FromStdin, new_password
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from sipmesh.sip.digest import Algorithm
+    from sipmesh.storage.users import User
+    from sipmesh.topology.document.load import Loaded
+
+app = typer.Typer(help="The users of your SIP domains.", no_args_is_help=True)
+
+
+class Digest(StrEnum):
+    """The hash by which a phone proves that it knows the password."""
+
+    MD5 = "md5"
+    SHA_256 = "sha-256"
+
+
+Digests = Annotated[
+    list[Digest] | None,
+    typer.Option(
+        "--digest", help="What phones are asked for; both by default, md5 alone for those that know no other."
+    ),
+]
+HomePool = Annotated[
+    str, typer.Option("--pool", metavar="POOL", help="The front-end pool that the user's phones log in at.")
+]
+Address = Annotated[str, typer.Argument(metavar="USER", help="alice@example.com, or alice where you have one domain.")]
+
+
+@app.command()
+def add(
+    user: Address,
+    *,
+    pool: HomePool = "",
+    digest: Digests = None,
+    password_stdin: FromStdin = False,
+    topology: TopologyFile = HERE,
+) -> None:
+    """Add a user."""
+    place = Place(topology)
+    loaded = place.in_force()
+    aor = full_address(user, loaded)
+    home = new_home(loaded, pool, aor)
+    made = add_user(place, aor, new_password(aor, from_stdin=password_stdin), digest, home)
+    tell_users_changed(place)
+    at = f" at {home}" if home else ""
+    say(f"{_plain(made)} may log in{at} ({_told(made.algorithms)}).", style=GOOD)
+
+
+def add_user(place: Place, user: str, password: str, digest: Sequence[Digest] | None, pool: str | None = None) -> User:
+    """Add a user to the store; *pool* is the home, None where the topology has one front-end pool only."""
+    from sipmesh.storage.users import DEFAULT_ALGORITHMS
+
+    aor = full_address(user, place.in_force())
+    with place.users() as users:
+        return users.add(aor, password, _algorithms(digest) or DEFAULT_ALGORITHMS, pool=pool)
+
+
+def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
+    """The home of a new user; raises `OperatorError` where there are several pools to choose from, or none of that name."""
+    from sipmesh.topology.home_pools import chosen_home, front_end_pools
+
+    if pool:
+        return chosen_home(loaded.topology, pool)
+    known = front_end_pools(loaded.topology)
+    if len(known) > 1:
+        remedy = f"add --pool with one of: {', '.join(known)}"
+        raise OperatorError(f"{aor} could be at home in {len(known)} pools; {remedy}")
+    return None
+
+
+def full_address(user: str, loaded: Loaded) -> str:
+    """The address as typed, with our domain if it has none; raises `OperatorError` where it is none of ours."""
+    domains = loaded.topology.sip_domains
+    if "@" not in user:
+        if len(domains) > 1:
+            raise OperatorError(f"{user!r} has no domain; write {user}@ with one of: {', '.join(domains)}")
+        user = f"{user}@{domains[0]}"
+    host = user.rpartition("@")[2].lower()
+    if host not in domains:
+        raise OperatorError(f"{host} is no SIP domain of ours; the topology has: {', '.join(domains)}")
+    return user
+
+
+def _algorithms(digest: Sequence[Digest] | None) -> tuple[Algorithm, ...]:
+    """Strongest first, whatever the order of the options."""
+    from sipmesh.sip.digest import Algorithm
+
+    wanted = {str(one).upper() for one in digest or ()}
+    return tuple(one for one in (Algorithm.SHA_256, Algorithm.MD5) if one in wanted)
+
+
+def _plain(user: User) -> str:
+    return user.aor.removeprefix("sip:")
+
+
+def _told(algorithms: Collection[Algorithm]) -> str:
+    return "digest " + " or ".join(algorithms)
+
+
+@app.command("list")
+def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
+    """List the users."""
+    place = Place(topology)
+    default = _home_by_default(place)
+    with place.users() as users:
+        found = users.list()
+    if as_json:
+        say_json([_json(one, default) for one in found])
+        return
+    made = table("", "user", "pool", "digest", "since")
+    for one in found:
+        since = f"{one.created:%Y-%m-%d %H:%M}Z"
+        made.add_row(cell(_plain(one)), cell(one.pool or default), cell(", ".join(one.algorithms)), cell(since))
+    if found:
+        show(made)
+    else:
+        say("There are no users yet: sipmesh user add alice", style="dim")
+
+
+def _home_by_default(place: Place) -> str:
+    from sipmesh.topology.home_pools import home_by_default
+
+    return home_by_default(place.in_force().topology)
+
+
+def _json(one: User, default: str) -> dict[str, object]:
+    return {
+        "user": _plain(one),
+        "pool": one.pool or default,
+        "digest": list(one.algorithms),
+        "created": one.created.isoformat(),
+    }
+
+
+@app.command()
+def move(
+    user: Address,
+    *,
+    pool: Annotated[
+        str, typer.Option("--pool", metavar="POOL", help="The front-end pool that is the home from now on.")
+    ],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Give a user another home; the user's live links are closed at once, and phones log in at the new pool."""
+    from sipmesh.topology.home_pools import chosen_home
+
+    place = Place(topology)
+    loaded = place.in_force()
+    aor, home = full_address(user, loaded), chosen_home(loaded.topology, pool)
+    default = _home_by_default(place)
+    with place.users() as users:
+        before = users.one(aor).pool or default
+        if before == home:
+            raise OperatorError(f"{aor} is at home in {home} already")
+        moved = users.move(aor, home)
+    tell_users_changed(place)
+    say(f"{_plain(moved)} has moved from {before} to {home}.", style=GOOD)
+
+
+@app.command()
+def password(
+    user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
+) -> None:
+    """Change a password; the user's live links are closed at once."""
+    place = Place(topology)
+    aor = full_address(user, place.in_force())
+    new = new_password(aor, from_stdin=password_stdin)
+    with place.users() as users:
+        changed = users.set_password(aor, new, _algorithms(digest) or None)
+    tell_users_changed(place)
+    say(f"{_plain(changed)} has a new password ({_told(changed.algorithms)}).", style=GOOD)
+
+
+@app.command()
+def remove(user: Address, topology: TopologyFile = HERE) -> None:
+    """Remove a user; the user's live links are closed at once."""
+    place = Place(topology)
+    aor = full_address(user, place.in_force())
+    with place.users() as users:
+        users.remove(aor)
+    tell_users_changed(place)
+    say(f"{aor} is no user any more.", style=GOOD)
+
+
+@app.command("import")
+def import_users(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A database file of users, such as a restore leaves.")],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Copy all users of a file into the database of the topology, which must have none."""
+    from sipmesh.storage.backup import copy_users
+
+    if not file.is_file():
+        raise OperatorError(f"{file} is not there")
+    place = Place(topology)
+    count = copy_users(file, place.in_force().users_url)
+    tell_users_changed(place)
+    say(f"{count} users have come from {file}.", style=GOOD)

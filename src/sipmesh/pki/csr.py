@@ -1,0 +1,53 @@
+"""Certificate requests of servers whose key is made on their own machine (RFC 2986)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.signer import digest
+from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.x509.sip_identity import is_host_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def request_for(server: str, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Ask for a certificate of *server*, in PEM; every other name is the topology's to give."""
+    name = x509.DNSName(server)
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, server[:64])]))
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    return builder.sign(key, digest(key.curve)).public_bytes(Encoding.PEM)
+
+
+def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
+    """Give the name and the key of a request, whose sender has shown to have the key.
+
+    Raises `OperatorError` for what is no request, for a wrong signature, a weak key, and several names.
+    """
+    try:
+        request = x509.load_pem_x509_csr(content)
+        names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
+        key = request.public_key()
+        signed = request.is_signature_valid
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        raise _unfit(file, "is no request that can be read") from None
+    if not signed:
+        raise _unfit(file, "is not signed with the key that it shows")
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
+        raise _unfit(file, "shows a key that is not ECDSA on P-256 or P-384")
+    if len(names) != 1 or not is_host_name(names[0].lower()):
+        raise _unfit(file, "does not ask for one server")
+    return names[0].lower(), key
+
+
+def _unfit(file: Path, reason: str) -> OperatorError:
+    return OperatorError("nothing is granted", (Problem(file, 0, "", reason, "make it with `sipmesh join request`"),))

@@ -1,0 +1,169 @@
+"""Which header fields cross which border: one table for those that state an identity or belong to one hop.
+
+``docs/identity.md`` shows the same table with the reasons. A message is looked at twice. Where it comes in, fields that its
+sender may not use are taken away (`Border.admit_request` and `Border.admit_response`). Where it goes out, what the receiver
+may not see is taken away (`Border.release`). P-Asserted-Identity is written anew on the way (`sipmesh.routing.proxy.forwarding`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.origin import Sender, ServerSender
+from sipmesh.routing.identity.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
+from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
+from sipmesh.sip.rows import Message, Row
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+
+class Rule(Enum):
+    """What becomes of a field at the borders of this server."""
+
+    REMOVED = "removed, whoever sends it"
+    INSIDE = "removed where a partner or an edge has sent it"
+    OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
+    CHALLENGE = "in a response of a server kept where the realm is its own; else removed"
+    CREDENTIALS = "in a request kept towards a server whose realm it is; else removed"
+
+
+TABLE: Final[dict[str, Rule]] = {
+    # An identity beside P-Asserted-Identity, or a wish for one. Ours is made from what was proved (RFC 3325).
+    "p-preferred-identity": Rule.REMOVED,
+    "remote-party-id": Rule.REMOVED,
+    # Fields of a provider's core (RFC 5502, RFC 7315, RFC 5503): no server here makes or reads them, a phone or B2BUA may.
+    "p-served-user": Rule.REMOVED,
+    "p-charging-vector": Rule.REMOVED,
+    "p-charging-function-addresses": Rule.REMOVED,
+    "p-associated-uri": Rule.REMOVED,
+    "p-called-party-id": Rule.REMOVED,
+    "p-access-network-info": Rule.REMOVED,
+    "p-visited-network-id": Rule.REMOVED,
+    "p-profile-key": Rule.REMOVED,
+    "p-user-database": Rule.REMOVED,
+    "p-private-network-indication": Rule.REMOVED,
+    "p-asserted-service": Rule.REMOVED,
+    "p-preferred-service": Rule.REMOVED,
+    "additional-identity": Rule.REMOVED,
+    "attestation-info": Rule.REMOVED,
+    "origination-id": Rule.REMOVED,
+    "cc-diversion": Rule.REMOVED,
+    "p-dcs-trace-party-id": Rule.REMOVED,
+    "p-dcs-osps": Rule.REMOVED,
+    "p-dcs-billing-info": Rule.REMOVED,
+    "p-dcs-laes": Rule.REMOVED,
+    "p-dcs-redirect": Rule.REMOVED,
+    "p-refused-uri-list": Rule.REMOVED,
+    "p-media-authorization": Rule.REMOVED,
+    "response-source": Rule.REMOVED,
+    "security-verify": Rule.REMOVED,
+    # What makes a phone ring in another way, fetch something, or answer by itself, so that its caller listens in (RFC 5373).
+    "alert-info": Rule.INSIDE,
+    "call-info": Rule.INSIDE,
+    "answer-mode": Rule.INSIDE,
+    "priv-answer-mode": Rule.INSIDE,
+    "p-auto-answer": Rule.INSIDE,
+    # RFC 4474 is obsolete, and its field names a place from which a verifier fetches a key. Identity (RFC 8224) passes.
+    "identity-info": Rule.REMOVED,
+    # A nonce for the next request, in a realm that it does not name (RFC 7615, RFC 7616 section 3.5).
+    "authentication-info": Rule.REMOVED,
+    "proxy-authentication-info": Rule.REMOVED,
+    # Of a registration, and of no other request (RFC 3327, RFC 3608).
+    "path": Rule.REMOVED,
+    "service-route": Rule.REMOVED,
+    # Who has sent a call on: a user for itself, a server for its domains (RFC 5806, RFC 7044, RFC 3892).
+    "diversion": Rule.OWN,
+    "history-info": Rule.OWN,
+    "referred-by": Rule.OWN,
+    # RFC 3261 section 22.
+    "www-authenticate": Rule.CHALLENGE,
+    "proxy-authenticate": Rule.CHALLENGE,
+    "authorization": Rule.CREDENTIALS,
+    "proxy-authorization": Rule.CREDENTIALS,
+}
+
+OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
+INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
+REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
+# A message whose `present` has none of these bits need not be looked at: that is nearly every message.
+CREDENTIAL_BITS: Final[i64] = bits_of("authorization", "proxy-authorization")
+IN_REQUESTS: Final[i64] = GUARDED | bits_of(*(name for name in TABLE if name in BITS and name not in CREDENTIALS))
+IN_RESPONSES: Final[i64] = IN_REQUESTS | CREDENTIAL_BITS
+ON_THE_WAY_OUT: Final[i64] = CREDENTIAL_BITS | GUARDED | BITS["referred-by"]
+
+assert TABLE.keys() == GUARDED_NAMES | (TABLE.keys() & BITS.keys())  # noqa: S101 - else a field would pass unseen
+
+
+class Border:
+    """The borders of one server in one topology: *realms* and their owners, and the *partner_domains*."""
+
+    __slots__ = ("_partner_domains", "_realms")
+
+    def __init__(self, realms: Realms, partner_domains: frozenset[str]) -> None:
+        self._realms, self._partner_domains = realms, partner_domains
+
+    def __repr__(self) -> str:
+        return f"<Border {self._realms!r}>"
+
+    def admit_request(self, request: Message, sender: Sender) -> None:
+        """Take away what *sender* may not use in a request; for one that holds any of `IN_REQUESTS`."""
+        domains = self._speaks_for(sender)
+        request.keep([row for row in request.rows if self._may_ask(row, sender, domains)])
+
+    def admit_response(self, response: Message, sender: Sender) -> None:
+        """Take away what *sender* may not use in a response; for one that holds any of `IN_RESPONSES`."""
+        domains = self._speaks_for(sender)
+        response.keep([row for row in response.rows if self._may_answer(row, sender, domains)])
+
+    def release(self, request: Message, kind: LinkKind, domains: frozenset[str], *, private: bool) -> None:
+        """Take away what the receiver may not see: a peer on a link of *kind* that speaks for *domains*.
+
+        For a request that holds any of `ON_THE_WAY_OUT`. *private* says that the sender asked for privacy: then nobody outside
+        learns who has sent a call on.
+        """
+        request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
+        if private and kind is not LinkKind.SERVER:
+            request.keep([row for row in request.rows if row.name not in OWN])
+
+    def _may_ask(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
+        if row.name in REMOVED or row.name in CHALLENGES or (row.name in INSIDE and is_outside(sender)):
+            return False
+        return row.name not in OWN or is_own(row, sender, domains)
+
+    def _may_answer(self, row: Row, sender: Sender, domains: frozenset[str]) -> bool:
+        if row.name in REMOVED or row.name in CREDENTIALS or (row.name in INSIDE and is_outside(sender)):
+            return False
+        if row.name in CHALLENGES:
+            return isinstance(sender, ServerSender) and self._realms.challenge_passes(row, domains)
+        return row.name not in OWN or is_own(row, sender, domains)
+
+    def _may_see(self, row: Row, kind: LinkKind, domains: frozenset[str]) -> bool:
+        if row.name not in CREDENTIALS:
+            return True
+        return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains)
+
+    def _speaks_for(self, sender: Sender) -> frozenset[str]:
+        """The domains of a server; another front end hands on what an edge has let in as well."""
+        if not isinstance(sender, ServerSender):
+            return NOBODY
+        if sender.kind is LinkKind.SERVER and sender.peer.role is Role.FRONT_END:
+            return sender.peer.asserts | self._partner_domains
+        return sender.peer.asserts
+
+
+def is_outside(sender: Sender) -> bool:
+    """Tell whether *sender* is a partner, or an edge that hands on what a partner has sent."""
+    return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
+
+
+def is_own(row: Row, sender: Sender, domains: frozenset[str]) -> bool:
+    """Tell whether every address in *row* is one that *sender* may use; what cannot be read is nobody's."""
+    try:
+        return row.addresses != [] and all(sender.may_speak_as(address, domains) for address in row.addresses)
+    except RemoteError:
+        return False

@@ -1,0 +1,220 @@
+"""Send a request inside a dialog to its other side, by the token that we record-routed and by nothing else.
+
+A token leads somewhere in one dialog only (`Place.bind`). Here the sender is held to one side of it, From and To to the names
+of both sides, and the Request-URI to what the sender may ask for outside a dialog or to the remote target of the other side.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
+from sipmesh.routing.identity.origin import Sender
+from sipmesh.routing.identity.route_set import Place
+from sipmesh.routing.outcome import Answer, Drop, Forward
+from sipmesh.routing.target import FlowTarget, Found, ServerTarget
+from sipmesh.sip.fields import NameAddr
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+NO_FLOW: Final = 0
+"""The number of no link: they are counted from 1."""
+
+
+class Behind(NamedTuple):
+    """What stands behind a side that is a pool or a partner.
+
+    *names* are its servers and *kind* is the kind of link that leads to them. *domains* are those whose users it speaks for,
+    and *hosts* all names that a remote target there may have.
+    """
+
+    names: tuple[str, ...]
+    kind: LinkKind
+    domains: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Behind((), LinkKind.SERVER)
+
+Peers = Mapping[PeerSide, Behind]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What is known of the network where requests inside dialogs are checked.
+
+    *reserved* are the host names that lead to a server or a partner when a Request-URI outside a dialog names them.
+    """
+
+    peers: Peers
+    reserved: frozenset[str]
+    blocked: frozenset[str]
+
+
+def other_side(place: Place, sender: Sender) -> Side | None:
+    """Tell which side the dialog's other end is on, or None if there is no token or *sender* is not the side that sends.
+
+    The tags tell which side that has to be, also where both sides are devices of one user.
+    """
+    token = place.dialog
+    if token is None:
+        return None
+    if place.from_a:
+        return token.b if sender.is_side(token.a) else None
+    return token.a if sender.is_side(token.b) else None
+
+
+def refused_inside(
+    request: Request, place: Place, other: Side, sender: Sender, allowed: frozenset[str], known: Inside
+) -> Answer | None:
+    """Refuse a request inside a dialog that speaks as somebody else, to somebody else, or asks for something else.
+
+    From may be the name that the dialog began with, or another one that the sender may use at this moment: a name may
+    change inside a dialog (RFC 4916). *allowed* are the domains that a server may speak for.
+    """
+    if not (place.sent_as or sender.may_speak_as(request.from_, allowed)):
+        why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
+        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
+    if not (place.sent_to or is_name_of(other, request.to, known.peers)):
+        why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
+        return Answer(481, code=Code.NO_ROUTE, why=why)
+    refused = refused_target(request.ruri, place, other, known)
+    if refused is None and place.beyond is not None:
+        refused = refused_routes(request, place.beyond, place, other, known)
+    return refused
+
+
+def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
+    """Tell whether *side* may be called by the URI of *address*: a user by its own, a pool or partner by its domains."""
+    if not address.is_sip:
+        return False
+    if isinstance(side, FlowSide):
+        return owner_hash(address.aor) == side.owner
+    return address.sip_uri.host in peers.get(side, NOTHING).domains
+
+
+def refused_target(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse a Request-URI that names a server or a partner, unless it is the remote target of the other side.
+
+    Any other host is a Contact, which is carried and never resolved.
+    """
+    host = uri.host
+    if host in known.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
+    if host not in known.reserved or place.dialog is None:
+        return None
+    if place.from_b and owner_hash(host) == place.dialog.begun.target:
+        return None
+    if isinstance(other, PeerSide) and host in known.peers.get(other, NOTHING).hosts:
+        return None
+    return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
+
+
+def refused_routes(request: Request, first: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse Route entries behind our own that the other side of a dialog cannot have record-routed; *first* is the next.
+
+    Toward a pool or a partner the next hop looks at them. But an entry without ``lr`` becomes the Request-URI there (RFC 3261
+    section 16.6 item 6), and so has to be one that may be asked for. Toward a user the rest of the Route is what a proxy
+    of its own has record-routed: hosts that we neither know nor resolve. No server and no partner is behind a phone, and
+    no strict router.
+    """
+    if isinstance(other, PeerSide):
+        return None if first.has("lr") else refused_strict(first, place, other, known)
+    for route in request.routes:
+        uri = route.sip_uri if route.is_sip else None
+        if uri is None or not uri.has("lr") or uri.headers:
+            return Answer(403, code=Code.NO_ROUTE, why=f"{shown(route.uri)} is no loose route, and it is behind a user")
+        if uri.host in known.reserved or uri.host in known.blocked:
+            return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {uri.host} from behind a user")
+    return None
+
+
+def refused_strict(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+    """Refuse a Route entry that becomes the Request-URI and may not be one."""
+    if uri.headers:
+        return Answer(400, code=Code.NO_ROUTE, why="a strict route with headers would become the Request-URI")
+    return refused_target(uri, place, other, known)
+
+
+def across(request: Request, place: Place, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
+    """Route a request to the *other* side of its dialog; the Contact in its Request-URI is carried, never resolved."""
+    if isinstance(other, FlowSide):
+        return to_flow(request, other, incarnation, Found.DIALOG)
+    behind = peers.get(other, NOTHING)
+    names, kind = behind.names, behind.kind
+    if not names:
+        return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog has left the topology")
+    instead = None
+    if place.past is not None and place.past.pool == other:  # its server may be gone, and the user here by now
+        user, entries = place.past.side, place.past.entries
+        instead = FlowTarget(NO_FLOW, user.owner, request.uri, found=Found.DIALOG, past=entries)
+    return Forward((ServerTarget(likeliest(names, request, place), kind, request.uri, instead=instead),), None)
+
+
+def likeliest(names: tuple[str, ...], request: Request, place: Place) -> tuple[str, ...]:
+    """Order the servers of one side: first the one that record-routed, or the domain of the other user at a partner."""
+    if len(names) == 1:
+        return names
+    hints = (place.beyond.host if place.beyond else "", host_of(request.to.uri))
+    return tuple(sorted(names, key=lambda name: hints.index(name) if name in hints else len(hints)))
+
+
+def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) -> Forward | Answer:
+    """Send down a flow of ours, or say that it is gone (RFC 5626 section 5.3.1: 430 Flow Failed).
+
+    A dialog may go on where its flow began before the last start of this server: if its user has come back.
+    """
+    if side.incarnation == incarnation:
+        return Forward((FlowTarget(side.number, side.owner, request.uri, found=found),), None)
+    if found is Found.DIALOG:
+        return Forward((FlowTarget(NO_FLOW, side.owner, request.uri, found=found),), None)
+    return Answer(430, "Flow Failed", code=Code.NO_ROUTE, why="the flow belongs to an earlier start of this server")
+
+
+def acknowledge(
+    request: Request, place: Place, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
+) -> Forward | Drop:
+    """Pass the ACK of a 2xx along its dialog; any other has been taken by its transaction, and none is answered."""
+    other = other_side(place, sender)
+    if other is None:
+        return Drop("an ACK outside any dialog of ours")
+    refused = refused_inside(request, place, other, sender, allowed, known)
+    outcome = refused if refused is not None else across(request, place, other, known.peers, incarnation)
+    return outcome if isinstance(outcome, Forward) else Drop(outcome.why)
+
+
+def unbound(request: Request, place: Place) -> Answer | None:
+    """Refuse a request that no token of ours binds, where it may go on only with one; None if it needs none.
+
+    Everything that opens a dialog is record-routed here. So whatever claims to be inside one without our token, or from a
+    link that is no side of it, comes from somebody else: with the right tags it could end or take over a call. And a token
+    opens nothing outside its dialog.
+    """
+    if place.beyond is not None:
+        return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {place.beyond.host}: we relay for nobody")
+    if request.to.tag is not None:
+        return Answer(481, code=Code.NO_ROUTE, why="it has a To tag, but this link is no side of a dialog of ours")
+    if place.stray or place.dialog is not None:
+        return Answer(403, code=Code.NO_ROUTE, why="the token in its Route is of another dialog, or of no side of it")
+    return None
+
+
+def turned(names: tuple[str, ...], call_id: str) -> tuple[str, ...]:
+    """Turn the order of equal servers by the Call-ID, so that calls spread and one call stays together."""
+    start = zlib.crc32(call_id.encode(errors="surrogateescape")) % len(names) if names else 0
+    return names[start:] + names[:start]
+
+
+def host_of(uri: str) -> str:
+    """Give the host of a SIP URI, "" for any other."""
+    try:
+        return SipUri.parse(uri).host
+    except RemoteError:
+        return ""

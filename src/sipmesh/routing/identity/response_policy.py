@@ -1,0 +1,85 @@
+"""What a response may say: of its request nothing but what stood there, of its sender only what that may say (rule R10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.assertion import cleanse
+from sipmesh.routing.identity.border import IN_RESPONSES
+from sipmesh.routing.identity.realm import UNAUTHORIZED, lacks_challenge
+from sipmesh.sip.reasons import REASONS
+from sipmesh.sip.rows import CALL_ID, CSEQ, FROM, P_ASSERTED_IDENTITY, TO, VIA
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+    from sipmesh.routing.identity.border import Border
+    from sipmesh.routing.identity.origin import Sender
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.sip.rows import Row
+
+FORBIDDEN: Final = 403
+_TAG: Final = ";tag="
+_REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
+
+
+def settle(response: Response, request: Request, sender: Sender, border: Border, here: str) -> None:
+    """Make *response* fit to go back to who sent *request*; our own Via has been taken off.
+
+    *here* is the name that we warn under. Raises `RemoteError` where it is the response to another request.
+    """
+    if not repeats(response, request):
+        restore(response, request)
+    if response.present & P_ASSERTED_IDENTITY:
+        cleanse(response, sender)
+    if response.present & IN_RESPONSES:
+        border.admit_response(response, sender)
+    if response.status in UNAUTHORIZED and lacks_challenge(response):
+        response.status, response.reason = FORBIDDEN, REASONS[FORBIDDEN]
+        response.append("warning", f'399 {here} "refused: identity, a challenge that its sender may not make"')
+
+
+def repeats(response: Response, request: Request) -> bool:
+    """Tell whether a response repeats its request octet for octet, as nearly all do; only the tag of To may be new."""
+    asked, at = request.rows, 0
+    for row in response.rows:
+        if not row.bit & _REPEATED:
+            continue
+        while at < len(asked) and not asked[at].bit & _REPEATED:
+            at += 1
+        if at == len(asked) or not _is_repeated(row, asked[at]):
+            return False
+        at += 1
+    return _nothing_left(asked, at)
+
+
+def _is_repeated(row: Row, asked: Row) -> bool:
+    """Tell whether *row* of a response repeats the row *asked*; rows that have been seen before are the same object."""
+    if row is asked or row.line == asked.line:
+        return True
+    return bool(row.bit & asked.bit & TO) and row.line.startswith(f"{asked.line}{_TAG}")
+
+
+def _nothing_left(rows: list[Row], start: int) -> bool:
+    """Tell whether no row from *start* on is one that a response repeats."""
+    for at in range(start, len(rows)):  # noqa: SIM110 - all() would make a generator for every message
+        if rows[at].bit & _REPEATED:
+            return False
+    return True
+
+
+def restore(response: Response, request: Request) -> None:
+    """Write again what a response repeats of its request (RFC 3261 section 8.2.6.2), from the request itself.
+
+    Who answers could otherwise name another caller, or have a server before us take it for the answer to another request.
+    """
+    if response.call_id != request.call_id or response.cseq != request.cseq or response.from_.tag != request.from_.tag:
+        raise RemoteError(
+            "a response whose Call-ID, CSeq or From is not its request's", rule="RFC 3261 section 8.2.6.2"
+        )
+    tag = response.to.tag
+    ours = [row for row in request.rows if row.bit & _REPEATED]
+    response.keep([*ours, *[row for row in response.rows if not row.bit & _REPEATED]])
+    if tag is not None and request.to.tag is None:
+        response.replace("to", f"{request.row(TO).value}{_TAG}{tag}")

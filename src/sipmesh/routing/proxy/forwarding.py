@@ -1,0 +1,183 @@
+"""The copy of a request that goes out on one branch: only the lines that must change do (RFC 3261 section 16.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sipmesh.routing.proxy.target_set import is_sips
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.sip.check import read_request_uri
+from sipmesh.sip.kept import keep
+from sipmesh.sip.message import Request, Response
+from sipmesh.sip.rows import (
+    MAX_FORWARDS,
+    P_ASSERTED_IDENTITY,
+    P_PREFERRED_IDENTITY,
+    PRIVACY,
+    RECORD_ROUTE,
+    ROUTE,
+    Message,
+    Row,
+    made_row,
+)
+from sipmesh.sip.text import LWS, ascii_lower
+from sipmesh.trust.evidence import LinkKind
+
+DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+"""Methods that create dialogs (RFC 3261 section 12, RFC 6665, RFC 3515)."""
+
+DEFAULT_MAX_FORWARDS: Final = 70
+HISTORY_PRIVACY: Final = frozenset({"id", "history", "header", "user", "session"})
+
+_identity_rows: Final[dict[str, Row]] = {}
+_MOST_IDENTITY_ROWS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """The name and port that peers of one kind know us by; it stands in our Via and Record-Route."""
+
+    host: str
+    port: int
+
+    @property
+    def sent_by(self) -> str:
+        """The sent-by of a Via (RFC 3261 section 20.42)."""
+        return f"{self.host}:{self.port}"
+
+
+def creates_dialog(request: Request) -> bool:
+    """Tell whether a request opens a dialog that we have to stay in."""
+    return request.method in DIALOG_METHODS and request.to.tag is None
+
+
+def record_routes(request: Request, token: str, came_by: Listener, leaves_by: Listener) -> tuple[str, ...]:
+    """Make our Record-Route entries, lowest first: two where the listener changes (RFC 5658), else one.
+
+    "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."
+    """
+    sides = (came_by,) if came_by == leaves_by else (came_by, leaves_by)
+    return tuple(route_to(token, side.sent_by, sips=is_sips(request.uri)) for side in sides)
+
+
+def route_to(token: str, where: str, *, sips: bool) -> str:
+    """Write an entry of Route or Record-Route that names a server by *where* and carries *token*."""
+    return f"<sips:{token}@{where};lr>" if sips else f"<sip:{token}@{where};transport=tls;lr>"
+
+
+def recorded_token(sent: Request) -> str:
+    """Give the token in the Record-Route that we have put on top of a request that was sent."""
+    return sent.row(RECORD_ROUTE).value.partition(":")[2].partition("@")[0]
+
+
+def renew_token(response: Response, token: str, renewed: str) -> None:
+    """Write *renewed* for our *token* in each Record-Route (RFC 3261 section 16.7 item 8: a proxy may rewrite its own)."""
+    rows = response.rows
+    for at in range(len(rows)):
+        if rows[at].bit == RECORD_ROUTE and token in rows[at].line:
+            rows[at] = made_row("record-route", rows[at].value.replace(token, renewed))
+
+
+def branch_copy(
+    request: Request,
+    target: Target,
+    *,
+    via: str,
+    recorded: tuple[str, ...],
+    identity: str | None,
+) -> Request:
+    """Copy *request* for one branch: Request-URI, Max-Forwards, Record-Route, Route, identity and Via."""
+    copy = request.copy()
+    if target.uri != request.uri:
+        copy.set_uri(target.uri)
+    spend_hop(copy)
+    for entry in recorded:
+        copy.prepend("record-route", entry)
+    if isinstance(target, RemoteFlowTarget):
+        copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
+    elif copy.present & ROUTE:
+        if isinstance(target, FlowTarget):  # a phone, and no router
+            for _ in range(target.past):
+                copy.pop_item("route")
+        else:
+            face_strict_router(copy)
+    assert_identity(copy, identity)
+    copy.prepend("via", via)
+    return copy
+
+
+def face_strict_router(copy: Request) -> None:
+    """Send a request the old way where the next hop knows no loose routing (RFC 3261 section 16.6 item 6).
+
+    "The proxy MUST place the Request-URI into the Route header field as the last value. The proxy MUST then place the first
+    Route header field value into the Request-URI and remove that value from the Route header field." Raises `RemoteError` where
+    that value may not be a Request-URI; whether its host may be asked for, routing has looked at (`dialog.refused_routes`).
+    """
+    routes = copy.routes
+    if not routes or routes[0].sip_uri.has("lr"):
+        return
+    read_request_uri(routes[0].uri)
+    copy.append("route", f"<{copy.uri}>")
+    copy.pop_item("route")
+    copy.set_uri(routes[0].uri)
+
+
+def spend_hop(copy: Request) -> None:
+    """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
+    if copy.present & MAX_FORWARDS:
+        copy.spend_hop()
+    else:
+        copy.append("max-forwards", str(DEFAULT_MAX_FORWARDS))
+
+
+def assert_identity(copy: Message, identity: str | None) -> None:
+    """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
+    if copy.present & (P_ASSERTED_IDENTITY | P_PREFERRED_IDENTITY):
+        copy.remove("p-asserted-identity")
+        copy.remove("p-preferred-identity")
+    if identity is not None:
+        copy.add(identity_row(identity))
+
+
+def identity_row(identity: str) -> Row:
+    """Write the row that asserts *identity*: the same in every request of one user."""
+    row = _identity_rows.get(identity)
+    if row is None:
+        made = made_row("p-asserted-identity", f"<{identity}>")
+        row = keep(_identity_rows, _MOST_IDENTITY_ROWS, identity, made)
+    return row
+
+
+def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:
+    """Tell which identity may cross a link: none to partners, and none to clients when its owner asked for privacy.
+
+    "If a proxy is to forward a message to a node it does not trust and the user asked for privacy of type id, it MUST
+    remove all the P-Asserted-Identity header fields" (RFC 3325 section 5).
+    """
+    if kind is LinkKind.PARTNER:
+        return None
+    if kind is LinkKind.CLIENT and message.present & PRIVACY and wants_privacy(message):
+        return None
+    return identity
+
+
+def wants_privacy(message: Message) -> bool:
+    """Tell whether Privacy asks to withhold the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
+    return "id" in privacy_of(message)
+
+
+def hides_history(message: Message) -> bool:
+    """Tell whether Privacy asks to withhold who has sent a call on (RFC 7044 section 10.1)."""
+    return bool(message.present & PRIVACY) and not HISTORY_PRIVACY.isdisjoint(privacy_of(message))
+
+
+def privacy_of(message: Message) -> set[str]:
+    """Read the values of Privacy, in lower case."""
+    return {value.strip(LWS) for value in ascii_lower(";".join(message.items("privacy"))).split(";")}
+
+
+def contact_host(request: Request) -> str:
+    """Give the host of the first Contact, "" where it is not SIP's or there is none."""
+    contacts = request.contacts
+    return contacts[0].sip_uri.host if contacts and contacts[0].is_sip else ""

@@ -1,0 +1,77 @@
+"""From the bindings of a user to the targets of a request (RFC 3261 section 16.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.outcome import Answer, Forward
+from sipmesh.routing.registrar.binding import Binding
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import ascii_lower
+from sipmesh.trust.verdict import Code
+
+
+def fork(
+    request: Request, held: Sequence[Binding], identity: str | None, here: str, mates: Collection[str]
+) -> Forward | Answer:
+    """Make one target of each device: a flow of ours, or one that another server of the pool holds.
+
+    A sips request goes to sips contacts only, since a proxy must not turn it into a sip one (RFC 5630 section 5.3); where
+    there is none, the caller learns why by Warning 380.
+    """
+    sips = is_sips(request.uri)
+    usable = [row for row in held if not sips or is_sips(row.contact)]
+    reachable = [row for row in usable if row.server == here or row.server in mates]
+    if reachable:
+        return Forward(tuple(target_of(flows, here, sips=sips) for flows in devices(reachable)), identity)
+    if held and not usable:
+        warning = (("Warning", f'380 {here} "SIPS Not Allowed"'),)
+        return Answer(
+            480, headers=warning, code=Code.NO_ROUTE, why="a sips request, and only sip contacts are registered"
+        )
+    return Answer(480, why="the user is not registered")
+
+
+def is_sips(uri: str) -> bool:
+    """Tell whether a URI asks for TLS all the way."""
+    return ascii_lower(uri[:5]) == "sips:"
+
+
+def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
+    """Group the rows of each device, in the order given.
+
+    RFC 5626 section 7: "The proxy MUST NOT populate the target set with more than one contact with the same AOR and
+    instance-id at a time"; the others are for the case that the first has failed.
+    """
+    if len(rows) == 1:
+        return [list(rows)]
+    found: dict[str, list[Binding]] = {}
+    for row in rows:
+        found.setdefault(row.contact if row.instance is None else ascii_lower(row.instance), []).append(row)
+    return list(found.values())
+
+
+def target_of(flows: Sequence[Binding], here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
+    """Turn the flows of one device into a target with spares."""
+    first, *others = (flow_of(row, here, sips=sips) for row in flows)
+    return replace(first, spares=tuple(others)) if others else first
+
+
+def flow_of(row: Binding, here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
+    """Turn one row into a target."""
+    uri = row.contact if sips else as_sip(row.contact)
+    if row.server == here:
+        return FlowTarget(row.flow, owner_hash(row.aor), uri, row.q)
+    return RemoteFlowTarget(row, uri)
+
+
+def as_sip(contact: str) -> str:
+    """Give the Contact for a sip request.
+
+    One registered with sips stands for the sip Contact as well (RFC 5630 section 5.1.1), and a sip request does not turn
+    into a sips one on its way.
+    """
+    return f"sip:{contact[5:]}" if is_sips(contact) else contact

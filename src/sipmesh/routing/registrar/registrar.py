@@ -1,0 +1,261 @@
+"""The registrar: answer a REGISTER and name the binding changes (RFC 3261 section 10.3, RFC 5626 section 6).
+
+A registration is bound to the link it came on; requests to the user go down that link. Nothing is stored here: the server
+reads the user's rows before, stores the changes after, and only then sends the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from sipmesh.routing.registrar.binding import Binding, BindingKey, Changes, row_name
+from sipmesh.routing.registrar.contact import AskedContact, read_contact
+from sipmesh.sip.check import unsupported
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import ascii_lower
+from sipmesh.sip.uri import SipUri
+
+__all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarLimits", "Registration", "decide"]
+
+SUPPORTED: Final = frozenset({"outbound"})
+ONE_HOUR_S: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrarLimits:
+    """What a registration may ask for; all times in seconds."""
+
+    min_expires_s: int = 60  # a shorter one costs more refreshing than it saves: a flow that dies is noticed anyway
+    default_expires_s: int = 600  # for a client that asks for nothing
+    max_expires_s: int = 3600  # rows die with their flow, so a longer one would gain nothing
+    max_contacts: int = 10  # per user, over all devices: each one is a fork of every call
+    max_asked: int = 20  # in one REGISTER, those to remove among them: each is compared with each row
+    max_contact_length: int = 1024  # characters of a Contact URI: it is stored, and sent out in every request
+    max_instance_length: int = 256  # characters; a URN of a UUID has 47 with its brackets
+    max_call_id_length: int = 256  # characters: it is stored with each contact; a phone's has 16 to 64
+    max_user_agent_length: int = 128  # longer ones are cut: it is there for the operator to read
+    flow_timer_s: int = 0  # announced to clients that support outbound (RFC 5626 section 5.4); 0: not announced
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFacts:
+    """The link a REGISTER came on: which server holds it, and what that server calls it."""
+
+    server: str
+    incarnation: int
+    flow: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """The answer to one REGISTER; *headers* go into it, *changes* into the store before it is sent.
+
+    *bindings* are all bindings of the user as they will be, one for each Contact in *headers*; none unless it is a 200.
+    """
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+    changes: Changes = field(default_factory=Changes)
+    bindings: tuple[Binding, ...] = field(default=(), repr=False)
+
+
+def decide(
+    request: Request,
+    owner: str,
+    held: Sequence[Binding],
+    flow: FlowFacts,
+    limits: RegistrarLimits,
+    *,
+    at: float,
+) -> Registration:
+    """Answer a REGISTER that *owner* has proved to have sent on *flow*.
+
+    Args:
+        request: The REGISTER; its Request-URI is known to mean us.
+        owner: The address of record that the sender has proved, as ``sip:user@host``.
+        held: The live rows of that address.
+        flow: The link it came on.
+        limits: What a registration may ask for.
+        at: Now, in epoch seconds.
+
+    Raises:
+        RemoteError: A header field cannot be read; carries the status to answer with.
+    """
+    case = _Case(request, owner, held, flow, limits, at)
+    try:
+        case.check_sender()
+        changes = case.changes()
+    except _Refused as refused:
+        return refused.registration
+    bindings = case.after(changes)
+    return Registration(200, "OK", case.headers(bindings), changes, bindings)
+
+
+class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
+    def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
+        super().__init__(reason)
+        self.registration = Registration(status, reason, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One REGISTER with all that bears on it; the methods are the steps of RFC 3261 section 10.3."""
+
+    request: Request
+    owner: str
+    held: Sequence[Binding]
+    flow: FlowFacts
+    limits: RegistrarLimits
+    at: float
+
+    def check_sender(self) -> None:
+        """Steps 2 to 5: extensions, and whether this sender may change the bindings of this address.
+
+        sip and sips of one address are one user, so the scheme of To plays no part.
+        """
+        unknown = unsupported(self.request, "require", SUPPORTED)
+        if unknown:
+            raise _Refused(420, "Bad Extension", ("unsupported", ", ".join(unknown)))
+        if self.request.to.sip_uri.aor != self.owner:
+            raise _Refused(403, "Not Your Address of Record")
+
+    def changes(self) -> Changes:
+        """Steps 6 and 7: remove everything for a ``*``, else add, update or remove one row per Contact."""
+        asked = self.request.contacts
+        if len(asked) > self.limits.max_asked:
+            raise _Refused(400, f"More Than {self.limits.max_asked} Contacts In A Request")
+        if any(contact.uri == "*" for contact in asked):
+            return self.drop_all()
+        default_s = self.request.expires
+        default_s = self.limits.default_expires_s if default_s is None else default_s
+        contacts = [read_contact(contact, default_s) for contact in asked]
+        self.check_contacts(contacts)
+        return self.change(contacts)
+
+    def drop_all(self) -> Changes:
+        """Step 6: a ``*`` stands alone and with Expires 0, or the request is invalid."""
+        if len(self.request.contacts) != 1 or self.request.expires != 0:
+            raise _Refused(400, "Contact * Needs Expires 0 And No Other Contact")
+        for row in self.held:
+            self.check_order(row)
+        return Changes(drop=tuple(row.key for row in self.held))
+
+    def check_contacts(self, contacts: Sequence[AskedContact]) -> None:
+        """Refuse what no row could be made of."""
+        added = [contact for contact in contacts if contact.expires_s > 0]
+        # RFC 5626 section 6: "if the Contact header field contains more than one header field value with a non-zero
+        # expiration and any of these header field values contain a "reg-id" Contact header field parameter, the entire
+        # registration SHOULD be rejected with a 400 (Bad Request) response."
+        if len(added) > 1 and any(contact.reg_id is not None for contact in added):
+            raise _Refused(400, "One Contact At A Time With reg-id")
+        limits = self.limits
+        if added and len(self.request.call_id) > limits.max_call_id_length:
+            raise _Refused(400, "Call-ID Too Long")
+        for contact in contacts:
+            if len(contact.uri) > limits.max_contact_length or len(contact.instance or "") > limits.max_instance_length:
+                raise _Refused(400, "Contact Too Long")
+        for contact in added:
+            # Step 7: only an interval that is above zero, below an hour and below our minimum may be called too brief.
+            if contact.expires_s < min(limits.min_expires_s, ONE_HOUR_S):
+                raise _Refused(423, "Interval Too Brief", ("min-expires", str(limits.min_expires_s)))
+
+    def change(self, contacts: Sequence[AskedContact]) -> Changes:
+        """Step 7: all of the Contacts or, if one cannot be, none."""
+        put: dict[BindingKey, Binding] = {}
+        drop: dict[BindingKey, None] = {}
+        rows = _HeldRows(self.held)
+        for contact in contacts:
+            for row in rows.of(contact):
+                self.check_order(row)
+                drop[row.key] = None
+            if contact.expires_s > 0:
+                binding = self.binding(contact)
+                put[binding.key] = binding
+        kept = sum(row.key not in drop for row in self.held)
+        if put and kept + len(put) > self.limits.max_contacts:
+            raise _Refused(403, f"More Than {self.limits.max_contacts} Contacts")
+        return Changes(tuple(put.values()), tuple(key for key in drop if key not in put))
+
+    def check_order(self, row: Binding) -> None:
+        """Step 7: under the Call-ID of the row a CSeq has to be higher, or "the update MUST be aborted and the request fails".
+
+        The step ends with the status for it: 500.
+        """
+        if self.request.call_id == row.call_id and self.request.cseq.number <= row.cseq:
+            raise _Refused(500, "CSeq Out Of Order")
+
+    def binding(self, contact: AskedContact) -> Binding:
+        """Make the row for *contact*."""
+        return Binding(
+            aor=self.owner,
+            contact=contact.uri,
+            instance=contact.instance,
+            reg_id=contact.reg_id,
+            q=contact.q,
+            call_id=self.request.call_id,
+            cseq=self.request.cseq.number,
+            server=self.flow.server,
+            incarnation=self.flow.incarnation,
+            flow=self.flow.flow,
+            token=self.flow.token,
+            expires_at=self.at + min(contact.expires_s, self.limits.max_expires_s),
+            user_agent=(self.request.first("user-agent") or "")[: self.limits.max_user_agent_length],
+        )
+
+    def after(self, changes: Changes) -> tuple[Binding, ...]:
+        """Tell which bindings there will be, the new ones first."""
+        gone = {*changes.drop, *(binding.key for binding in changes.put)}
+        kept = [row for row in self.held if row.key not in gone and row.expires_at > self.at]
+        return (*changes.put, *kept)
+
+    def headers(self, bindings: Sequence[Binding]) -> tuple[tuple[str, str], ...]:
+        """Step 8: "The response MUST contain Contact header field values enumerating all current bindings"."""
+        headers = [("contact", _contact_value(binding, self.at)) for binding in bindings]
+        if self.is_outbound():
+            headers.append(("require", "outbound"))  # RFC 5626 section 6: tells the client that its flow counts
+            headers.extend([("flow-timer", str(self.limits.flow_timer_s))] if self.limits.flow_timer_s else [])
+        return (*headers, ("supported", ", ".join(sorted(SUPPORTED))))
+
+    def is_outbound(self) -> bool:
+        """Tell whether the client asked for outbound and got it: it supports it, and a Contact has instance and reg-id."""
+        tags = {ascii_lower(tag) for name in ("supported", "require") for tag in self.request.items(name)}
+        has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in self.request.contacts)
+        return "outbound" in tags and has_flow
+
+
+class _HeldRows:
+    """The live rows of a user, to be compared with each Contact of a REGISTER; each held Contact is read once at most."""
+
+    __slots__ = ("_held", "_plain")
+
+    def __init__(self, held: Sequence[Binding]) -> None:
+        self._held = held
+        self._plain: list[tuple[Binding, SipUri]] | None = None
+
+    def of(self, contact: AskedContact) -> list[Binding]:
+        """Find the rows that *contact* replaces or removes: the same device and reg-id, else an equivalent URI."""
+        if contact.instance is not None:
+            name = row_name(contact.uri, contact.instance, contact.reg_id)
+            return [row for row in self._held if row.key.name == name]
+        if self._plain is None:
+            self._plain = [(row, SipUri.parse(row.contact)) for row in self._held if row.instance is None]
+        uri = SipUri.parse(contact.uri)
+        return [row for row, known in self._plain if row.contact == contact.uri or uri.equivalent(known)]
+
+
+def _contact_value(binding: Binding, at: float) -> str:
+    """Write one Contact of the 200, with whole seconds left, rounded up."""
+    parts = [f"<{binding.contact}>"]
+    if binding.q != 1.0:
+        parts.append(f"q={binding.q:g}")
+    if binding.instance is not None:
+        parts.append(f'+sip.instance="{binding.instance}"')
+    if binding.reg_id is not None:
+        parts.append(f"reg-id={binding.reg_id}")
+    parts.append(f"expires={max(0, ceil(binding.expires_at - at))}")
+    return ";".join(parts)

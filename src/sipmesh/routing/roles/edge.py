@@ -1,0 +1,94 @@
+"""What an edge does with a request: it carries calls between our front ends and partners, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, turned, unbound
+from sipmesh.routing.identity.dialog_token import Side
+from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
+from sipmesh.routing.roles.options import capabilities
+from sipmesh.routing.target import ServerTarget
+from sipmesh.sip.message import Request
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFacts:
+    """What an edge has to know of the topology.
+
+    *partners* maps each partner's domain to the name that its edge has to prove: that of `edge:`, or else the domain
+    itself (rule R9).
+    """
+
+    names: Names
+    domains: frozenset[str]
+    next_hop: tuple[str, ...]
+    partners: dict[str, str]
+    blocked: frozenset[str]
+    inside: Inside
+    incarnation: int
+
+
+def decide(request: Request, place: Place, sender: Sender, facts: EdgeFacts) -> Outcome:
+    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    if isinstance(sender, ClientSender):
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="no client speaks on the links of an edge")
+    if request.method == "ACK":
+        return acknowledge(request, place, sender, sender.peer.asserts, facts.inside, facts.incarnation)
+    other = other_side(place, sender)
+    if request.method == "REGISTER":
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
+    if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
+        return capabilities(request)
+    return carry(request, place, other, sender, facts)
+
+
+def carry(request: Request, place: Place, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+    """Check who sends and find the other side of the border."""
+    refused = assertion.refused_assertion(assertion.asserted(request), sender, sender.peer.asserts)
+    if refused is not None:
+        return refused
+    if other is not None:
+        return carry_inside(request, place, other, sender, facts)
+    who = assertion.by_from(request, sender, sender.peer.asserts)
+    if isinstance(who, Answer):
+        return who
+    refused = unbound(request, place)
+    if refused is not None:
+        return refused
+    outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)
+    return attributed(outcome, who)
+
+
+def carry_inside(request: Request, place: Place, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+    """Carry a request inside its dialog: under the names of the dialog, and to no name that is closed outside it."""
+    refused = refused_inside(request, place, other, sender, sender.peer.asserts, facts.inside)
+    if refused is not None:
+        return refused
+    who = assertion.of_partner_inside(request, sender)
+    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
+
+
+def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
+    """Route a partner's request: to a user of ours, by the front ends of our next hop, and nowhere else."""
+    uri = request.ruri
+    if uri.host not in facts.domains or uri.user is None:
+        return Answer(
+            403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: we carry nothing beyond our domains"
+        )
+    return Forward((ServerTarget(turned(facts.next_hop, request.call_id), LinkKind.SERVER, request.uri),), None)
+
+
+def outwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
+    """Route a request of our own users to the partner whose domain it names."""
+    host = request.ruri.host
+    if host in facts.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
+    if host not in facts.partners:
+        return Answer(404, code=Code.NO_ROUTE, why=f"{host} is no partner of ours")
+    return Forward((ServerTarget((facts.partners[host],), LinkKind.PARTNER, request.uri),), None)

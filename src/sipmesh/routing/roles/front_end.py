@@ -1,0 +1,193 @@
+"""What a front end does with a request: it registers and authenticates users and routes by domain, never by address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.dialog import (
+    Inside,
+    acknowledge,
+    across,
+    other_side,
+    refused_inside,
+    to_flow,
+    turned,
+    unbound,
+)
+from sipmesh.routing.identity.dialog_token import FlowToken, Side
+from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
+from sipmesh.routing.roles.options import capabilities
+from sipmesh.routing.target import Found, ServerTarget
+from sipmesh.sip.message import Request
+from sipmesh.sip.text import shown
+from sipmesh.sip.uri import SipUri
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Code
+
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndFacts:
+    """What a front end has to know of the topology.
+
+    *entrances* are the front-end pools that edges hand requests to. *applications* maps the names of the application servers
+    and pools behind us to their servers; *route* names the edges that lead to partners, and *partner_domains* those that they
+    lead to.
+    """
+
+    names: Names
+    domains: frozenset[str]
+    pool: str
+    entrances: frozenset[str]
+    applications: dict[str, tuple[str, ...]]
+    route: tuple[str, ...]
+    partner_domains: frozenset[str]
+    blocked: frozenset[str]
+    inside: Inside
+    incarnation: int
+
+
+def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    if place.flow is not None:
+        return to_own_flow(request, place.flow, sender, facts)
+    if request.method == "ACK":
+        allowed = may_speak_for_inside(sender, facts)
+        return acknowledge(request, place, sender, allowed, facts.inside, facts.incarnation)
+    other = other_side(place, sender)
+    if request.method == "REGISTER":
+        return register(request, sender, facts)
+    if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
+        return capabilities(request)
+    return carry(request, place, other, sender, facts)
+
+
+def carry(request: Request, place: Place, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
+    if other is not None:
+        return carry_inside(request, place, other, sender, facts)
+    who = identify(request, sender, facts)
+    return who if isinstance(who, (Answer, Prove)) else route(request, place, sender, facts, who)
+
+
+def carry_inside(request: Request, place: Place, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Send a request on inside its dialog, under the names of the dialog."""
+    allowed = may_speak_for_inside(sender, facts)
+    refused = refused_inside(request, place, other, sender, allowed, facts.inside)
+    if refused is not None:
+        return refused
+    who = assertion.in_dialog(request, place, sender, allowed)
+    if isinstance(who, Answer):
+        return who
+    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
+
+
+def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
+    """Tell whose request this is, outside dialogs (rule R10)."""
+    if isinstance(sender, ServerSender):
+        return assertion.of_server(request, sender, may_bring(request, sender, facts))
+    return assertion.of_client(request, sender, facts.domains)
+
+
+def may_speak_for_inside(sender: Sender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' users a sender may speak for inside dialogs; a client speaks for itself, by no domain."""
+    return may_pass_on(sender, facts) if isinstance(sender, ServerSender) else NO_DOMAINS
+
+
+def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' identities a server may assert to us for a flow or in a dialog.
+
+    An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
+    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
+    """
+    if sender.peer.role is Role.FRONT_END:
+        return sender.peer.asserts | facts.partner_domains
+    return sender.peer.asserts
+
+
+def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
+    """Tell which domains' identities a server may assert to us outside dialogs.
+
+    An edge knows one front-end pool, its next hop. From there, and from no other pool, what it brought in may come on to
+    us: for users who are at home here, and for nothing that would leave again.
+    """
+    uri = request.ruri
+    entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
+    if entered and sender.peer.role is Role.FRONT_END and uri.host in facts.domains and uri.user is not None:
+        return sender.peer.asserts | facts.partner_domains
+    return sender.peer.asserts
+
+
+def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Let a client register the address it has proved (RFC 3261 section 10.3); servers have nothing to register."""
+    if isinstance(sender, ServerSender):
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
+    address = assertion.sip_uri(request.to)
+    if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
+        why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a domain of ours"
+        return Answer(404, code=Code.NO_ROUTE, why=why)
+    return Register(address.aor) if address.aor in sender.users else Prove(address.aor, 401)
+
+
+def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
+    """Send down the flow that a server of our pool named; the user is never looked up again (RFC 5626 section 5.3)."""
+    if not isinstance(sender, ServerSender) or sender.peer.pool != facts.pool:
+        return Answer(403, code=Code.NO_ROUTE, why="a flow of ours was named by a peer that is not of our pool")
+    if request.method in {"ACK", "REGISTER"}:
+        return Drop("nobody sends that to a flow") if request.method == "ACK" else register(request, sender, facts)
+    who = assertion.of_server(request, sender, may_pass_on(sender, facts))
+    return (
+        who if isinstance(who, Answer) else attributed(to_flow(request, flow.side, facts.incarnation, Found.TOKEN), who)
+    )
+
+
+def route(request: Request, place: Place, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Find the next hop of a request outside dialogs whose identity has been settled."""
+    refused = unbound(request, place)
+    if refused is not None:
+        return refused
+    uri = request.ruri
+    if uri.host in facts.domains and uri.user is not None:
+        return ToUser(uri.aor, who)
+    return beyond_users(request, uri, sender, facts, who)
+
+
+def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:
+    """Send a request to the *servers* of the pool where its user is at *home*, which is another than ours.
+
+    What another front end has sent goes no further: a pool takes in requests for its own users only. So pools that disagree
+    about a home send a request neither round nor to and fro.
+    """
+    if isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END:
+        why = f"{sender.peer.name} sent us a request for {outcome.aor}, who is at home in {home}"
+        return Answer(404, code=Code.OTHER_HOME, why=why)
+    if not servers:
+        return Answer(404, code=Code.OTHER_HOME, why=f"{outcome.aor} is at home in {home}, which has left the topology")
+    target = ServerTarget(turned(servers, request.call_id), LinkKind.SERVER, request.uri)
+    return Forward((target,), outcome.identity)
+
+
+def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+    """Route what is not for a user of ours: to an application, or by the edges to a partner."""
+    if uri.host in facts.applications:
+        if not may_leave(sender):
+            return Answer(403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: it reaches users alone")
+        return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
+    if uri.host in facts.blocked:
+        return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
+    if uri.host not in facts.partner_domains or not facts.route:
+        return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is no domain, server or partner of ours")
+    if not may_leave(sender):
+        return Answer(403, code=Code.NO_ROUTE, why=f"we carry nothing from one partner to another ({uri.host})")
+    return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), who)
+
+
+def may_leave(sender: Sender) -> bool:
+    """Tell whether this sender's requests may go to partners: what an edge brought in may not leave again."""
+    return isinstance(sender, ClientSender) or sender.peer.role is not Role.EDGE

@@ -1,0 +1,19 @@
+"""What a management server does with a request for a user or a call: nothing. It carries none, and answers for itself alone."""
+
+from __future__ import annotations
+
+from sipmesh.routing.identity.origin import Sender
+from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.outcome import Answer, Drop, Outcome
+from sipmesh.routing.roles.options import capabilities
+from sipmesh.sip.message import Request
+from sipmesh.trust.verdict import Code
+
+
+def decide(request: Request, _place: Place, _sender: Sender, names: Names) -> Outcome:
+    """Decide what becomes of *request*; what is about the network itself has been taken off before."""
+    if request.method == "ACK":
+        return Drop("management has no call that it could belong to")
+    if request.method == "OPTIONS" and request.ruri.user is None and names.ours(request.ruri):
+        return capabilities(request)
+    return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"{request.method} to management, which carries nothing")

@@ -1,0 +1,265 @@
+"""Figures for monitoring, over HTTP: `/metrics` as Prometheus reads it, and `/health`. Off unless the topology says where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.admin.expiry_warnings import concerning, stock_of
+from sipmesh.server.agent.agent import Member
+from sipmesh.server.management.controller import Master
+from sipmesh.topology.expiry.inventory import What
+from sipmesh.topology.expiry.urgency import Level
+from sipmesh.transport.link import LinkState
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from sipmesh.server.running_server import Node
+    from sipmesh.topology.expiry.inventory import Entry
+
+GOODBYE_S: Final = 1.0
+"""How long a request for figures may hold up the end of the server."""
+
+
+class Figures(Collector):
+    """Reads the figures of one server when it is asked; nothing is counted for them in between."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def __repr__(self) -> str:
+        return f"<Figures of {self._node.view.name}>"
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure, as it is now."""
+        yield self._links()
+        yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "Handshakes that go on.", value=self._in_flight())
+        yield self._verdicts()
+        yield self._messages()
+        yield self._refused_messages()
+        yield from self._users()
+        yield from self._calls()
+        yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
+        yield self._waits()
+        unanswered = self._node.dispatch.unanswered
+        yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
+        yield from self._queues()
+        yield from self._principals()
+        yield self._ends()
+        yield self._failing()
+        not_taken = sum(1 for _ in self._node.shown.faults)
+        yield GaugeMetricFamily(
+            "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
+        )
+        yield from self._versions()
+
+    def _versions(self) -> Iterator[Metric]:
+        """Where the network runs by publications; without management these have no samples."""
+        post, at = self._node.dispatch.post, self._node.view.loaded.number
+        held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+        newest = GaugeMetricFamily("sipmesh_topology_newest", "The newest version known of.", labels=())
+        unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
+        behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
+        audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
+        if isinstance(post, Member | Master):
+            held.add_metric((), at)
+            newest.add_metric((), post.newest)
+        if isinstance(post, Member):
+            unheard.add_metric((), post.unheard_s)
+        if isinstance(post, Master):
+            behind.add_metric((), post.behind)
+            if (last := post.audit_head()) is not None:
+                audit.add_metric((last.hash,), last.seq)
+        yield from (held, newest, unheard, behind, audit)
+
+    def _links(self) -> Metric:
+        family = GaugeMetricFamily("sipmesh_links", "Links by kind and state.", labels=("kind", "state"))
+        found = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
+        for labels, count in found.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _in_flight(self) -> int:
+        opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
+        return opening + sum(listener.handshakes for listener in self._node.listeners)
+
+    def _waiting(self) -> int:
+        return self._node.dispatch.load
+
+    def _waits(self) -> Metric:
+        told = "Seconds from a request that went out to its final response."
+        family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
+        for method, waits in self._node.dispatch.waits.items():
+            buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
+            family.add_metric((method,), buckets, waits.total)
+        return family
+
+    def _queues(self) -> Iterator[Metric]:
+        waiting, blocked = Counter[str](), Counter[str]()
+        for link in self._node.pool.all():
+            waiting[str(link.kind)] += link.pending_out
+            blocked[str(link.kind)] += link.blocked
+        for name, told, found in (
+            ("sipmesh_bytes_waiting", "Octets that wait to be written, over all links.", waiting),
+            ("sipmesh_links_blocked", "Links whose peer does not take what waits for it.", blocked),
+        ):
+            family = GaugeMetricFamily(name, told, labels=("kind",))
+            for kind, count in found.items():
+                family.add_metric((kind,), count)
+            yield family
+
+    def _principals(self) -> Iterator[Metric]:
+        """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
+        node = self._node
+        accounts, log = node.accounts, node.peer_log
+        displaced = CounterMetricFamily("sipmesh_displaced", "What gave way at a limit.", labels=("limit", "kind"))
+        for listener in node.listeners:
+            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
+            shaking = listener.shaking.displaced + listener.reserved.displaced
+            displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
+        displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
+        displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
+        displaced.add_metric(("logins_waiting", "client"), node.failures.displaced)
+        limited = CounterMetricFamily("sipmesh_requests_limited", "Requests beyond a limit.", labels=("principal",))
+        branches = GaugeMetricFamily("sipmesh_branches_most", "Branches of the fullest.", labels=("principal",))
+        octets = GaugeMetricFamily("sipmesh_octets_most", "Octets held for the same.", labels=("principal",))
+        for kind, count in accounts.refused.items():
+            limited.add_metric((kind,), count)
+        for kind, account in accounts.fullest().items():
+            branches.add_metric((kind,), account.branches)
+            octets.add_metric((kind,), account.octets)
+        yield from (displaced, limited, branches, octets)
+        strangers, waiting = len(accounts.strangers), len(node.failures.waiting)
+        yield GaugeMetricFamily("sipmesh_links_without_login", "Links that nobody has logged in on.", value=strangers)
+        yield GaugeMetricFamily("sipmesh_logins_waiting", "Attempts to log in that wait.", value=waiting)
+        yield CounterMetricFamily("sipmesh_log_lines_summed", "Lines that were counted, not written.", value=log.summed)
+
+    def _verdicts(self) -> Metric:
+        told = "Handshakes that ended, by the verdict on the peer."
+        family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
+        for labels, count in self._node.tally.verdicts.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _messages(self) -> Metric:
+        family = CounterMetricFamily("sipmesh_messages", "SIP messages by kind of link.", labels=("kind", "direction"))
+        found = Counter(self._node.tally.messages)
+        for link in self._node.pool.all():
+            found[str(link.kind), "in"] += link.messages_in
+            found[str(link.kind), "out"] += link.messages_out
+        for labels, count in found.items():
+            family.add_metric(labels, count)
+        return family
+
+    def _refused_messages(self) -> Metric:
+        family = CounterMetricFamily("sipmesh_messages_refused", "Refused messages by code.", labels=("code",))
+        for code, count in self._node.tally.refused_messages.items():
+            family.add_metric((code,), count)
+        return family
+
+    def _users(self) -> Iterator[Metric]:
+        """Who is registered and who tried to be; a server that logs nobody in has no samples."""
+        held = GaugeMetricFamily("sipmesh_registrations", "Bindings on links of this server.", labels=())
+        told = "Logins by result; a failed one by the class of what was wrong."
+        family = CounterMetricFamily("sipmesh_logins", told, labels=("result", "flaw"))
+        if self._node.view.role is Role.FRONT_END:
+            held.add_metric((), self._node.registrations.count())
+            family.add_metric(("ok", ""), self._node.logins.succeeded)
+            for flaw, count in self._node.logins.failed.items():
+                family.add_metric(("failed", flaw), count)
+        yield from (held, family)
+
+    def _calls(self) -> Iterator[Metric]:
+        dispatch = self._node.dispatch
+        started = "INVITEs outside a dialog that this server has sent on."
+        yield CounterMetricFamily("sipmesh_calls_started", started, value=dispatch.calls_started)
+        told = "Their first final responses, by class."
+        family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
+        for name, count in dispatch.calls_ended.items():
+            family.add_metric((name,), count)
+        yield family
+
+    def _ends(self) -> Metric:
+        told = "Seconds that a certificate or a list still counts; negative once it has ended."
+        family = GaugeMetricFamily("sipmesh_ends_in_seconds", told, labels=("what", "name"))
+        at = datetime.now(UTC)
+        left: dict[tuple[str, str], float] = {}
+        for entry in ending(self._node, at):
+            if entry.paper is not None:
+                what = f"{entry.what} for partners" if entry.outside else str(entry.what)
+                seconds = (entry.paper.ends - at).total_seconds()
+                left[what, entry.name] = min(seconds, left.get((what, entry.name), seconds))
+        for labels, seconds in left.items():
+            family.add_metric(labels, seconds)
+        return family
+
+    def _failing(self) -> Metric:
+        told = "Seconds for which a source of lists or answers has failed; 0 where it works."
+        family = GaugeMetricFamily("sipmesh_source_failing_seconds", told, labels=("source", "owner"))
+        at = self._node.gatekeeper.clock()
+        for one in self._node.supplies(at):
+            failing = (at - one.failing_since).total_seconds() if one.failing_since is not None else 0.0
+            family.add_metric((one.source, one.owner), failing)
+        return family
+
+
+def ending(node: Node, at: datetime) -> list[Entry]:
+    """All that this server stands on and that ends."""
+    return list(concerning(node, stock_of(node, at).entries))
+
+
+class MetricsPage:
+    """The HTTP side of it. There is no TLS and no password: it listens where the topology says, by default on loopback."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._registry = CollectorRegistry()
+        self._registry.register(Figures(node))
+        self._runner: web.AppRunner | None = None
+
+    def __repr__(self) -> str:
+        return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
+
+    async def open(self) -> None:
+        """Listen where the topology says; raises `OperatorError` where that cannot be, or where it says nothing."""
+        if self._node.view.metrics is None:
+            raise OperatorError(f"{self._node.view.name} has no `metrics` in the topology")
+        app = web.Application()
+        app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
+        await self._runner.setup()
+        host, port = self._node.view.metrics
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as wrong:
+            place = Problem(self._node.file, 0, "metrics", str(wrong), "give this server another `metrics` address")
+            raise OperatorError(f"no metrics on {host} port {port}", (place,)) from wrong
+
+    async def close(self) -> None:
+        """Stop listening."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
+        at = datetime.now(UTC)
+        found = (one for one in ending(self._node, at) if one.what is not What.SOURCE)  # that is a partner's to mend
+        why = [one.sentence(at) for one in found if one.broken or one.level is Level.PAST]
+        told = {"server": self._node.view.name, "healthy": not why, "why": why}
+        return web.json_response(told, status=503 if why else 200)

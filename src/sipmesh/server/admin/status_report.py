@@ -1,0 +1,72 @@
+"""What a server says of itself to management: its certificate, its links, and until when it could go on alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from sipmesh.server.replication.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus, ShownCertificate, text
+from sipmesh.topology.expiry.inventory import refuses_from
+from sipmesh.transport.link import LinkState
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.judgement.explain import headline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from sipmesh.server.running_server import Node
+
+LATELY = timedelta(minutes=10)
+
+
+def standing(node: Node) -> ServerStatus:
+    """The status of a server, but for what it holds of what management has signed: who reports adds that."""
+    at = datetime.now(UTC)
+    links = [link for link in node.pool.all() if link.state is LinkState.UP]
+    refusal = refuses_from(node.use())
+    refusals = [one for one in node.gatekeeper.refused() if at - one.at <= LATELY and one.kind is not LinkKind.CLIENT]
+    return ServerStatus(
+        number=node.view.loaded.number,
+        started_at=datetime.fromtimestamp(node.started_at, UTC),
+        certificate=shown_certificate(node.shown.of(LinkKind.SERVER).chain),
+        certificate_fault=text(next(node.shown.faults, "")),
+        refuses_from=refusal.at,
+        refuses_because=text(refusal.because),
+        links={str(kind): sum(link.kind is kind for link in links) for kind in LinkKind},
+        peers=tuple(sorted({link.peer_name for link in links if link.peer_name})[:MOST_NAMES]),
+        refused=tuple(text(headline(one)) for one in refusals[:MOST_REFUSALS]),
+        anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
+        bindings=node.registrations.store,
+    )
+
+
+def shown_certificate(chain: Sequence[x509.Certificate]) -> ShownCertificate:
+    """What a report says of a certificate that is shown; *chain* begins with the leaf."""
+    leaf, last = chain[0], chain[-1]
+    return ShownCertificate(
+        serial=f"{leaf.serial_number:x}",
+        ends=leaf.not_valid_after_utc,
+        issuer=text(leaf.issuer.rfc4514_string()),
+        under=text(last.issuer.rfc4514_string()),
+    )
+
+
+def anchors_in_use(node: Node) -> set[str]:
+    """The anchors on which links of users' traffic stand now or our own certificate does, by SHA-256 fingerprint in hex.
+
+    The reserved links are left out: they come back by themselves, and nothing is lost with them.
+    """
+    loaded = node.view.loaded
+    issuers = {
+        issuer
+        for link in node.pool.all()
+        if link.verdict is not None and not link.reserved
+        for issuer, _ in link.verdict.relied_on
+    }
+    issuers |= {one.issuer.public_bytes() for one in node.shown.of(LinkKind.SERVER).chain}
+    anchors = (anchor for authority in (loaded.authority, *loaded.partners) for anchor in authority.anchors)
+    return {anchor.fingerprint(SHA256()).hex() for anchor in anchors if anchor.subject.public_bytes() in issuers}

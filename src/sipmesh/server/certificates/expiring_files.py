@@ -1,0 +1,69 @@
+"""What lies on this machine and ends, read for the inventory; and what a running server uses, as it tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.topology.document.files import UnusableFileError
+from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.expiry.fetch_status import Supply
+from sipmesh.topology.expiry.inventory import Side, Use, sides, signer_files
+from sipmesh.topology.expiry.validity import Chain, Paper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.topology.document.load import Loaded
+
+
+def on_disk(loaded: Loaded, only: str = "") -> dict[Side, Chain]:
+    """What the files of our servers (or of *only* one) hold; those whose files are not on this machine are left out."""
+    found = dict(sides(loaded.topology, only))
+    return {side: _read(loaded.folder / file, file) for side, file in found.items() if (loaded.folder / file).exists()}
+
+
+def signers_on_disk(loaded: Loaded, only: str = "") -> dict[str, Chain]:
+    """The same of what our management servers sign by."""
+    found = dict(signer_files(loaded.topology, only))
+    return {name: _read(loaded.folder / file, file) for name, file in found.items() if (loaded.folder / file).exists()}
+
+
+def _read(path: Path, file: str) -> Chain:
+    try:
+        return Chain(file, tuple(map(Paper.of_certificate, read_certificates(path))))
+    except UnusableFileError as wrong:
+        return Chain(file, fault=str(wrong))
+
+
+def anchors_of(loaded: Loaded) -> list[Paper]:
+    """Every anchor in force, ours and the partners'."""
+    authorities = (loaded.authority, *loaded.partners)
+    return [Paper.of_certificate(one) for authority in authorities for one in authority.anchors]
+
+
+def lists_of(loaded: Loaded) -> list[Paper]:
+    """Every list in force, ours and the partners'."""
+    authorities = (loaded.authority, *loaded.partners)
+    return [Paper.of_list(one) for authority in authorities for one in authority.lists]
+
+
+def use_to_json(use: Use) -> dict[str, Any]:
+    """What a server says of itself in its status."""
+    return {
+        "certificates": [{"outside": outside, **chain.to_json()} for outside, chain in use.shown.items()],
+        "anchors": [one.to_json() for one in use.anchors],
+        "lists": [one.to_json() for one in use.lists],
+        "sources": [one.to_json() for one in use.supplies],
+    }
+
+
+def use_from_json(status: dict[str, Any]) -> Use:
+    """The same, out of a status; raises KeyError, TypeError or ValueError where another version answers."""
+    return Use(
+        server=str(status["server"]),
+        pid=int(status["pid"]),
+        shown={bool(one["outside"]): Chain.from_json(one) for one in status["certificates"]},
+        anchors=tuple(map(Paper.from_json, status["anchors"])),
+        lists=tuple(map(Paper.from_json, status["lists"])),
+        supplies=tuple(map(Supply.from_json, status["sources"])),
+    )

@@ -1,0 +1,137 @@
+"""The certificates that one server shows: a new one takes the place of the old one only if our own judge accepts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.transport.tls.contexts import Identity
+from sipmesh.transport.tls.self_handshake import NOWHERE, RehearsalError, rehearse
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
+from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.verdict import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.topology.view import ServerView
+    from sipmesh.trust.verdict import Finding, Verdict
+
+ABROAD = frozenset(
+    {Code.UNTRUSTED_ISSUER, Code.ISSUER_NOT_FOR_THIS_NAME, Code.REVOCATION_UNKNOWN, Code.HANDSHAKE_FAILED}
+)
+"""What we cannot tell of a certificate for partners that another CA than ours has issued: they know its anchor, not we."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One certificate with its key, as it is in use; *fault* says why what lies in its file now is not."""
+
+    identity: Identity
+    fault: str = ""
+
+    @property
+    def chain(self) -> Chain:
+        """What it is, for the inventory."""
+        papers = tuple(map(Paper.of_certificate, self.identity.chain))
+        return Chain(str(self.identity.chain_path), papers, self.fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that one server shows: by whether it is for partners only. Immutable: a change makes another one."""
+
+    held: Mapping[bool, Held]
+
+    @classmethod
+    def first(cls, view: ServerView) -> Shown:
+        """What a server starts with; raises `OperatorError` where a file cannot be used."""
+        return cls({outside: Held(Identity.load(*files)) for outside, files in _files(view)})
+
+    def of(self, kind: LinkKind) -> Identity:
+        """What is shown on links of *kind*."""
+        outside = kind is LinkKind.PARTNER and True in self.held
+        return self.held[outside].identity
+
+    @property
+    def faults(self) -> Iterator[str]:
+        """Why what lies on disk is not in use, for each certificate of which that is so."""
+        return (held.fault for held in self.held.values() if held.fault)
+
+    def after(self, view: ServerView, at: datetime) -> Shown:
+        """What is shown under *view*: what lies on disk if it is good, otherwise what was shown before, with the reason."""
+        return Shown({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
+
+    def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> Held:  # noqa: FBT001
+        before = self.held.get(outside, self.held[False])
+        try:
+            found = Identity.load(*files)
+        except OperatorError as wrong:
+            return replace(before, fault="; ".join(f"{one.file}: {one.reason}" for one in wrong.problems))
+        if _same(found, before.identity):
+            return Held(found)
+        fault = why_not(found, view, at, outside=outside)
+        return replace(before, fault=fault) if fault else Held(found)
+
+
+def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:
+    inside, outside = view.identity(LinkKind.SERVER), view.identity(LinkKind.PARTNER)
+    yield False, inside
+    if outside != inside:
+        yield True, outside
+
+
+def _same(one: Identity, other: Identity) -> bool:
+    """Whether both show the same; the key fits the certificate in either, so that it is the same, too."""
+    return [held.public_bytes(Encoding.DER) for held in one.chain] == [
+        held.public_bytes(Encoding.DER) for held in other.chain
+    ]
+
+
+def why_not(identity: Identity, view: ServerView, at: datetime, *, outside: bool = False) -> str:
+    """Why our peers would refuse *identity*, by our own judge; empty where they would accept it.
+
+    It is judged in both roles, after a handshake with itself. What an edge shows to partners may come from a CA that
+    only they know: then it is judged by its names, its time and its form.
+    """
+    if outside and not _under_ours(identity, view):
+        return next((_tell(finding) for finding in _judged_abroad(identity, view, at)), "")
+    kind = LinkKind.PARTNER if outside else LinkKind.SERVER
+    policy = view.policy_on_us(kind)
+    try:
+        seen = rehearse(identity, view.loaded.authority.anchors, policy.meant_name)
+    except RehearsalError as wrong:
+        return str(wrong)
+    verdicts = (judge(replace(evidence, kind=kind), policy, at=at) for evidence in seen)
+    return next((_reason(verdict) for verdict in verdicts if not verdict.accepted), "")
+
+
+def _under_ours(identity: Identity, view: ServerView) -> bool:
+    return any(identity.chain[-1].issuer == anchor.subject for anchor in view.loaded.authority.anchors)
+
+
+def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[Finding]:
+    """What is wrong with a certificate of a CA that we need not know."""
+    evidence = PeerEvidence(
+        direction=Direction.OPENED,
+        kind=LinkKind.PARTNER,
+        remote=NOWHERE,
+        local=NOWHERE,
+        presented=tuple(held.public_bytes(Encoding.DER) for held in identity.chain),
+    )
+    verdict = judge(evidence, view.policy_on_us(LinkKind.PARTNER), at=at)
+    return [finding for finding in verdict.failed if finding.judged and finding.code not in ABROAD]
+
+
+def _reason(verdict: Verdict) -> str:
+    return _tell(verdict.reason) if verdict.reason else str(verdict.code)
+
+
+def _tell(finding: Finding) -> str:
+    return f"{finding.code}: {finding.check} wanted {finding.wanted}; saw {finding.saw}"

@@ -1,0 +1,34 @@
+"""Signing as a management server: with the certificate that it has for nothing else, and never what nobody would believe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.pki import files
+from sipmesh.server.replication.document_store import believe
+from sipmesh.topology.document.files import UnusableFileError
+from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.versions.jose import open_signed, sign
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sipmesh.topology.view import ServerView
+
+
+def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> bytes:
+    """Sign a document of *kind*; raises `OperatorError` where the signer is missing, or every server would refuse it."""
+    certificate, key_file = server.signer
+    remedy = f"sipmesh ca issue {server.name}"
+    try:
+        chain = tuple(read_certificates(certificate))
+    except UnusableFileError as wrong:
+        raise OperatorError("nothing can be signed", (Problem(certificate, 0, "", str(wrong), remedy),)) from None
+    signed = sign(payload, kind, chain, files.read_key(key_file))
+    try:
+        believe(open_signed(signed, kind), server.loaded, at)
+    except RemoteError as wrong:
+        problem = Problem(certificate, 0, "", str(wrong), remedy)
+        raise OperatorError("no server would believe what is signed now", (problem,)) from None
+    return signed

@@ -1,0 +1,174 @@
+"""Publishing while no management server runs, by whoever has its folder: the first version, and one that lets it start again.
+
+A management server whose port or address is not to be had any more cannot start, and so cannot be asked to publish another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.management.decommission import Tell, follow_up
+from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.management.emergency_block import blocking
+from sipmesh.server.management.publish_checks import from_a_restart, must_open
+from sipmesh.server.replication.crl_store import must_be_portable
+from sipmesh.server.replication.document_store import signers_of
+from sipmesh.server.replication.topology_source import version_of
+from sipmesh.storage.audit import Act
+from sipmesh.storage.history import Version
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.users import Users
+from sipmesh.topology.document.load import load_published
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.versions.breaking_changes import dangers
+from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.topology.view import view
+
+if TYPE_CHECKING:
+    from sipmesh.storage.history import Slot
+    from sipmesh.topology.document.load import Loaded
+
+
+def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
+    """Sign the draft in *file* as version 1, and begin the history beside it.
+
+    Raises `OperatorError` for a draft with problems or without management, and where something was published before.
+    """
+    draft = _draft(file)
+    managers = sorted(signers_of(draft.loaded))
+    if not managers:
+        remedy = (
+            "add a pool of role management with one server, and have its certificates issued: sipmesh ca issue NAME"
+        )
+        raise OperatorError(f"{file} names nobody who could publish; {remedy}")
+    must_be_portable(draft.loaded)
+    must_open(draft.loaded)
+    server = view(draft.loaded, managers[0])
+
+    def make(slot: Slot) -> bytes:
+        made = draft.compiled(slot.number, who, why, at=at, previous=slot.previous, audit=slot.audit)
+        return sign_as(server, made.encode(), KIND, at)
+
+    chronicle = Chronicle(file.parent)
+    try:
+        return chronicle.history.publish(0, make, who, why, at=at)
+    finally:
+        chronicle.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """A version that was published at rest: *changes* in words, *forced* what it was said to break."""
+
+    version: Version
+    changes: Sequence[str]
+    forced: Sequence[str]
+
+
+def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool) -> Rested:
+    """Sign the draft in *file* as the next version, which is in force when the management server starts.
+
+    Nobody can say which anchors are in use meanwhile: all of them count as if they were. Raises `OperatorError` for a draft
+    that would break something without *force*, and where what is in force was touched, or cannot be followed by this folder.
+    """
+    chronicle = Chronicle(file.parent)
+    try:
+        return _publish_next(chronicle, _draft(file), file.parent, who, why, at, tell, force=force)
+    except OperatorError as wrong:
+        chronicle.audit.append(who, Act.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at)
+        raise
+    finally:
+        chronicle.close()
+
+
+def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
+    """Sign the newest version with one change as the next one: *name* is blocked. What stands in the draft stays there.
+
+    Where it is blocked already, the newest version is given. Raises `OperatorError` where it cannot be blocked.
+    """
+    chronicle = Chronicle(folder)
+    try:
+        head = _head(chronicle)
+        draft = blocking(version_of(chronicle, head.number), name, folder)
+        if draft is None:
+            return Rested(head, (), ())
+        return _publish_next(chronicle, draft, folder, who, f"{name} is blocked", at, tell, force=False)
+    except OperatorError as wrong:
+        chronicle.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)
+        raise
+    finally:
+        chronicle.close()
+
+
+def _head(chronicle: Chronicle) -> Version:
+    head = chronicle.history.head()
+    if head is None:
+        raise OperatorError("nothing was published yet")
+    return head
+
+
+def _publish_next(
+    chronicle: Chronicle, draft: Draft, folder: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool
+) -> Rested:
+    head = _head(chronicle)
+    must_be_portable(draft.loaded)
+    before = load_published(version_of(chronicle, head.number), folder)
+    must_open(draft.loaded, before)
+    homes, domains, unasked = _places(before)
+    found = list(_dangers(before, draft.loaded, homes, domains))
+    if found and not force:
+        told = "; ".join(found)
+        raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+    server = view(before, min(signers_of(before)))
+
+    def make(slot: Slot) -> bytes:
+        made = draft.compiled(
+            slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
+        )
+        return sign_as(server, made.encode(), KIND, at)
+
+    version = chronicle.history.publish(head.number, make, who, why, at=at, dangers=found)
+    follow_up(folder, chronicle.audit, before, draft.loaded, who, at, tell)
+    changes = [*difference(before, draft.loaded), *from_a_restart(before, draft.loaded), *unasked]
+    return Rested(version, changes, found)
+
+
+def _places(before: Loaded) -> tuple[frozenset[str], frozenset[str], Sequence[str]]:
+    """Where users are at home, the domains of their addresses, and why they could not be asked.
+
+    A version is published without them where their database cannot be opened: it may be the one that names another.
+    """
+    try:
+        users = Users(before.users_url)
+    except OperatorError as wrong:
+        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
+    try:
+        return *users.places(), ()
+    except OperatorError as wrong:
+        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
+    finally:
+        users.close()
+
+
+def _dangers(before: Loaded, new: Loaded, homes: frozenset[str], domains: frozenset[str]) -> Sequence[str]:
+    authorities = (before.authority, *before.partners)
+    anchors = {anchor.fingerprint(SHA256()).hex() for authority in authorities for anchor in authority.anchors}
+    at_home = {home or home_by_default(before.topology) for home in homes}
+    return dangers(before, new, in_use=anchors, domains=domains, homes=at_home)
+
+
+def _draft(file: Path) -> Draft:
+    try:
+        content = file.read_bytes()
+    except OSError as wrong:
+        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+        raise OperatorError("there is no draft to publish", (problem,)) from None
+    return Draft.read(content, file)

@@ -1,0 +1,56 @@
+"""What a document would mean for servers beyond what it says: whether its databases open, and what counts from a restart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.storage.users import Users
+from sipmesh.topology.listeners import listeners
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.listeners import ListenerSpec
+
+STORAGE = "storage.users"
+
+
+def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
+    """Open the database of the users that *new* names, unless it is that of what is *in force*: nothing else would start.
+
+    A file of SQLite that is not there yet is not made: its folder has to be there. Raises `OperatorError`.
+    """
+    if in_force is not None and new.users_url == in_force.users_url:
+        return
+    file = new.users_file
+    if file is not None and not file.exists():
+        folder = Path(file).parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise _unusable(new, f"{folder} is no folder that we may write to")
+        return
+    try:
+        Users(new.users_url).close()
+    except OperatorError as wrong:
+        raise _unusable(new, wrong.message) from None
+
+
+def _unusable(new: Loaded, why: str) -> OperatorError:
+    remedy = "name a database that opens from here, or leave it as it is published"
+    return OperatorError("its users' database cannot be used", (Problem(new.file, 0, STORAGE, why, remedy),))
+
+
+def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
+    """Say of which servers addresses and ports change, which count from their next start."""
+    old, now = _specs(before), _specs(new)
+    for name in sorted(old.keys() & now.keys()):
+        if old[name] != now[name]:
+            where = ", ".join(f"{one.host} port {one.port} ({one.kind})" for one in now[name])
+            yield f"{name} listens at its other addresses from its next start on: {where}; restart it, and see that it runs"
+
+
+def _specs(loaded: Loaded) -> dict[str, tuple[ListenerSpec, ...]]:
+    return {server.name: listeners(pool, server) for pool in loaded.topology.pools for server in pool.servers}

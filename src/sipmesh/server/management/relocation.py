@@ -1,0 +1,79 @@
+"""A management host that has another address than the one it was restored from: a version that says so, before any server runs.
+
+A server listens where the published topology says, and publishing is asked of a running server; so the first version on the new
+host is made by whoever restores it, as the very first one of a network is made by whoever has the CA.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.replication.document_store import signers_of
+from sipmesh.server.replication.topology_source import version_of
+from sipmesh.storage.management_db import Chronicle
+from sipmesh.topology.document.changes import edit, move_management
+from sipmesh.topology.document.load import load_published
+from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.topology.view import view
+
+if TYPE_CHECKING:
+    from sipmesh.storage.history import Slot, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The *version* that says it; *draft* is why the draft does not, "" where it does."""
+
+    version: Version
+    draft: str
+
+
+def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Moved:
+    """Let the management servers of the organisation in *folder* have *address* from now on, in a new version and in the draft.
+
+    Of the version before nothing else is changed, whatever stands in the draft; one that is not in order stays as it is.
+
+    Raises `OperatorError` where nothing was ever published, and where the new version cannot be made.
+    """
+    if not Chronicle.is_in(folder):
+        raise OperatorError(
+            "nothing was ever published here; change the address in topology.yaml, and start the servers"
+        )
+    chronicle = Chronicle(folder)
+    try:
+        version = _publish(chronicle, folder, address, who, at)
+    finally:
+        chronicle.close()
+    file = folder / "topology.yaml"
+    try:
+        edit(file, lambda text: move_management(text, address, file))
+    except OperatorError as wrong:
+        return Moved(version, str(wrong))
+    return Moved(version, "")
+
+
+def _publish(chronicle: Chronicle, folder: Path, address: str, who: str, at: datetime) -> Version:
+    head = chronicle.history.head()
+    if head is None:
+        raise OperatorError("nothing was ever published here; change the address in topology.yaml, then publish")
+    old = version_of(chronicle, head.number)
+    try:
+        text = move_management(old.topology, address, folder / f"topology version {old.number}")
+    except LocalError as wrong:
+        raise OperatorError(f"version {old.number} is written in a way that we cannot change: {wrong}") from None
+    loaded = load_published(replace(old, topology=text), folder)
+    managers = sorted(signers_of(loaded))
+    if not managers:
+        raise OperatorError(f"version {old.number} names no management server that could move")
+    draft, server, why = Draft(loaded, text, old.files), view(loaded, managers[0]), f"management is at {address} now"
+
+    def make(slot: Slot) -> bytes:
+        made = draft.compiled(slot.number, who, why, at=at, previous=slot.previous, audit=slot.audit)
+        return sign_as(server, made.encode(), KIND, at)
+
+    return chronicle.history.publish(head.number, make, who, why, at=at)

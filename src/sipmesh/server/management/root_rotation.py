@@ -1,0 +1,103 @@
+"""One root after another: each step is taken once every server has said that it is ready for it, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import Generations
+from sipmesh.server.management.server_reports import now_utc
+from sipmesh.storage.audit import Act
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
+    from sipmesh.storage.audit import Audit
+
+
+class Members(Protocol):
+    """What the steps ask of the other servers."""
+
+    def missing(self, number: int) -> list[str]:
+        """Those that have not said that they have a version in force."""
+
+    def statuses(self) -> Mapping[str, ServerStatus | None]:
+        """The last report of each, None for one that was never heard."""
+
+
+class Succession:
+    """The steps for one network, whose CA lies in *folder*; *changed* is called when another CA issues, or is shown otherwise."""
+
+    def __init__(
+        self, folder: Path, server: InForce, members: Members, audit: Audit, changed: Callable[[], None], log: Log
+    ) -> None:
+        self._folder, self._server, self._members = folder, server, members
+        self._audit, self._changed, self._log = audit, changed, log
+
+    def __repr__(self) -> str:
+        return f"<Succession in {self._folder}>"
+
+    def activate(self, who: str) -> dict[str, Any]:
+        """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
+        generations = Generations(self._folder)
+        coming = generations.next
+        if coming is None:
+            raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
+        if coming.root not in self._server.view.loaded.authority.anchors:
+            raise OperatorError("the new root is in the draft only; first: sipmesh topology publish -m WHY")
+        if missing := self._members.missing(self._server.view.loaded.number):
+            told = ", ".join(missing)
+            raise OperatorError(
+                f"these servers do not have version {self._server.view.loaded.number} in force yet: {told}"
+            )
+        generations.activate()
+        self._root_changed(who, "activate", generations.number)
+        return {"generation": generations.number, "root": coming.root.subject.rfc4514_string()}
+
+    def switch(self, who: str) -> dict[str, Any]:
+        """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
+        generations = Generations(self._folder)
+        if not generations.is_crossed:
+            raise OperatorError("servers lead to one root already; what comes next: sipmesh ca root status")
+        name = generations.current.issuing.subject.rfc4514_string()
+        if late := self.not_issued_by(name):
+            raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")
+        generations.switch()
+        self._root_changed(who, "switch", generations.number)
+        return {"generation": generations.number, "root": generations.current.root.subject.rfc4514_string()}
+
+    def retire(self, who: str) -> dict[str, Any]:
+        """Let go of the roots before the present one, once nobody stands on them and no version names them."""
+        generations = Generations(self._folder)
+        name = generations.current.root.subject.rfc4514_string()
+        if late := self.not_under(name):
+            raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")
+        old = generations.old
+        for number in old:
+            if generations.open(number).root in self._server.view.loaded.authority.anchors:
+                raise OperatorError(f"root {number} is still trusted; take it out of the draft, and publish that first")
+        for number in old:
+            generations.retire(number)
+        self._root_changed(who, "retire", generations.number)
+        return {"retired": old}
+
+    def not_issued_by(self, issuer: str) -> list[str]:
+        """The servers whose certificate has another issuer."""
+        return [server for server, shown in self._shown().items() if shown is None or shown.issuer != issuer]
+
+    def not_under(self, root: str) -> list[str]:
+        """The servers whose chain leads to another root."""
+        return [server for server, shown in self._shown().items() if shown is None or shown.under != root]
+
+    def _shown(self) -> dict[str, ShownCertificate | None]:
+        """The certificate that each server shows, as it has reported last; our own as it is."""
+        statuses = {**self._members.statuses(), self._server.view.name: self._server.standing()}
+        return {name: status.certificate if status is not None else None for name, status in statuses.items()}
+
+    def _root_changed(self, who: str, step: str, generation: int) -> None:
+        self._audit.append(who, Act.ROOT, {"step": step, "generation": generation}, at=now_utc())
+        self._log.warning("change of the root", step=step, generation=generation, by=who)
+        self._changed()

@@ -1,0 +1,101 @@
+"""What a server remembers about one link: who it is, what it owes, what is owed to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.server.quotas.usage import NOBODY
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.received import Mark
+    from sipmesh.server.proxy.transactions import Exchange, Sent
+    from sipmesh.server.quotas.usage import Account
+    from sipmesh.transport.link import Link
+
+
+MOST_REFUSED: Final = 1_024
+"""Refused INVITEs of one link whose ACKs are told from those of calls; the ACK of an older one is taken for a call's."""
+
+MOST_REFUSED_OF_STRANGERS: Final = 32
+"""The same before a login: whoever is challenged sends one INVITE, and it again with credentials."""
+
+LONGEST_KEY: Final = 512
+"""Characters of a transaction's key that is remembered for its ACK; an honest one has about a hundred."""
+
+
+class Session:
+    """One link as the server sees it.
+
+    *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
+    belong to the link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* says under
+    which password each user was proved. *mark* is what its client's Vias are marked with. *account* is what its requests
+    count on. *refused* are the keys of INVITEs that got a final refusal and no ACK yet: nothing else is kept of them.
+    """
+
+    __slots__ = (
+        "account",
+        "generations",
+        "incarnation",
+        "link",
+        "mark",
+        "refused",
+        "registered",
+        "sender",
+        "sent",
+        "served",
+    )
+
+    def __init__(self, link: Link, incarnation: int) -> None:
+        self.link, self.incarnation = link, incarnation
+        self.served: dict[str, Exchange] = {}
+        self.sent: dict[str, Sent] = {}
+        self.generations: dict[str, int] = {}
+        self.registered = False
+        self.sender: Sender | None = None
+        self.mark: Mark | None = None
+        self.account: Account = NOBODY
+        self.refused: dict[str, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Session of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
+
+    @property
+    def number(self) -> int:
+        """The number of the link in this incarnation of the server: what a flow token names."""
+        return self.link.number
+
+    def came_up(self) -> None:
+        """The link has an accepted verdict, or a new one: from now on its sender is known, and so are its rights."""
+        verdict = self.link.verdict
+        peer = verdict.peer if verdict is not None else None
+        if self.link.kind is not LinkKind.CLIENT and peer is not None:
+            self.sender = ServerSender(self.link.kind, peer)
+        elif self.link.kind is LinkKind.CLIENT and self.sender is None:
+            self.sender = ClientSender(self.incarnation, self.number)
+
+    @property
+    def users(self) -> frozenset[str]:
+        """The addresses of record that were proved on this link."""
+        return self.sender.users if isinstance(self.sender, ClientSender) else frozenset()
+
+    @property
+    def owners(self) -> frozenset[bytes]:
+        """The hashes of `users`, as tokens carry them."""
+        return self.sender.owners if isinstance(self.sender, ClientSender) else frozenset()
+
+    def refuse(self, key: str) -> None:
+        """Remember the INVITE of *key* until its ACK comes, the newest ones only (RFC 3261 section 17.2.1)."""
+        if len(key) > LONGEST_KEY:
+            return
+        most = MOST_REFUSED_OF_STRANGERS if self.account.kind == "address" else MOST_REFUSED
+        if len(self.refused) >= most:
+            del self.refused[next(iter(self.refused))]
+        self.refused[key] = None
+
+    def proved(self, user: str, generation: int) -> None:
+        """Remember that this link has shown to be *user*, by the password as it is since *generation*."""
+        self.generations[user] = generation
+        self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations))
+        self.link.authenticated = True

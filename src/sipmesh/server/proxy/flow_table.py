@@ -1,0 +1,142 @@
+"""From a target to the session of a link that leads there: a client's flow, or a link to a proved identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.errors import LocalError
+from sipmesh.routing.identity.dialog import NO_FLOW
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.origin import ServerSender
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
+from sipmesh.server.proxy.flow import Session
+from sipmesh.topology.document.model import PARTNER_PORT
+from sipmesh.transport.hop import Hop
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.routing.proxy.response_context import Start
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.link import Link
+
+PARTNER_SERVICE: Final = "sipfederationtls"
+"""How a partner without `edge:` is looked up; the verdict is on its SIP domain all the same (rule R9)."""
+
+NO_DOMAINS: Final[frozenset[str]] = frozenset()
+
+
+class Reach:
+    """Knows every session of the server, and opens links to servers and partners when none is up."""
+
+    def __init__(self, view: ServerView, incarnation: int) -> None:
+        self.incarnation = incarnation
+        self.take(view)
+        self._obtain: Callable[[Hop], Link] = _nowhere
+        self._flows: dict[int, Session] = {}
+        self._owners: dict[bytes, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Reach of {self.view.name}: {len(self._flows)} sessions>"
+
+    def open_by(self, obtain: Callable[[Hop], Link]) -> None:
+        """Ask *obtain* for links to servers from now on."""
+        self._obtain = obtain
+
+    def take(self, view: ServerView) -> None:
+        """Reach servers by *view* from now on."""
+        self.view = view
+        self._hops: dict[str, Hop] = {}
+
+    def session(self, link: Link) -> Session:
+        """The session of a link; it begins when the link is first used."""
+        held = link.session
+        if isinstance(held, Session):
+            return held
+        session = Session(link, self.incarnation)
+        link.session = session
+        self._flows[session.number] = session
+        return session
+
+    def forget(self, session: Session) -> None:
+        """The link of *session* is closed."""
+        self._flows.pop(session.number, None)
+        for owner in session.owners:
+            if self._owners.get(owner) == session.number:
+                del self._owners[owner]
+
+    def judged_anew(self) -> None:
+        """Links have new verdicts: what their peers may do follows from those."""
+        for session in self._flows.values():
+            if session.link.verdict is not None:
+                session.came_up()
+
+    def sessions(self) -> list[Session]:
+        """Every session, oldest first."""
+        return list(self._flows.values())
+
+    def owned(self, session: Session, user: str) -> None:
+        """Remember the newest link of *user*, for dialogs whose flow is gone."""
+        self._owners[owner_hash(user)] = session.number
+
+    def find(self, start: Start) -> Session | None:
+        """The session to send on, or None where the flow is gone; its link may still be opening."""
+        target = start.target
+        if isinstance(target, FlowTarget):
+            return self._flow(target)
+        if isinstance(target, RemoteFlowTarget):
+            return self._server(target.binding.server)
+        return self._server(start.name) if target.kind is LinkKind.SERVER else self._partner(start.name)
+
+    def side_name(self, link: Link) -> str:
+        """What a dialog token calls the peer of *link*, which may still be opening: its pool, or the partner's name."""
+        if link.kind is LinkKind.SERVER:
+            return self.pool_of(link.meant or link.peer_name)
+        partner = self.view.partner_named(link.meant)
+        return partner.peer.name if partner is not None else link.peer_name
+
+    def domains_of(self, session: Session) -> frozenset[str]:
+        """The domains whose users the peer of *session* speaks for; its link may still be opening. A client has none."""
+        if isinstance(session.sender, ServerSender):
+            return session.sender.peer.asserts
+        link = session.link
+        if link.kind is LinkKind.SERVER:
+            peer = self.view.trusted.get(link.meant)
+            return peer.asserts if peer is not None else NO_DOMAINS
+        partner = self.view.partner_named(link.meant) if link.kind is LinkKind.PARTNER else None
+        return partner.domains if partner is not None else NO_DOMAINS
+
+    def pool_of(self, server: str) -> str:
+        """The pool of one of our servers."""
+        peer = self.view.trusted.get(server)
+        return (peer.pool if peer is not None else None) or server
+
+    def _flow(self, target: FlowTarget) -> Session | None:
+        """The flow itself or, for a dialog, the link on which its owner has come back; never one that somebody else owns."""
+        session = self._flows.get(target.flow)
+        if session is not None and target.owner in session.owners:
+            return session
+        return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
+
+    def _server(self, name: str) -> Session | None:
+        hop = self._hops.get(name)
+        if hop is None:
+            if name not in self.view.addresses:
+                return None
+            host, port = self.view.addresses[name]
+            hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
+        return self.session(self._obtain(hop))
+
+    def _partner(self, name: str) -> Session | None:
+        """Open a link to the partner that *name* belongs to; the name judged is its edge's, or the domain asked for."""
+        partner = self.view.partner_named(name)
+        if partner is None:
+            return None
+        if partner.edge is None:
+            return self.session(self._obtain(Hop(name, LinkKind.PARTNER, service=PARTNER_SERVICE)))
+        host, port = partner.edge
+        return self.session(self._obtain(Hop(host, LinkKind.PARTNER, ((host, port or PARTNER_PORT),))))
+
+
+def _nowhere(hop: Hop) -> Link:
+    raise LocalError(f"no pool of links to reach {hop.name} with")

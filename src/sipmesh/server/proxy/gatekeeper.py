@@ -1,0 +1,83 @@
+"""The one place where links are judged: it holds the topology in force and turns evidence into verdicts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
+from sipmesh.trust.formatting import MOST
+from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.topology_version import Edition
+from sipmesh.trust.verdict import Verdict
+
+if TYPE_CHECKING:
+    from sipmesh.topology.view import ServerView
+    from sipmesh.trust.policy import LinkPolicy
+
+REMEMBERED_REFUSALS = 500
+"""Refusals kept for `sipmesh explain`; older ones are in the log."""
+
+
+def utc_now() -> datetime:
+    """What our clock says."""
+    return datetime.now(UTC)
+
+
+class Gatekeeper:
+    """Judges every link of one server by the topology in force."""
+
+    def __init__(self, view: ServerView, clock: Callable[[], datetime] = utc_now) -> None:
+        self.view, self.clock = view, clock
+        self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
+        self._newest = 0
+        self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
+        self.heard: Callable[[PeerEvidence, LinkPolicy, Verdict], None] | None = None  # hears of verdicts on servers
+
+    def __repr__(self) -> str:
+        return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
+
+    def take(self, view: ServerView) -> None:
+        """Judge by *view* from now on."""
+        self.view = view
+        self._policies.clear()
+
+    def knows_of(self, newest: int) -> None:
+        """Say in verdicts from now on that version *newest* exists, if it is newer than the one in force."""
+        if newest > max(self._newest, self.view.loaded.number):
+            self._policies.clear()
+        self._newest = max(self._newest, newest)
+
+    def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
+        """The policy for one kind of link; *meant* is the reference name of a link that we open."""
+        key = (direction, kind, meant)
+        if key not in self._policies:
+            accepted = direction is Direction.ACCEPTED
+            policy = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
+            if self._newest > policy.edition.number > 0:
+                policy = replace(policy, edition=Edition(policy.edition.number, self._newest))
+            self._policies[key] = policy
+        return self._policies[key]
+
+    def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
+        """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
+        policy = self.policy(evidence.direction, evidence.kind, meant)
+        verdict = judge(evidence, policy, at=self.clock(), live=live)
+        if self.heard is not None and evidence.kind is not LinkKind.CLIENT:
+            self.heard(evidence, policy, verdict)
+        return verdict
+
+    def remember(self, verdict: Verdict) -> None:
+        """Keep a refusal so that it can be explained later; of the names in its certificate no more than a list tells."""
+        seen = verdict.seen
+        if seen is not None and len(seen.names) > MOST:
+            told = (*seen.names[:MOST], f"and {len(seen.names) - MOST} more")
+            verdict = replace(verdict, seen=replace(seen, names=told))
+        self.refusals.append(verdict)
+
+    def refused(self) -> Iterable[Verdict]:
+        """The refusals that are still remembered, newest first."""
+        return reversed(self.refusals)

@@ -1,0 +1,158 @@
+"""The last failed logins, remembered to answer "why can this user not log in?", in a bounded memory that nobody fills alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sipmesh.printable import printable
+from sipmesh.routing.authentication.backoff import network_of
+
+LONGEST_USER: Final = 256
+LONGEST_AGENT: Final = 128
+"""Characters that are kept of an address and of a User-Agent."""
+
+FLAWS: Final = {
+    "wrong password": "wrong-password",
+    "unknown user": "unknown-user",
+    "the user name is not that of the address": "wrong-user-name",
+    "was not offered": "wrong-algorithm",
+    "at home in": "other-home",
+    "malformed": "malformed",
+}
+"""What a flaw contains, and the class under which it is counted; any other flaw is ``other``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimits:
+    """How many entries are kept; each takes about 1 KiB at most. An entry is one user, one network and one flaw."""
+
+    of_a_network: int = 200  # what one address, or one /64 of IPv6, may take; its own oldest entry gives way
+    of_known: int = 5_000  # failures of users that exist
+    of_unknown: int = 500  # failures in names that nobody has: whoever guesses names displaces other guesses only
+
+
+@dataclass(slots=True)
+class LoginFailure:
+    """What one network has failed in the name of one user, always by the same flaw. Instants are epoch seconds, UTC."""
+
+    user: str
+    flaw: str
+    remote: str
+    user_agent: str
+    first_at: float
+    last_at: float
+    count: int = 1
+    closed: bool = False  # whether the last one closed its link
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as plain values; instants are ISO 8601 in UTC."""
+        return {
+            "user": self.user.removeprefix("sip:"),
+            "flaw": self.flaw,
+            "class": flaw_class(self.flaw),
+            "remote": self.remote,
+            "user_agent": self.user_agent,
+            "first_at": datetime.fromtimestamp(self.first_at, UTC).isoformat(),
+            "last_at": datetime.fromtimestamp(self.last_at, UTC).isoformat(),
+            "count": self.count,
+            "closed": self.closed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FailedLogin:
+    """One login that has just failed; *known* says whether *user* is one."""
+
+    user: str
+    known: bool
+    flaw: str
+    remote: str
+    user_agent: str
+    closed: bool
+
+
+class LoginFailures:
+    """The memory of one server. Users that exist and names that nobody has are kept apart."""
+
+    def __init__(self, limits: MemoryLimits | None = None) -> None:
+        limits = limits or MemoryLimits()
+        self._known = _Table(limits.of_known, limits.of_a_network)
+        self._unknown = _Table(limits.of_unknown, limits.of_a_network)
+
+    def __repr__(self) -> str:
+        return f"<LoginFailures of {len(self._known)} users and {len(self._unknown)} unknown names>"
+
+    def record(self, failed: FailedLogin, at: float) -> None:
+        """Remember a failed login; *at* is in epoch seconds."""
+        table = self._known if failed.known else self._unknown
+        user, agent = printable(failed.user, LONGEST_USER), printable(failed.user_agent, LONGEST_AGENT)
+        table.record(LoginFailure(user, failed.flaw, failed.remote, agent, at, at, closed=failed.closed))
+
+    def of(self, user: str) -> list[LoginFailure]:
+        """The entries of one user, the newest first."""
+        return _newest_first(one for one in self._all() if one.user == user)
+
+    def newest(self, most: int) -> list[LoginFailure]:
+        """The newest entries of all users."""
+        return _newest_first(self._all())[: max(most, 0)]
+
+    def _all(self) -> Iterator[LoginFailure]:
+        yield from self._known
+        yield from self._unknown
+
+
+def flaw_class(flaw: str) -> str:
+    """The class under which a flaw is counted."""
+    return next((name for part, name in FLAWS.items() if part in flaw), "other")
+
+
+def _newest_first(found: Iterable[LoginFailure]) -> list[LoginFailure]:
+    return sorted(found, key=lambda one: one.last_at, reverse=True)
+
+
+Entries = OrderedDict[tuple[str, str], LoginFailure]
+
+
+@dataclass(slots=True)
+class _Table:
+    """Entries by network, and in each network by user and flaw; of both the least recent comes first."""
+
+    most: int
+    most_of_a_network: int
+    _networks: OrderedDict[str, Entries] = field(default_factory=OrderedDict)
+    _count: int = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[LoginFailure]:
+        for entries in self._networks.values():
+            yield from entries.values()
+
+    def record(self, failure: LoginFailure) -> None:
+        """Count a failure on the entry that there is, or make room for a new one."""
+        network, key = network_of(failure.remote), (failure.user, failure.flaw)
+        entries = self._networks.setdefault(network, OrderedDict())
+        before = entries.pop(key, None)
+        if before is not None:
+            failure.first_at, failure.count = before.first_at, before.count + 1
+        else:
+            self._count += 1
+        entries[key] = failure
+        self._networks.move_to_end(network)
+        if len(entries) > self.most_of_a_network:
+            self._forget_oldest_of(network)
+        elif (
+            self._count > self.most
+        ):  # who has several makes room among its own; a newcomer where nobody has failed for longest
+            self._forget_oldest_of(network if len(entries) > 1 else next(iter(self._networks)))
+
+    def _forget_oldest_of(self, network: str) -> None:
+        self._networks[network].popitem(last=False)
+        self._count -= 1
+        if not self._networks[network]:
+            del self._networks[network]

@@ -1,0 +1,1 @@
+"""What each principal (address, user, server, partner) may use: links, transactions, octets, log lines."""

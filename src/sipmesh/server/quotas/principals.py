@@ -1,0 +1,169 @@
+"""Every principal of one server and what it takes: links, branches and octets, each within limits of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.authentication.backoff import network_of
+from sipmesh.routing.budget import Budget
+from sipmesh.server.quotas.usage import NOBODY, Account
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.server.proxy.flow import Session
+    from sipmesh.server.quotas.known_addresses import Neighbours
+    from sipmesh.sip.message import Request
+    from sipmesh.transport.limits import Limits
+    from sipmesh.transport.link import Link
+
+
+DISPLACED: Final = "a newer link from its address took its place: nobody had logged in on it"
+
+
+class Accounts:
+    """Gives each link the account that it counts on: its address's until a user has logged in on it, then the user's.
+
+    A link of a server or a partner counts for the name that its certificate has proved. *strangers* are the links of
+    clients that nobody has logged in on, by address; *of_users* the others, by user. A link of a server of ours carries
+    requests of many: each user, and each partner, has an account of its own within that of the server. *partner_of* gives
+    the name of the partner that a domain belongs to, or nothing.
+    """
+
+    def __init__(self, limits: Limits, neighbours: Neighbours, partner_of: Callable[[str], str]) -> None:
+        self._limits, self._neighbours, self._partner_of = limits, neighbours, partner_of
+        self._held: dict[tuple[str, str], Account] = {}
+        self._carried: dict[tuple[str, str], Account] = {}  # by server, and by identity or domain
+        self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
+        self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
+        self.refused: Counter[str] = Counter()  # requests that got 503 since the start, by kind of principal
+
+    def __repr__(self) -> str:
+        return f"<Accounts of {len(self)} principals, {self.strangers!r}, {self.of_users!r}>"
+
+    def __len__(self) -> int:
+        return len(self._held) + len(self._carried)
+
+    def came_up(self, session: Session) -> None:
+        """Count a link whose peer was accepted."""
+        link = session.link
+        if session.account is not NOBODY:
+            return
+        if link.kind is LinkKind.CLIENT:
+            address = network_of(link.remote[0])
+            self._move(session, self._account("address", address))
+            displaced = self.strangers.add(address, link)
+            if displaced is not None:
+                displaced.close(DISPLACED)
+        else:
+            self._neighbours.proved(link.remote[0])
+            kind = "partner" if link.kind is LinkKind.PARTNER else "server"
+            self._move(session, self._account(kind, link.peer_name))
+
+    def proved(self, session: Session, user: str) -> None:
+        """Count a link for the *user* who has logged in on it; for the first one, where there are several."""
+        if session.account.kind == "address":
+            self.strangers.remove(session.account.name, session.link)
+            self._move(session, self._account("user", user))
+        displaced = self.of_users.add(user, session.link)
+        if displaced is not None:
+            displaced.close("a newer link of its user took its place")
+
+    def carried(self, server: Account, identity: str | None, request: Request) -> Account:
+        """Give the account of a request that a server of ours has sent: of its *identity*, within that of the server.
+
+        Without an identity it is that of the domain in From, which a partner's edge has checked; all domains that are
+        no partner's have one together, since anybody may write them.
+        """
+        held = self._carried.get((server.name, identity or ""))
+        if held is not None and identity is not None:
+            return held
+        domain = identity.rpartition("@")[2] if identity is not None else domain_of(request)
+        partner = self._partner_of(domain)
+        within = self._carried_for(server, "partner", partner) if partner else server
+        if partner and identity is None:
+            return within
+        return self._carried_for(within, "user", identity or "", server)
+
+    def _carried_for(self, within: Account, kind: str, name: str, server: Account | None = None) -> Account:
+        server = server or within
+        held = self._carried.get((server.name, name))
+        if held is None:
+            told = f"{name or 'without an identity'} through {server.name}"
+            held = self._carried[server.name, name] = Account(kind, told, *self._most(kind), within)
+        return held
+
+    def set_aside(self, session: Session) -> None:
+        """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
+        self.strangers.remove(session.account.name, session.link)
+
+    def take_back(self, session: Session) -> None:
+        """Count a link among the strangers again, once its attempt to log in has waited."""
+        if session.account.kind == "address":
+            displaced = self.strangers.add(session.account.name, session.link)
+            if displaced is not None:
+                displaced.close(DISPLACED)
+
+    def gone(self, session: Session) -> None:
+        """A link is closed; what it has sent on counts until it is answered."""
+        self.strangers.remove(session.account.name, session.link)
+        for user in session.users:
+            self.of_users.remove(user, session.link)
+        self._move(session, NOBODY)
+
+    def make_room(self) -> bool:
+        """Close the oldest link without a login of the address that has most; False where there is none."""
+        displaced = self.strangers.displace_one()
+        if displaced is None:
+            return False
+        displaced.close("its descriptor was needed: nobody had logged in on it")
+        return True
+
+    def refuse(self, account: Account) -> None:
+        """Count a request that was refused because its principal has too much under way."""
+        account.refused += 1
+        self.refused[account.kind] += 1
+
+    def sweep(self) -> None:
+        """Forget principals that have nothing here any more."""
+        for held in (self._held, self._carried):
+            for key in [key for key, account in held.items() if account.idle]:
+                del held[key]
+
+    def fullest(self) -> dict[str, Account]:
+        """Give for each kind of principal the account with the most branches, for the figures."""
+        found: dict[str, Account] = {}
+        for account in (*self._held.values(), *self._carried.values()):
+            if account.kind not in found or account.branches > found[account.kind].branches:
+                found[account.kind] = account
+        return found
+
+    def _account(self, kind: str, name: str) -> Account:
+        held = self._held.get((kind, name))
+        if held is None:
+            held = self._held[kind, name] = Account(kind, name, *self._most(kind))
+        return held
+
+    def _most(self, kind: str) -> tuple[int, int]:
+        """Tell how many branches and octets a principal of *kind* may have."""
+        limits = self._limits
+        if kind == "server":
+            return limits.branches_per_server, limits.octets_per_server
+        if kind == "partner":
+            return limits.branches_per_partner, limits.octets_per_partner
+        return limits.branches_per_user, limits.octets_per_user
+
+    @staticmethod
+    def _move(session: Session, account: Account) -> None:
+        if session.account is not NOBODY:
+            session.account.links -= 1
+        session.account = account
+        if account is not NOBODY:
+            account.links += 1
+
+
+def domain_of(request: Request) -> str:
+    """Give the domain of a request's From; nothing for an address that has none."""
+    address = request.from_
+    return address.sip_uri.host if address.is_sip else ""

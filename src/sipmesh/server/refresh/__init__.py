@@ -1,0 +1,1 @@
+"""What a server reads again while it runs: changed files (inotify), CRL and OCSP URLs (HTTP), with backoff."""

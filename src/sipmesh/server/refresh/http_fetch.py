@@ -1,0 +1,218 @@
+"""Fetching over HTTP what others publish: revocation lists (RFC 5280 4.2.1.13) and OCSP answers (RFC 6960 A.1).
+
+What comes is signed, so that nothing here has to be believed, and plain HTTP will do. But the other end may be anybody, and this
+is a server at the border: it contacts those whom the topology names and nobody else, and whatever they send has its bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from sipmesh.errors import SipmeshError
+from sipmesh.routing.proxy.locate import Question, RecordKind
+from sipmesh.transport.resolver import UnansweredError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sipmesh.transport.resolver import Resolver
+
+AGENT: Final = "sipmesh"
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+PIECE: Final = 65_536
+
+
+class FetchError(SipmeshError):
+    """Nothing usable came from a URL; the text says why, without the URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """How long a source may keep us waiting, and how far it may send us on.
+
+    A redirection is followed to the same scheme, host and port alone: whoever answers in the place of a publisher must not
+    point this server at what only it can reach.
+    """
+
+    connect_s: float = 5.0
+    whole_s: float = 60.0
+    redirects: int = 3
+    connections: int = 4  # at once, to all sources together
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """By what a server may tell that nothing has changed (RFC 9110 8.8); empty where it gave none."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Validators:
+        """Take them out of a response."""
+        return cls(headers.get("ETag", ""), headers.get("Last-Modified", ""))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What to ask with (RFC 9110 13.1)."""
+        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in asked.items() if value}
+
+
+UNKNOWN: Final = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came: *body* is None where nothing has changed since *validators* were given."""
+
+    body: bytes | None
+    validators: Validators
+
+
+class Fetcher:
+    """Fetches under *limits*; names are looked up by *resolver*, as those of peers are.
+
+    No proxy counts, whatever this process was started with.
+    """
+
+    def __init__(self, resolver: Resolver, limits: FetchLimits | None = None) -> None:
+        self._resolver, self._limits = resolver, limits or FetchLimits()
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        return f"<Fetcher {self._resolver!r}, {'closed' if self._session is None else 'open'}>"
+
+    async def get(self, url: str, largest: int, known: Validators = UNKNOWN) -> Fetched:
+        """Fetch up to *largest* octets from *url*; raises `FetchError`."""
+        return await self._bounded("GET", url, largest, known.headers, None)
+
+    async def post(self, url: str, body: bytes, kind: str, largest: int) -> bytes:
+        """Send *body*, of the media type *kind*, and give what is answered; raises `FetchError`."""
+        fetched = await self._bounded("POST", url, largest, {"Content-Type": kind}, body)
+        if fetched.body is None:
+            raise FetchError("answers 304 to what was no condition")
+        return fetched.body
+
+    async def close(self) -> None:
+        """Close what is open."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _bounded(
+        self, method: str, url: str, largest: int, headers: dict[str, str], body: bytes | None
+    ) -> Fetched:
+        """Translate every fault of the network, and of the library."""
+        try:
+            async with asyncio.timeout(self._limits.whole_s):
+                return await self._follow(method, URL(url, encoded=True), largest, headers, body)
+        except TimeoutError:
+            raise FetchError("takes too long to answer") from None
+        except (aiohttp.ClientError, OSError, ValueError) as wrong:  # ValueError: of headers that cannot be read
+            raise FetchError(f"cannot be reached ({type(wrong).__name__}: {wrong})") from None
+
+    async def _follow(self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None) -> Fetched:
+        first = at.origin()
+        for _ in range(1 + self._limits.redirects):
+            found = await self._ask(method, at, largest, headers, body)
+            if isinstance(found, Fetched):
+                return found
+            at = _joined(at, found)
+            if at.scheme != first.scheme or at.origin() != first:
+                raise FetchError(f"sends us on to {at.scheme}://{at.host or ''}, which the topology does not name")
+        raise FetchError(f"sends us on more than {self._limits.redirects} times")
+
+    async def _ask(
+        self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None
+    ) -> Fetched | str:
+        """Give what came, or where else to ask."""
+        session = self._open()
+        async with session.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
+            if response.status in REDIRECTS:
+                return response.headers.get("Location", "")
+            if response.status == HTTPStatus.NOT_MODIFIED and method == "GET":
+                return Fetched(None, Validators.of(response.headers))
+            if response.status != HTTPStatus.OK:
+                raise FetchError(f"answers {response.status}")
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise FetchError("answers in an encoding that was not asked for")
+            return Fetched(await _read(response, largest), Validators.of(response.headers))
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            limits = self._limits
+            connector = aiohttp.TCPConnector(
+                resolver=_Names(self._resolver), limit=limits.connections, force_close=True
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=aiohttp.ClientTimeout(total=limits.whole_s, sock_connect=limits.connect_s),
+                headers={"User-Agent": AGENT, "Accept-Encoding": "identity"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
+            )
+        return self._session
+
+
+def _joined(at: URL, location: str) -> URL:
+    if not location:
+        raise FetchError("sends us on to nowhere")
+    there = at.join(URL(location))
+    if there.scheme not in {"http", "https"}:
+        raise FetchError(f"sends us on to {there.scheme}:, which is not fetched")
+    return there
+
+
+async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
+    """Read no further than one piece past the limit, whatever length was announced."""
+    if (response.content_length or 0) > largest:
+        raise FetchError(f"is larger than {largest} octets")
+    read = bytearray()
+    async for piece in response.content.iter_chunked(PIECE):
+        read += piece
+        if len(read) > largest:
+            raise FetchError(f"is larger than {largest} octets")
+    return bytes(read)
+
+
+class _Names(AbstractResolver):
+    """Looks names up as links do, by the DNS servers of the topology where it names some."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Give the addresses of *host*; aiohttp raises its own error where there are none."""
+        found: list[ResolveResult] = []
+        for kind, of in ((RecordKind.AAAA, socket.AF_INET6), (RecordKind.A, socket.AF_INET)):
+            if family in {socket.AF_UNSPEC, of}:
+                found += [_result(host, address, port, of) for address in await self._addresses(host, kind)]
+        if not found:
+            raise OSError(f"no address of {host} was found")
+        return found
+
+    async def _addresses(self, host: str, kind: RecordKind) -> list[str]:
+        try:
+            return [str(one) for one in await self._resolver.ask(Question(host, kind))]
+        except UnansweredError:
+            return []
+
+    async def close(self) -> None:
+        """Hold nothing open."""
+
+
+def _result(host: str, address: str, port: int, family: socket.AddressFamily) -> ResolveResult:
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=flags)

@@ -1,0 +1,126 @@
+"""The revocation lists of this machine, as they are given to other servers and as they are taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from sipmesh.distribution.items import Item, Kind
+from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.pki import files
+from sipmesh.server.file_stamps import Stamp, stamp
+from sipmesh.topology.document.crl_cache import read_content
+from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.freshness import SKEW
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+
+LARGEST_GIVEN = 4_900_000
+"""Octets: a body of 5 MB is the most that a server takes from another."""
+
+
+class ListShelf:
+    """The list files below *folder*, by the names that the topology has for them; each is read when it has changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, tuple[Stamp, Item]] = {}
+
+    def __repr__(self) -> str:
+        return f"<ListShelf of {self._folder}: {', '.join(self._seen)}>"
+
+    def items(self, loaded: Loaded) -> Iterable[Item]:
+        """Give every list that *loaded* names and that is here."""
+        for name in loaded.list_names:
+            item = self._item(name)
+            if item is not None:
+                yield item
+
+    def _item(self, name: str) -> Item | None:
+        file = self._folder / name
+        now = stamp(file)
+        held = self._seen.get(name)
+        if held is not None and held[0] == now:
+            return held[1]
+        try:
+            content = file.read_bytes()
+        except OSError:
+            return None
+        if len(content) > LARGEST_GIVEN:
+            return None
+        item = Item(Kind.LIST, content, name)
+        self._seen[name] = (now, item)
+        return item
+
+    def put(self, item: Item, loaded: Loaded, at: datetime) -> bool:
+        """Write a list that was given to its file; False where the very same is there, or a newer one.
+
+        Raises `RemoteError` for one that nobody could use: it must not take the place of one that works.
+        """
+        if not is_portable(item.name):
+            raise _refused(item.name, "its name leads out of the folder")
+        file = self._folder / item.name
+        held = self._item(item.name)
+        if held is not None and held.digest == item.digest:
+            return False
+        try:
+            new = read_content(item.body)
+        except UnusableListError as wrong:
+            raise _refused(item.name, str(wrong)) from None
+        if at >= new.next_update:
+            raise _refused(item.name, "its next update is past")
+        if new.this_update > at + SKEW:
+            raise _refused(item.name, f"it begins only at {tell_time(new.this_update)}; our clock says {tell_time(at)}")
+        known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
+        if new.is_forged(known):
+            raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
+        if held is not None:
+            old = _usable(held, at)
+            if old is not None and old.issuer_der != new.issuer_der and not known:
+                raise _refused(
+                    item.name, f"it is of {new.issuer.rfc4514_string()}, and not of {old.issuer.rfc4514_string()}"
+                )
+            if old is not None and not _is_newer(new, old):
+                return False
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, item.body)
+        return True
+
+
+def is_portable(name: str) -> bool:
+    """Whether a file of that name lies below the folder, on whatever machine that is."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def must_be_portable(loaded: Loaded) -> None:
+    """Raise `OperatorError` for lists that other servers could not have under their names."""
+    wrong = [name for name in loaded.list_names if not is_portable(name)]
+    if wrong:
+        remedy = "copy it below the folder of the topology, and name it from there"
+        problems = tuple(Problem(loaded.file, 0, "crls", f"{name} lies elsewhere", remedy) for name in wrong)
+        raise OperatorError("not published: other servers have no such files", problems)
+
+
+def _usable(held: Item, at: datetime) -> RevocationList | None:
+    """What is held, if it can be read, has begun and has not ended: only then there is something to lose."""
+    try:
+        old = read_content(held.body)
+    except UnusableListError:
+        return None
+    return old if old.this_update <= at < old.next_update else None
+
+
+def _is_newer(new: RevocationList, old: RevocationList) -> bool:
+    """Whether *new* takes the place of *old*: of the same issuer only if it is not older."""
+    if old.issuer_der != new.issuer_der:
+        return True
+    return (new.this_update, new.number) >= (old.this_update, old.number)
+
+
+def _refused(name: str, why: str) -> RemoteError:
+    return RemoteError(f"list {name} not taken: {why}", rule="rule R12", status=488)

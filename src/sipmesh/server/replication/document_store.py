@@ -1,0 +1,328 @@
+"""What one server keeps on disk of what management has signed: the topology in force, its users, the highest number seen.
+
+What comes in is taken if it is signed by a signer that is believed *now*, of this organisation, and newer than anything that
+this server has ever seen. What is in force outlives its signer: at a start the document has to be the very one that was taken
+last (`publication_record`), signed by what was a signer's certificate then, under an anchor that this server trusted.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError, Problem, RemoteError
+from sipmesh.pki import files
+from sipmesh.server.replication.publication_record import Record, RecordFile, digest
+from sipmesh.storage.user_document import Roster
+from sipmesh.topology.document.crl_cache import large_lists_later
+from sipmesh.topology.document.load import load_published
+from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.formatting import tell_subject
+from sipmesh.trust.judgement.document_signer import judge_signer, judge_signer_of_before
+from sipmesh.trust.policy import Authority
+from sipmesh.trust.revocation.crl import RevocationLists
+from sipmesh.trust.role import Role
+from sipmesh.trust.x509.certificate import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.versions.jose import Signed
+
+USERS = "sipmesh-users"
+"""The typ of a signed document of users."""
+
+JOIN_AGAIN = "have this server join again: sipmesh join"
+
+
+class Holding:
+    """The documents of the server *name*, below *folder*, the organisation's folder on this machine."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.state = state = folder / "state"
+        self._topology = state / f"{name}.topology"
+        self._anchors = state / f"{name}.anchors"
+        self._highest = state / f"{name}.highest"
+        self._users = state / f"{name}.users"
+        self._record = RecordFile(folder, name)
+        self._known_to_exist = 0
+        self.on_known: Callable[[int], None] | None = None  # hears of a number that is higher than all before
+
+    def __repr__(self) -> str:
+        return f"<Holding of {self.name} in {self.folder}>"
+
+    @property
+    def known_to_exist(self) -> int:
+        """The highest number that anybody has told of, taken or not."""
+        return self._known_to_exist
+
+    @known_to_exist.setter
+    def known_to_exist(self, number: int) -> None:
+        self._known_to_exist = number
+        if self.on_known is not None:
+            self.on_known(number)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether this server has ever held a publication; then it loads nothing else."""
+        return self._topology.exists() or self._highest.exists() or self._record.file.exists()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the files of a publication are there at all."""
+        return all(file.exists() for file in self._files)
+
+    @property
+    def record(self) -> Record | None:
+        """What this server has taken last, as it is noted beside its key; raises `OperatorError`."""
+        return self._record.read()
+
+    # The topology
+
+    def begin(self, jws: bytes, anchors: list[x509.Certificate]) -> None:
+        """Hold a first publication, or one that an operator brings again, whose *anchors* that operator vouches for.
+
+        Raises `OperatorError` where it is not signed by a signer under them, and for one that is older than what this server
+        has ever taken.
+        """
+        self.folder.joinpath("state").mkdir(mode=0o700, exist_ok=True)
+        publication = self._open(jws, anchors)
+        try:
+            self._record.read()
+        except OperatorError:  # which only a join mends
+            self._record.forget()
+        if publication.number < self.highest:
+            reason = f"has version {self.highest} in force before, and this is version {publication.number}"
+            problem = Problem(self._topology, 0, "", reason, "have management grant it anew: sipmesh join grant")
+            raise OperatorError("a server takes no older version", (problem,))
+        self.keep(jws, load_published(publication, self.folder))
+
+    def load(self) -> Loaded:
+        """Read what is held, as it was taken; raises `OperatorError` where it was touched since."""
+        return load_published(self.publication(), self.folder)
+
+    def publication(self) -> Publication:
+        """The same, before its files are read."""
+        jws = self.document()
+        publication = self._open(jws, self._pinned())
+        record = self.record
+        if record is not None and not record.has_topology(jws):
+            raise self._broken(self._topology, f"is not version {record.number}, which this server has taken last")
+        if record is None and publication.number < self.highest:
+            reason = f"is version {publication.number}, and this server has taken version {self.highest}"
+            raise self._broken(self._topology, reason)
+        return publication
+
+    def adopt(self) -> None:
+        """Note beside the key what is held, where an earlier release has not; raises `OperatorError` as `load` does."""
+        if self._record.file.exists():
+            return
+        number = self.publication().number
+        anchors, users = self._anchors.read_bytes(), self._users_number(self.users())
+        self._record.write(Record(number, digest(self.document()), digest(anchors), users=users))
+
+    def follow(self, number: int, jws: bytes) -> None:
+        """Note that this is a management server, whose history has version *number*: no draft and no older history is loaded."""
+        record = self.record
+        if record is None or record.number < number:
+            self._record.write(Record(number, digest(jws)))
+
+    def document(self) -> bytes:
+        """The exact octets of the publication that is held."""
+        try:
+            return self._topology.read_bytes()
+        except OSError as wrong:
+            raise self._broken(self._topology, f"cannot be read ({wrong.strerror})") from None
+
+    def _open(self, jws: bytes, anchors: list[x509.Certificate]) -> Publication:
+        try:
+            signed = open_signed(jws, KIND)
+            publication = Publication.decode(signed.payload)
+        except MalformedDocumentError as wrong:
+            raise self._broken(self._topology, f"is not what was signed ({wrong})") from None
+        if why := _disbelieved(signed, anchors, publication.at):
+            raise self._broken(self._topology, f"is signed by nobody that this server has trusted: {why}")
+        return publication
+
+    def _pinned(self) -> list[x509.Certificate]:
+        try:
+            content = self._anchors.read_bytes()
+            anchors = x509.load_pem_x509_certificates(content)
+        except OSError as wrong:
+            raise self._broken(self._anchors, f"cannot be read ({wrong.strerror})") from None
+        except UNREADABLE:
+            raise self._broken(self._anchors, "holds no certificate") from None
+        record = self.record
+        if record is not None and not record.has_anchors(content):
+            raise self._broken(self._anchors, f"holds other anchors than version {record.number} had when it was taken")
+        return anchors
+
+    def _broken(self, file: Path, reason: str) -> OperatorError:
+        return OperatorError(
+            "nothing is loaded but what was signed and taken", (Problem(file, 0, "", reason, JOIN_AGAIN),)
+        )
+
+    @property
+    def highest(self) -> int:
+        """The highest number that this server has ever taken; raises `OperatorError` where its record cannot be read."""
+        record, seen = self.record, 0
+        with suppress(OSError, ValueError):
+            seen = int(self._highest.read_text())
+        return max(seen, record.number if record is not None else 0)
+
+    def newer(self, jws: bytes, in_force: Loaded, at: datetime) -> Loaded:
+        """Look at a publication that came in at the instant *at*; raises `RemoteError` for one that is not to be taken."""
+        signed = _signed(jws, KIND)
+        try:
+            publication = Publication.decode(signed.payload)
+        except MalformedDocumentError as wrong:
+            raise _refused(str(wrong)) from None
+        mine = in_force.topology.organisation
+        if publication.organisation != mine:
+            raise _refused(f"a publication of {publication.organisation!r}, and this is {mine!r}")
+        floor = max(self.highest, in_force.number)
+        if publication.number <= floor:
+            raise _refused(
+                f"version {publication.number}, after version {floor}: nothing is rolled back by an older one"
+            )
+        believe(signed, in_force, at)
+        self.known_to_exist = max(self.known_to_exist, publication.number)
+        try:
+            with large_lists_later():
+                return load_published(publication, self.folder)
+        except OperatorError as wrong:
+            raise _refused(f"version {publication.number} cannot be used: {wrong}") from None
+
+    def read(self, jws: bytes) -> Loaded:
+        """Read a publication that `newer` has let in with the files that are here now; raises `OperatorError`."""
+        with large_lists_later():
+            return load_published(Publication.decode(open_signed(jws, KIND).payload), self.folder)
+
+    def keep(self, jws: bytes, loaded: Loaded) -> None:
+        """Hold a publication that `newer` has let in, from now on and after every start; *loaded* is what `read` gave.
+
+        Number and record first: a crash in between leaves the old version or the new one, and no way back before either.
+        """
+        pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
+        record = self.record
+        made = Record(
+            max(loaded.number, self.highest), digest(jws), digest(pem), users=record.users if record is not None else 0
+        )
+        self._record.write(made.replacing(*(file.read_bytes() for file in self._files if file.exists())))
+        files.commit(
+            [
+                files.prepare(self._highest, b"%d\n" % made.number, files.SECRET),
+                files.prepare(self._topology, jws, files.SECRET),
+                files.prepare(self._anchors, pem, files.SECRET),
+            ]
+        )
+        self._record.write(made)
+
+    @property
+    def _files(self) -> tuple[Path, Path]:
+        return self._topology, self._anchors
+
+    # The users
+
+    def users(self) -> list[bytes]:
+        """The payloads of the users' documents that are held, in the order in which they came; up to one that was touched.
+
+        None of them where they end before the highest number ever taken: management then gives all of them again.
+        """
+        found: list[bytes] = []
+        believed: dict[tuple[bytes, ...], bool] = {}
+        with suppress(OSError, MalformedDocumentError, OperatorError):
+            anchors = self._pinned()
+            for line in self._users.read_bytes().splitlines():
+                signed = open_signed(line, USERS)
+                if signed.presented not in believed:
+                    begun = max(one.not_valid_before_utc for one in signed.chain)
+                    believed[signed.presented] = not _disbelieved(signed, anchors, begun)
+                if not believed[signed.presented]:
+                    break
+                found.append(signed.payload)
+        record = self.record
+        return found if record is None or self._users_number(found) >= record.users else []
+
+    def _users_number(self, payloads: Sequence[bytes]) -> int:
+        """The number of the last of some users' documents, 0 for none."""
+        with suppress(OperatorError):
+            return Roster.decode(payloads[-1]).number if payloads else 0
+        return 0
+
+    def newer_users(self, jws: bytes, in_force: Loaded, at: datetime) -> bytes:
+        """Look at a users' document that came in and give its payload; raises `RemoteError` if it is not believed."""
+        return signed_by_management(jws, USERS, in_force, at)
+
+    def keep_users(self, parts: Sequence[bytes], *, anew: bool) -> None:
+        """Hold a document in its *parts* from now on: in place of those before, or after them if it tells of changes only."""
+        lines = b"".join(part + b"\n" for part in parts)
+        if anew or not self._users.exists():
+            files.write(self._users, lines, files.SECRET)
+        else:
+            with self._users.open("ab") as opened:  # a line that a crash cuts off is not signed, and asked for again
+                opened.write(lines)
+                opened.flush()
+                os.fsync(opened.fileno())
+        record = self.record
+        if record is not None:
+            number = self._users_number([open_signed(part, USERS).payload for part in parts[-1:]])
+            self._record.write(replace(record, users=number))
+
+
+def held_in(folder: Path) -> list[str]:
+    """The servers that hold a publication in *folder*, by name."""
+    return sorted(file.stem for file in (folder / "state").glob("*.topology"))
+
+
+def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
+    """Raise `RemoteError` unless the signer is one of the topology *in force*, valid and not revoked at the instant *at*."""
+    authority = in_force.authority
+    errors = path_errors(signed.chain, authority.anchors, at)
+    belief = judge_signer(signed.presented, authority, signers_of(in_force), at=at, engine_errors=errors)
+    if not belief.believed:
+        who = tell_subject(signed.chain[0])
+        raise _refused(f"signed by {who}, who is not believed: {belief.code}: {'; '.join(belief.reasons)}")
+
+
+def signers_of(loaded: Loaded) -> frozenset[str]:
+    """Whose signature counts: the servers of role management."""
+    pools = (pool for pool in loaded.topology.pools if pool.role is Role.MANAGEMENT)
+    return frozenset(server.name for pool in pools for server in pool.servers)
+
+
+def signed_by_management(jws: bytes, kind: str, in_force: Loaded, at: datetime) -> bytes:
+    """Give the payload of a document of another *kind*; raises `RemoteError` if it is not believed."""
+    signed = _signed(jws, kind)
+    believe(signed, in_force, at)
+    return signed.payload
+
+
+def _signed(jws: bytes, kind: str) -> Signed:
+    try:
+        return open_signed(jws, kind)
+    except MalformedDocumentError as wrong:
+        raise _refused(str(wrong)) from None
+
+
+def _refused(why: str) -> RemoteError:
+    return RemoteError(f"not taken: {why}", rule="rule R5", status=488)
+
+
+def _disbelieved(signed: Signed, anchors: list[x509.Certificate], at: datetime) -> str:
+    """Why what was signed at the instant *at* is not signed by a signer under *anchors*, or nothing."""
+    authority = Authority("this server's anchors", tuple(anchors), RevocationLists())
+    errors = path_errors(signed.chain, anchors, at)
+    belief = judge_signer_of_before(signed.presented, authority, at=at, engine_errors=errors)
+    return "" if belief.believed else f"{tell_subject(signed.chain[0])}: {belief.code}: {'; '.join(belief.reasons)}"

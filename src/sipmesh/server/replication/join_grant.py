@@ -1,0 +1,232 @@
+"""What management grants a new server in one file, and what the new server believes of it (`sipmesh join`).
+
+The file travels by hand, and whoever carries it may change it. So the operator confirms every anchor by its fingerprint, and
+everything else is judged under these: the signer of the topology and the server's own certificate in full, by the lists that the
+grant brings. Nothing is written that the topology does not name.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.distribution.items import Item, Kind
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki import files
+from sipmesh.server.replication.crl_store import ListShelf
+from sipmesh.server.replication.document_store import Holding, signers_of
+from sipmesh.topology.document.load import load_published
+from sipmesh.topology.document.names import fqdn
+from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.publication import KIND, Publication
+from sipmesh.topology.view import certificate_names
+from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
+from sipmesh.trust.judgement.document_signer import judge_signer
+from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError
+from sipmesh.trust.x509.certificate import UNREADABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.versions.jose import Signed
+
+FORMAT = 1
+AGAIN = "have it granted anew: sipmesh join grant"
+
+
+def mark_of(anchor: x509.Certificate) -> str:
+    """The SHA-256 of a certificate in lower-case hex."""
+    return anchor.fingerprint(SHA256()).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One grant as it was read: *proof* are the lists of our CAs when it was made, *lists* those that the topology names."""
+
+    server: str
+    publication: bytes
+    anchors: tuple[x509.Certificate, ...]
+    chain: tuple[x509.Certificate, ...]
+    lists: dict[str, bytes]
+    proof: tuple[bytes, ...] = ()
+
+    @classmethod
+    def read(cls, content: bytes, file: Path) -> Self:
+        """Read what `encode` wrote; raises `OperatorError` for anything else."""
+        try:
+            told = json.loads(content)
+            chain = x509.load_pem_x509_certificates(str(told["certificate"]).encode())
+            anchors = [one for text in told["anchors"] for one in x509.load_pem_x509_certificates(str(text).encode())]
+            return cls(
+                server=fqdn(str(told["server"])),
+                publication=str(told["publication"]).encode(),
+                anchors=tuple(anchors),
+                chain=tuple(chain),
+                lists={str(name): _decoded(text) for name, text in told["lists"].items()},
+                proof=tuple(map(_decoded, told.get("proof", ()))),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
+            raise OperatorError(f"{file} is nothing that `sipmesh join grant` has made") from None
+
+    def encode(self) -> bytes:
+        """Write it as JSON."""
+        told: dict[str, Any] = {
+            "format": FORMAT,
+            "server": self.server,
+            "publication": self.publication.decode(),
+            "anchors": [one.public_bytes(Encoding.PEM).decode() for one in self.anchors],
+            "certificate": self.pem.decode(),
+            "lists": {name: base64.b64encode(content).decode() for name, content in self.lists.items()},
+            "proof": [base64.b64encode(content).decode() for content in self.proof],
+        }
+        return json.dumps(told).encode()
+
+    @property
+    def pem(self) -> bytes:
+        """The server's certificate with its issuers, in PEM."""
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self.chain)
+
+    def judged(self, confirmed: Collection[str], folder: Path, at: datetime) -> Judged:
+        """Judge all of it at the instant *at*, for a server in *folder*; *confirmed* are the fingerprints that were compared.
+
+        Raises `OperatorError` for an anchor that was not confirmed, and for a signer or a certificate that is not believed.
+        """
+        self._must_be_confirmed(self.anchors, confirmed)
+        signed, publication = self._opened()
+        authority = Authority(publication.organisation, self.anchors, self._evidence())
+        loaded = load_published(publication, folder)
+        self._must_be_confirmed(loaded.authority.anchors, confirmed)
+        must_be_signed_by_management(signed, loaded, authority, at)
+        self._must_be_a_certificate_of(loaded, authority, at)
+        return Judged(self, publication.number)
+
+    @staticmethod
+    def _must_be_confirmed(anchors: Iterable[x509.Certificate], confirmed: Collection[str]) -> None:
+        """Every anchor that is trusted from now on is one whose fingerprint was compared; more than those is too many."""
+        unknown = [mark_of(anchor) for anchor in anchors if mark_of(anchor) not in confirmed]
+        if unknown:
+            raise OperatorError(
+                f"this grant names a root with another fingerprint than was confirmed: {', '.join(unknown)}; nothing was"
+                " accepted. If management shows it as well, name each root with --fingerprint"
+            )
+
+    def _opened(self) -> tuple[Signed, Publication]:
+        try:
+            signed = open_signed(self.publication, KIND)
+            return signed, Publication.decode(signed.payload)
+        except MalformedDocumentError as wrong:
+            raise OperatorError(f"the topology in this grant is not what was signed ({wrong}); {AGAIN}") from None
+
+    def _evidence(self) -> RevocationLists:
+        """The lists of the grant; one that cannot be used says why where it is missing."""
+        found, faults = [], []
+        for content in dict.fromkeys((*self.proof, *self.lists.values())):
+            try:
+                found.append(RevocationList.load(content))
+            except UnusableListError as wrong:
+                faults.append(str(wrong))
+        return RevocationLists(found, tuple(faults))
+
+    def _must_be_a_certificate_of(self, loaded: Loaded, authority: Authority, at: datetime) -> None:
+        """Judge the server's own certificate as another server of ours would: what nobody believes is not put in place."""
+        pool = loaded.topology.pool_of(self.server)
+        if pool is None:
+            raise OperatorError(f"{self.server} is not in the topology of this grant; {AGAIN}")
+        names = frozenset(certificate_names(loaded.topology, self.server))
+        entry = TrustedPeer(self.server, pool.role, pool.name, names, frozenset({self.server}), frozenset(), authority)
+        policy = LinkPolicy(LinkKind.SERVER, "this grant", frozenset({self.server}), {self.server: (entry,)})
+        evidence = PeerEvidence(
+            direction=Direction.ACCEPTED,
+            kind=LinkKind.SERVER,
+            remote=(self.server, 0),
+            local=("", 0),
+            presented=tuple(one.public_bytes(Encoding.DER) for one in self.chain),
+            engine_errors=path_errors(self.chain, self.anchors, at),
+        )
+        verdict = judge(evidence, policy, at=at)
+        if not verdict.accepted:
+            wrong = "; ".join(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in verdict.failed)
+            raise OperatorError(f"the certificate in this grant is not believed: {verdict.code}: {wrong}; {AGAIN}")
+
+
+def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Authority, at: datetime) -> None:
+    """Judge the signer of a topology that is accepted or granted for the first time, its revocation included.
+
+    Raises `OperatorError`, which says how a version comes about that is believed.
+    """
+    errors = path_errors(signed.chain, authority.anchors, at)
+    belief = judge_signer(signed.presented, authority, signers_of(loaded), at=at, engine_errors=errors)
+    if not belief.believed:
+        raise OperatorError(
+            f"the signer of the topology is not believed: {belief.code}: {'; '.join(belief.reasons)};"
+            f" publish it once more where management is (sipmesh topology publish -m WHY), then {AGAIN}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A grant that is believed, and the *number* of its version."""
+
+    grant: Grant
+    number: int
+
+    def hold(self, folder: Path, *, runs: bool) -> Loaded:
+        """Hold the topology of the grant below *folder*, unless what is held is whole, and newer or in use.
+
+        Management gives a server that *runs* the rest. Raises `OperatorError`.
+        """
+        holding = Holding(folder, self.grant.server)
+        if holding.is_there:
+            with suppress(OperatorError):
+                loaded = holding.load()
+                if runs or loaded.number >= self.number:
+                    return loaded
+        holding.begin(self.grant.publication, list(self.grant.anchors))
+        return holding.load()
+
+    def put_lists(self, folder: Path, loaded: Loaded, at: datetime) -> list[RemoteError]:
+        """Write the lists that the topology names, none in the place of a newer one; gives why others were left out."""
+        shelf, refused = ListShelf(folder), []
+        for name, content in self.grant.lists.items():
+            if name not in loaded.list_names:
+                continue
+            try:
+                shelf.put(Item(Kind.LIST, content, name), loaded, at)
+            except RemoteError as wrong:
+                refused.append(wrong)
+        return refused
+
+    def put_certificate(self, folder: Path, loaded: Loaded) -> None:
+        """Write the certificate to the file that the topology names; raises `OperatorError` where that lies elsewhere."""
+        name = next(
+            server.certificate_file
+            for pool in loaded.topology.pools
+            for server in pool.servers
+            if server.name == self.grant.server
+        )
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise OperatorError(
+                f"the topology has the certificate in {name}, outside of {folder}: nothing is written there"
+            )
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write(file, self.grant.pem)
+
+
+def _decoded(text: object) -> bytes:
+    return base64.b64decode(str(text), validate=True)

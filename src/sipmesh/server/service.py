@@ -1,0 +1,299 @@
+"""Run servers until they are told to stop: signals, the control socket, changed files, renewed lists.
+
+Several servers of a small network may share a process. They share its loop and its signals and nothing else: what goes from one
+to the other goes over a judged link, as it would between two machines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.files import must_be_private
+from sipmesh.server.admin.commands import Operator
+from sipmesh.server.admin.expiry_warnings import Endings, concerning, stock_of, tell
+from sipmesh.server.clock import ClockWatch
+from sipmesh.server.control_socket import SOCKET_SUFFIX, Control
+from sipmesh.server.gc_tuning import Collector
+from sipmesh.server.refresh.reloader import Reading
+from sipmesh.server.replication.topology_source import source_of
+from sipmesh.server.running_server import Node
+from sipmesh.server.wiring import post_for
+from sipmesh.sip.text import ascii_lower
+from sipmesh.transport.event_loop import run
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.refresh.fetcher import Fetching
+    from sipmesh.topology.document.load import Loaded
+
+TICK_S = 0.5
+"""How often deadlines are swept, and files are looked at though nothing was heard of them; twice alike, and they are read.
+
+The kernel tells of a change at once, but not of one that another machine makes to a network file system.
+"""
+
+REISSUE_EVERY_S = 3600.0
+REPLACE_EVERY_S = 5.0
+"""How often links that we opened under a certificate that is about to end are looked at."""
+
+LOOK_UP_EVERY_S = 300.0
+"""How often DNS is asked for the addresses of servers and partners, whose handshakes have places of their own."""
+
+WARN_EVERY_S = 60.0
+"""How often certificates and lists are looked at for what is near its end; each is told of once a day."""
+
+
+def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> None:
+    """Run the servers *names* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
+
+    Raises `OperatorError` where the topology, a certificate, a key or a port cannot be used; then none of them runs.
+    """
+    run(serve_all([Service(file, name, log_of(name)) for name in names]))
+
+
+async def serve_all(services: Sequence[Service], ready: Callable[[Node], None] | None = None) -> None:
+    """Start all, tell *ready* of each, serve, and drain; where one cannot start, none goes on, and its error is raised."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.set_exception_handler(services[0].fault)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        for service in services:
+            service.read()
+        for service in sorted(services, key=lambda one: one.role is not Role.FRONT_END):
+            service.build()  # a front end first, since the loop sleeps where the first one has its links
+        for service in services:
+            await service.start()
+        loop.add_signal_handler(signal.SIGHUP, _reload, services)
+        collector = Collector(loop.time())
+        collector.begin()
+        for service in services:
+            service.begin(ready)
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(_collecting(collector, services, stop))
+            for service in services:
+                all_of_them.create_task(service.work(stop))
+    finally:
+        await asyncio.gather(*(service.close() for service in services))
+
+
+def _reload(services: Sequence[Service]) -> None:
+    for service in services:
+        service.reload()
+
+
+async def _collecting(collector: Collector, services: Sequence[Service], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    while not stop.is_set():
+        collector.tick(loop.time(), busy=any(service.busy for service in services))
+        await _pause(stop)
+
+
+class Service:
+    """One server with everything around it: it is read, built, started, let work, and closed, in this order."""
+
+    def __init__(self, file: Path, name: str, log: Log) -> None:
+        self._file, self._name, self._log = file, name, log
+        self._reissued_at = self._replaced_at = self._warned_at = 0.0
+        self._endings = Endings()
+        self.fetching: Fetching | None = None
+        self._open = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<Service {self._name} of {self._file}>"
+
+    async def serve(self, ready: Callable[[Node], None] | None = None) -> None:
+        """Run this server alone: see `serve_all`."""
+        await serve_all([self], ready)
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._node.dispatch.load > 0
+
+    @property
+    def role(self) -> Role | None:
+        """The role that the topology gives it; None if it is not in there."""
+        pool = self._loaded.topology.pool_of(self._name.lower())
+        return pool.role if pool is not None else None
+
+    def read(self) -> None:
+        """Find its topology, and read it."""
+        self._source = source_of(self._file, self._name)
+        self._loaded = self._source.load()
+        must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
+
+    def build(self) -> None:
+        """Put it together; nothing listens yet."""
+        loop = asyncio.get_running_loop()
+        self._node = node = Node(self._file, self._name, self._log, loaded=self._loaded)
+        self._open.callback(self._log.info, "stopped", server=node.view.name)
+        self._open.push_async_callback(node.drain)
+        node.on_taking = self._follow_sources
+        self._follow_sources(node.view.loaded)
+        self._open.push_async_callback(self._fetch_no_more)
+        self._reading = reading = Reading(node, self._source, loop, self._log)
+        self._open.callback(reading.close)
+        self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
+        self._post = post = post_for(node, self._source, reading, self._log)
+        operator = Operator(node, reload=reading.reload, look=reading.look)
+        commands = {**operator.commands(), **(post.commands() if post is not None else {})}
+        self._control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
+
+    async def start(self) -> None:
+        """Listen."""
+        self._node.start()
+        self._open.push_async_callback(self._control.close)
+        await self._control.open()
+        await self._open_page(self._node)
+
+    def begin(self, ready: Callable[[Node], None] | None) -> None:
+        """Reach others, now that all that share this process listen."""
+        node = self._node
+        if self._post is not None:
+            self._post.begin()
+            self._open.callback(self._post.close)
+        self._open.callback(node.loop.create_task(self._look_up_neighbours()).cancel)
+        self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
+        if ready is not None:
+            ready(node)
+
+    async def close(self) -> None:
+        """Drain, and take away what was made, as far as it came."""
+        await self._open.aclose()
+
+    def reload(self) -> None:
+        """Read everything anew."""
+        self._reading.reload()
+
+    def _follow_sources(self, loaded: Loaded) -> None:
+        """Fetch what a topology names; where it names nothing, what that needs is not even loaded."""
+        if self.fetching is None:
+            if not loaded.fetches:
+                return
+            from sipmesh.server.refresh.fetcher import Fetching
+
+            self.fetching = Fetching(self._node, self._look, self._log)
+            self._node.supplies = self.fetching.supplies
+        self.fetching.follow(loaded)
+
+    async def _fetch_no_more(self) -> None:
+        if self.fetching is not None:
+            await self.fetching.close()
+
+    def _look(self, files: Collection[Path]) -> object:
+        return self._reading.look(files)
+
+    async def _open_page(self, node: Node) -> None:
+        """Show figures where the topology says so; elsewhere what they need is not even loaded."""
+        if node.view.metrics is not None:
+            from sipmesh.server.admin.metrics import MetricsPage
+
+            page = MetricsPage(node)
+            self._open.push_async_callback(page.close)
+            await page.open()
+
+    def fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
+        self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; a database that is slow to answer holds up nothing else."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._ticking(stop))
+            both.create_task(self._refreshing(stop))
+
+    async def _ticking(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._tick()
+            await _pause(stop)
+
+    async def _refreshing(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._node.refresh_users()
+            if self._post is not None:
+                await self._post.refresh()
+            await _pause(stop)
+
+    async def _look_up_neighbours(self) -> None:
+        """Ask DNS now and then from which addresses servers and partners come that the topology has by name."""
+        while True:
+            await self._node.neighbours.look_up(self._node.resolver)
+            await asyncio.sleep(LOOK_UP_EVERY_S)
+
+    def _tick(self) -> None:
+        self._node.dispatch.tick()
+        now = self._node.loop.time()
+        if self._clock.look(now, datetime.now(UTC)):
+            self._reissued_at = 0.0  # lists that were signed by another clock are looked at once this one is believed
+            self._log.warning("the clock has moved, or is far from the last signature of the CA: no list is signed yet")
+        if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
+            others_s = self._post.clocks_s if self._post is not None else ()
+            if self._clock.may_sign(now, others_s):
+                self._reissued_at = now
+                self._reissue_lists()
+        if now - self._replaced_at >= REPLACE_EVERY_S:
+            self._replaced_at = now
+            self._node.replace_links(datetime.now(UTC))
+        if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
+            self._warned_at = now
+            self._warn(datetime.now(UTC))
+        self._reading.look_again()
+        if self._post is not None:
+            self._post.tick()
+
+    def _warn(self, at: datetime) -> None:
+        """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
+        if self._node.would_show(at):
+            self._reading.reload()
+        for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
+            tell(self._log, entry, at)
+
+    def _reissue_lists(self) -> None:
+        """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
+        folder = self._node.view.loaded.folder / "ca"
+        if not Generations.are_in(folder):
+            return
+        try:
+            renewed = Generations(folder).reissue(datetime.now(UTC))
+        except OperatorError as wrong:
+            self._log.warning("lists not reissued", why=str(wrong))
+            return
+        if renewed:
+            self._log.info("lists reissued", lists=[path.name for path in renewed])
+
+
+def key_files_of(loaded: Loaded, name: str) -> list[Path]:
+    """The private keys of the server *name*: its own, its next one, and of management the signer and the CA as well."""
+    pool = loaded.topology.pool_of(name)
+    found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
+    for server in pool.servers if pool is not None else ():
+        if server.name == name:
+            outside = (server.outside.key,) if server.outside is not None and server.outside.key else ()
+            found += [loaded.folder / file for file in (server.key_file, *outside)]
+            if pool is not None and pool.role is Role.MANAGEMENT:
+                found += [loaded.folder / server.signer_key_file, *sorted((loaded.folder / "ca").rglob("*.key"))]
+    return found
+
+
+def _signed_last(folder: Path) -> datetime | None:
+    """When the CA in *folder* signed its last list, where there is one that can be asked."""
+    with suppress(OperatorError):
+        return Generations(folder / "ca").signed_last if Generations.are_in(folder / "ca") else None
+    return None
+
+
+async def _pause(stop: asyncio.Event) -> None:
+    """Wait for the next tick, or less if told to stop."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), TICK_S)

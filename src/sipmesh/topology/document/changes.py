@@ -1,0 +1,130 @@
+"""Changes to the topology that commands make, so that the operator need not: partners come, and are blocked."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.topology.document import yaml_edit, yaml_tree
+from sipmesh.topology.document.load import Loaded, load_text
+from sipmesh.topology.document.names import split_port
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+Plain = dict[str, object]
+_PARTNERS = ("federation", "partners")
+_BLOCKED = ("federation", "blocked")
+
+
+def add_partner(text: str, partner: Mapping[str, object]) -> str:
+    """Add *partner*, a mapping with the keys of `model.Partner`, behind the others."""
+    return yaml_edit.append(
+        text, _PARTNERS, {key: value for key, value in partner.items() if value not in (None, (), [])}
+    )
+
+
+def block_partner(text: str, name: str, file: Path) -> str:
+    """Block *name*: the partner that has it as domain or edge goes, and all its names are blocked with it.
+
+    A name that is no partner's is blocked alone. Blocking twice changes nothing.
+    """
+    name = name.lower()
+    wanted = [name]
+    for n, partner in reversed(list(enumerate(_list(text, _PARTNERS, file)))):
+        names = _names(partner)
+        if name in names:
+            wanted += [other for other in names if other not in wanted]
+            text = yaml_edit.remove(text, (*_PARTNERS, n))
+    blocked = {str(entry).lower() for entry in _list(text, _BLOCKED, file)}
+    for entry in wanted:
+        if entry not in blocked:
+            text = yaml_edit.append(text, _BLOCKED, entry)
+    return text
+
+
+def add_server(text: str, pool: str, server: object, file: Path) -> str:
+    """Add *server*, a name or a mapping with the keys of `model.Server`, to the pool of that name."""
+    for n, held in enumerate(_list(text, ("pools",), file)):
+        if isinstance(held, dict) and str(held.get("name")).lower() == pool.lower():
+            return yaml_edit.append(text, ("pools", n, "servers"), server)
+    raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
+
+
+def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
+    """Trust one more root of our own authority, with the lists of the CAs under it."""
+    text = yaml_edit.append(text, ("authority", "anchors"), anchor)
+    for name in crls:
+        text = yaml_edit.append(text, ("authority", "crls"), name)
+    return text
+
+
+def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
+    """Trust a root of our own authority no more; what is not there stays away."""
+    for key, names in (("anchors", (anchor,)), ("crls", crls)):
+        loc: yaml_tree.Loc = ("authority", key)
+        for n, name in reversed(list(enumerate(_list(text, loc, file)))):
+            if name in names:
+                text = yaml_edit.remove(text, (*loc, n))
+    return text
+
+
+def move_management(text: str, address: str, file: Path) -> str:
+    """Give every server of a management pool the *address*, where it listens and where others look for it."""
+    for n, pool in enumerate(_list(text, ("pools",), file)):
+        servers = pool.get("servers") if isinstance(pool, dict) and pool.get("role") == Role.MANAGEMENT else ()
+        for server in servers if isinstance(servers, tuple) else ():
+            held = dict(server) if isinstance(server, dict) else {"name": server}
+            moved = {key: value for key, value in held.items() if key not in {"address", "bind"}} | {"address": address}
+            text = yaml_edit.append(yaml_edit.remove(text, ("pools", n, "servers", 0)), ("pools", n, "servers"), moved)
+    return text
+
+
+def edit(file: Path, change: Callable[[str], str]) -> Loaded:
+    """Apply *change* to the text of a topology; the file is replaced only by a document without problems.
+
+    Raises OperatorError with what would be wrong afterwards; the file is then as it was.
+    """
+    before = yaml_tree.read(file)
+    try:
+        after = change(before.decode()).encode()
+    except (LocalError, UnicodeDecodeError) as wrong:
+        remedy = "make this change by hand, then run `sipmesh topology check`"
+        problem = Problem(file, 0, "", f"is written in a way that we cannot change ({wrong})", remedy)
+        raise OperatorError("the topology is left as it was", (problem,)) from None
+    loaded = load_text(after, file)
+    if after != before:
+        _replace(file, after)
+    return loaded
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Put *content* in place of *file* at once and for good, with the same permissions."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("wb") as opened:
+        os.fchmod(opened.fileno(), file.stat().st_mode & 0o777)
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+    beside.replace(file)
+
+
+def _list(text: str, loc: yaml_tree.Loc, file: Path) -> tuple[object, ...]:
+    """The plain values of the list at *loc*, none where there is no such list."""
+    root, _ = yaml_tree.parse(text.encode(), file)
+    found = root.at(loc)
+    plain = found.plain()
+    return plain if found.path == loc and isinstance(plain, tuple) else ()
+
+
+def _names(partner: object) -> list[str]:
+    """The domains and the edge of a partner as written."""
+    if not isinstance(partner, dict):
+        return []
+    domains = partner.get("domains") or ()
+    names = [str(domain).lower() for domain in domains] if isinstance(domains, tuple) else []
+    edge = partner.get("edge")
+    return names + ([split_port(edge)[0].lower()] if isinstance(edge, str) else [])

@@ -1,0 +1,212 @@
+"""From a tree of values to the model, with every misfit told at once.
+
+What does not fit is taken out of the tree and the rest is read on, so that one unknown key or one short name does not
+hide what `validate` has to say about everything else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from sipmesh.topology.document.model import Topology
+from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.document.yaml_tree import dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from pydantic_core import ErrorDetails
+
+    from sipmesh.topology.document.report import Report
+    from sipmesh.topology.document.yaml_tree import Entry, Loc
+
+_MOST_ROUNDS = 8  # an item taken out can empty its list, a list its pool: never deeper than the model
+_LONGEST_QUOTE = 40  # characters of a wrong value that a sentence repeats
+_STAND_INS: Mapping[str, object] = {
+    "sipmesh": 1,
+    "organisation": "unread",
+    "authority": {"anchors": ("unread",), "crls": ("unread",)},
+}
+"""What takes the place of a required key that could not be read, so that the checks of the rest can run; it never
+leaves `document.load`, which refuses the document anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What was taken out: the *places* in the document as written, and the *texts* that stood there."""
+
+    places: frozenset[Loc] = frozenset()
+    texts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What could be read: *topology* is ``None`` where too little was left, *root* the tree without what was unread."""
+
+    topology: Topology | None
+    root: Entry
+    unread: Unread
+
+
+def shape(root: Entry, report: Report) -> Shaped:
+    """Read the model from *root*; tell *report* each misfit and leave it out of what is returned."""
+    unread = Unread()
+    for _ in range(_MOST_ROUNDS):
+        try:
+            return Shaped(Topology.model_validate(_completed(root.plain(), unread)), root, unread)
+        except ValidationError as wrong:
+            errors = _causes(wrong.errors(include_url=False))
+        for error in errors:
+            _tell(error, root, report, unread)
+        cuts = {_cut(root, error) for error in errors}
+        if () in cuts:
+            break
+        gone = [root.at(cut) for cut in cuts]
+        texts = unread.texts.union(*(entry.texts() for entry in gone))
+        # A required key that is missing has no entry of its own: its place is where it should stand.
+        unread = Unread(unread.places | {entry.path or cut for entry, cut in zip(gone, cuts, strict=True)}, texts)
+        root = _without_all(root, cuts)
+    return Shaped(None, root, unread)
+
+
+def _completed(given: object, unread: Unread) -> object:
+    """Put the stand-ins in place of what was taken out."""
+    stand_ins = {key: value for key, value in _STAND_INS.items() if (key,) in unread.places}
+    return {**given, **stand_ins} if isinstance(given, dict) else given
+
+
+def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out a list that pydantic calls too short only because its items are wrong."""
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"] for e in errors)
+    ]
+
+
+def _without_all(root: Entry, cuts: AbstractSet[Loc]) -> Entry:
+    """Take every cut out, the last index first, so that the earlier ones still mean the same."""
+    for cut in sorted(cuts, key=lambda loc: [(isinstance(step, int), step) for step in loc], reverse=True):
+        if not any(cut[: len(other)] == other for other in cuts if other != cut):
+            root = root.without(cut)
+    return root
+
+
+def _tell(error: ErrorDetails, root: Entry, report: Report, unread: Unread) -> None:
+    """Report one error, unless it only follows from something that was taken out before."""
+    place = root.at(error["loc"]).path
+    if not any(cut[: len(place)] == place for cut in unread.places):
+        report.root = root
+        report.add(error["loc"], *_sentence(error))
+
+
+def _cut(root: Entry, error: ErrorDetails) -> Loc:
+    """The smallest part around an error that can be left out: an optional key or one item of a list; () if none can."""
+    loc: Loc = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return loc
+    while loc and not _can_be_left_out(root, loc):
+        loc = loc[:-1]
+    return loc
+
+
+def _can_be_left_out(root: Entry, loc: Loc) -> bool:
+    if len(loc) == 1 and loc[0] in _STAND_INS:
+        return True
+    return _exists(root, loc) and (isinstance(loc[-1], int) or not _field(loc).is_required())
+
+
+def _exists(root: Entry, loc: Loc) -> bool:
+    entry = root
+    for step in loc:
+        if step not in entry.children:
+            return False
+        entry = entry.children[step]
+    return True
+
+
+def _part(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation speaks of, however wrapped in tuples, unions and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((part for inner in get_args(annotation) if (part := _part(inner))), None)
+
+
+def _model_at(loc: Loc) -> type[BaseModel]:
+    """The model whose keys stand at *loc*."""
+    model: type[BaseModel] = Topology
+    for step in loc:
+        if isinstance(step, str) and step in model.model_fields:
+            model = _part(model.model_fields[step].annotation) or model
+    return model
+
+
+def _field(loc: Loc) -> FieldInfo:
+    """The field that the last key of *loc* names."""
+    return _model_at(loc[:-1]).model_fields.get(str(loc[-1]), FieldInfo(default=None))
+
+
+def _sentence(error: ErrorDetails) -> tuple[str, str]:
+    """Reason and remedy of one of pydantic's errors in the operator's words."""
+    loc, context = error["loc"], error.get("ctx", {})
+    match error["type"]:
+        case "name":
+            return str(context["reason"]), str(context["remedy"])
+        case "missing":
+            return f"`{dotted(loc[-1:])}` is missing", f"add `{loc[-1]}`: {_field(loc).description}"
+        case "extra_forbidden":
+            known = _model_at(loc[:-1]).model_fields
+            return "is not a known key", did_you_mean(str(loc[-1]), known, f"known here: {', '.join(known)}")
+        case "too_short" | "string_too_short":
+            return "is empty", f"give at least one: {_described(loc)}"
+        case "enum" | "literal_error":
+            return f"is {_seen(error['input'])}", f"write {context['expected']}"
+    return _misfit(error)
+
+
+_WANTED = {
+    "string_type": "text",
+    "tuple_type": "a list, such as [one, two]",
+    "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
+    "dict_type": "keys with values",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "greater_than_equal": "a number from 1 to 65535",
+    "less_than_equal": "a number from 1 to 65535",
+    "string_pattern_mismatch": "a file name",
+    "string_too_long": "at most 64 characters",
+}
+
+
+def _misfit(error: ErrorDetails) -> tuple[str, str]:
+    """A value of the wrong kind."""
+    wanted = _WANTED.get(error["type"], error["msg"])
+    kind = wanted.partition(",")[0]
+    return f"is {_seen(error['input'])}, expected {kind}", f"write {wanted}: {_described(error['loc'])}"
+
+
+def _described(loc: Loc) -> str:
+    """What the field at *loc* is for; an item of a list is described by its list."""
+    while loc and isinstance(loc[-1], int):
+        loc = loc[:-1]
+    return (_field(loc).description if loc else None) or "keys with values, see `sipmesh topology schema`"
+
+
+def _seen(given: object) -> str:
+    """Name a wrong value without repeating much of it."""
+    if given is None:
+        return "empty"
+    if isinstance(given, tuple):
+        return "a list"
+    if isinstance(given, dict):
+        return "keys with values"
+    text = repr(given) if isinstance(given, str) else str(given).lower()
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

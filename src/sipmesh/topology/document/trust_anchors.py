@@ -1,0 +1,226 @@
+"""The files that a topology names: anchors and revocation lists, checked as far as files can tell.
+
+A topology that was published brings its anchors with it, under the names that it has for them (`Anchors`).
+
+An anchor that cannot be used is an error: nothing could be proved with it. Of lists see `sipmesh.topology.document.crl_files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from sipmesh.topology.document.crl_files import ListFile, ListFiles, fetched_file
+from sipmesh.topology.document.files import UnusableFileError, read_file
+from sipmesh.topology.document.names import is_url
+from sipmesh.topology.document.ocsp_files import answers_on_disk
+from sipmesh.trust.policy import Authority
+from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
+from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.errors import Problem
+    from sipmesh.topology.document.model import AuthorityEntry, Topology
+    from sipmesh.topology.document.report import Report
+    from sipmesh.topology.document.yaml_tree import Loc
+
+LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
+
+
+Anchors = Callable[[str], bytes]
+"""What gives the content of an anchor file by the name that the document has for it, or raises UnusableFileError."""
+
+
+def anchors_on_disk(folder: Path) -> Anchors:
+    """Anchors are files below *folder*, or anywhere where they are named so."""
+    return lambda name: read_file(folder / name, LARGEST_ANCHORS)
+
+
+class RecordedAnchors:
+    """Anchors from elsewhere, of which each that was asked for is kept in *files*: just the octets that were looked at."""
+
+    def __init__(self, inner: Anchors) -> None:
+        self._inner = inner
+        self.files: dict[str, bytes] = {}
+
+    def __call__(self, name: str) -> bytes:
+        """Give the content of *name*, read once."""
+        if name not in self.files:
+            self.files[name] = self._inner(name)
+        return self.files[name]
+
+    def __repr__(self) -> str:
+        return f"<RecordedAnchors {', '.join(self.files)}>"
+
+
+def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
+    """Anchors are *files* and nothing else; a disk is never looked at."""
+
+    def read(name: str) -> bytes:
+        if name not in files:
+            raise UnusableFileError("is not in this version")
+        return files[name]
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What one authority's files held."""
+
+    loc: Loc
+    authority: Authority
+    lists: ListFiles
+
+
+def issuers_in_use(topology: Topology, folder: Path) -> list[x509.Certificate]:
+    """The CAs below the anchors that our own servers' certificate files show, as far as those are on this machine."""
+    found: dict[bytes, x509.Certificate] = {}
+    for server in (server for pool in topology.pools for server in pool.servers):
+        with suppress(*UNREADABLE):
+            chain = read_certificates(folder / server.certificate_file)[1:]
+            found |= {key_of(issuer): issuer for issuer in chain if is_authority(issuer)}
+    return list(found.values())
+
+
+def read_authority(
+    entry: AuthorityEntry,
+    name: str,
+    loc: Loc,
+    folder: Path,
+    report: Report,
+    known: Sequence[x509.Certificate],
+    read: Anchors,
+) -> Material:
+    """Read one authority; *report* hears of anchors that cannot be used, the result carries the faults of its lists.
+
+    Lists lie below *folder*, anchors come from *read*. *known* are CAs that may stand below the anchors; those that do must
+    have a list too.
+    """
+    anchors = _read_anchors(entry, loc, read, report)
+    names = {anchor.subject for anchor in anchors}
+    issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
+    needed = entry.crls and entry.revocation is not Source.ANSWERS
+    lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
+    places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
+    found = [replace(_list_file(place, one, folder, report), largest=entry.largest_list) for place, one in places]
+    lists = ListFiles(found, issuers, lack)
+    authority = Authority(
+        name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
+    )
+    return Material(loc, authority, lists)
+
+
+def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
+    """Give the answers that were fetched, where they are asked for."""
+    return OcspAnswers(answers_on_disk(folder, name).values()) if entry.revocation is not Source.LISTS else NO_ANSWERS
+
+
+def _list_file(loc: Loc, name: str, folder: Path, report: Report) -> ListFile:
+    if is_url(name):
+        return ListFile(loc, name, fetched_file(folder, name), report.problem(loc, "", _REMEDY_FETCHED), fetched=True)
+    return ListFile(loc, name, folder / name, report.problem(loc, "", _REMEDY_LIST))
+
+
+_REMEDY_FETCHED = "see what that URL gives; it is fetched again by itself"
+_REMEDY_LIST = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
+_REMEDY_NO_LIST = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
+
+
+def read_certificates(file: Path) -> list[x509.Certificate]:
+    """Every certificate of a PEM file (or the one of a DER file), or UnusableFileError."""
+    return parse_certificates(read_file(file, LARGEST_ANCHORS))
+
+
+def parse_certificates(content: bytes) -> list[x509.Certificate]:
+    """The same for the *content* of such a file."""
+    try:
+        if b"-----BEGIN" in content:
+            return x509.load_pem_x509_certificates(content)
+        return [x509.load_der_x509_certificate(content)]
+    except UNREADABLE:
+        raise UnusableFileError("holds no readable certificate") from None
+
+
+def key_of(certificate: x509.Certificate) -> bytes:
+    """What makes two anchors the same: the key that they vouch with, whatever certificate wraps it."""
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Report) -> list[x509.Certificate]:
+    anchors: list[x509.Certificate] = []
+    for n, file in enumerate(entry.anchors):
+        place = (*loc, "anchors", n)
+        try:
+            found = parse_certificates(read(file))
+        except UnusableFileError as wrong:
+            report.add(place, f"{file}: {wrong}", "name a PEM file with the root certificate")
+            continue
+        for certificate in found:
+            if why := _unfit(certificate):
+                report.add(place, f"{file}: {why}", "name the root certificate of the CA, not one that it issued")
+            else:
+                anchors.append(certificate)
+    return anchors
+
+
+def _unfit(certificate: x509.Certificate) -> str:
+    """Why *certificate* can be no anchor, or nothing."""
+    try:
+        subject = certificate.subject.rfc4514_string()
+        key_of(certificate)
+        if not is_authority(certificate):
+            return f"{subject} is no CA"
+        if weak := weakness(certificate, signature=False):
+            return f"{subject} has {weak}"
+        return "" if may_sign_certificates(certificate) else f"{subject} may not sign certificates"
+    except UNREADABLE as wrong:
+        return f"holds a certificate that cannot be used ({wrong})"
+
+
+def anchors_are_told_apart(
+    topology: Topology, own: Authority | None, partners: Iterable[Authority], report: Report
+) -> None:
+    """A private anchor vouches for one organisation; a third party's may be shared, where names tell apart (R8)."""
+    owner = {key_of(anchor): "our own authority" for anchor in own.anchors} if own else {}
+    shared: dict[bytes, str] = {}
+    for n, (partner, authority) in enumerate(zip(topology.federation.partners, partners, strict=True)):
+        for key in {key_of(anchor) for anchor in authority.anchors}:
+            if key in owner or (key in shared and not partner.third_party):
+                reason = f"an anchor of {partner.name} is that of {owner.get(key) or shared[key]}"
+                report.add(("federation", "partners", n, "anchors"), reason, _REMEDY_SHARED)
+            elif partner.third_party:
+                shared[key] = f"{partner.name} (third party)"
+            else:
+                owner[key] = partner.name
+
+
+_REMEDY_SHARED = (
+    "name this partner's own root; if a third-party CA serves both partners, say `third_party: true` at each of them"
+)
+
+
+def stale(materials: Iterable[Material], report: Report, *, at: datetime) -> list[Problem]:
+    """What is worth a word at the instant *at*: lists past their next update, anchors out of their validity."""
+    told: list[Problem] = []
+    for material in materials:
+        for loc, held in material.lists.lists:
+            if held.next_update < at:
+                reason = f"list {held.number} ended {held.next_update:%Y-%m-%d %H:%M}Z"
+                remedy = "fetch the newest, or make ours with `sipmesh ca crl`; until then its certificates are refused"
+                told.append(report.problem(loc, reason, remedy))
+        for anchor in material.authority.anchors:
+            if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:
+                reason = f"{anchor.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M}Z"
+                told.append(report.problem(material.loc, reason, "name the CA's current root"))
+    return told

@@ -1,0 +1,322 @@
+"""What must be true between the parts of a topology, beyond the shape of each.
+
+Every check reports all it finds and none stops another. Names that stand in a part which could not be read (`Unread`)
+get the benefit of the doubt: their own problem has been told already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.document.report import did_you_mean
+from sipmesh.topology.document.yaml_tree import dotted
+from sipmesh.topology.listeners import PORTS_OF, WILDCARDS, listeners
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipmesh.topology.document.model import AuthorityEntry, Pool, Server, Topology
+    from sipmesh.topology.document.parse import Unread
+    from sipmesh.topology.document.report import Report
+    from sipmesh.topology.document.yaml_tree import Loc
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A topology under examination."""
+
+    topology: Topology
+    report: Report
+    unread: Unread
+
+    def place(self, loc: Loc) -> str:
+        """Write another place for people."""
+        entry = self.report.root.at(loc)
+        return f"{dotted(entry.path)} on line {entry.line}"
+
+    def written(self, loc: Loc) -> Loc:
+        """Where a key of the part at *loc* stands, or would stand, in the document as written."""
+        return (*self.report.root.at(loc[:-1]).path, loc[-1])
+
+    def pools(self) -> Iterator[tuple[Loc, Pool]]:
+        """Every pool with its place."""
+        for n, pool in enumerate(self.topology.pools):
+            yield ("pools", n), pool
+
+    def servers(self) -> Iterator[tuple[Loc, Pool, Server]]:
+        """Every server with its place and its pool."""
+        for loc, pool in self.pools():
+            for n, server in enumerate(pool.servers):
+                yield (*loc, "servers", n), pool, server
+
+
+def validate(topology: Topology, report: Report, unread: Unread) -> None:
+    """Tell *report* everything that does not fit together."""
+    document = _Document(topology, report, unread)
+    for check in CHECKS:
+        check(document)
+
+
+def own_names_are_unique(document: _Document) -> None:
+    """Every pool and server has a name of its own; only a single server may bear its pool's name."""
+    owner: dict[str, tuple[Loc, Loc]] = {}  # name -> (place, pool's place)
+    for loc, pool in document.pools():
+        named: list[tuple[str, Loc]] = [(pool.name, (*loc, "name"))]
+        named += [(pool.internal_name, (*loc, "internal_name"))] if pool.internal_name else []
+        named += [(server.name, (*loc, "servers", n, "name")) for n, server in enumerate(pool.servers)]
+        for name, place in named:
+            first, home = owner.setdefault(name, (place, loc))
+            servers_of_that_name = sum(server.name == name for server in pool.servers)
+            shared = home == loc and len(pool.servers) <= 1 and servers_of_that_name <= 1
+            if first != place and not shared:
+                reason = f"{name!r} is already the name of {document.place(first)}"
+                document.report.add(place, reason, "give each server and pool a name of its own")
+
+
+def domains_name_no_server(document: _Document) -> None:
+    """A SIP domain stands in many certificates, so that as a server's name it would identify none."""
+    domains = set(document.topology.sip_domains)
+    for loc, _, server in document.servers():
+        if server.name in domains:
+            reason = f"{server.name!r} is a SIP domain, which every front end's certificate carries"
+            document.report.add((*loc, "name"), reason, f"name the server, such as 'fe1.{server.name}'")
+
+
+def lists_name_nothing_twice(document: _Document) -> None:
+    """Domains are named once in each list."""
+    topology, federation = document.topology, ("federation",)
+    lists: list[tuple[Loc, tuple[str, ...]]] = [(("sip_domains",), topology.sip_domains)]
+    lists += [((*loc, "speaks_for"), pool.speaks_for) for loc, pool in document.pools()]
+    lists += [
+        ((*federation, "partners", n, "domains"), partner.domains)
+        for n, partner in enumerate(topology.federation.partners)
+    ]
+    lists.append(((*federation, "blocked"), topology.federation.blocked))
+    for loc, names in lists:
+        for n, name in enumerate(names):
+            if name in names[:n]:
+                document.report.add((*loc, n), f"{name!r} is named twice in this list", "remove one of the two")
+
+
+def _partner_names(document: _Document) -> Iterator[tuple[str, Loc, int]]:
+    """Every name that a partner may prove, with its place and the partner's number."""
+    for n, partner in enumerate(document.topology.federation.partners):
+        loc: Loc = ("federation", "partners", n)
+        for m, domain in enumerate(partner.domains):
+            yield domain, (*loc, "domains", m), n
+        if partner.edge_address:
+            yield partner.edge_address[0], (*loc, "edge"), n
+
+
+def _our_names(document: _Document) -> dict[str, Loc]:
+    """Every name of ours with its place."""
+    ours: dict[str, Loc] = {name: ("sip_domains", n) for n, name in enumerate(document.topology.sip_domains)}
+    for loc, pool in document.pools():
+        ours.setdefault(pool.name, (*loc, "name"))
+        if pool.internal_name:
+            ours.setdefault(pool.internal_name, (*loc, "internal_name"))
+    for loc, _, server in document.servers():
+        ours.setdefault(server.name, (*loc, "name"))
+    return ours
+
+
+def names_have_one_owner(document: _Document) -> None:
+    """No name is claimed by two partners, or by a partner and us: it could prove neither (rule R8, R12)."""
+    ours = _our_names(document)
+    theirs: dict[str, tuple[Loc, int]] = {}
+    for name, loc, n in _partner_names(document):
+        first, owner = theirs.setdefault(name, (loc, n))
+        if name in ours:
+            reason = f"{name!r} is ours already ({document.place(ours[name])})"
+            document.report.add(loc, reason, "a partner may claim its own names only: remove one of the two")
+        elif owner != n:
+            reason = f"{name!r} is claimed by another partner already ({document.place(first)})"
+            document.report.add(loc, reason, "leave it to the partner that owns it")
+
+
+def nobody_is_allowed_and_blocked(document: _Document) -> None:
+    """What is blocked is not allowed elsewhere."""
+    allowed = {name: loc for name, loc, _ in _partner_names(document)} | _our_names(document)
+    for n, name in enumerate(document.topology.federation.blocked):
+        if name in allowed:
+            reason = f"{name!r} is allowed too ({document.place(allowed[name])})"
+            remedy = f"keep one; `sipmesh partner block {name}` moves a partner here"
+            document.report.add(("federation", "blocked", n), reason, remedy)
+
+
+def ports_do_not_clash(document: _Document) -> None:
+    """No two listeners share an address and a port."""
+    taken: dict[tuple[str, int], Loc] = {}
+    for loc, pool, server in document.servers():
+        mine: dict[int, list[str]] = {}
+        for spec in listeners(pool, server):
+            place: Loc = (*loc, "ports", str(spec.kind))
+            host = spec.host
+            if host in WILDCARDS:  # on a machine of its own, unless the topology says which
+                host = (server.address if spec.kind is not LinkKind.PARTNER else None) or server.name
+            first = taken.setdefault((host, spec.port), place)
+            among_mine = [other for other in mine.get(spec.port, []) if WILDCARDS & {other, spec.host}]
+            if first != place or among_mine:
+                whose = document.place(first) if first != place else "another port of this server"
+                reason = f"port {spec.port} on {spec.host} is taken by {whose}"
+                document.report.add(place, reason, f"give `{spec.kind}` another port or the server another `bind`")
+            mine.setdefault(spec.port, []).append(spec.host)
+
+
+def settings_fit_the_role(document: _Document) -> None:
+    """A setting that would do nothing for its role is a misunderstanding."""
+    for loc, pool, server in document.servers():
+        known = PORTS_OF[pool.role]
+        for name in sorted(server.ports.model_fields_set - known):
+            remedy = f"remove it; ports here: {', '.join(sorted(known))}"
+            document.report.add((*loc, "ports", name), f"a server of role {pool.role} has no {name} port", remedy)
+        if server.outside and pool.role is not Role.EDGE:
+            document.report.add(
+                (*loc, "outside"), "only an edge has an outside", "remove it, or make this an edge pool"
+            )
+    for loc, pool in document.pools():
+        if pool.internal_name and pool.role is not Role.EDGE:
+            document.report.add((*loc, "internal_name"), "only an edge pool has an inside name", "remove it")
+        if pool.speaks_for and pool.role is not Role.APPLICATION:
+            remedy = "remove it; front ends speak for all SIP domains of ours, edges for the partners' (rule R10)"
+            document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} speaks for nobody by list", remedy)
+
+
+def certificates_come_with_keys(document: _Document) -> None:
+    """A certificate of one place and a key of another do not belong together."""
+    for loc, _, server in document.servers():
+        for here, side in ((loc, server), ((*loc, "outside"), server.outside)):
+            if side and bool(side.certificate) != bool(side.key):
+                given, lacking = ("certificate", "key") if side.certificate else ("key", "certificate")
+                document.report.add(
+                    (*here, given), f"has no `{lacking}` beside it", f"name both files: add `{lacking}`"
+                )
+
+
+def next_hops_lead_somewhere(document: _Document) -> None:
+    """Edges and applications hand what comes in to one front-end pool; nothing goes round in a circle."""
+    for loc, pool in document.pools():
+        place: Loc = (*loc, "next_hop")
+        if pool.next_hop is None:
+            if pool.role in (Role.EDGE, Role.APPLICATION) and document.written(place) not in document.unread.places:
+                remedy = f"add `next_hop`: {_front_ends(document)}"
+                document.report.add(loc, f"an {pool.role} pool without `next_hop` reaches nobody", remedy)
+        elif circle := _circle(document.topology, pool):
+            remedy = f"point it to a front-end pool: {_front_ends(document)}"
+            document.report.add(place, f"goes round in a circle: {' → '.join(circle)}", remedy)
+        else:
+            _next_hop_is_a_front_end(document, place, pool, pool.next_hop)
+
+
+def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: str) -> None:
+    target = document.topology.pool(name)
+    front_ends = [p.name for p in document.topology.pools if p.role is Role.FRONT_END]
+    if target is None:
+        if name not in document.unread.texts:
+            remedy = did_you_mean(name, front_ends, f"name a front-end pool: {_front_ends(document)}")
+            document.report.add(place, f"{name!r} is no pool of this topology", remedy)
+    elif target.role is not Role.FRONT_END:
+        remedy = f"name a front-end pool: {_front_ends(document)}"
+        document.report.add(place, f"{name!r} is of role {target.role}, not front-end", remedy)
+    elif pool.role in (Role.FRONT_END, Role.MANAGEMENT):
+        remedy = "remove it; front ends reach each other without, and partners by `federation.route`"
+        if pool.role is Role.MANAGEMENT:
+            remedy = "remove it; management hands requests to nobody"
+        document.report.add(place, f"a {pool.role} pool has no next hop", remedy)
+
+
+def _circle(topology: Topology, start: Pool) -> list[str]:
+    """The names on the way from *start* back to itself, or nothing if the way ends or circles elsewhere."""
+    way, pool = [start.name], topology.pool(start.next_hop)
+    while pool and pool.name not in way:
+        way.append(pool.name)
+        pool = topology.pool(pool.next_hop)
+    return [*way, start.name] if pool is start else []
+
+
+def _front_ends(document: _Document) -> str:
+    named = [pool.name for pool in document.topology.pools if pool.role is Role.FRONT_END]
+    return ", ".join(named) or "there is none yet, add one"
+
+
+def management_is_one_server(document: _Document) -> None:
+    """There is one master of the topology: two would each sign a next version, and nobody could say which one counts."""
+    held = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
+    for loc, pool in held:
+        if len(pool.servers) > 1:
+            remedy = "keep one, and restore a backup on another machine when it is lost: sipmesh restore"
+            document.report.add((*loc, "servers"), "management is one server", remedy)
+    for loc, pool in held[1:]:
+        document.report.add(loc, f"{held[0][1].name} is management already", f"remove {pool.name}")
+
+
+def applications_speak_for_domains_of_ours(document: _Document) -> None:
+    """An application may assert users of ours, never those of somebody else."""
+    ours = document.topology.sip_domains
+    for loc, pool in document.pools():
+        for n, domain in enumerate(pool.speaks_for):
+            if domain not in ours and domain not in document.unread.texts:
+                remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
+                document.report.add((*loc, "speaks_for", n), f"{domain!r} is no SIP domain of ours", remedy)
+
+
+def federation_goes_through_an_edge(document: _Document) -> None:
+    """Partners are reached through an edge pool and through nothing else."""
+    federation, loc = document.topology.federation, ("federation", "route")
+    edges = [pool.name for pool in document.topology.pools if pool.role is Role.EDGE]
+    remedy = f"name an edge pool: {', '.join(edges) or 'there is none yet, add one'}"
+    if federation.route is None:
+        if federation.partners and loc not in document.unread.places:
+            document.report.add(loc[:1], "has partners but no `route` to reach them", remedy)
+        return
+    target = document.topology.pool(federation.route)
+    if target is None and federation.route not in document.unread.texts:
+        remedy = did_you_mean(federation.route, edges, remedy)
+        document.report.add(loc, f"{federation.route!r} is no pool of this topology", remedy)
+    elif target and target.role is not Role.EDGE:
+        document.report.add(loc, f"{federation.route!r} is a pool of role {target.role}, not edge", remedy)
+
+
+def revocation_can_be_told(document: _Document) -> None:
+    """Every authority has what its policy asks: nothing said would refuse everybody (rule R12)."""
+    topology = document.topology
+    entries: list[tuple[Loc, AuthorityEntry]] = [(("authority",), topology.authority)]
+    entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
+    for loc, entry in entries:
+        if not entry.crls and entry.revocation is not Source.ANSWERS and not _is_unread(document, (*loc, "crls")):
+            described = type(entry).model_fields["crls"].description
+            document.report.add((*loc, "crls"), "is empty", f"give at least one: {described}")
+        if not entry.ocsp and entry.revocation is not Source.LISTS and not _is_unread(document, (*loc, "ocsp")):
+            remedy = "add `ocsp`: the URLs of its responders, or write `revocation: lists`"
+            document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
+        if entry.ocsp and entry.revocation is Source.LISTS and not _is_unread(document, (*loc, "revocation")):
+            remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
+            document.report.add((*loc, "ocsp"), "nobody is asked while `revocation` is 'lists'", remedy)
+
+
+def _is_unread(document: _Document, loc: Loc) -> bool:
+    """Whether something in that place could not be read, and has been told."""
+    written = document.written(loc)
+    return any(place[: len(written)] == written for place in document.unread.places)
+
+
+CHECKS = (
+    own_names_are_unique,
+    domains_name_no_server,
+    lists_name_nothing_twice,
+    names_have_one_owner,
+    nobody_is_allowed_and_blocked,
+    ports_do_not_clash,
+    settings_fit_the_role,
+    certificates_come_with_keys,
+    next_hops_lead_somewhere,
+    management_is_one_server,
+    applications_speak_for_domains_of_ours,
+    federation_goes_through_an_edge,
+    revocation_can_be_told,
+)
+"""All of them, in the order of the rules."""

@@ -1,0 +1,225 @@
+"""Small changes to a YAML text that leave every other character, the operator's comments among them, where it was.
+
+A change is a splice at the place that the parser reports for a node. YAML has corners (comments inside brackets, block
+scalars) in which a splice may go wrong; so what the new text says is compared with what it should say, and LocalError
+raised where they differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.topology.document.yaml_tree import parse
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.yaml_tree import Loc
+
+# Plain in YAML 1.1 and 1.2, in and out of brackets; all else is quoted as JSON, which YAML reads.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
+_NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+def written(value: object) -> str:
+    """Write *value* on one line, in brackets where it has parts."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {written(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def append(text: str, loc: Loc, item: object) -> str:
+    """Add *item* at the end of the list at *loc*, a path of keys and indices; keys that are missing come into being."""
+    return _checked(_append(text, loc, item), _appended(_plain(text), loc, item))
+
+
+def remove(text: str, loc: Loc) -> str:
+    """Take the item at *loc* out of its list; the last one leaves ``[]`` behind."""
+    return _checked(_remove(text, loc), _removed(_plain(text), loc))
+
+
+def _checked(text: str, wanted: object) -> str:
+    """Return *text* if it says what it should."""
+    try:
+        if _plain(text) == wanted:
+            return text
+    except OperatorError as wrong:
+        raise LocalError(f"the splice broke the document: {wrong}") from None
+    raise LocalError("the splice would say something else")
+
+
+def _plain(text: str) -> object:
+    return parse(text.encode(), Path("topology"))[0].plain()
+
+
+def _appended(held: object, loc: Loc, item: object) -> object:
+    """What a plain value should be with *item* at the end of the list at *loc*."""
+    if not loc:
+        return (*(held if isinstance(held, tuple) else ()), _frozen(item))
+    if isinstance(held, tuple):
+        return tuple(_appended(inner, loc[1:], item) if n == loc[0] else inner for n, inner in enumerate(held))
+    known = held if isinstance(held, dict) else {}
+    return {**known, loc[0]: _appended(known.get(loc[0]), loc[1:], item)}
+
+
+def _removed(held: object, loc: Loc) -> object:
+    """What a plain value should be without the item at *loc*."""
+    if isinstance(held, tuple):
+        kept = (held[:n] + held[n + 1 :] for n in loc[:1] if isinstance(n, int))
+        if len(loc) == 1:
+            return next(kept, held)
+        return tuple(_removed(inner, loc[1:]) if n == loc[0] else inner for n, inner in enumerate(held))
+    if isinstance(held, dict):
+        return {key: _removed(inner, loc[1:]) if key == loc[0] else inner for key, inner in held.items()}
+    return held
+
+
+def _frozen(item: object) -> object:
+    if isinstance(item, dict):
+        return {key: _frozen(value) for key, value in item.items()}
+    return tuple(map(_frozen, item)) if isinstance(item, list | tuple) else item
+
+
+def _append(text: str, loc: Loc, item: object) -> str:
+    root = _root(text)
+    held, missing = root, loc
+    while missing and (inner := _member(held, missing[0])) is not None:
+        held, missing = inner, missing[1:]
+    if missing:
+        value: object = [item]
+        for key in reversed(missing[1:]):
+            value = {key: value}
+        return _add_member(text, held, str(missing[0]), value)
+    if isinstance(held, SequenceNode):
+        return _add_item(text, held, item)
+    return _fill(text, _key_end(root, loc), item)
+
+
+def _remove(text: str, loc: Loc) -> str:
+    root, number = _root(text), loc[-1]
+    held = root
+    for step in loc[:-1]:
+        if (inner := _member(held, step)) is None:
+            raise LocalError(f"nothing at {loc}")
+        held = inner
+    if not isinstance(held, SequenceNode) or not isinstance(number, int) or number >= len(held.value):
+        raise LocalError(f"no list item at {loc}")
+    if held.flow_style:
+        return _remove_in_brackets(text, held.value, number)
+    start, end = _line_start(text, held.value[number].start_mark.index), _line_end(text, _end(held.value[number]))
+    if len(held.value) > 1:
+        return text[:start] + text[end:]
+    colon = _key_end(root, loc[:-1])
+    return text[:colon] + " []" + text[colon:start] + text[end:]
+
+
+def _root(text: str) -> Node:
+    try:
+        root = YAML().compose(text)
+    except YAMLError as wrong:
+        raise LocalError(f"spliced into what is not YAML: {wrong}") from None
+    if not isinstance(root, MappingNode):
+        raise LocalError("spliced into what is no mapping")
+    return root
+
+
+def _member(node: Node, step: str | int) -> Node | None:
+    """The node one step below, if there is one."""
+    if isinstance(node, MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        found: Node = node.value[step]
+        return found
+    return None
+
+
+def _key_end(root: Node, loc: Loc) -> int:
+    """Where the colon of the key at *loc* ends."""
+    held: Node | None = root
+    for step in loc[:-1]:
+        held = _member(held, step) if held else None
+    if isinstance(held, MappingNode):
+        for key, _ in held.value:
+            if key.value == loc[-1]:
+                mark = key.end_mark
+                return int(mark.index) + str(mark.buffer)[mark.index :].index(":") + 1
+    raise LocalError(f"no key at {loc}")
+
+
+def _end(node: Node) -> int:
+    """Where the text of *node* ends; a block's own mark stands behind the comments that follow it."""
+    if isinstance(node, MappingNode | SequenceNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        if not isinstance(last, tuple):
+            return _end(last)
+        key, value = last
+        empty = isinstance(value, ScalarNode) and not value.value and value.style is None
+        return int(key.end_mark.index) + 1 if empty else _end(value)
+    return int(node.end_mark.index)
+
+
+def _line_start(text: str, index: int) -> int:
+    return text.rfind("\n", 0, index) + 1
+
+
+def _line_end(text: str, index: int) -> int:
+    """Behind the line break of the line that *index* stands on, so that a comment at its end belongs to it."""
+    found = text.find("\n", index)
+    return len(text) if found < 0 else found + 1
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _insert_line(text: str, index: int, line: str) -> str:
+    """Put *line* behind the line that *index* stands on."""
+    at = _line_end(text, index)
+    broken = text[:at].endswith("\n")
+    newline = _newline(text)
+    return text[:at] + ("" if broken else newline) + line + newline + text[at:]
+
+
+def _add_member(text: str, held: Node, key: str, value: object) -> str:
+    if not isinstance(held, MappingNode):
+        raise LocalError(f"no mapping to put {key} into")
+    if held.flow_style:
+        return _insert_in_brackets(text, held, f"{key}: {written(value)}")
+    return _insert_line(text, _end(held), " " * held.start_mark.column + f"{key}: {written(value)}")
+
+
+def _add_item(text: str, held: SequenceNode, item: object) -> str:
+    if held.flow_style:
+        return _insert_in_brackets(text, held, written(item))
+    return _insert_line(text, _end(held), " " * held.start_mark.column + f"- {written(item)}")
+
+
+def _insert_in_brackets(text: str, held: Node, inserted: str) -> str:
+    closing = held.end_mark.index - 1
+    before = text[:closing].rstrip()
+    comma = "" if before[-1] in "[{," else ","
+    space = "" if before[-1] in "[{" else " "
+    return before + comma + space + inserted + text[len(before) :].lstrip(" ")
+
+
+def _fill(text: str, colon: int, item: object) -> str:
+    """Give a key that has no value its first item."""
+    return text[:colon] + f" [{written(item)}]" + text[colon:]
+
+
+def _remove_in_brackets(text: str, items: list[Node], number: int) -> str:
+    node = items[number]
+    if number + 1 < len(items):
+        return text[: node.start_mark.index] + text[items[number + 1].start_mark.index :]
+    start = items[number - 1].end_mark.index if number else node.start_mark.index
+    return text[:start] + text[node.end_mark.index :]

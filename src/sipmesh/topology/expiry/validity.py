@@ -1,0 +1,105 @@
+"""A certificate or a revocation list as far as time matters: whose it is, what it is known by, and how long it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from cryptography.hazmat.primitives import hashes
+
+from sipmesh.trust.formatting import tell, tell_subject
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from sipmesh.trust.revocation.crl import RevocationList
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One certificate, or one list; instants are timezone-aware.
+
+    *number* is what people call it by: the serial in hex, or the number of a list. *mark* tells it from every other of
+    its kind: the SHA-256 of a certificate, number and time of a list. A list's *subject* is its issuer.
+    """
+
+    subject: str
+    issuer: str
+    number: str
+    mark: str
+    begins: datetime
+    ends: datetime
+
+    @classmethod
+    def of_certificate(cls, held: x509.Certificate) -> Self:
+        """What counts of a certificate."""
+        return cls(
+            subject=tell_subject(held),
+            issuer=tell(held.issuer.rfc4514_string()),
+            number=f"{held.serial_number:x}",
+            mark=held.fingerprint(hashes.SHA256()).hex(),
+            begins=held.not_valid_before_utc,
+            ends=held.not_valid_after_utc,
+        )
+
+    @classmethod
+    def of_list(cls, held: RevocationList) -> Self:
+        """What counts of a revocation list."""
+        issuer = tell(held.issuer.rfc4514_string())
+        kind = "" if held.base is None else f" (delta on {held.base})"
+        return cls(
+            subject=issuer,
+            issuer=issuer,
+            number=f"{held.number}{kind}",
+            mark=f"{held.number} of {held.this_update.isoformat()}",
+            begins=held.this_update,
+            ends=held.next_update,
+        )
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
+        begins, ends = (datetime.fromisoformat(told[key]) for key in ("begins", "ends"))
+        if begins.tzinfo is None or ends.tzinfo is None:
+            raise ValueError("an instant without a timezone")
+        subject, issuer, number, mark = (str(told[key]) for key in ("subject", "issuer", "number", "mark"))
+        return cls(subject, issuer, number, mark, begins, ends)
+
+    def to_json(self) -> dict[str, str]:
+        """Plain values; instants in ISO 8601."""
+        return {
+            "subject": self.subject,
+            "issuer": self.issuer,
+            "number": self.number,
+            "mark": self.mark,
+            "begins": self.begins.isoformat(),
+            "ends": self.ends.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What a server shows, or what lies in its file: the leaf first, then the CAs above it.
+
+    *file* is where it lies, or lay. *fault* says why the file cannot be used; beside papers, why something newer is not.
+    """
+
+    file: str
+    papers: tuple[Paper, ...] = ()
+    fault: str = ""
+
+    @property
+    def leaf(self) -> Paper | None:
+        """The server's own certificate, if there is any."""
+        return self.papers[0] if self.papers else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"file": self.file, "chain": [one.to_json() for one in self.papers], "fault": self.fault}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """The same, as `to_json` gave it."""
+        papers = tuple(Paper.from_json(one) for one in told["chain"])
+        return cls(str(told["file"]), papers, str(told["fault"]))

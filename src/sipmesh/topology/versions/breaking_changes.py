@@ -1,0 +1,151 @@
+"""What a new topology would break for somebody who is there now: each is a sentence, and needs the operator's ``--force``.
+
+What cannot be in force at all is refused by `sipmesh.topology.document.validate`, and is no matter of force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.topology.document.trust_anchors import key_of
+from sipmesh.topology.expiry import impact
+from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.versions.difference import pairings
+from sipmesh.trust.formatting import tell, tell_list
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Pool, Topology
+    from sipmesh.trust.policy import Authority
+
+
+def dangers(
+    old: Loaded,
+    new: Loaded,
+    *,
+    in_use: Collection[str] = (),
+    domains: Collection[str] = (),
+    homes: Collection[str] = (),
+) -> Sequence[str]:
+    """Tell what *new* would break that goes on under *old*; nothing where it is safe.
+
+    Args:
+        old: What is in force.
+        new: What shall be.
+        in_use: SHA-256 in hex, lower case, of the anchors that certificates of ours or live links stand on.
+        domains: SIP domains that have users.
+        homes: Front-end pools that have users.
+    """
+    before, after = old.topology, new.topology
+    return [
+        *_organisation(before, after),
+        *_management(before, after),
+        *_pools(before, after, homes),
+        *_domains(before, after, domains),
+        *_anchors(old, new, in_use),
+    ]
+
+
+def _organisation(old: Topology, new: Topology) -> Iterator[str]:
+    if old.organisation != new.organisation:
+        yield (
+            f"the organisation changes its name to {tell(new.organisation)}: every server refuses a version that is of "
+            f"another organisation than {tell(old.organisation)}, and stays behind for good"
+        )
+
+
+def _management(old: Topology, new: Topology) -> Iterator[str]:
+    before, after = impact.managers(old), impact.managers(new)
+    if not before:
+        return
+    if not after:
+        yield (
+            "management goes: nothing can be published after this, no revocation is pushed any more, and every server "
+            "goes on by this version"
+        )
+    elif gone := [name for name in before if name not in after]:
+        yield (
+            f"the management server changes from {tell_list(gone)} to {tell_list(after)}: nothing that {tell_list(gone)} "
+            f"signs after this is believed, and a server that misses this version believes nothing that {tell_list(after)} "
+            "signs"
+        )
+
+
+def _pools(old: Topology, new: Topology, homes: Collection[str]) -> Iterator[str]:
+    for pool in old.pools:
+        if pool.role is Role.MANAGEMENT:
+            continue
+        after = new.pool(pool.name)
+        if after is None or after.role is not pool.role:
+            how = "goes" if after is None else f"becomes {after.role}"
+            lost = list(_lost_with(old, new, pool, homes))
+            if lost:
+                yield f"pool {pool.name} {how}: {'; '.join(lost)}"
+        elif not {server.name for server in pool.servers} & {server.name for server in after.servers}:
+            names = tell_list([server.name for server in after.servers])
+            yield f"no server of pool {pool.name} stays: until {names} can be reached, {'; '.join(_lost(old, pool))}"
+    before, after_all = home_by_default(old), home_by_default(new)
+    if before in homes and before != after_all and new.pool(before) is not None:
+        yield f"users who were given no home move from {before} to {after_all}, and their phones have to follow"
+
+
+def _lost(old: Topology, pool: Pool) -> list[str]:
+    """What is lost while a pool has no server."""
+    return [_UNHEARD] if pool.role is Role.APPLICATION else impact.lost(old, pool, outside=False, also_outside=True)
+
+
+_UNHEARD = "what is sent to it reaches nobody"
+
+
+def _lost_with(old: Topology, new: Topology, pool: Pool, homes: Collection[str]) -> Iterator[str]:
+    """What a pool takes with it that is not put right elsewhere in the new topology."""
+    if pool.role is Role.FRONT_END and pool.name in homes:
+        yield "users are at home there, and cannot log in until each is moved to another pool"
+    if pool.role is Role.FRONT_END and not any(one.role is Role.FRONT_END for one in new.pools):
+        yield "no front end is left, so that nobody can log in and no server learns of a new version"
+    if pool.role is Role.EDGE and old.federation.route == pool.name:
+        stay = {domain for partner in new.federation.partners for domain in partner.domains}
+        partners = [partner.name for partner in old.federation.partners if stay.intersection(partner.domains)]
+        if partners:
+            yield f"it is the edge that partners know: until they know another, we hear nothing of {tell_list(partners)}"
+    if pool.role is Role.APPLICATION:
+        yield _UNHEARD
+
+
+def _domains(old: Topology, new: Topology, domains: Collection[str]) -> Iterator[str]:
+    for name in old.sip_domains:
+        if name in domains and name not in new.sip_domains:
+            yield f"{name} is no SIP domain of ours any more: its users cannot log in, and nobody reaches them"
+
+
+def _anchors(old: Loaded, new: Loaded, in_use: Collection[str]) -> Iterator[str]:
+    for anchor in _dropped(old.authority, new.authority, in_use):
+        yield f"our anchor {anchor} leaves, and certificates in use stand on it: they are refused, and their links closed"
+    for pair in pairings(old, new):
+        if pair.old is None:
+            continue
+        partner, authority = pair.old
+        if pair.new is None and set(partner.identities) <= set(new.topology.federation.blocked):
+            continue  # whoever is blocked is meant to lose its links
+        for anchor in _dropped(authority, pair.new[1] if pair.new else None, in_use):
+            how = "leaves" if pair.new else "leaves with the partner"
+            yield f"anchor {anchor} of partner {partner.name} {how}, and links stand on it: they are closed"
+
+
+def _dropped(old: Authority, new: Authority | None, in_use: Collection[str]) -> Iterator[str]:
+    """The anchors that are in use, and vouch for nothing more: a root that was made anew with its old key still does."""
+    kept = {_vouches(one) for one in new.anchors} if new else set()
+    for one in old.anchors:
+        paper = Paper.of_certificate(one)
+        if paper.mark in in_use and _vouches(one) not in kept:
+            yield f"{paper.subject} (SHA-256 {paper.mark[:16]})"
+
+
+def _vouches(anchor: x509.Certificate) -> tuple[bytes, bytes]:
+    """The name and the key that a path ends with."""
+    return anchor.subject.public_bytes(), key_of(anchor)

@@ -1,0 +1,370 @@
+"""What differs between two topologies, in words: one line for each thing that changes, by what it means and not by its text.
+
+Nothing that changed goes unsaid: a field that has no words of its own is told by its name, and an order that has changed is told
+as well, since the first of several may mean something.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from sipmesh.topology.document.model import AuthorityEntry, Partner, Pool, Server
+from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.trust.formatting import tell, tell_list
+from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.role import ClientUsage
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.trust.policy import Authority
+
+_PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
+
+
+def difference(old: Loaded, new: Loaded) -> Sequence[str]:
+    """Every change from *old* to *new*, one line each; none where they mean the same."""
+    return list(dict.fromkeys(_changes(old, new)))
+
+
+def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
+    before, after = old.topology, new.topology
+    yield from _organisation(before, after)
+    yield from _pools(before, after)
+    yield from _authority(before.authority, after.authority, (old.authority, new.authority), "our CA")
+    yield from _federation(before, after)
+    yield from _partners(old, new)
+    yield from _fields("", before.storage, after.storage, _STORAGE)
+    yield from _fields("", before, after, _TOPOLOGY)
+
+
+# Fields, each with the words for its change; what has none is told by its name.
+
+Words = Callable[[str, Any, Any], str]
+
+
+def _fields(whose: str, old: BaseModel, new: BaseModel, words: Mapping[str, Words | None]) -> Iterator[str]:
+    """Tell of every field that differs; None in *words* means that it is told elsewhere."""
+    for name in type(old).model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after and (say := words.get(name, _by_name(name))) is not None:
+            yield say(whose, before, after)
+
+
+def _by_name(name: str) -> Words:
+    return _from_to(name.replace("_", " "))
+
+
+def _from_to(what: str, nothing: str = "nothing") -> Words:
+    def say(whose: str, old: object, new: object) -> str:
+        subject = f"{whose}'s {what}" if whose else what
+        return f"{subject} changes from {_spell(old, nothing)} to {_spell(new, nothing)}"
+
+    return say
+
+
+def _spell(given: object, nothing: str) -> str:
+    if given is None or given == ():
+        return nothing
+    if isinstance(given, BaseModel):
+        return ", ".join(f"{name} {_spell(value, nothing)}" for name, value in given if value is not None) or nothing
+    if isinstance(given, tuple):
+        return ", ".join(_spell(one, nothing) for one in given)
+    return tell(str(given))
+
+
+def _database(_whose: str, old: str, new: str) -> str:
+    """A URL may hold a password, which belongs in no log."""
+    before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
+    if before == after:
+        return "the database of the users is opened with another password"
+    return f"the database of the users changes from {tell(before)} to {tell(after)}"
+
+
+def _names(
+    old: Sequence[str], new: Sequence[str], comes: Callable[[str], str], goes: Callable[[str], str], what: str
+) -> Iterator[str]:
+    """Tell of names that come, that go, and that stand in another order."""
+    yield from (goes(name) for name in old if name not in new)
+    yield from (comes(name) for name in new if name not in old)
+    yield from _order(old, new, what)
+
+
+def _order(old: Sequence[str], new: Sequence[str], what: str) -> Iterator[str]:
+    before, after = [name for name in old if name in new], [name for name in new if name in old]
+    if before != after:
+        yield f"the order of {what} changes to {tell_list(after)}"
+
+
+# The parts of the document
+
+
+def _organisation(old: Topology, new: Topology) -> Iterator[str]:
+    if old.organisation != new.organisation:
+        yield f"the organisation changes its name from {tell(old.organisation)} to {tell(new.organisation)}"
+    yield from _names(
+        old.sip_domains,
+        new.sip_domains,
+        lambda name: f"{name} becomes a SIP domain of ours",
+        lambda name: f"{name} is no SIP domain of ours any more",
+        "our SIP domains",
+    )
+
+
+def _pools(old: Topology, new: Topology) -> Iterator[str]:
+    before, after = {pool.name: pool for pool in old.pools}, {pool.name: pool for pool in new.pools}
+    yield from (f"pool {name} goes ({pool.role})" for name, pool in before.items() if name not in after)
+    new_ones = (pool for name, pool in after.items() if name not in before)
+    yield from (f"pool {pool.name} is new ({pool.role}{_settings(pool)})" for pool in new_ones)
+    yield from _order([*before], [*after], "the pools")
+    yield from _home(old, new)
+    yield from _servers(old, new)
+    for name, pool in before.items():
+        if name in after:
+            yield from _pool(pool, after[name])
+
+
+def _home(old: Topology, new: Topology) -> Iterator[str]:
+    """What the first front-end pool is for, whatever its name."""
+    before, after = home_by_default(old), home_by_default(new)
+    if before != after:
+        yield f"users who were given no home are at home in {after or 'no pool'} instead of {before or 'no pool'}"
+
+
+def _settings(pool: Pool) -> str:
+    """What is set in a pool that is new."""
+    told = {"next hop": pool.next_hop, "inside name": pool.internal_name, "speaks for": tell_list(pool.speaks_for)}
+    return "".join(f", {name} {value}" for name, value in told.items() if value)
+
+
+def _pool(old: Pool, new: Pool) -> Iterator[str]:
+    yield from _fields(f"pool {old.name}", old, new, _POOL)
+    yield from _names(
+        old.speaks_for,
+        new.speaks_for,
+        lambda name: f"pool {old.name} may now speak for the users of {name}",
+        lambda name: f"pool {old.name} may no longer speak for the users of {name}",
+        f"the domains that pool {old.name} speaks for",
+    )
+    before, after = ([server.name for server in pool.servers] for pool in (old, new))
+    yield from _order(before, after, f"the servers of {old.name}")
+
+
+def _servers(old: Topology, new: Topology) -> Iterator[str]:
+    before, after = (
+        {server.name: (pool, server) for pool in topology.pools for server in pool.servers} for topology in (old, new)
+    )
+    for name in [*before, *(name for name in after if name not in before)]:
+        was, will = before.get(name), after.get(name)
+        if will is None and was is not None:
+            yield f"server {name} leaves {was[0].name}"
+        elif was is None and will is not None:
+            yield f"server {name} joins {will[0].name}{_placed(will[1])}"
+        elif was is not None and will is not None:
+            if was[0].name != will[0].name:
+                yield f"server {name} moves from {was[0].name} to {will[0].name}"
+            yield from _server(was[1], will[1])
+
+
+def _placed(server: Server) -> str:
+    return f" at {server.address}" if server.address else ""
+
+
+def _server(old: Server, new: Server) -> Iterator[str]:
+    yield from _fields(old.name, old, new, _SERVER)
+    yield from _fields(old.name, old.ports, new.ports, _PORTS)
+    if old.outside is not None and new.outside is not None:
+        yield from _fields(f"the outside of {old.name}", old.outside, new.outside, _SIDE)
+    elif old.outside != new.outside:
+        had, has = (_spell(side, "none") if side else "nothing of its own" for side in (old.outside, new.outside))
+        yield f"the outside of {old.name} changes from {had} to {has}"
+
+
+def _authority(
+    old: AuthorityEntry, new: AuthorityEntry, read: tuple[Authority, Authority], whose: str
+) -> Iterator[str]:
+    """Anchors are told by their certificates, and by the names of their files only where nothing else says it."""
+    before, after = ({_mark(one): one for one in authority.anchors} for authority in read)
+    yield from (f"anchor {_anchor(before[mark])} of {whose} leaves" for mark in before if mark not in after)
+    yield from (f"anchor {_anchor(after[mark])} of {whose} joins" for mark in after if mark not in before)
+    if old.anchors != new.anchors:
+        yield f"the anchors of {whose} are named by {tell_list(new.anchors)} instead of {tell_list(old.anchors)}"
+    yield from _names(
+        old.crls,
+        new.crls,
+        lambda name: f"the revocation list {name} of {whose} is read",
+        lambda name: f"the revocation list {name} of {whose} is no longer read",
+        f"the revocation lists of {whose}",
+    )
+    yield from _names(
+        old.ocsp,
+        new.ocsp,
+        lambda url: f"the OCSP responder {url} of {whose} is asked",
+        lambda url: f"the OCSP responder {url} of {whose} is no longer asked",
+        f"the OCSP responders of {whose}",
+    )
+    if old.revocation is not new.revocation:
+        yield f"certificates of {whose} now need {_NEEDED[new.revocation]} instead of {_NEEDED[old.revocation]}"
+    if old.grace != new.grace:
+        before_s, after_s = (_spell(entry.grace, "the default") for entry in (old, new))
+        yield f"the hours for which a list of {whose} counts past its end change from {before_s} to {after_s}"
+    if old.list_limit != new.list_limit:
+        before_s, after_s = (_spell(entry.list_limit, "the default") for entry in (old, new))
+        yield f"the MiB that a list of {whose} may have change from {before_s} to {after_s}"
+
+
+def _mark(certificate: x509.Certificate) -> str:
+    return Paper.of_certificate(certificate).mark
+
+
+def _anchor(certificate: x509.Certificate) -> str:
+    paper = Paper.of_certificate(certificate)
+    return f"{paper.subject} (SHA-256 {paper.mark[:16]})"
+
+
+def _federation(old: Topology, new: Topology) -> Iterator[str]:
+    before, after = old.federation, new.federation
+    yield from _fields("federation", before, after, _FEDERATION)
+    yield from _names(
+        before.blocked,
+        after.blocked,
+        lambda name: f"{name} is blocked",
+        lambda name: f"{name} is no longer blocked",
+        "what is blocked",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """One partner before and after, None where there is none; with the authority that was read for it."""
+
+    old: tuple[Partner, Authority] | None
+    new: tuple[Partner, Authority] | None
+
+
+def pairings(old: Loaded, new: Loaded) -> list[Pairing]:
+    """Who of the partners is who: by the first domain, and where that has changed by any domain that both have."""
+    before, after = (
+        {held[0].name: held for held in zip(loaded.topology.federation.partners, loaded.partners, strict=True)}
+        for loaded in (old, new)
+    )
+    match = {name: name for name in before if name in after}
+    left = {domain: name for name, (partner, _) in after.items() if name not in match for domain in partner.domains}
+    for name, (partner, _) in before.items():
+        found = next((left[domain] for domain in partner.domains if domain in left), None)
+        if name not in match and found is not None:
+            match[name] = found
+            left = {domain: other for domain, other in left.items() if other != found}
+    taken = frozenset(match.values())
+    gone = [Pairing(held, None) for name, held in before.items() if name not in match]
+    come = [Pairing(None, held) for name, held in after.items() if name not in taken]
+    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *gone, *come]
+
+
+def _partners(old: Loaded, new: Loaded) -> Iterator[str]:
+    found = pairings(old, new)
+    for pair in found:
+        if pair.old is None and pair.new is not None:
+            yield _welcome(*pair.new)
+        elif pair.new is None and pair.old is not None:
+            yield f"partner {pair.old[0].name} may no longer connect"
+        elif pair.old is not None and pair.new is not None:
+            yield from _partner(pair.old[0], pair.new[0], (pair.old[1], pair.new[1]))
+    places = {pair.old[0].name: pair.new[0].name for pair in found if pair.old and pair.new}
+    before = [places[one.name] for one in old.topology.federation.partners if one.name in places]
+    yield from _order(before, [one.name for one in new.topology.federation.partners], "the partners")
+
+
+def _welcome(partner: Partner, authority: Authority) -> str:
+    """Whom we let in, and how they prove themselves."""
+    told = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
+    told += [f"under {' and '.join(map(_anchor, authority.anchors)) or 'no anchor'}"]
+    told += ["of a third-party CA"] if partner.third_party else []
+    told += ["by a certificate for servers alone"] if partner.client_usage is ClientUsage.SERVER_OK else []
+    return ", ".join(told)
+
+
+def _partner(old: Partner, new: Partner, read: tuple[Authority, Authority]) -> Iterator[str]:
+    whose = f"partner {new.name}"
+    if old.name != new.name:
+        yield f"partner {old.name} is now called {new.name}"
+    yield from _names(
+        old.domains,
+        new.domains,
+        lambda name: f"{whose} may now connect as {name}",
+        lambda name: f"{whose} may no longer connect as {name}",
+        f"the domains of {whose}",
+    )
+    yield from _fields(whose, old, new, _PARTNER)
+    yield from _authority(old, new, read, whose)
+
+
+def _next_hop(whose: str, old: str | None, new: str | None) -> str:
+    return f"{whose} hands requests to {new or 'nobody'} instead of {old or 'nobody'}"
+
+
+def _route(_whose: str, old: str | None, new: str | None) -> str:
+    return f"partners are reached through {new or 'nothing'} instead of {old or 'nothing'}"
+
+
+def _usage(whose: str, _old: ClientUsage, new: ClientUsage) -> str:
+    if new is ClientUsage.SERVER_OK:
+        return f"{whose} may now connect with a certificate that is for servers alone"
+    return f"{whose} must now connect with a certificate that is for clients as well"
+
+
+def _third_party(whose: str, _old: object, new: object) -> str:
+    whom = "others too, so that the name alone tells it apart" if new else "nobody else"
+    return f"the CA of {whose} is now said to serve {whom}"
+
+
+_NEEDED = {
+    Source.LISTS: "a revocation list",
+    Source.ANSWERS: "an OCSP answer where there is no list",
+    Source.BOTH: "a revocation list and an OCSP answer",
+}
+_DNS = _from_to("the list of DNS servers to ask", "the machine's own")
+_TOPOLOGY: Mapping[str, Words | None] = {
+    **dict.fromkeys(("organisation", "sip_domains", "authority", "pools", "federation", "storage")),
+    "sipmesh": _from_to("the format of the document"),
+    "dns": lambda _, old, new: _DNS("", old and old.servers, new and new.servers),
+}
+_STORAGE: Mapping[str, Words | None] = {"users": _database, "bindings": _from_to("the file of the bindings")}
+_FEDERATION: Mapping[str, Words | None] = {"route": _route, "partners": None, "blocked": None}
+_POOL: Mapping[str, Words | None] = {
+    **dict.fromkeys(("name", "servers", "speaks_for")),
+    "role": _from_to("role"),
+    "internal_name": _from_to("inside name", "none"),
+    "next_hop": _next_hop,
+}
+_SERVER: Mapping[str, Words | None] = {
+    **dict.fromkeys(("name", "ports", "outside")),
+    "address": _from_to("address", "what DNS says"),
+    "bind": _from_to("address to listen on", "the default"),
+    "certificate": _from_to("certificate file", "the default"),
+    "key": _from_to("key file", "the default"),
+    "metrics": _from_to("address for metrics", "none"),
+}
+_PORTS: Mapping[str, Words | None] = {
+    name: _from_to(f"{name} port", "the default") for name in ("client", "server", "partner")
+}
+_SIDE: Mapping[str, Words | None] = {
+    "address": _from_to("address", "what DNS says"),
+    "bind": _from_to("address to listen on", "the default"),
+    "certificate": _from_to("certificate file", "that of the inside"),
+    "key": _from_to("key file", "that of the inside"),
+}
+_PARTNER: Mapping[str, Words | None] = {
+    **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
+    "edge": _from_to("edge", "what SRV says"),
+    "client_usage": _usage,
+    "third_party": _third_party,
+}

@@ -1,0 +1,298 @@
+"""One version of the topology as it is published: the document, the anchors that it names, and who published it and why.
+
+It travels and is kept as the payload of a signed document (`versions.jose`), in the bytes that `encode` gave once:
+whoever reads it later reads those.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Self
+from unicodedata import category
+
+from sipmesh.errors import LocalError, OperatorError
+from sipmesh.topology.document.load import load_text
+from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS, RecordedAnchors, anchors_on_disk
+from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
+from sipmesh.topology.versions.jose import LARGEST, LARGEST_HEADER, MalformedDocumentError
+from sipmesh.topology.versions.strict_json import read_object
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.topology.document.load import Loaded
+
+KIND: Final = "sipmesh-topology"
+"""The typ of the signed document."""
+
+FORMAT: Final = 1
+HIGHEST: Final = (1 << 53) - 1  # RFC 8259 6: the integers that every reader of JSON agrees on
+LARGEST_PAYLOAD: Final = (LARGEST - LARGEST_HEADER) // 4 * 3 - 100
+"""Octets that fit, in base64, into the largest document that a server opens, with a header and a signature."""
+
+LONGEST_BY: Final = 200  # letters: a login and a machine
+LONGEST_WHY: Final = 2000  # letters: a few sentences
+LONGEST_NAME: Final = 64  # letters of an organisation, as its certificates carry it
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
+
+
+class MalformedPublicationError(MalformedDocumentError):
+    """A payload that is no publication of ours; *problems* says everything that is wrong with it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__(f"it is no publication: {'; '.join(problems)}", rule=f"{KIND}, format {FORMAT}")
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version.
+
+    *number* counts from 1. *at* is in UTC, to the second. *by* is who published it, as the management host knows them.
+    *forced* tells that the operator was warned, and went on. *previous* is the SHA-256 in hex of the signed document
+    before this one, *audit* the head of the audit chain when this one was made; both may be empty. *topology* is the YAML
+    text, *files* the content of each anchor file by the name that the text has for it.
+    """
+
+    organisation: str
+    number: int
+    at: datetime
+    by: str
+    why: str
+    topology: str
+    files: Mapping[str, bytes]
+    forced: bool = False
+    previous: str = ""
+    audit: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
+
+    def encode(self) -> bytes:
+        """The payload to sign, which `decode` reads back as it is.
+
+        Raises OperatorError where it would be too large for the servers to open.
+        """
+        told = {
+            "format": FORMAT,
+            "organisation": self.organisation,
+            "number": self.number,
+            "at": self.at.isoformat(),
+            "by": self.by,
+            "why": self.why,
+            "forced": self.forced,
+            "previous": self.previous,
+            "audit": self.audit,
+            "topology": self.topology,
+            "files": {name: base64.b64encode(content).decode() for name, content in self.files.items()},
+        }
+        payload = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
+        if len(payload) > LARGEST_PAYLOAD:
+            remedy = "name smaller files under `anchors`, each with the one root that is meant"
+            raise OperatorError(f"the publication has {len(payload)} octets, more than {LARGEST_PAYLOAD}; {remedy}")
+        try:
+            same = Publication.decode(payload) == self
+        except MalformedPublicationError as wrong:
+            raise LocalError(f"a publication cannot be made: {'; '.join(wrong.problems)}") from None
+        if not same:
+            raise LocalError("a publication would not be read as it was meant")
+        return payload
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Self:
+        """Read a payload whose signature holds; raises MalformedPublicationError with everything that is wrong."""
+        try:
+            told = read_object(payload)
+        except ValueError as wrong:
+            raise MalformedPublicationError((str(wrong),)) from None
+        problems = [f"`{name}` is not known" for name in sorted(told.keys() - _FIELDS.keys())]
+        found: dict[str, Any] = {}
+        for name, read in _FIELDS.items():
+            try:
+                found[name] = read(told[name])
+            except KeyError:
+                problems.append(f"`{name}` is missing")
+            except _MisfitError as wrong:
+                problems.append(f"`{name}` {wrong}")
+        if problems:
+            raise MalformedPublicationError(tuple(problems))
+        del found["format"]
+        return cls(**found)
+
+    def __repr__(self) -> str:
+        return f"<Publication {self.number} of {self.organisation} by {self.by}, {len(self.files)} files>"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document that may become a version: *loaded* as it would be in force, *files* the anchors that were read for it."""
+
+    loaded: Loaded
+    topology: str
+    files: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, content: bytes, file: Path) -> Self:
+        """Read *content* with the anchors that it names; *file* is where it stands, or stood.
+
+        Raises OperatorError with every problem of it at once.
+        """
+        anchors = RecordedAnchors(anchors_on_disk(file.parent))
+        loaded = load_text(content, file, anchors)
+        return cls(loaded, content.decode(), anchors.files)
+
+    def compiled(
+        self, number: int, by: str, why: str, *, at: datetime, forced: bool = False, previous: str = "", audit: str = ""
+    ) -> Publication:
+        """The version that this draft becomes; raises OperatorError where *by* or *why* are no words."""
+        if at.tzinfo is None:
+            raise ValueError("the instant of a publication needs a timezone")
+        organisation = self.loaded.topology.organisation
+        for name, given in (("organisation", organisation), ("by", by), ("why", why)):
+            try:
+                _FIELDS[name](given)
+            except _MisfitError as wrong:
+                raise OperatorError(
+                    f"the publication cannot be made: `{name}` {wrong}; write it in a few words"
+                ) from None
+        return Publication(
+            organisation=organisation,
+            number=number,
+            at=at.astimezone(UTC).replace(microsecond=0),
+            by=by,
+            why=why,
+            topology=self.topology,
+            files=self.files,
+            forced=forced,
+            previous=previous,
+            audit=audit,
+        )
+
+
+def compile_publication(
+    content: bytes,
+    folder: Path,
+    number: int,
+    by: str,
+    why: str,
+    *,
+    at: datetime,
+    forced: bool = False,
+    previous: str = "",
+    audit: str = "",
+) -> Publication:
+    """Make version *number* of the YAML *content*, with the anchors that it names below *folder*.
+
+    Raises OperatorError with every problem of the document at once.
+    """
+    draft = Draft.read(content, folder / "topology.yaml")
+    return draft.compiled(number, by, why, at=at, forced=forced, previous=previous, audit=audit)
+
+
+class _MisfitError(Exception):
+    """One value that does not fit; the text follows its name."""
+
+
+def _format(given: object) -> int:
+    if given != FORMAT or isinstance(given, bool | float):
+        raise _MisfitError(f"is not {FORMAT}: a newer management server made it; renew this one")
+    return FORMAT
+
+
+def _number(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= HIGHEST:
+        raise _MisfitError(f"is no whole number from 1 to {HIGHEST}")
+    return given
+
+
+def _instant(given: object) -> datetime:
+    """ISO 8601 in UTC to the second, in the one spelling that we write."""
+    try:
+        found = datetime.fromisoformat(given) if isinstance(given, str) else None
+    except ValueError:
+        found = None
+    if found is None or found.utcoffset() != timedelta(0) or found.microsecond or found.isoformat() != given:
+        raise _MisfitError("is no instant such as 2026-11-25T12:00:00+00:00")
+    return found.replace(tzinfo=UTC)
+
+
+def _words(longest: int) -> Callable[[object], str]:
+    def read(given: object) -> str:
+        if not isinstance(given, str) or not 1 <= len(given) <= longest:
+            raise _MisfitError(f"is no text of 1 to {longest} letters")
+        if any(category(one) in _UNREADABLE and one != "\n" for one in given):
+            raise _MisfitError("holds control characters")
+        return given
+
+    return read
+
+
+_UNREADABLE = frozenset({"Cc", "Cs"})  # controls, and halves of a pair
+
+
+def _yes_or_no(given: object) -> bool:
+    if not isinstance(given, bool):
+        raise _MisfitError("is neither true nor false")
+    return given
+
+
+def _digest(given: object) -> str:
+    if not isinstance(given, str) or not _DIGEST.fullmatch(given):
+        raise _MisfitError("is no SHA-256 in hex, nor empty")
+    return given
+
+
+def _document(given: object) -> str:
+    if not isinstance(given, str):
+        raise _MisfitError("is no text")
+    try:
+        length = len(given.encode())
+    except UnicodeEncodeError:
+        raise _MisfitError("is no Unicode text") from None
+    if not 0 < length <= LARGEST_DOCUMENT:
+        raise _MisfitError(f"has {length} octets, not 1 to {LARGEST_DOCUMENT}")
+    return given
+
+
+def _files(given: object) -> dict[str, bytes]:
+    if not isinstance(given, dict):
+        raise _MisfitError("is no object of names and base64")
+    problems = [f"{name!a} {wrong}" for name, content in given.items() if (wrong := _file_problem(name, content))]
+    if problems:
+        raise _MisfitError(f"is not in order: {', '.join(problems)}")
+    return {name: base64.b64decode(content) for name, content in given.items()}
+
+
+def _file_problem(name: str, content: object) -> str:
+    if not name or "\0" in name:
+        return "is no name of a file"
+    try:
+        decoded = base64.b64decode(content, validate=True) if isinstance(content, str) else None
+    except ValueError:
+        decoded = None
+    if decoded is None or base64.b64encode(decoded).decode() != content:
+        return "is no base64 in its one spelling"
+    return f"has {len(decoded)} octets, more than {LARGEST_ANCHORS}" if len(decoded) > LARGEST_ANCHORS else ""
+
+
+_FIELDS: Mapping[str, Callable[[Any], object]] = MappingProxyType(
+    {
+        "format": _format,
+        "organisation": _words(LONGEST_NAME),
+        "number": _number,
+        "at": _instant,
+        "by": _words(LONGEST_BY),
+        "why": _words(LONGEST_WHY),
+        "forced": _yes_or_no,
+        "previous": _digest,
+        "audit": _digest,
+        "topology": _document,
+        "files": _files,
+    }
+)

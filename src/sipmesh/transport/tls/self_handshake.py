@@ -1,0 +1,91 @@
+"""A handshake of a new TLS context with itself, so that a certificate that nobody would accept is never shown to anybody."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Final
+
+from OpenSSL import SSL
+
+from sipmesh.errors import SipmeshError
+from sipmesh.transport.tls.contexts import Identity, mutual_context
+from sipmesh.transport.tls.results import HandshakeError, Progress
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography import x509
+
+    from sipmesh.transport.tls.contexts import MutualContext
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+
+TURNS: Final = 16  # of both ends together: a handshake takes three of each
+NOWHERE: Final = ("rehearsal", 0)
+
+
+class RehearsalError(SipmeshError):
+    """The context cannot even be built; the text says why."""
+
+
+def rehearse(identity: Identity, anchors: Iterable[x509.Certificate], name: str) -> tuple[PeerEvidence, ...]:
+    """Link *identity* with itself, as two servers of ours would; gives what each end saw of the other.
+
+    The first is seen by who opens a link to us as *name*, the second by whom we open one to. Where an end refuses, what
+    it saw is given alone, with the failure: the other end has only seen an alert.
+
+    Raises:
+        RehearsalError: OpenSSL takes no such certificate or key.
+    """
+    try:
+        context = mutual_context(identity, anchors)
+    except SSL.Error as error:
+        raise RehearsalError(f"OpenSSL does not take it ({error})") from None
+    here, there = socket.socketpair()
+    for sock in (here, there):
+        sock.settimeout(0)  # non-blocking
+    return _meet(context, here, there, name)
+
+
+def _meet(context: MutualContext, here: socket.socket, there: socket.socket, name: str) -> tuple[PeerEvidence, ...]:
+    ends = {
+        Direction.OPENED: context.opened(here, name),
+        Direction.ACCEPTED: context.accepted(there),
+    }
+    try:
+        refused = _shake_hands(ends)
+        if refused is not None:
+            direction, failure = refused
+            return (_evidence(direction, ends[direction], failure),)
+        return tuple(_evidence(direction, tls, None) for direction, tls in ends.items())
+    finally:
+        for tls in ends.values():
+            tls.close()
+
+
+def _shake_hands(ends: dict[Direction, PyOpenSslTls]) -> tuple[Direction, HandshakeFailure] | None:
+    """Let both ends take their steps in turn; who refuses and why, or None where both are done."""
+    waiting = list(ends)
+    for _ in range(TURNS):
+        for direction in list(waiting):
+            try:
+                if ends[direction].handshake() is Progress.DONE:
+                    waiting.remove(direction)
+            except HandshakeError as failed:
+                return direction, failed.failure
+        if not waiting:
+            return None
+    return waiting[0], HandshakeFailure("handshake-timeout", f"not finished after {TURNS} turns")
+
+
+def _evidence(direction: Direction, tls: PyOpenSslTls, failure: HandshakeFailure | None) -> PeerEvidence:
+    return PeerEvidence(
+        direction=direction,
+        kind=LinkKind.SERVER,
+        remote=NOWHERE,
+        local=NOWHERE,
+        presented=tls.presented(),
+        engine_errors=tls.engine_errors(),
+        tls=tls.facts(),
+        failure=failure,
+    )

@@ -1,0 +1,1 @@
+"""The judge: evidence and policy in, a verdict out, and its explanation."""

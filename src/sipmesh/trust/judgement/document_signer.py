@@ -1,0 +1,239 @@
+"""Whether the signer of a document is believed: the judge's own checks on its chain, and what a signer must be besides.
+
+No link and no handshake is behind a signature: what comes from there is left out, and the rest is asked as of any peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sipmesh.sip.text import ascii_lower
+from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
+from sipmesh.trust.formatting import tell_list, tell_subject
+from sipmesh.trust.judgement import checks
+from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.judge import ask
+from sipmesh.trust.judgement.priority import choose
+from sipmesh.trust.judgement.remedy import remedies
+from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.role import Role
+from sipmesh.trust.verdict import Code, Finding, Question
+from sipmesh.trust.x509.certificate import (
+    DOCUMENT_SIGNING,
+    UNREADABLE,
+    MalformedCertificateError,
+    extension,
+    read_certificate,
+)
+from sipmesh.trust.x509.sip_identity import alternative_names, common_names, is_host_name, spell
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_NOWHERE = ("", 0)
+_NO_GRACE = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What came of one signer, with every check; *name* is the management server that it signs for, if believed."""
+
+    code: Code
+    findings: tuple[Finding, ...]
+    at: datetime
+    name: str = ""
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def believed(self) -> bool:
+        """Whether something was checked, and everything that was checked passed."""
+        return self.code is Code.ACCEPTED and bool(self.findings) and all(one.passed for one in self.findings)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why not, each in one line; the one that gave the code first."""
+        wrong = [one for one in self.findings if not one.passed]
+        wrong.sort(key=lambda one: (one.code is not self.code, not one.judged))
+        return tuple(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in wrong)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("ask for .believed")  # 'decided' is not 'believed'
+
+
+def judge_signer(
+    chain: Sequence[bytes],
+    authority: Authority,
+    managers: Collection[str],
+    *,
+    at: datetime,
+    engine_errors: Sequence[EngineError],
+    here: str = "this server",
+    grace: timedelta = _NO_GRACE,
+    checks_of: Mapping[str, Callable[[Case], Finding | None]] | None = None,
+) -> Belief:
+    """Decide at the instant *at* whether the first certificate of *chain* may sign what a network runs by.
+
+    Never raises over what the document brought. It is judged when a new version is taken; what it signed outlives it.
+
+    Args:
+        chain: DER, the signer's first, as the document brought it.
+        authority: Our own, with its lists; no other counts.
+        managers: Full names of the management servers, in lower case. None of them: nobody is believed.
+        at: Now, timezone-aware.
+        engine_errors: What OpenSSL, the first engine, said of the chain (`sipmesh.transport.tls.path_check`).
+        here: Whose clock and lists these are, in the words about what to do.
+        grace: How long a list still counts after its next_update.
+        checks_of: `CHECKS` by default; see `judge_signer_of_before`.
+
+    Raises:
+        ValueError: *at* has no timezone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the instant of a decision needs a timezone")
+    case = _SignerCase(tuple(chain), tuple(engine_errors), _policy(authority, managers, here, grace), authority, at)
+    asked = checks_of or CHECKS
+    table = asked if case.leaf is not None else {name: asked[name] for name in _WITHOUT_CERTIFICATE}
+    found = tuple(finding for check in table.values() if (finding := ask(check, case)) is not None)
+    code = choose(found)
+    if code is Code.ACCEPTED:
+        return Belief(code, found, at, next(iter(case.proved), ""))
+    return Belief(code, found, at, remedies=_remedies(code, case))
+
+
+def judge_signer_of_before(
+    chain: Sequence[bytes], authority: Authority, *, at: datetime, engine_errors: Sequence[EngineError]
+) -> Belief:
+    """Decide the same of a document that was taken before, signed at the instant *at*: whether its signer was one then.
+
+    Lists say nothing of that time, and its server may have left management since: all else is asked as of a new document.
+    """
+    return judge_signer(
+        chain, authority, _named_by(chain), at=at, engine_errors=engine_errors, checks_of=_CHECKS_OF_BEFORE
+    )
+
+
+def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
+    """The DNS names of a signer, in lower case; none of what cannot be read."""
+    try:
+        names = alternative_names(read_certificate(chain[0])) if chain else ()
+    except (MalformedCertificateError, *UNREADABLE):
+        return frozenset()
+    return frozenset(ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName))
+
+
+def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
+    """The management servers as the judge knows entries; there is no link that anybody may open with it."""
+    entries = {
+        name: (TrustedPeer(name, Role.MANAGEMENT, None, frozenset({name}), frozenset({name}), frozenset(), authority),)
+        for name in managers
+    }
+    return LinkPolicy(LinkKind.SERVER, here, frozenset(), entries, grace=grace)
+
+
+class _SignerCase(Case):
+    """A case without a link. The one authority counts whatever names the certificate has: there is nobody else's."""
+
+    def __init__(
+        self,
+        chain: tuple[bytes, ...],
+        engine_errors: tuple[EngineError, ...],
+        policy: LinkPolicy,
+        authority: Authority,
+        at: datetime,
+    ) -> None:
+        self.authority = authority
+        evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, _NOWHERE, _NOWHERE, chain, engine_errors)
+        super().__init__(evidence, policy, at)
+
+    @cached_property
+    def counted(self) -> tuple[Authority, ...]:
+        return (self.authority,)
+
+
+def name(case: Case) -> Finding:
+    """Ask for the name of one management server as DNS name, and for no other name of any kind.
+
+    A SIP URI would make it a server on a link as well; a common name is never an identity (rule R4).
+    """
+    asked = Question(
+        "name", "the DNS name of one management server, and no other name", "rule R4, R5; RFC 5280 4.2.1.6"
+    )
+    if case.leaf is None:
+        return asked.unjudged("there is no certificate")
+    names = alternative_names(case.leaf)
+    saw = tell_list(list(map(spell, names))) or tell_list(
+        [f"CN:{cn}, which never counts" for cn in common_names(case.leaf)]
+    )
+    dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
+    if not dns or not all(map(is_host_name, dns)):
+        return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
+    if len(names) > 1:
+        return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
+    if dns[0] not in case.policy.peers:
+        known = tell_list(sorted(case.policy.peers)) or "there is none"
+        return asked.refused(f"{dns[0]}; the management servers: {known}", Code.NOT_IN_TOPOLOGY)
+    return asked.passed(dns[0])
+
+
+def usage(case: Case) -> Finding:
+    """Ask for the one usage that a signer has, and by every issuer's leave (RFC 9336 3, RFC 5280 4.2.1.12).
+
+    Stricter than of a peer on a link: no usage at all would be any, and one more would be a server's.
+    """
+    asked = Question("usage", "digitalSignature and documentSigning alone", "RFC 9336 3; RFC 5280 4.2.1.12")
+    leaf = case.line[0]
+    bits, usages = extension(leaf, x509.KeyUsage), extension(leaf, x509.ExtendedKeyUsage)
+    if bits is None or not bits.digital_signature:
+        return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
+    if usages is None or list(usages) != [DOCUMENT_SIGNING]:
+        saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
+        return asked.refused(saw, Code.WRONG_USAGE)
+    for held in case.line[1:-1]:
+        listed = extension(held, x509.ExtendedKeyUsage)
+        if listed is not None and not {DOCUMENT_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed):
+            saw = f"{tell_subject(held)} has only {', '.join(map(checks.spell_usage, listed))}"
+            return asked.refused(saw, Code.WRONG_USAGE)
+    return asked.passed("allowed")
+
+
+CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType(
+    {
+        "engine": checks.engine,
+        "certificate": checks.certificate,
+        "issuer": checks.issuer,
+        "second-engine": checks.second_engine,
+        "validity": checks.validity,
+        "leaf": checks.leaf,
+        "key": checks.key,
+        "issuing": checks.issuing,
+        "constraints": checks.constraints,
+        "name": name,
+        "usage": usage,
+        "revocation": checks.revocation,
+    }
+)
+_CHECKS_OF_BEFORE = MappingProxyType({name: check for name, check in CHECKS.items() if name != "revocation"})
+_WITHOUT_CERTIFICATE = ("engine", "certificate")
+
+
+def _remedies(code: Code, case: Case) -> tuple[str, ...]:
+    """What to do, where that is something else than for the peer of a link."""
+    if code in _ADVICE:
+        return (_ADVICE[code],)
+    return remedies(code, case)
+
+
+_ADVICE = {
+    Code.NOT_IN_TOPOLOGY: "Sign on a server of the management pool that is in force here; a former one counts no more.",
+    Code.NO_SIP_IDENTITY: "Issue its signer anew, with `sipmesh ca issue` and the name of the management server.",
+    Code.AMBIGUOUS_IDENTITY: "Issue its signer anew, with `sipmesh ca issue`: it has the name of one server and no SIP URI.",
+    Code.WRONG_USAGE: "Issue its signer anew, with `sipmesh ca issue`: a server's certificate signs no document.",
+}

@@ -1,0 +1,202 @@
+"""One case before the judge: the evidence, the policy, and what follows from both; each fact is worked out once."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.evidence import Direction
+from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.path.chain import PRESENTED, Path, Trail, find_path, walk
+from sipmesh.trust.revocation.crl import Listed, look_up
+from sipmesh.trust.x509.certificate import MalformedCertificateError, read_certificate
+from sipmesh.trust.x509.chain_bounds import excess
+from sipmesh.trust.x509.sip_identity import Identities, identities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.ocsp import OcspAnswers
+
+GUESSES = 3  # unknown names that we look for in the topology
+FAR, NEAR = 50, 10  # names on either side in the alphabet to compare one with, at some 20 us each
+LIKENESS = 0.7  # of the letters, at least
+NO_NAMES: frozenset[str] = frozenset()  # one for all: Python makes a new empty set each time, and a link keeps it
+
+
+class Case:
+    """What the checks look at. *fault* says why there is no readable certificate, *live* whether the link is up already."""
+
+    def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime, *, live: bool = False) -> None:
+        self.evidence, self.policy, self.at, self.live = evidence, policy, at, live
+        self.leaf: x509.Certificate | None = None
+        self.pool: list[x509.Certificate] = []
+        self.fault = ""
+        self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
+        self._read(evidence.presented[: PRESENTED + 1])
+        readable = [self.leaf, *self.pool] if self.leaf else self.pool
+        self.excess = excess(evidence.presented, readable)  # then no path is looked for
+
+    def _read(self, presented: tuple[bytes, ...]) -> None:
+        for depth, der in enumerate(presented):
+            try:
+                certificate = read_certificate(der)
+            except MalformedCertificateError as wrong:
+                self.fault = self.fault or f"certificate {depth} of the chain: {wrong}"
+                continue
+            if depth == 0:
+                self.leaf = certificate
+            else:
+                self.pool.append(certificate)
+
+    def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Case:
+        """The same certificates before the same policy, in another handshake: what was worked out is taken over.
+
+        But for what lists and answers say, where others are in force by now.
+        """
+        authority = self.trail.authority
+        if authority is not None and not self._is_looked_up_in(authority):
+            self.__dict__.pop("listed", None)
+            self.listed  # noqa: B018 - once for all who follow
+        case = Case.__new__(Case)
+        case.__dict__.update(self.__dict__)
+        case.evidence, case.at, case.live = evidence, at, live
+        return case
+
+    def _is_looked_up_in(self, authority: Authority) -> bool:
+        lists, answers = self._looked_up_in
+        return lists is authority.lists and answers is authority.answers
+
+    @property
+    def opened(self) -> bool:
+        """Whether we opened the link, and so meant somebody."""
+        return self.evidence.direction is Direction.OPENED
+
+    @cached_property
+    def names(self) -> Identities:
+        """The SIP identities of the leaf."""
+        return identities(self.leaf) if self.leaf else Identities()
+
+    @cached_property
+    def named(self) -> tuple[TrustedPeer, ...]:
+        """The entries of the topology that the identities name, each once."""
+        found = [peer for name in self.names.usable for peer in self.policy.peers.get(name, ())]
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def peer(self) -> TrustedPeer | None:
+        """The one entry that this certificate is judged as: the one we meant, or the only one that is named."""
+        if self.opened:
+            return self.policy.meant
+        return self.named[0] if len(self.named) == 1 else None
+
+    @cached_property
+    def proved(self) -> frozenset[str]:
+        """The names of the entry by which the certificate is known."""
+        return self.peer.identity.intersection(self.names.usable) if self.peer else NO_NAMES
+
+    @cached_property
+    def foreign(self) -> dict[str, tuple[TrustedPeer, ...]]:
+        """Identities outside the entry's scope, each with the other entries in whose scope it lies."""
+        if self.peer is None:
+            return {}
+        scope = self.peer.scope
+        outside = [name for name in self.names.usable if name not in scope]
+        return {name: tuple(peer for peer in self.policy.in_scope(name) if peer != self.peer) for name in outside}
+
+    @cached_property
+    def shared(self) -> dict[str, str]:
+        """Identities that are in a topology entry's scope but identify nobody, such as a pool's name."""
+        held = {name: self.policy.in_scope(name) for name in self.unknown}
+        return {name: peers[-1].name for name, peers in held.items() if peers}
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """Identities that name no entry."""
+        return tuple(name for name in self.names.usable if name not in self.policy.peers)
+
+    @cached_property
+    def counted(self) -> tuple[Authority, ...]:
+        """Whose anchors count: those of the one entry; where no one entry is named, any that could have been meant."""
+        if self.peer:
+            return (self.peer.authority,)
+        candidates = self.named or [peer for name in self.names.usable for peer in self.policy.in_scope(name)]
+        authorities = {id(peer.authority): peer.authority for peer in candidates}
+        return tuple(authorities.values()) or tuple(self.policy.authorities())
+
+    @cached_property
+    def trail(self) -> Trail:
+        """The path under the first counted authority that has one."""
+        best = Trail(refusal="nobody's anchors count for these names")
+        if self.leaf is None:
+            return best
+        if self.excess:
+            return Trail(refusal=self.excess)
+        for authority in self._promising(self.counted):
+            found = find_path(self.leaf, self.pool, authority, self.at)
+            if found.verified:
+                return found
+            best = found if found.path or not best.authority else best
+        return best
+
+    def _promising(self, authorities: Sequence[Authority]) -> Sequence[Authority]:
+        """Leave out those that cannot end a path, where there are several: a stranger must not try a whole network's."""
+        if len(authorities) < 2:  # noqa: PLR2004 - several
+            return authorities
+        return [held for held in self._anchored if any(held is one for one in authorities)]
+
+    @cached_property
+    def _anchored(self) -> Sequence[Authority]:
+        """The authorities with an anchor that may have issued something of what was presented."""
+        presented = [self.leaf, *self.pool] if self.leaf else self.pool
+        return self.policy.anchored_at(dict.fromkeys(held.issuer for held in presented))
+
+    @cached_property
+    def elsewhere(self) -> Trail:
+        """Where the certificate leads when it leads to no anchor that counts: another authority that we know."""
+        if self.leaf and not self.trail.path and not self.excess:
+            for authority in self._anchored:
+                path = next(walk(self.leaf, self.pool, authority.anchors), None)
+                if path and authority not in self.counted:
+                    return Trail(path, authority)
+        return Trail()
+
+    @cached_property
+    def line(self) -> Path:
+        """The certificates to look at one by one: a path if there is any, otherwise the leaf alone."""
+        return self.trail.path or self.elsewhere.path or ((self.leaf,) if self.leaf else ())
+
+    @cached_property
+    def span(self) -> tuple[datetime, datetime, str]:
+        """From when until when every certificate of the line is valid, both inclusive, and the end in words."""
+        begin, end = (
+            max(held.not_valid_before_utc for held in self.line),
+            min(held.not_valid_after_utc for held in self.line),
+        )
+        return begin, end, f"valid until {tell_time(end)}"
+
+    @cached_property
+    def listed(self) -> tuple[Listed, ...]:
+        """The certificates of the path, each with the list and the answers that speak for it."""
+        path, authority = self.trail.path, self.trail.authority
+        if authority is None:
+            return ()
+        self._looked_up_in = (authority.lists, authority.answers)
+        return look_up(path, authority.lists, authority.answers)
+
+    @cached_property
+    def nearest(self) -> dict[str, str]:
+        """Names of the topology that the first unknown identities may be misspellings of.
+
+        Where nobody whom we know has signed them we look less far: anybody can make us look at a stranger's names.
+        """
+        alike, reach = self.policy.alike, FAR if self.trail.path or self.elsewhere.path else NEAR
+        near = {name: get_close_matches(name, alike(name, reach), 1, LIKENESS) for name in self.unknown[:GUESSES]}
+        return {name: found[0] for name, found in near.items() if found}

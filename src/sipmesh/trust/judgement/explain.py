@@ -1,0 +1,116 @@
+"""One verdict in words: the same for log, console and command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sipmesh.trust.formatting import tell_address, tell_list, tell_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sipmesh.trust.verdict import Finding, Seen, Verdict
+
+PASSED, FAILED, UNJUDGED = "✓", "✗", "·"
+
+
+def headline(verdict: Verdict) -> str:
+    """Write a verdict as one line: code, link, and what decided."""
+    link = f"{verdict.direction} {verdict.kind} link {_towards(verdict)} {tell_address(verdict.remote)}"
+    if verdict.accepted:
+        return f"{verdict.code}: {verdict.subject} on the {link}"
+    reason = verdict.reason
+    why = f": {reason.check} wanted {reason.wanted}; saw {reason.saw}" if reason else ""
+    return f"{verdict.code}: {link}{why}"
+
+
+def explain(verdict: Verdict) -> list[str]:
+    """Write a verdict line by line: what it was, what was presented, every check, and what to do."""
+    return [
+        f"{verdict.code}: {verdict.subject}",
+        f"  link        {verdict.direction} {verdict.kind}, {_towards(verdict)} {tell_address(verdict.remote)}",
+        *([f"  meant       {verdict.meant}"] if verdict.meant else []),
+        *([f"  TLS         {tls}"] if (tls := _tls(verdict)) else []),
+        f"  our clock   {tell_time(verdict.at)}",
+        *(_presented(verdict.seen) if verdict.seen else ["  presented   no certificate"]),
+        *(line for finding in verdict.findings for line in _finding(finding)),
+        *(f"  → {remedy}" for remedy in verdict.remedies),
+    ]
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """Return the verdict as plain values: strings, lists and mappings, times in ISO 8601."""
+    return {
+        "code": str(verdict.code),
+        "accepted": verdict.accepted,
+        "subject": verdict.subject,
+        "kind": str(verdict.kind),
+        "direction": str(verdict.direction),
+        "remote": tell_address(verdict.remote),
+        "meant": verdict.meant,
+        "at": verdict.at.isoformat(),
+        "peer": verdict.peer.name if verdict.peer else None,
+        "proved": sorted(verdict.proved),
+        "tls": {
+            "version": verdict.tls.version,
+            "cipher": verdict.tls.cipher,
+            "group": verdict.tls.group,
+            "sni": verdict.tls.sni,
+        },
+        "certificate": _seen_json(verdict.seen) if verdict.seen else None,
+        "findings": [_finding_json(finding) for finding in verdict.findings],
+        "remedies": list(verdict.remedies),
+    }
+
+
+def mark(finding: Finding) -> str:
+    """Return the sign of one finding."""
+    if finding.passed:
+        return PASSED
+    return FAILED if finding.judged else UNJUDGED
+
+
+def _towards(verdict: Verdict) -> str:
+    return "to" if verdict.direction == "opened" else "from"
+
+
+def _tls(verdict: Verdict) -> str:
+    return ", ".join(filter(None, (verdict.tls.version, verdict.tls.cipher, verdict.tls.group)))
+
+
+def _presented(seen: Seen) -> Iterator[str]:
+    yield f"  presented   {tell_list(seen.names) or 'no names'}"
+    yield f"  subject     {seen.subject or '(empty)'}"
+    yield f"  issuer      {seen.issuer or '(empty)'}"
+    yield f"  serial      {seen.serial_hex}"
+    yield f"  SHA-256     {seen.sha256}"
+    yield f"  valid       {tell_time(seen.not_before)} to {tell_time(seen.not_after)}"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"  {mark(finding)} {finding.check:<14}{finding.saw}"
+    yield f"      {'wanted':<12}{finding.wanted} ({finding.rule})"
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "check": finding.check,
+        "passed": finding.passed,
+        "judged": finding.judged,
+        "wanted": finding.wanted,
+        "saw": finding.saw,
+        "rule": finding.rule,
+        "code": str(finding.code) if finding.code else None,
+    }
+
+
+def _seen_json(seen: Seen) -> dict[str, Any]:
+    return {
+        "names": list(seen.names),
+        "subject": seen.subject,
+        "issuer": seen.issuer,
+        "serial": seen.serial_hex,
+        "sha256": seen.sha256,
+        "not_before": seen.not_before.isoformat(),
+        "not_after": seen.not_after.isoformat(),
+    }

@@ -1,0 +1,182 @@
+"""Evidence and policy in, a verdict out: every check runs, and only then one reason is chosen.
+
+Nothing here reads a clock; what depends on the time is worked out anew for each verdict.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.formatting import tell, tell_address
+from sipmesh.trust.judgement.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
+from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.priority import choose
+from sipmesh.trust.judgement.remedy import remedies
+from sipmesh.trust.judgement.verdict_cache import Precedent, steady
+from sipmesh.trust.verdict import Code, Finding, Named, Question, Seen, Verdict
+from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.x509.sip_identity import alternative_names, common_names, spell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.path.chain import Path
+    from sipmesh.trust.policy import LinkPolicy
+
+__all__ = ["CHECKS", "judge"]
+
+NOTHING: frozenset[Named] = frozenset()
+
+
+def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False) -> Verdict:
+    """Decide about the peer of one link at the instant *at*.
+
+    Never raises over what the peer sent. A failed handshake refuses whatever else is found; the same checks run on the
+    certificates that were seen, so that the verdict tells all that is wrong. *live* says that the link is up, and so was
+    accepted before: a revocation list that is past its time does not end it.
+
+    Raises:
+        ValueError: *at* has no timezone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the instant of a decision needs a timezone")
+    precedent = policy.precedents.find(evidence, at)
+    verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
+    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at, live=live))
+
+
+def _judge_in_full(case: Case) -> Verdict:
+    found = {check: ask(check, case) for check in _table(case).values()}
+    findings = tuple(finding for finding in found.values() if finding is not None)
+    code = choose(findings)
+    if code is not Code.ACCEPTED:
+        return _refused(case, code, findings)
+    verdict = _accepted(case, findings)
+    _keep(case, verdict, found)
+    return verdict
+
+
+def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
+    """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
+    case = precedent.case.again(evidence, at, live=live)
+    found = precedent.found
+    findings: list[Finding] = []
+    for name, check in _table(case).items():
+        finding = ask(check, case) if name in ANEW or check not in found else found[check]
+        if finding is not None:
+            findings.append(finding)
+            if not finding.passed:
+                return None
+    return _accepted(case, tuple(findings), precedent.verdict) if findings else None
+
+
+def _keep(case: Case, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
+    """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
+    if case.leaf is None or not case.trail.path or case.evidence.failure is not None or case.live:
+        return
+    anchors = [anchor for authority in case.counted for anchor in authority.anchors]
+    span = steady((case.leaf, *case.pool, *anchors), case.at)
+    if span is not None:
+        case.policy.precedents.keep(Precedent(case, verdict, found, *span))
+
+
+def _accepted(case: Case, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
+    """Build the verdict; *known* is an earlier one on the same certificates, whose words about them are taken over."""
+    evidence = case.evidence
+    return Verdict(
+        subject=_subject(case) if known is None else known.subject,
+        code=Code.ACCEPTED,
+        findings=findings,
+        at=case.at,
+        kind=evidence.kind,
+        direction=evidence.direction,
+        remote=evidence.remote,
+        peer=case.peer,
+        seen=_seen(case.leaf) if known is None else known.seen,
+        tls=evidence.tls,
+        proved=case.proved,
+        meant=case.policy.meant_name if case.opened else "",
+        relied_on=_relied_on(case.trail.path) if known is None else known.relied_on,
+        ends=case.span[1] if case.trail.path else None,
+    )
+
+
+def _refused(case: Case, code: Code, findings: tuple[Finding, ...]) -> Verdict:
+    evidence = case.evidence
+    return Verdict(
+        subject=tell_address(evidence.remote),
+        code=code,
+        findings=findings,
+        at=case.at,
+        kind=evidence.kind,
+        direction=evidence.direction,
+        remote=evidence.remote,
+        remedies=remedies(code, case),
+        seen=_seen(case.leaf),
+        tls=evidence.tls,
+        meant=case.policy.meant_name if case.opened else "",
+    )
+
+
+def _table(case: Case) -> Mapping[str, Check]:
+    if case.evidence.kind is LinkKind.CLIENT and not case.opened:
+        return CLIENT_CHECKS
+    if case.leaf is not None:
+        return CHECKS
+    return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
+
+
+def ask(check: Check, case: Case) -> Finding | None:
+    """Run one check. One that stumbles over the certificate refuses it: what cannot be checked is not accepted."""
+    try:
+        return check(case)
+    except UNREADABLE as wrong:
+        asked = Question(check.__name__, "a certificate that can be judged", "rule R12")
+        return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
+
+
+def _subject(case: Case) -> str:
+    """Return the proved identity: whom we meant, or the entry's own name, or the first of its names that was proved."""
+    if case.opened:
+        return case.policy.meant_name
+    if case.peer is None:
+        return tell_address(case.evidence.remote)
+    return case.peer.name if case.peer.name in case.proved else min(case.proved)
+
+
+def _relied_on(path: Path) -> frozenset[Named]:
+    """Name every certificate under its issuer as the issuer spells itself: that is whom its lists are found by.
+
+    What a certificate says of its issuer may be the same name in another string type, and so other octets.
+    """
+    if not path:
+        return NOTHING
+    issuers = (*path[1:], path[-1])
+    return frozenset(
+        (issuer.subject.public_bytes(), held.serial_number) for held, issuer in zip(path, issuers, strict=True)
+    )
+
+
+def _seen(held: x509.Certificate | None) -> Seen | None:
+    if held is None:
+        return None
+    try:
+        names = tuple(map(spell, alternative_names(held)))
+    except ValueError:
+        names = ()
+    return Seen(
+        names=tuple(map(tell, (*names, *(f"CN:{cn}" for cn in common_names(held))))),
+        subject=tell(held.subject.rfc4514_string()),
+        issuer=tell(held.issuer.rfc4514_string()),
+        serial_hex=f"{held.serial_number:x}",
+        sha256=held.fingerprint(hashes.SHA256()).hex(":").upper(),
+        not_before=held.not_valid_before_utc,
+        not_after=held.not_valid_after_utc,
+    )

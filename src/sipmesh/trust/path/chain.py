@@ -1,0 +1,270 @@
+"""From a leaf to an anchor: two voices over the same certificates.
+
+One voice is ``cryptography.x509.verification``. The other is our own walk: it builds every path by name and signature
+and applies the rules of RFC 5280 section 6.1 that this room states for itself. The walk names what is wrong when the
+first voice only says no, and stands in for it on paths that the engine refuses unread: those with constraints on URIs or
+directory names, and with critical extensions about policies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, VerificationError
+
+from sipmesh.trust.x509.certificate import (
+    KEPT,
+    UNREADABLE,
+    extension,
+    is_authority,
+    issued_by,
+    may_sign_certificates,
+    weakness,
+)
+from sipmesh.trust.x509.certificate_policies import unmet
+from sipmesh.trust.x509.name_constraints import has_unread_constraint, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sipmesh.trust.policy import Authority
+
+DEEPEST = 6  # authorities between leaf and anchor; real chains have one or two
+SIGNATURES = 24  # that one walk may check: presented certificates are the peer's choice, our time is not
+PRESENTED = 40  # issuers that we look at; parsing costs 30 us each, and both voices bound the signatures they check
+
+SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain (RFC 5924 3.1)
+TLS_USAGES = frozenset(
+    {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        SIP_DOMAIN,
+    }
+)
+
+Path = tuple[x509.Certificate, ...]  # leaf first, anchor last
+
+
+def _usage_of_authority(_policy: Policy, _held: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    """Keep the engine off issuers that are for nothing like TLS, so that it goes on to look for another path."""
+    if usage is not None and TLS_USAGES.isdisjoint(usage):
+        raise ValueError("an issuer whose usages allow no TLS")
+
+
+# Usage is judged by our own check, which knows the partner's client_usage, and names by RFC 5922: the engine would
+# insist on clientAuth, and on a subjectAltName with a meaning of its own.
+_AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca().may_be_present(
+    x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _usage_of_authority
+)
+_LEAF_POLICY = (
+    ExtensionPolicy.webpki_defaults_ee()
+    .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+    .may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+)
+_BUILDER = PolicyBuilder().extension_policies(ca_policy=_AUTHORITY_POLICY, ee_policy=_LEAF_POLICY)
+
+# RFC 5280 4.2: "A certificate-using system MUST reject the certificate if it encounters a critical extension it does
+# not recognize or a critical extension that contains information that it cannot process."
+_POLICIES = frozenset(
+    {x509.CertificatePolicies.oid, x509.PolicyConstraints.oid, x509.InhibitAnyPolicy.oid, ExtensionOID.POLICY_MAPPINGS}
+)
+_PROCESSED = _POLICIES | {
+    x509.BasicConstraints.oid,
+    x509.KeyUsage.oid,
+    x509.ExtendedKeyUsage.oid,
+    x509.SubjectAlternativeName.oid,
+    x509.NameConstraints.oid,
+}
+
+# With the section of RFC 5280 that says so.
+_MUST_BE_CRITICAL = {x509.NameConstraints.oid: "4.2.1.10", x509.InhibitAnyPolicy.oid: "4.2.1.14"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The path that was found under one authority: empty if there is none; *refusal* is what the engine said of it."""
+
+    path: Path = ()
+    authority: Authority | None = None
+    refusal: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the engine agrees, or cannot have a say."""
+        return bool(self.path) and (not self.refusal or self.engine_is_blind)
+
+    @property
+    def engine_is_blind(self) -> bool:
+        """Whether an issuer says what the engine does not read: then it refuses whatever else there is.
+
+        Of the leaf nothing counts: nobody shall get past the engine by what he puts into his own certificate.
+        """
+        issuers = self.path[1:]
+        return bool(self.refusal) and (has_unread_constraint(issuers) or _has_critical_policies(issuers))
+
+    def __repr__(self) -> str:
+        names = " < ".join(one.subject.rfc4514_string() or "(no subject)" for one in self.path)
+        return f"<Trail {names or 'nowhere'}{' refused: ' + self.refusal if self.refusal else ''}>"
+
+
+def find_path(leaf: x509.Certificate, pool: Sequence[x509.Certificate], authority: Authority, at: datetime) -> Trail:
+    """Find the path from *leaf* over *pool* to an anchor of *authority* that is best at the instant *at*.
+
+    The engine's path if it has one. Otherwise the one of our own paths with the fewest faults, so that a finding can
+    name them; the engine's refusal stays with it.
+    """
+    if authority.store is None:
+        return Trail(authority=authority, refusal="the authority has no anchors")
+    builder = _BUILDER.store(authority.store).time(at)
+    try:
+        verified = builder.build_client_verifier().verify(leaf, list(pool))
+    except (VerificationError, *UNREADABLE) as wrong:
+        paths = walk(leaf, pool, authority.anchors)
+        best = min(paths, key=lambda path: _faults(path, at), default=())
+        return Trail(best, authority, str(wrong) or type(wrong).__name__)
+    return Trail(tuple(verified.chain), authority)
+
+
+def walk(
+    leaf: x509.Certificate, pool: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> Iterator[Path]:
+    """Build every path from *leaf* to one of *anchors* by name and signature alone, within the limits above."""
+    between = [held for held in pool[:PRESENTED] if held not in anchors and held != leaf]
+    yield from _Walk(tuple(anchors), between).onward((leaf,))
+
+
+@dataclass(slots=True)
+class _Walk:
+    anchors: Path
+    between: list[x509.Certificate]
+    left: int = SIGNATURES
+    known: dict[tuple[int, int], bool] = field(default_factory=dict)
+
+    def onward(self, path: Path) -> Iterator[Path]:
+        for anchor in self.anchors:
+            if self.issued(path[-1], anchor):
+                yield (*path, anchor)
+        if len(path) > DEEPEST:
+            return
+        for issuer in self.between:
+            if issuer not in path and self.issued(path[-1], issuer):
+                yield from self.onward((*path, issuer))
+
+    def issued(self, child: x509.Certificate, issuer: x509.Certificate) -> bool:
+        """Whether *issuer* signed *child*. Names are compared first; signatures cost, and are counted."""
+        pair = (id(child), id(issuer))
+        if pair not in self.known:
+            if child.issuer != issuer.subject or self.left == 0:
+                return False
+            self.left -= 1
+            self.known[pair] = issued_by(child, issuer)
+        return self.known[pair]
+
+
+def _faults(path: Path, at: datetime) -> int:
+    wrong = [*expired(path, at), *early(path, at), *weak(path), *not_issuing(path), *ill_formed(path)]
+    return len(wrong) + len(violations(path)) + len(unmet(path))
+
+
+def _has_critical_policies(path: Path) -> bool:
+    return any(one.critical and one.oid in _POLICIES for held in path for one in held.extensions)
+
+
+def expired(path: Path, at: datetime) -> list[x509.Certificate]:
+    """Certificates of *path* that are over at the instant *at*; notAfter names their last good second."""
+    return [held for held in path if at.replace(microsecond=0) > held.not_valid_after_utc]
+
+
+def early(path: Path, at: datetime) -> list[x509.Certificate]:
+    """Certificates of *path* that begin after the instant *at*."""
+    return [held for held in path if at < held.not_valid_before_utc]
+
+
+def weak(path: Path) -> list[str]:
+    """Say which keys and signatures of *path* are weak; an anchor's own signature proves nothing, so it is left out."""
+    told = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
+    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in told if why]
+
+
+def not_issuing(path: Path) -> list[str]:
+    """Say which issuers of *path* may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
+    told: list[str] = []
+    below = 0  # authorities below this one that are not self-issued (RFC 5280 6.1.4 (l))
+    for held in path[1:]:
+        name = held.subject.rfc4514_string()
+        constraints = extension(held, x509.BasicConstraints)
+        longest = constraints.path_length if constraints else None
+        if not is_authority(held):
+            told.append(f"{name} is not a certification authority")
+        if not may_sign_certificates(held):
+            told.append(f"{name} may not sign certificates")
+        if longest is not None and below > longest:
+            told.append(f"{name} allows {longest} authorities below it, not {below}")
+        below += held.subject != held.issuer
+    return told
+
+
+def ill_formed(path: Path) -> list[str]:
+    """Say which extensions of *path* are critical and unknown, not critical though they must be, misplaced or missing."""
+    return [f"{_spell(held)} {wrong}" for held in path for wrong in _extension_faults(held)] + [
+        f"{_spell(held)} has no authority key identifier (RFC 5280 4.2.1.1)"
+        for held in path[:-1]
+        if not _names_key_of_issuer(held)
+    ]
+
+
+def _spell(held: x509.Certificate) -> str:
+    return held.subject.rfc4514_string() or "(no subject)"
+
+
+def _names_key_of_issuer(held: x509.Certificate) -> bool:
+    """RFC 5280 4.2.1.1: the keyIdentifier MUST be there; issuer and serial do not stand in for it."""
+    identifier = extension(held, x509.AuthorityKeyIdentifier)
+    return identifier is not None and identifier.key_identifier is not None
+
+
+@lru_cache(maxsize=KEPT)
+def _extension_faults(held: x509.Certificate) -> tuple[str, ...]:
+    return tuple(_tell_extension_faults(held))
+
+
+def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
+    for one in held.extensions:
+        if one.critical and one.oid not in _PROCESSED:
+            yield f"has the critical extension {one.oid.dotted_string}, which we do not process (RFC 5280 4.2)"
+        if not one.critical and (section := _MUST_BE_CRITICAL.get(one.oid)):
+            yield f"has {type(one.value).__name__} not marked critical (RFC 5280 {section})"
+    # RFC 5280 4.2.1.11 wants it critical, RFC 3280 left that open: who issues under policies may be of that time.
+    if _is_loose(held):
+        yield "has policy constraints that are not marked critical, and no policies (RFC 5280 4.2.1.11)"
+    yield from _faults_of_authority(held) if is_authority(held) else _faults_of_leaf(held)
+
+
+def _faults_of_authority(held: x509.Certificate) -> Iterator[str]:
+    if extension(held, x509.SubjectKeyIdentifier) is None:
+        yield "has no subject key identifier (RFC 5280 4.2.1.2)"
+    if not list(held.subject):  # nobody's constraint on directory names would hold it
+        yield "is an authority without a name (RFC 5280 4.1.2.6)"
+
+
+def _faults_of_leaf(held: x509.Certificate) -> Iterator[str]:
+    if extension(held, x509.NameConstraints) is not None:
+        yield "has name constraints, though it is no authority (RFC 5280 4.2.1.10)"
+    if not list(held.subject) and not _has_critical_names(held):
+        yield "has no subject, and no subjectAltName that is marked critical (RFC 5280 4.2.1.6)"
+
+
+def _has_critical_names(held: x509.Certificate) -> bool:
+    return any(one.critical for one in held.extensions if one.oid == x509.SubjectAlternativeName.oid)
+
+
+def _is_loose(held: x509.Certificate) -> bool:
+    """Whether *held* has policy constraints that others may skip, though it never speaks of a policy."""
+    loose = any(not one.critical for one in held.extensions if isinstance(one.value, x509.PolicyConstraints))
+    return loose and extension(held, x509.CertificatePolicies) is None

@@ -1,0 +1,541 @@
+"""Revocation: lists (RFC 5280 section 5) as one set of serials each, beside OCSP answers, and never silently missing."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+
+from sipmesh.errors import SipmeshError
+from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.revocation.crl_signature import ListSignature
+from sipmesh.trust.revocation.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
+from sipmesh.trust.revocation.ocsp import standing as answered
+from sipmesh.trust.verdict import Code, Finding, Question
+from sipmesh.trust.x509.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
+from sipmesh.trust.x509.der import Element, spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime, timedelta
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+
+    from sipmesh.trust.revocation.ocsp import OcspAnswers, Reply
+    from sipmesh.trust.verdict import Named
+
+CHECK = "revocation"
+RULE = "RFC 5280 6.3.3; rule R7, R12"
+OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
+VERSION_2 = Element(0x02, b"\x01")  # an INTEGER; cryptography also reads extensions of a list that has no version
+KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
+
+
+class UnusableListError(SipmeshError):
+    """A revocation list that must not be relied on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which certificates of its issuer a list speaks for (RFC 5280 5.2.5); by default all of them."""
+
+    points: frozenset[str] = frozenset()  # names of distribution points; the certificate must have one of them
+    leaves: bool = True
+    authorities: bool = True
+
+    def covers(self, certificate: x509.Certificate) -> bool:
+        """Whether a certificate that is missing from such a list is thereby good."""
+        wanted = self.authorities if is_authority(certificate) else self.leaves
+        return wanted and (not self.points or not self.points.isdisjoint(_distribution_points(certificate)))
+
+
+@dataclass(slots=True, eq=False)
+class RevocationList:
+    """One list of one issuer: a complete one, or with *base* a delta that tells what has changed since that number.
+
+    Times are timezone-aware. *restored* are serials that a delta takes off again (RFC 5280 5.2.4).
+    The signature is checked against the issuer's key when the list is first relied on, since the issuing CA's
+    certificate may arrive with the handshake only; the outcome is kept per key.
+    """
+
+    issuer: x509.Name
+    issuer_der: bytes
+    this_update: datetime
+    next_update: datetime
+    number: int
+    serials: frozenset[int]
+    scope: Scope = Scope()
+    signature: ListSignature | None = field(default=None, repr=False)
+    base: int | None = None
+    restored: frozenset[int] = frozenset()
+    in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
+    _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.in_force = f"list {self.number} is in force until {tell_time(self.next_update)}"
+
+    @classmethod
+    def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
+        """Read a PEM or DER list; an indirect or partial one, and one without number or next_update, is refused.
+
+        Args:
+            data: The whole file.
+            issuers: If given, one of them must have signed the list; otherwise this is found out at first use.
+
+        Raises:
+            UnusableListError: The list must not be relied on.
+        """
+        try:
+            der = _der_of(data)
+            loaded = cls._read(x509.load_der_x509_crl(der), der)
+        except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
+            raise UnusableListError(f"not a readable revocation list: {wrong}") from None
+        if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
+            raise UnusableListError("the list is not signed by its issuer")
+        return loaded
+
+    @classmethod
+    def _read(cls, crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
+        if not _is_of_version_2(der):
+            raise UnusableListError("the list is not of version 2 (RFC 5280 5.1.2.1)")
+        if crl.next_update_utc is None:
+            raise UnusableListError("the list has no next_update (RFC 5280 5.1.2.5)")
+        if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
+            raise UnusableListError(f"the list is signed over {hashed.name}")
+        number, base, scope = _read_extensions(crl)
+        serials: set[int] = set()  # whole numbers alone, so that the collector has nothing to go through
+        restored: set[int] = set()
+        for entry in crl:
+            serial, gone = _read_entry(entry)
+            (serials if gone or base is None else restored).add(serial)
+        return cls(
+            issuer=crl.issuer,
+            issuer_der=crl.issuer.public_bytes(),
+            this_update=crl.last_update_utc,
+            next_update=crl.next_update_utc,
+            number=number,
+            serials=frozenset(serials),
+            scope=scope,
+            signature=ListSignature.of(crl, der),
+            base=base,
+            restored=frozenset(restored),
+        )
+
+    def brought_up_to(self, delta: RevocationList) -> RevocationList:
+        """This complete list with the changes of *delta* (RFC 5280 5.2.4), in force only while both are.
+
+        A delta on a later base than this list may leave others out in between; what it revokes is revoked all the same.
+        """
+        restored = delta.restored if delta.base is not None and delta.base <= self.number else frozenset()
+        return replace(
+            self,
+            this_update=max(self.this_update, delta.this_update),
+            next_update=min(self.next_update, delta.next_update),
+            number=delta.number,
+            serials=(self.serials - restored) | delta.serials,
+        )
+
+    def revoking(self, serials: frozenset[int]) -> RevocationList:
+        """The same list with more *serials*, of which its issuer's next one will tell."""
+        return replace(self, serials=self.serials | serials)
+
+    def signed_by(self, issuer: x509.Certificate) -> bool:
+        """Whether the key of *issuer* signed this list, and *issuer* may sign lists."""
+        try:
+            key = issuer.public_key()
+        except UNREADABLE:
+            return False
+        return _may_sign_lists(issuer) and self._is_signed_with(key)
+
+    def _is_signed_with(self, key: CertificatePublicKeyTypes) -> bool:
+        """Check the signature once per key. What a certificate allows its key is not kept: a key may have several."""
+        for known, good in self._known:
+            if known == key:
+                return good
+        good = self._check_signature(key)
+        self._known = [*self._known[1 - KNOWN_KEYS_KEPT :], (key, good)]
+        return good
+
+    def is_forged(self, issuers: Iterable[x509.Certificate]) -> bool:
+        """Whether some of *issuers* bear the name of this list's issuer, and none of those has signed it.
+
+        A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
+        """
+        namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
+        return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
+
+    def is_older_than(self, other: RevocationList) -> bool:
+        """Whether *other* is of the same CA, kind and scope, and was made after this list.
+
+        Both number and time have to say so: a CA whose clock was ahead signs its next list with an earlier time, and one that
+        was made anew with a lower number.
+        """
+        alike = self.issuer_der == other.issuer_der and self.scope == other.scope
+        same_kind = (self.base is None) is (other.base is None)
+        before = self.this_update <= other.this_update and self.number <= other.number
+        return alike and same_kind and before and (self.this_update, self.number) != (other.this_update, other.number)
+
+    def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
+        """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
+
+        That is: complete, of the same scope, in force, and signed with each key under which *earlier* was relied on.
+        """
+        alike = self.base is None and earlier.base is None and self.scope == earlier.scope
+        in_force = self.this_update <= at <= self.next_update
+        return alike and in_force and all(self._check_signature(key) for key, good in earlier._known if good)
+
+    def _check_signature(self, key: CertificatePublicKeyTypes) -> bool:
+        return self.signature is not None and self.signature.is_by(key)
+
+    def __repr__(self) -> str:
+        kind = "RevocationList" if self.base is None else f"delta on {self.base}:"
+        return (
+            f"<{kind} {self.number} of {self.issuer.rfc4514_string()}, {len(self.serials)} revoked,"
+            f" until {self.next_update:%Y-%m-%d %H:%M}>"
+        )
+
+
+class RevocationLists:
+    """The lists of one authority, found by issuer; *faults* say which files could not be used, and why.
+
+    Immutable. One issuer may have several lists (RFC 5280 5.2.5 divides them by distribution point).
+    """
+
+    __slots__ = ("_by_issuer", "_combined", "faults")
+
+    def __init__(self, lists: Iterable[RevocationList] = (), faults: tuple[str, ...] = ()) -> None:
+        self._by_issuer: dict[bytes, list[RevocationList]] = {}
+        self._combined: dict[tuple[int, int], RevocationList] = {}
+        self.faults = faults
+        for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
+            self._by_issuer.setdefault(held.issuer_der, []).append(held)
+
+    def find(
+        self, certificate: x509.Certificate, issuer: x509.Certificate, namesakes: Sequence[x509.Certificate] = ()
+    ) -> RevocationList | None:
+        """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
+
+        *namesakes* are further certificates of the same authority, with other keys, that may have signed it. None of them
+        may depend on *certificate*: no certificate vouches for itself.
+        """
+        ours = [
+            held
+            for held in self._by_issuer.get(issuer.subject.public_bytes(), ())
+            if held.scope.covers(certificate) and any(held.signed_by(one) for one in (issuer, *namesakes))
+        ]
+        complete = next((held for held in ours if held.base is None), None)
+        if complete is None:
+            return None
+        later = (held for held in ours if held.base is not None and held.scope == complete.scope)
+        delta = next((held for held in later if held.number >= complete.number), None)
+        return self._combine(complete, delta) if delta else complete
+
+    def _combine(self, complete: RevocationList, delta: RevocationList) -> RevocationList:
+        """Put them together once: both stay with us, so that their places in memory name them."""
+        pair = (id(complete), id(delta))
+        if pair not in self._combined:
+            self._combined[pair] = complete.brought_up_to(delta)
+        return self._combined[pair]
+
+    def revoking(self, named: Iterable[Named]) -> RevocationLists:
+        """The same lists, and whoever is *named* by issuer and serial is revoked besides."""
+        more: dict[bytes, set[int]] = {}
+        for issuer, serial in named:
+            more.setdefault(issuer, set()).add(serial)
+        changed = (
+            held.revoking(frozenset(more[held.issuer_der])) if held.base is None and held.issuer_der in more else held
+            for held in self
+        )
+        return RevocationLists(changed, self.faults)
+
+    def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
+        """Every list of one issuer, newest first."""
+        return self._by_issuer.get(issuer_der, ())
+
+    def __iter__(self) -> Iterator[RevocationList]:
+        for held in self._by_issuer.values():
+            yield from held
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_issuer.values()))
+
+    def __repr__(self) -> str:
+        return f"<RevocationLists {list(self)} faults={list(self.faults)}>"
+
+
+def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
+    """Tell whether *serial* may be relied on at the instant *at*.
+
+    A missing or stale list fails: silence is not a good status. A serial on a stale list is revoked all the same.
+
+    Args:
+        serial: Certificate serial, unsigned (RFC 5280 4.1.2.2).
+        held: Newest list of the issuer, or ``None`` if there is none that counts.
+        at: Timezone-aware instant of the decision.
+        grace: How long after ``next_update`` a list still counts.
+
+    Raises:
+        ValueError: *at* has no timezone.
+
+    See RFC 5280 section 6.3.3.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the instant of a decision needs a timezone")
+    asked = Question(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
+    saw, code = _standing(serial, held, at, grace)
+    return asked.passed(saw) if code is None else asked.refused(saw, code)
+
+
+def _standing(
+    serial: int, held: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
+) -> tuple[str, Code | None]:
+    """Say how *serial* stands at the instant *at*; the code is None if it may be relied on.
+
+    For a *live* link a list goes on that is past its time, and nothing more is forgiven it.
+    """
+    if held is None:
+        return "no list of this issuer", Code.REVOCATION_UNKNOWN
+    if serial in held.serials:
+        return f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
+    if at < held.this_update:
+        saw = f"list {held.number} begins only at {tell_time(held.this_update)}; our clock says {tell_time(at)}"
+        return saw, Code.REVOCATION_UNKNOWN
+    if at > held.next_update + grace:
+        saw = f"list {held.number} ended at {tell_time(held.next_update)}; our clock says {tell_time(at)}"
+        return (f"{saw}; this link was up already", None) if live else (saw, Code.REVOCATION_UNKNOWN)
+    return held.in_force, None
+
+
+class Source(StrEnum):
+    """Where the standing of an authority's certificates is asked. Whatever the source, nothing said is refused."""
+
+    LISTS = "lists"  # a list in force; answers are not needed
+    ANSWERS = "ocsp"  # an OCSP answer in force where there is no list; where there is one, it decides
+    BOTH = "both"  # a list in force and an OCSP answer in force
+
+
+class Listed(NamedTuple):
+    """One certificate of a path, with the list and the answers that speak for it: none of it depends on the time."""
+
+    serial: int
+    issuer: str
+    held: RevocationList | None
+    replies: tuple[Heard, ...] = ()
+
+
+class Heard(NamedTuple):
+    """A reply, with the list entry of the *delegate* that signed it where that one has to be asked for itself."""
+
+    reply: Reply
+    delegate: Listed | None = None
+
+
+def look_up(
+    path: Sequence[x509.Certificate], lists: RevocationLists, answers: OcspAnswers = NO_ANSWERS
+) -> tuple[Listed, ...]:
+    """Find what speaks for each certificate of *path* but the anchor, whose standing is the operator's word."""
+    return tuple(
+        Listed(
+            certificate.serial_number,
+            issuer.subject.rfc4514_string(),
+            lists.find(certificate, issuer, _namesakes(path[depth + 1 :])),
+            tuple(_hear(reply, issuer, lists) for reply in answers.find(certificate, issuer)) if answers else (),
+        )
+        for depth, (certificate, issuer) in enumerate(pairwise(path))
+    )
+
+
+def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the older keys of an authority that has changed its key: *above* is its certificate and the path from there.
+
+    Such an authority certifies its next key itself (a self-issued certificate), and may sign its lists with either key
+    (RFC 5280 6.3.3 (f)). Only keys nearer to the anchor than the certificate in question count: a revoked authority, and
+    whatever stands below it, signs nothing that says how it stands itself.
+    """
+    found: list[x509.Certificate] = []
+    for held, issuer in pairwise(above):
+        if held.subject != held.issuer or issuer.subject != held.subject:
+            break
+        found.append(issuer)
+    return found
+
+
+def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
+    delegate = delegate_to_ask_for(reply)
+    if delegate is None:
+        return Heard(reply)
+    return Heard(reply, Listed(delegate.serial_number, issuer.subject.rfc4514_string(), lists.find(delegate, issuer)))
+
+
+def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Reply:
+    """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
+    if heard.delegate is None:
+        return heard.reply
+    saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace, live=live)
+    if code is None:
+        return heard.reply
+    return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
+
+
+def _stands(one: Listed, at: datetime, grace: timedelta, source: Source, *, live: bool) -> tuple[str, Code | None]:
+    """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
+    by_list = _standing(one.serial, one.held, at, grace, live=live)
+    if source is Source.LISTS and not one.replies:
+        return by_list
+    replies = [_believed(heard, at, grace, live=live) for heard in one.replies]
+    by_answer = answered(replies, at=at, grace=grace, live=live)
+    by_either = by_list if one.held is not None else by_answer
+    deciding = {Source.LISTS: (by_list,), Source.ANSWERS: (by_either,), Source.BOTH: (by_list, by_answer)}[source]
+    revoked = (voice for voice in (by_list, by_answer) if voice[1] is Code.REVOKED)
+    refused = (voice for voice in deciding if voice[1] is not None)
+    worst = next(revoked, None) or next(refused, None)
+    return worst or ("; ".join(saw for saw, _ in deciding), None)
+
+
+def check_path(
+    path: Sequence[x509.Certificate],
+    lists: RevocationLists,
+    answers: OcspAnswers = NO_ANSWERS,
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+) -> Finding:
+    """Check every certificate of *path* (leaf first) against *lists* and *answers*, as *source* wants it."""
+    return check_listed(look_up(path, lists, answers), (lists, answers), at=at, grace=grace, source=source)
+
+
+_QUESTIONS = {
+    Source.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    Source.ANSWERS: Question(
+        CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
+    ),
+    Source.BOTH: Question(CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE),
+}
+
+
+def check_listed(
+    listed: Sequence[Listed],
+    held: tuple[RevocationLists, OcspAnswers],
+    *,
+    at: datetime,
+    grace: timedelta,
+    source: Source = Source.LISTS,
+    live: bool = False,
+) -> Finding:
+    """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.
+
+    A revoked certificate anywhere says more than a list that is missing elsewhere. *live* is for a link that is up and is
+    judged again: the end of a list keeps new links out, and those that are up stay until their certificates end (rule R7).
+    """
+    asked = _QUESTIONS[source]
+    told: list[str] = []
+    failed: list[Finding] = []
+    for one in listed:
+        standing, code = _stands(one, at, grace, source, live=live)
+        saw = f"{one.issuer}: {standing}"
+        told.append(saw)
+        if code is not None:
+            faults = [fault for kind in held for fault in kind.faults]
+            why = f" ({'; '.join(faults)})" if faults and one.held is None else ""
+            failed.append(asked.refused(saw + why, code))
+    if failed:
+        return min(failed, key=lambda one: one.code is not Code.REVOKED)
+    return asked.passed("; ".join(told) or "the path is an anchor")
+
+
+def _der_of(data: bytes) -> bytes:
+    """The octets of a list in DER, or of the first one in PEM (RFC 7468 6); ValueError where there is none."""
+    if b"-----BEGIN" not in data:
+        return data
+    begin, end = data.find(_PEM_BEGIN), data.find(_PEM_END)
+    if begin < 0 or end < begin:
+        raise ValueError("no X509 CRL in PEM")
+    return b64decode(b"".join(data[begin + len(_PEM_BEGIN) : end].split()), validate=True)
+
+
+_PEM_BEGIN, _PEM_END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+
+
+def _is_of_version_2(der: bytes) -> bool:
+    """Whether its content begins with that version."""
+    (outer,) = spans(der, 0, len(der))
+    tbs = spans(der, outer.begin, outer.end)[0]
+    version = spans(der, tbs.begin, tbs.end)[0]
+    return Element(version.tag, der[version.begin : version.end]) == VERSION_2
+
+
+def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
+    """Return number, base and scope.
+
+    Two extensions may be critical, and are processed (RFC 5280 5.2.4, 5.2.5). A list with any other critical one is not used:
+    it is unknown (RFC 5280 5.2), or must not be critical (5.2.1 to 5.2.3).
+    """
+    number, base, scope = None, None, Scope()
+    for held in crl.extensions:
+        if isinstance(held.value, x509.IssuingDistributionPoint):
+            scope = _read_scope(held.value, crl.issuer)
+        elif isinstance(held.value, x509.DeltaCRLIndicator):
+            base = held.value.crl_number
+        elif held.critical:
+            raise UnusableListError(
+                f"the list has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
+        elif isinstance(held.value, x509.CRLNumber):
+            number = held.value.crl_number
+    if number is None:
+        raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
+    return number, base, scope
+
+
+def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
+    if point.indirect_crl:
+        raise UnusableListError("an indirect list speaks for other issuers")
+    if point.only_some_reasons or point.only_contains_attribute_certs:
+        raise UnusableListError("the list is partial (some reasons or attribute certificates)")
+    return Scope(
+        points=frozenset(_point_names(point, issuer)),
+        leaves=not point.only_contains_ca_certs,
+        authorities=not point.only_contains_user_certs,
+    )
+
+
+def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
+    """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
+
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. A list with a critical
+    entry extension is not used: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the list one of several
+    issuers (5.3.3).
+    """
+    gone = True
+    for held in entry.extensions:
+        if held.critical:
+            raise UnusableListError(
+                f"an entry has the critical extension {held.oid.dotted_string}, which we do not process"
+            )
+        if isinstance(held.value, x509.CRLReason):
+            gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
+    return entry.serial_number, gone
+
+
+def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:
+    for point in extension(certificate, x509.CRLDistributionPoints) or ():
+        if point.reasons is None and not point.crl_issuer:  # of other issuers, or of some reasons: lists that we refuse
+            yield from _point_names(point, certificate.issuer)
+
+
+def _point_names(point: x509.DistributionPoint | x509.IssuingDistributionPoint, issuer: x509.Name) -> Iterator[str]:
+    """Spell the names of a distribution point; a relative one is completed by its issuer's (RFC 5280 4.2.1.13)."""
+    yield from (str(name.value) for name in point.full_name or ())
+    if point.relative_name is not None:
+        yield str(x509.Name([*issuer.rdns, point.relative_name]))
+
+
+def _may_sign_lists(issuer: x509.Certificate) -> bool:
+    """RFC 5280 6.3.3 (f): if a key usage extension is present in the issuer's certificate, cRLSign must be set."""
+    usage = extension(issuer, x509.KeyUsage)
+    return usage is None or usage.crl_sign

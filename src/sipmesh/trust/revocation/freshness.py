@@ -1,0 +1,105 @@
+"""Looking at a list or an OCSP answer that has come, before it takes the place of one that works.
+
+The judge looks again at whatever counts. What is asked here is asked so that nobody who stands in for a publisher can have us
+give up what we hold: neither with rubbish nor with what was once true.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.formatting import tell, tell_time
+from sipmesh.trust.revocation.crl import RevocationList, UnusableListError
+from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers, UnusableAnswerError, counts_until, untimely
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sipmesh.trust.revocation.ocsp import Reply
+
+SKEW = timedelta(minutes=5)
+"""How far the clock of a CA may be ahead of ours."""
+
+_NO_GRACE = timedelta(0)
+
+
+def look_at_list(
+    new: RevocationList, held: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
+) -> RevocationList:
+    """Look at a list that has come, and is to take the place of *held* at the instant *at*.
+
+    Args:
+        new: The list, as it was read.
+        held: What this source has given before, if anything.
+        issuers: The CAs that are known to stand under the authority; one that bears the name of the list's issuer must
+            have signed it. A list of any other CA is checked when that one shows itself in a handshake.
+        at: Timezone-aware.
+
+    Raises:
+        UnusableListError: *held* stays; the text says why.
+    """
+    if new.next_update <= at:
+        raise UnusableListError(f"list {new.number} ended at {tell_time(new.next_update)}")
+    if new.this_update > at + SKEW:
+        raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
+    if new.is_forged(issuers):
+        raise UnusableListError(f"is not signed by {_issuer(new)}, whose name it bears")
+    if held is not None:
+        _follows(new, held, at)
+    return new
+
+
+def _follows(new: RevocationList, held: RevocationList, at: datetime) -> None:
+    """One place publishes the list of one CA; while that is in force no other takes its place, and an older one never."""
+    if new.issuer_der != held.issuer_der:
+        if at <= held.next_update:
+            raise UnusableListError(f"is a list of {_issuer(new)}, and what is held is of {_issuer(held)}")
+        return
+    if (new.scope, new.base is None) != (held.scope, held.base is None) and at <= held.next_update:
+        raise UnusableListError("speaks for others than the list that is held")
+    if (new.this_update, new.number) < (held.this_update, held.number):
+        raise UnusableListError(f"list {new.number} is older than list {held.number}, which is held")
+
+
+def _issuer(one: RevocationList) -> str:
+    return tell(one.issuer.rfc4514_string())
+
+
+def look_at_answer(
+    data: bytes, about: tuple[x509.Certificate, x509.Certificate], held: OcspAnswer | None, *, at: datetime
+) -> OcspAnswer:
+    """Read an answer about a certificate and its issuer that is to take the place of *held* at the instant *at*.
+
+    Any status is taken, if a rightful responder says it now.
+
+    Raises:
+        UnusableAnswerError: *held* stays; the text says why.
+    """
+    new = OcspAnswer.load(data)
+    replies = _replies(new, about)
+    if not replies:
+        raise UnusableAnswerError("the answer is about another certificate")
+    faults = [reply.signer.fault or untimely(reply, at, _NO_GRACE) for reply in replies]
+    if "" not in faults:
+        raise UnusableAnswerError("; ".join(dict.fromkeys(faults)))
+    if held is not None and _made(replies) < _made(_replies(held, about)):
+        raise UnusableAnswerError(f"the answer of {tell_time(max(_made(replies)))} is older than what is held")
+    return new
+
+
+def answer_ends(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate]) -> datetime | None:
+    """Return until when *answer* speaks for that certificate; None if it does not."""
+    return max((counts_until(reply) for reply in _replies(answer, about) if not reply.signer.fault), default=None)
+
+
+def _replies(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate]) -> tuple[Reply, ...]:
+    return OcspAnswers([answer]).find(*about)
+
+
+def _made(replies: Sequence[Reply]) -> list[datetime]:
+    """When the newest of them was made, if there are any."""
+    return sorted((reply.single.this_update_utc for reply in replies if not reply.signer.fault), reverse=True)[:1]

@@ -1,0 +1,206 @@
+"""Certificate policies along a path (RFC 5280 6.1, with the policy graph of RFC 9618): may it be used as it demands?
+
+A certification authority may demand that what stands below it was issued under a policy that it knows
+(requireExplicitPolicy), and may forbid that policies are renamed or that "any policy" is one. Neither engine is told of
+such demands: OpenSSL looks at them only when it is asked to, and cryptography never. Links want any policy, so that a
+chain without such a demand passes whatever policies it names.
+
+RFC 5280's tree of policies can be made to grow without end. RFC 9618 has each policy once per certificate, and for the
+final question it is enough to know from which policies of the topmost authority's domain each of them stems.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from sipmesh.trust.x509.certificate import KEPT, extension
+from sipmesh.trust.x509.der import dotted, elements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ANY = "2.5.29.32.0"  # anyPolicy
+MOST = 64  # policies or mappings of one certificate; real ones have a handful
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user asks for (RFC 5280 6.1.1 (c) to (g)); by default what every link does."""
+
+    policies: frozenset[str] = frozenset({ANY})
+    explicit: bool = False
+    mapping_inhibited: bool = False
+    any_inhibited: bool = False
+
+
+LINKS = Wanted()
+
+
+class Demands(NamedTuple):
+    """What the extensions of one certificate say; ``None`` where they do not. *fault*: they cannot be read."""
+
+    policies: frozenset[str] | None = None
+    mappings: tuple[tuple[str, str], ...] = ()  # (issuer's policy, subject's policy)
+    explicit_after: int | None = None
+    no_mapping_after: int | None = None
+    no_any_after: int | None = None
+    fault: str = ""
+
+
+NONE = Demands()
+
+
+class _Node(NamedTuple):
+    """One policy at one depth: which policies it stands for below, and from which of the top it stems."""
+
+    expected: frozenset[str]
+    origins: frozenset[str]
+
+
+def unmet(path: Sequence[x509.Certificate], wanted: Wanted = LINKS) -> list[str]:
+    """Say which demands on policies *path* (leaf first, anchor last) does not meet; an anchor demands nothing."""
+    below = path[-2::-1]  # from the topmost certificate to the leaf
+    demands = [demands_of(held) for held in below]
+    if wanted == LINKS and not any(one.mappings or one.explicit_after is not None or one.fault for one in demands):
+        return []  # nothing can become a demand: the path may name what policies it likes
+    walk = _Walk(wanted, len(below))
+    for held, one in zip(below, demands, strict=True):
+        if fault := walk.step(held, one, last=held is below[-1]):
+            return [f"{held.subject.rfc4514_string()} {fault}"]
+    return walk.outcome(path[0])
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The state of RFC 5280 6.1.2: *nodes* is None where the RFC says that the tree is NULL."""
+
+    wanted: Wanted
+    length: int
+    nodes: dict[str, _Node] | None = field(init=False)
+    explicit: int = field(init=False)
+    mapping: int = field(init=False)
+    any_policy: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = {ANY: _Node(frozenset({ANY}), frozenset({ANY}))}
+        self.explicit = 0 if self.wanted.explicit else self.length + 1
+        self.mapping = 0 if self.wanted.mapping_inhibited else self.length + 1
+        self.any_policy = 0 if self.wanted.any_inhibited else self.length + 1
+
+    def step(self, held: x509.Certificate, said: Demands, *, last: bool) -> str:
+        """Process one certificate, and unless it is the last prepare for the next; returns what is wrong with it."""
+        if said.fault:
+            return said.fault
+        self_issued = held.subject == held.issuer
+        self.nodes = self._under(said.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
+        if self.explicit == 0 and self.nodes is None:
+            return "was not issued under a policy that is demanded (RFC 5280 6.1.3 (f))"
+        if last:
+            return ""
+        if any(ANY in pair for pair in said.mappings):
+            return "maps a policy to or from anyPolicy (RFC 5280 6.1.4 (a))"
+        self._map(said.mappings)
+        self._count(said, self_issued=self_issued)
+        return ""
+
+    def _under(self, policies: frozenset[str] | None, *, any_counts: bool) -> dict[str, _Node] | None:
+        """RFC 5280 6.1.3 (d) and (e): the policies that this certificate is issued under, of those that are expected."""
+        if policies is None or self.nodes is None:
+            return None
+        expected = self._expected()
+        found = {policy: expected.get(policy) or expected.get(ANY) for policy in policies if policy != ANY}
+        if ANY in policies and any_counts:
+            found = {**expected, **found}
+        return {
+            policy: _Node(frozenset({policy}), origins if origins != _ANY_ORIGIN else frozenset({policy}))
+            for policy, origins in found.items()
+            if origins
+        } or None
+
+    def _expected(self) -> dict[str, frozenset[str]]:
+        """Each policy that is expected next, with all that it stems from."""
+        expected: dict[str, frozenset[str]] = {}
+        for node in (self.nodes or {}).values():
+            for policy in node.expected:
+                expected[policy] = expected.get(policy, frozenset()) | node.origins
+        return expected
+
+    def _map(self, mappings: Sequence[tuple[str, str]]) -> None:
+        """RFC 5280 6.1.4 (b): what is mapped stands for the subject's policies below, or for nothing where forbidden."""
+        if self.nodes is None:
+            return
+        for policy in {ours for ours, _ in mappings}:
+            if self.mapping == 0:
+                self.nodes.pop(policy, None)
+                continue
+            origins = self.nodes[policy].origins if policy in self.nodes else frozenset({policy})
+            if policy in self.nodes or ANY in self.nodes:
+                self.nodes[policy] = _Node(frozenset(theirs for ours, theirs in mappings if ours == policy), origins)
+        self.nodes = self.nodes or None
+
+    def _count(self, said: Demands, *, self_issued: bool) -> None:
+        """RFC 5280 6.1.4 (h) to (j)."""
+        if not self_issued:
+            self.explicit, self.mapping, self.any_policy = (
+                max(0, left - 1) for left in (self.explicit, self.mapping, self.any_policy)
+            )
+        self.explicit = _lesser(self.explicit, said.explicit_after)
+        self.mapping = _lesser(self.mapping, said.no_mapping_after)
+        self.any_policy = _lesser(self.any_policy, said.no_any_after)
+
+    def outcome(self, leaf: x509.Certificate) -> list[str]:
+        """RFC 5280 6.1.5: what is demanded after the last certificate, and whether the user wants what is left."""
+        explicit = max(0, self.explicit - 1)
+        if demands_of(leaf).explicit_after == 0:
+            explicit = 0
+        origins = frozenset().union(*(node.origins for node in (self.nodes or {}).values()))
+        suits = bool(origins) and (
+            ANY in self.wanted.policies or ANY in origins or bool(origins & self.wanted.policies)
+        )
+        if explicit > 0 or suits:
+            return []
+        return [f"{leaf.subject.rfc4514_string()} was not issued under a policy that is demanded (RFC 5280 6.1.5 (g))"]
+
+
+_ANY_ORIGIN = frozenset({ANY})
+
+
+def _lesser(left: int, said: int | None) -> int:
+    return left if said is None else min(left, said)
+
+
+@lru_cache(maxsize=KEPT)
+def demands_of(held: x509.Certificate) -> Demands:
+    """Read what *held* says of policies."""
+    policies = extension(held, x509.CertificatePolicies)
+    limits, no_any = extension(held, x509.PolicyConstraints), extension(held, x509.InhibitAnyPolicy)
+    mapped = next((one.value for one in held.extensions if one.oid == ExtensionOID.POLICY_MAPPINGS), None)
+    if policies is None and limits is None and no_any is None and mapped is None:
+        return NONE
+    try:
+        mappings = _mappings(mapped.public_bytes()) if mapped is not None else ()
+    except ValueError as wrong:
+        return Demands(fault=f"has policy mappings that cannot be read ({wrong})")
+    if max(len(policies or ()), len(mappings)) > MOST:
+        return Demands(fault=f"has more than {MOST} policies or mappings of them")
+    return Demands(
+        policies=None if policies is None else frozenset(one.policy_identifier.dotted_string for one in policies),
+        mappings=mappings,
+        explicit_after=limits.require_explicit_policy if limits else None,
+        no_mapping_after=limits.inhibit_policy_mapping if limits else None,
+        no_any_after=no_any.skip_certs if no_any else None,
+    )
+
+
+def _mappings(der: bytes) -> tuple[tuple[str, str], ...]:
+    """Read the extension that cryptography leaves unread (RFC 5280 4.2.1.5)."""
+    (outer,) = elements(der)
+    pairs = [tuple(map(dotted, pair.sequence())) for pair in outer.sequence()]
+    if not pairs or any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 - a pair
+        raise ValueError("not pairs of policies")
+    return tuple((ours, theirs) for ours, theirs in pairs)

@@ -1,0 +1,54 @@
+"""How much a presented chain may ask for before anything of it is judged: a judgement runs on the loop of a server.
+
+A CA that we trust for some names may issue certificates that are meant to stop us: name constraints by the hundred, names by the
+hundred below them, and several certificates for each CA, so that there are many paths to try them on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.trust.x509.certificate import UNREADABLE, extension
+from sipmesh.trust.x509.name_constraints import COMPARISONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHAIN_OCTETS = 64 << 10
+"""Octets of all presented certificates; real chains have 1,000 to 6,000, and OpenSSL takes up to 100 KiB."""
+
+
+def excess(presented: Sequence[bytes], certificates: Sequence[x509.Certificate]) -> str:
+    """Say what is too much in a chain, by its DER and as it was read; "" where nothing is.
+
+    Names times constraints are counted over the whole chain, since any CA of it may come to stand above any certificate.
+    """
+    octets = sum(map(len, presented))
+    if octets > CHAIN_OCTETS:
+        return f"the chain has {octets} octets, more than {CHAIN_OCTETS}"
+    trees = sum(map(_constraints, certificates))
+    if not trees:
+        return ""
+    names = sum(map(_names, certificates))
+    if names * trees > COMPARISONS:
+        return f"the chain has {names} names and {trees} name constraints: their product is more than {COMPARISONS}"
+    return ""
+
+
+def _constraints(certificate: x509.Certificate) -> int:
+    try:
+        held = extension(certificate, x509.NameConstraints)
+    except UNREADABLE:
+        return 0  # the checks refuse it
+    return len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ()) if held is not None else 0
+
+
+def _names(certificate: x509.Certificate) -> int:
+    """The alternative names, and the subject, which counts as one more."""
+    try:
+        held = extension(certificate, x509.SubjectAlternativeName)
+    except UNREADABLE:
+        return 1
+    return 1 + (len(held) if held is not None else 0)

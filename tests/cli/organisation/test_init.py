@@ -1,0 +1,85 @@
+"""An organisation in one folder, whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.world import sipmesh, uncommented
+from sipmesh.topology.document.load import load
+
+
+def test_a_fresh_organisation_passes_its_own_check(tmp_path: Path) -> None:
+    made = sipmesh("init", "Example.com", "--dir", tmp_path / "o")
+    assert made.code == 0
+    checked = sipmesh("topology", "check", "--json", topology=tmp_path / "o" / "topology.yaml")
+    assert checked.json == {"ok": True, "problems": [], "warnings": [], "published": 1, "unpublished": []}
+
+
+def test_the_next_commands_are_told(tmp_path: Path) -> None:
+    told = sipmesh("init", "example.com", "--dir", tmp_path / "o").out.splitlines()
+    assert [line.strip() for line in told[-3:]] == [
+        f"cd {tmp_path / 'o'}",
+        "sipmesh user add alice@example.com",
+        "sipmesh serve mgmt.example.com fe1.example.com",
+    ]
+
+
+def test_every_example_in_the_topology_is_a_good_one(tmp_path: Path) -> None:
+    """What is commented out may be switched on as it stands: a second front end, an edge, a federation."""
+    sipmesh("init", "example.com", "--dir", tmp_path / "o")
+    file = tmp_path / "o" / "topology.yaml"
+    file.write_text(uncommented(file.read_text()))
+    topology = load(file).topology
+    assert [str(pool.role) for pool in topology.pools] == ["management", "front-end", "edge"]
+    assert (len(topology.pools[1].servers), topology.federation.route) == (2, "sip.example.com")
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="secret\n")
+    secret = [path for path in (tmp_path / "o").rglob("*") if path.suffix == ".key" or path.name == "users.db"]
+    assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
+    assert len(secret) == 6
+
+
+def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:
+    options = ("--user", "alice", "--digest", "md5", "--password-stdin")
+    sipmesh("init", "example.com", "--dir", tmp_path / "o", *options, typed="secret\n")
+    found = sipmesh("user", "list", "--json", topology=tmp_path / "o" / "topology.yaml").json
+    assert [(one["user"], one["digest"]) for one in found] == [("alice@example.com", ["MD5"])]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("short",), "short name"),
+        (("192.0.2.1",), "IP address"),
+        (("example.com", "--address", "fe1"), "no IP address"),
+        (("example.com", "--organisation", "x" * 65), "65 characters"),
+    ],
+)
+def test_what_cannot_be_a_name_leaves_no_folder(tmp_path: Path, arguments: tuple[str, ...], why: str) -> None:
+    left = sipmesh("init", *arguments, "--dir", tmp_path / "o")
+    assert left.code == 1
+    assert why in left.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_organisation_is_never_overwritten(tmp_path: Path) -> None:
+    sipmesh("init", "example.com", "--dir", tmp_path / "o")
+    before = (tmp_path / "o" / "ca" / "root.pem").read_bytes()
+    assert sipmesh("init", "example.com", "--dir", tmp_path / "o").code == 1
+    assert (tmp_path / "o" / "ca" / "root.pem").read_bytes() == before
+
+
+def test_a_user_without_a_password_leaves_no_folder(tmp_path: Path) -> None:
+    left = sipmesh("init", "example.com", "--dir", tmp_path / "o", "--user", "alice", "--password-stdin", typed="")
+    assert left.code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_organisation_may_listen_elsewhere_and_be_called_as_it_likes(tmp_path: Path) -> None:
+    """A name with YAML's own signs in it is written so that it reads as it was typed."""
+    named = ("--organisation", 'Ex: "ample" #1', "--address", "::1")
+    assert sipmesh("init", "example.com", "--dir", tmp_path / "o", *named).code == 0
+    topology = load(tmp_path / "o" / "topology.yaml").topology
+    assert (topology.organisation, topology.pools[0].servers[0].address) == ('Ex: "ample" #1', "::1")

@@ -1,0 +1,56 @@
+"""Requests of servers whose key stays on their own machine (RFC 2986)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki import files
+from sipmesh.pki.csr import read_request, request_for
+
+FILE = Path("fe2.csr")
+FE2, FE3 = "fe2.example.test", "fe3.example.test"
+
+
+def request(*names: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    """A request by other hands."""
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
+    alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    made = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM)
+
+
+def damaged(content: bytes) -> bytes:
+    """The same request with one bit of its signature turned."""
+    der = bytearray(x509.load_pem_x509_csr(content).public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    return x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM)
+
+
+def test_request_gives_the_name_and_the_key_that_it_was_made_for() -> None:
+    key = files.new_key()
+    assert read_request(request_for(FE2, key), FILE) == (FE2, key.public_key())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"nothing", "no request"),
+        (damaged(request_for(FE2, files.new_key())), "not signed with the key"),
+        (request(FE2, FE3, key=files.new_key()), "one server"),
+        (request("*.example.test", key=files.new_key()), "one server"),
+        (request(FE2, key=rsa.generate_private_key(65537, 2048)), "not ECDSA"),
+        (request(FE2, key=ec.generate_private_key(ec.SECP224R1())), "not ECDSA"),
+    ],
+)
+def test_what_is_no_request_of_one_server_with_its_key_is_not_granted(content: bytes, why: str) -> None:
+    with pytest.raises(OperatorError) as refused:
+        read_request(content, FILE)
+    assert re.search(why, refused.value.problems[0].reason)

@@ -1,0 +1,147 @@
+"""How long attempts to log in wait after failures, which give way to which, and when a link is closed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, Failures, network_of
+
+LIMITS = FailureLimits()
+
+
+def attempt(link: int = 1, address: str = "192.0.2.1", user: str = "a") -> Attempt:
+    return Attempt(str(link), address, user)
+
+
+def fail(failures: Failures, times: int, *, at: float = 0.0, **who: object) -> None:
+    """Fail *times* times, each on a link of its own."""
+    for number in range(times):
+        failures.failed(attempt(**{"link": 1_000 + number, **who}), at)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("times", "delay_s"), [(0, 0.0), (1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (5, 4.0), (6, 8.0), (7, 8.0), (5_000, 8.0)]
+)
+def test_next_attempt_for_a_user_at_an_address_waits_twice_as_long_after_each_failure(
+    times: int, delay_s: float
+) -> None:
+    failures = Failures(FailureLimits(address_free=1 << 30))
+    fail(failures, times)
+    assert failures.delay_s(attempt(), 0.0) == delay_s
+
+
+@pytest.mark.parametrize("other", [{"user": "b"}, {"address": "192.0.2.2"}])
+def test_failures_of_a_user_at_an_address_slow_down_no_other_user_and_no_other_address(other: dict[str, str]) -> None:
+    failures = Failures(LIMITS)
+    fail(failures, LIMITS.address_free - 1)
+    assert failures.delay_s(attempt(**other), 0.0) == 0.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("times", "delay_s"), [(49, 0.0), (50, 2.0), (5_000, 2.0)])
+def test_address_that_fails_in_many_names_waits_a_little_and_always_the_same(times: int, delay_s: float) -> None:
+    failures = Failures(LIMITS)
+    for number in range(times):
+        failures.failed(attempt(number, user=f"user{number}"), 0.0)
+    assert failures.delay_s(attempt(9_999, user="colleague"), 0.0) == delay_s
+    assert failures.delay_s(attempt(9_999, "192.0.2.2", "colleague"), 0.0) == 0.0
+
+
+def test_attempts_that_wait_count_as_failures_so_that_many_at_once_gain_nothing() -> None:
+    failures, waited = Failures(LIMITS), []
+    fail(failures, 2)
+    for number in range(6):
+        asked = attempt(number)
+        waited.append(failures.delay_s(asked, 0.0))
+        failures.wait(asked)
+    assert waited == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(("times", "closed"), [(7, False), (8, True)])
+def test_link_is_closed_at_its_limit(*, times: int, closed: bool) -> None:
+    failures = Failures(LIMITS)
+    assert [failures.failed(attempt(), 0.0) for _ in range(times)][-1] is closed
+    assert failures.is_closed_to(attempt(), 0.0) is closed
+
+
+def test_link_with_as_many_attempts_waiting_as_it_has_left_gets_no_more() -> None:
+    failures = Failures(LIMITS)
+    failures.failed(attempt(), 0.0)
+    for _ in range(LIMITS.link_closes_at - 1):
+        assert not failures.is_closed_to(attempt(), 0.0)
+        failures.wait(attempt())
+    assert failures.is_closed_to(attempt(), 0.0)
+
+
+@pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
+def test_oldest_attempt_for_a_user_at_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
+    failures = Failures(LIMITS)
+    other = attempt(0, user="b")
+    failures.wait(other)
+    attempts = [attempt(number) for number in range(1, LIMITS.waiting_per_user + more + 1)]
+    displaced = [one for asked in attempts for one in failures.wait(asked)]
+    assert displaced == attempts[:gone]
+    assert [failures.waited(one) for one in displaced] == [False] * gone
+    assert failures.waited(other)
+
+
+@pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
+def test_oldest_attempt_from_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
+    failures = Failures(LIMITS)
+    other = attempt(0, "192.0.2.2")
+    failures.wait(other)
+    attempts = [attempt(number, user=f"user{number}") for number in range(1, LIMITS.waiting_per_address + more + 1)]
+    assert [one for asked in attempts for one in failures.wait(asked)] == attempts[:gone]
+    assert failures.waited(other)
+
+
+def test_right_password_clears_the_link_and_leaves_the_user_as_slow_as_before() -> None:
+    """A count that began anew would tell whoever guesses from there that the user has logged in, and so exists."""
+    failures = Failures(LIMITS)
+    for _ in range(5):
+        failures.failed(attempt(), 0.0)
+    failures.proved("1")
+    assert not failures.is_closed_to(attempt(), 0.0)
+    assert failures.delay_s(attempt(2), 0.0) == 4.0
+
+
+@pytest.mark.parametrize(("late", "delay_s"), [(599.0, 8.0), (600.0, 0.0)])
+def test_count_starts_anew_after_a_while_without_failures(late: float, delay_s: float) -> None:
+    failures = Failures(LIMITS)
+    fail(failures, 8)
+    assert failures.delay_s(attempt(), late) == delay_s
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.ip_addresses(v=4), st.text(max_size=3)), max_size=200))
+def test_memory_is_bounded(failed: list[tuple[int, object, str]]) -> None:
+    failures = Failures(FailureLimits(most_counted=8, waiting_in_all=8))
+    for link, address, user in failed:
+        failures.failed(attempt(link, str(address), user), 0.0)
+        failures.wait(attempt(link, str(address), user))
+    counts = [int(part.partition("=")[2].rstrip(">")) for part in repr(failures).split()[1:]]
+    assert max(counts) <= 8
+
+
+def test_closed_link_is_forgotten_with_its_attempts() -> None:
+    failures = Failures(LIMITS)
+    asked = attempt()
+    failures.failed(asked, 0.0)
+    failures.wait(asked)
+    failures.gone("1")
+    assert not failures.waited(asked)
+    assert repr(failures) == "<Failures links=0 addresses=1 users=1 waiting=0>"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("nonsense:", "nonsense:"),
+    ],
+)
+def test_an_attacker_has_an_address_of_ipv4_or_a_network_of_ipv6(address: str, network: str) -> None:
+    assert network_of(address) == network

@@ -1,0 +1,230 @@
+from collections.abc import Sequence
+
+import pytest
+
+from sipmesh.routing.authentication.digest import Challenge, Proved, Refused, authenticate, claimed
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.sip.digest import Algorithm, Nonces, answer, ha1, parse_challenge
+from sipmesh.sip.message import Request, build_request
+
+NOON = 1_700_000_000.0
+ALICE = "sip:alice@example.test"
+BOTH = (Algorithm.SHA_256, Algorithm.MD5)
+PASSWORD = "alice-pw"
+
+
+def verifier(algorithms: Sequence[Algorithm] = BOTH, password: str = PASSWORD) -> Verifier:
+    return Verifier(ALICE, 3, {one: ha1("alice", "example.test", password, one) for one in algorithms})
+
+
+def asking(method: str = "REGISTER", uri: str = "sip:example.test", **headers: str) -> Request:
+    fixed = [("from", "<sip:from@example.test>;tag=1"), ("to", "<sip:to@example.test>"), ("call-id", "1")]
+    named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return build_request(method, uri, [*fixed, ("cseq", f"1 {method}"), *named])
+
+
+class Server:
+    """One server with one user, and the clients that talk to it."""
+
+    def __init__(self, known: Verifier | None) -> None:
+        self.known, self.nonces, self.drawn = known, Nonces(b"k" * 32, lifetime_s=60), 0
+
+    def ask(self, request: Request, late: float = 0, link: int = 1) -> Proved | Challenge | Refused:
+        self.drawn += 1
+        entropy = self.drawn.to_bytes(8, "big")
+        return authenticate(request, ALICE, self.known, self.nonces, link, at=NOON + late, entropy=entropy)
+
+    def challenge(self, method: str = "REGISTER", late: float = 0) -> Challenge:
+        asked = self.ask(asking(method), late)
+        assert isinstance(asked, Challenge)
+        return asked
+
+
+def answered(
+    challenge: Challenge,
+    password: str = PASSWORD,
+    *,
+    user: str = "alice",
+    method: str = "REGISTER",
+    nc: int = 1,
+    **to: str,
+) -> Request:
+    """The request again, with credentials for *challenge*, made for another URI or method if *to* says so."""
+    held = [parse_challenge(value) for _, value in challenge.headers]
+    digest_uri, digest_method = to.get("uri", "sip:example.test"), to.get("method_of_digest", method)
+    value = answer(held, user, password, digest_method, digest_uri, "cnonce", nc)
+    name = "authorization" if method == "REGISTER" else "proxy_authorization"
+    return asking(method, **{name: value})
+
+
+def algorithms(challenge: Challenge) -> list[str]:
+    return [value.partition("algorithm=")[2].partition(",")[0] for _, value in challenge.headers]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "header"),
+    [
+        ("REGISTER", 401, "www-authenticate"),
+        ("MESSAGE", 407, "proxy-authenticate"),
+        ("INVITE", 407, "proxy-authenticate"),
+    ],
+)
+def test_a_registrar_asks_with_401_and_a_proxy_with_407(method: str, status: int, header: str) -> None:
+    challenge = Server(verifier()).challenge(method)
+    assert (challenge.status, {name for name, _ in challenge.headers}) == (status, {header})
+    assert not challenge.flaw
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "MESSAGE"])
+@pytest.mark.parametrize("held", [BOTH, (Algorithm.SHA_256,), (Algorithm.MD5,)])
+def test_the_right_password_proves_the_user(method: str, held: Sequence[Algorithm]) -> None:
+    server = Server(verifier(held))
+    assert server.ask(answered(server.challenge(method), method=method)) == Proved(ALICE, 3, held[0])
+
+
+def test_a_user_with_both_may_use_the_weaker_one() -> None:
+    """Browsers' SIP libraries answer the MD5 challenge of the two."""
+    server = Server(verifier())
+    challenge = server.challenge()
+    weaker = Challenge(401, challenge.headers[1:])
+    assert server.ask(answered(weaker)) == Proved(ALICE, 3, Algorithm.MD5)
+
+
+@pytest.mark.parametrize(
+    ("known", "offered"),
+    [(verifier(), ["SHA-256", "MD5"]), (verifier([Algorithm.MD5]), ["MD5"]), (None, ["SHA-256", "MD5"])],
+)
+def test_each_algorithm_of_the_user_is_offered_strongest_first(known: Verifier | None, offered: list[str]) -> None:
+    assert algorithms(Server(known).challenge()) == offered
+
+
+def test_an_unknown_user_gets_what_a_known_one_with_a_wrong_password_gets() -> None:
+    known, unknown = Server(verifier()), Server(None)
+    of_known, of_unknown = known.challenge(), unknown.challenge()
+    assert of_known == of_unknown
+    assert of_known.headers == of_unknown.headers
+    again = known.ask(answered(of_known, "wrong")), unknown.ask(answered(of_unknown, "wrong"))
+    assert isinstance(again[0], Challenge)
+    assert isinstance(again[1], Challenge)
+    assert (again[0].status, again[0].stale, again[0].headers) == (again[1].status, again[1].stale, again[1].headers)
+    assert (again[0].flaw, again[1].flaw) == ("wrong password", "unknown user")
+
+
+@pytest.mark.parametrize(("likeness", "offered"), [(0, 2), (1, 2), (2, 1), (3, 1), (255, 1), (4, 2)])
+def test_an_unknown_user_is_challenged_as_some_user_is(likeness: int, offered: int) -> None:
+    nonces = Nonces(b"k" * 32, lifetime_s=60)
+    asked = authenticate(asking(), ALICE, None, nonces, 1, at=NOON, entropy=b"8 octets", likeness=likeness)
+    assert isinstance(asked, Challenge)
+    assert len(asked.headers) == offered
+
+
+def test_nobody_proves_an_unknown_user() -> None:
+    """Not even with hashes of our stand-in; there is none whose password anybody could know."""
+    server = Server(None)
+    assert not isinstance(server.ask(answered(server.challenge(), "")), Proved)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "flaw"),
+    [
+        (("wrong", "alice", "REGISTER"), "wrong password"),
+        (("alice-pw", "bob", "REGISTER"), "the user name is not that of the address"),
+        (("alice-pw", "alice", "MESSAGE"), "wrong password"),
+    ],
+)
+def test_a_failed_login_is_challenged_again_and_its_flaw_is_told(credentials: tuple[str, str, str], flaw: str) -> None:
+    """The last one has the right password, but for another method."""
+    server = Server(verifier())
+    password, user, method = credentials
+    again = server.ask(answered(server.challenge(), password, user=user, method_of_digest=method))
+    assert isinstance(again, Challenge)
+    assert (again.status, again.stale, again.flaw) == (401, False, flaw)
+
+
+def test_an_algorithm_that_was_not_offered_is_a_flaw() -> None:
+    server = Server(verifier([Algorithm.SHA_256]))
+    md5 = Server(verifier([Algorithm.MD5])).challenge()
+    again = server.ask(answered(md5))
+    assert isinstance(again, Challenge)
+    assert again.flaw == "MD5 was not offered"
+
+
+@pytest.mark.parametrize(("late", "stale"), [(60.0, False), (60.5, True)])
+def test_an_old_nonce_under_the_right_password_is_stale_and_no_failure(*, late: float, stale: bool) -> None:
+    server = Server(verifier())
+    again = server.ask(answered(server.challenge()), late)
+    assert isinstance(again, Challenge) is stale
+    if isinstance(again, Challenge):
+        assert (again.stale, again.flaw) == (True, "")
+        assert "stale=true" in again.headers[0][1]
+
+
+def test_an_old_nonce_under_a_wrong_password_is_not_called_stale() -> None:
+    """RFC 7616 3.3: stale says that the password was right."""
+    server = Server(verifier())
+    again = server.ask(answered(server.challenge(), "wrong"), 61)
+    assert isinstance(again, Challenge)
+    assert (again.stale, again.flaw) == (False, "wrong password")
+
+
+@pytest.mark.parametrize(("second", "proved"), [(1, False), (2, True)])
+def test_a_nonce_count_is_good_once(*, second: int, proved: bool) -> None:
+    server = Server(verifier())
+    challenge = server.challenge()
+    assert isinstance(server.ask(answered(challenge, nc=1)), Proved)
+    assert isinstance(server.ask(answered(challenge, nc=second)), Proved) is proved
+
+
+def test_a_nonce_of_another_server_is_asked_for_anew() -> None:
+    """Such as after a restart under a new key: the password is right, so nobody is counted as a guesser."""
+    elsewhere, server = Server(verifier()), Server(verifier())
+    server.nonces = Nonces(b"x" * 32, lifetime_s=60)
+    again = server.ask(answered(elsewhere.challenge()))
+    assert isinstance(again, Challenge)
+    assert (again.stale, again.flaw) == (True, "")
+
+
+def test_a_nonce_of_another_link_is_asked_for_anew() -> None:
+    """A phone that has come back may answer with it once more; a thief gets nothing for it."""
+    server = Server(verifier())
+    challenge = server.challenge()
+    again = server.ask(answered(challenge), link=2)
+    assert isinstance(again, Challenge)
+    assert (again.stale, again.flaw) == (True, "")
+    assert isinstance(server.ask(answered(challenge)), Proved)
+
+
+@pytest.mark.parametrize("uri", ["sip:example.test", "sip:EXAMPLE.test"])
+def test_credentials_for_this_uri_count_in_any_spelling(uri: str) -> None:
+    server = Server(verifier())
+    assert isinstance(server.ask(answered(server.challenge(), uri=uri)), Proved)
+
+
+@pytest.mark.parametrize("uri", ["sip:bob@example.test", "sip:other.test"])
+def test_credentials_for_another_uri_are_refused(uri: str) -> None:
+    server = Server(verifier())
+    assert server.ask(answered(server.challenge(), uri=uri)) == Refused(400, "Digest URI Is Not The Request-URI")
+
+
+@pytest.mark.parametrize("value", ["Digest username", 'Digest username="alice", realm="example.test"'])
+def test_malformed_credentials_are_refused(value: str) -> None:
+    assert Server(verifier()).ask(asking(authorization=value)) == Refused(400, "Malformed Credentials")
+
+
+def test_credentials_for_another_realm_or_scheme_are_somebody_elses() -> None:
+    server = Server(verifier())
+    held = [parse_challenge(value.replace("example.test", "partner.test")) for _, value in server.challenge().headers]
+    foreign = answer(held, "alice", "alice-pw", "REGISTER", "sip:example.test", "cnonce", 1)
+    for value in (foreign, "Basic YWxpY2U6eA=="):
+        again = server.ask(asking(authorization=value))
+        assert isinstance(again, Challenge)
+        assert not again.flaw
+
+
+def test_a_register_is_for_its_to_and_anything_else_from_its_from() -> None:
+    assert claimed(asking("REGISTER")) == "sip:to@example.test"
+    assert claimed(asking("MESSAGE")) == "sip:from@example.test"
+
+
+def test_hashes_are_not_in_the_repr() -> None:
+    assert ha1("alice", "example.test", "alice-pw", Algorithm.MD5) not in repr(verifier())

@@ -1,0 +1,210 @@
+import pytest
+
+from routing.messages import (
+    ALICE,
+    ALICE_SIDE,
+    ALICES,
+    BOB,
+    BOB_SIDE,
+    CAROL,
+    FROM_BOT,
+    FROM_EDGE,
+    FROM_NEWS,
+    FROM_PARTNER,
+    FRONT_END,
+    MATE,
+    NEW_LINK,
+    OURS,
+    PARTNERS,
+    TOKENS,
+    asserting,
+    request,
+    response,
+    route,
+    token,
+)
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity import assertion
+from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.route_set import NOWHERE, Place, take_place
+from sipmesh.routing.outcome import Answer, Prove
+from sipmesh.trust.verdict import Code
+
+BOTH = ClientSender(7, 41, frozenset({ALICE, BOB}))
+
+
+def code(found: str | Answer | Prove | None) -> Code | None:
+    return found.code if isinstance(found, Answer) else None
+
+
+@pytest.mark.parametrize(
+    ("rows", "hosts"),
+    [
+        ([], []),
+        ([f"<{ALICE}>"], ["example.test"]),
+        (['"Alice, A." <sip:alice@example.test>, <tel:+1>'], ["example.test"]),
+        ([f"<{ALICE}>", "<sips:carol@PARTNER.test>"], ["example.test", "partner.test"]),
+        (["<tel:+1>"], []),
+        ([""], []),
+    ],
+)
+def test_sip_identities_of_all_rows_are_asserted_and_others_assert_nothing(rows: list[str], hosts: list[str]) -> None:
+    claims = assertion.asserted(request("INVITE", BOB, *(("p-asserted-identity", value) for value in rows)))
+    assert [claim.host for claim in claims] == hosts
+
+
+@pytest.mark.parametrize("value", ["<sip:[>", "alice", f"<{ALICE}>,"])
+def test_an_assertion_that_cannot_be_read_is_its_senders_fault(value: str) -> None:
+    with pytest.raises(RemoteError):
+        assertion.asserted(request("INVITE", BOB, ("p-asserted-identity", value)))
+
+
+@pytest.mark.parametrize("sender", [ALICE, "sips:alice@EXAMPLE.test:5061", "sip:%61lice@example.test;user=ip"])
+def test_a_client_is_the_user_it_proved_however_it_spells_it(sender: str) -> None:
+    assert assertion.of_client(request(sender=sender), ALICES, OURS) == ALICE
+
+
+@pytest.mark.parametrize("sender", [BOB, CAROL, "sip:example.test", "tel:+1", "sip:Alice@example.test"])
+def test_a_client_that_writes_another_from_is_refused(sender: str) -> None:
+    assert code(assertion.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
+
+
+def test_a_client_that_has_proved_nothing_is_asked_to() -> None:
+    assert assertion.of_client(request(), NEW_LINK, OURS) == Prove(ALICE, 407)
+
+
+@pytest.mark.parametrize("sender", [CAROL, "sip:example.test", "tel:+1", "mailto:alice@example.test"])
+def test_nobody_is_asked_to_prove_to_be_what_is_no_user_of_ours(sender: str) -> None:
+    assert code(assertion.of_client(request(sender=sender), NEW_LINK, OURS)) is Code.FROM_NOT_ALLOWED
+
+
+def test_an_assertion_of_a_client_is_worth_nothing() -> None:
+    asked = request("INVITE", BOB, *asserting(BOB))
+    assert assertion.of_client(asked, ALICES, OURS) == ALICE
+    assert assertion.of_client(asked, NEW_LINK, OURS) == Prove(ALICE, 407)
+
+
+def place_of(sender: str, *, from_a: bool = True) -> Place:
+    """The place of a request inside a dialog between alice and bob; *sender* is its From."""
+    tags = {"tag": "1", "to_tag": "2"} if from_a else {"tag": "2", "to_tag": "1"}
+    asked = request(sender=sender, routes=[route(token(ALICE_SIDE, BOB_SIDE))], **tags)
+    return take_place(asked, FRONT_END.names, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("sender", "from_a", "who"),
+    [(ALICE, True, ALICE), (BOB, True, BOB), ("sip:sales@example.test", False, BOB), ("tel:+1", True, ALICE)],
+)
+def test_inside_a_dialog_a_client_is_the_user_of_its_side_or_another_that_it_proved(
+    sender: str, who: str, *, from_a: bool
+) -> None:
+    """RFC 4916: From may change there, but nobody becomes somebody else by it."""
+    found = assertion.in_dialog(request(sender=sender), place_of(sender, from_a=from_a), BOTH, frozenset())
+    assert found == who
+
+
+@pytest.mark.parametrize(
+    ("server", "who"),
+    [(MATE, ALICE), (MATE, BOB), (FROM_EDGE, CAROL), (FROM_NEWS, "sip:desk@news.test"), (FROM_PARTNER, CAROL)],
+)
+def test_a_server_may_assert_what_its_entry_says(server: ServerSender, who: str) -> None:
+    asked = request("INVITE", BOB, *asserting(who), sender="sip:anonymous@anonymous.invalid")
+    assert assertion.of_server(asked, server, server.peer.asserts) == who
+    assert assertion.in_dialog(asked, NOWHERE, server, server.peer.asserts) == who
+
+
+@pytest.mark.parametrize(
+    ("server", "who"),
+    [(MATE, CAROL), (FROM_EDGE, ALICE), (FROM_BOT, ALICE), (FROM_NEWS, ALICE), (FROM_PARTNER, ALICE)],
+)
+def test_a_server_may_assert_nothing_else(server: ServerSender, who: str) -> None:
+    asked = request("INVITE", BOB, *asserting(who))
+    assert code(assertion.of_server(asked, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
+    assert code(assertion.in_dialog(asked, NOWHERE, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("claims", [(ALICE, CAROL), (CAROL, ALICE)])
+def test_one_assertion_too_many_spoils_all(claims: tuple[str, str]) -> None:
+    found = assertion.of_server(request("INVITE", BOB, *asserting(*claims)), MATE, OURS)
+    assert code(found) is Code.ASSERTION_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(("sender", "allowed"), [(ALICE, True), (CAROL, False), ("tel:+1", False)])
+def test_a_server_that_asserts_nothing_is_held_to_its_from(sender: str, *, allowed: bool) -> None:
+    found = assertion.of_server(request(sender=sender), MATE, OURS)
+    assert (found == sender) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize("sender", [f"{ALICE};verstat=TN-Validation-Passed", "sip:alice;VerStat=x@example.test"])
+def test_a_from_that_says_it_was_verified_is_refused(sender: str) -> None:
+    assert code(assertion.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
+    assert code(assertion.of_server(request(sender=sender), MATE, OURS)) is Code.FROM_NOT_ALLOWED
+
+
+def test_an_empty_allow_list_allows_nobody() -> None:
+    assert code(assertion.of_server(request(), FROM_BOT, frozenset())) is Code.FROM_NOT_ALLOWED
+
+
+def test_inside_a_dialog_a_server_need_not_assert_anything() -> None:
+    assert assertion.in_dialog(request(sender=BOB, to_tag="2"), NOWHERE, MATE, OURS) is None
+
+
+@pytest.mark.parametrize(
+    ("server", "claim", "sender", "allowed"),
+    [
+        (FROM_NEWS, "sip:desk@news.test", ALICE, False),
+        (FROM_NEWS, "sip:desk@news.test", "tel:+1", False),
+        (FROM_NEWS, "sip:desk@news.test", "sip:anonymous@anonymous.invalid", True),
+        (FROM_NEWS, "sip:desk@news.test", "sip:other@news.test", True),
+        (FROM_EDGE, CAROL, BOB, False),
+    ],
+)
+def test_from_is_held_to_the_same_domains_beside_an_assertion(
+    server: ServerSender, claim: str, sender: str, *, allowed: bool
+) -> None:
+    """A phone shows From: an assertion that is the server's to make lends it no other name."""
+    found = assertion.of_server(request("INVITE", BOB, *asserting(claim), sender=sender), server, server.peer.asserts)
+    assert (found == claim) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("sender", "claims", "kept"),
+    [
+        (MATE, [BOB], True),
+        (MATE, [BOB, CAROL], False),
+        (MATE, [CAROL], False),
+        (MATE, ["tel:+1"], False),
+        (FROM_EDGE, [CAROL], True),
+        (FROM_BOT, [BOB], False),
+        (FROM_PARTNER, [CAROL], False),
+        (ALICES, [ALICE], False),
+        (None, [ALICE], False),
+    ],
+    ids=["ours", "one-too-many", "theirs", "number", "edge", "application", "partner", "client", "nobody"],
+)
+def test_a_response_keeps_the_identities_that_its_sender_may_assert(
+    sender: Sender | None, claims: list[str], *, kept: bool
+) -> None:
+    """Of a partner it keeps none: R10 has us take its identity from the From that was checked."""
+    answered = response(200, *asserting(*claims))
+    assertion.cleanse(answered, sender)
+    assert bool(answered.count("p-asserted-identity")) is kept
+
+
+def test_an_assertion_in_a_response_that_cannot_be_read_is_taken_out() -> None:
+    answered = response(200, ("p-asserted-identity", "<sip:[>"))
+    assertion.cleanse(answered, MATE)
+    assert not answered.count("p-asserted-identity")
+
+
+def test_a_response_that_asserts_nothing_stays_byte_for_byte() -> None:
+    answered = response(200, ("subject", "x"))
+    before = answered.encode()
+    assertion.cleanse(answered, FROM_PARTNER)
+    assert answered.encode() == before
+
+
+def test_partners_are_refused_by_the_name_that_was_proved() -> None:
+    found = assertion.by_from(request(), FROM_PARTNER, PARTNERS)
+    assert isinstance(found, Answer)
+    assert "sip.partner.test" in found.why

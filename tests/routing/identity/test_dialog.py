@@ -1,0 +1,207 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import (
+    ALICE,
+    ALICE_SIDE,
+    ALICES,
+    BOB,
+    BOB_SIDE,
+    BOBS,
+    CONTACT,
+    EDGE,
+    EDGE_SIDE,
+    FE2,
+    FROM_EDGE,
+    FRONT_END,
+    INCARNATION,
+    MATE,
+    NEW_LINK,
+    PEERS,
+    POOL_SIDE,
+    STRANGE_FRONT_END,
+    begun,
+    request,
+)
+from sipmesh.routing.identity.dialog import (
+    NO_FLOW,
+    NOTHING,
+    Behind,
+    acknowledge,
+    across,
+    host_of,
+    likeliest,
+    other_side,
+    to_flow,
+    turned,
+    unbound,
+)
+from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, PeerSide, Side, owner_hash
+from sipmesh.routing.identity.origin import ClientSender, Sender
+from sipmesh.routing.identity.route_set import NOWHERE, Place
+from sipmesh.routing.outcome import Answer, Drop, Forward
+from sipmesh.routing.target import FlowTarget, Found, ServerTarget
+from sipmesh.sip.message import Request
+from sipmesh.sip.uri import SipUri
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.verdict import Code
+
+BYE = request("BYE", CONTACT, to_tag="2")
+AWAY = SipUri.parse("sip:proxy.other.test;lr")
+
+
+def between(a: Side, b: Side, *, from_a: bool = True) -> Place:
+    """The place of a request whose tags say that *a* has sent it, or *b*."""
+    place = Place(dialog=DialogToken(a, b, begun()))
+    place.from_a, place.from_b, place.sent_as, place.sent_to = from_a, not from_a, True, True
+    return place
+
+
+DIALOG = between(ALICE_SIDE, EDGE_SIDE)
+
+
+@pytest.mark.parametrize(
+    ("sender", "from_a", "other"),
+    [
+        (ALICES, True, POOL_SIDE),
+        (ALICES, False, None),
+        (MATE, False, ALICE_SIDE),
+        (MATE, True, None),
+        *(
+            (sender, from_a, None)
+            for sender in (BOBS, NEW_LINK, FROM_EDGE, STRANGE_FRONT_END)
+            for from_a in (True, False)
+        ),
+    ],
+)
+def test_a_dialog_token_leads_each_side_to_the_other_and_nobody_else_anywhere(
+    sender: Sender, other: Side | None, *, from_a: bool
+) -> None:
+    """A side speaks for itself: with the tags of the other one it is nobody."""
+    assert other_side(between(ALICE_SIDE, POOL_SIDE, from_a=from_a), sender) == other
+
+
+def test_without_a_token_there_is_no_other_side() -> None:
+    assert other_side(NOWHERE, ALICES) is None
+
+
+@pytest.mark.parametrize(("from_a", "other"), [(True, 43), (False, 41)])
+def test_two_devices_of_one_user_are_told_apart_by_the_tags(other: int, *, from_a: bool) -> None:
+    """Whatever link they have come back on."""
+    here = between(*(FlowSide(INCARNATION, number, owner_hash(ALICE)) for number in (41, 43)), from_a=from_a)
+    side = other_side(here, ClientSender(INCARNATION, 99, frozenset({ALICE})))
+    assert isinstance(side, FlowSide)
+    assert side.number == other
+
+
+def test_a_call_from_a_link_to_itself_stays_there() -> None:
+    assert other_side(between(ALICE_SIDE, ALICE_SIDE), ALICES) == ALICE_SIDE
+
+
+@given(st.builds(FlowSide, st.integers(0, 9), st.integers(0, 9), st.binary(min_size=8, max_size=8)))
+def test_nobody_but_its_sides_may_use_a_token(side: FlowSide) -> None:
+    assert other_side(between(side, side), ALICES) is None
+
+
+def test_across_to_a_pool_carries_the_contact_in_the_request_uri() -> None:
+    assert across(BYE, NOWHERE, POOL_SIDE, PEERS, INCARNATION) == Forward(
+        (ServerTarget((FE2,), LinkKind.SERVER, CONTACT),), None
+    )
+
+
+def test_across_to_a_flow_is_by_its_number() -> None:
+    assert across(BYE, NOWHERE, BOB_SIDE, PEERS, INCARNATION) == Forward(
+        (FlowTarget(42, owner_hash(BOB), CONTACT, found=Found.DIALOG),), None
+    )
+
+
+@pytest.mark.parametrize("peers", [{}, {POOL_SIDE: NOTHING}], ids=["gone", "empty"])
+def test_a_side_that_has_left_the_topology_is_no_route(peers: dict[PeerSide, Behind]) -> None:
+    answer = across(BYE, NOWHERE, POOL_SIDE, peers, INCARNATION)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.code) == (403, Code.NO_ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("found", "incarnation", "flow"),
+    [(Found.TOKEN, INCARNATION, 42), (Found.DIALOG, INCARNATION, 42), (Found.DIALOG, INCARNATION + 1, NO_FLOW)],
+)
+def test_a_flow_of_this_start_is_taken_and_a_dialog_outlives_it(found: Found, incarnation: int, flow: int) -> None:
+    forward = to_flow(BYE, BOB_SIDE, incarnation, found)
+    assert forward == Forward((FlowTarget(flow, owner_hash(BOB), CONTACT, found=found),), None)
+
+
+def test_a_named_flow_of_an_earlier_start_has_failed() -> None:
+    """RFC 5626 section 5.3.1."""
+    answer = to_flow(BYE, BOB_SIDE, INCARNATION + 1, Found.TOKEN)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.reason) == (430, "Flow Failed")
+
+
+@pytest.mark.parametrize(
+    ("place", "to", "first"),
+    [
+        (NOWHERE, BOB, "a.test"),
+        (Place(beyond=SipUri.parse("sip:c.test;lr")), BOB, "c.test"),
+        (NOWHERE, "sip:erin@b.test", "b.test"),
+        (Place(beyond=SipUri.parse("sip:c.test;lr")), "sip:erin@b.test", "c.test"),
+        (Place(beyond=AWAY), "tel:+1", "a.test"),
+    ],
+)
+def test_the_server_that_a_message_hints_at_goes_first_and_only_among_those_of_the_side(
+    place: Place, to: str, first: str
+) -> None:
+    names = likeliest(("a.test", "b.test", "c.test"), request("BYE", to=to), place)
+    assert (names[0], sorted(names)) == (first, ["a.test", "b.test", "c.test"])
+
+
+def test_one_server_is_taken_whatever_a_message_hints_at() -> None:
+    assert likeliest(("a.test",), BYE, Place(beyond=AWAY)) == ("a.test",)
+
+
+def passed(ack: Request, place: Place, sender: Sender) -> Forward | Drop:
+    return acknowledge(ack, place, sender, frozenset(), FRONT_END.inside, INCARNATION)
+
+
+def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:
+    outcome = passed(request("ACK", CONTACT, to_tag="2"), between(ALICE_SIDE, EDGE_SIDE), ALICES)
+    assert outcome == Forward((ServerTarget((EDGE, "edge2.example.test"), LinkKind.SERVER, CONTACT),), None)
+
+
+@pytest.mark.parametrize(
+    ("place", "sender"), [(NOWHERE, ALICES), (between(ALICE_SIDE, PeerSide(b"8 octets")), ALICES), (DIALOG, BOBS)]
+)
+def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(place: Place, sender: Sender) -> None:
+    assert isinstance(passed(request("ACK", CONTACT, to_tag="2"), place, sender), Drop)
+
+
+def test_an_ack_in_another_name_is_dropped() -> None:
+    place = between(ALICE_SIDE, EDGE_SIDE)
+    place.sent_as = False
+    assert isinstance(passed(request("ACK", CONTACT, sender=BOB, to_tag="2"), place, ALICES), Drop)
+
+
+@pytest.mark.parametrize(
+    ("place", "to_tag", "status"), [(NOWHERE, "", None), (NOWHERE, "2", 481), (Place(beyond=AWAY), "", 403)]
+)
+def test_only_what_opens_something_here_needs_no_token(place: Place, to_tag: str, status: int | None) -> None:
+    refused = unbound(request(to_tag=to_tag), place)
+    assert (refused.status if refused else None) == status
+
+
+def test_equal_servers_are_turned_by_the_call_and_none_is_lost() -> None:
+    names = ("a", "b", "c")
+    firsts = {turned(names, f"call-{number}")[0] for number in range(50)}
+    assert firsts == set(names)
+    assert turned(names, "call-1") == turned(names, "call-1")
+    assert sorted(turned(names, "call\udcff")) == ["a", "b", "c"]
+
+
+def test_no_servers_stay_none() -> None:
+    assert turned((), "call-1") == ()
+
+
+@pytest.mark.parametrize(("uri", "host"), [("sip:a@B.test:5", "b.test"), ("tel:+1", ""), ("sip:[", ""), ("", "")])
+def test_the_host_of_what_is_no_sip_uri_is_nothing(uri: str, host: str) -> None:
+    assert host_of(uri) == host

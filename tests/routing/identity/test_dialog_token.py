@@ -1,0 +1,114 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipmesh.errors import LocalError
+from sipmesh.routing.identity.dialog_token import (
+    LONGEST_TOKEN,
+    MOST_KNOWN,
+    Begun,
+    DialogToken,
+    FlowSide,
+    FlowToken,
+    PeerSide,
+    Side,
+    Tokens,
+    owner_hash,
+)
+from sipmesh.sip.uri import SipUri
+
+KEY = b"k" * 32
+ALICE = FlowSide(7, 41, owner_hash("sip:alice@example.test"))
+POOL = PeerSide(owner_hash("pool1.example.test"))
+tokens = Tokens(KEY, incarnation=7)
+
+numbers = st.integers(0, 2**64 - 1)
+hashes = st.binary(min_size=8, max_size=8)
+sides: st.SearchStrategy[Side] = st.builds(FlowSide, numbers, numbers, hashes) | st.builds(PeerSide, hashes)
+
+
+def test_a_flow_token_names_incarnation_link_and_owner() -> None:
+    assert tokens.read(tokens.flow(41, "sip:alice@example.test")) == FlowToken(ALICE)
+
+
+begun = st.builds(Begun, hashes, hashes, hashes, hashes, hashes)
+CALL = tokens.begun("call-1", "1", "sip:alice@example.test", "sip:bob@example.test", "192.0.2.1")
+
+
+@given(sides, sides, begun)
+def test_a_dialog_token_names_its_two_sides_and_what_it_began_with(a: Side, b: Side, call: Begun) -> None:
+    text = tokens.dialog(a, b, call)
+    assert tokens.read(text) == DialogToken(a, b, call)
+    assert len(text) <= LONGEST_TOKEN
+
+
+@given(sides, sides)
+def test_a_token_is_a_legal_user_part(a: Side, b: Side) -> None:
+    """Nothing in it is ever escaped, so that no proxy or phone may spell it otherwise."""
+    text = tokens.dialog(a, b, CALL)
+    assert SipUri.parse(f"sip:{text}@fe1.example.test;transport=tls;lr").user == text
+    assert set(text) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@given(st.integers(0, 137), st.characters(codec="ascii"))
+def test_a_token_with_one_character_changed_is_nothing(place: int, other: str) -> None:
+    text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")), CALL)
+    changed = text[:place] + other + text[place + 1 :]
+    assert (tokens.read(changed) is None) is (changed != text)
+
+
+@given(st.text() | st.text("ABCdef-_09=+/", max_size=100))
+def test_garbage_is_nothing(text: str) -> None:
+    assert tokens.read(text) is None
+
+
+def test_a_token_of_another_key_is_nothing() -> None:
+    assert Tokens(b"x" * 32, incarnation=7).read(tokens.flow(41, "sip:alice@example.test")) is None
+
+
+def test_a_token_of_an_earlier_incarnation_is_read_so_that_its_flow_can_be_called_gone() -> None:
+    """RFC 5626 5.3.1 wants 430 for it, which "garbage" would not get."""
+    later = Tokens(KEY, incarnation=8)
+    read = later.read(tokens.flow(41, "sip:alice@example.test"))
+    assert isinstance(read, FlowToken)
+    assert read.side.incarnation != later.incarnation
+
+
+def test_a_flow_token_cannot_pose_as_a_dialog_token() -> None:
+    assert not isinstance(tokens.read(tokens.flow(41, "sip:alice@example.test")), DialogToken)
+
+
+@pytest.mark.parametrize(("sender", "other"), [(ALICE, POOL), (POOL, ALICE), (PeerSide(owner_hash("else")), None)])
+def test_the_sender_is_one_side_and_the_request_goes_to_the_other(sender: Side, other: Side | None) -> None:
+    assert DialogToken(ALICE, POOL, CALL).other_side(sender) == other
+
+
+def test_a_number_that_does_not_fit_is_our_bug() -> None:
+    with pytest.raises(LocalError):
+        tokens.flow(1 << 64, "sip:alice@example.test")
+
+
+@pytest.mark.parametrize("key", [b"short", b"x" * 33])
+def test_a_key_of_the_wrong_size_is_our_bug(key: bytes) -> None:
+    with pytest.raises(LocalError):
+        Tokens(key, incarnation=7)
+
+
+def test_a_secret_is_not_in_the_repr() -> None:
+    assert repr(tokens) == "<Tokens incarnation=7>"
+
+
+def test_no_more_tokens_are_remembered_than_the_limit_and_all_are_read() -> None:
+    """The first is forgotten when the limit is met; its MAC vouches for it as before."""
+    made = Tokens(KEY, incarnation=7)
+    texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN)]
+    assert len(made._known) == MOST_KNOWN
+    made.flow(MOST_KNOWN, "sip:alice@example.test")
+    assert len(made._known) == 1
+    assert made.read(texts[0]) == FlowToken(FlowSide(7, 0, owner_hash("sip:alice@example.test")))
+
+
+def test_what_nobody_vouched_for_is_not_remembered() -> None:
+    made = Tokens(KEY, incarnation=7)
+    assert made.read(Tokens(b"x" * 32, incarnation=7).flow(41, "sip:alice@example.test")) is None
+    assert made._known == {}

@@ -1,0 +1,53 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import OURS, PARTNERS, request
+from sipmesh.routing.identity.realm import Realms, lacks_challenge
+from sipmesh.sip.message import respond
+from sipmesh.sip.rows import made_row
+
+REALMS = Realms(OURS, PARTNERS)
+
+
+@pytest.mark.parametrize(
+    ("realm", "domains", "belongs"),
+    [
+        ("example.test", frozenset(), False),
+        ("EXAMPLE.test.", OURS, False),
+        (" example.test\t", frozenset(), False),
+        ("partner.test", PARTNERS, True),
+        ("Partner.TEST", frozenset(), False),
+        ("asterisk", frozenset(), True),
+        ("sub.example.test", frozenset(), True),
+    ],
+)
+def test_a_realm_belongs_to_its_owner_or_to_whoever_uses_it(
+    realm: str, domains: frozenset[str], *, belongs: bool
+) -> None:
+    assert REALMS.belongs_to(realm, domains) is belongs
+
+
+@given(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60))
+def test_no_row_whatever_throws_anything(value: str) -> None:
+    for name in ("www-authenticate", "authorization"):
+        row = made_row(name, value)
+        assert REALMS.challenge_passes(row, frozenset()) in {True, False}
+        assert REALMS.credentials_pass(row, frozenset()) in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "lacks"),
+    [
+        (401, [], True),
+        (407, [], True),
+        (401, [("www-authenticate", "x")], False),
+        (401, [("proxy-authenticate", "x")], False),
+        (403, [], False),
+        (200, [], False),
+    ],
+)
+def test_a_response_that_asks_for_nothing_readable_lacks_its_challenge(
+    status: int, headers: list[tuple[str, str]], *, lacks: bool
+) -> None:
+    assert lacks_challenge(respond(request(), status, headers=headers)) is lacks

@@ -1,0 +1,96 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import ALICE, BOB, BOBS, CAROL, FROM_BOT, OURS, PARTNERS, request
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.border import Border
+from sipmesh.routing.identity.realm import Realms
+from sipmesh.routing.identity.response_policy import repeats, restore, settle
+from sipmesh.sip.message import Response, respond
+
+BORDER = Border(Realms(OURS, PARTNERS), PARTNERS)
+ASKED = request("MESSAGE", BOB)
+
+
+def answered(status: int = 200, *headers: tuple[str, str]) -> Response:
+    return respond(ASKED, status, headers=headers, to_tag="b")
+
+
+def settled(response: Response) -> Response:
+    settle(response, ASKED, BOBS, BORDER, "fe1.example.test")
+    return response
+
+
+def test_a_response_that_repeats_its_request_stays_byte_for_byte() -> None:
+    before = answered().encode()
+    assert repeats(answered(), ASKED)
+    assert settled(answered()).encode() == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("from", f'"Boss" <{CAROL}>;tag=1'),
+        ("to", f"<{CAROL}>;tag=b"),
+        ("to", f'"Boss" <{BOB}>;tag=b'),
+        ("via", "SIP/2.0/TLS 192.0.2.9:5061;branch=z9hG4bKother"),
+    ],
+)
+def test_what_a_response_repeats_is_written_again_from_its_request(field: str, value: str) -> None:
+    forged = answered()
+    forged.replace(field, value)
+    told = settled(forged)
+    assert told.values("from") == ASKED.values("from")
+    assert told.values("via") == ASKED.values("via")
+    assert told.values("to") == [f"<{BOB}>;tag=b"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("call-id", "x"), ("cseq", "9 MESSAGE"), ("from", f"<{ALICE}>;tag=9")])
+def test_a_response_to_another_request_is_its_senders_fault(field: str, value: str) -> None:
+    forged = answered()
+    forged.replace(field, value)
+    with pytest.raises(RemoteError):
+        settled(forged)
+
+
+def test_a_tag_that_the_request_has_is_not_the_answering_sides_to_change() -> None:
+    asked = request("BYE", BOB, to_tag="2")
+    forged = respond(asked, 200)
+    forged.replace("to", f"<{BOB}>;tag=9")
+    restore(forged, asked)
+    assert forged.to.tag == "2"
+
+
+@pytest.mark.parametrize("status", [401, 407])
+def test_a_challenge_that_is_taken_out_leaves_a_clear_refusal(status: int) -> None:
+    field = "www-authenticate" if status == 401 else "proxy-authenticate"
+    told = settled(answered(status, (field, 'Digest realm="example.test", nonce="n"')))
+    assert (told.status, told.reason, told.has(field)) == (403, "Forbidden", False)
+    assert "challenge" in (told.first("warning") or "")
+    of_a_trunk = answered(status, (field, 'Digest realm="trunk.test", nonce="n"'))
+    settle(of_a_trunk, ASKED, FROM_BOT, BORDER, "fe1.example.test")
+    assert (of_a_trunk.status, of_a_trunk.has(field)) == (status, True)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["from", "to", "via", "call-id", "cseq"]), st.text('<>sip:@x;tag=1, \t"', max_size=20)
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_a_response_says_it_repeats_its_request_or_is_refused(changes: list[tuple[str, str]]) -> None:
+    forged = answered()
+    for field, value in changes:
+        forged.replace(field, value)
+    try:
+        told = settled(forged)
+    except RemoteError:
+        return
+    assert [told.values(name) for name in ("from", "via", "call-id", "cseq")] == [
+        ASKED.values(name) for name in ("from", "via", "call-id", "cseq")
+    ]
+    assert told.count("to") == 1
+    assert (told.first("to") or "").startswith(f"<{BOB}>")

@@ -1,0 +1,339 @@
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import (
+    ALICE,
+    ALICE_SIDE,
+    BOB,
+    BOB_SIDE,
+    CONTACT,
+    FE1,
+    FRONT_END,
+    KEY,
+    POOL_SIDE,
+    TOKENS,
+    begun,
+    request,
+    route,
+    token,
+)
+from sipmesh.errors import RemoteError
+from sipmesh.routing.identity.dialog_token import DialogToken, FlowToken, Tokens
+from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, Place, take_place
+from sipmesh.sip.message import Request
+from sipmesh.sip.uri import SipUri
+
+NAMES = FRONT_END.names
+DIALOG = DialogToken(ALICE_SIDE, BOB_SIDE, begun())
+DIALOG_TEXT = token(ALICE_SIDE, BOB_SIDE)
+FLOW_TEXT = TOKENS.flow(41, ALICE)
+FE2 = "fe2.example.test"
+AWAY = "<sip:proxy.other.test;lr>"
+
+
+def inside(method: str = "BYE", uri: str = BOB, *, routes: Iterable[str]) -> Request:
+    """A request of alice's inside the dialog of the tokens."""
+    return request(method, uri, to_tag="2", routes=routes)
+
+
+def take(asked: Request) -> Place:
+    return take_place(asked, NAMES, TOKENS)
+
+
+def came(beyond: SipUri | None = None) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
+    """What a place says of a request that alice sends inside her dialog."""
+    return DIALOG, beyond, True, True, True
+
+
+def said(place: Place) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
+    return place.dialog, place.beyond, place.from_a, place.sent_as, place.sent_to
+
+
+@pytest.mark.parametrize(
+    ("uri", "ours"),
+    [
+        ("sip:fe1.example.test", True),
+        ("sips:alice@FE1.example.test:7", True),
+        ("sip:127.0.0.1:5062", True),
+        ("sip:127.0.0.1", False),
+        ("sip:127.0.0.1:5063", False),
+        ("sip:192.0.2.7", True),
+        ("sip:192.0.2.7:5061", True),
+        ("sip:192.0.2.7:5062", False),
+        ("sip:fe1.example.test.evil.test", False),
+    ],
+)
+def test_hosts_are_ours_by_any_port_and_addresses_by_their_own(uri: str, *, ours: bool) -> None:
+    assert NAMES.ours(SipUri.parse(uri), ("192.0.2.7", 5061)) is ours
+
+
+def test_no_address_is_ours_where_none_is_known() -> None:
+    assert not Names(frozenset(), frozenset()).ours(SipUri.parse("sip:192.0.2.7"))
+
+
+def test_a_request_without_route_is_nowhere_in_particular() -> None:
+    assert take(request()) is NOWHERE
+
+
+def test_our_entry_is_taken_off_and_its_dialog_told() -> None:
+    asked = inside(routes=[route(DIALOG_TEXT)])
+    assert said(take(asked)) == came()
+    assert not asked.count("route")
+
+
+def test_a_flow_token_is_told_as_a_flow() -> None:
+    assert take(request(routes=[route(FLOW_TEXT)])) == Place(flow=FlowToken(TOKENS.flow_side(41, ALICE)))
+
+
+@pytest.mark.parametrize("rows", [[f"{route(DIALOG_TEXT)},{route(DIALOG_TEXT)}"], [route(DIALOG_TEXT)] * 2])
+def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> None:
+    asked = inside(routes=rows)
+    assert said(take(asked)) == came()
+    assert not asked.count("route")
+
+
+@pytest.mark.parametrize(
+    ("rows", "left"),
+    [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [AWAY, AWAY])],
+)
+def test_the_first_entry_that_is_not_ours_stays_and_is_told(rows: list[str], left: list[str]) -> None:
+    asked = inside(routes=rows)
+    assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
+    assert asked.values("route") == left
+
+
+def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:
+    assert take(inside(routes=[AWAY, route(DIALOG_TEXT)])).dialog is None
+
+
+@pytest.mark.parametrize("user", ["", "alice@", "garbage@", DIALOG_TEXT[:-1] + "@"])
+def test_an_entry_of_ours_without_our_token_says_nothing(user: str) -> None:
+    asked = request(routes=[f"<sip:{user}fe1.example.test;lr>"])
+    assert take(asked) == Place()
+    assert not asked.count("route")
+
+
+def test_a_preloaded_route_to_us_keeps_the_token_behind_it() -> None:
+    assert take(request(routes=["<sip:example.test;lr>", route(FLOW_TEXT)])).flow is not None
+
+
+@pytest.mark.parametrize(
+    ("tag", "to_tag", "call_id"),
+    [("1", "", "call-1"), ("9", "2", "call-1"), ("1", "2", "call-2"), ("1", "1", "call-1")],
+)
+def test_a_token_of_another_dialog_is_stray(tag: str, to_tag: str, call_id: str) -> None:
+    asked = request("INVITE", BOB, tag=tag, to_tag=to_tag, routes=[route(DIALOG_TEXT)])
+    asked.replace("call-id", call_id)
+    place = take(asked)
+    assert (place.dialog, place.stray) == (None, True)
+    assert said(take(inside("INVITE", routes=[route(DIALOG_TEXT)]))) == came()
+
+
+def test_a_token_that_nobody_has_answered_yet_is_the_other_sides_alone() -> None:
+    """The answering side has it from the first request; the initiator has one with the tag of the answer."""
+    first = TOKENS.begun("call-1", "1", ALICE, BOB, "192.0.2.1")
+    text = TOKENS.dialog(ALICE_SIDE, BOB_SIDE, first)
+    assert take(inside(routes=[route(text)])).stray
+    back = request("BYE", BOB, sender=BOB, to=ALICE, tag="2", to_tag="1", routes=[route(text)])
+    assert take(back).from_b
+    answered = TOKENS.answered(text, "2")
+    assert said(take(inside(routes=[route(answered)]))) == came()
+    assert take(request("BYE", BOB, to_tag="3", routes=[route(answered)])).stray
+    other = request("BYE", BOB, sender=BOB, to=ALICE, tag="3", to_tag="1", routes=[route(answered)])
+    assert take(other).stray
+
+
+@pytest.mark.parametrize(("sender", "to"), [(BOB, BOB), (ALICE, ALICE), ("tel:+1", BOB)])
+def test_names_are_held_to_those_that_the_dialog_began_with(sender: str, to: str) -> None:
+    place = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))
+    assert place.dialog == DIALOG
+    assert (place.sent_as, place.sent_to) == (sender == ALICE, to == BOB)
+
+
+def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
+    assert take(inside(routes=[route(DIALOG_TEXT, "fe2.example.test")])).dialog is None
+
+
+def test_a_token_that_another_key_has_made_says_nothing() -> None:
+    forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE, begun())
+    assert take(inside(routes=[route(forged)])) == Place()
+
+
+MATES = replace(NAMES, mates=frozenset({FE2}), pool=POOL_SIDE)
+TO_POOL, FROM_POOL = token(ALICE_SIDE, POOL_SIDE), token(POOL_SIDE, BOB_SIDE)
+
+
+def test_a_dialog_of_another_server_of_the_pool_is_taken_where_it_comes_first() -> None:
+    """Both of its Record-Routes (RFC 5658): the sender could not reach it."""
+    asked = inside(routes=[route(DIALOG_TEXT, FE2), route(DIALOG_TEXT, f"{FE2}:5062"), AWAY])
+    assert said(take_place(asked, MATES, TOKENS)) == came(SipUri.parse(AWAY.strip("<>")))
+    assert asked.items("route") == [AWAY]
+
+
+@pytest.mark.parametrize("hosts", [(FE1, FE2), (FE2, FE1)], ids=["from outside", "from inside"])
+def test_a_pair_of_another_edge_is_taken_under_the_name_of_the_pool_and_its_own(hosts: tuple[str, str]) -> None:
+    """An edge is known by the name of its pool outside and by its own inside: one entry means us, and one does not."""
+    asked = inside(routes=[*(route(DIALOG_TEXT, host) for host in hosts), AWAY])
+    assert said(take_place(asked, MATES, TOKENS)) == came(SipUri.parse(AWAY.strip("<>")))
+    assert asked.items("route") == [AWAY]
+
+
+@pytest.mark.parametrize("second", [FLOW_TEXT, FROM_POOL, "garbage"])
+def test_an_entry_of_another_server_that_does_not_repeat_ours_is_beyond_us(second: str) -> None:
+    asked = inside(routes=[route(DIALOG_TEXT), route(second, FE2)])
+    assert take_place(asked, MATES, TOKENS).dialog == DIALOG
+    assert asked.items("route") == [route(second, FE2)]
+
+
+def test_a_flow_of_another_server_of_the_pool_is_beyond_us() -> None:
+    place = take_place(request(routes=[route(FLOW_TEXT, FE2)]), MATES, TOKENS)
+    assert (place.flow, place.dialog) == (None, None)
+    assert place.beyond is not None
+
+
+def test_a_dialog_of_a_server_of_another_pool_is_beyond_us() -> None:
+    place = take_place(request(routes=[route(DIALOG_TEXT, "fe3.example.test")]), MATES, TOKENS)
+    assert place.dialog is None
+    assert place.beyond is not None
+
+
+def test_two_servers_of_the_pool_in_a_row_are_one_dialog_between_its_ends() -> None:
+    asked = inside(routes=[route(TO_POOL, FE2), route(FROM_POOL)])
+    assert said(take_place(asked, MATES, TOKENS)) == came()
+    back = request(
+        "BYE", BOB, sender=BOB, to=ALICE, tag="2", to_tag="1", routes=[route(FROM_POOL, FE2), route(TO_POOL)]
+    )
+    place = take_place(back, MATES, TOKENS)
+    assert (place.dialog, place.from_a, place.from_b, place.sent_as, place.sent_to) == (DIALOG, False, True, True, True)
+
+
+def test_tokens_of_two_dialogs_are_not_joined() -> None:
+    other = TOKENS.dialog(POOL_SIDE, BOB_SIDE, TOKENS.begun("call-2", "1", ALICE, BOB, ""))
+    assert take_place(inside(routes=[route(TO_POOL, FE2), route(other)]), MATES, TOKENS).dialog is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(DIALOG_TEXT, FROM_POOL), (TO_POOL, DIALOG_TEXT), (TO_POOL, FLOW_TEXT)])
+def test_what_does_not_lead_through_the_pool_is_not_joined(first: str, second: str) -> None:
+    asked = inside(routes=[route(first, FE2), route(second)])
+    assert take_place(asked, MATES, TOKENS) == Place()
+
+
+def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay() -> None:
+    asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
+    place = take_place(asked, MATES, TOKENS)
+    assert place.dialog == DialogToken(ALICE_SIDE, POOL_SIDE, begun())
+    assert place.past == Past(POOL_SIDE, BOB_SIDE, 2)
+    assert len(asked.items("route")) == 2
+
+
+def test_nobody_is_told_where_the_way_goes_on_from_there() -> None:
+    asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), AWAY])
+    assert take_place(asked, MATES, TOKENS).past is None
+
+
+def test_our_end_of_the_link_means_us() -> None:
+    asked = inside(routes=[route(DIALOG_TEXT, "192.0.2.7:5061")])
+    assert take_place(asked, NAMES, TOKENS, ("192.0.2.7", 5061)).dialog == DIALOG
+
+
+@pytest.mark.parametrize("rows", [[f"<{CONTACT}>"], [AWAY, f"<{CONTACT}>"], [f"{AWAY},<{CONTACT}>"]])
+def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
+    """Our entry stood in the Request-URI and the Contact at the end of the Route: the token counts all the same."""
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=rows)
+    place = take(asked)
+    assert (asked.uri, place.dialog) == (CONTACT, DIALOG)
+    assert asked.items("route") == ([AWAY] if AWAY in ",".join(rows) else [])
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        ("<sip:bob@192.0.2.9?Replaces=x>", 400),
+        (f"<sip:{'b' * 8187}@a>", 414),
+        ("<tel:+4930>", 416),
+        ("<sip:b%zz@a>", 400),
+    ],
+)
+def test_what_a_strict_router_moved_has_to_be_a_request_uri(last: str, status: int) -> None:
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=[last])
+    with pytest.raises(RemoteError) as wrong:
+        take(asked)
+    assert wrong.value.status == status
+
+
+def test_longest_request_uri_that_a_strict_router_moved_is_put_back() -> None:
+    uri = f"sip:{'b' * 8186}@a"
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=[f"<{uri}>"])
+    assert (take(asked).dialog, asked.uri, len(uri)) == (DIALOG, uri, 8192)
+
+
+@pytest.mark.parametrize(
+    "uri", [f"sip:{DIALOG_TEXT}@{FE1}", f"sip:{DIALOG_TEXT}@other.test;lr", f"sip:garbage@{FE1};lr", f"sip:{FE1};lr"]
+)
+def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
+    asked = request("BYE", uri, routes=[route(DIALOG_TEXT), AWAY])
+    take(asked)
+    assert (asked.uri, asked.items("route")) == (uri, [AWAY])
+
+
+def test_a_route_without_a_value_says_nothing() -> None:
+    asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
+    assert take(asked) == Place()
+
+
+def test_an_empty_row_hides_no_entry_behind_it() -> None:
+    asked = inside(routes=["", route(DIALOG_TEXT), "", AWAY])
+    assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
+    assert asked.items("route") == [AWAY]
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [("<tel:+1>", 416), (f"{route(DIALOG_TEXT)},,{AWAY}", 400), ("<sip:[::1;lr>", 400), ("<sip:>", 400)],
+)
+def test_a_route_that_cannot_be_read_is_the_senders_fault(value: str, status: int) -> None:
+    with pytest.raises(RemoteError) as wrong:
+        take(request(routes=[value]))
+    assert wrong.value.status == status
+
+
+pieces = st.sampled_from(
+    [
+        "<",
+        ">",
+        ",",
+        ";",
+        "@",
+        "sip:",
+        "sips:",
+        "tel:",
+        FE1,
+        "evil.test",
+        "[::1]",
+        DIALOG_TEXT,
+        FLOW_TEXT,
+        ";lr",
+        '"',
+        " ",
+    ]
+)
+values = st.lists(pieces, max_size=12).map("".join) | st.text(
+    st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=40
+)
+
+
+@given(
+    st.lists(values, max_size=3), st.sampled_from([ALICE, f"sip:{DIALOG_TEXT}@{FE1};lr", f"sip:{FLOW_TEXT}@{FE1};lr"])
+)
+def test_no_route_whatever_throws_anything_but_the_senders_fault(rows: list[str], uri: str) -> None:
+    asked = request("BYE", uri, routes=rows)
+    try:
+        place = take(asked)
+    except RemoteError:
+        return
+    assert place.dialog is None  # it has no To tag
+    assert place.beyond is None or not NAMES.ours(place.beyond)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import ALICE, BOB, FE2, request, row
+from sipmesh.errors import RemoteError
+from sipmesh.routing.proxy.forwarding import (
+    Listener,
+    branch_copy,
+    creates_dialog,
+    identity_for,
+    record_routes,
+    wants_privacy,
+)
+from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.sip.message import Request, parse_head
+from sipmesh.trust.evidence import LinkKind
+
+VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
+INSIDE, OUTSIDE = Listener("edge1.example.test", 5062), Listener("sip.example.test", 5061)
+HERE = FlowTarget(1, b"o", "sip:bob@10.0.0.1")
+ONWARD = ServerTarget((FE2,), LinkKind.SERVER, BOB)
+
+
+def copied(asked: Request, target: Target = HERE, *recorded: str, identity: str | None = ALICE) -> Request:
+    return branch_copy(asked, target, via=VIA, recorded=recorded, identity=identity)
+
+
+def test_only_the_lines_that_must_change_do() -> None:
+    asked = request("MESSAGE", BOB, ("Subject", "x\x7f"), ("X-Odd", " spaced  out "))
+    before = asked.encode()
+    copy = copied(asked)
+    changed = {"via", "max-forwards", "p-asserted-identity"}
+    kept = [line for line, name in zip(copy.lines, copy.names, strict=True) if name not in changed]
+    assert kept == [line for line, name in zip(asked.lines, asked.names, strict=True) if name not in changed]
+    assert asked.encode() == before
+
+
+def test_copy_goes_to_the_contact_under_our_via_with_one_hop_less() -> None:
+    copy = copied(request())
+    assert (copy.uri, copy.values("via")[0], copy.max_forwards) == ("sip:bob@10.0.0.1", VIA, 69)
+    assert len(copy.values("via")) == 2
+
+
+def test_request_without_max_forwards_gets_70() -> None:
+    asked = request()
+    asked.remove("max-forwards")
+    assert copied(asked).max_forwards == 70
+
+
+def test_flow_of_another_server_is_named_by_its_token_in_the_route() -> None:
+    held = row("sip:bob@10.0.0.1", server=FE2)
+    copy = copied(request(), RemoteFlowTarget(held, held.contact))
+    assert copy.values("route") == [f"<sip:{held.token}@{FE2};transport=tls;lr>"]
+    secure = copied(request(uri="sips:bob@example.test"), RemoteFlowTarget(held, "sips:bob@10.0.0.1"))
+    assert secure.values("route") == [f"<sips:{held.token}@{FE2};lr>"]
+
+
+def test_record_route_stands_once_where_one_listener_serves_both_sides() -> None:
+    assert record_routes(request(), "T", INSIDE, INSIDE) == ("<sip:T@edge1.example.test:5062;transport=tls;lr>",)
+
+
+def test_record_route_stands_twice_where_the_listener_changes_the_outgoing_one_on_top() -> None:
+    """RFC 5658: each side finds the entry of its own listener first on its way back."""
+    recorded = record_routes(request("INVITE"), "T", INSIDE, OUTSIDE)
+    copy = copied(request("INVITE"), HERE, *recorded)
+    assert copy.values("record-route") == [
+        "<sip:T@sip.example.test:5061;transport=tls;lr>",
+        "<sip:T@edge1.example.test:5062;transport=tls;lr>",
+    ]
+
+
+def test_record_route_of_a_sips_request_is_sips() -> None:
+    assert record_routes(request(uri="sips:bob@example.test"), "T", INSIDE, INSIDE) == (
+        "<sips:T@edge1.example.test:5062;lr>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "tag", "creates"),
+    [
+        ("INVITE", "", True),
+        ("SUBSCRIBE", "", True),
+        ("REFER", "", True),
+        ("INVITE", "t", False),
+        ("MESSAGE", "", False),
+    ],
+)
+def test_requests_that_open_dialogs_are_record_routed_and_no_others(method: str, tag: str, creates: bool) -> None:  # noqa: FBT001 - a column
+    assert creates_dialog(request(method, to_tag=tag)) is creates
+
+
+def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
+    routes = ["<sip:strict.partner.test>, <sip:next.partner.test;lr>"]
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=routes)
+    copy = copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
+    assert copy.uri == "sip:strict.partner.test"
+    assert copy.items("route") == ["<sip:next.partner.test;lr>", "<sip:bob@10.0.0.1>"]
+
+
+@pytest.mark.parametrize("route", ["<sip:strict.partner.test?Subject=x>", f"<sip:{'s' * 8187}@a>"])
+def test_route_that_may_be_no_request_uri_is_not_made_one(route: str) -> None:
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=[route])
+    with pytest.raises(RemoteError):
+        copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
+
+
+def test_phone_is_never_sent_a_request_the_old_way() -> None:
+    asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=["<sip:strict.test>"])
+    copy = copied(asked, FlowTarget(1, b"8 octets", "sip:bob@10.0.0.1"))
+    assert (copy.uri, copy.items("route")) == ("sip:bob@10.0.0.1", ["<sip:strict.test>"])
+
+
+@pytest.mark.parametrize("route", ["<sip:loose.partner.test;lr>", ""])
+def test_next_hop_that_routes_loosely_gets_the_route_as_it_is(route: str) -> None:
+    copy = copied(request("MESSAGE", routes=[route]), ONWARD)
+    assert (copy.uri, copy.values("route")) == (BOB, [route])
+
+
+def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
+    claimed = [("p-asserted-identity", "<sip:boss@example.test>"), ("P-Preferred-Identity", "<sip:boss@example.test>")]
+    assert copied(request("MESSAGE", BOB, *claimed)).values("p-asserted-identity") == [f"<{ALICE}>"]
+    bare = copied(request("MESSAGE", BOB, *claimed), identity=None)
+    assert not bare.count("p-asserted-identity")
+    assert not bare.count("p-preferred-identity")
+
+
+@pytest.mark.parametrize(
+    ("kind", "privacy", "crosses"),
+    [
+        (LinkKind.SERVER, "", True),
+        (LinkKind.SERVER, "id", True),
+        (LinkKind.PARTNER, "", False),
+        (LinkKind.CLIENT, "", True),
+        (LinkKind.CLIENT, "none", True),
+        (LinkKind.CLIENT, "id", False),
+        (LinkKind.CLIENT, "header; ID ;user", False),
+        (LinkKind.CLIENT, "identity", True),
+    ],
+)
+def test_identity_crosses_to_whom_it_may(kind: LinkKind, privacy: str, crosses: bool) -> None:  # noqa: FBT001 - a column
+    asked = request("MESSAGE", BOB, *([("privacy", "user"), ("privacy", privacy)] if privacy else []))
+    assert identity_for(ALICE, kind, asked) == (ALICE if crosses else None)
+
+
+ODD = (
+    b"v:SIP/2.0/TLS  192.0.2.1 ;branch=z9hG4bK1",
+    b'f :  "Al\xff" <sip:alice@example.test>;tag=1',
+    b"t: sip:bob@example.test",
+    b"i:call-1",
+    b"CSEQ: 1   INVITE",
+    b"Subject: one,\r\n two",
+    b"x-UNKNOWN:",
+    b"max-FORWARDS : 070",
+    b"l: 0",
+)
+
+
+def odd(*rows: bytes) -> Request:
+    """Read a request whose rows are legal and spelled as nobody would."""
+    read = parse_head(b"\r\n".join([b"INVITE sip:bob@example.test SIP/2.0", *ODD, *rows]))
+    assert isinstance(read, Request)
+    return read
+
+
+def test_rows_in_odd_spelling_stay_byte_for_byte_where_they_decide_no_boundary() -> None:
+    """Blanks before a colon, folds and numbers that decide a boundary are written in one way: readers differ over the others."""
+    lines = copied(odd(), ONWARD, identity=None).lines
+    rewritten = {1: ODD[1].replace(b"f :", b"f:"), 4: b"CSeq: 1 INVITE", 5: b"Subject: one, two"}
+    kept = [rewritten.get(at, row) for at, row in enumerate(ODD[:7])]
+    assert lines == [f"Via: {VIA}".encode(), *kept, b"Max-Forwards: 69", b"Content-Length: 0"]
+
+
+@given(st.binary(max_size=30).filter(lambda value: not {10, 13} & set(value)), st.binary(max_size=60))
+def test_whatever_stands_in_other_rows_and_in_the_body_goes_through(value: bytes, body: bytes) -> None:
+    asked = odd(b"X-Odd:" + value)
+    asked.body = body
+    copy = copied(asked, identity=None)
+    assert (copy.lines[-1], copy.body) == (b"X-Odd:" + value, body)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (["id"], True),
+        (["header; ID ;critical"], True),
+        (["header", "id"], True),
+        (["identity"], False),
+        (["none"], False),
+    ],
+)
+def test_privacy_id_is_found_in_any_place(values: list[str], *, wanted: bool) -> None:
+    assert wants_privacy(request("MESSAGE", BOB, *(("privacy", value) for value in values))) is wanted

@@ -1,0 +1,146 @@
+"""RFC 3263 and RFC 2782 as questions and answers: no network in sight."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sipmesh.errors import LocalError
+from sipmesh.routing.proxy.locate import (
+    FEDERATION,
+    SIPS,
+    SRV_MAX,
+    Locate,
+    Question,
+    RecordKind,
+    Srv,
+    UnlocatableError,
+    is_ip,
+)
+
+A, AAAA, SRV = RecordKind.A, RecordKind.AAAA, RecordKind.SRV
+Answers = dict[tuple[str, RecordKind], list[str | Srv]]
+
+
+def located(machine: Locate, answers: Answers) -> list[tuple[str, int]]:
+    """Answer every question out of *answers*; what is not there does not exist."""
+    while questions := machine.questions():
+        for question in questions:
+            machine.answered(question, answers.get((question.name, question.kind), []))
+    return machine.addresses()
+
+
+@pytest.mark.parametrize(("name", "port"), [("192.0.2.7", 5061), ("2001:db8::7", 5061)])
+def test_ip_address_needs_no_question(name: str, port: int) -> None:
+    machine = Locate(name, None, SIPS)
+    assert machine.questions() == ()
+    assert machine.addresses() == [(name, port)]
+
+
+def test_name_with_a_port_is_not_asked_for_srv() -> None:
+    """RFC 3263 4.2: with an explicit port the client asks for A and AAAA of the name."""
+    machine = Locate("fe1.test", 5071, SIPS)
+    assert set(machine.questions()) == {Question("fe1.test", A), Question("fe1.test", AAAA)}
+    assert located(machine, {("fe1.test", A): ["192.0.2.1"]}) == [("192.0.2.1", 5071)]
+
+
+def test_srv_gives_targets_in_order_of_priority() -> None:
+    answers: Answers = {
+        ("_sips._tcp.a.test", SRV): [Srv(20, 0, 5061, "two.test"), Srv(10, 0, 5071, "one.test")],
+        ("one.test", A): ["192.0.2.1"],
+        ("two.test", A): ["192.0.2.2"],
+    }
+    assert located(Locate("a.test", None, SIPS), answers) == [("192.0.2.1", 5071), ("192.0.2.2", 5061)]
+
+
+def test_ipv6_comes_before_ipv4_for_each_target() -> None:
+    answers: Answers = {
+        ("_sips._tcp.a.test", SRV): [Srv(1, 0, 5061, "one.test"), Srv(2, 0, 5061, "two.test")],
+        ("one.test", A): ["192.0.2.1"],
+        ("one.test", AAAA): ["2001:db8::1"],
+        ("two.test", AAAA): ["2001:db8::2"],
+    }
+    hosts = [host for host, _ in located(Locate("a.test", None, SIPS), answers)]
+    assert hosts == ["2001:db8::1", "192.0.2.1", "2001:db8::2"]
+
+
+def test_client_service_without_srv_falls_back_on_the_name() -> None:
+    assert located(Locate("a.test", None, SIPS), {("a.test", A): ["192.0.2.1"]}) == [("192.0.2.1", 5061)]
+
+
+def test_partner_without_srv_is_not_guessed() -> None:
+    with pytest.raises(UnlocatableError, match=r"there is no SRV record _sipfederationtls\._tcp\.a\.test"):
+        located(Locate("a.test", None, FEDERATION), {("a.test", A): ["192.0.2.1"]})
+
+
+def test_silence_of_dns_is_not_the_absence_of_an_srv() -> None:
+    """No fallback on an answer that never came: whoever can drop packets would choose our way."""
+    machine = Locate("a.test", None, SIPS)
+    machine.failed(machine.questions()[0], "SRV of a.test: timeout")
+    assert machine.questions() == ()
+    with pytest.raises(UnlocatableError, match="timeout"):
+        machine.addresses()
+
+
+def test_target_of_a_single_dot_says_that_there_is_no_service() -> None:
+    with pytest.raises(UnlocatableError, match="not offered"):
+        located(Locate("a.test", None, SIPS), {("_sips._tcp.a.test", SRV): [Srv(0, 0, 0, ".")]})
+
+
+def test_one_target_without_address_does_not_hide_the_others() -> None:
+    answers: Answers = {
+        ("_sips._tcp.a.test", SRV): [Srv(1, 0, 5061, "gone.test"), Srv(2, 0, 5061, "two.test")],
+        ("two.test", A): ["192.0.2.2"],
+    }
+    assert located(Locate("a.test", None, SIPS), answers) == [("192.0.2.2", 5061)]
+
+
+@pytest.mark.parametrize(("count", "asked"), [(SRV_MAX, SRV_MAX), (SRV_MAX + 1, SRV_MAX)])
+def test_number_of_targets_is_bounded(count: int, asked: int) -> None:
+    machine = Locate("a.test", None, SIPS)
+    machine.answered(machine.questions()[0], [Srv(1, 0, 5061, f"t{at}.test") for at in range(count)])
+    assert len(machine.questions()) == 2 * asked
+
+
+def test_weights_share_the_first_place_in_proportion() -> None:
+    """RFC 2782: 1, 2 and 1 of 4; zero gets almost nothing. Drawn from 2,000 fixed entropies, so always the same."""
+    records: list[str | Srv] = [
+        Srv(0, weight, 5061, f"w{weight}{at}.test") for at, weight in enumerate([10, 20, 10, 0])
+    ]
+    answers: Answers = {(record.target, A): ["192.0.2.1"] for record in records if isinstance(record, Srv)}
+    first: Counter[str] = Counter()
+    for seed in range(2000):
+        machine = Locate("a.test", None, SIPS, entropy=seed.to_bytes(4))
+        machine.answered(machine.questions()[0], records)
+        first[machine.questions()[0].name] += 1
+    assert located(machine, answers) == [("192.0.2.1", 5061)]
+    shares = [first[name] / 2000 for name in ("w100.test", "w201.test", "w102.test", "w03.test")]
+    assert shares == pytest.approx([0.25, 0.5, 0.25, 0.02], abs=0.04)
+
+
+def test_same_entropy_gives_the_same_order() -> None:
+    records = [Srv(0, 1, 5061, f"t{at}.test") for at in range(8)]
+    orders = []
+    for _ in range(2):
+        machine = Locate("a.test", None, SIPS, entropy=b"same")
+        machine.answered(machine.questions()[0], records)
+        orders.append(machine.questions())
+    assert orders[0] == orders[1]
+
+
+def test_answer_that_is_no_address_is_dropped() -> None:
+    with pytest.raises(UnlocatableError):
+        located(Locate("a.test", 5061, None), {("a.test", A): ["not an address"]})
+
+
+def test_machine_refuses_to_be_driven_wrongly() -> None:
+    machine = Locate("a.test", 5061, None)
+    with pytest.raises(LocalError, match="too early"):
+        machine.addresses()
+    with pytest.raises(LocalError, match="not open"):
+        machine.answered(Question("b.test", A), [])
+
+
+def test_brackets_are_not_part_of_an_address() -> None:
+    assert [is_ip(text) for text in ("::1", "127.0.0.1", "[::1]", "a.test")] == [True, True, False, False]

@@ -1,0 +1,544 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routing.messages import BOB, CONTACT, FE2, request, response, row
+from sipmesh.errors import LocalError
+from sipmesh.routing.proxy.response_context import (
+    ELSEWHERE,
+    MAX_CHALLENGE_OCTETS,
+    MAX_CHALLENGES,
+    BranchState,
+    Cancel,
+    Effect,
+    Forget,
+    Reply,
+    ResponseContext,
+    Silence,
+    Start,
+    lost_status,
+    overloaded,
+    rank,
+    ways_to,
+)
+from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, ServerTarget, Target
+from sipmesh.trust.evidence import LinkKind
+
+PHONE = FlowTarget(1, b"8 octets", CONTACT)
+DESK, LAPTOP = replace(PHONE, flow=2), replace(PHONE, flow=3)
+SPARED = replace(PHONE, spares=(DESK,))
+AFAR = RemoteFlowTarget(row(server=FE2), CONTACT)
+ONE_SERVER = ServerTarget(("a.test",), LinkKind.SERVER, BOB)
+TWO_SERVERS = ServerTarget(("a.test", "b.test"), LinkKind.SERVER, BOB)
+BUSY_REASON = ('SIP;cause=600;text="Busy Everywhere"',)
+AUTHENTICATE, PROXY_AUTHENTICATE = "www-authenticate", "proxy-authenticate"
+
+
+def told(effects: list[Effect]) -> list[str]:
+    """Write effects so that a table can hold them."""
+    words: list[str] = []
+    for effect in effects:
+        match effect:
+            case Start(number, target, name):
+                words.append(f"start {number} {name or getattr(target, 'flow', 'afar')}")
+            case Reply(answer):
+                words.append(f"reply {answer.status}")
+            case Cancel(number, _):
+                words.append(f"cancel {number}")
+            case Silence():
+                words.append("silence")
+            case Forget():
+                words.append("forget")
+    return words
+
+
+class Call:
+    """A response context and what it says, in words."""
+
+    def __init__(self, *targets: Target, method: str = "INVITE") -> None:
+        self.method = method
+        self.context = ResponseContext.of(request(method), targets)
+        self.started = told(self.context.start())
+
+    def gets(self, status: int, number: int = 0, *headers: tuple[str, str]) -> list[str]:
+        return told(self.context.responded(number, response(status, *headers, method=self.method)))
+
+    def loses(self, number: int = 0) -> list[str]:
+        return told(self.context.lost(number))
+
+    def times_out(self, number: int = 0) -> list[str]:
+        return told(self.context.timed_out(number))
+
+    def cancels(self) -> list[str]:
+        return told(self.context.cancel(BUSY_REASON))
+
+    def takes(self, given: str) -> list[str]:
+        """Take one input of the tables below on branch 0."""
+        if given.isdigit():
+            return self.gets(int(given))
+        named: dict[str, Callable[[], list[str]]] = {
+            "lost": self.loses,
+            "timeout": self.times_out,
+            "cancel": self.cancels,
+        }
+        return named[given]()
+
+
+# Every state of one branch, and every input to it
+
+STATES = {
+    "calling": [],
+    "proceeding": ["180"],
+    "cancelled-before-a-provisional": ["cancel"],
+    "cancelling": ["180", "cancel"],
+    "late": ["180", "timeout"],
+    "refused": ["404"],
+    "accepted": ["200"],
+    "cancelled": ["180", "cancel", "487"],
+}
+INPUTS = ["100", "180", "200", "404", "487", "603", "lost", "timeout", "cancel"]
+INVITE_TABLE = {
+    "calling": ["", "reply 180", "reply 200", "reply 404", "reply 487", "reply 603", "reply 480", "reply 408", ""],
+    "proceeding": [
+        "",
+        "reply 180",
+        "reply 200",
+        "reply 404",
+        "reply 487",
+        "reply 603",
+        "reply 480",
+        "cancel 0",
+        "cancel 0",
+    ],
+    "cancelled-before-a-provisional": [
+        *("cancel 0", "cancel 0", "reply 200", "reply 487", "reply 487", "reply 603", "reply 487", "reply 487", ""),
+    ],
+    "cancelling": ["", "reply 180", "reply 200", "reply 487", "reply 487", "reply 603", "reply 487", "reply 487", ""],
+    "late": ["", "reply 180", "reply 200", "reply 408", "reply 408", "reply 408", "reply 408", "reply 408", ""],
+    "refused": ["", "", "reply 200", "", "", "", "", "", ""],
+    "accepted": ["", "", "reply 200", "", "", "", "", "", ""],
+    "cancelled": ["", "", "reply 200", "", "", "", "", "", ""],
+}
+OTHER_STATES = {"calling": [], "proceeding": ["100"], "refused": ["404"], "accepted": ["200"], "late": ["timeout"]}
+OTHER_INPUTS = ["100", "180", "200", "404", "603", "lost", "timeout"]
+OTHER_TABLE = {
+    "calling": ["", "", "reply 200", "reply 404", "reply 603", "reply 480", "silence"],
+    "proceeding": ["", "", "reply 200", "reply 404", "reply 603", "reply 480", "silence"],
+    "refused": [""] * 7,
+    "accepted": [""] * 7,
+    "late": [""] * 7,
+}
+
+
+def rows(table: dict[str, list[str]], inputs: list[str]) -> list[tuple[str, str, str]]:
+    return [(state, *pair) for state, cells in table.items() for pair in zip(inputs, cells, strict=True)]
+
+
+@pytest.mark.parametrize(("state", "given_", "says"), rows(INVITE_TABLE, INPUTS))
+def test_a_branch_of_an_invite(state: str, given_: str, says: str) -> None:
+    call = Call(PHONE)
+    for before in STATES[state]:
+        call.takes(before)
+    assert call.takes(given_) == ([says] if says else [])
+
+
+@pytest.mark.parametrize(("state", "given_", "says"), rows(OTHER_TABLE, OTHER_INPUTS))
+def test_a_branch_of_another_request(state: str, given_: str, says: str) -> None:
+    """RFC 4320: no provisional but 100 comes through, and no 408 is ever sent."""
+    call = Call(PHONE, method="MESSAGE")
+    for before in OTHER_STATES[state]:
+        call.takes(before)
+    assert call.takes(given_) == ([says] if says else [])
+
+
+# Forking
+
+
+def test_equal_targets_run_in_parallel_and_lower_ones_wait_until_all_have_failed() -> None:
+    call = Call(replace(LAPTOP, q=0.5), PHONE, DESK)
+    assert call.started == ["start 0 1", "start 1 2"]
+    assert call.gets(404) == []
+    assert call.gets(486, 1) == ["start 2 3"]
+    assert call.gets(480, 2) == ["reply 404"]
+
+
+def test_no_lower_target_starts_once_one_has_answered() -> None:
+    call = Call(PHONE, replace(LAPTOP, q=0.5))
+    assert call.gets(200) == ["reply 200"]
+    assert not call.context.running
+    assert told(call.context.start()) == []
+
+
+def test_a_2xx_goes_back_at_once_and_cancels_those_that_ring() -> None:
+    call = Call(PHONE, DESK, LAPTOP)
+    call.gets(180, 1)
+    effects = call.context.responded(0, response(200))
+    assert told(effects) == ["reply 200", "cancel 1"]
+    assert effects[-1] == Cancel(1, ELSEWHERE)
+
+
+def test_a_branch_that_has_shown_nothing_is_cancelled_when_it_does() -> None:
+    """RFC 3261 section 9.1: a CANCEL must not be sent before a provisional has come."""
+    call = Call(PHONE, DESK)
+    assert call.gets(200) == ["reply 200"]
+    assert call.context.responded(1, response(180)) == [Cancel(1, ELSEWHERE)]
+    assert call.gets(180, 1) == []
+    assert call.gets(487, 1) == []
+
+
+def test_every_2xx_of_an_invite_goes_back_and_one_of_anything_else() -> None:
+    """RFC 3261 section 16.7 item 5."""
+    for method, second in (("INVITE", ["reply 200"]), ("MESSAGE", [])):
+        call = Call(PHONE, DESK, method=method)
+        assert call.gets(200) == ["reply 200"]
+        assert call.gets(200, 1) == second
+
+
+def test_other_requests_are_never_cancelled() -> None:
+    call = Call(PHONE, DESK, method="MESSAGE")
+    call.gets(100, 1)
+    assert call.gets(200) == ["reply 200"]
+    call = Call(PHONE, DESK, method="MESSAGE")
+    call.gets(100, 1)
+    assert call.gets(603) == []
+    assert call.gets(404, 1) == ["reply 603"]
+
+
+def test_provisionals_of_every_branch_come_through_until_a_final_has_gone_back() -> None:
+    call = Call(PHONE, DESK)
+    assert call.gets(183) == ["reply 183"]
+    assert call.gets(180, 1) == ["reply 180"]
+    assert call.gets(200) == ["reply 200", "cancel 1"]
+    assert call.gets(180, 1) == []
+
+
+def test_a_6xx_ends_the_search_but_waits_for_the_branches_that_run() -> None:
+    call = Call(PHONE, DESK, replace(LAPTOP, q=0.5))
+    call.gets(180, 1)
+    assert call.gets(603) == ["cancel 1"]
+    assert call.gets(487, 1) == ["reply 603"]
+
+
+def test_a_6xx_does_not_hide_a_2xx_that_comes_after_it() -> None:
+    call = Call(PHONE, DESK)
+    assert call.gets(603) == []
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+def test_after_a_6xx_a_branch_that_had_shown_nothing_is_cancelled_when_it_does() -> None:
+    call = Call(PHONE, DESK)
+    assert call.gets(603) == []
+    assert call.gets(180, 1) == ["cancel 1"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_after_a_6xx_nothing_is_tried_instead_of_a_lost_branch(method: str) -> None:
+    """RFC 3261 section 16.7 item 5: "MUST NOT create any new branches in this context"."""
+    call = Call(LAPTOP, SPARED, method=method)
+    call.gets(603)
+    assert call.loses(1) == ["reply 603"]
+
+
+# The best response
+
+
+@pytest.mark.parametrize(
+    ("statuses", "best"),
+    [
+        ((404, 503, 302), 302),
+        ((500, 404), 404),
+        ((404, 486), 404),
+        ((486, 404), 486),
+        ((404, 401), 401),
+        ((407, 401), 401),
+        ((484, 415), 415),
+        ((404, 420), 420),
+        ((480, 486), 486),
+        ((408, 404), 404),
+        ((408, 500), 408),
+        ((404, 604), 604),
+        ((302, 600), 600),
+    ],
+)
+def test_the_best_response_goes_back(statuses: tuple[int, ...], best: int) -> None:
+    """RFC 3261 section 16.7 item 6: 6xx, else the lowest class, and in it what helps to ask again."""
+    call = Call(*(replace(PHONE, flow=number) for number in range(len(statuses))))
+    *_, last = (call.gets(status, number) for number, status in enumerate(statuses))
+    assert last == [f"reply {best}"]
+
+
+def test_ranks_never_prefer_what_we_said_ourselves_to_a_real_answer_of_the_class() -> None:
+    assert sorted([480, 503, 404, 401, 302, 603], key=rank) == [603, 302, 401, 404, 480, 503]
+    assert rank(408) == rank(480)
+
+
+def test_all_challenges_of_all_branches_go_back_together() -> None:
+    """RFC 3261 section 16.7 item 7."""
+    call = Call(PHONE, DESK, LAPTOP)
+    call.gets(407, 0, (PROXY_AUTHENTICATE, 'Digest realm="a"'), (PROXY_AUTHENTICATE, 'Digest realm="b"'))
+    call.gets(404, 1)
+    [effect] = call.context.responded(2, response(401, (AUTHENTICATE, 'Digest realm="c"')))
+    assert isinstance(effect, Reply)
+    assert effect.response.status == 401
+    assert effect.response.values(PROXY_AUTHENTICATE) == ['Digest realm="a"', 'Digest realm="b"']
+    assert effect.response.values(AUTHENTICATE) == ['Digest realm="c"']
+
+
+def merged(*branches: list[str]) -> list[str]:
+    """Give the challenges that go back where each branch has made some."""
+    call = Call(*[replace(PHONE, flow=number) for number in range(len(branches))])
+    for number, challenges in enumerate(branches):
+        told = response(401, *[(AUTHENTICATE, value) for value in challenges])
+        effects = call.context.responded(number, told)
+    [effect] = effects
+    assert isinstance(effect, Reply)
+    return effect.response.values(AUTHENTICATE)
+
+
+@pytest.mark.parametrize(("number", "kept"), [(MAX_CHALLENGES, MAX_CHALLENGES), (MAX_CHALLENGES + 1, MAX_CHALLENGES)])
+def test_eight_challenges_are_merged_and_not_one_more(number: int, kept: int) -> None:
+    challenges = [f'Digest realm="{at}"' for at in range(number)]
+    assert merged(*[[value] for value in challenges]) == challenges[:kept]
+    assert merged(challenges) == challenges[:kept]
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, 2), (1, 1)])
+def test_challenges_are_merged_up_to_16_kib_in_all(more: int, kept: int) -> None:
+    half = 'Digest realm="x"'.ljust(MAX_CHALLENGE_OCTETS // 2, "x")
+    assert len(merged([half], [half + "x" * more])) == kept
+
+
+def test_challenge_too_long_to_be_merged_gives_way_to_those_that_fit() -> None:
+    huge = "Digest ".ljust(MAX_CHALLENGE_OCTETS + 1, "x")
+    assert merged([huge], ['Digest realm="a"']) == ['Digest realm="a"']
+    assert merged([huge], [huge]) == [huge]
+
+
+def test_one_challenge_goes_back_byte_for_byte() -> None:
+    call = Call(PHONE)
+    challenge = response(401, (AUTHENTICATE, 'Digest realm="c",   nonce="1"'))
+    before = challenge.encode()
+    assert call.context.responded(0, challenge) == [Reply(challenge)]
+    assert challenge.encode() == before
+
+
+def test_challenges_do_not_go_into_a_response_that_asks_for_nothing() -> None:
+    call = Call(PHONE, DESK)
+    call.gets(401, 0, (AUTHENTICATE, 'Digest realm="c"'), (AUTHENTICATE, 'Digest realm="d"'))
+    [effect] = call.context.responded(1, response(603))
+    assert isinstance(effect, Reply)
+    assert not effect.response.count(AUTHENTICATE)
+
+
+# Other ways
+
+
+def test_a_lost_link_leads_to_each_other_server_once() -> None:
+    call = Call(TWO_SERVERS)
+    assert call.started == ["start 0 a.test"]
+    assert call.loses() == ["start 1 b.test"]
+    assert call.loses() == []
+    assert call.loses(1) == ["reply 503"]
+
+
+def test_a_lost_flow_leads_to_each_other_flow_of_the_device_once() -> None:
+    call = Call(SPARED)
+    assert call.loses() == ["start 1 2"]
+    assert call.loses(1) == ["reply 480"]
+
+
+@pytest.mark.parametrize("target", [TWO_SERVERS, SPARED])
+def test_what_has_arrived_is_not_sent_again(target: Target) -> None:
+    call = Call(target)
+    call.gets(100)
+    assert call.loses() == [f"reply {503 if target is TWO_SERVERS else 480}"]
+
+
+def test_a_503_of_a_server_leads_to_the_next_and_goes_back_as_a_500() -> None:
+    call = Call(TWO_SERVERS)
+    call.gets(100)
+    assert call.gets(503) == ["start 1 b.test"]
+    assert call.gets(503, 1, ("retry-after", "60")) == ["reply 500"]
+
+
+@pytest.mark.parametrize("target", [PHONE, AFAR, ONE_SERVER])
+def test_nobodys_503_goes_back_as_one(target: Target) -> None:
+    """Whoever gets it would leave us alone for all others too, for what one phone says."""
+    assert Call(target).gets(503) == ["reply 500"]
+
+
+def test_a_user_is_looked_for_here_only_where_its_server_cannot_be_reached() -> None:
+    """One that is too busy lives, and it alone knows which device the dialog is with."""
+    target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=replace(PHONE, found=Found.DIALOG, past=1))
+    call = Call(target)
+    assert call.loses() == ["start 1 1"]
+    assert call.loses(1) == ["reply 503"]
+    assert Call(target).gets(503) == ["reply 500"]
+    assert Call(target).gets(404) == ["reply 404"]
+
+
+def test_overloaded_says_nothing_of_when_to_come_back_and_leaves_the_original() -> None:
+    came = response(503, ("retry-after", "60"))
+    assert (overloaded(came).status, overloaded(came).count("retry-after")) == (500, 0)
+    assert (came.status, came.count("retry-after")) == (503, 1)
+
+
+def test_a_430_of_another_server_of_the_pool_drops_the_row_and_tries_the_next_flow() -> None:
+    """RFC 5626 section 5.3.1."""
+    call = Call(replace(AFAR, spares=(PHONE,)))
+    assert call.gets(430) == ["forget", "start 1 1"]
+    assert call.loses(1) == ["reply 480"]
+
+
+def test_a_430_of_a_phone_or_a_partner_is_an_answer_like_any_other() -> None:
+    assert Call(SPARED).gets(430) == ["reply 430"]
+    assert Call(TWO_SERVERS).gets(430) == ["reply 430"]
+
+
+def test_the_row_that_is_forgotten_is_the_one_that_was_tried() -> None:
+    other = RemoteFlowTarget(row("sip:bob@other", server=FE2), "sip:bob@other")
+    context = ResponseContext.of(request(), (replace(AFAR, spares=(other,)),))
+    context.start()
+    context.responded(0, response(430))
+    assert context.responded(1, response(430))[0] == Forget(other)
+
+
+@pytest.mark.parametrize("end", ["cancel", "603", "200"])
+@pytest.mark.parametrize("last", ["lost", "430", "503"])
+def test_no_other_way_is_tried_once_the_search_has_ended(end: str, last: str) -> None:
+    target: Target = TWO_SERVERS if last == "503" else replace(AFAR, spares=(PHONE,))
+    call = Call(PHONE, target)
+    call.takes(end)
+    words = call.loses(1) if last == "lost" else call.gets(int(last), 1)
+    assert not any(word.startswith("start") for word in words)
+
+
+@pytest.mark.parametrize("late", [503, 430, 0])
+def test_no_other_way_is_tried_once_the_time_has_run_out(late: int) -> None:
+    call = Call(TWO_SERVERS if late == 503 else replace(AFAR, spares=(PHONE,)))
+    call.gets(180)
+    assert call.times_out() == ["cancel 0"]
+    words = call.gets(late) if late else call.loses()
+    assert [word for word in words if word != "forget"] == ["reply 408"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (PHONE, 480),
+        (AFAR, 480),
+        (replace(PHONE, found=Found.TOKEN), 430),
+        (replace(PHONE, found=Found.DIALOG), 430),
+        (ONE_SERVER, 503),
+    ],
+)
+def test_what_a_lost_way_means_depends_on_what_led_there(target: Target, status: int) -> None:
+    assert lost_status(target) == status
+    assert Call(target).loses() == [f"reply {status}"]
+
+
+def test_the_ways_to_a_target_are_its_servers_or_its_flows() -> None:
+    assert ways_to(TWO_SERVERS) == ((TWO_SERVERS, "a.test"), (TWO_SERVERS, "b.test"))
+    assert ways_to(SPARED) == ((SPARED, ""), (DESK, ""))
+
+
+# CANCEL and time
+
+
+def test_a_cancel_takes_back_what_rings_for_the_senders_reasons_and_starts_nothing_more() -> None:
+    call = Call(PHONE, DESK, replace(LAPTOP, q=0.5))
+    call.gets(180, 0)
+    assert call.context.cancel(BUSY_REASON) == [Cancel(0, BUSY_REASON)]
+    assert call.context.responded(1, response(100)) == [Cancel(1, BUSY_REASON)]
+    assert call.gets(487, 0) == []
+    assert call.gets(487, 1) == ["reply 487"]
+
+
+def test_a_2xx_that_crosses_the_cancel_goes_back() -> None:
+    call = Call(PHONE)
+    call.gets(180)
+    call.cancels()
+    assert call.gets(200) == ["reply 200"]
+
+
+def test_a_cancel_after_the_end_changes_nothing() -> None:
+    call = Call(PHONE)
+    call.gets(200)
+    assert call.cancels() == []
+
+
+def test_a_cancel_before_anything_started_is_answered_487() -> None:
+    context = ResponseContext.of(request(), (PHONE,))
+    context.cancel()
+    assert told(context.start()) == ["reply 487"]
+
+
+def test_a_branch_that_rings_too_long_is_cancelled_and_waited_for_once_more() -> None:
+    """Timer C (RFC 3261 section 16.8)."""
+    call = Call(PHONE)
+    call.gets(180)
+    assert call.times_out() == ["cancel 0"]
+    assert call.context.branches[0].state is BranchState.CANCELLING
+    assert call.times_out() == ["reply 408"]
+    assert not call.context.running
+
+
+def test_a_late_branch_makes_room_for_the_next_group() -> None:
+    call = Call(PHONE, replace(LAPTOP, q=0.5))
+    assert call.times_out() == ["start 1 3"]
+    assert call.gets(200, 1) == ["reply 200"]
+
+
+def test_a_real_answer_to_another_request_goes_before_silence() -> None:
+    call = Call(PHONE, DESK, method="MESSAGE")
+    assert call.times_out() == []
+    assert call.gets(404, 1) == ["reply 404"]
+
+
+def test_a_request_without_targets_is_our_own_fault() -> None:
+    with pytest.raises(LocalError, match="MESSAGE"):
+        ResponseContext.of(request("MESSAGE"), ()).start()
+
+
+# Whatever happens
+
+targets = st.lists(
+    st.sampled_from([PHONE, DESK, replace(LAPTOP, q=0.5), SPARED, AFAR, replace(AFAR, spares=(PHONE,)), TWO_SERVERS]),
+    min_size=1,
+    max_size=4,
+)
+happenings = st.lists(st.tuples(st.sampled_from([*INPUTS, "401", "430", "503", "302"]), st.integers(0, 7)), max_size=25)
+
+
+@given(targets, happenings, st.sampled_from(["INVITE", "MESSAGE"]))
+def test_one_final_answer_goes_back_and_each_way_is_tried_at_most_once(
+    ways: list[Target], events: list[tuple[str, int]], method: str
+) -> None:
+    context = ResponseContext.of(request(method), tuple(ways))
+    effects = context.start()
+    for given_, number in events:
+        effects += happened(context, given_, number % len(context.branches), method)
+    for number in range(100):  # in the end every branch times out, twice
+        effects += context.timed_out(number // 2) if number // 2 in context.branches else []
+    finals = [one.response.status for one in effects if isinstance(one, Reply) and one.response.status >= 200]
+    assert len([status for status in finals if status >= 300]) + sum(isinstance(one, Silence) for one in effects) <= 1
+    assert context.answered
+    assert not context.running
+    assert sum(isinstance(one, Start) for one in effects) <= sum(len(ways_to(way)) for way in ways)
+    assert len({one.number for one in effects if isinstance(one, Cancel)}) == sum(
+        isinstance(one, Cancel) for one in effects
+    )
+    if method != "INVITE":
+        assert 408 not in finals
+        assert len(finals) <= 1
+
+
+def happened(context: ResponseContext, given_: str, number: int, method: str) -> list[Effect]:
+    if given_.isdigit():
+        return context.responded(number, response(int(given_), method=method))
+    if given_ == "cancel":
+        return context.cancel() if method == "INVITE" else []
+    return context.lost(number) if given_ == "lost" else context.timed_out(number)

@@ -1,0 +1,164 @@
+"""What the operator of the machine is told of a running server, as values that are JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+import pytest
+
+from sipmesh.errors import SipmeshError
+from sipmesh.server.admin import commands
+from sipmesh.server.admin.commands import Operator
+from sipmesh.storage.users import Users
+from sipmesh.trust.evidence import LinkKind
+from support.network import FE1, FE2, Network
+from support.peer import HungUpError, Peer
+from support.running import on_loop, until
+
+
+def operator_of(network: Network, server: str = FE1) -> Operator:
+    """The desk of one server; *reload* and *look* only say that they were asked for."""
+    return Operator(network.nodes[server], lambda: {"taken": True}, lambda: {"taken": True, "closed": []})
+
+
+async def asked(network: Network, command: str, **given: Any) -> Any:
+    """Ask, and see that the answer can be written as JSON."""
+    answer = await operator_of(network).commands()[command](given)
+    return json.loads(json.dumps(answer))
+
+
+@on_loop
+async def test_status_says_who_this_is_and_where_it_listens(home: Network) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        told = await asked(home, "status")
+        assert (told["server"], told["role"], told["pid"], told["links"]) == (FE1, "front-end", os.getpid(), 1)
+        listeners = {(one["kind"], one["port"]): one["accepted"] for one in told["listeners"]}
+        ports = home.organisations[0].ports[FE1]
+        assert listeners == {("client", ports[LinkKind.CLIENT]): 1, ("server", ports[LinkKind.SERVER]): 0}
+        assert told["topology"] == home.organisations[0].load().digest
+        assert 0 <= told["up_s"] < 60
+
+
+@on_loop
+async def test_links_are_told_with_whoever_was_proved_on_them(pool: Network) -> None:
+    async with pool:
+        alice, bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        await pool.peer(FE1)
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        await bob.reply(await bob.request_in("MESSAGE"), 200)
+        assert (await alice.final()).status == 200
+        links = {one["peer"]: one for one in await asked(pool, "links")}
+        assert set(links) == {"sip:alice@example.test", FE2, ""}
+        to_mate = links[FE2]
+        assert (to_mate["kind"], to_mate["direction"], to_mate["state"], to_mate["code"]) == (
+            *("server", "opened", "up"),
+            "accepted",
+        )
+        assert to_mate["confirmed"]
+        assert (to_mate["messages_in"], to_mate["messages_out"]) == (1, 1)
+        assert to_mate["tls"]["version"] == "TLSv1.3"
+
+
+@on_loop
+async def test_live_link_is_explained_and_one_that_is_gone_is_not(pool: Network) -> None:
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        [link] = await asked(pool, "links")
+        told = await asked(pool, "explain", id=link["id"])
+        assert told["verdict"]["accepted"] is True
+        assert told["lines"]
+        await alice.__aexit__()
+        await until(lambda: not pool.nodes[FE1].pool.all())
+        with pytest.raises(SipmeshError, match=f"{FE1} has no live link {link['id']}"):
+            await asked(pool, "explain", id=link["id"])
+
+
+@pytest.mark.parametrize(("most", "told"), [({}, 3), ({"most": 2}, 2), ({"most": "1"}, 1), ({"most": 0}, 0)])
+@on_loop
+async def test_refusals_are_told_newest_first_and_as_many_as_asked_for(
+    home: Network, most: dict[str, Any], told: int
+) -> None:
+    async with home:
+        ports = [await refused_at(home) for _ in range(3)]
+        remotes = [one["remote"] for one in await asked(home, "refused", **most)]
+        assert remotes == [f"127.0.0.1:{port}" for port in reversed(ports)][:told]
+
+
+@on_loop
+async def test_refused_messages_are_told_newest_first_under_their_references(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        for number in range(2):
+            stolen = alice.request("MESSAGE", "sip:bob@example.test", sender=f"<sip:x{number}@example.test>;tag=1")
+            warning = (await alice.ask(stolen)).first("warning") or ""
+        newest, older = await asked(home, "refused-messages")
+        assert newest["reference"] in warning
+        assert older["reference"] not in warning
+        assert newest["peer"] == "sip:alice@example.test"
+        assert newest["code"] == "from-not-allowed"
+
+
+@on_loop
+async def test_change_of_users_counts_as_soon_as_the_command_is_answered(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        users = Users(home.organisations[0].load().users_url)
+        users.remove("alice@example.test")
+        users.close()
+        assert await asked(home, "users-changed") == {"closed": 1}
+        await alice.hung_up()
+        assert await asked(home, "users-changed") == {"closed": 0}
+
+
+@on_loop
+async def test_reload_is_passed_on_and_its_answer_back(home: Network) -> None:
+    async with home:
+        assert await asked(home, "reload") == {"taken": True}
+
+
+async def refused_at(network: Network) -> int:
+    """Come to the server port without a certificate; gives the port that we came from."""
+    node = network.nodes[FE1]
+    before = len(node.gatekeeper.refusals)
+    address = network.address(FE1, LinkKind.SERVER)
+    try:
+        peer = await Peer.open(address)
+        await peer.hung_up()
+        await peer.__aexit__()
+    except (OSError, HungUpError):
+        pass
+    async with asyncio.timeout(5):
+        await until(lambda: len(node.gatekeeper.refusals) > before)
+    return node.gatekeeper.refusals[-1].remote[1]
+
+
+@on_loop
+async def test_registrations_are_told_page_by_page_and_each_once(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "PAGE", 2)
+    async with home:
+        phones = [await home.phone(user, FE1) for user in ("alice", "bob", "alice")]
+        found, page = [], await asked(home, "registrations")
+        found += page["bindings"]
+        while page["next"] is not None:
+            page = await asked(home, "registrations", after=page["next"])
+            found += page["bindings"]
+        assert [one["user"] for one in found] == ["alice@example.test", "alice@example.test", "bob@example.test"]
+        assert {one["remote"] for one in found} == {f"127.0.0.1:{phone.address[1]}" for phone in phones}
+
+
+@on_loop
+async def test_what_is_known_of_a_user_is_told_with_failed_logins(home: Network) -> None:
+    async with home:
+        assert (await (await home.peer(FE1, "alice")).register(password="wrong")).status == 401
+        await home.phone("alice", FE1)
+        told = await asked(home, "user", user="sip:alice@example.test")
+        assert (told["home"], told["ready"], len(told["bindings"])) == ("pool1.example.test", True, 1)
+        assert [one["flaw"] for one in told["failures"]] == ["wrong password"]
+        assert (await asked(home, "user", user="sip:nobody@example.test"))["home"] is None
+        assert [one["user"] for one in await asked(home, "login-failures", most=5)] == ["alice@example.test"]

@@ -1,0 +1,33 @@
+"""One line an hour about one server, with the number of those that had none."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sipmesh.server.management.refusal_audit import EVERY, LONGEST_REASON, Refusals
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(("late", "told"), [(EVERY - SECOND, None), (EVERY, {"refused": "last", "again": 400})])
+def test_server_that_is_refused_in_ever_new_words_has_a_line_an_hour(
+    late: timedelta, told: dict[str, object] | None
+) -> None:
+    refusals = Refusals()
+    assert refusals.line("fe1", "first", NOON) == {"refused": "first"}
+    assert [refusals.line("fe1", f"reason {number}", NOON + SECOND) for number in range(400)] == [None] * 400
+    assert refusals.line("fe1", "last", NOON + late) == told
+
+
+def test_another_server_has_its_line_at_once() -> None:
+    refusals = Refusals()
+    refusals.line("fe1", "refused", NOON)
+    assert refusals.line("fe2", "refused", NOON) == {"refused": "refused"}
+
+
+def test_reason_is_cut() -> None:
+    told = Refusals().line("fe1", "x" * 100_000, NOON)
+    assert told == {"refused": "x" * LONGEST_REASON}

@@ -1,0 +1,99 @@
+"""What is wrong with a server, at each threshold and one step past it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, CLOCKS_DIFFER_S, SILENT, Known, apart
+from sipmesh.server.management.server_reports import Report
+from sipmesh.server.replication.server_status import ServerStatus
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+FE1, FE2, POOL = "fe1.example.test", "fe2.example.test", "pool1.example.test"
+
+
+def known(server: str = FE1, unreadable: Mapping[str, str] | None = None, **changes: object) -> Known:
+    """A server in order that has just reported."""
+    status = ServerStatus(number=3).model_copy(update=changes)
+    return Known(server, POOL, Report(status, NOON), linked=True, why_not="", unreadable=unreadable or {})
+
+
+def faults(one: Known, at: datetime = NOON, newest: int = 3) -> list[str]:
+    found = list(one.faults(newest, at))
+    assert all(fault.remedy for fault in found)
+    return [fault.what for fault in found]
+
+
+def reported(one: Known) -> Report:
+    assert one.report is not None
+    return one.report
+
+
+def test_server_that_has_just_reported_is_in_order() -> None:
+    assert faults(known()) == []
+
+
+def test_silence_is_a_fault_after_the_threshold() -> None:
+    assert faults(known(), NOON + SILENT) == []
+    [fault] = faults(known(), NOON + SILENT + SECOND)
+    assert fault == "cut off, last heard 31 s ago: it says nothing"
+
+
+def test_lag_is_a_fault_after_the_threshold() -> None:
+    one = known(number=2)
+    reported(one).behind_since = NOON - BEHIND_TOO_LONG
+    assert faults(one) == []
+    assert faults(one, NOON + SECOND) == ["behind for 1 min 1 s"]
+    assert faults(one, NOON + SECOND, newest=2) == []
+
+
+def test_version_that_was_never_published_is_a_fault() -> None:
+    """Management has lost its history, or somebody writes what is not so."""
+    assert faults(known(number=4)) == ["holds version 4, and management has published 3 at most"]
+
+
+@pytest.mark.parametrize(("ahead_s", "count"), [(CLOCKS_DIFFER_S, 0), (CLOCKS_DIFFER_S + 1, 1), (-6.0, 1)])
+def test_clock_is_a_fault_past_the_threshold(ahead_s: float, count: int) -> None:
+    assert len(faults(known(at=NOON + timedelta(seconds=ahead_s)))) == count
+
+
+def test_missing_link_is_a_fault_unless_a_front_end_brings_the_reports() -> None:
+    lost = replace(known(), linked=False, why_not="refused: connection refused")
+    assert faults(lost) == ["no link to it: refused: connection refused"]
+    assert not lost.is_reached(NOON)
+    brought = replace(known(), linked=False)
+    reported(brought).by = FE2
+    assert faults(brought) == []
+    assert brought.is_reached(NOON)
+    assert not brought.is_reached(NOON + SILENT + SECOND)
+
+
+def test_server_that_was_never_heard_and_reports_that_cannot_be_read_are_faults() -> None:
+    silent = replace(known(unreadable={"": "number: missing", FE2: "links: no mapping"}), report=None)
+    assert faults(silent) == [
+        "its report cannot be read: number: missing",
+        f"its report that {FE2} brings cannot be read: links: no mapping",
+        "never heard of: not reached yet",
+    ]
+    assert silent.to_json(NOON)["number"] is None
+
+
+def test_errors_of_the_server_are_faults() -> None:
+    said = faults(known(error="users from mgmt: no", certificate_fault="its name is missing"))
+    assert said == ["users from mgmt: no", "new certificate not taken: its name is missing"]
+
+
+def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
+    one, same, other = known(bindings="aa"), known(FE2, bindings="aa"), known(FE2, bindings="bb")
+    assert apart([one, same]) == {}
+    assert apart([one, known(FE2)]) == {}  # one that has not said it yet
+    assert apart([one, replace(other, pool="pool2.example.test")]) == {}
+    fault = apart([one, other])[POOL]
+    assert fault.what.startswith(
+        f"{POOL} keeps its bindings in 2 stores that know nothing of each other ({FE1}; {FE2})"
+    )

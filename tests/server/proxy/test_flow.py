@@ -1,0 +1,139 @@
+"""What a session knows of its link: nobody, until somebody was proved, and each user by the password of the day."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.routing.identity.dialog_token import owner_hash
+from sipmesh.routing.identity.origin import ClientSender, ServerSender
+from sipmesh.server.proxy.flow import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Session
+from sipmesh.server.running_server import Node
+from sipmesh.trust.evidence import LinkKind
+from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
+from support.running import on_loop, until
+
+ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
+
+
+async def only(node: Node) -> Session:
+    """The one session of a server, once its link is up."""
+    await until(lambda: [one for one in node.reach.sessions() if one.sender is not None])
+    [session] = node.reach.sessions()
+    return session
+
+
+@on_loop
+async def test_client_that_has_shown_nothing_is_nobody(home: Network) -> None:
+    async with home:
+        await home.peer(FE1, "alice")
+        session = await only(home.nodes[FE1])
+        assert isinstance(session.sender, ClientSender)
+        assert (session.users, session.owners, session.generations) == (frozenset(), frozenset(), {})
+        assert not session.link.authenticated
+
+
+@on_loop
+async def test_each_proof_adds_a_user_with_the_generation_of_its_password(home: Network) -> None:
+    async with home:
+        await home.peer(FE1, "alice")
+        session = await only(home.nodes[FE1])
+        session.proved(ALICE, 3)
+        session.proved(BOB, 4)
+        assert session.users == {ALICE, BOB}
+        assert session.owners == {owner_hash(ALICE), owner_hash(BOB)}
+        session.proved(ALICE, 5)
+        assert session.generations == {ALICE: 5, BOB: 4}
+        assert session.link.authenticated
+
+
+@on_loop
+async def test_client_stays_who_it_has_shown_to_be_when_links_are_judged_anew(home: Network) -> None:
+    """A new topology says nothing about users."""
+    async with home:
+        await home.phone("alice", FE1)
+        session = await only(home.nodes[FE1])
+        session.came_up()
+        assert session.users == {ALICE}
+
+
+@pytest.mark.parametrize(
+    ("here", "kind", "papers", "name"),
+    [
+        (FE1, LinkKind.SERVER, FE2, FE2),
+        (EDGE, LinkKind.SERVER, FE1, FE1),
+        (EDGE, LinkKind.PARTNER, PARTNER_EDGE, "sip.partner.test"),
+    ],
+)
+@on_loop
+async def test_server_is_who_its_certificate_has_proved_and_never_a_user(
+    federation: Network, here: str, kind: LinkKind, papers: str, name: str
+) -> None:
+    federation.starts = (here,)
+    async with federation:
+        await federation.peer_at(here, kind, "alice@example.test", papers)
+        session = await only(federation.nodes[here])
+        assert isinstance(session.sender, ServerSender)
+        assert (session.sender.kind, session.sender.peer.name) == (kind, name)
+        assert (session.users, session.owners) == (frozenset(), frozenset())
+
+
+@on_loop
+async def test_number_names_the_link_and_none_other(home: Network) -> None:
+    async with home:
+        await home.phone("alice", FE1)
+        await home.phone("bob", FE1)
+        numbers = [session.number for session in home.nodes[FE1].reach.sessions()]
+        assert len(set(numbers)) == 2
+        assert all(number > 0 for number in numbers)
+
+
+@on_loop
+async def test_session_is_gone_with_its_link_and_its_users_with_it(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        node = home.nodes[FE1]
+        await alice.__aexit__()
+        await until(lambda: not node.reach.sessions())
+        assert not node.reach._owners
+        assert node.registrations.bindings(ALICE) == []
+
+
+@on_loop
+async def test_newest_link_of_a_user_stays_its_own_when_an_older_one_ends(home: Network) -> None:
+    """Requests inside its dialogs go there."""
+    async with home:
+        older = await home.phone("alice", FE1)
+        newer = await home.phone("alice", FE1)
+        node = home.nodes[FE1]
+        await older.__aexit__()
+        await until(lambda: len(node.reach.sessions()) == 1)
+        assert node.reach._owners == {owner_hash(ALICE): node.reach.sessions()[0].number}
+        await newer.silent()
+
+
+@pytest.mark.parametrize(("user", "most"), [("", MOST_REFUSED_OF_STRANGERS), ("alice", MOST_REFUSED)])
+@on_loop
+async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldest_goes(
+    home: Network, user: str, most: int
+) -> None:
+    async with home:
+        if user:
+            await home.phone(user, FE1)
+        else:
+            await home.peer(FE1)
+        session = await only(home.nodes[FE1])
+        for number in range(most):
+            session.refuse(f"{number}")
+        assert (len(session.refused), "0" in session.refused) == (most, True)
+        session.refuse("one more")
+        assert (len(session.refused), "0" in session.refused) == (most, False)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(LONGEST_KEY, 1), (LONGEST_KEY + 1, 0)])
+@on_loop
+async def test_key_that_is_remembered_is_bounded(home: Network, length: int, kept: int) -> None:
+    async with home:
+        await home.peer(FE1)
+        session = await only(home.nodes[FE1])
+        session.refuse("k" * length)
+        assert len(session.refused) == kept

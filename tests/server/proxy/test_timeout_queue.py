@@ -1,0 +1,80 @@
+"""Deadlines of one length: in order, exactly once, and none that was taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.server.proxy.timeout_queue import Expiry
+
+
+@pytest.fixture(name="expired")
+def _expired() -> list[str]:
+    return []
+
+
+@pytest.fixture(name="expiry")
+def _expiry(expired: list[str]) -> Expiry[str]:
+    """Ten seconds."""
+    return Expiry(10.0, expired.append)
+
+
+@pytest.mark.parametrize(("now", "gone"), [(109.999, []), (110.0, ["a"])])
+def test_time_is_up_at_its_instant_and_not_before(
+    expiry: Expiry[str], expired: list[str], now: float, gone: list[str]
+) -> None:
+    expiry.add("a", 100.0)
+    expiry.sweep(now)
+    assert expired == gone
+    assert ("a" in expiry) is not bool(gone)
+
+
+def test_all_that_is_due_is_told_once_and_oldest_first(expiry: Expiry[str], expired: list[str]) -> None:
+    for age, thing in enumerate("abc"):
+        expiry.add(thing, 100.0 + age)
+    expiry.sweep(111.5)
+    expiry.sweep(111.5)
+    assert expired == ["a", "b"]
+    assert len(expiry) == 1
+
+
+def test_adding_again_begins_its_time_anew(expiry: Expiry[str], expired: list[str]) -> None:
+    """And it goes to the end of the queue: otherwise it would hide what is due behind it."""
+    expiry.add("a", 100.0)
+    expiry.add("b", 101.0)
+    expiry.add("a", 105.0)
+    expiry.sweep(111.0)
+    assert expired == ["b"]
+    expiry.sweep(115.0)
+    assert expired == ["b", "a"]
+
+
+def test_what_was_discarded_is_never_told(expiry: Expiry[str], expired: list[str]) -> None:
+    expiry.add("a", 100.0)
+    expiry.discard("a")
+    expiry.discard("never held")
+    expiry.sweep(1000.0)
+    assert expired == []
+
+
+def test_what_expires_may_add_and_discard_others() -> None:
+    """A branch that times out takes its siblings along and begins the wait for their CANCEL."""
+    expired: list[str] = []
+
+    def take(thing: str) -> None:
+        expired.append(thing)
+        expiry.discard("b")
+        if thing == "a":
+            expiry.add("c", 110.0)
+
+    expiry: Expiry[str] = Expiry(10.0, take)
+    for thing in "ab":
+        expiry.add(thing, 100.0)
+    expiry.sweep(110.0)
+    assert expired == ["a"]
+    expiry.sweep(120.0)
+    assert expired == ["a", "c"]
+
+
+def test_repr_tells_how_long_and_how_many(expiry: Expiry[str]) -> None:
+    expiry.add("a", 100.0)
+    assert repr(expiry) == "<Expiry 10.0 s holding 1>"

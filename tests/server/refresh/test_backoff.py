@@ -1,0 +1,64 @@
+"""When a source is asked next, and when its failing is an alarm."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sipmesh.server.refresh.backoff import JITTER, Pace
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def pace(chance: float = 0.0) -> Pace:
+    return Pace(lambda: chance)
+
+
+@pytest.mark.parametrize(
+    ("life", "pause"),
+    [(7 * DAY, DAY), (2 * DAY, DAY), (8 * HOUR, 4 * HOUR), (MINUTE, MINUTE), (-DAY, MINUTE)],
+)
+def test_next_fetch_is_at_half_of_the_life_that_remains_within_bounds(life: timedelta, pause: timedelta) -> None:
+    assert pace().succeeded(NOON, NOON + life) == pause
+
+
+def test_part_of_a_pause_is_left_to_chance_and_never_makes_it_longer() -> None:
+    assert pace(1.0).succeeded(NOON, NOON + 8 * HOUR) == 4 * HOUR * (1 - JITTER)
+
+
+def test_pauses_double_with_each_failure_up_to_an_hour_and_begin_anew_after_a_success() -> None:
+    one = pace()
+    assert [one.failed(NOON, "gone") / MINUTE for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert one.failing_since == NOON
+    one.succeeded(NOON, NOON + DAY)
+    assert not one.alarms(NOON + DAY, NOON)
+    assert not one.why
+    assert one.failed(NOON, "gone") == MINUTE
+
+
+@pytest.mark.parametrize(
+    ("failing", "left", "alarm"),
+    [
+        (HOUR, 4 * HOUR, False),
+        (HOUR + MINUTE, 4 * HOUR, True),
+        (11 * HOUR, 6 * DAY, False),
+        (12 * HOUR, 6 * DAY, True),
+        (MINUTE, -HOUR, True),
+    ],
+)
+def test_alarm_is_raised_after_a_quarter_of_the_life_that_is_left_or_half_a_day(
+    failing: timedelta, left: timedelta, *, alarm: bool
+) -> None:
+    one = pace()
+    one.failed(NOON, "gone")
+    at = NOON + failing
+    assert one.alarms(at, at + left) is alarm
+
+
+def test_source_that_fails_while_nothing_is_held_is_an_alarm_at_once_and_one_that_works_is_none() -> None:
+    one = pace()
+    assert not one.alarms(NOON, None)
+    one.failed(NOON, "gone")
+    assert one.alarms(NOON, None)

@@ -1,0 +1,187 @@
+"""Fetching over HTTP: what comes within the limits, and nothing that is past one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from sipmesh.demo.nameserver import NameServer
+from sipmesh.server.refresh.http_fetch import UNKNOWN, Fetcher, FetchError, FetchLimits, Validators
+from sipmesh.transport.resolver import DnsResolver, NoResolver
+from support.publisher import Page, Publisher, content, moved
+from support.running import on_loop
+
+LARGEST = 1_000
+
+
+@asynccontextmanager
+async def fetching(page: Page, **limits: float) -> AsyncIterator[tuple[Fetcher, Publisher]]:
+    """A publisher with one page, and who fetches it."""
+    fetcher = Fetcher(NoResolver(), FetchLimits(**limits))  # type: ignore[arg-type]  # each test gives its own
+    async with Publisher() as publisher:
+        publisher.pages["/"] = page
+        try:
+            yield fetcher, publisher
+        finally:
+            await fetcher.close()
+
+
+async def fault(fetcher: Fetcher, url: str) -> str:
+    with pytest.raises(FetchError) as raised:
+        await fetcher.get(url, LARGEST)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(("octets", "taken"), [(LARGEST, True), (LARGEST + 1, False)])
+@pytest.mark.parametrize("announced", [True, False])
+@on_loop
+async def test_body_of_the_largest_size_is_taken_and_one_octet_more_is_not(
+    octets: int, *, taken: bool, announced: bool
+) -> None:
+    async def streamed(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x" * octets)
+        return response
+
+    async with fetching(content(lambda: b"x" * octets) if announced else streamed) as (fetcher, publisher):
+        if taken:
+            assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"x" * octets
+        else:
+            assert await fault(fetcher, publisher.url("/")) == f"is larger than {LARGEST} octets"
+
+
+@on_loop
+async def test_who_sends_without_end_is_stopped_at_the_limit() -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65_536)
+
+    async with fetching(endless) as (fetcher, publisher):
+        assert await fault(fetcher, publisher.url("/")) == f"is larger than {LARGEST} octets"
+
+
+@on_loop
+async def test_who_sends_drop_by_drop_is_given_up_after_a_while() -> None:
+    """The twin has a second for the same."""
+    drop = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x")
+        await drop.wait()
+        return response
+
+    async with fetching(slow, whole_s=0.05) as (fetcher, publisher):
+        assert await fault(fetcher, publisher.url("/")) == "takes too long to answer"
+        drop.set()
+    async with fetching(slow, whole_s=5.0) as (fetcher, publisher):
+        assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"x"
+
+
+@on_loop
+async def test_redirection_to_another_place_of_the_same_publisher_is_followed() -> None:
+    async with fetching(moved("there?a=b%20c")) as (fetcher, publisher):
+        publisher.pages["/there"] = content(lambda: b"here")
+        assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"here"
+        assert publisher.asked == ["GET /", "GET /there"]
+
+
+@pytest.mark.parametrize(("hops", "taken"), [(3, True), (4, False)])
+@on_loop
+async def test_three_redirections_are_followed_and_no_fourth(hops: int, *, taken: bool) -> None:
+    async with fetching(moved("/1")) as (fetcher, publisher):
+        publisher.pages |= {f"/{n}": moved(f"/{n + 1}") for n in range(1, hops)}
+        publisher.pages[f"/{hops}"] = content(lambda: b"here")
+        if taken:
+            assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"here"
+        else:
+            assert await fault(fetcher, publisher.url("/")) == "sends us on more than 3 times"
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("file:///etc/passwd", "sends us on to file:, which is not fetched"),
+        ("ftp://127.0.0.1/", "sends us on to ftp:, which is not fetched"),
+        ("gopher:x", "sends us on to gopher:, which is not fetched"),
+        ("https://127.0.0.1/", "sends us on to https://127.0.0.1, which the topology does not name"),
+        ("//127.0.0.2/", "sends us on to http://127.0.0.2, which the topology does not name"),
+        ("http://127.0.0.1:1/", "sends us on to http://127.0.0.1, which the topology does not name"),
+        ("", "sends us on to nowhere"),
+    ],
+)
+@on_loop
+async def test_redirection_to_whom_the_topology_does_not_name_is_not_followed(location: str, why: str) -> None:
+    async with fetching(moved(location)) as (fetcher, publisher):
+        assert await fault(fetcher, publisher.url("/")) == why
+        assert publisher.asked == ["GET /"]
+
+
+@on_loop
+async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Publisher() as proxy, fetching(content(lambda: b"here")) as (fetcher, publisher):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url("/"))
+        assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"here"
+        assert proxy.asked == []
+
+
+@on_loop
+async def test_nothing_new_is_told_by_the_validators_that_the_publisher_gave() -> None:
+    async def page(request: web.Request) -> web.Response:
+        if request.headers.get("If-None-Match") == '"1"':
+            return web.Response(status=304, headers={"ETag": '"1"'})
+        return web.Response(body=b"one", headers={"ETag": '"1"', "Last-Modified": "Tue, 24 Nov 2026 12:00:00 GMT"})
+
+    async with fetching(page) as (fetcher, publisher):
+        first = await fetcher.get(publisher.url("/"), LARGEST, UNKNOWN)
+        assert first.validators == Validators('"1"', "Tue, 24 Nov 2026 12:00:00 GMT")
+        assert (await fetcher.get(publisher.url("/"), LARGEST, first.validators)).body is None
+
+
+@on_loop
+async def test_what_is_encoded_is_not_unpacked() -> None:
+    async def packed(_request: web.Request) -> web.Response:
+        return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
+
+    async with fetching(packed) as (fetcher, publisher):
+        assert await fault(fetcher, publisher.url("/")) == "answers in an encoding that was not asked for"
+
+
+@on_loop
+async def test_fault_of_the_other_side_is_told_by_its_status_and_nobody_there_by_the_system() -> None:
+    async with fetching(content(lambda: b"")) as (fetcher, publisher):
+        assert await fault(fetcher, publisher.url("/missing")) == "answers 404"
+        await publisher.close()
+        assert (await fault(fetcher, publisher.url("/"))).startswith("cannot be reached (")
+
+
+@on_loop
+async def test_names_are_looked_up_by_the_servers_that_the_topology_names() -> None:
+    dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
+    fetcher = Fetcher(DnsResolver(dns.setting))
+    async with Publisher() as publisher:
+        publisher.pages["/"] = content(lambda: b"here")
+        url = f"http://crl.partner.test:{publisher.port}/"
+        assert (await fetcher.get(url, LARGEST)).body == b"here"
+        assert "cannot be reached" in await fault(fetcher, url.replace("crl", "other"))
+    await fetcher.close()
+    dns.close()
+
+
+@on_loop
+async def test_what_is_posted_arrives_with_its_kind() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(body=request.content_type.encode() + b" " + await request.read())
+
+    async with fetching(page) as (fetcher, publisher):
+        answer = await fetcher.post(publisher.url("/"), b"question", "application/ocsp-request", LARGEST)
+        assert answer == b"application/ocsp-request question"

@@ -1,0 +1,184 @@
+"""The kernel's word that a file was put in place: heard for ours, heard once, and for nothing that is only on its way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TextIO
+
+import pytest
+from inotify_simple import Event, INotify, flags
+
+from sipmesh.server.refresh import inotify
+from sipmesh.server.refresh.inotify import Notices
+from support.running import on_loop, until
+from support.telling import Told
+
+
+class Heard:
+    """What was heard, call by call."""
+
+    def __init__(self) -> None:
+        self.calls: list[set[Path]] = []
+        self.told = Told()
+
+    def __call__(self, files: Collection[Path]) -> None:
+        self.calls.append(set(files))
+
+    @property
+    def files(self) -> set[Path]:
+        return set[Path]().union(*self.calls)
+
+
+@asynccontextmanager
+async def listening(*files: Path) -> AsyncIterator[tuple[Heard, Notices]]:
+    heard = Heard()
+    listener = Notices(asyncio.get_running_loop(), heard, heard.told.log)
+    listener.watch(files)
+    try:
+        yield heard, listener
+    finally:
+        listener.close()
+
+
+def put(file: Path, content: str = "new") -> None:
+    """Put a file in place as all of ours are: written beside it, then renamed."""
+    draft = file.with_name(f".{file.name}.new")
+    draft.write_text(content)
+    draft.replace(file)
+
+
+def take_away(file: Path) -> None:
+    """Remove a file."""
+    file.unlink()
+
+
+def writing(file: Path) -> TextIO:
+    """Begin to write a file anew where it is."""
+    return file.open("w")
+
+
+async def only(heard: Heard, file: Path, sign: Path) -> None:
+    """Wait for *sign*, which was put in place last, and see that nothing but *file* was heard of before."""
+    put(sign)
+    await until(lambda: sign in heard.files)
+    assert heard.files == {file, sign}
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    file = tmp_path / "ca" / "issuing.crl"
+    file.parent.mkdir()
+    file.write_text("before")
+    return file
+
+
+@pytest.fixture(name="sign")
+def _sign(tmp_path: Path) -> Path:
+    """Another file that is watched, whose change comes after all others."""
+    return tmp_path / "ca" / "sign"
+
+
+@on_loop
+async def test_file_that_is_renamed_into_place_is_heard_of_and_its_neighbours_are_not(file: Path, sign: Path) -> None:
+    """The CA writes its ledger, its lock and its drafts into the same folder."""
+    async with listening(file, sign) as (heard, _):
+        put(file.with_name("ledger.db"))
+        put(file)
+        await only(heard, file, sign)
+
+
+@on_loop
+async def test_file_that_is_written_in_place_is_heard_of_when_it_is_whole(file: Path, sign: Path) -> None:
+    """As `cp` and `scp` do it: neither the emptying nor the first half is a word about the file."""
+    async with listening(file, sign) as (heard, _):
+        with writing(file) as stream:
+            stream.write("half")
+            stream.flush()
+            put(sign)
+            await until(lambda: heard.calls)
+            assert heard.files == {sign}
+        await until(lambda: file in heard.files)
+
+
+@on_loop
+async def test_file_that_goes_is_not_heard_of(file: Path, sign: Path) -> None:
+    """Who takes a list away may be about to bring the next; the clock finds out if not."""
+    async with listening(file, sign) as (heard, _):
+        take_away(file)
+        put(sign)
+        await until(lambda: heard.calls)
+        assert heard.files == {sign}
+
+
+@on_loop
+async def test_target_of_a_symbolic_link_is_heard_of_under_the_name_that_is_watched(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "issuing.crl"
+    link.symlink_to(file)
+    async with listening(link) as (heard, _):
+        put(file)
+        await until(lambda: heard.calls)
+        assert heard.files == {link}
+
+
+@on_loop
+async def test_folder_that_took_the_place_of_another_is_heard_of_when_watched_again(file: Path, tmp_path: Path) -> None:
+    async with listening(file) as (heard, listener):
+        file.parent.rename(tmp_path / "old")
+        file.parent.mkdir()
+        listener.watch([file])
+        put(tmp_path / "old" / file.name)
+        put(file, "the one that counts")
+        await until(lambda: heard.calls)
+        assert repr(listener) == "<Notices of 1 folders>"
+        assert heard.files == {file}
+
+
+@on_loop
+async def test_what_is_watched_no_more_is_not_heard_of(file: Path, tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+    async with listening(file) as (heard, listener):
+        listener.watch([sign])
+        put(file)
+        put(sign)
+        await until(lambda: heard.calls)
+        assert heard.files == {sign}
+
+
+@on_loop
+async def test_when_the_kernel_has_forgotten_something_everything_is_looked_at(
+    file: Path, sign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening(file, sign) as (heard, listener):
+        overflow = [Event(-1, flags.Q_OVERFLOW, 0, "")]
+        monkeypatch.setattr(INotify, "read", lambda *_, **__: overflow)
+        listener._heard()
+        assert heard.calls == [{file, sign}]
+
+
+@on_loop
+async def test_folder_that_cannot_be_watched_is_said_once_and_the_others_are_watched(
+    file: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "nowhere" / "root.crl"
+    async with listening(file, missing) as (heard, listener):
+        listener.watch([file, missing])
+        assert len(list(heard.told.events("a folder is looked at by the clock alone"))) == 1
+        put(file)
+        await until(lambda: heard.calls)
+
+
+@on_loop
+async def test_kernel_that_tells_nothing_is_said_and_nothing_else_is_lost(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may have used up its inotify instances."""
+
+    def none_left(**_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inotify, "INotify", none_left)
+    async with listening(file) as (heard, _):
+        assert "Too many" in heard.told.last("files are looked at by the clock alone")["why"]

@@ -1,0 +1,253 @@
+"""Renewal without a hand: who may ask for whose certificate, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from sipmesh.errors import RemoteError
+from sipmesh.pki import files
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.crl import Reason
+from sipmesh.pki.csr import request_for
+from sipmesh.pki.passphrase import VARIABLE
+from sipmesh.server.replication.cert_renewal import (
+    CERTIFICATE,
+    MOST_A_DAY,
+    REQUEST,
+    Applicant,
+    Grantor,
+    is_due,
+    renew_own,
+)
+from sipmesh.topology.document.load import Loaded, load
+from sipmesh.topology.document.trust_anchors import read_certificates
+from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.view import ServerView, certificate_names, view
+from sipmesh.trust.role import Role
+
+FE1, FE2, EDGE, MGMT = "fe1.example.test", "fe2.example.test", "edge1.example.test", "mgmt.example.test"
+TOPOLOGY = f"""\
+sipmesh: 1
+organisation: Example
+sip_domains: [example.test]
+authority: {{anchors: [ca/root.pem], crls: [ca/root.crl, ca/issuing.crl]}}
+pools:
+  - {{name: {MGMT}, role: management, servers: [{MGMT}]}}
+  - {{name: pool1.example.test, role: front-end, servers: [{FE1}, {FE2}]}}
+  - {{name: sip.example.test, role: edge, servers: [{EDGE}], next_hop: pool1.example.test}}
+"""
+NOW = datetime.now(UTC)
+DUE = NOW + timedelta(days=21)  # of 30
+
+
+@dataclass
+class Place:
+    """An organisation of which every server has a certificate that began now."""
+
+    folder: Path
+    loaded: Loaded
+    ca: EnterpriseCa
+    granted: list[tuple[str, x509.Certificate]] = field(default_factory=list)
+
+    def view(self, server: str) -> ServerView:
+        return view(self.loaded, server)
+
+    def leaf(self, server: str) -> x509.Certificate:
+        return read_certificates(self.view(server).certificate)[0]
+
+    def grantor(self) -> Grantor:
+        chain, key = self.view(MGMT).signer
+        return Grantor(
+            self.folder / "ca",
+            lambda payload, kind: sign(payload, kind, read_certificates(chain), files.read_key(key)),
+            lambda server, made: self.granted.append((server, made)),
+        )
+
+    def applicant(self, server: str) -> Applicant:
+        return Applicant(server, self.folder / "state")
+
+    def request(self, server: str) -> str:
+        found = self.applicant(server).request(self.view(server), DUE)
+        assert found is not None
+        return found
+
+    def forged(self, about: str, by: str) -> str:
+        """A request for *about* that is signed with the papers of *by*."""
+        shown = self.view(by)
+        made = request_for(about, files.new_key())
+        return sign(made, REQUEST, read_certificates(shown.certificate), files.read_key(shown.key)).decode()
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Place:
+    file = tmp_path / "topology.yaml"
+    ca = EnterpriseCa.create(tmp_path / "ca", "Example", NOW, crl_base="http://crl.example.test")
+    file.write_text(TOPOLOGY)
+    (tmp_path / "state").mkdir()
+    place = Place(tmp_path, load(file), ca)
+    for pool in place.loaded.topology.pools:
+        for server in pool.servers:
+            issued = ca.issue(certificate_names(place.loaded.topology, server.name), pool.role, NOW)
+            issued.write(tmp_path / server.certificate_file, tmp_path / server.key_file)
+    ca.issue_signer(MGMT, NOW).write(*place.view(MGMT).signer)
+    return place
+
+
+def test_it_is_asked_for_at_two_thirds_of_a_life_and_not_before(place: Place) -> None:
+    leaf = place.leaf(FE1)
+    assert not is_due(leaf, NOW + timedelta(days=19))
+    assert is_due(leaf, DUE)
+    assert place.applicant(FE1).request(place.view(FE1), NOW) is None
+
+
+def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it waits for its certificate, and where the present key is in the clear."""
+    passphrase = place.folder / "passphrase"
+    files.write(passphrase, b"a passphrase that nobody types", files.SECRET)
+    monkeypatch.setenv(VARIABLE, str(passphrase))
+    applicant, grantor = place.applicant(FE1), place.grantor()
+    request = applicant.request(place.view(FE1), DUE)
+    assert request is not None
+    (waiting,) = (place.folder / "state").glob("*.next-key")
+    assert files.is_encrypted(waiting.read_bytes())
+    assert grantor.asked(FE1, request, place.loaded, DUE)
+    item = grantor.item(FE1)
+    assert item is not None
+    assert applicant.take(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    key = place.view(FE1).key
+    assert files.is_encrypted(key.read_bytes())
+    assert files.read_key(key).public_key() == place.leaf(FE1).public_key()
+
+
+def test_a_server_gets_its_next_certificate_with_the_names_of_the_topology(place: Place) -> None:
+    applicant, grantor = place.applicant(FE1), place.grantor()
+    request = applicant.request(place.view(FE1), DUE)
+    assert request is not None
+    assert grantor.asked(FE1, request, place.loaded, DUE)
+    item = grantor.item(FE1)
+    assert item is not None
+    before = place.leaf(FE1)
+    assert applicant.take(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    after = place.leaf(FE1)
+    assert after.not_valid_after_utc > before.not_valid_after_utc
+    assert after.public_key() != before.public_key()
+    assert files.read_key(place.view(FE1).key).public_key() == after.public_key()
+    assert after.extensions.get_extension_for_class(x509.SubjectAlternativeName) == (
+        before.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    )
+    assert [server for server, _ in place.granted] == [FE1]
+    assert not list((place.folder / "state").iterdir())
+
+
+def test_the_same_key_is_granted_once(place: Place) -> None:
+    """A server asks with each report; after a start it asks anew, with the key that waits."""
+    grantor = place.grantor()
+    assert grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
+    assert not grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
+    assert len(place.granted) == 1
+
+
+@pytest.mark.parametrize(("later", "granted"), [(timedelta(0), False), (timedelta(days=1), True)])
+def test_server_is_granted_so_many_certificates_a_day_whoever_holds_its_key(
+    place: Place, later: timedelta, *, granted: bool
+) -> None:
+    """The ledger and the audit log of management are not a thief's to fill; another server is granted its own."""
+    grantor = place.grantor()
+    for _ in range(MOST_A_DAY):
+        assert grantor.asked(FE1, place.forged(FE1, by=FE1), place.loaded, DUE)
+    with ExitStack() as refused:
+        if not granted:
+            refused.enter_context(pytest.raises(RemoteError, match="was granted 4 certificates in a day"))
+        grantor.asked(FE1, place.forged(FE1, by=FE1), place.loaded, DUE + later)
+    assert len(place.granted) == MOST_A_DAY + granted
+    assert grantor.asked(FE2, place.forged(FE2, by=FE2), place.loaded, DUE)
+
+
+def test_nobody_asks_for_another_server(place: Place) -> None:
+    """A front end brings the requests of the edges behind it: with its own key it gets nothing in their name."""
+    grantor = place.grantor()
+    with pytest.raises(RemoteError, match="not signed with its key"):
+        grantor.asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
+    with pytest.raises(RemoteError, match="asks for a certificate of"):
+        grantor.asked(FE1, place.forged(EDGE, by=FE1), place.loaded, DUE)
+    assert place.granted == []
+    assert grantor.asked(EDGE, place.request(EDGE), place.loaded, DUE)
+
+
+def test_a_signer_asks_for_nothing(place: Place) -> None:
+    chain, key = place.view(MGMT).signer
+    made = request_for(MGMT, files.new_key())
+    forged = sign(made, REQUEST, read_certificates(chain), files.read_key(key)).decode()
+    with pytest.raises(RemoteError, match="not signed with its key"):
+        place.grantor().asked(MGMT, forged, place.loaded, DUE)
+
+
+def test_a_certificate_that_is_revoked_or_over_asks_for_nothing(place: Place) -> None:
+    first, second = place.request(FE1), place.request(FE2)
+    place.ca.revoke(place.leaf(FE1).serial_number, Reason.KEY_COMPROMISE, DUE)
+    grantor = place.grantor()
+    with pytest.raises(RemoteError, match="counts no more"):
+        grantor.asked(FE1, first, place.loaded, DUE)
+    with pytest.raises(RemoteError, match="counts no more"):
+        grantor.asked(FE2, second, place.loaded, NOW + timedelta(days=31))
+    assert grantor.asked(FE2, second, place.loaded, DUE)
+
+
+def test_a_certificate_of_another_ca_asks_for_nothing(place: Place, tmp_path: Path) -> None:
+    """Also under a name and a serial that we have issued: it is compared to the octet."""
+    other = EnterpriseCa.create(tmp_path / "other", "Example", NOW, crl_base="http://crl.example.test")
+    issued = other.issue((FE1,), Role.FRONT_END, NOW)
+    issued.write(tmp_path / "stranger.pem", tmp_path / "stranger.key")
+    chain, key = read_certificates(tmp_path / "stranger.pem"), files.read_key(tmp_path / "stranger.key")
+    forged = sign(request_for(FE1, files.new_key()), REQUEST, chain, key).decode()
+    with pytest.raises(RemoteError, match="not signed with its key"):
+        place.grantor().asked(FE1, forged, place.loaded, DUE)
+
+
+def test_a_server_that_has_left_the_topology_gets_nothing(place: Place) -> None:
+    request = place.request(FE2)
+    (place.folder / "topology.yaml").write_text(TOPOLOGY.replace(f", {FE2}", ""))
+    with pytest.raises(RemoteError, match="not in the topology"):
+        place.grantor().asked(FE2, request, load(place.folder / "topology.yaml"), DUE)
+    assert place.grantor().asked(FE2, request, place.loaded, DUE)
+
+
+def test_what_is_for_another_server_or_for_no_key_here_is_not_put_in_place(place: Place) -> None:
+    applicant, grantor = place.applicant(FE1), place.grantor()
+    grantor.asked(FE2, place.request(FE2), place.loaded, DUE)
+    theirs = grantor.item(FE2)
+    assert theirs is not None
+    payload = open_signed(theirs.body, CERTIFICATE).payload
+    with pytest.raises(RemoteError, match=f"a certificate of {FE2}"):
+        applicant.take(payload, place.view(FE1))
+    before = place.leaf(FE1)
+    relabelled = json.dumps({**json.loads(payload), "server": FE1}).encode()
+    assert not applicant.take(relabelled, place.view(FE1))
+    applicant.request(place.view(FE1), DUE)
+    assert not applicant.take(relabelled, place.view(FE1))
+    assert place.leaf(FE1) == before
+    with pytest.raises(RemoteError, match="cannot be read"):
+        applicant.take(b"{}", place.view(FE1))
+
+
+def test_management_renews_its_own_also_when_they_have_ended(place: Place) -> None:
+    shown = place.view(MGMT)
+    assert renew_own(shown, place.folder / "ca", NOW) == []
+    late = NOW + timedelta(days=100)
+    assert len(renew_own(shown, place.folder / "ca", late)) == 2
+    assert place.leaf(MGMT).not_valid_after_utc > late
+    assert read_certificates(shown.signer[0])[0].not_valid_after_utc > late
+    assert renew_own(shown, place.folder / "ca", late) == []
+
+
+def test_management_without_the_ca_renews_nothing(place: Place, tmp_path: Path) -> None:
+    assert renew_own(place.view(MGMT), tmp_path / "nowhere", NOW + timedelta(days=100)) == []

@@ -1,0 +1,231 @@
+"""The control socket: whoever may open it is answered, whatever is asked, and nobody else can open it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipmesh.errors import OperatorError, SipmeshError
+from sipmesh.server.control_socket import LONGEST_REQUEST, Control, ask, running
+from support.running import on_loop
+from support.telling import Told
+
+KERNEL_LIMIT = 107  # bytes of a path in sockaddr_un, without its zero (unix(7))
+
+
+class Desk:
+    """Commands that do what a test wants to see; *gate* holds one of them up."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    def commands(self) -> dict[str, Any]:
+        return {"echo": self.echo, "wait": self.wait, "refuse": self.refuse, "need": self.need}
+
+    async def echo(self, asked: Mapping[str, Any]) -> Any:
+        return asked["said"]
+
+    async def wait(self, _asked: Mapping[str, Any]) -> str:
+        await self.gate.wait()
+        return "waited"
+
+    async def refuse(self, _asked: Mapping[str, Any]) -> None:
+        raise SipmeshError("no live link x")
+
+    async def need(self, asked: Mapping[str, Any]) -> int:
+        return int(asked["number"])
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Desk]:
+    """A control socket at *path*, answered by a desk."""
+    desk = Desk()
+    control = Control(path, desk.commands(), Told().log)
+    await control.open()
+    try:
+        yield desk
+    finally:
+        await control.close()
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "fe1.sock"
+
+
+@on_loop
+async def test_question_is_answered_with_what_the_command_gives(path: Path) -> None:
+    async with opened(path):
+        assert await ask(path, "echo", said={"a": [1, None, "ü"]}) == {"a": [1, None, "ü"]}
+
+
+@on_loop
+async def test_refusal_of_a_command_is_told_in_its_own_words(path: Path) -> None:
+    async with opened(path):
+        with pytest.raises(SipmeshError, match="no live link x"):
+            await ask(path, "refuse")
+
+
+@on_loop
+async def test_unknown_command_is_told_and_those_that_are_known(path: Path) -> None:
+    async with opened(path):
+        answer = await told(path, b'{"command": "dance"}\n')
+        assert "dance" in answer["error"]
+        assert answer["known"] == ["echo", "need", "refuse", "wait"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"not json\n",
+        b'{"command": \n',
+        b"[]\n",
+        b'"echo"\n',
+        b"7\n",
+        b"null\n",
+        b"{}\n",
+        b"\xff\xfe\n",
+        b"[" * 60_000 + b"\n",
+        b'{"command": "need"}\n',
+        b'{"command": "need", "number": "x"}\n',
+        b'{"command": "need", "number": null}\n',
+        b'{"command": "need", "number": 1e999}\n',
+        b'{"command": ["echo"]}\n',
+    ],
+)
+@on_loop
+async def test_line_that_is_no_question_gets_an_error_and_the_next_one_its_answer(path: Path, line: bytes) -> None:
+    async with opened(path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(line + b'{"command": "echo", "said": 1}\n')
+        assert "error" in json.loads(await reader.readline())
+        assert json.loads(await reader.readline()) == {"result": 1}
+        writer.close()
+
+
+@pytest.mark.parametrize("over", [0, 1])
+@on_loop
+async def test_line_has_its_limit(path: Path, over: int) -> None:
+    """One byte more and the connection ends; the next one is served."""
+    frame = len(json.dumps({"command": "echo", "said": ""}).encode())
+    async with opened(path):
+        if over:
+            with pytest.raises(SipmeshError, match="does not answer"):
+                await ask(path, "echo", said="x" * (LONGEST_REQUEST - frame + over))
+        else:
+            said = "x" * (LONGEST_REQUEST - frame)
+            assert await ask(path, "echo", said=said) == said
+        assert await ask(path, "echo", said=1) == 1
+
+
+@on_loop
+async def test_slow_question_does_not_hold_up_the_others(path: Path) -> None:
+    async with opened(path) as desk:
+        slow = asyncio.create_task(ask(path, "wait"))
+        answers = await asyncio.gather(*(ask(path, "echo", said=number) for number in range(50)))
+        assert answers == list(range(50))
+        assert not slow.done()
+        desk.gate.set()
+        assert await slow == "waited"
+
+
+@on_loop
+async def test_question_that_is_not_answered_in_time_is_given_up(path: Path) -> None:
+    async with opened(path) as desk:
+        with pytest.raises(SipmeshError, match="does not answer: timeout"):
+            await ask(path, "wait", timeout_s=0.05)
+        desk.gate.set()
+        assert await ask(path, "wait") == "waited"
+
+
+@on_loop
+async def test_whoever_hangs_up_in_the_middle_of_a_line_harms_nobody(path: Path) -> None:
+    async with opened(path):
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"command": "ec')
+        writer.close()
+        assert await ask(path, "echo", said=1) == 1
+
+
+@on_loop
+async def test_only_our_own_user_may_open_it(path: Path) -> None:
+    async with opened(path):
+        assert mode_of(path) == 0o600
+
+
+@on_loop
+async def test_socket_of_a_run_that_was_killed_is_replaced_and_ours_is_taken_away(path: Path) -> None:
+    leave_behind(path)
+    with pytest.raises(SipmeshError, match="does not answer"):
+        await ask(path, "echo", said=1)
+    async with opened(path):
+        assert await ask(path, "echo", said=1) == 1
+    assert not running(path.parent)
+
+
+@on_loop
+async def test_socket_that_was_never_opened_is_not_taken_away(path: Path) -> None:
+    """Closing what could not be opened must not take the socket of the server that runs."""
+    async with opened(path):
+        await Control(path, {}, Told().log).close()
+        assert await ask(path, "echo", said=1) == 1
+
+
+@pytest.mark.parametrize("over", [0, 1])
+@on_loop
+async def test_path_that_is_too_long_for_the_kernel_is_the_operators_problem(tmp_path: Path, over: int) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    path = folder / ("x" * (KERNEL_LIMIT - len(str(folder)) - len("/.sock") + over) + ".sock")
+    assert len(str(path)) == KERNEL_LIMIT + over
+    if over:
+        with pytest.raises(OperatorError) as refused:
+            await Control(path, {}, Told().log).open()
+        [problem] = refused.value.problems
+        assert "107" in problem.remedy
+    else:
+        async with opened(path):
+            assert await ask(path, "echo", said=1) == 1
+
+
+@on_loop
+async def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
+    control = Control(tmp_path / "none" / "fe1.sock", {}, Told().log)
+    with pytest.raises(OperatorError, match="no control socket"):
+        await control.open()
+    await control.close()
+
+
+def test_running_servers_are_found_by_their_sockets(tmp_path: Path) -> None:
+    for name in ("fe2.sock", "fe1.sock", "fe1.token-key"):
+        (tmp_path / name).touch()
+    assert [path.name for path in running(tmp_path)] == ["fe1.sock", "fe2.sock"]
+    assert running(tmp_path / "none") == []
+
+
+async def told(path: Path, line: bytes) -> dict[str, Any]:
+    """Write one line and read the answer."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line)
+    answer: dict[str, Any] = json.loads(await reader.readline())
+    writer.close()
+    return answer
+
+
+def mode_of(path: Path) -> int:
+    """Who may open it."""
+    return path.stat().st_mode & 0o777
+
+
+def leave_behind(path: Path) -> None:
+    """Leave a socket that nobody listens on, as kill -9 does."""
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))

@@ -1,0 +1,135 @@
+"""Changes of files are noticed however they are made, each of them once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sipmesh.server.file_stamps import Watched, stamp
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    file = tmp_path / "topology.yaml"
+    file.write_text("before")
+    return file
+
+
+def _in_place(file: Path) -> None:
+    file.write_text("afterwards")
+
+
+def _renamed_over(file: Path) -> None:
+    """As careful editors do; same size and, where the clock is coarse, same time."""
+    found = file.stat()
+    draft = file.with_suffix(".new")
+    draft.write_text("AFTER!")
+    os.utime(draft, ns=(found.st_atime_ns, found.st_mtime_ns))
+    draft.replace(file)
+
+
+def _removed(file: Path) -> None:
+    file.unlink()
+
+
+def _touched(file: Path) -> None:
+    """Same size, same inode."""
+    file.write_text("AFTER!")
+    os.utime(file, ns=(0, 1))
+
+
+@pytest.mark.parametrize("change", [_in_place, _renamed_over, _removed, _touched])
+def test_change_is_noticed_once(file: Path, change: Callable[[Path], None]) -> None:
+    watched = Watched([file])
+    assert watched.changed() == []
+    change(file)
+    assert watched.changed() == [file]
+    assert watched.changed() == []
+
+
+def test_file_that_was_missing_is_noticed_when_it_comes(tmp_path: Path) -> None:
+    """A list that a bad topology names and that its operator then puts there."""
+    missing = tmp_path / "root.crl"
+    watched = Watched([missing])
+    assert stamp(missing) is None
+    assert watched.changed() == []
+    missing.write_bytes(b"list")
+    assert watched.changed() == [missing]
+
+
+def test_only_the_files_that_changed_are_named(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("stays")
+    watched = Watched([file, other])
+    _in_place(file)
+    assert watched.changed() == [file]
+
+
+def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file: Path, tmp_path: Path) -> None:
+    """What was read anew just now is not read again for the same change."""
+    other = tmp_path / "other"
+    other.write_text("one")
+    watched = Watched([file])
+    _in_place(file)
+    other.write_text("two, and longer")
+    watched.take([other])
+    assert watched.changed() == []
+    _removed(file)
+    assert watched.changed() == []
+    _removed(other)
+    assert watched.changed() == [other]
+
+
+def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_twice(file: Path) -> None:
+    """The clock that looks does not know whether the writer is done; what is half written is a broken file."""
+    watched = Watched([file])
+    file.write_text("half")
+    assert watched.settled() == []
+    file.write_text("half and the rest")
+    assert watched.settled() == []
+    assert watched.settled() == [file]
+    assert watched.settled() == []
+
+
+def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_is_there(file: Path) -> None:
+    watched = Watched([file])
+    file.unlink()
+    assert watched.settled() == []
+    file.write_text("the next one")
+    assert watched.settled() == []
+    assert watched.settled() == [file]
+
+
+def test_file_that_was_named_by_the_one_look_is_not_named_by_the_other(file: Path) -> None:
+    watched = Watched([file])
+    _in_place(file)
+    assert watched.settled() == []
+    assert watched.changed() == [file]
+    assert watched.settled() == []
+
+
+def test_only_those_asked_about_are_looked_at(file: Path, tmp_path: Path) -> None:
+    """A list that is in place says nothing about the next, which may be half written."""
+    other = tmp_path / "other"
+    other.write_text("one")
+    watched = Watched([file, other])
+    _in_place(file)
+    other.write_text("two, and longer")
+    assert watched.changed({file, tmp_path / "nobody's"}) == [file]
+    assert watched.changed() == [other]
+
+
+def test_change_between_reading_and_following_is_not_lost(file: Path, tmp_path: Path) -> None:
+    """The files of the new document are known only when it has been read, and by then one may have changed again."""
+    new = tmp_path / "new"
+    new.write_text("read just now")
+    watched = Watched([file])
+    _in_place(file)
+    assert watched.follow([file, new]) == [new]
+    assert watched.changed() == [file]
+    assert watched.follow([new]) == []
+    _removed(file)
+    assert watched.changed() == []

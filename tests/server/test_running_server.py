@@ -1,0 +1,88 @@
+"""A running server as a whole: what time does to its links."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from sipmesh.pki.crl import Reason
+from sipmesh.server.running_server import Node
+from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.verdict import Verdict
+from support.network import FE1, FE2, Network
+from support.running import on_loop, until
+
+
+def set_clocks(node: Node, ahead: timedelta) -> None:
+    """Let a server believe that it is so much later; its loop goes on as it was."""
+    node.gatekeeper.clock = lambda: datetime.now(UTC) + ahead
+    node.reactor.wall_clock = lambda: time.time() + ahead.total_seconds()
+
+
+async def linked(pool: Network) -> Node:
+    """The first front end, which has opened a link to the second."""
+    alice, bob = await pool.phone("alice", FE1), await pool.agent("bob", FE2)
+    assert (await bob.register()).ok
+    await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+    assert (await alice.final()).status == 200
+    return pool.nodes[FE1]
+
+
+@on_loop
+async def test_link_ends_with_the_certificate_it_stands_on_and_no_other_does(pool: Network) -> None:
+    """A certificate counts within its validity; clients show none, and stay."""
+    async with pool:
+        node = await linked(pool)
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        for ahead in (timedelta(days=29), timedelta(days=31)):
+            assert len(node.pool.all()) == 2
+            set_clocks(node, ahead)
+            between.due(between.alarm)
+        await until(lambda: between not in node.pool.all())
+        assert between.why == "no longer trusted: expired"
+        assert [link.kind for link in node.pool.all()] == [LinkKind.CLIENT]
+
+
+@on_loop
+async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_force(pool: Network) -> None:
+    """The view, its policies and their precedents stay, and nobody else is looked at."""
+    ca, file = pool.organisations[0].ca, pool.organisations[0].folder / "ca" / "issuing.crl"
+    async with pool:
+        node = await linked(pool)
+        view, judged = node.view, count_judgements(node)
+        ca.crl(datetime.now(UTC))
+        assert node.take_lists({file}) == []
+        assert judged == []
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        serial = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0].serial_number
+        ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        assert node.take_lists({file}) == [between.id]
+        assert judged == [between.remote]
+        assert node.view is view
+
+
+@on_loop
+async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
+    """Rule R12: more than serials has changed, so everybody is judged again."""
+    file = pool.organisations[0].folder / "ca" / "root.crl"
+    async with pool:
+        node = await linked(pool)
+        [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
+        file.unlink()
+        assert node.take_lists({file}) == [between.id]
+        assert between.why == "no longer trusted: revocation-unknown"
+
+
+def count_judgements(node: Node) -> list[tuple[str, int]]:
+    """The remote addresses of links that are judged from now on."""
+    judged: list[tuple[str, int]] = []
+    judge = node.gatekeeper.judge
+
+    def counted(evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
+        judged.append(evidence.remote)
+        return judge(evidence, meant, live=live)
+
+    node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it looks on
+    return judged

@@ -1,0 +1,168 @@
+"""The service around a server: what is slow or broken in one of its duties holds up none of the others."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.pki.crl import Reason
+from sipmesh.server import service
+from sipmesh.server.control_socket import ask
+from sipmesh.server.proxy.user_stores import Nobody
+from sipmesh.server.refresh import inotify
+from sipmesh.server.running_server import Node
+from sipmesh.server.service import Service
+from support.network import FE1
+from support.running import on_loop, until
+from support.service import serving_here
+from support.telling import Told
+
+
+class Held(Nobody):
+    """Users in a database that does not answer until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def refresh(self) -> frozenset[str]:
+        self.asked.set()
+        self.let_go.wait()
+        return frozenset()
+
+
+@on_loop
+async def test_database_that_does_not_answer_holds_up_nothing_else(example: Organisation) -> None:
+    """Deadlines are swept and files are looked at all the same."""
+    told, held = Told(), Held()
+    async with serving_here(example, told) as node:
+        before, node.users = node.users, held
+        try:
+            await until(held.asked.is_set)
+            example.file.write_text(example.file.read_text() + "# changed\n")
+            await until(lambda: list(told.events("topology taken")))
+        finally:
+            node.users = before
+            held.let_go.set()
+
+
+@on_loop
+async def test_service_takes_its_socket_and_its_ports_away_with_it(example: Organisation) -> None:
+    told = Told()
+    for _ in range(2):
+        async with serving_here(example, told) as node:
+            assert list(node.state.glob("*.sock"))
+        assert not list(node.state.glob("*.sock"))
+    assert len(list(told.events("stopped"))) == 2
+
+
+@on_loop
+async def test_server_that_is_not_in_the_topology_does_not_start(example: Organisation) -> None:
+    service = Service(example.file, "fe9.example.test", Told().log)
+    with pytest.raises(OperatorError, match=r"fe9\.example\.test"):
+        await service.serve()
+
+
+def never_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour pass between two looks."""
+    monkeypatch.setattr(service, "TICK_S", 3600.0)
+
+
+def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kernel tell of nothing."""
+
+    def none_left(**_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(inotify, "INotify", none_left)
+
+
+@on_loop
+async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+        assert told.last("lists taken")["files"] == [str(example.folder / "ca" / "issuing.crl")]
+        assert not list(told.events("topology taken"))
+
+
+@on_loop
+async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as of what another machine writes to a network file system."""
+    deaf(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+
+
+@on_loop
+async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    deaf(monkeypatch)
+    told = Told()
+    async with serving_here(example, told) as node:
+        example.ca.crl(datetime.now(UTC))
+        answer = await ask(node.state / f"{FE1}.sock", "files-changed")
+        assert answer == {"taken": True, "digest": example.load().digest, "closed": []}
+        assert len(list(told.events("lists taken"))) == 1
+        await ask(node.state / f"{FE1}.sock", "files-changed")
+        assert len(list(told.events("lists taken"))) == 1
+
+
+@on_loop
+async def test_new_topology_is_in_force_by_the_kernels_word(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told):
+        example.document["organisation"] = "Example, renamed"
+        example.write()
+        await until(lambda: list(told.events("topology taken")))
+
+
+@on_loop
+async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever mends the document has time; whom the list names has none."""
+    never_by_the_clock(monkeypatch)
+    told = Told()
+    async with serving_here(example, told) as node:
+        example.file.write_text(example.file.read_text() + "nonsense: 1\n")
+        await until(lambda: list(told.events("topology not taken: the old one stays in force")))
+        example.ca.crl(datetime.now(UTC))
+        await until(lambda: list(told.events("lists taken")))
+        assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
+
+
+@on_loop
+async def test_list_that_changes_while_the_server_starts_is_not_missed(
+    example: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read already, and is watched only then."""
+    never_by_the_clock(monkeypatch)
+
+    class Overtaken(Node):
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            example.ca.revoke(example.ca.issuing.serial_number, Reason.UNSPECIFIED, at)
+
+    at = datetime.now(UTC)
+    monkeypatch.setattr(service, "Node", Overtaken)
+    async with serving_here(example, Told()) as node:
+        [root] = node.view.loaded.authority.lists.of(example.ca.root.subject.public_bytes())
+        assert root.serials == {example.ca.issuing.serial_number}

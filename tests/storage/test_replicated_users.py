@@ -1,0 +1,213 @@
+"""Users who travel: from the database of management, as documents, to the servers of their pool."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipmesh.errors import OperatorError
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.replicated_users import HeldUsers
+from sipmesh.storage.user_document import Roster
+from sipmesh.storage.users import Users
+
+ORG, POOL1, POOL2 = "Example", "pool1.example.test", "pool2.example.test"
+ALICE, BOB, CAROL = (f"sip:{name}@example.test" for name in ("alice", "bob", "carol"))
+
+
+@pytest.fixture(name="users")
+def _users(tmp_path: Path) -> Iterator[Users]:
+    users = Users(tmp_path / "users.db")
+    users.add(ALICE, "alice-pw", pool=POOL1)
+    users.add(BOB, "bob-pw", [Algorithm.MD5], pool=POOL2)
+    yield users
+    users.close()
+
+
+def fed(users: Users, held: HeldUsers, pool: str = POOL1, since: int = 0) -> set[str]:
+    """Bring everything from management to a server; gives who was changed by it."""
+    return {aor for part in users.documents(ORG, pool, POOL1, since=since) for aor in held.take(part)}
+
+
+def spoilt(document: bytes, **changes: object) -> bytes:
+    return json.dumps({**json.loads(document), **changes}).encode()
+
+
+def test_server_knows_what_proves_its_own_users_and_of_others_only_their_home(users: Users) -> None:
+    held = HeldUsers(ORG, POOL1)
+    assert fed(users, held) == {ALICE}
+    users.refresh()
+    assert held.verifier(ALICE) == users.verifier(ALICE)
+    assert (held.verifier(BOB), held.home(BOB), held.home(ALICE)) == (None, POOL2, POOL1)
+    assert held.home(CAROL) is None
+    [document] = users.documents(ORG, POOL1, POOL1)
+    verifier = users.verifier(BOB)
+    assert verifier is not None
+    assert verifier.ha1[Algorithm.MD5].encode() not in document
+    assert held.refresh() == frozenset()
+
+
+def test_nobody_is_known_before_the_first_document() -> None:
+    held = HeldUsers(ORG, POOL1)
+    assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)
+
+
+def test_user_without_a_home_gets_that_of_the_topology_for_good(users: Users) -> None:
+    users.add(CAROL, "carol-pw")
+    held = HeldUsers(ORG, POOL1)
+    assert CAROL in fed(users, held)
+    assert users.one(CAROL).pool == POOL1
+    other = HeldUsers(ORG, POOL2)
+    for part in users.documents(ORG, POOL2, POOL2):
+        other.take(part)
+    assert other.home(CAROL) == POOL1
+
+
+def test_what_has_changed_travels_alone(users: Users) -> None:
+    held = HeldUsers(ORG, POOL1)
+    fed(users, held)
+    since = held.number
+    users.add(CAROL, "carol-pw", pool=POOL1)
+    [difference] = users.documents(ORG, POOL1, POOL1, since=since)
+    assert b"alice" not in difference
+    assert held.take(difference) == {CAROL}
+    assert held.verifier(ALICE) is not None
+    assert not users.documents(ORG, POOL1, POOL1, since=held.number)
+
+
+def test_move_takes_the_verifier_from_one_pool_and_brings_it_to_the_other(users: Users) -> None:
+    first, second = HeldUsers(ORG, POOL1), HeldUsers(ORG, POOL2)
+    fed(users, first)
+    fed(users, second, POOL2)
+    users.move(ALICE, POOL2)
+    assert fed(users, first, POOL1, first.number) == fed(users, second, POOL2, second.number) == {ALICE}
+    assert (first.verifier(ALICE), first.home(ALICE)) == (None, POOL2)
+    assert (second.verifier(ALICE) is not None, second.home(ALICE)) == (True, POOL2)
+    users.remove(ALICE)
+    assert fed(users, second, POOL2, second.number) == {ALICE}
+    assert fed(users, first, POOL1, first.number) == set()
+    assert first.home(ALICE) is second.home(ALICE) is None
+
+
+def test_new_password_is_a_change_and_another_pools_is_not(users: Users) -> None:
+    held = HeldUsers(ORG, POOL1)
+    fed(users, held)
+    users.set_password(ALICE, "new")
+    users.set_password(BOB, "new")
+    assert fed(users, held, since=held.number) == {ALICE}
+
+
+def test_after_a_jump_everybody_travels_and_who_was_lost_with_the_backup_is_gone(users: Users, tmp_path: Path) -> None:
+    """A server may know users whom the restored database does not: a difference would leave them in."""
+    held = HeldUsers(ORG, POOL1)
+    before = users.jump(0)
+    fed(users, held)
+    restored = Users(tmp_path / "restored.db")
+    restored.add(CAROL, "carol-pw", pool=POOL1)
+    assert restored.jump(1000) > before
+    assert fed(restored, held, since=held.number) == {ALICE, CAROL}
+    assert held.verifier(ALICE) is None
+    restored.close()
+
+
+def test_many_users_come_in_parts_and_count_when_all_are_there() -> None:
+    verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 25)}
+    roster = Roster(ORG, POOL1, 30, verifiers=verifiers, homes={BOB: POOL2}, gone=frozenset({CAROL}))
+    parts = roster.divided(10)
+    assert [(one.part, one.parts) for one in parts] == [(1, 3), (2, 3), (3, 3)]
+    held = HeldUsers(ORG, POOL1)
+    for part in reversed(parts[1:]):
+        assert held.take(part.encode()) == frozenset()
+    assert held.number == 0
+    assert held.take(parts[0].encode()) == set(verifiers)
+    assert (held.number, held.home(BOB)) == (30, POOL2)
+    assert held.take(parts[1].encode()) == frozenset()
+
+
+def test_parts_of_another_number_are_let_go(users: Users) -> None:
+    verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 21)}
+    held = HeldUsers(ORG, POOL1)
+    first, _ = Roster(ORG, POOL1, 30, verifiers=verifiers).divided(10)
+    _, second = Roster(ORG, POOL1, 31, verifiers=verifiers).divided(10)
+    held.take(first.encode())
+    held.take(second.encode())
+    assert held.number == 0
+    assert fed(users, held) == {ALICE}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"pool": POOL2}, "have come to"),
+        ({"organisation": "Other"}, "have come to"),
+        ({"number": 1}, "after number"),
+        ({"number": 9, "since": 1}, "in force"),
+        ({"format": 2}, "another release"),
+        ({"number": True}, "another release"),
+        ({"part": 2}, "another release"),
+        ({"since": 99}, "another release"),
+        ({"users": [{"aor": "alice@example.test", "generation": 1}]}, "another release"),
+        ({"users": [{"aor": "alice@example.test", "generation": 1, "md5": "x" * 32}]}, "another release"),
+        ({"users": [{"aor": "", "generation": 1, "md5": "a" * 32}]}, "another release"),
+        ({"homes": {POOL2: [7]}}, "another release"),
+        ({"gone": 7}, "another release"),
+    ],
+)
+def test_document_that_is_not_for_us_is_older_or_makes_no_sense_changes_nothing(
+    users: Users, changes: dict[str, Any], why: str
+) -> None:
+    """And its twin, as it was made, does."""
+    held = HeldUsers(ORG, POOL1)
+    fed(users, held)
+    number = held.number
+    users.set_password(ALICE, "new")
+    [whole] = users.documents(ORG, POOL1, POOL1)
+    before = held.verifier(ALICE)
+    with pytest.raises(OperatorError, match=why):
+        held.take(spoilt(whole, **changes))
+    assert (held.number, held.verifier(ALICE)) == (number, before)
+    assert held.take(whole) == {ALICE}
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"format":1}'])
+def test_what_is_no_document_is_refused(document: bytes) -> None:
+    with pytest.raises(OperatorError, match="cannot be read"):
+        HeldUsers(ORG, POOL1).take(document)
+
+
+NAMES = st.text(min_size=1, max_size=8).map(lambda name: f"sip:{name}@a.test")
+
+
+@given(own=st.sets(NAMES), others=st.sets(NAMES), gone=st.sets(NAMES), most=st.integers(1, 5))
+def test_what_is_written_is_read(own: set[str], others: set[str], gone: set[str], most: int) -> None:
+    roster = Roster(
+        ORG,
+        POOL1,
+        7,
+        3,
+        verifiers={aor: _verifier(aor, 5) for aor in own},
+        homes=dict.fromkeys(others - own, POOL2),
+        gone=frozenset(gone - own - others),
+    )
+    read = [Roster.decode(part.encode()) for part in roster.divided(most)]
+    assert {aor: one for part in read for aor, one in part.verifiers.items()} == roster.verifiers
+    assert {aor: one for part in read for aor, one in part.homes.items()} == roster.homes
+    assert frozenset[str]().union(*(part.gone for part in read)) == roster.gone
+
+
+def test_part_of_the_largest_size_stays_below_what_a_link_carries() -> None:
+    """With base64 and a chain of certificates around it: a body of 5 MB is the most that a server takes."""
+    verifiers = {
+        aor: _verifier(aor, 99_999) for n in range(15_000) if (aor := f"sip:firstname.lastname{n}@a.example.com")
+    }
+    [part] = Roster(ORG, POOL1, 100_000, verifiers=verifiers).divided()
+    assert len(part.encode()) * 4 / 3 + 20_000 < 5_000_000
+
+
+def _verifier(aor: str, generation: int) -> Verifier:
+    return Verifier(aor, generation, {Algorithm.SHA_256: "a" * 64, Algorithm.MD5: "b" * 32})

@@ -1,0 +1,126 @@
+"""Edits by command: partners come and are blocked, and the operator's comments stay."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.document import yaml_tree
+from sipmesh.topology.document.changes import add_partner, add_server, block_partner, edit, move_management
+from topology.world import TOPOLOGY
+
+if TYPE_CHECKING:
+    from topology.world import Place
+
+FILE = Path("topology.yaml")
+NEW = {"domains": ["new.test"], "edge": "sip.new.test:5081", "anchors": ["d/root.pem"], "crls": ["d/root.crl"]}
+
+
+def removed(before: str, after: str) -> list[str]:
+    return [line for line in before.splitlines() if line not in after.splitlines()]
+
+
+def test_a_new_partner_stands_behind_the_others() -> None:
+    after = add_partner(TOPOLOGY, NEW)
+    assert removed(TOPOLOGY, after) == []
+    new = '    - {domains: [new.test], edge: "sip.new.test:5081", anchors: [d/root.pem], crls: [d/root.crl]}\n'
+    assert f"      client_usage: server-ok\n{new}  # never again\n" in after
+
+
+def test_what_is_not_given_of_a_partner_is_not_written() -> None:
+    assert "edge" not in add_partner("x: 1\n", {**NEW, "edge": None})
+
+
+def test_blocking_moves_a_partner_with_all_its_names() -> None:
+    after = block_partner(TOPOLOGY, "Partner.test", FILE)
+    assert "blocked: [evil.test, partner.test, sip.partner.test]" in after
+    assert "# our oldest friend\n    - domains: [other.test, second.test]" in after
+    assert len(removed(TOPOLOGY, after)) == 2
+
+
+def test_blocking_by_the_name_of_the_edge_is_blocking_the_partner() -> None:
+    after = block_partner(TOPOLOGY, "sip.partner.test", FILE)
+    assert "blocked: [evil.test, sip.partner.test, partner.test]" in after
+
+
+def test_blocking_everybody_leaves_an_empty_list_of_partners() -> None:
+    after = block_partner(block_partner(TOPOLOGY, "second.test", FILE), "partner.test", FILE)
+    assert "  partners: []\n    # our oldest friend\n" in after
+    assert "blocked: [evil.test, second.test, other.test, partner.test, sip.partner.test]" in after
+
+
+def test_a_stranger_is_blocked_alone() -> None:
+    after = block_partner(TOPOLOGY, "stranger.test", FILE)
+    assert removed(TOPOLOGY, after) == ["  blocked: [evil.test]"]
+    assert "blocked: [evil.test, stranger.test]" in after
+
+
+def test_blocking_twice_changes_nothing() -> None:
+    once = block_partner(TOPOLOGY, "partner.test", FILE)
+    assert block_partner(once, "partner.test", FILE) == once
+
+
+def test_a_server_is_added_to_its_pool() -> None:
+    after = add_server(TOPOLOGY, "POOL2.example.test", "fe4.example.test", FILE)
+    assert "servers: [fe3.example.test, fe4.example.test]" in after
+    with pytest.raises(OperatorError, match="no pool is named"):
+        add_server(TOPOLOGY, "pool9.example.test", "fe4.example.test", FILE)
+
+
+def test_an_edit_is_on_disk_when_it_returns(place: Place) -> None:
+    place.file.chmod(0o640)
+    loaded = edit(place.file, lambda text: block_partner(text, "partner.test", place.file))
+    assert [partner.name for partner in loaded.topology.federation.partners] == ["other.test"]
+    assert place.load().digest == loaded.digest
+    assert stat.S_IMODE(place.file.stat().st_mode) == 0o640
+    assert [file.name for file in place.file.parent.iterdir() if file.is_file()] == ["topology.yaml"]
+
+
+def test_an_edit_that_would_break_the_topology_changes_nothing(place: Place) -> None:
+    """The new partner's files do not exist."""
+    before = place.file.read_bytes()
+    with pytest.raises(OperatorError, match=r"d/root\.pem"):
+        edit(place.file, lambda text: add_partner(text, NEW))
+    assert place.file.read_bytes() == before
+
+
+def test_an_edit_that_cannot_be_made_says_to_make_it_by_hand(place: Place) -> None:
+    place.spoil(("blocked: [evil.test]", "blocked: [evil.test  # why\n    ]"))
+    before = place.file.read_bytes()
+    with pytest.raises(OperatorError, match="by hand"):
+        edit(place.file, lambda text: block_partner(text, "stranger.test", place.file))
+    assert place.file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("servers", "after"),
+    [
+        ("[mg1.example.test]", {"name": "mg1.example.test", "address": "192.0.2.20"}),
+        (
+            "\n      # it signs\n      - {name: mg1.example.test, address: 192.0.2.1, bind: 0.0.0.0, ports: {server: 5070}}",
+            {"name": "mg1.example.test", "ports": {"server": 5070}, "address": "192.0.2.20"},
+        ),
+    ],
+)
+def test_management_that_moves_keeps_all_but_its_address(place: Place, servers: str, after: dict[str, object]) -> None:
+    """Whoever looked for it there, or had it listen there, would do so in vain."""
+    place.spoil(("pools:\n", f"pools:\n  - name: mgmt.example.test\n    role: management\n    servers: {servers}\n"))
+    before = place.file.read_text()
+    moved = move_management(before, "192.0.2.20", place.file)
+    read = yaml_tree.parse(moved.encode(), place.file)[0].at(("pools", 0, "servers", 0)).plain()
+    assert read == after
+    assert [line for line in before.splitlines() if "fe1" in line] == [
+        line for line in moved.splitlines() if "fe1" in line
+    ]
+    place.file.write_text(moved)
+    pool = place.load().topology.pools[0]
+    assert (pool.servers[0].address, pool.servers[0].bind) == ("192.0.2.20", None)
+
+
+def test_network_without_management_has_nothing_that_moves(place: Place) -> None:
+    text = place.file.read_text()
+    assert move_management(text, "192.0.2.20", place.file) == text

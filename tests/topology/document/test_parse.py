@@ -1,0 +1,188 @@
+"""Shape: what each misfit is called, where it stands, and that it hides nothing else."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sipmesh.errors import OperatorError
+from sipmesh.topology.document.load import load_text
+from topology.world import TOPOLOGY
+
+if TYPE_CHECKING:
+    from topology.world import Place
+
+FE1 = "{name: fe1.example.test, address: 127.0.0.1, ports: {client: 5061, server: 5062}}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "reason", "remedy"),
+    [
+        ("sipmesh: 1", "sipmesh: 2", "sipmesh", "is 2", "write 1"),
+        ("sipmesh: 1\n", "", "", "`sipmesh` is missing", "add `sipmesh`"),
+        ("organisation: Example", "organisation: ''", "organisation", "is empty", "give at least one"),
+        ("organisation: Example", f"organisation: {'x' * 65}", "organisation", "at most 64", ""),
+        ("organisation: Example", "organization: Example", "organization", "not a known key", "'organisation'"),
+        (
+            "role: edge",
+            "role: edgy",
+            "pools[2].role",
+            "is 'edgy'",
+            "'front-end', 'edge', 'application' or 'management'",
+        ),
+        ("[fe3.example.test]", "fe3.example.test", "pools[1].servers", "expected a list", "[one, two]"),
+        ("[fe3.example.test]", "[]", "pools[1].servers", "is empty", "give at least one"),
+        ("[fe3.example.test]", "[10.0.0.3]", "pools[1].servers[0]", "is an IP address", "write the full name"),
+        ("[fe3.example.test]", "[fe3]", "pools[1].servers[0]", "is a short name", "'fe3.example.com'"),
+        ("[fe3.example.test]", "['*.example.test']", "pools[1].servers[0]", "is a wildcard", "name each"),
+        ("[fe3.example.test]", "[[fe3.example.test]]", "pools[1].servers[0]", "is a list", ""),
+        ("client: 5061", "client: '5061'", "pools[0].servers[0].ports.client", "expected a whole number", ""),
+        ("client: 5061", "client: true", "pools[0].servers[0].ports.client", "expected a whole number", ""),
+        ("client: 5061", "client: 0", "pools[0].servers[0].ports.client", "from 1 to 65535", ""),
+        ("client: 5061", "client: 65536", "pools[0].servers[0].ports.client", "from 1 to 65535", ""),
+        ("client: 5061", "clinet: 5061", "pools[0].servers[0].ports.clinet", "not a known key", "'client'"),
+        ("address: 127.0.0.2", "address: fe2.example.test", "pools[0].servers[1].address", "no IP address", ""),
+        ("[ca/root.pem]", "[]", "authority.anchors", "is empty", "PEM files"),
+        ("[ca/root.pem]", "['']", "authority.anchors[0]", "is empty", "PEM files"),
+        ("[ca/root.pem]", '["\\0"]', "authority.anchors[0]", "expected a file name", ""),
+        ("crls: [ca/root.crl, ca/issuing.crl]", "", "authority", "`crls` is missing", "one for each CA"),
+        ("crls: [ca/root.crl, ca/issuing.crl]", "crls: []", "authority.crls", "is empty", "one for each CA"),
+        (
+            "crls: [ca/root.crl, ca/issuing.crl]",
+            "crls: ['ftp://a/b']",
+            "authority.crls[0]",
+            "nothing that can",
+            "http:",
+        ),
+        ("crls: [ca/root.crl, ca/issuing.crl]", "crls: ['http://']", "authority.crls[0]", "nothing that can", "http:"),
+        ("crls: [ca/root.crl, ca/issuing.crl]", "crls: ['http://a:x/']", "authority.crls[0]", "is no URL", "http:"),
+        ("crls: [ca/root.crl, ca/issuing.crl]", "crls: ['http://a/ b']", "authority.crls[0]", "is no URL", "%XX"),
+        (
+            "crls: [ca/root.crl, ca/issuing.crl]",
+            "crls: ['http://me:pw@a/']",
+            "authority.crls[0]",
+            "a password",
+            "logging",
+        ),
+        (
+            "crls: [ca/root.crl, ca/issuing.crl]",
+            "crls: ['http://a/#b']",
+            "authority.crls[0]",
+            "a fragment",
+            "leave out",
+        ),
+        ("      client_usage: server-ok", "      grace: 721", "federation.partners[1].grace", "721 hours", "0 to 720"),
+        (
+            "      client_usage: server-ok",
+            "      grace: -1",
+            "federation.partners[1].grace",
+            "expected a whole number",
+            "",
+        ),
+        (
+            "      client_usage: server-ok",
+            "      ocsp: [o.test]",
+            "federation.partners[1].ocsp[0]",
+            "nothing that",
+            "http:",
+        ),
+        (
+            "      client_usage: server-ok",
+            "      revocation: off",
+            "federation.partners[1].revocation",
+            "is",
+            "'lists'",
+        ),
+        ("crls: [b/root.crl, b/issuing.crl]", "", "federation.partners[0]", "`crls` is missing", "one for each CA"),
+        ("discovery: off", "discovery: on", "federation.discovery", "is 'on'", "write 'off'"),
+        ("client_usage: server-ok", "client_usage: any", "federation.partners[1].client_usage", "is 'any'", "'strict'"),
+        ("edge: sip.partner.test", "edge: 192.0.2.1", "federation.partners[0].edge", "is an IP address", ""),
+        ("edge: sip.partner.test", "edge: sip.partner.test:0", "federation.partners[0].edge", "'0' is no port", ""),
+        ("blocked: [evil.test]", "blocked: evil.test", "federation.blocked", "expected a list", ""),
+        ("blocked: [evil.test]", "blocked:", "federation.blocked", "is empty, expected a list", ""),
+        ("federation:\n", "dns: {}\nfederation:\n", "dns", "`servers` is missing", ""),
+        ("federation:\n", "dns: {servers: [ns.test]}\nfederation:\n", "dns.servers[0]", "no IP address", ""),
+        ("federation:\n", "storage: {users: 7}\nfederation:\n", "storage.users", "is 7, expected text", ""),
+    ],
+)
+def test_a_misfit_is_told_once_with_its_place(
+    place: Place, old: str, new: str, field: str, reason: str, remedy: str
+) -> None:
+    place.spoil((old, new))
+    problems = place.problems()
+    found = [problem for problem in problems if problem.field == field and reason in problem.reason]
+    assert len(found) == 1, [str(problem) for problem in problems]
+    assert remedy in found[0].remedy
+    assert {problem.field for problem in problems} <= {field, ""}, "a misfit brings no follow-ups"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("discovery: off", "discovery: false"),  # what YAML 1.1 tools make of off
+        ("edge: sip.partner.test", "edge: sip.partner.test:5081"),
+        ("federation:\n", "dns: {servers: ['127.0.0.1:5353']}\nfederation:\n"),
+        ("speaks_for: [example.test]", "speaks_for: []"),
+        ("address: 127.0.0.2", "address: '::1'"),
+        ("blocked: [evil.test]", "blocked: []"),
+        ("client: 5061", "client: 65535"),
+        (f"organisation: Exa{'m'}ple", f"organisation: {'x' * 64}"),
+    ],
+)
+def test_its_twin_fits(place: Place, old: str, new: str) -> None:
+    place.spoil((old, new))
+    assert place.load()
+
+
+def test_a_document_that_is_no_mapping_is_a_problem(place: Place) -> None:
+    place.file.write_text("- one\n- two\n")
+    assert "expected keys with values" in place.problem().reason
+
+
+def test_without_pools_there_is_only_the_one_thing_to_say(place: Place) -> None:
+    place.file.write_text(TOPOLOGY.replace("pools:", "pool:"))
+    assert [(problem.field, problem.reason) for problem in place.problems()] == [
+        ("", "`pools` is missing"),
+        ("pool", "is not a known key"),
+    ]
+
+
+def test_what_is_taken_out_raises_no_doubts_about_what_refers_to_it(place: Place) -> None:
+    """A pool whose role is misspelt is unread; the edge's next hop to it is not called wrong as well."""
+    place.spoil(("name: pool1.example.test\n    role: front-end", "name: pool1.example.test\n    role: frontend"))
+    assert place.problem().field == "pools[0].role"
+
+
+def test_a_long_wrong_value_is_cut_short(place: Place) -> None:
+    place.spoil(("role: edge", f"role: {'x' * 500}"))
+    assert len(place.problem().reason) < 60
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(["a.test", "front-end", "1.2.3.4"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "servers", "x"]), inner),
+    max_leaves=5,
+)
+LINES = TOPOLOGY.splitlines(keepends=True)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.integers(0, len(LINES) - 1), st.sampled_from(["drop", "double", "value"]), VALUES)
+def test_any_line_dropped_doubled_or_filled_with_anything_loads_or_is_refused(
+    place: Place, at: int, how: str, value: object
+) -> None:
+    """Nothing but OperatorError ever leaves the loader."""
+    line = LINES[at]
+    key = line.partition(":")[0]
+    instead = {"drop": "", "double": line * 2, "value": f"{key}: {value!r}\n".replace("None", "null")}[how]
+    text = "".join([*LINES[:at], instead, *LINES[at + 1 :]])
+    with suppress(OperatorError):
+        assert load_text(text.encode("utf-8", "surrogatepass"), place.file)

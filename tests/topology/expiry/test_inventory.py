@@ -1,0 +1,369 @@
+"""Everything that ends, as values: what counts, what stops, and which server would stop first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sipmesh.topology.document.model import Pool, Server
+from sipmesh.topology.expiry.fetch_status import Supply
+from sipmesh.topology.expiry.inventory import (
+    Entry,
+    Inventory,
+    Refusal,
+    Side,
+    Use,
+    What,
+    refuses_from,
+    sides,
+    signer_files,
+    take_stock,
+)
+from sipmesh.topology.expiry.urgency import Level
+from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.trust.role import Role
+from topology.world import NOON, Place
+
+if TYPE_CHECKING:
+    from sipmesh.topology.document.load import Loaded
+
+DAY = timedelta(days=1)
+FE1, FE2, FE3 = "fe1.example.test", "fe2.example.test", "fe3.example.test"
+EDGE, BOT = "edge1.example.test", "bot.example.test"
+ISSUING = Paper(
+    "CN=Example Issuing CA,O=Example", "CN=Example Root CA,O=Example", "b", "b", NOON - DAY, NOON + 900 * DAY
+)
+
+
+def leaf(name: str, left: timedelta = 25 * DAY, number: str = "a") -> Paper:
+    """A server's certificate with 30 days of life."""
+    ends = NOON + left
+    return Paper(f"CN={name}", ISSUING.subject, number, f"{number} {name}", ends - 30 * DAY, ends)
+
+
+def chain(name: str, left: timedelta = 25 * DAY, number: str = "a", fault: str = "") -> Chain:
+    return Chain(f"servers/{name}.pem", (leaf(name, left, number), ISSUING), fault)
+
+
+def use(loaded: Loaded, name: str, shown: Chain, *, pid: int = 4711) -> Use:
+    """A running server that has everything in force that lies on disk."""
+    authorities = (loaded.authority, *loaded.partners)
+    anchors = tuple(Paper.of_certificate(one) for authority in authorities for one in authority.anchors)
+    lists = tuple(Paper.of_list(one) for authority in authorities for one in authority.lists)
+    return Use(name, pid, {False: shown}, anchors, lists)
+
+
+def stock(place: Place, disk: dict[Side, Chain], *uses: Use, at: datetime = NOON) -> Inventory:
+    return take_stock(place.load(), disk, uses, at=at)
+
+
+def server(found: Inventory, name: str, *, outside: bool = False) -> Entry:
+    wanted = (What.SERVER, name, outside)
+    return next(one for one in found.entries if (one.what, one.name, one.outside) == wanted)
+
+
+def of(found: Inventory, what: What) -> list[Entry]:
+    return [one for one in found.entries if one.what is what]
+
+
+def test_everything_in_the_topology_that_ends_is_listed(place: Place) -> None:
+    found = stock(place, {(FE1, False): chain(FE1)})
+    assert [one.name for one in of(found, What.SERVER)] == [FE1, FE2, FE3, EDGE, BOT]
+    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
+    assert [(one.owner, one.name) for one in of(found, What.ROOT)] == [("Example", "CN=Example Root CA,O=Example")]
+    assert [one.owner for one in of(found, What.PARTNER)] == ["partner.test", "other.test"]
+    assert [one.owner for one in of(found, What.LIST)] == [*["Example"] * 2, *["partner.test"] * 2, *["other.test"] * 2]
+
+
+def test_one_server_may_be_asked_for_alone(place: Place) -> None:
+    """So that a server of a large network does not look at all the others every minute."""
+    found = take_stock(place.load(), {(FE1, False): chain(FE1)}, at=NOON, only=FE1)
+    assert [one.name for one in of(found, What.SERVER)] == [FE1]
+    assert len(of(found, What.LIST)) == 6
+    assert found.countdown is not None
+    assert (found.countdown.server, found.countdown.others) == (FE1, ())
+
+
+def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_command(place: Place) -> None:
+    loaded = place.load()
+    old = use(loaded, FE1, chain(FE1, DAY / 2))
+    entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
+    assert (entry.level, entry.paper, entry.on_disk) == (Level.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
+    assert entry.note == "the certificate in use is not the one on disk; have it read anew: kill -HUP 4711"
+
+
+def test_certificate_in_use_that_lies_on_disk_leaves_nothing_to_say(place: Place) -> None:
+    entry = server(stock(place, {(FE1, False): chain(FE1)}, use(place.load(), FE1, chain(FE1))), FE1)
+    assert (entry.note, entry.level, entry.in_use) == ("", Level.FINE, entry.on_disk)
+
+
+def test_refused_rotation_is_told_with_its_reason(place: Place) -> None:
+    shown = replace(chain(FE1), fault="expired: so it is")
+    entry = server(stock(place, {(FE1, False): chain(FE1, -DAY, "c")}, use(place.load(), FE1, shown)), FE1)
+    assert entry.note == f"the certificate on disk is not in use: expired: so it is; sipmesh ca issue {FE1}"
+    assert not entry.urgent
+
+
+def test_server_whose_file_is_elsewhere_is_not_an_alarm(place: Place) -> None:
+    found = stock(place, {})
+    assert server(found, FE2).note == "not known here: its file is on another machine"
+    assert not found.urgent
+
+
+@pytest.mark.parametrize(("fault", "alarm"), [("holds no readable certificate", True), ("", False)])
+def test_file_that_cannot_be_used_is_an_alarm(place: Place, fault: str, *, alarm: bool) -> None:
+    laid = Chain("servers/x.pem", fault=fault) if fault else chain(FE1)
+    entry = server(stock(place, {(FE1, False): laid}), FE1)
+    assert entry.urgent is alarm
+    assert (fault in entry.note) is alarm or not fault
+
+
+@pytest.mark.parametrize(("days", "urgent"), [(8, False), (7, True), (-1, True)])
+def test_alarm_is_raised_in_the_last_week(place: Place, days: int, *, urgent: bool) -> None:
+    assert stock(place, {(FE1, False): chain(FE1, days * DAY)}).urgent is urgent
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (FE1, "phones and servers refuse it; pool1.example.test goes on with fe2.example.test"),
+        (FE3, "phones and servers refuse it; the users of pool2.example.test cannot log in"),
+        (EDGE, "our servers and partners refuse it; 2 partners are cut off: partner.test, other.test"),
+        (BOT, "our servers refuse it; bot.example.test has no other server"),
+    ],
+)
+def test_what_stops_with_a_server_is_told_in_words(place: Place, name: str, told: str) -> None:
+    assert server(stock(place, {}), name).stops == told
+
+
+def test_last_server_of_a_pool_takes_those_with_it_whose_next_hop_it_is(place: Place) -> None:
+    place.spoil(("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""))
+    assert server(stock(place, {}), FE1).stops == (
+        "phones and servers refuse it; the users of pool1.example.test cannot log in; "
+        "2 pools lose their next hop: sip.example.test, bot.example.test"
+    )
+
+
+def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
+    place.spoil(
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, outside: {certificate: o.pem, key: o.key}}]",
+        )
+    )
+    assert dict(sides(place.load().topology))[EDGE, True] == "o.pem"
+    found = stock(place, {(EDGE, True): Chain("o.pem", (leaf(EDGE),))})
+    assert server(found, EDGE).stops == "our servers refuse it; our users reach no partner"
+    outside = server(found, EDGE, outside=True)
+    assert outside.stops == "partners refuse it; 2 partners are cut off: partner.test, other.test"
+    assert outside.command == "put a new certificate and its key into o.pem"
+
+
+def test_issuing_ca_takes_every_certificate_under_it(place: Place) -> None:
+    [entry] = of(stock(place, {(FE2, False): chain(FE2), (FE1, False): chain(FE1)}), What.ISSUING)
+    assert entry.stops == f"every certificate under it is refused, however long that one lives: {FE1}, {FE2}"
+
+
+def test_lists_say_who_refuses_whom(place: Place) -> None:
+    ours, _, theirs, *_ = of(stock(place, {}), What.LIST)
+    assert ours.stops.startswith("every server refuses new links under CN=")
+    assert ours.command == "sipmesh ca crl"
+    assert theirs.stops.startswith("our edges refuse new links with partner.test under CN=")
+    assert "partner.test" in theirs.command
+
+
+def test_list_that_a_server_has_not_read_is_told(place: Place) -> None:
+    running = replace(use(place.load(), FE1, chain(FE1)), lists=())
+    entries = of(stock(place, {}, running), What.LIST)
+    assert {one.note for one in entries} == {f"not in force on {FE1}; have it read: kill -HUP 4711"}
+    assert {one.in_use for one in entries} == {None}
+
+
+def test_list_that_is_missing_is_an_alarm(place: Place) -> None:
+    (place.file.parent / "ca" / "issuing.crl").write_text("spoilt")
+    found = stock(place, {})
+    assert found.urgent
+    [broken, *_] = [one for one in found.entries if one.broken]
+    assert "issuing.crl" in broken.note
+    assert "sipmesh ca crl" in broken.command
+
+
+def test_first_server_to_stop_is_told_with_whom_it_takes_along(place: Place) -> None:
+    """Lists end first in a network that its CA has left: after 7 days nobody opens a link."""
+    told = stock(place, {}).countdown
+    assert told is not None
+    assert (told.server, told.others) == (FE1, (FE2, FE3, EDGE, BOT))
+    assert told.sentence(NOON) == (
+        "If the CA stayed away, fe1.example.test would stop first, in 7 d (2026-12-01 12:00:00Z), at the end of the "
+        "revocation list of CN=Example Issuing CA,O=Example; with it fe2.example.test, fe3.example.test, "
+        "edge1.example.test, bot.example.test."
+    )
+
+
+def test_server_whose_certificate_ends_before_the_lists_stops_first(place: Place) -> None:
+    told = stock(place, {(FE1, False): chain(FE1), (FE2, False): chain(FE2, 2 * DAY)}).countdown
+    assert told is not None
+    assert (told.server, told.ends, told.because, told.others) == (FE2, NOON + 2 * DAY, "its certificate", ())
+
+
+def test_sentence_says_when_what_stops_and_what_to_do(place: Place) -> None:
+    ended = server(stock(place, {(FE1, False): chain(FE1, -5 * DAY)}), FE1)
+    assert ended.sentence(NOON) == (
+        "the certificate of fe1.example.test ended 5 d ago (2026-11-19 12:00:00Z): phones and servers refuse it; "
+        "pool1.example.test goes on with fe2.example.test; to mend it: sipmesh ca issue fe1.example.test"
+    )
+    near = server(stock(place, {(FE1, False): chain(FE1, 5 * DAY)}), FE1)
+    assert "ends in 5 d (2026-11-29 12:00:00Z); then phones" in near.sentence(NOON)
+
+
+def test_papers_survive_the_way_through_json(place: Place) -> None:
+    loaded = place.load()
+    for shown in (chain(FE1, fault="why"), Chain("x", (Paper.of_certificate(loaded.authority.anchors[0]),))):
+        assert Chain.from_json(shown.to_json()) == shown
+
+
+@pytest.mark.parametrize("spoilt", [{"ends": "2026-11-24T12:00:00"}, {"ends": "soon"}])
+def test_instant_without_a_timezone_is_refused(spoilt: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"timezone|isoformat"):
+        Paper.from_json(ISSUING.to_json() | spoilt)
+    assert Paper.from_json(ISSUING.to_json()) == ISSUING
+
+
+MG1, MG2 = "mg1.example.test", "mg2.example.test"
+
+
+def managed(place: Place, *names: str) -> Loaded:
+    """The same network with management servers."""
+    loaded = place.load()
+    pool = Pool(name="mgmt.example.test", role=Role.MANAGEMENT, servers=tuple(Server(name=name) for name in names))
+    return replace(loaded, topology=loaded.topology.model_copy(update={"pools": (*loaded.topology.pools, pool)}))
+
+
+def signer(left: timedelta = 80 * DAY) -> Chain:
+    return Chain(f"servers/{MG1}.signer.pem", (leaf(MG1, left), ISSUING))
+
+
+def test_signer_is_listed_with_what_stops(place: Place) -> None:
+    found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
+    (entry,) = of(found, What.SIGNER)
+    assert (entry.name, entry.level, entry.on_disk) == (MG1, Level.DAYS_7, leaf(MG1, 5 * DAY))
+    assert entry.stops == "nothing can be published; what was published stays in force"
+    assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
+    assert entry.command == f"sipmesh ca issue {MG1}"
+    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
+
+
+def test_signer_of_another_management_server_goes_on(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
+    first, second = of(found, What.SIGNER)
+    assert first.stops == f"{MG1} can publish nothing; {MG2} can"
+    assert (second.paper, second.note) == (None, "not known here: its file is on another machine")
+    assert not second.broken
+
+
+def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
+    broken = Chain(f"servers/{MG1}.signer.pem", fault="holds no readable certificate")
+    (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), What.SIGNER)
+    assert entry.broken
+    assert entry.note == f"servers/{MG1}.signer.pem holds no readable certificate; sipmesh ca issue {MG1}"
+
+
+def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
+    found = take_stock(managed(place, MG1, MG2), {}, at=NOON, only=MG2)
+    assert [one.name for one in of(found, What.SIGNER)] == [MG2]
+    assert list(signer_files(managed(place, MG1, MG2).topology, FE1)) == []
+
+
+def old(found: Inventory) -> list[str]:
+    return [one.name for one in found.entries if one.old]
+
+
+def test_list_of_ours_that_was_not_made_anew_for_a_day_and_a_half_is_old(place: Place) -> None:
+    """Long before it ends: the CA stays away, or cannot sign. How often partners make theirs is their affair."""
+    assert old(stock(place, {}, at=NOON + 1.4 * DAY)) == []
+    late = stock(place, {}, at=NOON + 1.6 * DAY)
+    assert old(late) == [ISSUING.subject]
+    assert not late.urgent
+    [entry] = [one for one in late.entries if one.old]
+    told = entry.sentence(NOON + 1.6 * DAY)
+    assert "was made 1 d 14 h ago" in told
+    assert "from 2026-12-01 12:00:00Z on every server refuses new links" in told
+    assert "sipmesh ca crl" in told
+
+
+def test_server_would_refuse_from_the_first_end_of_what_it_stands_on(place: Place) -> None:
+    loaded = place.load()
+    root = "CN=Example Root CA,O=Example"
+    whole = use(loaded, FE1, chain(FE1))
+    assert refuses_from(whole) == Refusal(NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}")
+    assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == Refusal(NOON + 2 * DAY, "the end of its certificate")
+    year = tuple(replace(one, ends=NOON + 2000 * DAY) for one in whole.lists)
+    assert refuses_from(replace(whole, lists=year, shown={False: chain(FE1, 1000 * DAY)})) == Refusal(
+        NOON + 900 * DAY, f"the end of the issuing CA {ISSUING.subject}"
+    )
+    without = tuple(one for one in whole.lists if one.subject != root)
+    assert refuses_from(replace(whole, lists=without)) == Refusal(None, f"there is no revocation list of {root}")
+    assert refuses_from(replace(whole, shown={})).at is None
+
+
+def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Place) -> None:
+    whole = use(place.load(), FE1, chain(FE1))
+    older = [replace(one, number="0", ends=one.ends - 6 * DAY) for one in whole.lists if one.subject == ISSUING.subject]
+    partners = [replace(one, ends=NOON) for one in whole.lists if "Example" not in one.subject]
+    found = refuses_from(replace(whole, lists=(*older, *partners, *whole.lists)))
+    assert found.at == NOON + 7 * DAY
+    assert [found.has_begun(NOON + 7 * DAY), found.has_begun(NOON + 7.1 * DAY)] == [False, True]
+    assert Refusal(None, "x").has_begun(NOON)
+
+
+# Sources
+
+
+def sourced(place: Place, held: Paper | None, **facts: Any) -> tuple[Inventory, Entry]:
+    """The edge fetches from one source of a partner, which does as *facts* say."""
+    supply = Supply("http://crl.partner.test/", "partner.test", held, **facts)
+    found = stock(place, {}, replace(use(place.load(), EDGE, chain(EDGE)), supplies=(supply,)))
+    [entry] = of(found, What.SOURCE)
+    return found, entry
+
+
+def held_for(left: timedelta) -> Paper:
+    return Paper("CN=Partner", "CN=Partner", "7", "7", NOON - DAY, NOON + left)
+
+
+def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) -> None:
+    _, entry = sourced(place, held_for(3 * DAY))
+    assert (entry.level, entry.broken, entry.note) == (Level.FINE, False, "")
+    assert entry.paper == held_for(3 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("left", "level", "told"),
+    [
+        (3 * DAY, Level.DAYS_7, "counts for 3 d"),
+        (DAY, Level.DAY_1, "counts for"),
+        (-DAY, Level.PAST, "counts no longer"),
+    ],
+)
+def test_source_that_is_an_alarm_counts_down_and_is_urgent(
+    place: Place, left: timedelta, level: Level, told: str
+) -> None:
+    """The twin fails as well, and is none yet."""
+    failing: dict[str, Any] = {"failing_since": NOON - DAY, "why": "answers 500"}
+    found, entry = sourced(place, held_for(left), **failing, alarming=True)
+    assert (entry.level, entry.urgent, found.urgent) == (level, True, True)
+    assert told in entry.sentence(NOON)
+    assert "(answers 500): see from edge1.example.test whether it answers" in entry.sentence(NOON)
+    _, quiet = sourced(place, held_for(left), **failing)
+    assert quiet.level is Level.FINE
+
+
+def test_source_that_has_given_nothing_is_broken_once_it_has_failed_and_awaited_before(place: Place) -> None:
+    _, awaited = sourced(place, None)
+    assert (awaited.broken, awaited.note[:33]) == (False, "nothing has come from it yet; see")
+    _, failed = sourced(place, None, failing_since=NOON, why="answers 404", alarming=True)
+    assert failed.broken
+    assert "answers 404" in failed.sentence(NOON)

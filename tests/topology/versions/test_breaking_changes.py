@@ -1,0 +1,240 @@
+"""What needs ``--force``: each danger with the change beside it that looks alike and breaks nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.forge import Forge, Wish
+from sipmesh.topology.document.load import Loaded, load_text
+from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.versions.breaking_changes import dangers
+from topology.world import NOON, TOPOLOGY, Place
+
+MANAGED = TOPOLOGY.replace(
+    "federation:\n", "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\nfederation:\n", 1
+)
+POOL2 = "  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n"
+MANAGEMENT = "  - {name: mgmt.example.test, role: management, servers: [mg1.example.test]}\n"
+PARTNER = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
+BOT = (
+    "  - name: bot.example.test\n    role: application\n    servers: [bot.example.test]\n"
+    "    next_hop: pool1.example.test\n    speaks_for: [example.test]\n"
+)
+
+
+def loaded(place: Place, *changes: tuple[str, str]) -> Loaded:
+    text = MANAGED
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+        text = text.replace(old, new)
+    return load_text(text.encode(), place.file)
+
+
+def told(place: Place, *changes: tuple[str, str], **facts: Any) -> list[str]:
+    return list(dangers(loaded(place), loaded(place, *changes), **facts))
+
+
+def marks(*found: Loaded) -> set[str]:
+    """The anchors of everybody, all in use."""
+    authorities = [authority for one in found for authority in (one.authority, *one.partners)]
+    return {Paper.of_certificate(anchor).mark for authority in authorities for anchor in authority.anchors}
+
+
+def everything(place: Place) -> dict[str, Any]:
+    """A network in which whatever can be in use is in use."""
+    return {
+        "in_use": marks(loaded(place)),
+        "domains": {"example.test"},
+        "homes": {"pool1.example.test", "pool2.example.test"},
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("servers: [fe3.example.test]", "servers: [fe3.example.test, fe4.example.test]"),
+        ("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""),
+        ("address: 127.0.0.2", "address: 127.0.0.3"),
+        ("sip_domains: [example.test]", "sip_domains: [example.test, example.org]"),
+        ("blocked: [evil.test]", "blocked: [evil.test, bad.test]"),
+        (
+            "internal_name: edge-int.example.test\n    next_hop: pool1",
+            "internal_name: edge-int.example.test\n    next_hop: pool2",
+        ),
+        ("name: mgmt.example.test", "name: management.example.test"),
+        ("b/root.pem", "b/renamed.pem"),
+        ("# ours", "# still ours"),
+    ],
+)
+def test_what_breaks_nothing_needs_no_force_though_everything_is_in_use(place: Place, change: tuple[str, str]) -> None:
+    folder = place.file.parent
+    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
+    assert told(place, change, **everything(place)) == []
+
+
+def test_a_pool_with_users_that_goes_is_a_danger(place: Place) -> None:
+    (danger,) = told(place, (POOL2, ""), homes={"pool2.example.test"})
+    assert danger.startswith("pool pool2.example.test goes: users are at home there, and cannot log in")
+    assert told(place, (POOL2, ""), homes={"pool1.example.test"}) == []
+
+
+def test_a_pool_with_users_that_gets_another_role_is_left_without_front_end(place: Place) -> None:
+    change = (POOL2, POOL2.replace("role: front-end", "role: application\n    next_hop: pool1.example.test"))
+    (danger,) = told(place, change, homes={"pool2.example.test"})
+    assert danger.startswith("pool pool2.example.test becomes application: users are at home there")
+
+
+def test_a_pool_all_of_whose_servers_are_replaced_at_once_is_a_danger(place: Place) -> None:
+    (danger,) = told(place, ("servers: [fe3.example.test]", "servers: [fe4.example.test]"))
+    assert danger == (
+        "no server of pool pool2.example.test stays: until fe4.example.test can be reached, "
+        "the users of pool2.example.test cannot log in"
+    )
+
+
+def test_last_server_of_a_next_hop_or_of_the_route_is_told_with_who_needs_it(place: Place) -> None:
+    one = ("name: fe1.example.test", "name: fe7.example.test")
+    two = ("name: fe2.example.test", "name: fe8.example.test")
+    assert told(place, one) == []
+    (danger,) = told(place, one, two)
+    assert "2 pools lose their next hop: sip.example.test, bot.example.test" in danger
+    (danger,) = told(place, ("servers: [edge1.example.test]", "servers: [edge2.example.test]"))
+    assert danger.endswith("2 partners are cut off: partner.test, other.test")
+    (danger,) = told(place, ("servers: [bot.example.test]", "servers: [bot2.example.test]"))
+    assert danger.endswith("until bot2.example.test can be reached, what is sent to it reaches nobody")
+
+
+def test_an_edge_that_partners_know_is_not_exchanged_unsaid(place: Place) -> None:
+    other = (
+        ("- name: sip.example.test", "- name: edge.example.test"),
+        ("route: sip.example.test", "route: edge.example.test"),
+    )
+    (danger,) = told(place, *other)
+    assert danger.startswith("pool sip.example.test goes: it is the edge that partners know")
+    assert danger.endswith("we hear nothing of partner.test, other.test")
+    text = MANAGED[MANAGED.index("  partners:") : MANAGED.index("  # never again")]
+    assert told(place, *other, (text, "")) == [], "without partners nobody knows it"
+
+
+def test_an_application_that_goes_is_told(place: Place) -> None:
+    assert told(place, (BOT, "")) == ["pool bot.example.test goes: what is sent to it reaches nobody"]
+
+
+def test_without_any_front_end_nothing_can_be_published_at_all(place: Place) -> None:
+    """Such a network is allowed by its document: it might be a management server alone."""
+    text = MANAGED[MANAGED.index("  - name: pool1") : MANAGED.index("  - {name: mgmt")]
+    federation = MANAGED[MANAGED.index("federation:") :]
+    found = told(place, (text, ""), (federation, ""), homes=())
+    assert [one for one in found if "no front end is left" in one]
+
+
+def test_management_that_goes_is_a_danger_and_management_that_comes_is_none(place: Place) -> None:
+    (danger,) = told(place, (MANAGEMENT, ""))
+    assert danger.startswith("management goes: nothing can be published after this")
+    assert dangers(loaded(place, (MANAGEMENT, "")), loaded(place)) == []
+
+
+def test_management_on_a_server_of_another_name_is_a_danger(place: Place) -> None:
+    (danger,) = told(place, ("[mg1.example.test]", "[mg2.example.test]"))
+    assert danger.startswith(
+        "the management server changes from mg1.example.test to mg2.example.test: nothing that mg1"
+    )
+
+
+def test_a_domain_with_users_that_goes_is_a_danger(place: Place) -> None:
+    more = ("sip_domains: [example.test]", "sip_domains: [example.test, example.org]")
+    old, new = loaded(place, more), loaded(place)
+    (danger,) = dangers(old, new, domains={"example.org"})
+    assert danger.startswith("example.org is no SIP domain of ours any more")
+    assert dangers(old, new, domains={"example.test"}) == []
+    assert dangers(new, old, domains={"example.org"}) == []
+
+
+def test_another_name_of_the_organisation_cuts_everybody_off(place: Place) -> None:
+    (danger,) = told(place, ("organisation: Example", "organisation: Sample"))
+    assert "every server refuses a version that is of another organisation than Example" in danger
+
+
+def test_users_without_a_home_do_not_move_unsaid(place: Place) -> None:
+    pool1 = MANAGED[MANAGED.index("  - name: pool1") : MANAGED.index("  - name: pool2")]
+    turned = ((pool1, ""), (POOL2, POOL2 + pool1))
+    (danger,) = told(place, *turned, homes={"pool1.example.test"})
+    assert danger.startswith("users who were given no home move from pool1.example.test to pool2.example.test")
+    assert told(place, *turned, homes={"pool2.example.test"}) == []
+
+
+# Anchors
+
+
+def replaced(place: Place, file: str, content: bytes) -> tuple[Loaded, Loaded]:
+    """Before and after *file* got other content."""
+    old = loaded(place)
+    (place.file.parent / file).write_bytes(content)
+    return old, loaded(place)
+
+
+@pytest.mark.parametrize(
+    ("file", "told_of"), [("ca/root.pem", "our anchor CN=Example Root CA"), ("b/root.pem", "anchor CN=Partner Root CA")]
+)
+def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_of: str) -> None:
+    old, new = replaced(place, file, Forge(NOON).root("New Root").pem_chain)
+    (danger,) = dangers(old, new, in_use=marks(old))
+    assert danger.startswith(told_of)
+    assert "leaves" in danger
+    assert dangers(old, new, in_use=marks(new) - marks(old)) == [], "nothing stands on it"
+    assert dangers(new, new, in_use=marks(old)) == []
+
+
+@pytest.mark.parametrize("file", ["ca/root.pem", "b/root.pem"])
+def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: str) -> None:
+    """How a CA is exchanged: the new root first, and the old one goes when nothing stands on it."""
+    both = (place.file.parent / file).read_bytes() + Forge(NOON).root("New Root").pem_chain
+    old, new = replaced(place, file, both)
+    assert dangers(old, new, in_use=marks(old)) == []
+
+
+def test_a_root_made_anew_with_its_old_key_still_vouches(place: Place) -> None:
+    forge = Forge(NOON)
+    first = forge.root("Old Root")
+    again = forge.forge(Wish("Old Root", ca=True, usages=()), reuse=first.key)
+    other = forge.forge(Wish("Old Root", ca=True, usages=()))
+    (place.file.parent / "b" / "root.pem").write_bytes(first.pem_chain)
+    old, new = replaced(place, "b/root.pem", again.pem_chain)
+    assert marks(old) != marks(new)
+    assert dangers(old, new, in_use=marks(old)) == []
+    old, new = replaced(place, "b/root.pem", other.pem_chain)
+    assert len(dangers(old, new, in_use=marks(old))) == 1, "the name alone vouches for nothing"
+
+
+def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
+    (danger,) = told(place, (PARTNER, ""), in_use=marks(loaded(place)))
+    assert "of partner partner.test leaves with the partner, and links stand on it" in danger
+    assert told(place, (PARTNER, "")) == []
+
+
+def test_a_partner_that_is_blocked_is_meant_to_lose_its_links(place: Place) -> None:
+    """Shutting somebody out is one command; with half of its names blocked it has only gone."""
+    used = marks(loaded(place))
+    all_of_it = ("blocked: [evil.test]", "blocked: [evil.test, partner.test, sip.partner.test]")
+    assert told(place, (PARTNER, ""), all_of_it, in_use=used) == []
+    half = ("blocked: [evil.test]", "blocked: [evil.test, sip.partner.test]")
+    assert len(told(place, (PARTNER, ""), half, in_use=used)) == 1
+
+
+def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> None:
+    turned = ("domains: [other.test, second.test]", "domains: [second.test, other.test]")
+    assert told(place, turned, in_use=marks(loaded(place))) == []
+
+
+def test_an_anchor_that_passes_to_another_partner_leaves_the_first(place: Place) -> None:
+    """What counted for one scope counts for another now: the links of the first are closed."""
+    moved = (("b/root.pem", "x"), ("c/root.pem", "b/root.pem"), ("[x]", "[c/root.pem]"))
+    found = told(place, *moved, in_use=marks(loaded(place)))
+    assert [one.split(" of ")[1].split(" ")[1] for one in found] == ["partner.test", "other.test"]
+
+
+def test_every_danger_is_told_at_once(place: Place) -> None:
+    found = told(place, (MANAGEMENT, ""), (POOL2, ""), (BOT, ""), (PARTNER, ""), **everything(place))
+    assert len(found) == 4

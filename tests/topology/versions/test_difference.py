@@ -1,0 +1,466 @@
+"""What differs between two topologies: told by meaning, and nothing left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from sipmesh.demo.forge import Forge
+from sipmesh.topology.document.load import Loaded, load_text
+from sipmesh.topology.document.model import Federation, Outside, Partner, Pool, Server, Storage, Topology
+from sipmesh.topology.versions.difference import (
+    _FEDERATION,
+    _PARTNER,
+    _POOL,
+    _SERVER,
+    _SIDE,
+    _STORAGE,
+    _TOPOLOGY,
+    difference,
+)
+from sipmesh.topology.versions.publication import Draft
+from sipmesh.trust.policy import Authority
+from sipmesh.trust.revocation.crl import RevocationLists
+from topology.world import TOPOLOGY, Place
+
+FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
+ROOTS = {name: FORGE.root(name).certificate for name in ("ours", "partner", "other", "spare")}
+
+
+def loaded(place: Place, *changes: tuple[str, str]) -> Loaded:
+    """The topology with some of its text exchanged; what its files hold stays the same."""
+    text = TOPOLOGY
+    for old, new in changes:
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times"
+        text = text.replace(old, new)
+    return load_text(text.encode(), place.file)
+
+
+def told(place: Place, *changes: tuple[str, str]) -> list[str]:
+    """What is said of a change; what is said of the way back must be as much."""
+    old, new = loaded(place), loaded(place, *changes)
+    assert len(difference(old, new)) == len(difference(new, old))
+    return list(difference(old, new))
+
+
+def back(place: Place, *changes: tuple[str, str]) -> list[str]:
+    return list(difference(loaded(place, *changes), loaded(place)))
+
+
+def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
+    """Comments, quotes, and a server in full where its name would do."""
+    assert told(place) == []
+    same = (("# our oldest friend", "# still"), ("servers: [fe3.example.test]", "servers: [{name: FE3.example.test}]"))
+    assert told(place, *same) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lines"),
+    [
+        (
+            "servers: [fe3.example.test]",
+            "servers: [fe3.example.test, {name: fe4.example.test, address: 192.0.2.4}]",
+            ["server fe4.example.test joins pool2.example.test at 192.0.2.4"],
+        ),
+        (
+            "      - {name: fe2.example.test, address: 127.0.0.2}\n",
+            "",
+            ["server fe2.example.test leaves pool1.example.test"],
+        ),
+        (
+            "address: 127.0.0.2",
+            "address: 127.0.0.3",
+            ["fe2.example.test's address changes from 127.0.0.2 to 127.0.0.3"],
+        ),
+        (
+            ", address: 127.0.0.2",
+            "",
+            ["fe2.example.test's address changes from 127.0.0.2 to what DNS says"],
+        ),
+        (
+            "client: 5061",
+            "client: 5071",
+            ["fe1.example.test's client port changes from 5061 to 5071"],
+        ),
+        (
+            "servers: [edge1.example.test]",
+            "servers: [{name: edge1.example.test, outside: {bind: 192.0.2.1}}]",
+            ["the outside of edge1.example.test changes from nothing of its own to bind 192.0.2.1"],
+        ),
+        (
+            "sip_domains: [example.test]",
+            "sip_domains: [example.test, example.org]",
+            ["example.org becomes a SIP domain of ours"],
+        ),
+        (
+            "organisation: Example",
+            "organisation: Sample",
+            ["the organisation changes its name from Example to Sample"],
+        ),
+        (
+            "speaks_for: [example.test]",
+            "speaks_for: []",
+            ["pool bot.example.test may no longer speak for the users of example.test"],
+        ),
+        (
+            "internal_name: edge-int.example.test",
+            "internal_name: inside.example.test",
+            ["pool sip.example.test's inside name changes from edge-int.example.test to inside.example.test"],
+        ),
+        ("blocked: [evil.test]", "blocked: [evil.test, bad.test]", ["bad.test is blocked"]),
+        ("blocked: [evil.test]", "blocked: []", ["evil.test is no longer blocked"]),
+        (
+            "edge: sip.partner.test",
+            "edge: sip2.partner.test:5071",
+            ["partner partner.test's edge changes from sip.partner.test to sip2.partner.test:5071"],
+        ),
+        (
+            "edge: sip.partner.test, ",
+            "",
+            ["partner partner.test's edge changes from sip.partner.test to what SRV says"],
+        ),
+        (
+            "      client_usage: server-ok\n",
+            "",
+            ["partner other.test must now connect with a certificate that is for clients as well"],
+        ),
+        (
+            "      client_usage: server-ok\n",
+            "      client_usage: server-ok\n      third_party: true\n",
+            ["the CA of partner other.test is now said to serve others too, so that the name alone tells it apart"],
+        ),
+        (
+            "domains: [other.test, second.test]",
+            "domains: [other.test, third.test]",
+            [
+                "partner other.test may no longer connect as second.test",
+                "partner other.test may now connect as third.test",
+            ],
+        ),
+        (
+            "domains: [other.test, second.test]",
+            "domains: [second.test, other.test]",
+            [
+                "partner other.test is now called second.test",
+                "the order of the domains of partner second.test changes to second.test, other.test",
+            ],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl]",
+            ["the revocation list c/issuing.crl of partner other.test is no longer read"],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, 'http://crl.other.test/i']",
+            [
+                "the revocation list c/issuing.crl of partner other.test is no longer read",
+                "the revocation list http://crl.other.test/i of partner other.test is read",
+            ],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, c/issuing.crl]\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both",
+            [
+                "the OCSP responder http://ocsp.other.test/ of partner other.test is asked",
+                "certificates of partner other.test now need a revocation list and an OCSP answer instead of a revocation list",
+            ],
+        ),
+        (
+            "crls: [c/root.crl, c/issuing.crl]",
+            "crls: [c/root.crl, c/issuing.crl]\n      grace: 48",
+            ["the hours for which a list of partner other.test counts past its end change from the default to 48"],
+        ),
+        (
+            "federation:\n",
+            "dns: {servers: [192.0.2.53]}\nfederation:\n",
+            ["the list of DNS servers to ask changes from the machine's own to 192.0.2.53"],
+        ),
+        (
+            "federation:\n",
+            "storage: {bindings: /var/lib/b.db}\nfederation:\n",
+            ["the file of the bindings changes from state/bindings.db to /var/lib/b.db"],
+        ),
+    ],
+)
+def test_each_change_has_its_own_words(place: Place, old: str, new: str, lines: list[str]) -> None:
+    assert told(place, (old, new)) == lines
+
+
+def test_a_pool_that_comes_or_goes_is_told_with_its_servers(place: Place) -> None:
+    change = ("  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n", "")
+    assert told(place, change) == [
+        "pool pool2.example.test goes (front-end)",
+        "server fe3.example.test leaves pool2.example.test",
+    ]
+    assert back(place, change) == [
+        "pool pool2.example.test is new (front-end)",
+        "server fe3.example.test joins pool2.example.test",
+    ]
+    assert "pool bot.example.test is new (application, next hop pool1.example.test, speaks for example.test)" in back(
+        place, ("name: bot.example.test\n    role", "name: bots.example.test\n    role")
+    )
+
+
+def test_a_server_that_moves_is_no_server_that_leaves(place: Place) -> None:
+    change = (
+        ("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""),
+        ("servers: [fe3.example.test]", "servers: [fe3.example.test, {name: fe2.example.test, address: 127.0.0.9}]"),
+    )
+    assert told(place, *change) == [
+        "server fe2.example.test moves from pool1.example.test to pool2.example.test",
+        "fe2.example.test's address changes from 127.0.0.2 to 127.0.0.9",
+    ]
+
+
+def test_next_hop_and_route_are_told_as_ways(place: Place) -> None:
+    edge = "internal_name: edge-int.example.test\n    next_hop: pool1"
+    assert told(place, (edge, edge.replace("pool1", "pool2"))) == [
+        "pool sip.example.test hands requests to pool2.example.test instead of pool1.example.test"
+    ]
+    more = "  - {name: sip2.example.test, role: edge, servers: [e2.example.test], next_hop: pool1.example.test}\nfederation:\n"
+    assert "partners are reached through sip2.example.test instead of sip.example.test" in told(
+        place, ("federation:\n", more), ("route: sip.", "route: sip2.")
+    )
+
+
+def test_first_front_end_pool_is_home_by_default_and_so_its_order_means_something(place: Place) -> None:
+    before = loaded(place)
+    pools = before.topology.pools
+    turned = before.topology.model_copy(update={"pools": (pools[1], pools[0], *pools[2:])})
+    assert difference(before, replace(before, topology=turned)) == [
+        "the order of the pools changes to pool2.example.test, pool1.example.test, sip.example.test, bot.example.test",
+        "users who were given no home are at home in pool2.example.test instead of pool1.example.test",
+    ]
+
+
+def test_a_partner_that_is_let_in_is_told_with_what_it_proves_itself_by(place: Place) -> None:
+    one = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
+    assert told(place, (one, "")) == ["partner partner.test may no longer connect"]
+    (line,) = back(place, (one, ""))
+    assert line.startswith(
+        "partner partner.test may now connect with partner.test, sip.partner.test, under CN=Partner Root"
+    )
+    assert "(SHA-256 " in line
+
+
+def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(place: Place) -> None:
+    before = Draft.read(TOPOLOGY.encode(), place.file)
+    (place.file.parent / "b" / "root.pem").write_bytes(FORGE.root("New Root").pem_chain)
+    after = Draft.read(TOPOLOGY.encode(), place.file)
+    leaves, joins = difference(before.loaded, after.loaded)
+    assert leaves.startswith("anchor CN=Partner Root CA,O=Partner (SHA-256 ")
+    assert leaves.endswith(") of partner partner.test leaves")
+    assert joins.startswith("anchor CN=New Root (SHA-256 ")
+    assert joins.endswith(") of partner partner.test joins")
+
+
+def test_another_file_with_the_same_anchor_is_told_as_no_more_than_that(place: Place) -> None:
+    folder = place.file.parent
+    (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
+    assert told(place, ("b/root.pem", "b/renamed.pem")) == [
+        "the anchors of partner partner.test are named by b/renamed.pem instead of b/root.pem"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("postgresql+psycopg://me:one@db/x", "postgresql+psycopg://me:***@db/x"),
+        ("postgresql+psycopg://db/x", "postgresql+psycopg://db/x"),
+    ],
+)
+def test_a_password_is_never_told(place: Place, url: str, line: str) -> None:
+    (change,) = told(place, ("federation:\n", f"storage: {{users: '{url}'}}\nfederation:\n"))
+    assert change == f"the database of the users changes from sqlite:///users.db to {line}"
+
+
+def test_another_password_is_a_change(place: Place) -> None:
+    one, two = (
+        loaded(place, ("federation:\n", f"storage: {{users: 'postgresql://me:{word}@db/x'}}\nfederation:\n"))
+        for word in ("hunter2", "hunter3")
+    )
+    assert difference(one, two) == ["the database of the users is opened with another password"]
+
+
+# Nothing goes unsaid: every place in the model gets other values.
+
+SERVER = {"name": "fe1.example.test", "address": "192.0.2.1", "ports": {"client": 5061}, "metrics": "127.0.0.1:9105"}
+SIDE = {"address": "192.0.2.9", "certificate": "o.pem", "key": "o.key"}
+RICH = {
+    "sipmesh": 1,
+    "organisation": "Example",
+    "sip_domains": ["example.test", "example.org"],
+    "authority": {"anchors": ["ours.pem"], "crls": ["a.crl", "b.crl"]},
+    "pools": [
+        {"name": "pool1.example.test", "role": "front-end", "servers": [SERVER, "fe2.example.test"]},
+        {"name": "pool2.example.test", "role": "front-end", "servers": ["fe3.example.test"]},
+        {
+            "name": "sip.example.test",
+            "role": "edge",
+            "servers": [{"name": "edge1.example.test", "outside": SIDE, "ports": {"partner": 5061}}],
+            "internal_name": "in.example.test",
+            "next_hop": "pool1.example.test",
+        },
+        {
+            "name": "bot.example.test",
+            "role": "application",
+            "servers": [{"name": "bot1.example.test", "certificate": "b.pem", "key": "b.key", "bind": "192.0.2.5"}],
+            "next_hop": "pool1.example.test",
+            "speaks_for": ["example.test", "example.org"],
+        },
+    ],
+    "federation": {
+        "route": "sip.example.test",
+        "partners": [
+            {"domains": ["partner.test"], "edge": "sip.partner.test", "anchors": ["partner.pem"], "crls": ["c.crl"]},
+            {
+                "domains": ["other.test", "second.test"],
+                "anchors": ["other.pem", "spare.pem"],
+                "crls": ["d.crl", "http://crl.other.test/e.crl"],
+                "ocsp": ["http://ocsp.other.test", "http://ocsp2.other.test"],
+                "revocation": "both",
+                "grace": 12,
+                "client_usage": "server-ok",
+                "third_party": True,
+            },
+        ],
+        "blocked": ["evil.test", "bad.test"],
+    },
+    "dns": {"servers": ["192.0.2.53", "192.0.2.54"]},
+    "storage": {"users": "sqlite:///u.db", "bindings": "s/b.db"},
+}
+RIGHT = Topology.model_validate(RICH)
+WORDS: list[Any] = [
+    "new.example.test",
+    "example.test",
+    "192.0.2.77",
+    "192.0.2.77:99",
+    "spare.pem",
+    "edge",
+    "application",
+    "front-end",
+    "management",
+    "strict",
+    "server-ok",
+    "sqlite:///v.db",
+    "http://crl.example.test/other.crl",
+    "ocsp",
+    "lists",
+    7,
+    5099,
+    True,
+    False,
+    None,
+    {"bind": "192.0.2.1"},
+]
+
+
+def taken(topology: Topology) -> Loaded:
+    """As it would be loaded if each anchor file held the root of its name."""
+
+    def authority(name: str, anchors: tuple[str, ...]) -> Authority:
+        held = {
+            ROOTS[file.removesuffix(".pem")] if file.removesuffix(".pem") in ROOTS else ROOTS["spare"]
+            for file in anchors
+        }
+        return Authority(name, tuple(sorted(held, key=lambda one: one.serial_number)), RevocationLists(()))
+
+    partners = tuple(authority(one.name, one.anchors) for one in topology.federation.partners)
+    own = authority(topology.organisation, topology.authority.anchors)
+    return Loaded(Path("topology.yaml"), topology, "", own, partners)
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in a document of plain values, but for the whole."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, one in inner:
+        yield from paths(one, (*path, key))
+
+
+def changed(value: Any, path: tuple[str | int, ...], change: Any) -> Any:
+    """The document with another value at *path*; *change* gives it from the one that is there."""
+    if not path:
+        return change(value)
+    step, rest = path[0], path[1:]
+    if isinstance(value, dict):
+        return {key: changed(one, rest, change) if key == step else one for key, one in value.items()}
+    return [changed(one, rest, change) if n == step else one for n, one in enumerate(value)]
+
+
+PLAIN = RIGHT.model_dump(mode="json")
+CHANGES = st.one_of(
+    st.sampled_from(WORDS).map(lambda word: lambda _: word),
+    st.sampled_from(WORDS).map(lambda word: lambda held: [*held, word] if isinstance(held, list | tuple) else [word]),
+    st.just(lambda held: list(reversed(held)) if isinstance(held, list | tuple) else held),
+    st.integers(0, 3).map(
+        lambda n: lambda held: [*held[:n], *held[n + 1 :]] if isinstance(held, list | tuple) else None
+    ),
+)
+
+
+@given(st.sampled_from([*paths(PLAIN)]), CHANGES)
+def test_nothing_that_changes_goes_unsaid(path: tuple[str | int, ...], change: Any) -> None:
+    try:
+        other = Topology.model_validate(changed(PLAIN, path, change))
+    except ValidationError:
+        return
+    names = [pool.name for pool in other.pools]
+    servers = [server.name for pool in other.pools for server in pool.servers]
+    if len(set(names)) < len(names) or len(set(servers)) < len(servers):
+        return  # no such topology is ever loaded
+    for old, new in ((RIGHT, other), (other, RIGHT)):
+        assert bool(difference(taken(old), taken(new))) is (old != new)
+
+
+def held(path: tuple[str | int, ...]) -> Any:
+    value: Any = PLAIN
+    for step in path:
+        value = value[step]
+    return value
+
+
+LEAVES = [
+    path for path in paths(PLAIN) if not isinstance(held(path), dict) and path[-1] not in {"sipmesh", "discovery"}
+]
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=lambda path: ".".join(map(str, path)))
+def test_every_field_has_a_change_that_is_told(path: tuple[str | int, ...]) -> None:
+    """So that the property above is not true for want of changes that fit; the two left out have one value each."""
+    before = held(path)
+    for value in [*WORDS, *([word] for word in WORDS), before[::-1] if isinstance(before, list) else before]:
+        try:
+            other = Topology.model_validate(changed(PLAIN, path, lambda _, value=value: value))
+        except ValidationError:
+            continue
+        if other != RIGHT:
+            assert difference(taken(RIGHT), taken(other))
+            return
+    pytest.fail("nothing fits there")
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (Topology, _TOPOLOGY),
+        (Federation, _FEDERATION),
+        (Storage, _STORAGE),
+        (Pool, _POOL),
+        (Server, _SERVER),
+        (Outside, _SIDE),
+        (Partner, _PARTNER),
+    ],
+)
+def test_every_name_that_has_words_is_a_field(part: type[BaseModel], words: dict[str, object]) -> None:
+    assert words.keys() <= part.model_fields.keys()

@@ -1,0 +1,31 @@
+"""JSON that can be read in one way only."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.topology.versions.strict_json import read_object
+
+
+def test_an_object_is_read() -> None:
+    assert read_object(b'{"a": 1, "b": {"a": null}}') == {"a": 1, "b": {"a": None}}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"a": 1, "a": 1}', "given twice"),
+        (b'{"b": [{"a": 1, "a": 2}]}', "given twice"),
+        (b"[]", "no object"),
+        (b"1", "no object"),
+        (b"", "Expecting value"),
+        (b'{"a": NaN}', "NaN is no JSON"),
+        (b'{"a": -Infinity}', "Infinity is no JSON"),
+        (b'{"a": 1} ,', "Extra data"),
+        (b'{"\xff": 1}', "invalid start byte"),
+        (b'{"a": ' + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(text: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read_object(text)

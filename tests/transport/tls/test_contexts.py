@@ -1,0 +1,147 @@
+"""What TLS we speak, on both OpenSSL builds, and what an unusable certificate is told as."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa, x25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sipmesh.errors import OperatorError
+from sipmesh.transport.tls.contexts import ClientPortContext, Identity, MutualContext
+from sipmesh.trust.evidence import LinkKind
+from transport.world import Node, on_loop, request, s_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transport.authority import Authority
+
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+
+
+@pytest.mark.skipif(ssl.OPENSSL_VERSION_INFO < (3, 5), reason="the system's OpenSSL has no ML-KEM before 3.5")
+@both_ports
+@on_loop
+async def test_hybrid_group_is_negotiated(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(kind)))
+        await client.heard.until(lambda: client.heard.up)
+        assert (link.facts.version, link.facts.cipher) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+        assert link.facts.group == "X25519MLKEM768"
+
+
+@both_ports
+@on_loop
+async def test_both_ends_tell_what_was_negotiated(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        client.pool.obtain(client.hop("here.test", server.listen(kind)))
+        await server.heard.until(lambda: server.heard.up)
+        facts = server.heard.up[0].facts
+        assert (facts.version, facts.cipher, facts.sni) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384", "here.test")
+
+
+@both_ports
+@pytest.mark.parametrize(
+    ("cipher", "ups"),
+    [
+        ("ECDHE-ECDSA-AES256-GCM-SHA384", 1),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", 1),
+        ("ECDHE-ECDSA-AES256-SHA384", 0),
+        ("ECDHE-ECDSA-AES256-CCM8", 0),
+    ],
+)
+@on_loop
+async def test_tls_1_2_is_spoken_with_aead_and_forward_secrecy_only(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, cipher: str, ups: int
+) -> None:
+    async with Node(ca, here) as node:
+        out = await s_client(node.listen(kind), there, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
+        await node.heard.until(lambda: node.heard.up or node.heard.refusals)
+        assert (f"Cipher is {cipher}" in out, len(node.heard.up)) == (bool(ups), ups)
+
+
+@both_ports
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@on_loop
+async def test_link_is_never_resumed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, version: str
+) -> None:
+    """The client offers its session five times and gets a full handshake each time, with a certificate where one is asked."""
+    async with Node(ca, here) as node:
+        out = await s_client(node.listen(kind), there, version, "-reconnect")
+        await node.heard.until(lambda: len(node.heard.up) == 6)
+        assert "Reused" not in out
+        assert all(bool(evidence.presented) is (kind is LinkKind.SERVER) for evidence in node.heard.evidence)
+
+
+@both_ports
+@on_loop
+async def test_renegotiation_is_refused(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
+    async with Node(ca, here) as node:
+        out = await s_client(node.listen(kind), there, "-tls1_2", said=b"R\n")
+        assert "RENEGOTIATING" in out
+        assert "no renegotiation" in out
+
+
+@pytest.mark.parametrize(("bits", "codes"), [(1024, [66]), (2048, [])])
+@on_loop
+async def test_short_rsa_key_is_below_the_security_level(
+    ca: Authority, here: Identity, bits: int, codes: list[int]
+) -> None:
+    short = ca.issue(f"rsa{bits}.test", key=rsa.generate_private_key(65537, bits))
+    async with Node(ca, here) as node:
+        await s_client(node.listen(LinkKind.SERVER), short, "-cipher", "DEFAULT:@SECLEVEL=0")
+        await node.heard.until(lambda: node.heard.up or node.heard.refusals)
+        assert [error.code for error in node.heard.evidence[0].engine_errors] == codes
+
+
+def test_key_of_another_certificate_is_told_to_the_operator(here: Identity, there: Identity) -> None:
+    with pytest.raises(OperatorError, match=r"the key does not belong to the certificate in here\.test\.pem"):
+        Identity.load(here.chain_path, there.key_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"])
+def test_file_that_is_no_certificate_is_told_to_the_operator(here: Identity, tmp_path: Path, content: bytes) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_bytes(content)
+    with pytest.raises(OperatorError, match=r"broken\.pem: no certificate can be read"):
+        Identity.load(broken, here.key_path)
+
+
+def test_file_that_is_no_key_is_told_without_its_content(here: Identity, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.key"
+    broken.write_bytes(b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
+    broken.chmod(0o600)
+    with pytest.raises(OperatorError, match=r"broken\.key: no private key can be read from it \(ValueError\)") as told:
+        Identity.load(here.chain_path, broken)
+    assert "c2VjcmV0" not in str(told.value)
+
+
+def test_key_that_cannot_sign_is_told_to_the_operator(here: Identity, tmp_path: Path) -> None:
+    key = x25519.X25519PrivateKey.generate()
+    path = tmp_path / "exchange.key"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+    with pytest.raises(OperatorError, match="X25519PrivateKey cannot serve TLS"):
+        Identity.load(here.chain_path, path)
+
+
+def test_repr_shows_the_file_and_never_the_key(ca: Authority, here: Identity) -> None:
+    assert repr(MutualContext(here, [ca.root])) == "<MutualContext here.test.pem>"
+    assert repr(ClientPortContext(here)) == "<ClientPortContext here.test.pem>"
+    assert "PrivateKey" not in repr(here)
+
+
+@on_loop
+async def test_same_anchor_twice_does_no_harm(ca: Authority, here: Identity, there: Identity) -> None:
+    """The union of anchors of many partners may hold one root several times."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        listener = server.listen(LinkKind.SERVER)
+        listener.swap(MutualContext(here, [ca.root, ca.root]))
+        client.pool.obtain(client.hop("here.test", listener)).send(request())
+        await server.heard.until(lambda: server.heard.messages)

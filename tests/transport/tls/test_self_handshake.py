@@ -1,0 +1,52 @@
+"""A context meets itself over a pair of sockets: what each end saw is what peers would see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.transport.tls.self_handshake import RehearsalError, rehearse
+from sipmesh.trust.evidence import Direction
+from transport.authority import Authority
+
+if TYPE_CHECKING:
+    from sipmesh.transport.tls.contexts import Identity
+
+
+def test_both_ends_tell_what_they_saw(ca: Authority, here: Identity) -> None:
+    seen = rehearse(here, [ca.root], "here.test")
+    assert [evidence.direction for evidence in seen] == [Direction.OPENED, Direction.ACCEPTED]
+    for evidence in seen:
+        assert evidence.presented[0] == here.leaf.public_bytes(Encoding.DER)
+        assert (evidence.failure, evidence.engine_errors, evidence.tls.version) == (None, (), "TLSv1.3")
+    assert seen[1].tls.sni == "here.test"
+
+
+def test_end_that_refuses_is_heard_alone(here: Identity, tmp_path: Path) -> None:
+    """The other end has seen nothing but its alert."""
+    stranger = Authority.create(tmp_path / "stranger", "Stranger")
+    [seen] = rehearse(here, [stranger.root], "here.test")
+    assert seen.failure is not None
+    assert seen.presented[0] == here.leaf.public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(("until", "ends"), [(timedelta(hours=-1), 1), (timedelta(hours=1), 2)])
+def test_certificate_that_has_ended_fails_the_handshake(ca: Authority, until: timedelta, ends: int) -> None:
+    seen = rehearse(ca.issue("here.test", until=until), [ca.root], "here.test")
+    assert len(seen) == ends
+    assert (seen[0].failure is None) is (ends == 2)
+
+
+@pytest.mark.parametrize("bits", [1024, 2048])
+def test_key_that_openssl_does_not_take_is_told(ca: Authority, bits: int) -> None:
+    short = ca.issue(f"rsa{bits}.test", key=rsa.generate_private_key(65537, bits))
+    if bits == 2048:
+        assert len(rehearse(short, [ca.root], "here.test")) == 2
+        return
+    with pytest.raises(RehearsalError, match="OpenSSL does not take it"):
+        rehearse(short, [ca.root], "here.test")

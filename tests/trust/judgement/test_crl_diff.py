@@ -1,0 +1,101 @@
+"""What new lists mean: a few serials, or more than can be told from serials, and then everybody is judged again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+
+from sipmesh.trust.judgement.crl_diff import newly_revoked
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, Source
+from trust.network import NOON, Network, verdict_on
+
+if TYPE_CHECKING:
+    from sipmesh.demo.forge import Forged
+    from sipmesh.trust.policy import Authority
+
+LEAF, OTHER = 0xBAD, 0x600D
+
+
+def lists(net: Network, *revoked: Forged | int, **changes: Any) -> RevocationLists:
+    """The lists of the enterprise, that of its issuing CA anew."""
+    kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
+    return RevocationLists([*kept, RevocationList.load(net.forge.revocations(net.ours, revoked, **changes))])
+
+
+def issuer_of(net: Network) -> bytes:
+    return net.ours.certificate.subject.public_bytes()
+
+
+def relied_on(net: Network) -> Authority:
+    """The enterprise's authority, after a link has relied on its lists; it may be given others, and `net` keeps its own."""
+    assert verdict_on(net.fe2_certificate(), net.policy()).accepted
+    return replace(net.fe2.authority)
+
+
+def test_serials_that_were_not_on_the_list_before_are_named_under_their_issuer(net: Network) -> None:
+    authority = relied_on(net)
+    assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) == frozenset({(issuer_of(net), LEAF)})
+    authority.relist(lists(net, LEAF, number=2))
+    assert newly_revoked(authority, lists(net, LEAF, OTHER, number=3), NOON) == frozenset({(issuer_of(net), OTHER)})
+
+
+def test_list_that_names_nobody_new_concerns_nobody(net: Network) -> None:
+    """Most new lists only take the place of one that is about to end."""
+    assert newly_revoked(relied_on(net), lists(net, number=2), NOON) == frozenset()
+    assert newly_revoked(relied_on(net), net.fe2.authority.lists, NOON) == frozenset()
+
+
+def test_serial_of_one_issuer_is_nobody_elses(net: Network) -> None:
+    """The root's list names its own certificates, whatever serials the issuing CA has given."""
+    assert net.ours.issuer is not None
+    root = RevocationList.load(net.forge.revocations(net.ours.issuer, [LEAF], number=2))
+    kept = [held for held in net.fe2.authority.lists if held.issuer_der == issuer_of(net)]
+    named = newly_revoked(relied_on(net), RevocationLists([root, *kept]), NOON)
+    assert named == frozenset({(net.ours.issuer.certificate.subject.public_bytes(), LEAF)})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ends": timedelta(minutes=-1)},
+        {"begins": timedelta(minutes=1)},
+        {"extensions": ((x509.DeltaCRLIndicator(1), True),)},
+        {"extensions": ((x509.IssuingDistributionPoint(None, None, True, False, None, False, False), True),)},  # noqa: FBT003
+    ],
+    ids=["ended", "not-begun", "delta", "other-scope"],
+)
+def test_more_than_serials_means_everybody(net: Network, changes: dict[str, Any]) -> None:
+    assert newly_revoked(relied_on(net), lists(net, number=2, **changes), NOON) is None
+
+
+def test_list_by_another_key_means_everybody(net: Network) -> None:
+    """Whoever stood by the old key's list does not stand by this one."""
+    forged = lists(net, number=2, key=net.stranger.key)
+    assert newly_revoked(relied_on(net), forged, NOON) is None
+
+
+def test_list_that_is_gone_means_everybody(net: Network) -> None:
+    kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
+    assert newly_revoked(relied_on(net), RevocationLists(kept), NOON) is None
+
+
+def test_second_list_of_one_issuer_means_everybody(net: Network) -> None:
+    """Which of the two counts depends on the certificate."""
+    both = RevocationLists([*net.fe2.authority.lists, *lists(net, number=2)])
+    assert newly_revoked(relied_on(net), both, NOON) is None
+
+
+def test_list_that_comes_where_there_was_none_names_all_its_serials(net: Network) -> None:
+    kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
+    authority = replace(net.fe2.authority, lists=RevocationLists(kept))
+    assert newly_revoked(authority, lists(net, LEAF), NOON) == frozenset({(issuer_of(net), LEAF)})
+
+
+@pytest.mark.parametrize("source", [Source.ANSWERS, Source.BOTH])
+def test_where_answers_have_a_say_everybody_is_asked(net: Network, source: Source) -> None:
+    authority = replace(net.fe2.authority, source=source)
+    assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) is None

@@ -1,0 +1,62 @@
+"""The words: an operator reads them, so they must hold what was wanted, what was seen, the rule and the remedy."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
+from sipmesh.trust.judgement.explain import explain, headline, to_json
+from sipmesh.trust.judgement.judge import judge
+from trust.network import FE2, NOON, Network, verdict_on
+
+
+def test_an_acceptance_names_every_check_and_what_matched(net: Network) -> None:
+    verdict = verdict_on(net.fe2_certificate(), net.policy(), tls=TlsFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256"))
+    lines = explain(verdict)
+    assert lines[0] == "accepted: fe2.example.test"
+    assert "  TLS         TLSv1.3, TLS_AES_128_GCM_SHA256" in lines
+    assert [line.split()[1] for line in lines if "✓" in line] == [held.check for held in verdict.findings]
+    assert headline(verdict) == "accepted: fe2.example.test on the accepted server link from 192.0.2.7:5062"
+
+
+def test_a_refusal_says_wanted_seen_rule_clock_and_remedy(net: Network) -> None:
+    verdict = verdict_on(net.fe2_certificate(ends=-timedelta(days=1)), net.policy())
+    text = "\n".join(explain(verdict))
+    assert "✗ validity      CN=fe2.example.test ended at 2026-02-28 12:00:00Z" in text
+    assert "wanted      valid at 2026-03-01 12:00:00Z, our clock (rule R4; RFC 5280 4.1.2.5)" in text
+    assert f"URI:sip:{FE2}" in text
+    assert verdict.seen is not None
+    assert f"serial      {verdict.seen.serial_hex}" in text
+    assert text.endswith("set the clock of fe1.example.test.")
+    assert headline(verdict).startswith("expired: accepted server link from 192.0.2.7:5062: validity wanted")
+
+
+def test_what_could_not_be_judged_has_its_own_sign(net: Network) -> None:
+    lines = explain(verdict_on(net.forge.server(net.stranger, FE2), net.policy()))
+    assert any(line.startswith("  · revocation") for line in lines)
+    assert any(line.startswith("  ✗ issuer") for line in lines)
+
+
+def test_a_link_without_certificate_is_told_too(net: Network) -> None:
+    lines = explain(verdict_on(None, net.opening(net.fe2, FE2), failure=HandshakeFailure("not-tls", "it spoke SMTP")))
+    assert "  presented   no certificate" in lines
+    assert "  meant       fe2.example.test" in lines
+    assert any("it spoke SMTP" in line for line in lines)
+
+
+def test_json_holds_the_same_and_can_be_written(net: Network) -> None:
+    verdict = verdict_on(net.forge.server(net.ours, "bot.example.test"), net.policy())
+    told = json.loads(json.dumps(to_json(verdict)))
+    assert told["code"] == "role-not-allowed"
+    assert told["accepted"] is False
+    assert told["at"] == "2026-03-01T12:00:00+00:00"
+    assert [held["check"] for held in told["findings"]] == [held.check for held in verdict.findings]
+    assert told["certificate"]["names"][0] == "DNS:bot.example.test"
+    assert told["remedies"] == list(verdict.remedies)
+
+
+def test_json_of_a_client_has_no_certificate_and_no_peer(net: Network) -> None:
+    client = PeerEvidence(Direction.ACCEPTED, LinkKind.CLIENT, ("2001:db8::7", 4000), ("2001:db8::1", 5061))
+    told = to_json(judge(client, net.policy(LinkKind.CLIENT), at=NOON))
+    assert (told["certificate"], told["peer"], told["remote"]) == (None, None, "[2001:db8::7]:4000")

@@ -1,0 +1,54 @@
+"""What a peer writes into its certificate ends in our log: it must not write into our terminal as well."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from sipmesh.printable import LONGEST
+from sipmesh.trust.formatting import MOST, tell, tell_address, tell_list, tell_time
+from sipmesh.trust.judgement.explain import explain, headline
+from trust.network import NOON, Network, verdict_on
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("CN=Ünï cødé", "CN=Ünï cødé"),
+        ("CN=a\nrefused: b", "CN=a\\nrefused: b"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202eevil", "\\u202eevil"),
+        ("x" * LONGEST, "x" * LONGEST),
+        ("x" * (LONGEST + 1), "x" * LONGEST + "... (2001 letters)"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_escaped_and_what_is_long_is_cut(text: str, told: str) -> None:
+    assert tell(text) == told
+
+
+def test_a_subject_with_control_characters_stays_on_its_line(net: Network) -> None:
+    shown = net.fe2_certificate(common_name="x\n  ✓ role\x1b[1m")
+    verdict = verdict_on(shown, net.policy())
+    assert all(line.isprintable() for line in [*explain(verdict), headline(verdict)])
+
+
+def test_a_certificate_with_thousands_of_names_makes_a_bounded_explanation(net: Network) -> None:
+    shown = net.forge.server(net.ours, dns=tuple(f"{number}.example.test" for number in range(3000)))
+    assert len("\n".join(explain(verdict_on(shown, net.policy())))) < 20_000
+
+
+@pytest.mark.parametrize(("count", "end"), [(MOST, "19"), (MOST + 1, "19 and 1 more")])
+def test_a_long_list_says_how_many_more_there_are(count: int, end: str) -> None:
+    assert tell_list([str(number) for number in range(count)]).endswith(end)
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=2))])
+def test_times_are_told_in_utc(zone: timezone) -> None:
+    assert tell_time(NOON.astimezone(zone)) == "2026-03-01 12:00:00Z"
+    assert tell_time(datetime(999, 1, 1, tzinfo=UTC)) == "0999-01-01 00:00:00Z"
+
+
+def test_an_ipv6_address_stands_in_brackets() -> None:
+    assert tell_address(("::1", 5061)) == "[::1]:5061"
+    assert tell_address(("127.0.0.1", 5061)) == "127.0.0.1:5061"

@@ -1,0 +1,47 @@
+"""Who is not in the topology may be in a newer one: the verdict says by which version it was given."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.trust.judgement.explain import explain
+from sipmesh.trust.topology_version import NO_EDITION, Edition
+from sipmesh.trust.verdict import Verdict
+from trust.network import FE2, Network, finding, verdict_on
+
+STRANGER = "fe9.example.test"
+
+
+def judged(net: Network, name: str, edition: Edition) -> Verdict:
+    """The verdict of a server that holds *edition* on a server of ours."""
+    return verdict_on(net.forge.server(net.ours, name), net.policy(edition=edition))
+
+
+@pytest.mark.parametrize(
+    ("edition", "told", "behind"),
+    [
+        (Edition(12), "this server holds version 12", False),
+        (Edition(12, 12), "this server holds version 12", False),
+        (Edition(12, 13), "this server holds version 12, and version 13 exists", True),
+    ],
+)
+def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
+    net: Network, edition: Edition, told: str, *, behind: bool
+) -> None:
+    verdict = judged(net, STRANGER, edition)
+    assert verdict.code == "not-in-topology"
+    assert finding(verdict, "topology").saw.endswith(told)
+    assert any("once it has version 13" in remedy for remedy in verdict.remedies) is behind
+    assert any(told in line for line in explain(verdict))
+
+
+def test_the_rightful_twin_is_let_in_by_the_same_version(net: Network) -> None:
+    verdict = judged(net, FE2, Edition(12, 13))
+    assert verdict.accepted
+    assert not any("13" in one.saw for one in verdict.findings)
+
+
+def test_without_versions_there_is_nothing_to_say_of_them(net: Network) -> None:
+    verdict = judged(net, STRANGER, NO_EDITION)
+    assert verdict.code == "not-in-topology"
+    assert "version" not in " ".join((*verdict.remedies, finding(verdict, "topology").saw))

@@ -1,0 +1,83 @@
+"""The border to the certificate library: what it raises stays outside, and weak keys are called weak."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.demo.forge import Forge
+from sipmesh.trust.x509.certificate import (
+    MalformedCertificateError,
+    extension,
+    is_authority,
+    may_sign_certificates,
+    read_certificate,
+    weakness,
+)
+from trust.network import NOON
+
+FORGE = Forge(NOON)
+LEAF = FORGE.server(None, "fe1.example.test")
+
+
+Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | dsa.DSAPrivateKey
+
+
+def plain(key: Key, algorithm: hashes.SHA224 | hashes.SHA256 | None) -> x509.Certificate:
+    """A certificate without any extension."""
+    name = x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOON).not_valid_after(NOON + timedelta(days=1))
+    return builder.sign(key, algorithm)
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30\x00", LEAF.presented[0][:-1], LEAF.presented[0] + b"\x00"])
+def test_what_is_no_certificate_is_malformed(der: bytes) -> None:
+    with pytest.raises(MalformedCertificateError):
+        read_certificate(der)
+    assert read_certificate(LEAF.presented[0]) == LEAF.certificate
+
+
+def test_an_unreadable_extension_is_found_when_the_certificate_is_read() -> None:
+    """The library parses extensions late; a later check must not be the first to meet a broken one."""
+    broken = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x03\x82\x01\xff")
+    certificate = FORGE.server(None, common_name="fe1", critical=(broken,)).certificate
+    with pytest.raises(MalformedCertificateError):
+        read_certificate(certificate.public_bytes(Encoding.DER))
+
+
+def test_an_absent_extension_is_none() -> None:
+    bare = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    assert extension(bare, x509.KeyUsage) is None
+    assert extension(LEAF.certificate, x509.KeyUsage) is not None
+    assert not is_authority(bare)
+    assert may_sign_certificates(bare)
+    assert not may_sign_certificates(LEAF.certificate)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "why"),
+    [
+        (plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()), None),
+        (plain(ec.generate_private_key(ec.SECP384R1()), hashes.SHA256()), None),
+        (plain(ed25519.Ed25519PrivateKey.generate(), None), None),
+        (plain(ec.generate_private_key(ec.SECP224R1()), hashes.SHA256()), "an EC key on secp224r1"),
+        (plain(ec.generate_private_key(ec.SECP256K1()), hashes.SHA256()), "an EC key on secp256k1"),
+        (plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224()), "a signature over sha224"),
+        (plain(dsa.generate_private_key(1024), hashes.SHA256()), "a DSAPublicKey"),  # noqa: S505 - the weakness
+    ],
+    ids=["P-256", "P-384", "Ed25519", "P-224", "secp256k1", "SHA-224", "DSA"],
+)  # fmt: skip
+def test_weak_keys_and_signatures_are_called_by_name(certificate: x509.Certificate, why: str | None) -> None:
+    assert weakness(certificate) == why
+
+
+def test_the_signature_of_an_anchor_does_not_matter() -> None:
+    anchor = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
+    assert weakness(anchor, signature=False) is None
+    assert weakness(anchor) is not None

@@ -1,0 +1,116 @@
+"""A chain that asks for too much is refused before a path is looked for; one just below the bound is judged as any other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmesh.demo.forge import Forged, Wish
+from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.judgement import checks
+from sipmesh.trust.path import chain
+from sipmesh.trust.policy import Authority, LinkPolicy
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.verdict import Code
+from sipmesh.trust.x509 import name_constraints
+from sipmesh.trust.x509.chain_bounds import CHAIN_OCTETS, excess
+from sipmesh.trust.x509.name_constraints import COMPARISONS
+from trust.network import ALPHA, Network, finding, verdict_on
+
+NET = Network()
+
+
+def trees(count: int) -> tuple[x509.GeneralName, ...]:
+    """Constraints of which the first one alone permits the partner's names."""
+    return (x509.DNSName(ALPHA), *(x509.DNSName(f"x{n}.{ALPHA}") for n in range(count - 1)))
+
+
+def policy_of(*authorities: Forged) -> LinkPolicy:
+    """The edge's policy where the partner's root is the first of *authorities*; each of them has a list."""
+    lists = RevocationLists([RevocationList.load(NET.forge.revocations(one)) for one in authorities])
+    authority = Authority("Alpha", (authorities[0].certificate,), lists)
+    return NET.policy(LinkKind.PARTNER, peers=NET.swapped(NET.alpha, authority=authority))
+
+
+def leaf_with(names: int, issuer: Forged) -> Forged:
+    """A leaf of so many names; the subject counts as one."""
+    more = tuple(f"a{n}.{ALPHA}" for n in range(names - 3))
+    return NET.forge.server(issuer, ALPHA, dns=more)
+
+
+@pytest.mark.parametrize(("names", "code"), [(49, Code.ACCEPTED), (50, Code.MALFORMED_CERTIFICATE)])
+def test_names_times_constraints_at_the_bound_are_judged_and_one_more_is_refused(names: int, code: Code) -> None:
+    """The CA's own subject is a name as well: 50 names in all, with 50 constraints."""
+    root = NET.forge.root("Bomb root")
+    ca = NET.forge.authority("Bomb CA", root, permitted=trees(50))
+    verdict = verdict_on(leaf_with(names, ca), policy_of(root, ca))
+    assert verdict.code is code
+    assert COMPARISONS == 50 * 50
+    if code is not Code.ACCEPTED:
+        assert "name constraints: their product" in finding(verdict, "certificate").saw
+        assert finding(verdict, "issuer").judged is False
+
+
+def test_constraints_count_over_all_that_is_presented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many certificates for each CA make many paths: neither a path nor a constraint is looked at."""
+    looked = _counted(monkeypatch)
+    root = NET.forge.root("Bomb root")
+    above, presented = root, []
+    for depth in range(3):
+        key = ec.generate_private_key(ec.SECP256R1())
+        versions = [
+            NET.forge.forge(
+                Wish(f"Bomb {depth}", ca=True, usages=(), permitted=trees(90), ends=timedelta(days=100 + n)),
+                above,
+                reuse=key,
+            )
+            for n in range(4)
+        ]
+        presented += [one.presented[0] for one in versions]
+        above = versions[0]
+    leaf = leaf_with(90, above)
+    shown = (leaf.presented[0], *presented)
+    verdict = verdict_on(leaf, policy_of(root), presented=shown)
+    assert verdict.code is Code.MALFORMED_CERTIFICATE
+    assert looked == []
+    honest = leaf_with(3, NET.forge.authority("Honest CA", root, permitted=trees(3)))
+    assert honest.issuer is not None
+    assert verdict_on(honest, policy_of(root, honest.issuer)).accepted
+    assert looked
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is called of the two that cost."""
+    looked: list[str] = []
+    find_path, violations = chain.find_path, name_constraints.violations
+
+    def found(*given: Any) -> Any:
+        looked.append("path")
+        return find_path(*given)
+
+    def violated(path: Any) -> Any:
+        looked.append("constraints")
+        return violations(path)
+
+    monkeypatch.setattr("sipmesh.trust.judgement.evaluation.find_path", found)
+    monkeypatch.setattr(checks, "violations", violated)
+    return looked
+
+
+@pytest.mark.parametrize(("more", "refused"), [(0, False), (1, True)])
+def test_chain_of_as_many_octets_as_allowed_is_judged_and_one_more_is_not(more: int, refused: bool) -> None:  # noqa: FBT001
+    presented = (b"\0" * (CHAIN_OCTETS - 1000), b"\0" * (1000 + more))
+    assert bool(excess(presented, [])) is refused
+
+
+def test_large_chain_is_refused_and_a_smaller_one_is_not() -> None:
+    root = NET.forge.root("Bomb root")
+    ca = NET.forge.authority("Bomb CA", root)
+    policy = policy_of(root, ca)
+    for names, code in ((4_000, Code.MALFORMED_CERTIFICATE), (1_000, Code.ACCEPTED)):
+        verdict = verdict_on(leaf_with(names, ca), policy)
+        assert verdict.code is code
