@@ -26,7 +26,7 @@ from cryptography import x509
 
 from bench.bed import MeasurementError
 from bench.fleet import MGMT, SMALL, WHOLE, Fleet, Tell, full, raise_up, stopped
-from sipmesh.server.replication.document_store import Holding
+from sipmesh.server.replication.document_store import DocumentStore
 
 FE1, FE2, FE3, EDGE1 = full("fe1"), full("fe2"), full("fe3"), full("edge1")
 UNSEEN_S = 33.0
@@ -177,7 +177,7 @@ def _publish_unseen(run: Fleet, *blocked: str) -> None:
 
 def _must_hold(run: Fleet, wanted: dict[str, int]) -> None:
     """See that each server has a topology, and which; raises `OperatorError` where one has none."""
-    held = {server: Holding(run.home(server), server).load().number for server in wanted}
+    held = {server: DocumentStore(run.home(server), server).load().number for server in wanted}
     must(held == wanted, f"versions are {held}, not {wanted}")
 
 

@@ -20,7 +20,7 @@ from sipmesh.demo.doors import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import Door
 from sipmesh.demo.organisation import Organisation, Plan, free_port
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import build_request
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
@@ -107,7 +107,7 @@ class World:
         """example.test."""
         return self.network.organisations[0]
 
-    def node(self, server: str) -> Node:
+    def node(self, server: str) -> RunningServer:
         """A running server."""
         return self.network.nodes[server]
 

@@ -20,8 +20,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.document_store import USERS
 from sipmesh.sip.digest import Algorithm, ha1
-from sipmesh.storage.management_db import Chronicle
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from support.giver import Giver
 from support.managed import MGMT, Managed, Papers
@@ -172,7 +172,7 @@ async def test_record_that_was_spoiled_is_mended_by_joining_again_and_by_nothing
         assert record.read_bytes() == good
         await managed.start(FE1)
         record.unlink()  # a server that runs goes on by what it knows
-        assert managed.member(FE1)._holding.highest == 1
+        assert managed.member(FE1)._documents.highest == 1
 
 
 @on_loop
@@ -214,9 +214,9 @@ async def test_history_of_another_network_is_not_followed(managed: Managed) -> N
         await managed.start(FE1)
         await managed.stop(FE1)
         folder = managed.folder(FE1)
-        chronicle = Chronicle(folder)
-        chronicle.history.publish(0, lambda _: managed.version(1), "mallory (66)", "because", at=NOW)
-        chronicle.close()
+        management_db = ManagementDb(folder)
+        management_db.history.publish(0, lambda _: managed.version(1), "mallory (66)", "because", at=NOW)
+        management_db.close()
         await refused(managed, FE1)
         for file in folder.glob("management.db*"):
             file.unlink()
@@ -227,7 +227,7 @@ def users(network: Managed, number: int) -> Item:
     """Bob's account in a document of users."""
     aor = f"sip:bob@{EXAMPLE}"
     proof = Verifier(aor, 1, {Algorithm.SHA_256: ha1("bob", EXAMPLE, "bob-secret", Algorithm.SHA_256)})
-    roster = Roster(organisation=EXAMPLE, pool=POOL, number=number, since=0, verifiers={aor: proof})
+    roster = UserDocument(organisation=EXAMPLE, pool=POOL, number=number, since=0, verifiers={aor: proof})
     return Item(Kind.USERS, network.signed(roster.encode(), None, USERS), "0", number)
 
 

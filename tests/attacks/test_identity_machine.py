@@ -26,9 +26,9 @@ from sipmesh.routing.identity import assertion, response_policy
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import to_flow
 from sipmesh.routing.identity.dialog_token import FlowToken, Tokens
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
 from sipmesh.routing.identity.realm import Realms
-from sipmesh.routing.identity.route_set import Place
+from sipmesh.routing.identity.route_set import RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Forward, Outcome, Prove
 from sipmesh.routing.proxy import forwarding
 from sipmesh.routing.roles import edge, front_end
@@ -84,8 +84,8 @@ class Identity(RuleBasedStateMachine):
 
     def register(self, phone: Endpoint) -> None:
         self.ask(phone, "REGISTER", f"sip:{REALM}", f"sip:{phone.name}@{REALM}")
-        session: Any = phone.wire.session
-        assert session.users == phone.principal.users
+        flow: Any = phone.wire.flow
+        assert flow.users == phone.principal.users
 
     def ask(self, sender: Endpoint, method: str, uri: str, to: str, *headers: tuple[str, str]) -> Request:
         """Send a request outside dialogs, as oneself."""
@@ -397,18 +397,18 @@ def test_nobody_becomes_somebody_else(example: Organisation) -> None:
 # Each rule off alone
 
 
-def bind_to_any_dialog(place: Place, request: Request, tokens: Tokens) -> None:
+def bind_to_any_dialog(place: RouteSet, request: Request, tokens: Tokens) -> None:
     """A token as it was once: it names two sides, and says nothing of a dialog."""
     if place.dialog is not None:
         place.from_a = place.sent_as = place.sent_to = True
         place.sent_as = tokens.name_hash(request.from_.aor) == place.dialog.begun.caller
 
 
-def bound_but(**told: bool) -> Callable[[Place, Request, Tokens], None]:
+def bound_but(**told: bool) -> Callable[[RouteSet, Request, Tokens], None]:
     """A token of its dialog, of whose names nobody takes notice."""
-    bind = Place.bind
+    bind = RouteSet.bind
 
-    def loosely(place: Place, request: Request, tokens: Tokens) -> None:
+    def loosely(place: RouteSet, request: Request, tokens: Tokens) -> None:
         bind(place, request, tokens)
         for name, value in told.items():
             setattr(place, name, value)
@@ -458,11 +458,11 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
     "a nonce is of one link": [(Nonces, "_mac", mac_of_no_link)],
     "a challenge is its owner's": [(Realms, "challenge_passes", yes)],
     "credentials go to the owner of the realm": [(Realms, "credentials_pass", yes)],
-    "a token is of one dialog": [(Place, "bind", bind_to_any_dialog)],
-    "a token is of the dialog that was answered": [(Place, "_hold_answered", nothing)],
+    "a token is of one dialog": [(RouteSet, "bind", bind_to_any_dialog)],
+    "a token is of the dialog that was answered": [(RouteSet, "_hold_answered", nothing)],
     "a token is of its two sides": [(ClientSender, "is_side", yes), (ServerSender, "is_side", yes)],
-    "From is the name of its side": [(Place, "bind", bound_but(sent_as=True))],
-    "To is the name of the other side": [(Place, "bind", bound_but(sent_to=True))],
+    "From is the name of its side": [(RouteSet, "bind", bound_but(sent_as=True))],
+    "To is the name of the other side": [(RouteSet, "bind", bound_but(sent_to=True))],
     "nothing is in a dialog without its token": [(front_end, "unbound", nothing), (edge, "unbound", nothing)],
     "a flow is named by its own pool": [(front_end, "to_own_flow", to_any_flow)],
     "a partner reaches users alone": [(edge, "inwards", anywhere), (front_end, "may_leave", yes)],

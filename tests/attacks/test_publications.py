@@ -28,7 +28,7 @@ from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.message import Response
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
@@ -430,7 +430,7 @@ def users(network: Managed, number: int, since: int = 0, papers: Papers | None =
     aor = f"sip:mallory@{EXAMPLE}"
     proof = Verifier(aor, 1, {Algorithm.SHA_256: ha1("mallory", EXAMPLE, "mallory-secret", Algorithm.SHA_256)})
     told: dict[str, Any] = {"organisation": EXAMPLE, "pool": POOL, "number": number, "since": since}
-    roster = Roster(**{**told, **changes}, verifiers={aor: proof})
+    roster = UserDocument(**{**told, **changes}, verifiers={aor: proof})
     return Item(Kind.USERS, network.signed(roster.encode(), papers, USERS), "0", number)
 
 
@@ -674,6 +674,6 @@ async def test_management_has_no_link_but_those_that_it_has_opened(managed: Mana
         asked = peer.request("SUBSCRIBE", f"sip:{MGMT}", (("event", EVENT), ("expires", "60")), b"{}")
         with pytest.raises(HungUpError):
             await peer.ask(asked)
-        assert managed.master.census.reports == {}
+        assert managed.master.reports.reports == {}
         await managed.start(FE1)
         await managed.acknowledged(1)

@@ -64,9 +64,9 @@ async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
         await network.start(MGMT, FE1, FE2)
         await network.acknowledged(1)
         for report in WRONG:
-            network.master.census.misread.clear()
+            network.master.reports.misread.clear()
             network.member(FE1)._subscriber.publish(report)
-            await until(lambda: network.master.census.misread.get(FE1))
+            await until(lambda: network.master.reports.misread.get(FE1))
             told = await network.network()
             assert told[FE1]["faults"][0]["what"].startswith("its report cannot be read: "), report
             assert told[FE2]["faults"] == [], report
@@ -74,7 +74,7 @@ async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
         assert f"✗ {FE1}: its report cannot be read" in printed
         assert json.loads(await network.type("status", "--json", code=1))["servers"][1]["server"] == FE2
         network.member(FE1).report()
-        await until(lambda: not network.master.census.misread)
+        await until(lambda: not network.master.reports.misread)
         assert (await network.network())[FE1]["faults"] == []
 
 
@@ -90,7 +90,7 @@ async def test_wrong_reports_are_one_line_of_the_log_however_they_differ(managed
         def misread() -> bool:
             """Once more each time: a report of the server's own may come between, and be read."""
             network.member(FE1)._subscriber.publish({"number": -7})
-            return "greater" in network.master.census.misread.get(FE1, {}).get("", "")
+            return "greater" in network.master.reports.misread.get(FE1, {}).get("", "")
 
         await until(misread)
         assert [line["peer"] for line in network.told[MGMT].events("report dropped")] == [FE1]
@@ -108,11 +108,11 @@ async def test_report_cannot_speak_for_another_server_nor_act_on_the_terminal(
         hostile = {**GOOD, "server": FE2, "pool": ATTACK, "role": "management", "linked": "yes", "faults": ["none"]}
         hostile |= {"error": attack, "certificate_fault": attack, "refused": [attack], "relayed": {FE2: {"number": 0}}}
         network.member(FE1)._subscriber.publish(hostile)
-        await until(lambda: network.master.census.reports[FE1].status.error)
+        await until(lambda: network.master.reports.reports[FE1].status.error)
         told = await network.network()
         assert (told[FE1]["pool"], told[FE1]["role"], told[FE1]["linked"]) == ("pool1.example.test", "front-end", True)
         assert told[FE2]["faults"] == []
-        assert network.master.census.reports[FE2].by == ""
+        assert network.master.reports.reports[FE2].by == ""
         for arguments in (("status", "--links"), ("status", "--json")):
             printed = await network.type(*arguments, code=1)
             assert dangerous(printed) == []
@@ -130,11 +130,11 @@ async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
         edge = network.member(EDGE)
         for nonsense in ({"number": "one"}, {"number": NUMBER, "peers": ["x" * 99] * 10_000}):
             edge._subscriber.publish(nonsense)
-            before = network.master.census.reports[FE1].heard_at
-            await until(lambda before=before: network.master.census.reports[FE1].heard_at > before)  # type: ignore[misc]
-            assert not network.master.census.misread.get(FE1)
+            before = network.master.reports.reports[FE1].heard_at
+            await until(lambda before=before: network.master.reports.reports[FE1].heard_at > before)  # type: ignore[misc]
+            assert not network.master.reports.misread.get(FE1)
         edge._subscriber.publish({"number": "one"})
-        await until(lambda: network.master.census.misread.get(EDGE))
+        await until(lambda: network.master.reports.misread.get(EDGE))
         told = await network.network()
         assert told[EDGE]["faults"][0]["what"].startswith(f"its report that {FE1} brings cannot be read: number")
         assert told[FE1]["faults"] == []

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sipmesh.demo.network import BOTS, Network
-from sipmesh.server.admin.commands import Operator
-from sipmesh.server.running_server import Node
+from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.running_server import RunningServer
 from support.telling import Told
 
 
@@ -15,18 +15,20 @@ from support.telling import Told
 class Theatre(Network):
     """What the demo asks of its servers over their control sockets is asked of them directly."""
 
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, RunningServer] = field(default_factory=dict)
 
     async def start(self, *names: str) -> None:
         """Run servers in this loop, all of them by default."""
         for name in names or (*self.example.ports, *self.partner.ports):
             if name != BOTS:
-                self.nodes[name] = Node(self.organisation_of(name).file, name, Told().log)
+                self.nodes[name] = RunningServer(self.organisation_of(name).file, name, Told().log)
                 self.nodes[name].start()
 
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a server."""
-        commands = Operator(self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)).commands()
+        commands = AdminCommands(
+            self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)
+        ).commands()
         return await commands[command](given)
 
     def reload(self, server: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A network whose servers are real and whose links are not: every link is a queue, its peer is whoever the network says.
 
-Servers are put together as they run (`Node`), with their own routing, relay, logins and tokens; only sockets and TLS are left
-out. So thousands of messages cost no more than a few on real links, and what a peer has proved is known without asking a
+Servers are put together as they run (`RunningServer`), with their own routing, relay, logins and tokens; only sockets and TLS are
+left out. So thousands of messages cost no more than a few on real links, and what a peer has proved is known without asking a
 server: that is what each message is held against on its arrival.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.errors import RemoteError
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import answer, parse_challenge
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
@@ -87,12 +87,14 @@ class Wire:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, world: World, node: Node, kind: LinkKind, direction: Direction, meant: str = "") -> None:
+    def __init__(
+        self, world: World, node: RunningServer, kind: LinkKind, direction: Direction, meant: str = ""
+    ) -> None:
         self.world, self.node, self.kind, self.direction, self.meant = world, node, kind, direction, meant
         self.number = next(self._numbers)
         self.id = f"{kind.value[0]}{self.number}"
         self.remote, self.local = (str(IPv4Address(0x0A000000 + self.number)), 40_000), ("127.0.0.1", 5061)
-        self.session: object | None = None
+        self.flow: object | None = None
         self.verdict: object | None = None
         self.peer_name = ""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
@@ -231,10 +233,10 @@ class World:
     """The servers of one organisation, and everybody at their links."""
 
     def __init__(self, example: Organisation) -> None:
-        self.nodes = {name: Node(example.file, name, Told().log) for name in (FE1, FE2, EDGE)}
+        self.nodes = {name: RunningServer(example.file, name, Told().log) for name in (FE1, FE2, EDGE)}
         for node in self.nodes.values():
             node.registrations.begin()
-            node.reach.open_by(self._opener(node))
+            node.flow_table.open_by(self._opener(node))
         self.begin()
 
     def begin(self) -> None:
@@ -257,8 +259,8 @@ class World:
     def end(self) -> None:
         """Let servers forget the links of this round."""
         for node in self.nodes.values():
-            for session in node.reach.sessions():
-                node.dispatch.link_down(session.link, "the round is over", None)
+            for flow in node.flow_table.sessions():
+                node.dispatch.link_down(flow.link, "the round is over", None)
 
     # Who is there
 
@@ -284,17 +286,22 @@ class World:
         return endpoint
 
     def _wire(
-        self, node: Node, kind: LinkKind, direction: Direction, peer: TrustedPeer | None = None, meant: str = ""
+        self,
+        node: RunningServer,
+        kind: LinkKind,
+        direction: Direction,
+        peer: TrustedPeer | None = None,
+        meant: str = "",
     ) -> Wire:
         wire = Wire(self, node, kind, direction, meant)
         if peer is not None:
             wire.proved(peer)
-        session = node.reach.session(cast("Link", wire))
-        session.came_up()
-        node.dispatch.accounts.came_up(session)
+        flow = node.flow_table.flow(cast("Link", wire))
+        flow.came_up()
+        node.dispatch.accounts.came_up(flow)
         return wire
 
-    def _opener(self, node: Node) -> Callable[[Hop], Link]:
+    def _opener(self, node: RunningServer) -> Callable[[Hop], Link]:
         def obtain(hop: Hop) -> Link:
             key = node.view.name, hop.name
             if key not in self._links:
@@ -303,7 +310,7 @@ class World:
 
         return obtain
 
-    def _open(self, node: Node, hop: Hop) -> Wire:
+    def _open(self, node: RunningServer, hop: Hop) -> Wire:
         """Open a link to another server of ours, or use the one that an endpoint has."""
         peer = node.view.trusted[hop.name] if hop.kind is LinkKind.SERVER else partner_at(node)
         wire = self._wire(node, hop.kind, Direction.OPENED, peer, hop.name)
@@ -338,8 +345,8 @@ class World:
             target.receive(data)
         assert not self.queue, "messages without an end"
         for endpoint in self.endpoints:
-            session = endpoint.wire.session
-            users: frozenset[str] = cast("Any", session).users if session is not None else frozenset()
+            flow = endpoint.wire.flow
+            users: frozenset[str] = cast("Any", flow).users if flow is not None else frozenset()
             assert users <= endpoint.principal.users, f"{endpoint.name} is believed to be {users}"
 
     # What must hold for everything that arrives
@@ -425,7 +432,7 @@ class World:
                 assert REALM not in value, f"{origin.name} challenges: {value}"
 
 
-def partner_at(node: Node) -> TrustedPeer:
+def partner_at(node: RunningServer) -> TrustedPeer:
     """The one partner, as *node* knows it."""
     (partner,) = node.view.partners
     return partner.peer

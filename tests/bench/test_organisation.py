@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import HOST
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from support.peer import HungUpError, Peer
 from support.running import on_loop
 from support.telling import Told
@@ -43,7 +43,7 @@ def test_large_topology_is_in_order(run: Run, where: list[object], tmp_path: Pat
 
 @on_loop
 async def test_trusted_server_is_served(topology: Path, pki: Path, ports: dict[str, int]) -> None:
-    node = Node(topology, "p1.a.test", Told().log)
+    node = RunningServer(topology, "p1.a.test", Told().log)
     node.start()
     assert await say_options(ports["server"], papers(pki, "peer")) == 200
     await node.drain()
@@ -53,7 +53,7 @@ async def test_trusted_server_is_served(topology: Path, pki: Path, ports: dict[s
 async def test_stranger_of_a_trusted_name_is_refused(topology: Path, pki: Path, ports: dict[str, int]) -> None:
     """The name is that of peer.b.test, the CA is not ours: the measurements are made with the judge awake."""
     told = Told()
-    node = Node(topology, "p1.a.test", told.log)
+    node = RunningServer(topology, "p1.a.test", told.log)
     node.start()
     with pytest.raises((HungUpError, ssl.SSLError, ConnectionError)):
         await say_options(ports["server"], papers(pki, "rogue"))

@@ -21,8 +21,8 @@ from bench.organisation import PASSWORD
 from sipmesh.demo.organisation import HOST, Organisation, Plan
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.offline_publish import publish_first
-from sipmesh.server.replication.document_store import Holding
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -64,10 +64,10 @@ def joined(organisation: Organisation, folder: Path) -> Organisation:
         shutil.copy(file, folder / "servers" / file.name)
     for file in (organisation.folder / "ca").glob("*.crl"):
         shutil.copy(file, folder / "ca" / file.name)
-    chronicle = Chronicle(organisation.folder)
+    management_db = ManagementDb(organisation.folder)
     anchors = x509.load_pem_x509_certificates(organisation.root.read_bytes())
-    Holding(folder, FRONT_END).begin(chronicle.history.get(1).jws, anchors)
-    chronicle.close()
+    DocumentStore(folder, FRONT_END).begin(management_db.history.get(1).jws, anchors)
+    management_db.close()
     return replace(organisation, folder=folder)
 
 
@@ -130,7 +130,7 @@ async def _published_under_load(organisation: Organisation, load: Path, folder: 
         assert (result["errors"], result["unanswered"]) == (0, 0), result
         assert result["done"] > 100 * seconds
         assert len(took) >= seconds / 3
-        held = Holding(far.folder, FRONT_END).load()
+        held = DocumentStore(far.folder, FRONT_END).load()
         assert held.number == 1 + len(took)
 
 

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from cli.world import DOMAIN, FE1, FE2, Organisation, Result, sipmesh
 from sipmesh.demo.forge import Forge, Forged, Wish
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
@@ -184,7 +184,7 @@ def test_topology_that_no_signer_of_management_has_signed_is_not_accepted(
 
 def test_topology_by_a_revoked_signer_is_not_accepted(network: Organisation, far: Path) -> None:
     """The thief of a signer, after its revocation: the lists of the grant name it."""
-    generations = Generations(network.folder / "ca")
+    generations = CaGenerations(network.folder / "ca")
     servers = network.folder / "servers"
     stolen = Forged.read(servers / f"{MGMT}.signer.pem", servers / f"{MGMT}.signer.key", ours(network))
     kept = network.folder / "ca" / "issuing.crl"
@@ -271,9 +271,9 @@ def test_second_grant_for_another_key_has_to_be_asked_for(network: Organisation,
     assert network.type("join", "grant", far / f"{FE2}.csr").code == 0  # the same key again
     done = network.type("join", "grant", second / f"{FE2}.csr", "--replace")
     assert (done.code, "sipmesh ca revoke --serial" in done.out) == (0, True)
-    chronicle = Chronicle(network.folder)
-    told = [(str(line.act), dict(line.about)) for line in chronicle.audit.read()]
-    chronicle.close()
+    management_db = ManagementDb(network.folder)
+    told = [(str(line.act), dict(line.about)) for line in management_db.audit.read()]
+    management_db.close()
     refusals = [about for act, about in told if act == "refused" and about.get("server") == FE2]
     assert len(refusals) == 1
     assert [about["beside"].count(" ") for _, about in told if "beside" in about] == [1]

@@ -13,7 +13,7 @@ from sipmesh.client.agent import LinkLostError, UserAgent
 from sipmesh.client.answering import Event
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import new_instance
-from sipmesh.client.registration import Backoff, Registration, granted_s, refresh_in_s, retry_after_s
+from sipmesh.client.registration import Registration, RetryDelay, granted_s, refresh_in_s, retry_after_s
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.transport.link import Link
 from support.running import on_jumping_loop, until
@@ -69,7 +69,7 @@ class Kept:
     def __init__(self, home: Registrar, password: str = "") -> None:
         self.home, self.password, self.heard = home, password, Heard()
         self.reachable, self.instance = True, new_instance()
-        self.registration = Registration(self.connect, ASKED_S, self.heard, Backoff(lambda: 1.0))
+        self.registration = Registration(self.connect, ASKED_S, self.heard, RetryDelay(lambda: 1.0))
 
     async def connect(self) -> UserAgent:
         if not self.reachable:
@@ -249,7 +249,7 @@ def test_refresh_leaves_time_for_its_answer(granted: int, refresh: float) -> Non
 
 def test_waits_are_spread_between_half_and_all_of_their_bound() -> None:
     for entropy, waits in ((0.0, [1, 2, 4]), (1.0, [2, 4, 8])):
-        backoff = Backoff(lambda entropy=entropy: entropy)  # type: ignore[misc]
+        backoff = RetryDelay(lambda entropy=entropy: entropy)  # type: ignore[misc]
         assert [backoff.next_s() for _ in range(3)] == waits
 
 

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from conformance.suites import SUITES, as_on_links
-from sipmesh.trust.revocation.crl import RevocationLists, Source, check_path
+from sipmesh.trust.revocation.crl import RevocationLists, RevocationSource, check_path
 from sipmesh.trust.revocation.ocsp import TERMS, OcspAnswer, OcspAnswers, Terms, UnusableAnswerError
 
 FOLDER = SUITES / "ocsp-openssl"
@@ -44,7 +44,9 @@ class OcspCase:
                 faults.append(str(wrong))
         answers = OcspAnswers(held, tuple(faults), terms)
         asked = self.path[: len(self.answers) + 1]
-        found = check_path(asked, RevocationLists(), answers, at=self.at, grace=timedelta(0), source=Source.ANSWERS)
+        found = check_path(
+            asked, RevocationLists(), answers, at=self.at, grace=timedelta(0), source=RevocationSource.ANSWERS
+        )
         return "" if found.passed else found.saw
 
 

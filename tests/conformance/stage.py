@@ -13,7 +13,7 @@ from enum import StrEnum
 from cryptography import x509
 
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
-from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError, check_path
@@ -96,7 +96,7 @@ def run(trial: Trial, role: Role) -> Outcome:
         told.append(f"usage: {refused['usage'].saw}")
     if not trial.names_fit:
         told.append("name: not the one that the case means")
-    path = Case(evidence, policy, trial.at).trail.path
+    path = Evaluation(evidence, policy, trial.at).trail.path
     told += [f"policies: {fault}" for fault in unmet(path, trial.wanted)] if path else []
     if trial.crls is not None and path:
         asked = path if trial.whole_path else path[:2]

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
 from sipmesh.trust.role import Role
 
@@ -22,15 +22,15 @@ FE1 = "fe1.example.test"
 
 
 @pytest.fixture(name="generations")
-def _generations(ca: EnterpriseCa) -> Generations:
-    return Generations(ca.folder)
+def _generations(ca: EnterpriseCa) -> CaGenerations:
+    return CaGenerations(ca.folder)
 
 
-def chain_of(generations: Generations, noon: datetime) -> list[x509.Certificate]:
+def chain_of(generations: CaGenerations, noon: datetime) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(generations.current.issue((FE1,), Role.FRONT_END, noon).chain)
 
 
-def test_a_prepared_generation_issues_nothing_yet(generations: Generations, noon: datetime) -> None:
+def test_a_prepared_generation_issues_nothing_yet(generations: CaGenerations, noon: datetime) -> None:
     coming = generations.prepare(noon)
     assert generations.next is not None
     assert generations.next.root == coming.root
@@ -40,7 +40,7 @@ def test_a_prepared_generation_issues_nothing_yet(generations: Generations, noon
 
 
 def test_after_the_change_the_old_root_vouches_until_the_new_one_is_shown_alone(
-    generations: Generations, noon: datetime
+    generations: CaGenerations, noon: datetime
 ) -> None:
     old, coming = generations.current, generations.prepare(noon)
     generations.activate()
@@ -57,17 +57,17 @@ def test_after_the_change_the_old_root_vouches_until_the_new_one_is_shown_alone(
     assert not generations.is_crossed
 
 
-def test_it_is_all_there_after_another_start(generations: Generations, noon: datetime) -> None:
+def test_it_is_all_there_after_another_start(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
-    again = Generations(generations.folder)
+    again = CaGenerations(generations.folder)
     assert (again.number, again.old, again.next) == (2, [1], None)
     again.retire(1)
-    assert Generations(generations.folder).old == []
+    assert CaGenerations(generations.folder).old == []
     assert [ca.folder.name for ca in again.alive] == ["2"]
 
 
-def test_lists_of_every_living_generation_are_kept_young(generations: Generations, noon: datetime) -> None:
+def test_lists_of_every_living_generation_are_kept_young(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
     later = noon + timedelta(days=2)
@@ -76,7 +76,7 @@ def test_lists_of_every_living_generation_are_kept_young(generations: Generation
     assert {file.parent.name for file in generations.reissue(later + timedelta(days=2))} == {"2"}
 
 
-def test_what_an_old_generation_issued_is_revoked_by_it(generations: Generations, noon: datetime) -> None:
+def test_what_an_old_generation_issued_is_revoked_by_it(generations: CaGenerations, noon: datetime) -> None:
     first = generations.current.issue((FE1,), Role.FRONT_END, noon).certificate
     generations.prepare(noon)
     generations.activate()
@@ -92,7 +92,7 @@ def test_what_an_old_generation_issued_is_revoked_by_it(generations: Generations
     assert generations.revoke_servers({FE1}, Reason.UNSPECIFIED, noon) == {}
 
 
-def test_the_cross_certificate_can_be_revoked_by_the_old_root(generations: Generations, noon: datetime) -> None:
+def test_the_cross_certificate_can_be_revoked_by_the_old_root(generations: CaGenerations, noon: datetime) -> None:
     coming = generations.prepare(noon)
     assert generations.owner_of(coming.shown.serial_number).folder == generations.folder
     generations.open(1).revoke(coming.shown.serial_number, Reason.UNSPECIFIED, noon)
@@ -100,7 +100,7 @@ def test_the_cross_certificate_can_be_revoked_by_the_old_root(generations: Gener
     assert listed.get_revoked_certificate_by_serial_number(coming.shown.serial_number) is not None
 
 
-def test_one_change_at_a_time_and_in_order(generations: Generations, noon: datetime) -> None:
+def test_one_change_at_a_time_and_in_order(generations: CaGenerations, noon: datetime) -> None:
     with pytest.raises(OperatorError, match="no other root is prepared"):
         generations.activate()
     generations.prepare(noon)
@@ -114,9 +114,9 @@ def test_one_change_at_a_time_and_in_order(generations: Generations, noon: datet
     assert generations.prepare(noon).folder.name == "3"
 
 
-def test_slots_that_cannot_be_read_stop_everything(generations: Generations, noon: datetime) -> None:
+def test_slots_that_cannot_be_read_stop_everything(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
     (generations.folder / "generations.json").write_text("{")
     with pytest.raises(OperatorError, match="nobody can tell which CA issues"):
-        Generations(generations.folder)
+        CaGenerations(generations.folder)

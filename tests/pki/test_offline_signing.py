@@ -12,9 +12,9 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki import files
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.offline_signing import Errand, What
+from sipmesh.pki.offline_signing import OfflineRequest, What
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _key(away: Path) -> ec.EllipticCurvePrivateKey:
     return files.read_key(away / "root.key")
 
 
-def carried(errand: Errand, where: Path) -> Errand:
-    return Errand.read(errand.encode(), where)
+def carried(errand: OfflineRequest, where: Path) -> OfflineRequest:
+    return OfflineRequest.read(errand.encode(), where)
 
 
 def test_a_list_is_asked_for_signed_and_taken(
@@ -66,7 +66,7 @@ def test_the_issuing_ca_goes_on_without_the_roots_key(ca: EnterpriseCa, away: Pa
 
 
 def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
-    generations = Generations(ca.folder)
+    generations = CaGenerations(ca.folder)
     coming = generations.prepare(noon)
     with pytest.raises(OperatorError, match="does not vouch"):
         generations.activate()
@@ -86,7 +86,7 @@ def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticC
 def test_the_root_signs_for_nobody_else(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, tmp_path: Path, noon: datetime
 ) -> None:
-    other = Generations(ca.folder).prepare(noon)
+    other = CaGenerations(ca.folder).prepare(noon)
     theirs = other.ask_for_list(noon)
     with pytest.raises(OperatorError, match="not for this one"):
         theirs.signed(ca.root, key)
@@ -94,7 +94,7 @@ def test_the_root_signs_for_nobody_else(
         ca.ask_for_list(noon).signed(ca.root, files.read_key(other.folder / "root.key"))
     assert ca.ask_for_list(noon).signed(ca.root, key).what is What.LIST
     with pytest.raises(OperatorError, match="no errand that can be read"):
-        Errand.read(b"{}", tmp_path / "errand.json")
+        OfflineRequest.read(b"{}", tmp_path / "errand.json")
 
 
 def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
@@ -118,7 +118,7 @@ def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurv
 def test_numbers_go_on_though_an_errand_never_comes_back(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
 ) -> None:
-    def number(errand: Errand) -> int:
+    def number(errand: OfflineRequest) -> int:
         return errand.list().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
     first = number(ca.ask_for_list(noon))

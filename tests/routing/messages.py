@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from sipmesh.routing.identity.dialog import Behind, Inside, Peers
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens, owner_hash
-from sipmesh.routing.identity.origin import ClientSender, ServerSender, named_side
 from sipmesh.routing.identity.route_set import Names
+from sipmesh.routing.identity.sender import ClientSender, ServerSender, named_side
 from sipmesh.routing.outcome import Forward, Outcome
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.roles.edge import EdgeFacts

@@ -113,7 +113,7 @@ async def test_whoever_hangs_up_in_the_middle_of_a_message_harms_nobody(home: Ne
             await hostile.write(hostile.request(MESSAGE, "sip:bob@example.test").encode()[:part])
             await hostile.__aexit__()
         node = home.nodes[FE1]
-        await until(lambda: len(node.reach.sessions()) == 2)
+        await until(lambda: len(node.flow_table.sessions()) == 2)
 
 
 # Slow peers
@@ -197,7 +197,7 @@ async def test_user_who_never_reads_is_closed_in_time_and_whoever_sends_to_it_he
     async with home, two_who_talk(home) as (alice, _):
         await home.phone("carol", FE1)  # nothing is received on it any more, so that its stream stops reading
         node = home.nodes[FE1]
-        [link] = [one.link for one in node.reach.sessions() if "sip:carol@example.test" in one.users]
+        [link] = [one.link for one in node.flow_table.sessions() if "sip:carol@example.test" in one.users]
         body, most, sent = b"x" * LIMITS.body_client_bytes, 0, 0
         statuses: list[int] = []
         while not statuses:
@@ -220,7 +220,7 @@ async def test_user_who_asks_and_never_reads_the_answers_is_closed_in_time(home:
         hostile = await home.phone("carol", FE1)
         flood = hostile.request("OPTIONS", "sip:example.test", [("subject", "x" * 200)]).encode() * 500
         with suppress(OSError):
-            while home.nodes[FE1].reach.sessions()[2:]:
+            while home.nodes[FE1].flow_table.sessions()[2:]:
                 await hostile.write(flood)
 
 

@@ -56,7 +56,7 @@ async def test_call_that_is_taken_back_stops_ringing_and_ends_with_487(pool: Net
         came = await ringing(bob)
         assert (await made.cancel()).status == 487
         await came.over()
-        assert not pool.nodes[FE1].reach.sessions()[0].served
+        assert not pool.nodes[FE1].flow_table.sessions()[0].served
 
 
 @on_loop
@@ -111,8 +111,8 @@ async def test_busy_goes_back_and_is_acknowledged_hop_by_hop(pool: Network) -> N
         made = alice.invite("bob@example.test")
         (await ringing(bob)).reject(486)
         assert (await made.answered()).status == 486
-        fe2 = pool.nodes[FE2].reach
-        await until(lambda: not any(session.served or session.sent for session in fe2.sessions()))
+        fe2 = pool.nodes[FE2].flow_table
+        await until(lambda: not any(flow.served or flow.sent for flow in fe2.sessions()))
 
 
 @on_loop

@@ -24,8 +24,8 @@ from scenarios.test_revocation import Linked, Papers, Scene, another, leaf_of, p
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import stock_of
-from sipmesh.server.refresh.fetcher import Fetching
-from sipmesh.server.replication.crl_store import ListShelf
+from sipmesh.server.refresh.fetcher import Fetcher
+from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.topology.document.crl_files import fetched_file
 from sipmesh.topology.expiry.inventory import What
 from sipmesh.trust.evidence import LinkKind
@@ -46,7 +46,7 @@ class Fetched(Scene):
     """An edge that fetches, beside whoever publishes."""
 
     publisher: Publisher = None  # type: ignore[assignment]  # every scene has one
-    fetching: Fetching = None  # type: ignore[assignment]  # once it runs
+    fetching: Fetcher = None  # type: ignore[assignment]  # once it runs
 
     async def __aenter__(self) -> Self:
         service, self.node = await self._stack.enter_async_context(
@@ -319,7 +319,7 @@ async def test_only_edges_fetch_what_partners_publish_and_nobody_gives_it_on(fed
         await scene.have_come()
         assert service.fetching is not None
         assert service.fetching.supplies(datetime.now(UTC)) == ()
-        given = {item.name for item in ListShelf(example.folder).items(node.view.loaded)}
+        given = {item.name for item in CrlStore(example.folder).items(node.view.loaded)}
         assert given == {"ca/root.crl", "ca/issuing.crl"}
 
 

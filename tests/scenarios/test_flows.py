@@ -203,10 +203,10 @@ async def stale_row(network: Network, parameters: str = "") -> None:
     peer = await network.peer(FE2, "bob")
     peer.contact = f"{peer.contact};{parameters}" if parameters else peer.contact
     assert (await peer.register()).status == 200
-    session = next(one for one in node.reach.sessions() if one.users)
-    session.registered = False
+    flow = next(one for one in node.flow_table.sessions() if one.users)
+    flow.registered = False
     await peer.__aexit__()
-    await until(lambda: session not in node.reach.sessions())
+    await until(lambda: flow not in node.flow_table.sessions())
 
 
 def rows(network: Network) -> list[Any]:

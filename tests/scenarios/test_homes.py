@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from scenarios.test_logins import telling
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.users import Users
 from support.network import (
@@ -335,7 +335,7 @@ def _change(network: Network, user: str, pool: str) -> None:
     users.close()
 
 
-def _rows(node: Node, user: str) -> list[str]:
+def _rows(node: RunningServer, user: str) -> list[str]:
     return [row.server for row in node.registrations.bindings(f"sip:{user}@example.test")]
 
 

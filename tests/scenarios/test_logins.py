@@ -184,7 +184,7 @@ async def test_guesser_who_hangs_up_before_its_answer_is_forgotten(home: Network
         await guess(guesser, LIMITS.free + 1)
         assert len(home.nodes[FE1].failures.waiting) == 1
         await guesser.__aexit__()
-        await until(lambda: not home.nodes[FE1].reach.sessions())
+        await until(lambda: not home.nodes[FE1].flow_table.sessions())
         assert len(home.nodes[FE1].failures.waiting) == 0
         bob = await home.phone("bob", FE1)
         await asyncio.sleep(LIMITS.first_delay_s)  # of the loop's time, which jumps

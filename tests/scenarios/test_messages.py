@@ -29,7 +29,7 @@ async def test_a_thousand_messages_at_once_all_arrive(pool: Network) -> None:
         outcomes = await asyncio.gather(*(alice.message("bob@example.test", str(n)) for n in range(1000)))
         assert all(outcome.ok for outcome in outcomes)
         assert {(await text(bob)).text for _ in range(1000)} == set(map(str, range(1000)))
-        assert not pool.nodes[FE1].reach.sessions()[0].served
+        assert not pool.nodes[FE1].flow_table.sessions()[0].served
 
 
 @on_loop

@@ -17,14 +17,14 @@ import pytest
 from sipmesh.demo.organisation import HOST
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
-from sipmesh.server.quotas.usage import Account
+from sipmesh.server.quotas.usage import Usage
 from sipmesh.server.replication.cert_renewal import REQUEST
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.storage.audit import Act
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
 from sipmesh.transport.limits import Limits
@@ -244,7 +244,7 @@ async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home:
         await alice.send(alice.request(MESSAGE, BOB))
         came = await bob.request_in(MESSAGE)
         await alice.__aexit__()
-        await until(lambda: len(node.reach.sessions()) == 1)
+        await until(lambda: len(node.flow_table.sessions()) == 1)
         node.dispatch.tick()
         assert account(node, "user", "sip:alice@example.test").branches == 1
         await bob.reply(came, 200)
@@ -268,12 +268,12 @@ async def test_challenged_calls_hold_nothing_but_a_key_for_their_acks(home: Netw
             await stranger.send(*invites)
             answers = [await stranger.final() for _ in invites]
         assert {one.status for one in answers} == {407}
-        [session] = home.nodes[FE1].reach.sessions()
-        assert (session.served, len(session.refused)) == ({}, 32)
-        assert max(map(len, session.refused)) < 100
+        [flow] = home.nodes[FE1].flow_table.sessions()
+        assert (flow.served, len(flow.refused)) == ({}, 32)
+        assert max(map(len, flow.refused)) < 100
         await stranger.send(*(ack_for(*pair) for pair in zip(invites, answers, strict=True)))
         await stranger.silent()
-        assert len(session.refused) == 22
+        assert len(flow.refused) == 22
         assert await served(home, "bob")
 
 
@@ -308,7 +308,7 @@ async def test_oldest_link_without_a_login_gives_way_at_the_limit_of_its_address
         alice = await home.phone("alice", FE1)
         idle = [await home.peer(FE1) for _ in range(links)]
         node = home.nodes[FE1]
-        await until(lambda: len(node.reach.sessions()) == 5)
+        await until(lambda: len(node.flow_table.sessions()) == 5)
         for peer in idle[:closed]:
             await peer.hung_up()
         for peer in idle[closed:]:
@@ -428,9 +428,9 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
             thief._applicant.request = asking(request)  # type: ignore[method-assign]
             thief.report()
             await until(partial(told_of, kept, FE1, number))
-        chronicle = Chronicle(managed.organisation.folder)
-        refused = Counter(line.who for line in chronicle.audit.read() if line.act == Act.REFUSED)
-        chronicle.close()
+        management_db = ManagementDb(managed.organisation.folder)
+        refused = Counter(line.who for line in management_db.audit.read() if line.act == Act.REFUSED)
+        management_db.close()
         assert refused == {FE1: 1, EDGE: 1}
 
 
@@ -444,7 +444,7 @@ def asking(request: str) -> Callable[..., str]:
     return lambda *_: request
 
 
-def account(node: Node, kind: str, name: str) -> Account:
+def account(node: RunningServer, kind: str, name: str) -> Usage:
     """The account of a principal that is there."""
     return node.accounts._held[kind, name]
 

@@ -20,10 +20,10 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl import Reason
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.audit import Act
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.evidence import LinkKind
@@ -64,7 +64,7 @@ def blocked(*domains: str) -> Any:
     return change
 
 
-def up(*nodes: Node) -> set[str]:
+def up(*nodes: RunningServer) -> set[str]:
     """The ids of the links of servers that are up, by server."""
     return {f"{node.view.name} {link.id}" for node in nodes for link in node.pool.all() if link.state is LinkState.UP}
 
@@ -83,19 +83,19 @@ async def shut_out(peer: Peer) -> None:
 
 
 def audit(organisation: Organisation) -> list[tuple[str, dict[str, Any]]]:
-    chronicle = Chronicle(organisation.folder)
+    management_db = ManagementDb(organisation.folder)
     try:
-        return [(str(line.act), dict(line.about)) for line in chronicle.audit.read()]
+        return [(str(line.act), dict(line.about)) for line in management_db.audit.read()]
     finally:
-        chronicle.close()
+        management_db.close()
 
 
 def faults(organisation: Organisation) -> list[str]:
-    chronicle = Chronicle(organisation.folder)
+    management_db = ManagementDb(organisation.folder)
     try:
-        return list(chronicle.history.verify())
+        return list(management_db.history.verify())
     finally:
-        chronicle.close()
+        management_db.close()
 
 
 # Publishing
@@ -448,10 +448,10 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1)
         assert abs((await managed.network())[FE1]["clock_s"]) < 5
-        status = managed.master.census.reports[FE1].status
+        status = managed.master.reports.reports[FE1].status
         ahead = status.model_copy(update={"at": datetime.now(UTC) + timedelta(seconds=90)})
-        managed.master.census.heard(FE1, ahead, datetime.now(UTC), 1)
-        managed.master.census.heard(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
+        managed.master.reports.heard(FE1, ahead, datetime.now(UTC), 1)
+        managed.master.reports.heard(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
         network = await managed.network()
         assert network[FE1]["clock_s"] == pytest.approx(90, abs=2)
         assert network[EDGE]["clock_s"] is None
@@ -479,7 +479,7 @@ async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Ma
         await managed.start(MGMT, FE1, FE2, EDGE)
         await managed.acknowledged(1)
         await managed.stop(EDGE)
-        census = managed.master.census
+        census = managed.master.reports
         await until(lambda: not links_between(managed.nodes[FE1], EDGE) and not links_between(managed.nodes[FE2], EDGE))
         said_at = census.reports[EDGE].heard_at
         while datetime.now(UTC) - said_at < timedelta(seconds=1.5):
@@ -536,9 +536,9 @@ async def _killed_at(managed: Managed, delays: Iterable[float]) -> int:
         for delay_s in delays:
             await _publish_and_kill(managed, delay_s)
             assert faults(managed.organisation) == []
-            chronicle = Chronicle(managed.organisation.folder)
-            head = chronicle.history.head()
-            chronicle.close()
+            management_db = ManagementDb(managed.organisation.folder)
+            head = management_db.history.head()
+            management_db.close()
             assert head is not None
             assert head.number in {version, version + 1}
             version = head.number

@@ -12,7 +12,7 @@ from itertools import count
 
 import pytest
 
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.transport.event_loop import Bed, Host
 from support.counting import counted
 from support.network import BOT, FE1, Network
@@ -46,7 +46,7 @@ class Meter:
 
 
 @contextmanager
-def metered(node: Node) -> Iterator[Counter[str]]:
+def metered(node: RunningServer) -> Iterator[Counter[str]]:
     """Count what *node* does meanwhile."""
     bed: Bed = node.loop._bed  # type: ignore[attr-defined]  # the loop of every test here is ours
     assert bed.host is not None

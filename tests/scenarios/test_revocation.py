@@ -23,7 +23,7 @@ from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.crl import Reason
 from sipmesh.server import service
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, Network, hung_up_by_the_other, inside, ringing
@@ -53,7 +53,9 @@ class Scene:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
-        self.node: Node = await self._stack.enter_async_context(serving_here(self.organisation, self.told, self.name))
+        self.node: RunningServer = await self._stack.enter_async_context(
+            serving_here(self.organisation, self.told, self.name)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.transport.limits import Limits
@@ -175,9 +175,9 @@ async def test_peer_that_takes_no_octet_is_closed_after_its_time(home: Network) 
         assert link.why == DOES_NOT_READ
 
 
-def link_of(node: Node, user: str) -> Link:
+def link_of(node: RunningServer, user: str) -> Link:
     """The link that *user* has logged in on."""
-    [link] = [one.link for one in node.reach.sessions() if f"sip:{user}@example.test" in one.users]
+    [link] = [one.link for one in node.flow_table.sessions() if f"sip:{user}@example.test" in one.users]
     return link
 
 

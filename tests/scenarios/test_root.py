@@ -17,7 +17,7 @@ from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.errors import SipmeshError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server import running_server as node_module
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.topology.document.changes import add_root, remove_root
@@ -94,12 +94,12 @@ async def test_a_root_is_changed_under_traffic(
     organisation: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(node_module, "LOOK_AGAIN_S", 0.5)
-    old = Generations(organisation.folder / "ca").current
+    old = CaGenerations(organisation.folder / "ca").current
     async with Managed(organisation, tmp_path) as network:
         await network.start(*SERVERS)
         await network.acknowledged(1)
         be_quick(network)
-        generations = Generations(organisation.folder / "ca")
+        generations = CaGenerations(organisation.folder / "ca")
         coming = generations.prepare(datetime.now(UTC))
         phones = (organisation.root.read_bytes(), (coming.folder / "root.pem").read_bytes())
         alice, carol = await agent(network, "alice", FE1, *phones), await agent(network, "carol", FE3, *phones)
@@ -155,10 +155,10 @@ async def test_a_root_is_changed_under_traffic(
 async def retired(network: Managed) -> None:
     """Let go of the old root; then, once every server has reported, `sipmesh status` finds no fault in any of them."""
     await network.ask(MGMT, "root", step="retire")
-    before = {name: report.heard_at for name, report in network.master.census.reports.items()}
+    before = {name: report.heard_at for name, report in network.master.reports.reports.items()}
     for name in SERVERS[1:]:
         network.member(name).report()  # as each does every ten seconds
-    reports = network.master.census.reports
+    reports = network.master.reports.reports
     await until(lambda: all(reports[name].heard_at > at for name, at in before.items()))
     faults = {name: one["faults"] for name, one in (await network.network()).items() if one["faults"]}
     assert faults == {}
@@ -166,7 +166,7 @@ async def retired(network: Managed) -> None:
 
 def settled(organisation: Organisation) -> None:
     """Nothing is left of the old root, and a server that begins beside management, as after a restore, believes the new one."""
-    assert Generations(organisation.folder / "ca").old == []
+    assert CaGenerations(organisation.folder / "ca").old == []
     assert source_of(organisation.file, FE1).load().number == 3
 
 

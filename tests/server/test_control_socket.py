@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.control_socket import LONGEST_REQUEST, Control, ask, running
+from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, ask, running
 from support.running import on_loop
 from support.telling import Told
 
@@ -47,7 +47,7 @@ class Desk:
 async def opened(path: Path) -> AsyncIterator[Desk]:
     """A control socket at *path*, answered by a desk."""
     desk = Desk()
-    control = Control(path, desk.commands(), Told().log)
+    control = ControlSocket(path, desk.commands(), Told().log)
     await control.open()
     try:
         yield desk
@@ -175,7 +175,7 @@ async def test_socket_of_a_run_that_was_killed_is_replaced_and_ours_is_taken_awa
 async def test_socket_that_was_never_opened_is_not_taken_away(path: Path) -> None:
     """Closing what could not be opened must not take the socket of the server that runs."""
     async with opened(path):
-        await Control(path, {}, Told().log).close()
+        await ControlSocket(path, {}, Told().log).close()
         assert await ask(path, "echo", said=1) == 1
 
 
@@ -188,7 +188,7 @@ async def test_path_that_is_too_long_for_the_kernel_is_the_operators_problem(tmp
     assert len(str(path)) == KERNEL_LIMIT + over
     if over:
         with pytest.raises(OperatorError) as refused:
-            await Control(path, {}, Told().log).open()
+            await ControlSocket(path, {}, Told().log).open()
         [problem] = refused.value.problems
         assert "107" in problem.remedy
     else:
@@ -198,7 +198,7 @@ async def test_path_that_is_too_long_for_the_kernel_is_the_operators_problem(tmp
 
 @on_loop
 async def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
-    control = Control(tmp_path / "none" / "fe1.sock", {}, Told().log)
+    control = ControlSocket(tmp_path / "none" / "fe1.sock", {}, Told().log)
     with pytest.raises(OperatorError, match="no control socket"):
         await control.open()
     await control.close()

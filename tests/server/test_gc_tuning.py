@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from sipmesh.server.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, Collector
-from sipmesh.server.proxy.flow import Session
-from sipmesh.server.proxy.transactions import Exchange, Sent
+from sipmesh.server.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, GcTuning
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
 from sipmesh.sip.rows import Message, Row
 from sipmesh.transport.link import Link
 from support.network import FE1, Network
 from support.running import on_loop
 
-OURS = (Exchange, Sent, Session, Message, Row, Link)
+OURS = (ProxiedRequest, SentBranch, Flow, Message, Row, Link)
 
 
 @pytest.fixture(name="looks")
@@ -38,7 +38,7 @@ def _looks() -> Iterator[list[int]]:
 
 
 def test_what_is_there_at_the_start_is_left_out(looks: list[int]) -> None:
-    Collector(0.0).begin()
+    GcTuning(0.0).begin()
     assert gc.get_freeze_count() > YOUNG
     assert looks == [2]
 
@@ -52,7 +52,7 @@ def test_what_is_there_at_the_start_is_left_out(looks: list[int]) -> None:
 def test_all_is_looked_through_when_nobody_waits_or_it_is_overdue(
     looks: list[int], *, after: float, busy: bool, looked: int
 ) -> None:
-    collector = Collector(100.0)
+    collector = GcTuning(100.0)
     collector.tick(100.0 + after, busy=busy)
     collector.tick(100.0 + after, busy=busy)
     assert looks.count(2) == looked

@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 
 from sipmesh.pki.crl import Reason
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict
 from support.network import FE1, FE2, Network
 from support.running import on_loop, until
 
 
-def set_clocks(node: Node, ahead: timedelta) -> None:
+def set_clocks(node: RunningServer, ahead: timedelta) -> None:
     """Let a server believe that it is so much later; its loop goes on as it was."""
     node.gatekeeper.clock = lambda: datetime.now(UTC) + ahead
     node.reactor.wall_clock = lambda: time.time() + ahead.total_seconds()
 
 
-async def linked(pool: Network) -> Node:
+async def linked(pool: Network) -> RunningServer:
     """The first front end, which has opened a link to the second."""
     alice, bob = await pool.phone("alice", FE1), await pool.agent("bob", FE2)
     assert (await bob.register()).ok
@@ -75,7 +75,7 @@ async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
         assert between.why == "no longer trusted: revocation-unknown"
 
 
-def count_judgements(node: Node) -> list[tuple[str, int]]:
+def count_judgements(node: RunningServer) -> list[tuple[str, int]]:
     """The remote addresses of links that are judged from now on."""
     judged: list[tuple[str, int]] = []
     judge = node.gatekeeper.judge

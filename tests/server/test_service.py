@@ -13,9 +13,9 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
 from sipmesh.server import service
 from sipmesh.server.control_socket import ask
-from sipmesh.server.proxy.user_stores import Nobody
+from sipmesh.server.proxy.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service
 from support.network import FE1
 from support.running import on_loop, until
@@ -23,7 +23,7 @@ from support.service import serving_here
 from support.telling import Told
 
 
-class Held(Nobody):
+class Held(NoUsers):
     """Users in a database that does not answer until it is let go."""
 
     def __init__(self) -> None:
@@ -156,13 +156,13 @@ async def test_list_that_changes_while_the_server_starts_is_not_missed(
     """It was read already, and is watched only then."""
     never_by_the_clock(monkeypatch)
 
-    class Overtaken(Node):
+    class Overtaken(RunningServer):
         def __init__(self, *given: Any, **more: Any) -> None:
             super().__init__(*given, **more)
             example.ca.revoke(example.ca.issuing.serial_number, Reason.UNSPECIFIED, at)
 
     at = datetime.now(UTC)
-    monkeypatch.setattr(service, "Node", Overtaken)
+    monkeypatch.setattr(service, "RunningServer", Overtaken)
     async with serving_here(example, Told()) as node:
         [root] = node.view.loaded.authority.lists.of(example.ca.root.subject.public_bytes())
         assert root.serials == {example.ca.issuing.serial_number}

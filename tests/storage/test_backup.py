@@ -23,7 +23,7 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.audit import Act
 from sipmesh.storage.backup import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
-from sipmesh.storage.management_db import DATABASE, Chronicle
+from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.restore import JUMP, Restored, restore
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import CHUNK, ENTROPY_BYTES, TAG, Opened, Sealing, VaultError
@@ -42,10 +42,10 @@ LATER = timedelta(seconds=100)
 def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     """An organisation with two versions of its topology, and enough in its ledger for several chunks."""
     organisation = build_example(tmp_path_factory.mktemp("old") / "example.test")
-    chronicle = Chronicle(organisation.folder)
+    management_db = ManagementDb(organisation.folder)
     for base in range(2):
-        chronicle.history.publish(base, made, "ada", "because", at=datetime.now(UTC))
-    chronicle.close()
+        management_db.history.publish(base, made, "ada", "because", at=datetime.now(UTC))
+    management_db.close()
     (organisation.folder / "ca" / "notes.bin").write_bytes(os.urandom(2 * CHUNK))
     (organisation.folder / "state").mkdir()
     (organisation.folder / "state" / "fe1.token-key").write_bytes(b"secret of a start")
@@ -122,14 +122,14 @@ def test_restored_ca_goes_on_and_gives_no_number_twice(organisation: Organisatio
 
 def test_versions_jump_and_the_audit_log_goes_on_and_tells_of_it(back: tuple[Path, Restored]) -> None:
     folder, restored = back
-    chronicle = Chronicle(folder)
-    *_, last = chronicle.audit.read()
+    management_db = ManagementDb(folder)
+    *_, last = management_db.audit.read()
     assert (last.act, last.who) == (Act.RESTORE, "ada (1000)")
-    assert chronicle.history.verify() == []
+    assert management_db.history.verify() == []
     assert restored.next_version == 2 + restored.jump
-    assert chronicle.history.publish(2, made, "ada", "after", at=datetime.now(UTC)).number == restored.next_version
-    assert chronicle.history.verify() == []
-    chronicle.close()
+    assert management_db.history.publish(2, made, "ada", "after", at=datetime.now(UTC)).number == restored.next_version
+    assert management_db.history.verify() == []
+    management_db.close()
 
 
 def test_users_are_back_under_a_number_that_nobody_has_seen(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.replicated_users import HeldUsers
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.replicated_users import ReplicatedUsers
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.storage.users import Users
 
 ORG, POOL1, POOL2 = "Example", "pool1.example.test", "pool2.example.test"
@@ -29,7 +29,7 @@ def _users(tmp_path: Path) -> Iterator[Users]:
     users.close()
 
 
-def fed(users: Users, held: HeldUsers, pool: str = POOL1, since: int = 0) -> set[str]:
+def fed(users: Users, held: ReplicatedUsers, pool: str = POOL1, since: int = 0) -> set[str]:
     """Bring everything from management to a server; gives who was changed by it."""
     return {aor for part in users.documents(ORG, pool, POOL1, since=since) for aor in held.take(part)}
 
@@ -39,7 +39,7 @@ def spoilt(document: bytes, **changes: object) -> bytes:
 
 
 def test_server_knows_what_proves_its_own_users_and_of_others_only_their_home(users: Users) -> None:
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     assert fed(users, held) == {ALICE}
     users.refresh()
     assert held.verifier(ALICE) == users.verifier(ALICE)
@@ -53,23 +53,23 @@ def test_server_knows_what_proves_its_own_users_and_of_others_only_their_home(us
 
 
 def test_nobody_is_known_before_the_first_document() -> None:
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)
 
 
 def test_user_without_a_home_gets_that_of_the_topology_for_good(users: Users) -> None:
     users.add(CAROL, "carol-pw")
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     assert CAROL in fed(users, held)
     assert users.one(CAROL).pool == POOL1
-    other = HeldUsers(ORG, POOL2)
+    other = ReplicatedUsers(ORG, POOL2)
     for part in users.documents(ORG, POOL2, POOL2):
         other.take(part)
     assert other.home(CAROL) == POOL1
 
 
 def test_what_has_changed_travels_alone(users: Users) -> None:
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     since = held.number
     users.add(CAROL, "carol-pw", pool=POOL1)
@@ -81,7 +81,7 @@ def test_what_has_changed_travels_alone(users: Users) -> None:
 
 
 def test_move_takes_the_verifier_from_one_pool_and_brings_it_to_the_other(users: Users) -> None:
-    first, second = HeldUsers(ORG, POOL1), HeldUsers(ORG, POOL2)
+    first, second = ReplicatedUsers(ORG, POOL1), ReplicatedUsers(ORG, POOL2)
     fed(users, first)
     fed(users, second, POOL2)
     users.move(ALICE, POOL2)
@@ -95,7 +95,7 @@ def test_move_takes_the_verifier_from_one_pool_and_brings_it_to_the_other(users:
 
 
 def test_new_password_is_a_change_and_another_pools_is_not(users: Users) -> None:
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     users.set_password(ALICE, "new")
     users.set_password(BOB, "new")
@@ -104,7 +104,7 @@ def test_new_password_is_a_change_and_another_pools_is_not(users: Users) -> None
 
 def test_after_a_jump_everybody_travels_and_who_was_lost_with_the_backup_is_gone(users: Users, tmp_path: Path) -> None:
     """A server may know users whom the restored database does not: a difference would leave them in."""
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     before = users.jump(0)
     fed(users, held)
     restored = Users(tmp_path / "restored.db")
@@ -117,10 +117,10 @@ def test_after_a_jump_everybody_travels_and_who_was_lost_with_the_backup_is_gone
 
 def test_many_users_come_in_parts_and_count_when_all_are_there() -> None:
     verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 25)}
-    roster = Roster(ORG, POOL1, 30, verifiers=verifiers, homes={BOB: POOL2}, gone=frozenset({CAROL}))
+    roster = UserDocument(ORG, POOL1, 30, verifiers=verifiers, homes={BOB: POOL2}, gone=frozenset({CAROL}))
     parts = roster.divided(10)
     assert [(one.part, one.parts) for one in parts] == [(1, 3), (2, 3), (3, 3)]
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     for part in reversed(parts[1:]):
         assert held.take(part.encode()) == frozenset()
     assert held.number == 0
@@ -131,9 +131,9 @@ def test_many_users_come_in_parts_and_count_when_all_are_there() -> None:
 
 def test_parts_of_another_number_are_let_go(users: Users) -> None:
     verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 21)}
-    held = HeldUsers(ORG, POOL1)
-    first, _ = Roster(ORG, POOL1, 30, verifiers=verifiers).divided(10)
-    _, second = Roster(ORG, POOL1, 31, verifiers=verifiers).divided(10)
+    held = ReplicatedUsers(ORG, POOL1)
+    first, _ = UserDocument(ORG, POOL1, 30, verifiers=verifiers).divided(10)
+    _, second = UserDocument(ORG, POOL1, 31, verifiers=verifiers).divided(10)
     held.take(first.encode())
     held.take(second.encode())
     assert held.number == 0
@@ -162,7 +162,7 @@ def test_document_that_is_not_for_us_is_older_or_makes_no_sense_changes_nothing(
     users: Users, changes: dict[str, Any], why: str
 ) -> None:
     """And its twin, as it was made, does."""
-    held = HeldUsers(ORG, POOL1)
+    held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     number = held.number
     users.set_password(ALICE, "new")
@@ -177,7 +177,7 @@ def test_document_that_is_not_for_us_is_older_or_makes_no_sense_changes_nothing(
 @pytest.mark.parametrize("document", [b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"format":1}'])
 def test_what_is_no_document_is_refused(document: bytes) -> None:
     with pytest.raises(OperatorError, match="cannot be read"):
-        HeldUsers(ORG, POOL1).take(document)
+        ReplicatedUsers(ORG, POOL1).take(document)
 
 
 NAMES = st.text(min_size=1, max_size=8).map(lambda name: f"sip:{name}@a.test")
@@ -185,7 +185,7 @@ NAMES = st.text(min_size=1, max_size=8).map(lambda name: f"sip:{name}@a.test")
 
 @given(own=st.sets(NAMES), others=st.sets(NAMES), gone=st.sets(NAMES), most=st.integers(1, 5))
 def test_what_is_written_is_read(own: set[str], others: set[str], gone: set[str], most: int) -> None:
-    roster = Roster(
+    roster = UserDocument(
         ORG,
         POOL1,
         7,
@@ -194,7 +194,7 @@ def test_what_is_written_is_read(own: set[str], others: set[str], gone: set[str]
         homes=dict.fromkeys(others - own, POOL2),
         gone=frozenset(gone - own - others),
     )
-    read = [Roster.decode(part.encode()) for part in roster.divided(most)]
+    read = [UserDocument.decode(part.encode()) for part in roster.divided(most)]
     assert {aor: one for part in read for aor, one in part.verifiers.items()} == roster.verifiers
     assert {aor: one for part in read for aor, one in part.homes.items()} == roster.homes
     assert frozenset[str]().union(*(part.gone for part in read)) == roster.gone
@@ -205,7 +205,7 @@ def test_part_of_the_largest_size_stays_below_what_a_link_carries() -> None:
     verifiers = {
         aor: _verifier(aor, 99_999) for n in range(15_000) if (aor := f"sip:firstname.lastname{n}@a.example.com")
     }
-    [part] = Roster(ORG, POOL1, 100_000, verifiers=verifiers).divided()
+    [part] = UserDocument(ORG, POOL1, 100_000, verifiers=verifiers).divided()
     assert len(part.encode()) * 4 / 3 + 20_000 < 5_000_000
 
 

@@ -20,14 +20,14 @@ from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
-from sipmesh.server.agent.agent import Member
+from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from sipmesh.server.management.controller import Master
+from sipmesh.server.management.controller import Controller
 from sipmesh.server.management.offline_publish import publish_first
-from sipmesh.server.replication.document_store import Holding
-from sipmesh.server.running_server import Node
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import sign
 from sipmesh.topology.versions.publication import KIND, Draft
 from sipmesh.transport.link import Link, LinkState
@@ -79,13 +79,13 @@ class Managed:
     organisation: Organisation
     where: Path
     services: dict[str, Service] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, RunningServer] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
-        if not Chronicle.is_in(self.organisation.folder):
+        if not ManagementDb.is_in(self.organisation.folder):
             publish_first(self.organisation.file, "ada (1)", "it begins", datetime.now(UTC))
 
     async def __aenter__(self) -> Self:
@@ -107,9 +107,9 @@ class Managed:
         """The certificate chain and the key of a server."""
         return self.organisation.papers(name)
 
-    def holding(self, name: str) -> Holding:
+    def holding(self, name: str) -> DocumentStore:
         """What a server has on its disk."""
-        return Holding(self.folder(name), name)
+        return DocumentStore(self.folder(name), name)
 
     def join(self, name: str) -> None:
         """Put into the folder of a new server what `sipmesh join accept` puts there."""
@@ -142,7 +142,7 @@ class Managed:
                 self.join(name)
             told = self.told.setdefault(name, Told())
             service = self.services[name] = Service(self.folder(name) / "topology.yaml", name, told.log)
-            ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
+            ready: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
             self._running[name] = task = asyncio.create_task(service.serve(ready.set_result))
             await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
@@ -162,17 +162,17 @@ class Managed:
             self.nodes.pop(name, None)
             self.services.pop(name, None)
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str) -> Agent:
         """The post of a server that is told."""
         post = self.services[name]._post
-        assert isinstance(post, Member)
+        assert isinstance(post, Agent)
         return post
 
     @property
-    def master(self) -> Master:
+    def master(self) -> Controller:
         """The post of management."""
         post = self.services[MGMT]._post
-        assert isinstance(post, Master)
+        assert isinstance(post, Controller)
         return post
 
     def number(self, name: str) -> int:
@@ -186,7 +186,7 @@ class Managed:
     async def acknowledged(self, number: int, *names: str) -> None:
         """Wait until management knows that servers have a version in force; all but management that run by default."""
         wanted = set(names or self.nodes) - {MGMT}
-        await until(lambda: wanted <= self.master.census.holding(number))
+        await until(lambda: wanted <= self.master.reports.servers_with(number))
 
     # Who comes to them
 
@@ -259,13 +259,13 @@ class Managed:
 
     def published(self, number: int = 0) -> bytes:
         """A version as it was signed, the newest by default."""
-        chronicle = Chronicle(self.organisation.folder)
+        management_db = ManagementDb(self.organisation.folder)
         try:
-            head = chronicle.history.head()
+            head = management_db.history.head()
             assert head is not None
-            return chronicle.history.get(number or head.number).jws
+            return management_db.history.get(number or head.number).jws
         finally:
-            chronicle.close()
+            management_db.close()
 
     def payload(self, number: int, **changes: Any) -> bytes:
         """The draft as it would be published under a number, but for *changes*."""
@@ -300,6 +300,6 @@ def without(server: str) -> Change:
     return change
 
 
-def links_between(node: Node, peer: str) -> list[Link]:
+def links_between(node: RunningServer, peer: str) -> list[Link]:
     """The links of a server with another that are up."""
     return [link for link in node.pool.all() if link.state is LinkState.UP and link.peer_name == peer]

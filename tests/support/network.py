@@ -17,7 +17,7 @@ from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
@@ -121,7 +121,7 @@ class Network:
     """What runs in one test; everything that was opened through it is closed at its end."""
 
     organisations: tuple[Organisation, ...]
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, RunningServer] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     dns: NameServer = field(default_factory=lambda: NameServer({}))
     starts: tuple[str, ...] = ()
@@ -146,10 +146,10 @@ class Network:
         """The organisation of a server or of a user's domain."""
         return next(one for one in self.organisations if name.endswith(one.domain))
 
-    def start(self, name: str) -> Node:
+    def start(self, name: str) -> RunningServer:
         """Run a server in this loop."""
         told = self.told[name] = Told()
-        node = self.nodes[name] = Node(self.of(name).file, name, told.log, self.limits)
+        node = self.nodes[name] = RunningServer(self.of(name).file, name, told.log, self.limits)
         node.start()
         return node
 

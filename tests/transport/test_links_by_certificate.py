@@ -11,7 +11,7 @@ import pytest
 
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.link import Link, LinkState
-from sipmesh.transport.links_by_certificate import Reliance
+from sipmesh.transport.links_by_certificate import LinksByCertificate
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, on_loop, predictable
 
@@ -112,14 +112,14 @@ def test_nothing_is_left_of_links_that_are_gone(reactor: Reactor) -> None:
     for link in links:
         reactor.links.remove(link)
         reactor.links.remove(link)
-    assert repr(reactor.links.relying) == "<Reliance of 0 links on 0 certificates>"
+    assert repr(reactor.links.relying) == "<LinksByCertificate of 0 links on 0 certificates>"
 
 
 def test_link_that_stands_on_nothing_is_not_held(reactor: Reactor) -> None:
     """Clients show no certificate, and there are many of them."""
-    reliance, link = Reliance(), stand_in(reactor, Judge())
+    reliance, link = LinksByCertificate(), stand_in(reactor, Judge())
     reliance.set(link, frozenset())
-    assert repr(reliance) == "<Reliance of 0 links on 0 certificates>"
+    assert repr(reliance) == "<LinksByCertificate of 0 links on 0 certificates>"
 
 
 @on_loop

@@ -138,8 +138,8 @@ async def test_links_can_be_closed_by_what_they_are(ca: Authority, here: Identit
         first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
         async with first, second:
             await node.heard.until(lambda: len(node.heard.up) == 2)
-            node.heard.up[0].session = "alice"
-            closed = node.pool.close_where(lambda link: link.session == "alice", "password changed")
+            node.heard.up[0].flow = "alice"
+            closed = node.pool.close_where(lambda link: link.flow == "alice", "password changed")
             await node.heard.until(lambda: node.heard.down)
             assert closed == [node.heard.up[0]]
             assert node.heard.down[0][1] == "password changed"

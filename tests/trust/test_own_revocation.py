@@ -15,7 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, Source, UnusableListError, check_path
+from sipmesh.trust.revocation.crl import (
+    RevocationList,
+    RevocationLists,
+    RevocationSource,
+    UnusableListError,
+    check_path,
+)
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, NOON, Network, verdict_on
@@ -160,7 +166,7 @@ def test_an_answer_about_the_certificate_that_signed_it_does_not_count() -> None
     for about, wanted in ((responder, Code.REVOCATION_UNKNOWN), (other, None)):
         answers = OcspAnswers([_answer(ca, about, responder, at)])
         path = (about.certificate, ca.certificate)
-        found = check_path(path, RevocationLists(), answers, at=at, grace=NOW, source=Source.ANSWERS)
+        found = check_path(path, RevocationLists(), answers, at=at, grace=NOW, source=RevocationSource.ANSWERS)
         assert found.code is wanted
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.trust.judgement.explain import explain
-from sipmesh.trust.topology_version import NO_EDITION, Edition
+from sipmesh.trust.topology_version import NO_EDITION, TopologyVersion
 from sipmesh.trust.verdict import Verdict
 from trust.network import FE2, Network, finding, verdict_on
 
 STRANGER = "fe9.example.test"
 
 
-def judged(net: Network, name: str, edition: Edition) -> Verdict:
+def judged(net: Network, name: str, edition: TopologyVersion) -> Verdict:
     """The verdict of a server that holds *edition* on a server of ours."""
     return verdict_on(net.forge.server(net.ours, name), net.policy(edition=edition))
 
@@ -20,13 +20,13 @@ def judged(net: Network, name: str, edition: Edition) -> Verdict:
 @pytest.mark.parametrize(
     ("edition", "told", "behind"),
     [
-        (Edition(12), "this server holds version 12", False),
-        (Edition(12, 12), "this server holds version 12", False),
-        (Edition(12, 13), "this server holds version 12, and version 13 exists", True),
+        (TopologyVersion(12), "this server holds version 12", False),
+        (TopologyVersion(12, 12), "this server holds version 12", False),
+        (TopologyVersion(12, 13), "this server holds version 12, and version 13 exists", True),
     ],
 )
 def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
-    net: Network, edition: Edition, told: str, *, behind: bool
+    net: Network, edition: TopologyVersion, told: str, *, behind: bool
 ) -> None:
     verdict = judged(net, STRANGER, edition)
     assert verdict.code == "not-in-topology"
@@ -36,7 +36,7 @@ def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
 
 
 def test_the_rightful_twin_is_let_in_by_the_same_version(net: Network) -> None:
-    verdict = judged(net, FE2, Edition(12, 13))
+    verdict = judged(net, FE2, TopologyVersion(12, 13))
     assert verdict.accepted
     assert not any("13" in one.saw for one in verdict.findings)
 

@@ -14,7 +14,7 @@ from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.ca_rotation import Generations
+    from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.storage.users import Users
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -72,9 +72,9 @@ class Place:
 
     def _held(self) -> Loaded | None:
         """The newest version that a server of this machine holds."""
-        from sipmesh.server.replication.document_store import Holding, held_in
+        from sipmesh.server.replication.document_store import DocumentStore, held_in
 
-        held = [Holding(self.folder, name) for name in held_in(self.folder)]
+        held = [DocumentStore(self.folder, name) for name in held_in(self.folder)]
         return max(held, key=lambda one: one.highest).load() if held else None
 
     def view(self, server: str) -> ServerView:
@@ -87,15 +87,15 @@ class Place:
         """The CA that issues now; raises `OperatorError` where it lives on another machine."""
         return self.generations().current
 
-    def generations(self) -> Generations:
+    def generations(self) -> CaGenerations:
         """The enterprise CA beside the topology, with those before and after it; raises `OperatorError` as `ca` does."""
-        from sipmesh.pki.ca_rotation import Generations
+        from sipmesh.pki.ca_rotation import CaGenerations
 
         folder = self.folder / CA
-        if not Generations.are_in(folder):
+        if not CaGenerations.are_in(folder):
             remedy = "run this where the CA is, or name its topology with --topology"
             raise OperatorError("there is no CA here", (Problem(folder, 0, "", "holds no CA", remedy),))
-        return Generations(folder)
+        return CaGenerations(folder)
 
     @contextmanager
     def users(self) -> Iterator[Users]:

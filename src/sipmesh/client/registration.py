@@ -46,7 +46,7 @@ class Watcher(Protocol):
 
 
 @dataclass(slots=True)
-class Backoff:
+class RetryDelay:
     """How long to wait before the next try, as RFC 5626 section 4.5 has it, but with a shorter base for a tool of one user.
 
     *entropy* gives a number from 0 to 1: a wait is between half and all of the bound, so that many clients do not come at once.
@@ -72,7 +72,7 @@ class Registration:
     """Keeps one user registered. *connect* opens a link to a server that it may choose anew each time."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[UserAgent]], expires_s: int, watcher: Watcher, backoff: Backoff
+        self, connect: Callable[[], Awaitable[UserAgent]], expires_s: int, watcher: Watcher, backoff: RetryDelay
     ) -> None:
         self._connect, self._expires_s, self._watcher, self._backoff = connect, expires_s, watcher, backoff
 

@@ -25,7 +25,7 @@ from sipmesh.errors import LocalError, OperatorError, Problem
 from sipmesh.pki import crl, files, lint, profiles
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.ledger import Ledger, Record
-from sipmesh.pki.offline_signing import Errand, What, mark
+from sipmesh.pki.offline_signing import OfflineRequest, What, mark
 from sipmesh.pki.profiles import Kind, Wish
 from sipmesh.pki.signer import Signer, digest, draft
 from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
@@ -179,16 +179,16 @@ class EnterpriseCa:
 
     # A root whose key is elsewhere
 
-    def ask_for_list(self, at: datetime) -> Errand:
+    def ask_for_list(self, at: datetime) -> OfflineRequest:
         """What the root has to sign for its next list, which `take` then publishes; its number is in the ledger from now on."""
         with self._alone():
             made = self._ledger.reserve_list(Kind.ROOT, *crl.times(Kind.ROOT, at))
             builder = crl.builder(self.root, made, crl.listed(self.certificates, Kind.ROOT, at))
             throwaway = ec.generate_private_key(_ecdsa(self.root).curve)
             drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
-            return self._sent(Errand(What.LIST, mark(self.root), drafted))
+            return self._sent(OfflineRequest(What.LIST, mark(self.root), drafted))
 
-    def ask_for_cross(self, other: EnterpriseCa, at: datetime) -> Errand:
+    def ask_for_cross(self, other: EnterpriseCa, at: datetime) -> OfflineRequest:
         """What the root has to sign so that it vouches for the issuing CA of the next generation."""
         wish = self._cross_wish(other)
         with self._alone():
@@ -198,9 +198,9 @@ class EnterpriseCa:
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)
             self._ledger.reserve(looked_at.serial_number, Kind.ROOT, wish.kind, names, validity, at)
-            return self._sent(Errand(What.CROSS, mark(self.root), looked_at.public_bytes(Encoding.DER)))
+            return self._sent(OfflineRequest(What.CROSS, mark(self.root), looked_at.public_bytes(Encoding.DER)))
 
-    def take(self, errand: Errand, other: EnterpriseCa | None) -> Path:
+    def take(self, errand: OfflineRequest, other: EnterpriseCa | None) -> Path:
         """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
 
         *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
@@ -209,7 +209,7 @@ class EnterpriseCa:
         if not asked.exists():
             raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
         with self._alone():
-            errand.must_be(Errand.read(asked.read_bytes(), asked))
+            errand.must_be(OfflineRequest.read(asked.read_bytes(), asked))
             errand.must_be_signed_by(self.root)
             if errand.what is What.LIST:
                 file = self.folder / "root.crl"
@@ -224,7 +224,7 @@ class EnterpriseCa:
             asked.unlink()
         return file
 
-    def _sent(self, errand: Errand) -> Errand:
+    def _sent(self, errand: OfflineRequest) -> OfflineRequest:
         files.write(self.folder / f"errand-{errand.what}.json", errand.encode())
         return errand
 

@@ -37,7 +37,7 @@ class _Slots:
     retired: frozenset[int] = frozenset()
 
 
-class Generations:
+class CaGenerations:
     """Every generation of the CA in *folder*; raises `OperatorError` where there is no whole CA."""
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Generations:
         self._slots = self._read()
 
     def __repr__(self) -> str:
-        return f"<Generations in {self.folder}: {self._slots.current} of {self.numbers}>"
+        return f"<CaGenerations in {self.folder}: {self._slots.current} of {self.numbers}>"
 
     @staticmethod
     def are_in(folder: Path) -> bool:

@@ -37,7 +37,7 @@ class What(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class OfflineRequest:
     """One document on its way; *root* is the SHA-256 of the root that is to sign it, in hex. *body* is DER."""
 
     what: What
@@ -50,7 +50,7 @@ class Errand:
         return json.dumps(told, indent=1).encode() + b"\n"
 
     @classmethod
-    def read(cls, content: bytes, file: Path) -> Errand:
+    def read(cls, content: bytes, file: Path) -> OfflineRequest:
         """Read the file; raises `OperatorError` for anything else."""
         try:
             told = json.loads(content)
@@ -88,7 +88,7 @@ class Errand:
         except UNREADABLE:
             raise OperatorError(f"the errand holds no certificate; {REMEDY}") from None
 
-    def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Errand:
+    def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
         """Sign it with the root's *key*, where that is; raises `OperatorError` for an errand to another root."""
         if self.root != mark(root) or key.public_key() != root.public_key():
             raise OperatorError(f"this errand is for the root with SHA-256 {self.root}, not for this one; {REMEDY}")
@@ -96,11 +96,11 @@ class Errand:
             made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
         else:
             made = _certificate_like(self.certificate()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
-        done = Errand(self.what, self.root, made)
+        done = OfflineRequest(self.what, self.root, made)
         done.must_be(self)
         return done
 
-    def must_be(self, asked: Errand) -> None:
+    def must_be(self, asked: OfflineRequest) -> None:
         """Raise `OperatorError` unless this says octet for octet what was *asked* for."""
         same = self.what is asked.what and self.root == asked.root
         if same and self.what is What.LIST:

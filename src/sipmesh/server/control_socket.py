@@ -36,7 +36,7 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
-class Control:
+class ControlSocket:
     """Answers on the Unix socket of one server."""
 
     def __init__(self, path: Path, commands: Mapping[str, Command], log: Log) -> None:
@@ -45,7 +45,7 @@ class Control:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def __repr__(self) -> str:
-        return f"<Control {self.path}: {', '.join(self._commands)}>"
+        return f"<ControlSocket {self.path}: {', '.join(self._commands)}>"
 
     async def open(self) -> None:
         """Listen; a socket that an earlier run left behind is replaced. Raises `OperatorError` where that cannot be."""

@@ -21,7 +21,7 @@ QUIET_EVERY_S = 300.0
 BUSY_EVERY_S = 3_600.0
 
 
-class Collector:
+class GcTuning:
     """Decides when everything is looked through; times are loop times in seconds."""
 
     def __init__(self, now: float) -> None:

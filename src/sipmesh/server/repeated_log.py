@@ -7,7 +7,7 @@ from typing import Final
 PERIOD_S: Final = 60.0
 
 
-class Seldom:
+class RepeatedLog:
     """Says for each of some keys whether it is time for another line; the caller bounds the keys."""
 
     def __init__(self, period_s: float = PERIOD_S) -> None:
@@ -15,7 +15,7 @@ class Seldom:
         self._last: dict[str, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Seldom {len(self._last)} keys, one line in {self._period_s:g} s each>"
+        return f"<RepeatedLog {len(self._last)} keys, one line in {self._period_s:g} s each>"
 
     def is_due(self, key: str, at: float) -> bool:
         """Whether there was no line for *key* in the last period; *at* is in seconds of a clock that never goes back."""

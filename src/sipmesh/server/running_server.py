@@ -11,32 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.authentication.backoff import FailureLimits, Failures
+from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
-from sipmesh.routing.proxy.forwarding import Listener as Advertised
+from sipmesh.routing.proxy.forwarding import ListenerAddress
 from sipmesh.routing.registrar.registrar import RegistrarLimits
 from sipmesh.server.admin.status_report import standing
 from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
-from sipmesh.server.certificates.link_rotation import Renewal
-from sipmesh.server.certificates.presented import Held, Shown
+from sipmesh.server.certificates.link_rotation import LinkRotation
+from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
 from sipmesh.server.control_socket import STATE
-from sipmesh.server.proxy.counters import Tally
-from sipmesh.server.proxy.digest_auth import Logins
+from sipmesh.server.proxy.counters import Counters
+from sipmesh.server.proxy.digest_auth import DigestAuth
 from sipmesh.server.proxy.dispatch import Dispatch
-from sipmesh.server.proxy.flow_table import Reach
+from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
-from sipmesh.server.proxy.home_pools import Homes
+from sipmesh.server.proxy.home_pools import HomePools
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
 from sipmesh.server.proxy.user_stores import open_stores
-from sipmesh.server.quotas.known_addresses import Neighbours
+from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
-from sipmesh.server.quotas.principals import Accounts
+from sipmesh.server.quotas.principals import Principals
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
-from sipmesh.storage.replicated_users import HeldUsers
+from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.topology.document.load import load
 from sipmesh.topology.expiry.impact import server_command
 from sipmesh.topology.expiry.inventory import Use
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.expiry.fetch_status import Supply
+    from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.topology.listeners import ListenerSpec
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
@@ -77,7 +77,7 @@ LOOK_AGAIN_S = 60.0
 NOT_TAKEN = "certificate not taken: the old one stays in use"
 
 
-class Node:
+class RunningServer:
     """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
 
     def __init__(
@@ -94,10 +94,10 @@ class Node:
         self.on_lists: Callable[[frozenset[Named]], None] | None = None  # hears of new lists and whom they newly revoke
         self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
         self.on_taking: Callable[[Loaded], None] | None = None  # hears of a topology that is about to be in force
-        self.supplies: Callable[[datetime], tuple[Supply, ...]] = lambda _: ()  # how what is fetched does
+        self.supplies: Callable[[datetime], tuple[FetchStatus, ...]] = lambda _: ()  # how what is fetched does
         self.is_managed = False  # whether the next version comes from management, and so may help
         self.not_listening: tuple[str, ...] = ()  # why we do not listen as published
-        self.shown = Shown({})
+        self.shown = PresentedCertificates({})
         self._keep()
         try:
             self._wire()
@@ -107,7 +107,7 @@ class Node:
             raise
 
     def __repr__(self) -> str:
-        return f"<Node {self.view.name} {self.view.role}, {self.dispatch!r}>"
+        return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
     def _keep(self) -> None:
         """Open what outlives a start: the keys of our tokens and, where our role has them, users and bindings.
@@ -126,9 +126,9 @@ class Node:
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self.reactor = Reactor(self.loop, self.limits)
         self.gatekeeper = Gatekeeper(view)
-        self.reach = Reach(view, tokens.incarnation)
-        self.neighbours = Neighbours(view)
-        self.accounts, self.tally = Accounts(self.limits, self.neighbours, self._partner_of), Tally()
+        self.flow_table = FlowTable(view, tokens.incarnation)
+        self.neighbours = KnownAddresses(view)
+        self.accounts, self.tally = Principals(self.limits, self.neighbours, self._partner_of), Counters()
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -143,8 +143,8 @@ class Node:
             decide=decide_for(view, tokens.incarnation),
             border=border,
             gatekeeper=self.gatekeeper,
-            reach=self.reach,
-            relay=Relay(self.loop, self.reach, self.locations, tokens, branches, advertised, border),
+            flow_table=self.flow_table,
+            relay=Relay(self.loop, self.flow_table, self.locations, tokens, branches, advertised, border),
             registrations=self.registrations,
             logins=self.logins,
             tokens=tokens,
@@ -156,17 +156,17 @@ class Node:
         self.resolver = DnsResolver(*view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self._opening_context, self.resolver)
         self.pool = LinkPool(self.reactor, self.connector)
-        self.renewal = Renewal(self.connector.dial)
-        self.reach.open_by(self.pool.obtain)
+        self.renewal = LinkRotation(self.connector.dial)
+        self.flow_table.open_by(self.pool.obtain)
         self.listeners: list[Listener] = []
         self._mutual: dict[LinkKind, MutualContext] = {}
 
-    def _logins(self) -> Logins:
+    def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
-        self.homes = Homes(self.users, self.view)
-        self.failures = Failures(FailureLimits())
-        return Logins(
-            self.loop, self.homes, nonces, self.tokens, self.failures, self.reach, self.accounts, self.peer_log
+        self.homes = HomePools(self.users, self.view)
+        self.failures = LoginBackoff(FailureLimits())
+        return DigestAuth(
+            self.loop, self.homes, nonces, self.tokens, self.failures, self.flow_table, self.accounts, self.peer_log
         )
 
     def _partner_of(self, domain: str) -> str:
@@ -190,7 +190,7 @@ class Node:
 
     def start(self) -> None:
         """Listen; raises `OperatorError` where a certificate, a key or a port cannot be used."""
-        self.shown = Shown.first(self.view)
+        self.shown = PresentedCertificates.first(self.view)
         self._warn_of_missing_names()
         for spec in self.view.listeners:
             try:
@@ -260,13 +260,13 @@ class Node:
         if self.not_listening:
             self._listen_again()
         self.gatekeeper.take(view)
-        self.reach.take(view)
+        self.flow_table.take(view)
         self.neighbours.take(view)
         self.homes.take(view)
         self.dispatch.take(names_of(view), decide, border_of(view))
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge_again)
-        self.reach.judged_anew()
+        self.flow_table.judged_anew()
         return [link.id for link in closed] + self.logins.close_changed()
 
     def would_show(self, at: datetime) -> bool:
@@ -276,7 +276,7 @@ class Node:
         after = self.shown.after(self.view, at)
         return any(held.identity is not self.shown.held[outside].identity for outside, held in after.held.items())
 
-    def _show(self, shown: Shown) -> None:
+    def _show(self, shown: PresentedCertificates) -> None:
         """Show what has changed from now on, and tell of it; links that are up stay as they are."""
         for outside, held in shown.held.items():
             before = self.shown.held.get(outside)
@@ -296,7 +296,7 @@ class Node:
         if news and self.on_shown is not None:
             self.loop.call_soon(self.on_shown)
 
-    def _replace_from(self, before: Held, now: Held) -> datetime:
+    def _replace_from(self, before: PresentedCertificate, now: PresentedCertificate) -> datetime:
         """When links under the certificate *before* have to be replaced: at once where it led to another root."""
         if before.identity.chain[-1].issuer != now.identity.chain[-1].issuer:
             return self.gatekeeper.clock()
@@ -407,7 +407,7 @@ class Node:
 
         Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
         """
-        if not isinstance(self.users, HeldUsers):
+        if not isinstance(self.users, ReplicatedUsers):
             return 0
         changed = self.users.take(document)
         return len(self.logins.close_changed(changed)) if changed else 0
@@ -415,7 +415,7 @@ class Node:
     @property
     def users_number(self) -> int:
         """The number of the users that management has sent, 0 where there are none."""
-        return self.users.number if isinstance(self.users, HeldUsers) else 0
+        return self.users.number if isinstance(self.users, ReplicatedUsers) else 0
 
     async def refresh_users(self) -> int:
         """Take over changes of users and close the links that no longer prove anything; returns how many.
@@ -450,6 +450,6 @@ def _named(certificate: x509.Certificate, issuer: x509.Certificate) -> Named:
     return issuer.subject.public_bytes(), certificate.serial_number
 
 
-def advertised_by(view: ServerView) -> dict[LinkKind, Advertised]:
+def advertised_by(view: ServerView) -> dict[LinkKind, ListenerAddress]:
     """The name and port that our Via and Record-Route carry, for each kind of link."""
-    return {spec.kind: Advertised(spec.name, spec.port) for spec in view.listeners}
+    return {spec.kind: ListenerAddress(spec.name, spec.port) for spec in view.listeners}

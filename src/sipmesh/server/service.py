@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.files import must_be_private
-from sipmesh.server.admin.commands import Operator
-from sipmesh.server.admin.expiry_warnings import Endings, concerning, stock_of, tell
+from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.clock import ClockWatch
-from sipmesh.server.control_socket import SOCKET_SUFFIX, Control
-from sipmesh.server.gc_tuning import Collector
-from sipmesh.server.refresh.reloader import Reading
+from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket
+from sipmesh.server.gc_tuning import GcTuning
+from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.server.wiring import post_for
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.event_loop import run
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from sipmesh.server.log import Log
-    from sipmesh.server.refresh.fetcher import Fetching
+    from sipmesh.server.refresh.fetcher import Fetcher
     from sipmesh.topology.document.load import Loaded
 
 TICK_S = 0.5
@@ -61,7 +61,7 @@ def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> Non
     run(serve_all([Service(file, name, log_of(name)) for name in names]))
 
 
-async def serve_all(services: Sequence[Service], ready: Callable[[Node], None] | None = None) -> None:
+async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer], None] | None = None) -> None:
     """Start all, tell *ready* of each, serve, and drain; where one cannot start, none goes on, and its error is raised."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.set_exception_handler(services[0].fault)
@@ -75,7 +75,7 @@ async def serve_all(services: Sequence[Service], ready: Callable[[Node], None] |
         for service in services:
             await service.start()
         loop.add_signal_handler(signal.SIGHUP, _reload, services)
-        collector = Collector(loop.time())
+        collector = GcTuning(loop.time())
         collector.begin()
         for service in services:
             service.begin(ready)
@@ -92,7 +92,7 @@ def _reload(services: Sequence[Service]) -> None:
         service.reload()
 
 
-async def _collecting(collector: Collector, services: Sequence[Service], stop: asyncio.Event) -> None:
+async def _collecting(collector: GcTuning, services: Sequence[Service], stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     while not stop.is_set():
         collector.tick(loop.time(), busy=any(service.busy for service in services))
@@ -105,14 +105,14 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
-        self._endings = Endings()
-        self.fetching: Fetching | None = None
+        self._endings = ExpiryWarnings()
+        self.fetching: Fetcher | None = None
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
         return f"<Service {self._name} of {self._file}>"
 
-    async def serve(self, ready: Callable[[Node], None] | None = None) -> None:
+    async def serve(self, ready: Callable[[RunningServer], None] | None = None) -> None:
         """Run this server alone: see `serve_all`."""
         await serve_all([self], ready)
 
@@ -136,19 +136,19 @@ class Service:
     def build(self) -> None:
         """Put it together; nothing listens yet."""
         loop = asyncio.get_running_loop()
-        self._node = node = Node(self._file, self._name, self._log, loaded=self._loaded)
+        self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded)
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
         node.on_taking = self._follow_sources
         self._follow_sources(node.view.loaded)
         self._open.push_async_callback(self._fetch_no_more)
-        self._reading = reading = Reading(node, self._source, loop, self._log)
+        self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
         self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
         self._post = post = post_for(node, self._source, reading, self._log)
-        operator = Operator(node, reload=reading.reload, look=reading.look)
+        operator = AdminCommands(node, reload=reading.reload, look=reading.look)
         commands = {**operator.commands(), **(post.commands() if post is not None else {})}
-        self._control = Control(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
+        self._control = ControlSocket(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
 
     async def start(self) -> None:
         """Listen."""
@@ -157,7 +157,7 @@ class Service:
         await self._control.open()
         await self._open_page(self._node)
 
-    def begin(self, ready: Callable[[Node], None] | None) -> None:
+    def begin(self, ready: Callable[[RunningServer], None] | None) -> None:
         """Reach others, now that all that share this process listen."""
         node = self._node
         if self._post is not None:
@@ -181,9 +181,9 @@ class Service:
         if self.fetching is None:
             if not loaded.fetches:
                 return
-            from sipmesh.server.refresh.fetcher import Fetching
+            from sipmesh.server.refresh.fetcher import Fetcher
 
-            self.fetching = Fetching(self._node, self._look, self._log)
+            self.fetching = Fetcher(self._node, self._look, self._log)
             self._node.supplies = self.fetching.supplies
         self.fetching.follow(loaded)
 
@@ -194,7 +194,7 @@ class Service:
     def _look(self, files: Collection[Path]) -> object:
         return self._reading.look(files)
 
-    async def _open_page(self, node: Node) -> None:
+    async def _open_page(self, node: RunningServer) -> None:
         """Show figures where the topology says so; elsewhere what they need is not even loaded."""
         if node.view.metrics is not None:
             from sipmesh.server.admin.metrics import MetricsPage
@@ -262,10 +262,10 @@ class Service:
     def _reissue_lists(self) -> None:
         """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
         folder = self._node.view.loaded.folder / "ca"
-        if not Generations.are_in(folder):
+        if not CaGenerations.are_in(folder):
             return
         try:
-            renewed = Generations(folder).reissue(datetime.now(UTC))
+            renewed = CaGenerations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
             self._log.warning("lists not reissued", why=str(wrong))
             return
@@ -289,7 +289,7 @@ def key_files_of(loaded: Loaded, name: str) -> list[Path]:
 def _signed_last(folder: Path) -> datetime | None:
     """When the CA in *folder* signed its last list, where there is one that can be asked."""
     with suppress(OperatorError):
-        return Generations(folder / "ca").signed_last if Generations.are_in(folder / "ca") else None
+        return CaGenerations(folder / "ca").signed_last if CaGenerations.are_in(folder / "ca") else None
     return None
 
 

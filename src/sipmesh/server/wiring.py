@@ -6,10 +6,10 @@ import secrets
 from typing import TYPE_CHECKING
 
 from sipmesh.distribution.event import Here
-from sipmesh.server.agent.agent import Member
-from sipmesh.server.management.controller import Master
-from sipmesh.server.replication.document_store import Holding
-from sipmesh.server.replication.topology_source import Archive
+from sipmesh.server.agent.agent import Agent
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.replication.topology_source import PublishedVersion
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.server.log import Log
-    from sipmesh.server.refresh.reloader import Reading
+    from sipmesh.server.refresh.reloader import Reloader
     from sipmesh.server.replication.server_status import ServerStatus
-    from sipmesh.server.replication.topology_source import Source
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.replication.topology_source import TopologySource
+    from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.verdict import Named
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class _Host:
     """The server that a post is part of."""
 
-    def __init__(self, node: Node, reading: Reading) -> None:
+    def __init__(self, node: RunningServer, reading: Reloader) -> None:
         self._node, self._reading = node, reading
 
     @property
@@ -65,19 +65,19 @@ def here(view: ServerView) -> Here:
     return Here(view.name, f"{spec.name}:{spec.port}", lambda: secrets.token_hex(12))
 
 
-def post_for(node: Node, source: Source, reading: Reading, log: Log) -> Master | Member | None:
+def post_for(node: RunningServer, source: TopologySource, reading: Reloader, log: Log) -> Controller | Agent | None:
     """Make the post that goes with the *source* of a server's topology, and have the server's messages go to it."""
     host, loop, dial = _Host(node, reading), node.loop, node.connector.dial
-    post: Master | Member
-    if isinstance(source, Archive):
+    post: Controller | Agent
+    if isinstance(source, PublishedVersion):
         users = Users(node.view.loaded.users_url)
-        post = Master(host, source.chronicle, users, here(node.view), loop, dial, log)
-    elif isinstance(source, Holding):
+        post = Controller(host, source.management_db, users, here(node.view), loop, dial, log)
+    elif isinstance(source, DocumentStore):
         node.is_managed = True
         for payload in source.users():
             node.take_users(payload)
         source.on_known = node.gatekeeper.knows_of
-        post = Member(host, source, here(node.view), loop, dial, host.look, log)
+        post = Agent(host, source, here(node.view), loop, dial, host.look, log)
     else:
         return None
     node.dispatch.post, node.on_lists, node.on_shown = post, post.lists_taken, post.report

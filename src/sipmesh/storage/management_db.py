@@ -13,7 +13,7 @@ DATABASE: Final = "management.db"
 """Its file, in the folder of the organisation."""
 
 
-class Chronicle:
+class ManagementDb:
     """The database in *folder*; raises `OperatorError` where it cannot be used."""
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +22,7 @@ class Chronicle:
         self.history = History(self._database, self.audit)
 
     def __repr__(self) -> str:
-        return f"<Chronicle in {self._database.where}>"
+        return f"<ManagementDb in {self._database.where}>"
 
     @staticmethod
     def is_in(folder: Path) -> bool:

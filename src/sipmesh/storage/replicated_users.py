@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.user_document import UserDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
 
 
-class HeldUsers:
+class ReplicatedUsers:
     """What the servers of one pool ask of users, as `Users` offers it; before the first document nobody is known.
 
     Feeding it is for one thread at a time. Asking is for any: what is known is exchanged in one step.
@@ -23,12 +23,12 @@ class HeldUsers:
 
     def __init__(self, organisation: str, pool: str) -> None:
         self._organisation, self._pool = organisation, pool
-        self._held: Roster | None = None
-        self._coming: dict[int, Roster] = {}
+        self._held: UserDocument | None = None
+        self._coming: dict[int, UserDocument] = {}
 
     def __repr__(self) -> str:
         known = len(self._held.verifiers) if self._held is not None else 0
-        return f"<HeldUsers of {self._pool} known={known} number={self.number}>"
+        return f"<ReplicatedUsers of {self._pool} known={known} number={self.number}>"
 
     @property
     def number(self) -> int:
@@ -49,7 +49,7 @@ class HeldUsers:
         Raises `OperatorError`, and changes nothing, for one that cannot be read, is not of this organisation and pool, is
         older than what is in force, or tells what has changed since another version than that.
         """
-        came = Roster.decode(document)
+        came = UserDocument.decode(document)
         self._look_at(came)
         if came.number == self.number:
             return frozenset()
@@ -60,7 +60,7 @@ class HeldUsers:
             return frozenset()
         return self._put_in_force([self._coming[n] for n in sorted(self._coming)])
 
-    def _look_at(self, came: Roster) -> None:
+    def _look_at(self, came: UserDocument) -> None:
         if (came.organisation, came.pool) != (self._organisation, self._pool):
             raise OperatorError(f"users of {came.pool} of {came.organisation} have come to {self._pool}: not taken")
         if came.number < self.number:
@@ -70,7 +70,7 @@ class HeldUsers:
                 f"changes since number {came.since} have come, number {self.number} is in force: not taken"
             )
 
-    def _put_in_force(self, parts: list[Roster]) -> frozenset[str]:
+    def _put_in_force(self, parts: list[UserDocument]) -> frozenset[str]:
         before: Mapping[str, Verifier] = self._held.verifiers if self._held is not None else {}
         verifiers = dict(before) if parts[0].since else {}
         homes = dict(self._held.homes) if parts[0].since and self._held is not None else {}
@@ -82,7 +82,7 @@ class HeldUsers:
             verifiers |= part.verifiers
             homes |= part.homes
         came = parts[-1]
-        self._held = Roster(came.organisation, came.pool, came.number, verifiers=verifiers, homes=homes)
+        self._held = UserDocument(came.organisation, came.pool, came.number, verifiers=verifiers, homes=homes)
         self._coming.clear()
         return frozenset(aor for aor in before.keys() | verifiers.keys() if before.get(aor) != verifiers.get(aor))
 
@@ -109,5 +109,5 @@ class HeldUsers:
         """Let go of nothing."""
 
 
-def _series(part: Roster) -> tuple[int, int, int]:
+def _series(part: UserDocument) -> tuple[int, int, int]:
     return part.number, part.since, part.parts

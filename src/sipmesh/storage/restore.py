@@ -19,10 +19,10 @@ from typing import IO, Final
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.profiles import Kind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import Opened
 
@@ -138,7 +138,7 @@ def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restor
     """Let every number jump, tell of it in the audit log, and make the lists anew."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
     missing: tuple[Kind, ...] = ()
-    for ca in Generations(folder / CA).alive:
+    for ca in CaGenerations(folder / CA).alive:
         ca.jump(jump)
         missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
         for kind in (Kind.ROOT, Kind.ISSUING):
@@ -152,11 +152,11 @@ def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restor
 
 
 def _next_version(folder: Path, jump: int, who: str, at: datetime) -> int | None:
-    if not Chronicle.is_in(folder):
+    if not ManagementDb.is_in(folder):
         return None
-    chronicle = Chronicle(folder)
+    management_db = ManagementDb(folder)
     try:
-        head = chronicle.history.head()
-        return chronicle.history.jump((head.number if head else 0) + jump, who, WHY, at=at)
+        head = management_db.history.head()
+        return management_db.history.jump((head.number if head else 0) + jump, who, WHY, at=at)
     finally:
-        chronicle.close()
+        management_db.close()

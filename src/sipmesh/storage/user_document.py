@@ -27,7 +27,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class UserDocument:
     """One part of a document.
 
     *number* is the version of the users that it leads to, *since* the one that it begins at, 0 for "from nothing".
@@ -45,14 +45,14 @@ class Roster:
     homes: Mapping[str, str] = field(default_factory=dict, repr=False)
     gone: frozenset[str] = frozenset()
 
-    def divided(self, most: int = MOST_IN_A_PART) -> Sequence[Roster]:
+    def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
         """The same in parts of at most *most* addresses each."""
         rows: list[tuple[str, Verifier | str | None]] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
         cut = [rows[begin : begin + most] for begin in range(0, max(len(rows), 1), most)]
-        return [self._holding(rows, n, len(cut)) for n, rows in enumerate(cut, 1)]
+        return [self._document(rows, n, len(cut)) for n, rows in enumerate(cut, 1)]
 
-    def _holding(self, rows: Iterable[tuple[str, Verifier | str | None]], part: int, parts: int) -> Roster:
+    def _document(self, rows: Iterable[tuple[str, Verifier | str | None]], part: int, parts: int) -> UserDocument:
         held = dict(rows)
         return replace(
             self,
@@ -80,7 +80,7 @@ class Roster:
         return json.dumps(told, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, document: bytes) -> Roster:
+    def decode(cls, document: bytes) -> UserDocument:
         """Read one; raises `OperatorError` where it is not of this format. Takes half a second for 100,000 users."""
         try:
             return cls._read(json.loads(document))
@@ -91,7 +91,7 @@ class Roster:
             ) from None
 
     @classmethod
-    def _read(cls, told: Mapping[str, Any]) -> Roster:
+    def _read(cls, told: Mapping[str, Any]) -> UserDocument:
         if told["format"] != FORMAT:
             raise ValueError(f"format {told['format']!r}")
         verifiers = [_verifier(row) for row in told["users"]]

@@ -25,7 +25,7 @@ from sipmesh.routing.registrar.address_of_record import read_address
 from sipmesh.sip.digest import Algorithm, ha1
 from sipmesh.sip.uri import SipUri
 from sipmesh.storage.database import Database
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.user_document import UserDocument
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
 """RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
@@ -188,7 +188,7 @@ class Users:
         if version == since or not version:
             return []
         ours = [row for row in rows if row["pool"] == pool]
-        roster = Roster(
+        roster = UserDocument(
             organisation,
             pool,
             version,

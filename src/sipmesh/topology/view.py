@@ -17,7 +17,7 @@ from sipmesh.topology.listeners import ListenerSpec, listeners
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
 from sipmesh.trust.role import ClientUsage, Role
-from sipmesh.trust.topology_version import Edition
+from sipmesh.trust.topology_version import TopologyVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -227,9 +227,9 @@ class ServerView:
         return found.servers if found else ()
 
     @property
-    def edition(self) -> Edition:
+    def edition(self) -> TopologyVersion:
         """Which version this is."""
-        return Edition(self.loaded.number)
+        return TopologyVersion(self.loaded.number)
 
     def accept_policy(self, kind: LinkKind) -> LinkPolicy:
         """The policy of links that our listener of *kind* accepts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.transport.lingering_close import Farewell
+from sipmesh.transport.lingering_close import LingeringClose
 from sipmesh.transport.reactor import READ, WRITE
 from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
@@ -88,6 +88,6 @@ class Handshake:
     def bury(self) -> None:
         """Close the socket, or leave it to a farewell; called by the reactor."""
         if self._refused:
-            Farewell(self._reactor, self.tls.leave()).begin()
+            LingeringClose(self._reactor, self.tls.leave()).begin()
         else:
             self.tls.close()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 A_READ: Final = 16_384
 
 
-class Farewell(Watched):
+class LingeringClose(Watched):
     """A connection on which all is said; it is closed once the peer has closed it, or has had its time."""
 
     __slots__ = ("_left", "_reactor", "_sock", "alarm")
@@ -30,7 +30,7 @@ class Farewell(Watched):
         self.alarm = 0.0
 
     def __repr__(self) -> str:
-        return f"<Farewell fd={self._sock.fileno()}>"
+        return f"<LingeringClose fd={self._sock.fileno()}>"
 
     def begin(self) -> None:
         """Say that nothing more comes, and wait for the peer to say so; where too many are waited for, close at once."""

@@ -103,7 +103,7 @@ class Link(Watched):
     """One connection, its peer's verdict, and what waits to be written.
 
     ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write, and at once where the reactor
-    serves one message alone. ``session`` belongs to the server layer. Times are loop times in seconds.
+    serves one message alone. ``flow`` belongs to the server layer. Times are loop times in seconds.
     """
 
     __slots__ = (
@@ -133,6 +133,7 @@ class Link(Watched):
         "drain_until",
         "evidence",
         "facts",
+        "flow",
         "hop",
         "kind",
         "last_in",
@@ -146,7 +147,6 @@ class Link(Watched):
         "pending_out",
         "remote",
         "reserved",
-        "session",
         "state",
         "verdict",
         "why",
@@ -171,7 +171,7 @@ class Link(Watched):
         self.confirmed = direction is Direction.ACCEPTED
         self.authenticated = False
         self.reserved = False  # for what its two ends have agreed on: nobody else is given it
-        self.session: object | None = None
+        self.flow: object | None = None
         self.why = ""
         self.opened_at = self.last_in = reactor.loop.time()
         self.bytes_in = self.bytes_out = self.messages_in = self.messages_out = self.pending_out = 0

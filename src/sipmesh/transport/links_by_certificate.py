@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Named
 
 
-class Reliance:
+class LinksByCertificate:
     """Links by each certificate of the path that their verdict relied on: the leaf, what issued it, and the anchor."""
 
     __slots__ = ("_links", "_named")
@@ -21,7 +21,7 @@ class Reliance:
         self._named: dict[int, frozenset[Named]] = {}
 
     def __repr__(self) -> str:
-        return f"<Reliance of {len(self._named)} links on {len(self._links)} certificates>"
+        return f"<LinksByCertificate of {len(self._named)} links on {len(self._links)} certificates>"
 
     def set(self, link: Link, named: frozenset[Named]) -> None:
         """Find *link* by each of *named* from now on, and by nothing else."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.transport.links_by_certificate import Reliance
+from sipmesh.transport.links_by_certificate import LinksByCertificate
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._when_empty: list[Callable[[], None]] = []
-        self.relying = Reliance()
+        self.relying = LinksByCertificate()
         self._by_id: dict[str, Link] = {}
         self._by_name: dict[tuple[str, LinkKind], list[Link]] = {}
 

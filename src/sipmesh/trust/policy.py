@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509.verification import Store
 
-from sipmesh.trust.judgement.verdict_cache import Precedents
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.judgement.verdict_cache import VerdictCache
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS
 from sipmesh.trust.role import ClientUsage, Role
-from sipmesh.trust.topology_version import NO_EDITION, Edition
+from sipmesh.trust.topology_version import NO_EDITION, TopologyVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Authority:
     anchors: tuple[x509.Certificate, ...]
     lists: RevocationLists = field(compare=False)
     answers: OcspAnswers = field(default=NO_ANSWERS, compare=False)
-    source: Source = Source.LISTS
+    source: RevocationSource = RevocationSource.LISTS
     grace: timedelta = timedelta(0)
     store: Store | None = field(init=False, repr=False, compare=False)  # built once; None where there are no anchors
 
@@ -109,8 +109,8 @@ class LinkPolicy:
     meant: TrustedPeer | None = None
     meant_name: str = ""
     grace: timedelta = timedelta(0)  # how long lists count past their next_update, unless the authority says longer
-    edition: Edition = field(default=NO_EDITION, compare=False)
-    precedents: Precedents = field(default_factory=Precedents, init=False, repr=False, compare=False)
+    edition: TopologyVersion = field(default=NO_EDITION, compare=False)
+    verdict_cache: VerdictCache = field(default_factory=VerdictCache, init=False, repr=False, compare=False)
     _index: _Index | None = field(default=None, init=False, repr=False, compare=False)
 
     def entries(self) -> Iterator[TrustedPeer]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class TopologyVersion:
     """Version *number* of the topology; *newest* is the highest that this server knows of. 0: there are no versions."""
 
     number: int = 0
@@ -23,4 +23,4 @@ class Edition:
         return f"version {self.number}" + (f", and version {self.newest} exists" if self.is_behind else "")
 
 
-NO_EDITION = Edition()
+NO_EDITION = TopologyVersion()

@@ -16,7 +16,7 @@ import pytest
 from cli.world import EDGE, FE1, FE2, MGMT, Organisation
 from sipmesh.cli.ca.inventory import FINE, URGENT
 from sipmesh.cli.place import Place
-from sipmesh.server.control_socket import Control
+from sipmesh.server.control_socket import ControlSocket
 from support.telling import Told
 
 
@@ -131,7 +131,7 @@ def answering(state: Path, status: dict[str, Any]) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    control = Control(state / f"{FE1}.sock", {"status": answer}, Told().log)
+    control = ControlSocket(state / f"{FE1}.sock", {"status": answer}, Told().log)
     try:
         asyncio.run_coroutine_threadsafe(control.open(), loop).result()
         yield

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.world import Organisation, sipmesh, uncommented
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code
 
@@ -219,7 +219,7 @@ def test_a_partner_who_changes_its_root_is_let_in_once_the_next_list_is_named(
 ) -> None:
     """Its new certificate leads to the old root, and is refused all the same while no list speaks for the next issuing CA."""
     assert sipmesh("init", "other.test", "--dir", tmp_path / "o").code == 0
-    generations, at = Generations(tmp_path / "o" / "ca"), datetime.now(UTC)
+    generations, at = CaGenerations(tmp_path / "o" / "ca"), datetime.now(UTC)
     assert open_.type("partner", "add", "other.test", "--edge", "sip.other.test", *papers(generations.folder)).code == 0
     following = generations.prepare(at)
     file = tmp_path / "edge.pem"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, Failures, network_of
+from sipmesh.routing.authentication.backoff import Attempt, FailureLimits, LoginBackoff, network_of
 
 LIMITS = FailureLimits()
 
@@ -15,7 +15,7 @@ def attempt(link: int = 1, address: str = "192.0.2.1", user: str = "a") -> Attem
     return Attempt(str(link), address, user)
 
 
-def fail(failures: Failures, times: int, *, at: float = 0.0, **who: object) -> None:
+def fail(failures: LoginBackoff, times: int, *, at: float = 0.0, **who: object) -> None:
     """Fail *times* times, each on a link of its own."""
     for number in range(times):
         failures.failed(attempt(**{"link": 1_000 + number, **who}), at)  # type: ignore[arg-type]
@@ -27,21 +27,21 @@ def fail(failures: Failures, times: int, *, at: float = 0.0, **who: object) -> N
 def test_next_attempt_for_a_user_at_an_address_waits_twice_as_long_after_each_failure(
     times: int, delay_s: float
 ) -> None:
-    failures = Failures(FailureLimits(address_free=1 << 30))
+    failures = LoginBackoff(FailureLimits(address_free=1 << 30))
     fail(failures, times)
     assert failures.delay_s(attempt(), 0.0) == delay_s
 
 
 @pytest.mark.parametrize("other", [{"user": "b"}, {"address": "192.0.2.2"}])
 def test_failures_of_a_user_at_an_address_slow_down_no_other_user_and_no_other_address(other: dict[str, str]) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     fail(failures, LIMITS.address_free - 1)
     assert failures.delay_s(attempt(**other), 0.0) == 0.0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("times", "delay_s"), [(49, 0.0), (50, 2.0), (5_000, 2.0)])
 def test_address_that_fails_in_many_names_waits_a_little_and_always_the_same(times: int, delay_s: float) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     for number in range(times):
         failures.failed(attempt(number, user=f"user{number}"), 0.0)
     assert failures.delay_s(attempt(9_999, user="colleague"), 0.0) == delay_s
@@ -49,7 +49,7 @@ def test_address_that_fails_in_many_names_waits_a_little_and_always_the_same(tim
 
 
 def test_attempts_that_wait_count_as_failures_so_that_many_at_once_gain_nothing() -> None:
-    failures, waited = Failures(LIMITS), []
+    failures, waited = LoginBackoff(LIMITS), []
     fail(failures, 2)
     for number in range(6):
         asked = attempt(number)
@@ -60,13 +60,13 @@ def test_attempts_that_wait_count_as_failures_so_that_many_at_once_gain_nothing(
 
 @pytest.mark.parametrize(("times", "closed"), [(7, False), (8, True)])
 def test_link_is_closed_at_its_limit(*, times: int, closed: bool) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     assert [failures.failed(attempt(), 0.0) for _ in range(times)][-1] is closed
     assert failures.is_closed_to(attempt(), 0.0) is closed
 
 
 def test_link_with_as_many_attempts_waiting_as_it_has_left_gets_no_more() -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     failures.failed(attempt(), 0.0)
     for _ in range(LIMITS.link_closes_at - 1):
         assert not failures.is_closed_to(attempt(), 0.0)
@@ -76,7 +76,7 @@ def test_link_with_as_many_attempts_waiting_as_it_has_left_gets_no_more() -> Non
 
 @pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
 def test_oldest_attempt_for_a_user_at_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     other = attempt(0, user="b")
     failures.wait(other)
     attempts = [attempt(number) for number in range(1, LIMITS.waiting_per_user + more + 1)]
@@ -88,7 +88,7 @@ def test_oldest_attempt_for_a_user_at_an_address_gives_way_at_the_limit(more: in
 
 @pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
 def test_oldest_attempt_from_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     other = attempt(0, "192.0.2.2")
     failures.wait(other)
     attempts = [attempt(number, user=f"user{number}") for number in range(1, LIMITS.waiting_per_address + more + 1)]
@@ -98,7 +98,7 @@ def test_oldest_attempt_from_an_address_gives_way_at_the_limit(more: int, gone: 
 
 def test_right_password_clears_the_link_and_leaves_the_user_as_slow_as_before() -> None:
     """A count that began anew would tell whoever guesses from there that the user has logged in, and so exists."""
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     for _ in range(5):
         failures.failed(attempt(), 0.0)
     failures.proved("1")
@@ -108,14 +108,14 @@ def test_right_password_clears_the_link_and_leaves_the_user_as_slow_as_before() 
 
 @pytest.mark.parametrize(("late", "delay_s"), [(599.0, 8.0), (600.0, 0.0)])
 def test_count_starts_anew_after_a_while_without_failures(late: float, delay_s: float) -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     fail(failures, 8)
     assert failures.delay_s(attempt(), late) == delay_s
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.ip_addresses(v=4), st.text(max_size=3)), max_size=200))
 def test_memory_is_bounded(failed: list[tuple[int, object, str]]) -> None:
-    failures = Failures(FailureLimits(most_counted=8, waiting_in_all=8))
+    failures = LoginBackoff(FailureLimits(most_counted=8, waiting_in_all=8))
     for link, address, user in failed:
         failures.failed(attempt(link, str(address), user), 0.0)
         failures.wait(attempt(link, str(address), user))
@@ -124,13 +124,13 @@ def test_memory_is_bounded(failed: list[tuple[int, object, str]]) -> None:
 
 
 def test_closed_link_is_forgotten_with_its_attempts() -> None:
-    failures = Failures(LIMITS)
+    failures = LoginBackoff(LIMITS)
     asked = attempt()
     failures.failed(asked, 0.0)
     failures.wait(asked)
     failures.gone("1")
     assert not failures.waited(asked)
-    assert repr(failures) == "<Failures links=0 addresses=1 users=1 waiting=0>"
+    assert repr(failures) == "<LoginBackoff links=0 addresses=1 users=1 waiting=0>"
 
 
 @pytest.mark.parametrize(

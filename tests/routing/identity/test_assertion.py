@@ -25,8 +25,8 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity import assertion
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
-from sipmesh.routing.identity.route_set import NOWHERE, Place, take_place
+from sipmesh.routing.identity.route_set import NOWHERE, RouteSet, take_place
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
 from sipmesh.trust.verdict import Code
 
@@ -84,7 +84,7 @@ def test_an_assertion_of_a_client_is_worth_nothing() -> None:
     assert assertion.of_client(asked, NEW_LINK, OURS) == Prove(ALICE, 407)
 
 
-def place_of(sender: str, *, from_a: bool = True) -> Place:
+def place_of(sender: str, *, from_a: bool = True) -> RouteSet:
     """The place of a request inside a dialog between alice and bob; *sender* is its From."""
     tags = {"tag": "1", "to_tag": "2"} if from_a else {"tag": "2", "to_tag": "1"}
     asked = request(sender=sender, routes=[route(token(ALICE_SIDE, BOB_SIDE))], **tags)

@@ -2,8 +2,8 @@ import pytest
 
 from routing.messages import ALICE, ALICES, BOB, CAROL, FROM_BOT, FROM_EDGE, FROM_PARTNER, MATE, OURS, PARTNERS, request
 from sipmesh.routing.identity.border import IN_REQUESTS, IN_RESPONSES, ON_THE_WAY_OUT, TABLE, Border, Rule
-from sipmesh.routing.identity.origin import Sender
 from sipmesh.routing.identity.realm import Realms
+from sipmesh.routing.identity.sender import Sender
 from sipmesh.sip.message import respond
 from sipmesh.sip.names import wire_name
 from sipmesh.trust.evidence import LinkKind

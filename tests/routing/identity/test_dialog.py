@@ -38,8 +38,8 @@ from sipmesh.routing.identity.dialog import (
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowSide, PeerSide, Side, owner_hash
-from sipmesh.routing.identity.origin import ClientSender, Sender
-from sipmesh.routing.identity.route_set import NOWHERE, Place
+from sipmesh.routing.identity.route_set import NOWHERE, RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
@@ -51,11 +51,11 @@ BYE = request("BYE", CONTACT, to_tag="2")
 AWAY = SipUri.parse("sip:proxy.other.test;lr")
 
 
-def between(a: Side, b: Side, *, from_a: bool = True) -> Place:
+def between(a: Side, b: Side, *, from_a: bool = True) -> RouteSet:
     """The place of a request whose tags say that *a* has sent it, or *b*."""
-    place = Place(dialog=DialogToken(a, b, begun()))
-    place.from_a, place.from_b, place.sent_as, place.sent_to = from_a, not from_a, True, True
-    return place
+    route_set = RouteSet(dialog=DialogToken(a, b, begun()))
+    route_set.from_a, route_set.from_b, route_set.sent_as, route_set.sent_to = from_a, not from_a, True, True
+    return route_set
 
 
 DIALOG = between(ALICE_SIDE, EDGE_SIDE)
@@ -140,28 +140,28 @@ def test_a_named_flow_of_an_earlier_start_has_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "to", "first"),
+    ("route_set", "to", "first"),
     [
         (NOWHERE, BOB, "a.test"),
-        (Place(beyond=SipUri.parse("sip:c.test;lr")), BOB, "c.test"),
+        (RouteSet(beyond=SipUri.parse("sip:c.test;lr")), BOB, "c.test"),
         (NOWHERE, "sip:erin@b.test", "b.test"),
-        (Place(beyond=SipUri.parse("sip:c.test;lr")), "sip:erin@b.test", "c.test"),
-        (Place(beyond=AWAY), "tel:+1", "a.test"),
+        (RouteSet(beyond=SipUri.parse("sip:c.test;lr")), "sip:erin@b.test", "c.test"),
+        (RouteSet(beyond=AWAY), "tel:+1", "a.test"),
     ],
 )
 def test_the_server_that_a_message_hints_at_goes_first_and_only_among_those_of_the_side(
-    place: Place, to: str, first: str
+    route_set: RouteSet, to: str, first: str
 ) -> None:
-    names = likeliest(("a.test", "b.test", "c.test"), request("BYE", to=to), place)
+    names = likeliest(("a.test", "b.test", "c.test"), request("BYE", to=to), route_set)
     assert (names[0], sorted(names)) == (first, ["a.test", "b.test", "c.test"])
 
 
 def test_one_server_is_taken_whatever_a_message_hints_at() -> None:
-    assert likeliest(("a.test",), BYE, Place(beyond=AWAY)) == ("a.test",)
+    assert likeliest(("a.test",), BYE, RouteSet(beyond=AWAY)) == ("a.test",)
 
 
-def passed(ack: Request, place: Place, sender: Sender) -> Forward | Drop:
-    return acknowledge(ack, place, sender, frozenset(), FRONT_END.inside, INCARNATION)
+def passed(ack: Request, route_set: RouteSet, sender: Sender) -> Forward | Drop:
+    return acknowledge(ack, route_set, sender, frozenset(), FRONT_END.inside, INCARNATION)
 
 
 def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:
@@ -170,23 +170,23 @@ def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "sender"), [(NOWHERE, ALICES), (between(ALICE_SIDE, PeerSide(b"8 octets")), ALICES), (DIALOG, BOBS)]
+    ("route_set", "sender"), [(NOWHERE, ALICES), (between(ALICE_SIDE, PeerSide(b"8 octets")), ALICES), (DIALOG, BOBS)]
 )
-def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(place: Place, sender: Sender) -> None:
-    assert isinstance(passed(request("ACK", CONTACT, to_tag="2"), place, sender), Drop)
+def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(route_set: RouteSet, sender: Sender) -> None:
+    assert isinstance(passed(request("ACK", CONTACT, to_tag="2"), route_set, sender), Drop)
 
 
 def test_an_ack_in_another_name_is_dropped() -> None:
-    place = between(ALICE_SIDE, EDGE_SIDE)
-    place.sent_as = False
-    assert isinstance(passed(request("ACK", CONTACT, sender=BOB, to_tag="2"), place, ALICES), Drop)
+    route_set = between(ALICE_SIDE, EDGE_SIDE)
+    route_set.sent_as = False
+    assert isinstance(passed(request("ACK", CONTACT, sender=BOB, to_tag="2"), route_set, ALICES), Drop)
 
 
 @pytest.mark.parametrize(
-    ("place", "to_tag", "status"), [(NOWHERE, "", None), (NOWHERE, "2", 481), (Place(beyond=AWAY), "", 403)]
+    ("route_set", "to_tag", "status"), [(NOWHERE, "", None), (NOWHERE, "2", 481), (RouteSet(beyond=AWAY), "", 403)]
 )
-def test_only_what_opens_something_here_needs_no_token(place: Place, to_tag: str, status: int | None) -> None:
-    refused = unbound(request(to_tag=to_tag), place)
+def test_only_what_opens_something_here_needs_no_token(route_set: RouteSet, to_tag: str, status: int | None) -> None:
+    refused = unbound(request(to_tag=to_tag), route_set)
     assert (refused.status if refused else None) == status
 
 

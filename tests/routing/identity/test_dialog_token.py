@@ -51,9 +51,9 @@ def test_a_token_is_a_legal_user_part(a: Side, b: Side) -> None:
 
 
 @given(st.integers(0, 137), st.characters(codec="ascii"))
-def test_a_token_with_one_character_changed_is_nothing(place: int, other: str) -> None:
+def test_a_token_with_one_character_changed_is_nothing(route_set: int, other: str) -> None:
     text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")), CALL)
-    changed = text[:place] + other + text[place + 1 :]
+    changed = text[:route_set] + other + text[route_set + 1 :]
     assert (tokens.read(changed) is None) is (changed != text)
 
 

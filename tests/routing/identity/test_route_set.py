@@ -23,7 +23,7 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import DialogToken, FlowToken, Tokens
-from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, Place, take_place
+from sipmesh.routing.identity.route_set import NOWHERE, Names, Past, RouteSet, take_place
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
 
@@ -40,7 +40,7 @@ def inside(method: str = "BYE", uri: str = BOB, *, routes: Iterable[str]) -> Req
     return request(method, uri, to_tag="2", routes=routes)
 
 
-def take(asked: Request) -> Place:
+def take(asked: Request) -> RouteSet:
     return take_place(asked, NAMES, TOKENS)
 
 
@@ -49,8 +49,8 @@ def came(beyond: SipUri | None = None) -> tuple[DialogToken | None, SipUri | Non
     return DIALOG, beyond, True, True, True
 
 
-def said(place: Place) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
-    return place.dialog, place.beyond, place.from_a, place.sent_as, place.sent_to
+def said(route_set: RouteSet) -> tuple[DialogToken | None, SipUri | None, bool, bool, bool]:
+    return route_set.dialog, route_set.beyond, route_set.from_a, route_set.sent_as, route_set.sent_to
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_our_entry_is_taken_off_and_its_dialog_told() -> None:
 
 
 def test_a_flow_token_is_told_as_a_flow() -> None:
-    assert take(request(routes=[route(FLOW_TEXT)])) == Place(flow=FlowToken(TOKENS.flow_side(41, ALICE)))
+    assert take(request(routes=[route(FLOW_TEXT)])) == RouteSet(flow=FlowToken(TOKENS.flow_side(41, ALICE)))
 
 
 @pytest.mark.parametrize("rows", [[f"{route(DIALOG_TEXT)},{route(DIALOG_TEXT)}"], [route(DIALOG_TEXT)] * 2])
@@ -113,7 +113,7 @@ def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:
 @pytest.mark.parametrize("user", ["", "alice@", "garbage@", DIALOG_TEXT[:-1] + "@"])
 def test_an_entry_of_ours_without_our_token_says_nothing(user: str) -> None:
     asked = request(routes=[f"<sip:{user}fe1.example.test;lr>"])
-    assert take(asked) == Place()
+    assert take(asked) == RouteSet()
     assert not asked.count("route")
 
 
@@ -128,8 +128,8 @@ def test_a_preloaded_route_to_us_keeps_the_token_behind_it() -> None:
 def test_a_token_of_another_dialog_is_stray(tag: str, to_tag: str, call_id: str) -> None:
     asked = request("INVITE", BOB, tag=tag, to_tag=to_tag, routes=[route(DIALOG_TEXT)])
     asked.replace("call-id", call_id)
-    place = take(asked)
-    assert (place.dialog, place.stray) == (None, True)
+    route_set = take(asked)
+    assert (route_set.dialog, route_set.stray) == (None, True)
     assert said(take(inside("INVITE", routes=[route(DIALOG_TEXT)]))) == came()
 
 
@@ -149,9 +149,9 @@ def test_a_token_that_nobody_has_answered_yet_is_the_other_sides_alone() -> None
 
 @pytest.mark.parametrize(("sender", "to"), [(BOB, BOB), (ALICE, ALICE), ("tel:+1", BOB)])
 def test_names_are_held_to_those_that_the_dialog_began_with(sender: str, to: str) -> None:
-    place = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))
-    assert place.dialog == DIALOG
-    assert (place.sent_as, place.sent_to) == (sender == ALICE, to == BOB)
+    route_set = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))
+    assert route_set.dialog == DIALOG
+    assert (route_set.sent_as, route_set.sent_to) == (sender == ALICE, to == BOB)
 
 
 def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
@@ -160,7 +160,7 @@ def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
 
 def test_a_token_that_another_key_has_made_says_nothing() -> None:
     forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE, begun())
-    assert take(inside(routes=[route(forged)])) == Place()
+    assert take(inside(routes=[route(forged)])) == RouteSet()
 
 
 MATES = replace(NAMES, mates=frozenset({FE2}), pool=POOL_SIDE)
@@ -190,15 +190,15 @@ def test_an_entry_of_another_server_that_does_not_repeat_ours_is_beyond_us(secon
 
 
 def test_a_flow_of_another_server_of_the_pool_is_beyond_us() -> None:
-    place = take_place(request(routes=[route(FLOW_TEXT, FE2)]), MATES, TOKENS)
-    assert (place.flow, place.dialog) == (None, None)
-    assert place.beyond is not None
+    route_set = take_place(request(routes=[route(FLOW_TEXT, FE2)]), MATES, TOKENS)
+    assert (route_set.flow, route_set.dialog) == (None, None)
+    assert route_set.beyond is not None
 
 
 def test_a_dialog_of_a_server_of_another_pool_is_beyond_us() -> None:
-    place = take_place(request(routes=[route(DIALOG_TEXT, "fe3.example.test")]), MATES, TOKENS)
-    assert place.dialog is None
-    assert place.beyond is not None
+    route_set = take_place(request(routes=[route(DIALOG_TEXT, "fe3.example.test")]), MATES, TOKENS)
+    assert route_set.dialog is None
+    assert route_set.beyond is not None
 
 
 def test_two_servers_of_the_pool_in_a_row_are_one_dialog_between_its_ends() -> None:
@@ -207,8 +207,14 @@ def test_two_servers_of_the_pool_in_a_row_are_one_dialog_between_its_ends() -> N
     back = request(
         "BYE", BOB, sender=BOB, to=ALICE, tag="2", to_tag="1", routes=[route(FROM_POOL, FE2), route(TO_POOL)]
     )
-    place = take_place(back, MATES, TOKENS)
-    assert (place.dialog, place.from_a, place.from_b, place.sent_as, place.sent_to) == (DIALOG, False, True, True, True)
+    route_set = take_place(back, MATES, TOKENS)
+    assert (route_set.dialog, route_set.from_a, route_set.from_b, route_set.sent_as, route_set.sent_to) == (
+        DIALOG,
+        False,
+        True,
+        True,
+        True,
+    )
 
 
 def test_tokens_of_two_dialogs_are_not_joined() -> None:
@@ -219,14 +225,14 @@ def test_tokens_of_two_dialogs_are_not_joined() -> None:
 @pytest.mark.parametrize(("first", "second"), [(DIALOG_TEXT, FROM_POOL), (TO_POOL, DIALOG_TEXT), (TO_POOL, FLOW_TEXT)])
 def test_what_does_not_lead_through_the_pool_is_not_joined(first: str, second: str) -> None:
     asked = inside(routes=[route(first, FE2), route(second)])
-    assert take_place(asked, MATES, TOKENS) == Place()
+    assert take_place(asked, MATES, TOKENS) == RouteSet()
 
 
 def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay() -> None:
     asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
-    place = take_place(asked, MATES, TOKENS)
-    assert place.dialog == DialogToken(ALICE_SIDE, POOL_SIDE, begun())
-    assert place.past == Past(POOL_SIDE, BOB_SIDE, 2)
+    route_set = take_place(asked, MATES, TOKENS)
+    assert route_set.dialog == DialogToken(ALICE_SIDE, POOL_SIDE, begun())
+    assert route_set.past == Past(POOL_SIDE, BOB_SIDE, 2)
     assert len(asked.items("route")) == 2
 
 
@@ -244,8 +250,8 @@ def test_our_end_of_the_link_means_us() -> None:
 def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
     """Our entry stood in the Request-URI and the Contact at the end of the Route: the token counts all the same."""
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=rows)
-    place = take(asked)
-    assert (asked.uri, place.dialog) == (CONTACT, DIALOG)
+    route_set = take(asked)
+    assert (asked.uri, route_set.dialog) == (CONTACT, DIALOG)
     assert asked.items("route") == ([AWAY] if AWAY in ",".join(rows) else [])
 
 
@@ -282,7 +288,7 @@ def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
 
 def test_a_route_without_a_value_says_nothing() -> None:
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
-    assert take(asked) == Place()
+    assert take(asked) == RouteSet()
 
 
 def test_an_empty_row_hides_no_entry_behind_it() -> None:
@@ -332,8 +338,8 @@ values = st.lists(pieces, max_size=12).map("".join) | st.text(
 def test_no_route_whatever_throws_anything_but_the_senders_fault(rows: list[str], uri: str) -> None:
     asked = request("BYE", uri, routes=rows)
     try:
-        place = take(asked)
+        route_set = take(asked)
     except RemoteError:
         return
-    assert place.dialog is None  # it has no To tag
-    assert place.beyond is None or not NAMES.ours(place.beyond)
+    assert route_set.dialog is None  # it has no To tag
+    assert route_set.beyond is None or not NAMES.ours(route_set.beyond)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from routing.messages import ALICE, BOB, FE2, request, row
 from sipmesh.errors import RemoteError
 from sipmesh.routing.proxy.forwarding import (
-    Listener,
+    ListenerAddress,
     branch_copy,
     creates_dialog,
     identity_for,
@@ -19,7 +19,7 @@ from sipmesh.sip.message import Request, parse_head
 from sipmesh.trust.evidence import LinkKind
 
 VIA = "SIP/2.0/TLS fe1.example.test:5061;branch=z9hG4bK-ours"
-INSIDE, OUTSIDE = Listener("edge1.example.test", 5062), Listener("sip.example.test", 5061)
+INSIDE, OUTSIDE = ListenerAddress("edge1.example.test", 5062), ListenerAddress("sip.example.test", 5061)
 HERE = FlowTarget(1, b"o", "sip:bob@10.0.0.1")
 ONWARD = ServerTarget((FE2,), LinkKind.SERVER, BOB)
 

@@ -33,8 +33,8 @@ from routing.messages import (
 )
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import PeerSide
-from sipmesh.routing.identity.origin import Sender, ServerSender
 from sipmesh.routing.identity.route_set import take_place
+from sipmesh.routing.identity.sender import Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome
 from sipmesh.routing.roles.edge import decide
 from sipmesh.routing.target import ServerTarget

@@ -44,8 +44,8 @@ from routing.messages import (
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import Side, Tokens, owner_hash
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.identity.route_set import take_place
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender, named_side
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget

@@ -11,7 +11,7 @@ import pytest
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
-from sipmesh.server.admin.commands import Operator
+from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -19,9 +19,9 @@ from support.peer import HungUpError, Peer
 from support.running import on_loop, until
 
 
-def operator_of(network: Network, server: str = FE1) -> Operator:
+def operator_of(network: Network, server: str = FE1) -> AdminCommands:
     """The desk of one server; *reload* and *look* only say that they were asked for."""
-    return Operator(network.nodes[server], lambda: {"taken": True}, lambda: {"taken": True, "closed": []})
+    return AdminCommands(network.nodes[server], lambda: {"taken": True}, lambda: {"taken": True, "closed": []})
 
 
 async def asked(network: Network, command: str, **given: Any) -> Any:

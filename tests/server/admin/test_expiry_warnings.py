@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.admin.expiry_warnings import Endings, concerning, stock_of, tell
-from sipmesh.server.running_server import Node
-from sipmesh.topology.expiry.inventory import Entry, Inventory, What
-from sipmesh.topology.expiry.urgency import Level
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
+from sipmesh.server.running_server import RunningServer
+from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, What
+from sipmesh.topology.expiry.urgency import Urgency
+from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role
 from support.network import EDGE, FE1, Network
@@ -24,31 +24,31 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
-def stock(level: Level, at: datetime, *, broken: bool = False) -> Inventory:
-    return Inventory(at, (Entry(What.SERVER, FE1, "example.test", level, "all", "this", broken=broken),), None)
+def stock(level: Urgency, at: datetime, *, broken: bool = False) -> Inventory:
+    return Inventory(at, (InventoryEntry(What.SERVER, FE1, "example.test", level, "all", "this", broken=broken),), None)
 
 
-def said(endings: Endings, *times: tuple[Level, timedelta]) -> list[bool]:
+def said(endings: ExpiryWarnings, *times: tuple[Urgency, timedelta]) -> list[bool]:
     """Whether something is said at each of these levels and times."""
     return [bool(endings.due(stock(level, NOON + after))) for level, after in times]
 
 
 def test_each_step_is_said_once_and_again_every_day() -> None:
     assert said(
-        Endings(),
-        (Level.FINE, 0 * DAY),
-        (Level.DAYS_14, 0 * DAY),
-        (Level.DAYS_14, MINUTE),
-        (Level.DAYS_14, DAY - MINUTE),
-        (Level.DAYS_14, DAY),
-        (Level.DAYS_7, DAY + MINUTE),
-        (Level.DAYS_7, 2 * DAY),
-        (Level.PAST, 2 * DAY),
+        ExpiryWarnings(),
+        (Urgency.FINE, 0 * DAY),
+        (Urgency.DAYS_14, 0 * DAY),
+        (Urgency.DAYS_14, MINUTE),
+        (Urgency.DAYS_14, DAY - MINUTE),
+        (Urgency.DAYS_14, DAY),
+        (Urgency.DAYS_7, DAY + MINUTE),
+        (Urgency.DAYS_7, 2 * DAY),
+        (Urgency.PAST, 2 * DAY),
     ) == [False, True, False, False, True, True, False, True]
 
 
 def test_what_was_renewed_is_forgotten() -> None:
-    assert said(Endings(), (Level.DAY_1, 0 * DAY), (Level.FINE, MINUTE), (Level.DAY_1, 2 * MINUTE)) == [
+    assert said(ExpiryWarnings(), (Urgency.DAY_1, 0 * DAY), (Urgency.FINE, MINUTE), (Urgency.DAY_1, 2 * MINUTE)) == [
         True,
         False,
         True,
@@ -56,19 +56,19 @@ def test_what_was_renewed_is_forgotten() -> None:
 
 
 def test_what_cannot_be_used_is_said_whatever_its_time() -> None:
-    assert Endings().due(stock(Level.FINE, NOON, broken=True))
+    assert ExpiryWarnings().due(stock(Urgency.FINE, NOON, broken=True))
 
 
 @pytest.mark.parametrize(
     ("level", "broken", "severity", "event"),
     [
-        (Level.DAYS_7, False, "warning", "comes to its end"),
-        (Level.DAY_1, False, "error", "comes to its end"),
-        (Level.PAST, False, "error", "has ended"),
-        (Level.FINE, True, "error", "cannot be used"),
+        (Urgency.DAYS_7, False, "warning", "comes to its end"),
+        (Urgency.DAY_1, False, "error", "comes to its end"),
+        (Urgency.PAST, False, "error", "has ended"),
+        (Urgency.FINE, True, "error", "cannot be used"),
     ],
 )
-def test_last_day_is_an_error_and_more_is_a_warning(level: Level, severity: str, event: str, *, broken: bool) -> None:
+def test_last_day_is_an_error_and_more_is_a_warning(level: Urgency, severity: str, event: str, *, broken: bool) -> None:
     told = Told()
     tell(told.log, stock(level, NOON, broken=broken).entries[0], NOON)
     [line] = told.lines
@@ -82,7 +82,7 @@ async def test_server_speaks_of_its_own_certificate_and_of_what_it_judges_by(fed
         for name, partners in ((FE1, False), (EDGE, True)):
             node = federation.nodes[name]
             at = datetime.now(UTC) + 60 * DAY
-            told = list(concerning(node, Endings().due(stock_of(node, at))))
+            told = list(concerning(node, ExpiryWarnings().due(stock_of(node, at))))
             assert [one.name for one in told if one.what is What.SERVER] == [name]
             assert any(one.what is What.LIST and one.owner == "example.test" for one in told)
             assert any(one.owner == "partner.test" for one in told) is partners
@@ -120,7 +120,7 @@ def lay(example: Organisation, *, ended: bool) -> None:
     made.write(servers / f"{FE1}.pem", servers / f"{FE1}.key")
 
 
-def shown(node: Node) -> Paper:
+def shown(node: RunningServer) -> DatedItem:
     """What it shows now."""
     leaf = node.use().shown[False].leaf
     assert leaf is not None
@@ -128,9 +128,9 @@ def shown(node: Node) -> Paper:
 
 
 def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
-    paper = Paper("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
-    entry = Entry(What.LIST, "CN=a", "example.test", Level.FINE, "all", "this", on_disk=paper, old=True)
-    endings = Endings()
+    paper = DatedItem("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
+    entry = InventoryEntry(What.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=paper, old=True)
+    endings = ExpiryWarnings()
     due = [bool(endings.due(Inventory(NOON + after, (entry,), None))) for after in (0 * DAY, MINUTE, DAY)]
     assert due == [True, False, True]
     told = Told()

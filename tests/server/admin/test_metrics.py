@@ -57,7 +57,7 @@ async def page_of(network: Network, server: str = FE1) -> AsyncIterator[None]:
 
 
 async def get(port: int, path: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+    async with aiohttp.ClientSession() as flow, flow.get(f"http://127.0.0.1:{port}{path}") as answer:
         return answer.status, await answer.text()
 
 

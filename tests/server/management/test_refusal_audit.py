@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.server.management.refusal_audit import EVERY, LONGEST_REASON, Refusals
+from sipmesh.server.management.refusal_audit import EVERY, LONGEST_REASON, RefusalAudit
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -16,18 +16,18 @@ SECOND = timedelta(seconds=1)
 def test_server_that_is_refused_in_ever_new_words_has_a_line_an_hour(
     late: timedelta, told: dict[str, object] | None
 ) -> None:
-    refusals = Refusals()
+    refusals = RefusalAudit()
     assert refusals.line("fe1", "first", NOON) == {"refused": "first"}
     assert [refusals.line("fe1", f"reason {number}", NOON + SECOND) for number in range(400)] == [None] * 400
     assert refusals.line("fe1", "last", NOON + late) == told
 
 
 def test_another_server_has_its_line_at_once() -> None:
-    refusals = Refusals()
+    refusals = RefusalAudit()
     refusals.line("fe1", "refused", NOON)
     assert refusals.line("fe2", "refused", NOON) == {"refused": "refused"}
 
 
 def test_reason_is_cut() -> None:
-    told = Refusals().line("fe1", "x" * 100_000, NOON)
+    told = RefusalAudit().line("fe1", "x" * 100_000, NOON)
     assert told == {"refused": "x" * LONGEST_REASON}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG, CLOCKS_DIFFER_S, SILENT, Known, apart
-from sipmesh.server.management.server_reports import Report
+from sipmesh.server.management.server_reports import StatusReport
 from sipmesh.server.replication.server_status import ServerStatus
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -20,7 +20,7 @@ FE1, FE2, POOL = "fe1.example.test", "fe2.example.test", "pool1.example.test"
 def known(server: str = FE1, unreadable: Mapping[str, str] | None = None, **changes: object) -> Known:
     """A server in order that has just reported."""
     status = ServerStatus(number=3).model_copy(update=changes)
-    return Known(server, POOL, Report(status, NOON), linked=True, why_not="", unreadable=unreadable or {})
+    return Known(server, POOL, StatusReport(status, NOON), linked=True, why_not="", unreadable=unreadable or {})
 
 
 def faults(one: Known, at: datetime = NOON, newest: int = 3) -> list[str]:
@@ -29,7 +29,7 @@ def faults(one: Known, at: datetime = NOON, newest: int = 3) -> list[str]:
     return [fault.what for fault in found]
 
 
-def reported(one: Known) -> Report:
+def reported(one: Known) -> StatusReport:
     assert one.report is not None
     return one.report
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.identity.origin import ClientSender, ServerSender
-from sipmesh.server.proxy.flow import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Session
-from sipmesh.server.running_server import Node
+from sipmesh.routing.identity.sender import ClientSender, ServerSender
+from sipmesh.server.proxy.flow import LONGEST_KEY, MOST_REFUSED, MOST_REFUSED_OF_STRANGERS, Flow
+from sipmesh.server.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.running import on_loop, until
@@ -15,35 +15,35 @@ from support.running import on_loop, until
 ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 
 
-async def only(node: Node) -> Session:
+async def only(node: RunningServer) -> Flow:
     """The one session of a server, once its link is up."""
-    await until(lambda: [one for one in node.reach.sessions() if one.sender is not None])
-    [session] = node.reach.sessions()
-    return session
+    await until(lambda: [one for one in node.flow_table.sessions() if one.sender is not None])
+    [flow] = node.flow_table.sessions()
+    return flow
 
 
 @on_loop
 async def test_client_that_has_shown_nothing_is_nobody(home: Network) -> None:
     async with home:
         await home.peer(FE1, "alice")
-        session = await only(home.nodes[FE1])
-        assert isinstance(session.sender, ClientSender)
-        assert (session.users, session.owners, session.generations) == (frozenset(), frozenset(), {})
-        assert not session.link.authenticated
+        flow = await only(home.nodes[FE1])
+        assert isinstance(flow.sender, ClientSender)
+        assert (flow.users, flow.owners, flow.generations) == (frozenset(), frozenset(), {})
+        assert not flow.link.authenticated
 
 
 @on_loop
 async def test_each_proof_adds_a_user_with_the_generation_of_its_password(home: Network) -> None:
     async with home:
         await home.peer(FE1, "alice")
-        session = await only(home.nodes[FE1])
-        session.proved(ALICE, 3)
-        session.proved(BOB, 4)
-        assert session.users == {ALICE, BOB}
-        assert session.owners == {owner_hash(ALICE), owner_hash(BOB)}
-        session.proved(ALICE, 5)
-        assert session.generations == {ALICE: 5, BOB: 4}
-        assert session.link.authenticated
+        flow = await only(home.nodes[FE1])
+        flow.proved(ALICE, 3)
+        flow.proved(BOB, 4)
+        assert flow.users == {ALICE, BOB}
+        assert flow.owners == {owner_hash(ALICE), owner_hash(BOB)}
+        flow.proved(ALICE, 5)
+        assert flow.generations == {ALICE: 5, BOB: 4}
+        assert flow.link.authenticated
 
 
 @on_loop
@@ -51,9 +51,9 @@ async def test_client_stays_who_it_has_shown_to_be_when_links_are_judged_anew(ho
     """A new topology says nothing about users."""
     async with home:
         await home.phone("alice", FE1)
-        session = await only(home.nodes[FE1])
-        session.came_up()
-        assert session.users == {ALICE}
+        flow = await only(home.nodes[FE1])
+        flow.came_up()
+        assert flow.users == {ALICE}
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ async def test_server_is_who_its_certificate_has_proved_and_never_a_user(
     federation.starts = (here,)
     async with federation:
         await federation.peer_at(here, kind, "alice@example.test", papers)
-        session = await only(federation.nodes[here])
-        assert isinstance(session.sender, ServerSender)
-        assert (session.sender.kind, session.sender.peer.name) == (kind, name)
-        assert (session.users, session.owners) == (frozenset(), frozenset())
+        flow = await only(federation.nodes[here])
+        assert isinstance(flow.sender, ServerSender)
+        assert (flow.sender.kind, flow.sender.peer.name) == (kind, name)
+        assert (flow.users, flow.owners) == (frozenset(), frozenset())
 
 
 @on_loop
@@ -82,7 +82,7 @@ async def test_number_names_the_link_and_none_other(home: Network) -> None:
     async with home:
         await home.phone("alice", FE1)
         await home.phone("bob", FE1)
-        numbers = [session.number for session in home.nodes[FE1].reach.sessions()]
+        numbers = [flow.number for flow in home.nodes[FE1].flow_table.sessions()]
         assert len(set(numbers)) == 2
         assert all(number > 0 for number in numbers)
 
@@ -93,8 +93,8 @@ async def test_session_is_gone_with_its_link_and_its_users_with_it(home: Network
         alice = await home.phone("alice", FE1)
         node = home.nodes[FE1]
         await alice.__aexit__()
-        await until(lambda: not node.reach.sessions())
-        assert not node.reach._owners
+        await until(lambda: not node.flow_table.sessions())
+        assert not node.flow_table._owners
         assert node.registrations.bindings(ALICE) == []
 
 
@@ -106,8 +106,8 @@ async def test_newest_link_of_a_user_stays_its_own_when_an_older_one_ends(home: 
         newer = await home.phone("alice", FE1)
         node = home.nodes[FE1]
         await older.__aexit__()
-        await until(lambda: len(node.reach.sessions()) == 1)
-        assert node.reach._owners == {owner_hash(ALICE): node.reach.sessions()[0].number}
+        await until(lambda: len(node.flow_table.sessions()) == 1)
+        assert node.flow_table._owners == {owner_hash(ALICE): node.flow_table.sessions()[0].number}
         await newer.silent()
 
 
@@ -121,12 +121,12 @@ async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldes
             await home.phone(user, FE1)
         else:
             await home.peer(FE1)
-        session = await only(home.nodes[FE1])
+        flow = await only(home.nodes[FE1])
         for number in range(most):
-            session.refuse(f"{number}")
-        assert (len(session.refused), "0" in session.refused) == (most, True)
-        session.refuse("one more")
-        assert (len(session.refused), "0" in session.refused) == (most, False)
+            flow.refuse(f"{number}")
+        assert (len(flow.refused), "0" in flow.refused) == (most, True)
+        flow.refuse("one more")
+        assert (len(flow.refused), "0" in flow.refused) == (most, False)
 
 
 @pytest.mark.parametrize(("length", "kept"), [(LONGEST_KEY, 1), (LONGEST_KEY + 1, 0)])
@@ -134,6 +134,6 @@ async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldes
 async def test_key_that_is_remembered_is_bounded(home: Network, length: int, kept: int) -> None:
     async with home:
         await home.peer(FE1)
-        session = await only(home.nodes[FE1])
-        session.refuse("k" * length)
-        assert len(session.refused) == kept
+        flow = await only(home.nodes[FE1])
+        flow.refuse("k" * length)
+        assert len(flow.refused) == kept

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from sipmesh.server.proxy.latency_histogram import BOUNDS, Waits
+from sipmesh.server.proxy.latency_histogram import BOUNDS, LatencyHistogram
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
 def test_an_upper_end_belongs_to_its_bucket_and_what_is_longer_to_the_next(bound: float) -> None:
-    waits = Waits()
+    waits = LatencyHistogram()
     waits.add(bound)
     waits.add(math.nextafter(bound, math.inf))
     place = BOUNDS.index(bound)
@@ -20,10 +20,10 @@ def test_an_upper_end_belongs_to_its_bucket_and_what_is_longer_to_the_next(bound
 
 
 def test_each_upper_end_tells_all_that_waited_no_longer() -> None:
-    waits = Waits()
+    waits = LatencyHistogram()
     for seconds in (0.0, 0.002, 0.002, 1_000.0):
         waits.add(seconds)
     found = dict(waits.up_to())
     assert (found[0.001], found[0.0025], found[180.0], found[math.inf]) == (1, 3, 3, 4)
     assert waits.total == pytest.approx(1_000.004)
-    assert repr(waits) == "<Waits 4 of 1000.004 s in all>"
+    assert repr(waits) == "<LatencyHistogram 4 of 1000.004 s in all>"

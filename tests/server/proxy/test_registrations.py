@@ -27,10 +27,10 @@ async def test_row_says_where_its_user_is(home: Network) -> None:
         alice = await home.phone("alice", FE1)
         node = home.nodes[FE1]
         [row] = node.registrations.bindings(ALICE)
-        [session] = node.reach.sessions()
-        assert (row.aor, row.server, row.incarnation, row.flow) == (ALICE, FE1, node.tokens.incarnation, session.number)
+        [flow] = node.flow_table.sessions()
+        assert (row.aor, row.server, row.incarnation, row.flow) == (ALICE, FE1, node.tokens.incarnation, flow.number)
         assert f"<{row.contact}>" == alice.contact
-        assert session.registered
+        assert flow.registered
 
 
 @on_loop
@@ -116,7 +116,7 @@ async def test_link_that_closes_while_the_store_is_locked_does_not_take_the_serv
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         node = home.nodes[FE1]
-        [link] = [one.link for one in node.reach.sessions() if ALICE in one.users]
+        [link] = [one.link for one in node.flow_table.sessions() if ALICE in one.users]
         with locked(home.organisations[0]):
             node.pool.close_where(lambda one: one is link, "the test has cut it")
             await alice.hung_up()

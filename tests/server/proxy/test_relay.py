@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sipmesh.server.running_server import Node
+from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
 from support.network import FE1, Network
@@ -18,7 +18,7 @@ SLACK_S = 2.5  # the deadlines are swept once a second here
 
 
 @asynccontextmanager
-async def ticking(home: Network) -> AsyncIterator[tuple[Node, Peer, Peer]]:
+async def ticking(home: Network) -> AsyncIterator[tuple[RunningServer, Peer, Peer]]:
     """One front end whose deadlines are swept, with two phones at it."""
     async with home:
         node = home.nodes[FE1]
@@ -30,15 +30,15 @@ async def ticking(home: Network) -> AsyncIterator[tuple[Node, Peer, Peer]]:
             await asyncio.gather(sweeping, return_exceptions=True)
 
 
-async def sweep(node: Node) -> None:
+async def sweep(node: RunningServer) -> None:
     while True:
         await asyncio.sleep(1)
         node.dispatch.tick()
 
 
-def is_idle(node: Node) -> bool:
+def is_idle(node: RunningServer) -> bool:
     """Tell whether nothing is left of any request."""
-    return not node.dispatch._relay.load and not any(one.served or one.sent for one in node.reach.sessions())
+    return not node.dispatch._relay.load and not any(one.served or one.sent for one in node.flow_table.sessions())
 
 
 @on_jumping_loop
@@ -177,7 +177,7 @@ async def test_link_that_closes_takes_its_requests_with_it(home: Network) -> Non
         await alice.__aexit__()
         await asyncio.sleep(FINAL_S + SLACK_S)
         assert is_idle(node)
-        assert len(node.reach.sessions()) == 1
+        assert len(node.flow_table.sessions()) == 1
 
 
 @on_jumping_loop

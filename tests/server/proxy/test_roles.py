@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.routing.identity.origin import named_side
 from sipmesh.routing.identity.route_set import Names
+from sipmesh.routing.identity.sender import named_side
 from sipmesh.server.proxy.roles import applications, decide_for, edge_facts, front_end_facts, names_of, peers_of
 from sipmesh.topology.view import ServerView, view
 from sipmesh.trust.evidence import LinkKind

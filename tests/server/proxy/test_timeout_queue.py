@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sipmesh.server.proxy.timeout_queue import Expiry
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 
 
 @pytest.fixture(name="expired")
@@ -13,14 +13,14 @@ def _expired() -> list[str]:
 
 
 @pytest.fixture(name="expiry")
-def _expiry(expired: list[str]) -> Expiry[str]:
+def _expiry(expired: list[str]) -> TimeoutQueue[str]:
     """Ten seconds."""
-    return Expiry(10.0, expired.append)
+    return TimeoutQueue(10.0, expired.append)
 
 
 @pytest.mark.parametrize(("now", "gone"), [(109.999, []), (110.0, ["a"])])
 def test_time_is_up_at_its_instant_and_not_before(
-    expiry: Expiry[str], expired: list[str], now: float, gone: list[str]
+    expiry: TimeoutQueue[str], expired: list[str], now: float, gone: list[str]
 ) -> None:
     expiry.add("a", 100.0)
     expiry.sweep(now)
@@ -28,7 +28,7 @@ def test_time_is_up_at_its_instant_and_not_before(
     assert ("a" in expiry) is not bool(gone)
 
 
-def test_all_that_is_due_is_told_once_and_oldest_first(expiry: Expiry[str], expired: list[str]) -> None:
+def test_all_that_is_due_is_told_once_and_oldest_first(expiry: TimeoutQueue[str], expired: list[str]) -> None:
     for age, thing in enumerate("abc"):
         expiry.add(thing, 100.0 + age)
     expiry.sweep(111.5)
@@ -37,7 +37,7 @@ def test_all_that_is_due_is_told_once_and_oldest_first(expiry: Expiry[str], expi
     assert len(expiry) == 1
 
 
-def test_adding_again_begins_its_time_anew(expiry: Expiry[str], expired: list[str]) -> None:
+def test_adding_again_begins_its_time_anew(expiry: TimeoutQueue[str], expired: list[str]) -> None:
     """And it goes to the end of the queue: otherwise it would hide what is due behind it."""
     expiry.add("a", 100.0)
     expiry.add("b", 101.0)
@@ -48,7 +48,7 @@ def test_adding_again_begins_its_time_anew(expiry: Expiry[str], expired: list[st
     assert expired == ["b", "a"]
 
 
-def test_what_was_discarded_is_never_told(expiry: Expiry[str], expired: list[str]) -> None:
+def test_what_was_discarded_is_never_told(expiry: TimeoutQueue[str], expired: list[str]) -> None:
     expiry.add("a", 100.0)
     expiry.discard("a")
     expiry.discard("never held")
@@ -66,7 +66,7 @@ def test_what_expires_may_add_and_discard_others() -> None:
         if thing == "a":
             expiry.add("c", 110.0)
 
-    expiry: Expiry[str] = Expiry(10.0, take)
+    expiry: TimeoutQueue[str] = TimeoutQueue(10.0, take)
     for thing in "ab":
         expiry.add(thing, 100.0)
     expiry.sweep(110.0)
@@ -75,6 +75,6 @@ def test_what_expires_may_add_and_discard_others() -> None:
     assert expired == ["a", "c"]
 
 
-def test_repr_tells_how_long_and_how_many(expiry: Expiry[str]) -> None:
+def test_repr_tells_how_long_and_how_many(expiry: TimeoutQueue[str]) -> None:
     expiry.add("a", 100.0)
-    assert repr(expiry) == "<Expiry 10.0 s holding 1>"
+    assert repr(expiry) == "<TimeoutQueue 10.0 s holding 1>"

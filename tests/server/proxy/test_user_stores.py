@@ -10,9 +10,9 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.registrar.binding import Changes
-from sipmesh.server.proxy.user_stores import MANAGEMENT, Nobody, Nowhere, open_stores
+from sipmesh.server.proxy.user_stores import MANAGEMENT, NoLocations, NoUsers, open_stores
 from sipmesh.storage.bindings import BindingStore
-from sipmesh.storage.replicated_users import HeldUsers
+from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.storage.users import Users
 from sipmesh.topology.view import PoolView, ServerView, view
 from sipmesh.trust.role import Role
@@ -51,7 +51,7 @@ def test_stores_that_cannot_be_used_stop_a_front_end_only(federation: Network) -
     (seen.loaded.folder / "away" / "users.db").mkdir()
     with pytest.raises(OperatorError):
         open_stores(seen)
-    assert isinstance(open_stores(seen_from(federation, EDGE))[0], Nobody)
+    assert isinstance(open_stores(seen_from(federation, EDGE))[0], NoUsers)
 
 
 @on_loop
@@ -67,14 +67,14 @@ async def test_running_edge_touches_no_store(federation: Network) -> None:
 
 
 def test_to_register_where_nobody_is_registered_is_a_bug_and_all_else_finds_nothing() -> None:
-    nowhere = Nowhere()
+    nowhere = NoLocations()
     with pytest.raises(LocalError):
         nowhere.apply(Changes())
     nowhere.forget([])
     assert nowhere.begin("edge1", 1) == nowhere.expire(0.0) == 0
     assert not nowhere.drop("edge1", 1, 1)
     assert not nowhere.of("sip:alice@example.test", 0.0)
-    assert Nobody().refresh() == frozenset()
+    assert NoUsers().refresh() == frozenset()
 
 
 def bindings_of(network: Network, server: str) -> Path:
@@ -87,7 +87,7 @@ def test_front_end_of_a_managed_network_holds_what_was_signed_and_opens_no_datab
     manager = PoolView("mgmt.example.test", cast("Role", MANAGEMENT), ("mgmt.example.test",), None, frozenset())
     seen.pools = {**seen.pools, manager.name: manager}
     users, locations = open_stores(seen)
-    assert isinstance(users, HeldUsers)
+    assert isinstance(users, ReplicatedUsers)
     assert users.verifier("sip:alice@example.test") is None
     assert not (seen.loaded.folder / "away" / "users.db").exists()
     locations.close()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from sipmesh.demo.organisation import HOST
-from sipmesh.server.quotas.known_addresses import MOST_PROVED, Neighbours
+from sipmesh.server.quotas.known_addresses import MOST_PROVED, KnownAddresses
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, PARTNER_EDGES, Network
 from support.running import on_loop, until
 
 
-def neighbours_of(network: Network, server: str) -> Neighbours:
-    return Neighbours(view(network.of(server).load(), server))
+def neighbours_of(network: Network, server: str) -> KnownAddresses:
+    return KnownAddresses(view(network.of(server).load(), server))
 
 
 def test_addresses_of_the_topology_are_those_of_neighbours(federation: Network) -> None:

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.server.refresh.backoff import JITTER, Pace
+from sipmesh.server.refresh.backoff import JITTER, Backoff
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def pace(chance: float = 0.0) -> Pace:
-    return Pace(lambda: chance)
+def pace(chance: float = 0.0) -> Backoff:
+    return Backoff(lambda: chance)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.server.refresh.http_fetch import UNKNOWN, Fetcher, FetchError, FetchLimits, Validators
+from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError, FetchLimits, HttpFetcher, Validators
 from sipmesh.transport.resolver import DnsResolver, NoResolver
 from support.publisher import Page, Publisher, content, moved
 from support.running import on_loop
@@ -19,9 +19,9 @@ LARGEST = 1_000
 
 
 @asynccontextmanager
-async def fetching(page: Page, **limits: float) -> AsyncIterator[tuple[Fetcher, Publisher]]:
+async def fetching(page: Page, **limits: float) -> AsyncIterator[tuple[HttpFetcher, Publisher]]:
     """A publisher with one page, and who fetches it."""
-    fetcher = Fetcher(NoResolver(), FetchLimits(**limits))  # type: ignore[arg-type]  # each test gives its own
+    fetcher = HttpFetcher(NoResolver(), FetchLimits(**limits))  # type: ignore[arg-type]  # each test gives its own
     async with Publisher() as publisher:
         publisher.pages["/"] = page
         try:
@@ -30,7 +30,7 @@ async def fetching(page: Page, **limits: float) -> AsyncIterator[tuple[Fetcher, 
             await fetcher.close()
 
 
-async def fault(fetcher: Fetcher, url: str) -> str:
+async def fault(fetcher: HttpFetcher, url: str) -> str:
     with pytest.raises(FetchError) as raised:
         await fetcher.get(url, LARGEST)
     return str(raised.value)
@@ -167,7 +167,7 @@ async def test_fault_of_the_other_side_is_told_by_its_status_and_nobody_there_by
 @on_loop
 async def test_names_are_looked_up_by_the_servers_that_the_topology_names() -> None:
     dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
-    fetcher = Fetcher(DnsResolver(dns.setting))
+    fetcher = HttpFetcher(DnsResolver(dns.setting))
     async with Publisher() as publisher:
         publisher.pages["/"] = content(lambda: b"here")
         url = f"http://crl.partner.test:{publisher.port}/"

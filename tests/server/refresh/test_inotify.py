@@ -12,7 +12,7 @@ import pytest
 from inotify_simple import Event, INotify, flags
 
 from sipmesh.server.refresh import inotify
-from sipmesh.server.refresh.inotify import Notices
+from sipmesh.server.refresh.inotify import FileEvents
 from support.running import on_loop, until
 from support.telling import Told
 
@@ -33,9 +33,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(*files: Path) -> AsyncIterator[tuple[Heard, Notices]]:
+async def listening(*files: Path) -> AsyncIterator[tuple[Heard, FileEvents]]:
     heard = Heard()
-    listener = Notices(asyncio.get_running_loop(), heard, heard.told.log)
+    listener = FileEvents(asyncio.get_running_loop(), heard, heard.told.log)
     listener.watch(files)
     try:
         yield heard, listener
@@ -132,7 +132,7 @@ async def test_folder_that_took_the_place_of_another_is_heard_of_when_watched_ag
         put(tmp_path / "old" / file.name)
         put(file, "the one that counts")
         await until(lambda: heard.calls)
-        assert repr(listener) == "<Notices of 1 folders>"
+        assert repr(listener) == "<FileEvents of 1 folders>"
         assert heard.files == {file}
 
 

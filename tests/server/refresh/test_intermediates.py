@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sipmesh.demo.forge import Forge
-from sipmesh.server.refresh.intermediates import MOST_ISSUERS, KnownIssuers
+from sipmesh.server.refresh.intermediates import MOST_ISSUERS, KnownIntermediates
 
 FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
@@ -15,8 +15,8 @@ def test_issuers_are_there_after_a_start_and_only_below_the_anchors_that_are_ask
     root, other = FORGE.root("Root"), FORGE.root("Other")
     middle = FORGE.authority("Middle", root, path_length=1)
     issuing = FORGE.authority("Issuing", middle)
-    KnownIssuers(tmp_path / "i.pem").remember([issuing.certificate, middle.certificate])
-    again = KnownIssuers(tmp_path / "i.pem")
+    KnownIntermediates(tmp_path / "i.pem").remember([issuing.certificate, middle.certificate])
+    again = KnownIntermediates(tmp_path / "i.pem")
     assert {*again.below([root.certificate])} == {issuing.certificate, middle.certificate}
     assert again.below([other.certificate]) == []
 
@@ -24,7 +24,7 @@ def test_issuers_are_there_after_a_start_and_only_below_the_anchors_that_are_ask
 def test_file_that_was_spoiled_is_no_obstacle_and_vouches_for_nobody(tmp_path: Path) -> None:
     root, forged = FORGE.root("Root"), FORGE.authority("Issuing", FORGE.root("Root"))
     (tmp_path / "i.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nrubbish")
-    held = KnownIssuers(tmp_path / "i.pem")
+    held = KnownIntermediates(tmp_path / "i.pem")
     held.remember([forged.certificate])
     assert held.below([root.certificate]) == []
 
@@ -35,7 +35,7 @@ def test_what_a_server_of_the_partner_has_issued_is_no_issuer(tmp_path: Path) ->
     issuing = FORGE.authority("Issuing", root)
     server = FORGE.server(issuing, "sip.partner.test")
     forged = FORGE.authority("Issuing", server)
-    held = KnownIssuers(tmp_path / "i.pem")
+    held = KnownIntermediates(tmp_path / "i.pem")
     held.remember([forged.certificate, server.certificate, issuing.certificate])
     assert held.below([root.certificate]) == [issuing.certificate]
 
@@ -43,7 +43,7 @@ def test_what_a_server_of_the_partner_has_issued_is_no_issuer(tmp_path: Path) ->
 def test_oldest_give_way_where_there_are_too_many(tmp_path: Path) -> None:
     root = FORGE.root("Root")
     made = [FORGE.authority(f"Issuing {n}", root).certificate for n in range(MOST_ISSUERS + 1)]
-    held = KnownIssuers(tmp_path / "i.pem")
+    held = KnownIntermediates(tmp_path / "i.pem")
     held.remember(made[:-1])
     assert made[0] in held.below([root.certificate])
     held.remember(made[-1:])

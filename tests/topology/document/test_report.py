@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.topology.document.report import Report, did_you_mean, nearest
+from sipmesh.topology.document.report import ProblemReport, did_you_mean, nearest
 from sipmesh.topology.document.yaml_tree import parse
 
 FILE = Path("topology.yaml")
 
 
 def test_a_problem_stands_where_the_value_stands() -> None:
-    report = Report(FILE, parse(b"a:\n  b: [x]\n", FILE)[0])
+    report = ProblemReport(FILE, parse(b"a:\n  b: [x]\n", FILE)[0])
     report.add(("a", "b", 0), "is wrong", "mend it")
     assert str(report.problems[0]) == "topology.yaml:2: a.b[0]: is wrong; mend it"
 
 
 def test_a_problem_of_what_is_missing_stands_where_it_should_be() -> None:
-    report = Report(FILE, parse(b"x: 1\na:\n  b: [x]\n", FILE)[0])
+    report = ProblemReport(FILE, parse(b"x: 1\na:\n  b: [x]\n", FILE)[0])
     assert report.problem(("a", "c"), "`c` is missing", "add it").line == 2
     assert report.problems == []
 

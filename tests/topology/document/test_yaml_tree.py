@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document import yaml_tree
-from sipmesh.topology.document.yaml_tree import Entry, dotted, parse
+from sipmesh.topology.document.yaml_tree import YamlEntry, dotted, parse
 from topology.world import TOPOLOGY
 
 FILE = Path("topology.yaml")
@@ -24,7 +24,7 @@ def refusal(content: bytes) -> Problem:
     return problem
 
 
-def tree(text: str) -> Entry:
+def tree(text: str) -> YamlEntry:
     root, problems = parse(text.encode(), FILE)
     assert problems == []
     return root

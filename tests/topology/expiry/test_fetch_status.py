@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sipmesh.topology.expiry.fetch_status import Supply
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.fetch_status import FetchStatus
+from sipmesh.topology.expiry.validity import DatedItem
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-HELD = Paper("CN=a", "CN=a", "7", "7 of noon", NOON, NOON + timedelta(days=7))
+HELD = DatedItem("CN=a", "CN=a", "7", "7 of noon", NOON, NOON + timedelta(days=7))
 
 
 @pytest.mark.parametrize(
     "supply",
     [
-        Supply("http://crl.test/", "partner.test", HELD),
-        Supply("http://crl.test/", "", None, NOON, "answers 404", alarming=True),
+        FetchStatus("http://crl.test/", "partner.test", HELD),
+        FetchStatus("http://crl.test/", "", None, NOON, "answers 404", alarming=True),
     ],
 )
-def test_supply_comes_back_from_json_as_it_was(supply: Supply) -> None:
-    assert Supply.from_json(supply.to_json()) == supply
+def test_supply_comes_back_from_json_as_it_was(supply: FetchStatus) -> None:
+    assert FetchStatus.from_json(supply.to_json()) == supply

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sipmesh.topology.document.model import Pool, Server
-from sipmesh.topology.expiry.fetch_status import Supply
+from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.inventory import (
-    Entry,
     Inventory,
+    InventoryEntry,
     Refusal,
     Side,
     Use,
@@ -22,8 +22,8 @@ from sipmesh.topology.expiry.inventory import (
     signer_files,
     take_stock,
 )
-from sipmesh.topology.expiry.urgency import Level
-from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.topology.expiry.urgency import Urgency
+from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.role import Role
 from topology.world import NOON, Place
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 FE1, FE2, FE3 = "fe1.example.test", "fe2.example.test", "fe3.example.test"
 EDGE, BOT = "edge1.example.test", "bot.example.test"
-ISSUING = Paper(
+ISSUING = DatedItem(
     "CN=Example Issuing CA,O=Example", "CN=Example Root CA,O=Example", "b", "b", NOON - DAY, NOON + 900 * DAY
 )
 
 
-def leaf(name: str, left: timedelta = 25 * DAY, number: str = "a") -> Paper:
+def leaf(name: str, left: timedelta = 25 * DAY, number: str = "a") -> DatedItem:
     """A server's certificate with 30 days of life."""
     ends = NOON + left
-    return Paper(f"CN={name}", ISSUING.subject, number, f"{number} {name}", ends - 30 * DAY, ends)
+    return DatedItem(f"CN={name}", ISSUING.subject, number, f"{number} {name}", ends - 30 * DAY, ends)
 
 
 def chain(name: str, left: timedelta = 25 * DAY, number: str = "a", fault: str = "") -> Chain:
@@ -51,8 +51,8 @@ def chain(name: str, left: timedelta = 25 * DAY, number: str = "a", fault: str =
 def use(loaded: Loaded, name: str, shown: Chain, *, pid: int = 4711) -> Use:
     """A running server that has everything in force that lies on disk."""
     authorities = (loaded.authority, *loaded.partners)
-    anchors = tuple(Paper.of_certificate(one) for authority in authorities for one in authority.anchors)
-    lists = tuple(Paper.of_list(one) for authority in authorities for one in authority.lists)
+    anchors = tuple(DatedItem.of_certificate(one) for authority in authorities for one in authority.anchors)
+    lists = tuple(DatedItem.of_list(one) for authority in authorities for one in authority.lists)
     return Use(name, pid, {False: shown}, anchors, lists)
 
 
@@ -60,12 +60,12 @@ def stock(place: Place, disk: dict[Side, Chain], *uses: Use, at: datetime = NOON
     return take_stock(place.load(), disk, uses, at=at)
 
 
-def server(found: Inventory, name: str, *, outside: bool = False) -> Entry:
+def server(found: Inventory, name: str, *, outside: bool = False) -> InventoryEntry:
     wanted = (What.SERVER, name, outside)
     return next(one for one in found.entries if (one.what, one.name, one.outside) == wanted)
 
 
-def of(found: Inventory, what: What) -> list[Entry]:
+def of(found: Inventory, what: What) -> list[InventoryEntry]:
     return [one for one in found.entries if one.what is what]
 
 
@@ -91,13 +91,13 @@ def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_c
     loaded = place.load()
     old = use(loaded, FE1, chain(FE1, DAY / 2))
     entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
-    assert (entry.level, entry.paper, entry.on_disk) == (Level.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
+    assert (entry.level, entry.paper, entry.on_disk) == (Urgency.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
     assert entry.note == "the certificate in use is not the one on disk; have it read anew: kill -HUP 4711"
 
 
 def test_certificate_in_use_that_lies_on_disk_leaves_nothing_to_say(place: Place) -> None:
     entry = server(stock(place, {(FE1, False): chain(FE1)}, use(place.load(), FE1, chain(FE1))), FE1)
-    assert (entry.note, entry.level, entry.in_use) == ("", Level.FINE, entry.on_disk)
+    assert (entry.note, entry.level, entry.in_use) == ("", Urgency.FINE, entry.on_disk)
 
 
 def test_refused_rotation_is_told_with_its_reason(place: Place) -> None:
@@ -221,15 +221,15 @@ def test_sentence_says_when_what_stops_and_what_to_do(place: Place) -> None:
 
 def test_papers_survive_the_way_through_json(place: Place) -> None:
     loaded = place.load()
-    for shown in (chain(FE1, fault="why"), Chain("x", (Paper.of_certificate(loaded.authority.anchors[0]),))):
+    for shown in (chain(FE1, fault="why"), Chain("x", (DatedItem.of_certificate(loaded.authority.anchors[0]),))):
         assert Chain.from_json(shown.to_json()) == shown
 
 
 @pytest.mark.parametrize("spoilt", [{"ends": "2026-11-24T12:00:00"}, {"ends": "soon"}])
 def test_instant_without_a_timezone_is_refused(spoilt: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"timezone|isoformat"):
-        Paper.from_json(ISSUING.to_json() | spoilt)
-    assert Paper.from_json(ISSUING.to_json()) == ISSUING
+        DatedItem.from_json(ISSUING.to_json() | spoilt)
+    assert DatedItem.from_json(ISSUING.to_json()) == ISSUING
 
 
 MG1, MG2 = "mg1.example.test", "mg2.example.test"
@@ -249,7 +249,7 @@ def signer(left: timedelta = 80 * DAY) -> Chain:
 def test_signer_is_listed_with_what_stops(place: Place) -> None:
     found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
     (entry,) = of(found, What.SIGNER)
-    assert (entry.name, entry.level, entry.on_disk) == (MG1, Level.DAYS_7, leaf(MG1, 5 * DAY))
+    assert (entry.name, entry.level, entry.on_disk) == (MG1, Urgency.DAYS_7, leaf(MG1, 5 * DAY))
     assert entry.stops == "nothing can be published; what was published stays in force"
     assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
     assert entry.command == f"sipmesh ca issue {MG1}"
@@ -322,34 +322,34 @@ def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Plac
 # Sources
 
 
-def sourced(place: Place, held: Paper | None, **facts: Any) -> tuple[Inventory, Entry]:
+def sourced(place: Place, held: DatedItem | None, **facts: Any) -> tuple[Inventory, InventoryEntry]:
     """The edge fetches from one source of a partner, which does as *facts* say."""
-    supply = Supply("http://crl.partner.test/", "partner.test", held, **facts)
+    supply = FetchStatus("http://crl.partner.test/", "partner.test", held, **facts)
     found = stock(place, {}, replace(use(place.load(), EDGE, chain(EDGE)), supplies=(supply,)))
     [entry] = of(found, What.SOURCE)
     return found, entry
 
 
-def held_for(left: timedelta) -> Paper:
-    return Paper("CN=Partner", "CN=Partner", "7", "7", NOON - DAY, NOON + left)
+def held_for(left: timedelta) -> DatedItem:
+    return DatedItem("CN=Partner", "CN=Partner", "7", "7", NOON - DAY, NOON + left)
 
 
 def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) -> None:
     _, entry = sourced(place, held_for(3 * DAY))
-    assert (entry.level, entry.broken, entry.note) == (Level.FINE, False, "")
+    assert (entry.level, entry.broken, entry.note) == (Urgency.FINE, False, "")
     assert entry.paper == held_for(3 * DAY)
 
 
 @pytest.mark.parametrize(
     ("left", "level", "told"),
     [
-        (3 * DAY, Level.DAYS_7, "counts for 3 d"),
-        (DAY, Level.DAY_1, "counts for"),
-        (-DAY, Level.PAST, "counts no longer"),
+        (3 * DAY, Urgency.DAYS_7, "counts for 3 d"),
+        (DAY, Urgency.DAY_1, "counts for"),
+        (-DAY, Urgency.PAST, "counts no longer"),
     ],
 )
 def test_source_that_is_an_alarm_counts_down_and_is_urgent(
-    place: Place, left: timedelta, level: Level, told: str
+    place: Place, left: timedelta, level: Urgency, told: str
 ) -> None:
     """The twin fails as well, and is none yet."""
     failing: dict[str, Any] = {"failing_since": NOON - DAY, "why": "answers 500"}
@@ -358,7 +358,7 @@ def test_source_that_is_an_alarm_counts_down_and_is_urgent(
     assert told in entry.sentence(NOON)
     assert "(answers 500): see from edge1.example.test whether it answers" in entry.sentence(NOON)
     _, quiet = sourced(place, held_for(left), **failing)
-    assert quiet.level is Level.FINE
+    assert quiet.level is Urgency.FINE
 
 
 def test_source_that_has_given_nothing_is_broken_once_it_has_failed_and_awaited_before(place: Place) -> None:

@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from sipmesh.topology.expiry.urgency import Level, is_old, level
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.urgency import Urgency, is_old, level
+from sipmesh.topology.expiry.validity import DatedItem
 from topology.world import NOON
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
-def of(life: timedelta, left: timedelta, *, is_list: bool = False) -> Level:
+def of(life: timedelta, left: timedelta, *, is_list: bool = False) -> Urgency:
     """The level of something that lives *life* and has *left* of it."""
-    paper = Paper("CN=a", "CN=b", "1", "1", NOON + left - life, NOON + left)
+    paper = DatedItem("CN=a", "CN=b", "1", "1", NOON + left - life, NOON + left)
     return level(paper, NOON, is_list=is_list)
 
 
@@ -23,43 +23,43 @@ def of(life: timedelta, left: timedelta, *, is_list: bool = False) -> Level:
 @pytest.mark.parametrize(
     ("days", "here", "before"),
     [
-        (30, Level.DAYS_30, Level.FINE),
-        (14, Level.DAYS_14, Level.DAYS_30),
-        (7, Level.DAYS_7, Level.DAYS_14),
-        (1, Level.DAY_1, Level.DAYS_7),
+        (30, Urgency.DAYS_30, Urgency.FINE),
+        (14, Urgency.DAYS_14, Urgency.DAYS_30),
+        (7, Urgency.DAYS_7, Urgency.DAYS_14),
+        (1, Urgency.DAY_1, Urgency.DAYS_7),
     ],
 )
-def test_each_step_begins_at_its_limit(days: int, here: Level, before: Level, *, is_list: bool) -> None:
+def test_each_step_begins_at_its_limit(days: int, here: Urgency, before: Urgency, *, is_list: bool) -> None:
     assert of(365 * DAY, days * DAY, is_list=is_list) is here
     assert of(365 * DAY, days * DAY + SECOND, is_list=is_list) is before
 
 
-@pytest.mark.parametrize(("left", "found"), [(timedelta(0), Level.DAY_1), (-SECOND, Level.PAST)])
-def test_last_instant_still_counts(left: timedelta, found: Level) -> None:
+@pytest.mark.parametrize(("left", "found"), [(timedelta(0), Urgency.DAY_1), (-SECOND, Urgency.PAST)])
+def test_last_instant_still_counts(left: timedelta, found: Urgency) -> None:
     assert of(365 * DAY, left) is found
 
 
 def test_step_that_every_fresh_one_would_be_at_says_nothing() -> None:
     """A month's certificate is not a warning on its first day, nor a week's list on any day before its last."""
-    assert of(30 * DAY, 30 * DAY) is Level.FINE
-    assert of(30 * DAY, 14 * DAY) is Level.DAYS_14
-    assert of(7 * DAY, 7 * DAY, is_list=True) is Level.FINE
-    assert of(7 * DAY, DAY + SECOND, is_list=True) is Level.FINE
-    assert of(7 * DAY, DAY, is_list=True) is Level.DAY_1
+    assert of(30 * DAY, 30 * DAY) is Urgency.FINE
+    assert of(30 * DAY, 14 * DAY) is Urgency.DAYS_14
+    assert of(7 * DAY, 7 * DAY, is_list=True) is Urgency.FINE
+    assert of(7 * DAY, DAY + SECOND, is_list=True) is Urgency.FINE
+    assert of(7 * DAY, DAY, is_list=True) is Urgency.DAY_1
 
 
 def test_certificate_of_a_few_days_is_urgent_however_fresh() -> None:
-    assert of(5 * DAY, 5 * DAY) is Level.DAYS_7
-    assert of(DAY, DAY) is Level.DAY_1
+    assert of(5 * DAY, 5 * DAY) is Urgency.DAYS_7
+    assert of(DAY, DAY) is Urgency.DAY_1
 
 
-@pytest.mark.parametrize(("left", "found"), [(6, Level.DAY_1), (7, Level.FINE)])
-def test_list_of_a_day_is_looked_at_in_its_last_quarter(left: int, found: Level) -> None:
+@pytest.mark.parametrize(("left", "found"), [(6, Urgency.DAY_1), (7, Urgency.FINE)])
+def test_list_of_a_day_is_looked_at_in_its_last_quarter(left: int, found: Urgency) -> None:
     assert of(DAY, timedelta(hours=left), is_list=True) is found
 
 
 def test_levels_from_a_week_on_raise_an_alarm() -> None:
-    assert [one.word for one in Level if one.urgent] == ["7 days", "1 day", "past"]
+    assert [one.word for one in Urgency if one.urgent] == ["7 days", "1 day", "past"]
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
     life: timedelta, age: timedelta, *, old: bool
 ) -> None:
     """A root's list, of a year, is made once a month."""
-    assert is_old(Paper("CN=a", "CN=a", "1", "1", NOON - age, NOON - age + life), NOON) is old
+    assert is_old(DatedItem("CN=a", "CN=a", "1", "1", NOON - age, NOON - age + life), NOON) is old
 
 
-@pytest.mark.parametrize(("begins", "found"), [(timedelta(0), Level.FINE), (SECOND, Level.PAST)])
-def test_what_has_not_begun_counts_no_more_than_what_has_ended(begins: timedelta, found: Level) -> None:
-    paper = Paper("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
+@pytest.mark.parametrize(("begins", "found"), [(timedelta(0), Urgency.FINE), (SECOND, Urgency.PAST)])
+def test_what_has_not_begun_counts_no_more_than_what_has_ended(begins: timedelta, found: Urgency) -> None:
+    paper = DatedItem("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
     assert level(paper, NOON, is_list=True) is found

@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.demo.forge import Forge, Wish
 from sipmesh.topology.document.load import Loaded, load_text
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.versions.breaking_changes import dangers
 from topology.world import NOON, TOPOLOGY, Place
 
@@ -39,7 +39,7 @@ def told(place: Place, *changes: tuple[str, str], **facts: Any) -> list[str]:
 def marks(*found: Loaded) -> set[str]:
     """The anchors of everybody, all in use."""
     authorities = [authority for one in found for authority in (one.authority, *one.partners)]
-    return {Paper.of_certificate(anchor).mark for authority in authorities for anchor in authority.anchors}
+    return {DatedItem.of_certificate(anchor).mark for authority in authorities for anchor in authority.anchors}
 
 
 def everything(place: Place) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from sipmesh.trust.judgement.crl_diff import newly_revoked
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, Source
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, RevocationSource
 from trust.network import NOON, Network, verdict_on
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def test_list_that_comes_where_there_was_none_names_all_its_serials(net: Network
     assert newly_revoked(authority, lists(net, LEAF), NOON) == frozenset({(issuer_of(net), LEAF)})
 
 
-@pytest.mark.parametrize("source", [Source.ANSWERS, Source.BOTH])
-def test_where_answers_have_a_say_everybody_is_asked(net: Network, source: Source) -> None:
+@pytest.mark.parametrize("source", [RevocationSource.ANSWERS, RevocationSource.BOTH])
+def test_where_answers_have_a_say_everybody_is_asked(net: Network, source: RevocationSource) -> None:
     authority = replace(net.fe2.authority, source=source)
     assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) is None

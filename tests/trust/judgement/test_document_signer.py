@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.demo.forge import Forged, KeyKind, Wish
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.evidence import EngineError
-from sipmesh.trust.judgement.document_signer import CHECKS, Belief, judge_signer
+from sipmesh.trust.judgement.document_signer import CHECKS, SignerVerdict, judge_signer
 from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.verdict import Code
@@ -43,7 +43,7 @@ class Office:
         """The rightful signer of mg1, but for *issuer* and *changes*."""
         return self.network.forge.forge(WISH, issuer or self.network.ours, **changes)
 
-    def judge(self, shown: Forged, authority: Authority | None = None, *, at: datetime = NOON) -> Belief:
+    def judge(self, shown: Forged, authority: Authority | None = None, *, at: datetime = NOON) -> SignerVerdict:
         authority = authority or self.authority
         said = path_errors(shown.chain, authority.anchors, at)
         return judge_signer(shown.presented, authority, MANAGERS, at=at, engine_errors=said)
@@ -54,7 +54,7 @@ def _office() -> Office:
     return Office()
 
 
-def refused(belief: Belief, code: Code, check: str) -> None:
+def refused(belief: SignerVerdict, code: Code, check: str) -> None:
     """It is refused for this reason, and the check that has to see it did."""
     assert (belief.believed, belief.code, belief.name) == (False, code, "")
     failed = [one for one in belief.findings if not one.passed]
@@ -322,4 +322,4 @@ def test_instant_needs_a_timezone(office: Office) -> None:
 def test_decided_is_not_believed(office: Office) -> None:
     with pytest.raises(TypeError, match=r"\.believed"):
         bool(office.judge(office.signer()))
-    assert not Belief(Code.ACCEPTED, (), NOON).believed
+    assert not SignerVerdict(Code.ACCEPTED, (), NOON).believed

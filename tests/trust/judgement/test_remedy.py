@@ -9,11 +9,11 @@ import pytest
 
 from sipmesh.demo.forge import SERVER_AUTH
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.judgement.remedy import remedies
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation.crl import RevocationLists, Source
+from sipmesh.trust.revocation.crl import RevocationLists, RevocationSource
 from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
 
@@ -23,14 +23,14 @@ PARTNER = LinkKind.PARTNER
 @pytest.mark.parametrize("code", PRIORITY)
 def test_every_refusal_has_one_or_two_remedies(net: Network, code: Code) -> None:
     for policy in (net.policy(), net.policy(PARTNER), net.opening(net.alpha, ALPHA)):
-        told = remedies(code, Case(evidence(net.alpha_certificate(), policy), policy, NOON))
+        told = remedies(code, Evaluation(evidence(net.alpha_certificate(), policy), policy, NOON))
         assert 1 <= len(told) <= 2
         assert all(line.endswith(".") for line in told)
 
 
 def test_an_acceptance_needs_none(net: Network) -> None:
     policy = net.policy()
-    assert remedies(Code.ACCEPTED, Case(evidence(None, policy), policy, NOON)) == ()
+    assert remedies(Code.ACCEPTED, Evaluation(evidence(None, policy), policy, NOON)) == ()
 
 
 def test_our_own_server_is_mended_by_our_own_ca_and_a_partner_by_itself(net: Network) -> None:
@@ -53,7 +53,7 @@ def test_a_name_signed_by_the_wrong_ca_names_that_ca(net: Network) -> None:
 
 def test_where_answers_are_asked_for_the_responder_is_named(net: Network) -> None:
     held = net.alpha.authority
-    authority = Authority(held.name, held.anchors, RevocationLists(), source=Source.ANSWERS)
+    authority = Authority(held.name, held.anchors, RevocationLists(), source=RevocationSource.ANSWERS)
     policy = net.policy(PARTNER, peers=net.swapped(net.alpha, authority=authority))
     verdict = verdict_on(net.alpha_certificate(), policy)
     assert verdict.code is Code.REVOCATION_UNKNOWN
@@ -65,7 +65,7 @@ def test_a_client_is_told_nothing_that_only_an_operator_can_do(net: Network, cod
     """Its user has no CA: above all where --ca names another root than the server's."""
     policy = net.opening(net.alpha, ALPHA)
     client = replace(policy, kind=LinkKind.CLIENT)
-    told = remedies(code, Case(evidence(net.alpha_certificate(), client), client, NOON))
+    told = remedies(code, Evaluation(evidence(net.alpha_certificate(), client), client, NOON))
     assert not any("sipmesh ca" in line for line in told), told
     if code is Code.UNTRUSTED_ISSUER:
         assert "--ca" in told[0]

@@ -39,7 +39,7 @@ def fresh(policy: LinkPolicy) -> LinkPolicy:
 def known(shown: Forged, policy: LinkPolicy) -> LinkPolicy:
     """*policy* after it has accepted the chain of *shown*."""
     assert verdict_on(shown, policy).accepted
-    assert len(policy.precedents) == 1
+    assert len(policy.verdict_cache) == 1
     return policy
 
 
@@ -86,7 +86,7 @@ def test_a_followed_verdict_speaks_of_its_own_handshake(net: Network) -> None:
 def test_a_refusal_is_never_remembered(net: Network, engines: list[object]) -> None:
     stranger, policy = net.forge.server(net.stranger, FE2), net.policy()
     assert verdict_on(stranger, policy) == verdict_on(stranger, policy)
-    assert len(policy.precedents) == 0
+    assert len(policy.verdict_cache) == 0
     assert len(engines) == 2
 
 
@@ -265,7 +265,7 @@ def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> N
     assert verdict_on(revoked, policy).accepted
     assert verdict_on(twin, policy).accepted
     reloaded = replace(policy, peers=net.swapped(net.fe2, authority=net.authority("Example", net.ours, revoked)))
-    assert len(reloaded.precedents) == 0
+    assert len(reloaded.verdict_cache) == 0
     assert after(reloaded, revoked).code == "revoked"
     assert after(reloaded, twin).accepted
 
@@ -330,9 +330,9 @@ def test_memory_is_bounded_and_the_oldest_gives_way(net: Network, monkeypatch: p
     shown = [net.fe2_certificate() for _ in range(3)]
     for one in shown:
         assert verdict_on(one, policy).accepted
-    assert len(policy.precedents) == 2
-    assert policy.precedents.find(evidence(shown[0], policy), NOON) is None
-    assert policy.precedents.find(evidence(shown[2], policy), NOON) is not None
+    assert len(policy.verdict_cache) == 2
+    assert policy.verdict_cache.find(evidence(shown[0], policy), NOON) is None
+    assert policy.verdict_cache.find(evidence(shown[2], policy), NOON) is not None
     assert all(after(policy, one).accepted for one in shown)
 
 
@@ -343,7 +343,7 @@ def test_a_chain_that_is_longer_than_real_ones_is_judged_in_full_each_time(
     shown, policy = net.fe2_certificate(), net.policy()
     monkeypatch.setattr(verdict_cache, "LONGEST", sum(map(len, shown.presented)) - over)
     assert verdict_on(shown, policy).accepted
-    assert len(policy.precedents) == 1 - over
+    assert len(policy.verdict_cache) == 1 - over
     assert after(policy, shown).accepted
 
 
@@ -362,7 +362,7 @@ def test_between_no_turns_there_is_no_span(net: Network) -> None:
 
 
 def test_precedents_show_how_many_they_are(net: Network) -> None:
-    assert repr(known(net.fe2_certificate(), net.policy()).precedents) == "<Precedents 1>"
+    assert repr(known(net.fe2_certificate(), net.policy()).verdict_cache) == "<VerdictCache 1>"
 
 
 @pytest.mark.parametrize(
@@ -378,7 +378,7 @@ def test_precedents_show_how_many_they_are(net: Network) -> None:
 )
 def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[str, Any]) -> None:
     shown, policy = net.fe2_certificate(), net.policy()
-    found = known(shown, policy).precedents.find
+    found = known(shown, policy).verdict_cache.find
     assert found(evidence(shown, policy, remote=("192.0.2.66", 1)), NOON) is not None
     assert found(evidence(shown, policy, **changes), NOON) is None
 
@@ -389,7 +389,7 @@ def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[st
 )
 def test_a_precedent_ends_where_a_certificate_begins_or_ends(net: Network, late: timedelta, *, within: bool) -> None:
     shown, policy = net.fe2_certificate(begins=-MINUTE, ends=HOUR), net.policy()
-    found = known(shown, policy).precedents.find(evidence(shown, policy), NOON + late)
+    found = known(shown, policy).verdict_cache.find(evidence(shown, policy), NOON + late)
     assert (found is not None) is within
 
 

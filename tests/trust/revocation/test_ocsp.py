@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sipmesh.demo.forge import Forge, Forged, KeyKind
 from sipmesh.demo.forge import Wish as Asked
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, Source, check_path
+from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, RevocationSource, check_path
 from sipmesh.trust.revocation.ocsp import (
     LARGEST,
     MOST_CERTIFICATES,
@@ -51,7 +51,7 @@ def ask(
     after: timedelta = NO_TIME,
     grace: timedelta = NO_TIME,
     lists: RevocationLists | None = None,
-    source: Source = Source.ANSWERS,
+    source: RevocationSource = RevocationSource.ANSWERS,
     terms: Terms | None = None,
 ) -> Finding:
     """How the leaf stands by these answers; the leaf's issuer is the end of the path."""
@@ -131,8 +131,8 @@ def test_a_delegate_without_nocheck_needs_a_list_that_lets_it_pass() -> None:
     held = answer(delegate, single(LEAF), certificates=(delegate,))
     clean, bad = (lists(CA, gone) for gone in ((), (delegate,)))
     assert ask(held).code is Code.REVOCATION_UNKNOWN
-    assert ask(held, lists=clean, source=Source.BOTH).passed
-    assert ask(held, lists=bad, source=Source.BOTH).code is Code.REVOCATION_UNKNOWN
+    assert ask(held, lists=clean, source=RevocationSource.BOTH).passed
+    assert ask(held, lists=bad, source=RevocationSource.BOTH).code is Code.REVOCATION_UNKNOWN
     assert ask(held, terms=Terms(unlisted=True)).passed
 
 
@@ -313,7 +313,7 @@ def test_a_signer_is_worked_out_once_for_each_issuer() -> None:
 # What each source asks for: (list, answer) -> outcome
 
 
-def outcome(source: Source, gone: tuple[Forged, ...] | None, status: bytes | None) -> Code | None:
+def outcome(source: RevocationSource, gone: tuple[Forged, ...] | None, status: bytes | None) -> Code | None:
     held = None if gone is None else lists(CA, gone)
     answers = () if status is None else (answer(CA, single(LEAF, status)),)
     return ask(*answers, lists=held, source=source).code
@@ -325,44 +325,44 @@ UNKNOWN_CODE = Code.REVOCATION_UNKNOWN
 @pytest.mark.parametrize(
     ("source", "gone", "status", "code"),
     [
-        (Source.LISTS, (), None, None),
-        (Source.LISTS, (), GOOD, None),
-        (Source.LISTS, (), UNKNOWN, None),
-        (Source.LISTS, None, GOOD, UNKNOWN_CODE),
-        (Source.LISTS, None, None, UNKNOWN_CODE),
-        (Source.LISTS, (LEAF,), GOOD, Code.REVOKED),
-        (Source.LISTS, (), revoked(), Code.REVOKED),
-        (Source.ANSWERS, None, GOOD, None),
-        (Source.ANSWERS, None, UNKNOWN, UNKNOWN_CODE),
-        (Source.ANSWERS, None, None, UNKNOWN_CODE),
-        (Source.ANSWERS, None, revoked(), Code.REVOKED),
-        (Source.ANSWERS, (), None, None),
-        (Source.ANSWERS, (LEAF,), GOOD, Code.REVOKED),
-        (Source.ANSWERS, (), revoked(), Code.REVOKED),
-        (Source.BOTH, (), GOOD, None),
-        (Source.BOTH, (), None, UNKNOWN_CODE),
-        (Source.BOTH, None, GOOD, UNKNOWN_CODE),
-        (Source.BOTH, None, None, UNKNOWN_CODE),
-        (Source.BOTH, (), UNKNOWN, UNKNOWN_CODE),
-        (Source.BOTH, (LEAF,), GOOD, Code.REVOKED),
-        (Source.BOTH, (), revoked(), Code.REVOKED),
+        (RevocationSource.LISTS, (), None, None),
+        (RevocationSource.LISTS, (), GOOD, None),
+        (RevocationSource.LISTS, (), UNKNOWN, None),
+        (RevocationSource.LISTS, None, GOOD, UNKNOWN_CODE),
+        (RevocationSource.LISTS, None, None, UNKNOWN_CODE),
+        (RevocationSource.LISTS, (LEAF,), GOOD, Code.REVOKED),
+        (RevocationSource.LISTS, (), revoked(), Code.REVOKED),
+        (RevocationSource.ANSWERS, None, GOOD, None),
+        (RevocationSource.ANSWERS, None, UNKNOWN, UNKNOWN_CODE),
+        (RevocationSource.ANSWERS, None, None, UNKNOWN_CODE),
+        (RevocationSource.ANSWERS, None, revoked(), Code.REVOKED),
+        (RevocationSource.ANSWERS, (), None, None),
+        (RevocationSource.ANSWERS, (LEAF,), GOOD, Code.REVOKED),
+        (RevocationSource.ANSWERS, (), revoked(), Code.REVOKED),
+        (RevocationSource.BOTH, (), GOOD, None),
+        (RevocationSource.BOTH, (), None, UNKNOWN_CODE),
+        (RevocationSource.BOTH, None, GOOD, UNKNOWN_CODE),
+        (RevocationSource.BOTH, None, None, UNKNOWN_CODE),
+        (RevocationSource.BOTH, (), UNKNOWN, UNKNOWN_CODE),
+        (RevocationSource.BOTH, (LEAF,), GOOD, Code.REVOKED),
+        (RevocationSource.BOTH, (), revoked(), Code.REVOKED),
     ],
 )
 def test_each_source_fails_closed_and_lets_its_rightful_twin_pass(
-    source: Source, gone: tuple[Forged, ...] | None, status: bytes | None, code: Code | None
+    source: RevocationSource, gone: tuple[Forged, ...] | None, status: bytes | None, code: Code | None
 ) -> None:
     assert outcome(source, gone, status) is code
 
 
 def test_a_stale_list_is_a_list_and_no_answer_stands_in_for_it() -> None:
     stale = lists(CA, ends=timedelta(seconds=-1))
-    assert ask(answer(CA, single(LEAF)), lists=stale, source=Source.ANSWERS).code is UNKNOWN_CODE
+    assert ask(answer(CA, single(LEAF)), lists=stale, source=RevocationSource.ANSWERS).code is UNKNOWN_CODE
 
 
 def test_a_revoked_answer_says_more_than_a_list_that_is_missing() -> None:
     path = (LEAF.certificate, CA.certificate, ROOT.certificate)
     held = OcspAnswers([answer(CA, single(LEAF, revoked()))])
-    for source in Source:
+    for source in RevocationSource:
         found = check_path(path, RevocationLists(), held, at=NOON, grace=NO_TIME, source=source)
         assert found.code is Code.REVOKED
 
@@ -376,7 +376,7 @@ def test_what_could_not_be_used_is_told_where_something_is_missing() -> None:
 # On links
 
 
-def authority(net: Network, *answers: OcspAnswer, source: Source = Source.ANSWERS) -> Authority:
+def authority(net: Network, *answers: OcspAnswer, source: RevocationSource = RevocationSource.ANSWERS) -> Authority:
     """Example's own, without lists."""
     held = net.fe2.authority
     return Authority(held.name, held.anchors, RevocationLists(), OcspAnswers(answers), source)
@@ -398,7 +398,7 @@ def test_a_precedent_asks_the_answers_anew(net: Network) -> None:
     held = (answer(net.ours.issuer, single(net.ours)), answer(net.ours, single(shown)))
     policy = net.policy(peers=net.swapped(net.fe2, authority=authority(net, *held)))
     assert verdict_on(shown, policy).accepted
-    assert len(policy.precedents) == 1
+    assert len(policy.verdict_cache) == 1
     assert verdict_on(shown, policy, after=HOUR).accepted
     assert verdict_on(shown, policy, after=HOUR + SECOND).code is UNKNOWN_CODE
 

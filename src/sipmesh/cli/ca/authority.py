@@ -20,7 +20,7 @@ from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.ca_rotation import Generations
+    from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.ledger import Record
     from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
     from sipmesh.topology.document.load import Loaded
@@ -160,7 +160,7 @@ def issue(
     say_reloaded(reload(place, before))
 
 
-def _has_its_key_elsewhere(loaded: Loaded, generations: Generations, name: str) -> bool:
+def _has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str) -> bool:
     """Whether a server ever had a certificate, and no key here: then another key here would be of no use to it."""
     pool = loaded.topology.pool_of(name)
     server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
@@ -229,7 +229,7 @@ def _read_serial(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is no serial; `sipmesh ca status` shows them in hex") from None
 
 
-def _valid_of(generations: Generations, name: str, now: datetime) -> list[Record]:
+def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
     """What a server may still be known by; raises `OperatorError` where there is nothing to revoke."""
     leaves = {Kind.SERVER, Kind.SIGNER}
     held = [one for one in generations.records() if one.kind in leaves and name in one.names[:1]]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sipmesh.pki.status import CertificateStatus
-    from sipmesh.topology.expiry.inventory import Countdown, Entry, Inventory, Side, Use
-    from sipmesh.topology.expiry.validity import Chain, Paper
+    from sipmesh.topology.expiry.inventory import Countdown, Inventory, InventoryEntry, Side, Use
+    from sipmesh.topology.expiry.validity import Chain, DatedItem
 
 FINE: Final = 0
 """Exit code: everything goes on for more than a week."""
@@ -57,29 +57,29 @@ def _take(place: Place, at: datetime) -> Inventory:
     return take_stock(loaded, disk, _uses(place), at=at, known=known, signers=signers)
 
 
-def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[Paper]]:
+def _from_ca(place: Place, at: datetime) -> tuple[dict[Side, Chain], dict[str, Chain], list[DatedItem]]:
     """Where the CA is here: the newest certificate that each server and signer should have, and the issuing CA."""
-    from sipmesh.topology.expiry.validity import Paper
+    from sipmesh.topology.expiry.validity import DatedItem
 
     if not (place.folder / CA / "ledger.db").exists():
         return {}, {}, []
     ca = place.ca()
-    issuing, status = Paper.of_certificate(ca.issuing), ca.status(at)
+    issuing, status = DatedItem.of_certificate(ca.issuing), ca.status(at)
     servers = {(name, False): chain for name, chain in _newest(status.servers, issuing).items()}
     return servers, _newest(status.signers, issuing), [issuing]
 
 
-def _newest(issued: Iterable[CertificateStatus], issuing: Paper) -> dict[str, Chain]:
+def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str, Chain]:
     """The last certificate of each name that was not revoked."""
     from cryptography import x509
 
     from sipmesh.pki.status import State
     from sipmesh.topology.expiry.inventory import LEDGER
-    from sipmesh.topology.expiry.validity import Chain, Paper
+    from sipmesh.topology.expiry.validity import Chain, DatedItem
 
     return {
         one.record.names[0]: Chain(
-            LEDGER, (Paper.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
+            LEDGER, (DatedItem.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
         )
         for one in issued
         if one.record.der and one.record.names and one.state is not State.REVOKED
@@ -129,12 +129,12 @@ def _table(found: Inventory) -> Any:
     return made
 
 
-def _known_by(paper: Paper | None) -> str | None:
+def _known_by(paper: DatedItem | None) -> str | None:
     """The first letters of a serial, or the number of a list: enough to see whether two are the same."""
     return paper.number[:8] if paper else None
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: InventoryEntry) -> str:
     if entry.broken:
         return "refused"
     if entry.old and not entry.level:
@@ -142,7 +142,7 @@ def _state(entry: Entry) -> str:
     return entry.level.word if entry.paper else "not known"
 
 
-def _style(entry: Entry) -> str:
+def _style(entry: InventoryEntry) -> str:
     if entry.urgent:
         return BAD
     return WARN if entry.level or entry.old else GOOD
@@ -168,7 +168,7 @@ def _countdown_json(countdown: Countdown, at: datetime) -> dict[str, Any]:
     }
 
 
-def _entry_json(entry: Entry, at: datetime) -> dict[str, Any]:
+def _entry_json(entry: InventoryEntry, at: datetime) -> dict[str, Any]:
     paper = entry.paper
     return {
         "what": str(entry.what),

@@ -19,7 +19,7 @@ from sipmesh.pki.offline_signing import What
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.offline_signing import Errand
+    from sipmesh.pki.offline_signing import OfflineRequest
 
 app = typer.Typer(
     help="Another root for the network: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
@@ -229,12 +229,12 @@ def take(
         say(_following(place))
 
 
-def _errand(file: Path) -> Errand:
+def _errand(file: Path) -> OfflineRequest:
     """Read an errand; raises `OperatorError`."""
-    from sipmesh.pki.offline_signing import Errand
+    from sipmesh.pki.offline_signing import OfflineRequest
 
     try:
-        return Errand.read(file.read_bytes(), file)
+        return OfflineRequest.read(file.read_bytes(), file)
     except OSError as wrong:
         remedy = "name the file that `sipmesh ca root request` or `sign` has written"
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)

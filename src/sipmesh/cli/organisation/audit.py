@@ -44,8 +44,8 @@ def _short(value: object) -> str:
 @app.command()
 def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Check that no line was changed, taken out or put in, and that each version names the chain as it was."""
-    chronicle = chronicle_of(Place(topology))
-    faults = list(chronicle.history.verify())
+    management_db = chronicle_of(Place(topology))
+    faults = list(management_db.history.verify())
     if as_json:
         say_json({"ok": not faults, "faults": faults})
         if faults:
@@ -55,4 +55,4 @@ def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         remedy = "restore it from a backup, and find out who wrote to it"
         where = Place(topology).folder / "management.db"
         raise OperatorError("the audit log does not hold", tuple(Problem(where, 0, "", why, remedy) for why in faults))
-    say(f"The audit log holds: {plural(len(chronicle.audit.read()), 'line')}, each on the one before.", style=GOOD)
+    say(f"The audit log holds: {plural(len(management_db.audit.read()), 'line')}, each on the one before.", style=GOOD)

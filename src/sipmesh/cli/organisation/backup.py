@@ -64,7 +64,7 @@ def restore(
     the next version is signed at once: it is the last one but for the address of management, and servers take it by themselves.
     """
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.relocation import Moved, publish_moved
+    from sipmesh.server.management.relocation import Relocation, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
     if not file.is_file():
@@ -72,7 +72,7 @@ def restore(
         raise OperatorError("there is nothing to restore", (problem,))
     passphrase = _passphrase(passphrase_file, twice=False)
     who, at = name_of(os.getuid()), datetime.now(UTC)
-    moved: list[Moved] = []
+    moved: list[Relocation] = []
 
     def move(made: Path) -> None:
         if address:

@@ -80,15 +80,15 @@ def grant(
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_request
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.replication.join_grant import Grant, must_be_signed_by_management
+    from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
     from sipmesh.storage.audit import Act
     from sipmesh.topology.versions.jose import open_signed
     from sipmesh.topology.versions.publication import KIND
     from sipmesh.topology.view import certificate_names, unknown_server
 
     place = Place(topology)
-    chronicle = chronicle_of(place)
-    head = chronicle.history.head()
+    management_db = chronicle_of(place)
+    head = management_db.history.head()
     if head is None:
         raise OperatorError("nothing is published yet; first: sipmesh topology publish -m WHY")
     loaded = loaded_version(place, head.number)
@@ -98,12 +98,12 @@ def grant(
         wrong = unknown_server(loaded.topology, name)
         raise OperatorError(f"{wrong.message}; write it into the topology and publish that first")
     at = datetime.now(UTC)
-    publication = chronicle.history.get(head.number).jws
+    publication = management_db.history.get(head.number).jws
     must_be_signed_by_management(open_signed(publication, KIND), loaded, loaded.authority, at)
     valid = _others_of(place, name, key, at)
     if valid and not replace:
         why = _already(name, valid)
-        chronicle.audit.append(
+        management_db.audit.append(
             name_of(os.getuid()), Act.REFUSED, {"act": "join", "server": name, "refused": why}, at=at
         )
         raise OperatorError(why)
@@ -112,10 +112,10 @@ def grant(
     about = {"server": name, "serial": f"{issued.certificate.serial_number:x}"}
     if valid:
         about["beside"] = " ".join(one.serial_hex for one in valid)
-    chronicle.audit.append(name_of(os.getuid()), Act.JOIN, about, at=at)
+    management_db.audit.append(name_of(os.getuid()), Act.JOIN, about, at=at)
     lists = {entry: place.folder / entry for entry in loaded.list_names}
     made = request_file.with_suffix(".join")
-    given = Grant(
+    given = JoinGrant(
         server=name,
         publication=publication,
         anchors=loaded.authority.anchors,
@@ -172,9 +172,9 @@ def accept(
     certificate by itself.
     """
     from sipmesh.pki import files
-    from sipmesh.server.replication.join_grant import Grant
+    from sipmesh.server.replication.join_grant import JoinGrant
 
-    given = Grant.read(_read(bundle_file), bundle_file)
+    given = JoinGrant.read(_read(bundle_file), bundle_file)
     name, at = given.server, datetime.now(UTC)
     judged = given.judged(_confirmed(given.anchors, fingerprint or []), folder, at)
     key = files.read_key(folder / "servers" / f"{name}.key")

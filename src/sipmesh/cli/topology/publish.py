@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sipmesh.server.management.offline_publish import Rested
     from sipmesh.storage.history import Version
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.publication import Publication
 
@@ -202,16 +202,16 @@ def show_version(place: Place, number: int, *, as_json: bool) -> None:
     say_document(publication.topology)
 
 
-def chronicle_of(place: Place) -> Chronicle:
+def chronicle_of(place: Place) -> ManagementDb:
     """The versions and the log beside the topology; raises `OperatorError` where nothing was ever published."""
     from sipmesh.server.replication.document_store import held_in
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
 
-    if not Chronicle.is_in(place.folder):
+    if not ManagementDb.is_in(place.folder):
         if held_in(place.folder):
             raise OperatorError("versions and the audit log are kept where management is; run this there")
         raise OperatorError(f"nothing was ever published in {place.folder}; see: sipmesh topology publish --help")
-    return Chronicle(place.folder)
+    return ManagementDb(place.folder)
 
 
 def publication_of(place: Place, number: int) -> Publication:
@@ -273,9 +273,9 @@ def _ask(socket: Path, command: str, **given: Any) -> Any:
 
 
 def _ever_published(place: Place) -> bool:
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
 
-    return Chronicle.is_in(place.folder) and chronicle_of(place).history.head() is not None
+    return ManagementDb.is_in(place.folder) and chronicle_of(place).history.head() is not None
 
 
 def _say_first(first: Version, *, as_json: bool) -> None:

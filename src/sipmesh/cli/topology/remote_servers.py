@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def note(place: Place, act: Act, **about: Any) -> None:
     """Write a line into the audit log, where there is one: in a network that never published there is none."""
     from sipmesh.server.control_socket import name_of
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
 
-    if not Chronicle.is_in(place.folder):
+    if not ManagementDb.is_in(place.folder):
         return
-    chronicle = Chronicle(place.folder)
+    management_db = ManagementDb(place.folder)
     try:
-        chronicle.audit.append(name_of(os.getuid()), act, about, at=datetime.now(UTC))
+        management_db.audit.append(name_of(os.getuid()), act, about, at=datetime.now(UTC))
     finally:
-        chronicle.close()
+        management_db.close()
 
 
 def say_given(place: Place, here: list[str]) -> None:

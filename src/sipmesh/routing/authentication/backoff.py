@@ -32,7 +32,7 @@ class FailureLimits:
     most_counted: int = 10_000  # entries per table, some 200 bytes each; the least recent goes first
 
 
-class Failures:
+class LoginBackoff:
     """The counts of one server, and the attempts that wait; times are in seconds of a clock that never goes back."""
 
     __slots__ = ("_addresses", "_limits", "_links", "_users", "waiting", "waiting_of_links", "waiting_of_users")
@@ -46,7 +46,7 @@ class Failures:
 
     def __repr__(self) -> str:
         return (
-            f"<Failures links={len(self._links)} addresses={len(self._addresses)} users={len(self._users)}"
+            f"<LoginBackoff links={len(self._links)} addresses={len(self._addresses)} users={len(self._users)}"
             f" waiting={len(self.waiting)}>"
         )
 

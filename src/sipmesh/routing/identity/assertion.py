@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
-from sipmesh.routing.identity.route_set import Place
+from sipmesh.routing.identity.route_set import RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
 from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Message, Request, Response
@@ -39,7 +39,7 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
     return uri.aor
 
 
-def in_dialog(request: Request, place: Place, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:
+def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:
     """Tell who acts inside a dialog whose token has bound the sender.
 
     A client acts as the user who is that side of the dialog, unless From names another user that its link has proved. A
@@ -51,8 +51,8 @@ def in_dialog(request: Request, place: Place, sender: Sender, allowed: frozenset
     uri = from_uri(request)
     if uri is not None and uri.aor in sender.users:
         return uri.aor
-    token = place.dialog
-    return sender.user_of(token.a if place.from_a else token.b) if token is not None else None
+    token = route_set.dialog
+    return sender.user_of(token.a if route_set.from_a else token.b) if token is not None else None
 
 
 def of_partner_inside(request: Request, sender: ServerSender) -> str | None:

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
-from sipmesh.routing.identity.origin import Sender, ServerSender
 from sipmesh.routing.identity.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
+from sipmesh.routing.identity.sender import Sender, ServerSender
 from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
 from sipmesh.sip.rows import Message, Row
 from sipmesh.trust.evidence import LinkKind

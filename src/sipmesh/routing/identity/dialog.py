@@ -1,6 +1,6 @@
 """Send a request inside a dialog to its other side, by the token that we record-routed and by nothing else.
 
-A token leads somewhere in one dialog only (`Place.bind`). Here the sender is held to one side of it, From and To to the names
+A token leads somewhere in one dialog only (`RouteSet.bind`). Here the sender is held to one side of it, From and To to the names
 of both sides, and the Request-URI to what the sender may ask for outside a dialog or to the remote target of the other side.
 """
 
@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
-from sipmesh.routing.identity.origin import Sender
-from sipmesh.routing.identity.route_set import Place
+from sipmesh.routing.identity.route_set import RouteSet
+from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.fields import NameAddr
@@ -58,36 +58,36 @@ class Inside:
     blocked: frozenset[str]
 
 
-def other_side(place: Place, sender: Sender) -> Side | None:
+def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
     """Tell which side the dialog's other end is on, or None if there is no token or *sender* is not the side that sends.
 
     The tags tell which side that has to be, also where both sides are devices of one user.
     """
-    token = place.dialog
+    token = route_set.dialog
     if token is None:
         return None
-    if place.from_a:
+    if route_set.from_a:
         return token.b if sender.is_side(token.a) else None
     return token.a if sender.is_side(token.b) else None
 
 
 def refused_inside(
-    request: Request, place: Place, other: Side, sender: Sender, allowed: frozenset[str], known: Inside
+    request: Request, route_set: RouteSet, other: Side, sender: Sender, allowed: frozenset[str], known: Inside
 ) -> Answer | None:
     """Refuse a request inside a dialog that speaks as somebody else, to somebody else, or asks for something else.
 
     From may be the name that the dialog began with, or another one that the sender may use at this moment: a name may
     change inside a dialog (RFC 4916). *allowed* are the domains that a server may speak for.
     """
-    if not (place.sent_as or sender.may_speak_as(request.from_, allowed)):
+    if not (route_set.sent_as or sender.may_speak_as(request.from_, allowed)):
         why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
         return Answer(403, code=Code.FROM_NOT_ALLOWED, why=why)
-    if not (place.sent_to or is_name_of(other, request.to, known.peers)):
+    if not (route_set.sent_to or is_name_of(other, request.to, known.peers)):
         why = f"To {shown(request.to.uri)} is not the name of the other side of this dialog"
         return Answer(481, code=Code.NO_ROUTE, why=why)
-    refused = refused_target(request.ruri, place, other, known)
-    if refused is None and place.beyond is not None:
-        refused = refused_routes(request, place.beyond, place, other, known)
+    refused = refused_target(request.ruri, route_set, other, known)
+    if refused is None and route_set.beyond is not None:
+        refused = refused_routes(request, route_set.beyond, route_set, other, known)
     return refused
 
 
@@ -100,7 +100,7 @@ def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
     return address.sip_uri.host in peers.get(side, NOTHING).domains
 
 
-def refused_target(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+def refused_target(uri: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
     """Refuse a Request-URI that names a server or a partner, unless it is the remote target of the other side.
 
     Any other host is a Contact, which is carried and never resolved.
@@ -108,16 +108,16 @@ def refused_target(uri: SipUri, place: Place, other: Side, known: Inside) -> Ans
     host = uri.host
     if host in known.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
-    if host not in known.reserved or place.dialog is None:
+    if host not in known.reserved or route_set.dialog is None:
         return None
-    if place.from_b and owner_hash(host) == place.dialog.begun.target:
+    if route_set.from_b and owner_hash(host) == route_set.dialog.begun.target:
         return None
     if isinstance(other, PeerSide) and host in known.peers.get(other, NOTHING).hosts:
         return None
     return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
 
 
-def refused_routes(request: Request, first: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+def refused_routes(request: Request, first: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
     """Refuse Route entries behind our own that the other side of a dialog cannot have record-routed; *first* is the next.
 
     Toward a pool or a partner the next hop looks at them. But an entry without ``lr`` becomes the Request-URI there (RFC 3261
@@ -126,7 +126,7 @@ def refused_routes(request: Request, first: SipUri, place: Place, other: Side, k
     no strict router.
     """
     if isinstance(other, PeerSide):
-        return None if first.has("lr") else refused_strict(first, place, other, known)
+        return None if first.has("lr") else refused_strict(first, route_set, other, known)
     for route in request.routes:
         uri = route.sip_uri if route.is_sip else None
         if uri is None or not uri.has("lr") or uri.headers:
@@ -136,14 +136,14 @@ def refused_routes(request: Request, first: SipUri, place: Place, other: Side, k
     return None
 
 
-def refused_strict(uri: SipUri, place: Place, other: Side, known: Inside) -> Answer | None:
+def refused_strict(uri: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
     """Refuse a Route entry that becomes the Request-URI and may not be one."""
     if uri.headers:
         return Answer(400, code=Code.NO_ROUTE, why="a strict route with headers would become the Request-URI")
-    return refused_target(uri, place, other, known)
+    return refused_target(uri, route_set, other, known)
 
 
-def across(request: Request, place: Place, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
+def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
     """Route a request to the *other* side of its dialog; the Contact in its Request-URI is carried, never resolved."""
     if isinstance(other, FlowSide):
         return to_flow(request, other, incarnation, Found.DIALOG)
@@ -152,17 +152,17 @@ def across(request: Request, place: Place, other: Side, peers: Peers, incarnatio
     if not names:
         return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog has left the topology")
     instead = None
-    if place.past is not None and place.past.pool == other:  # its server may be gone, and the user here by now
-        user, entries = place.past.side, place.past.entries
+    if route_set.past is not None and route_set.past.pool == other:  # its server may be gone, and the user here by now
+        user, entries = route_set.past.side, route_set.past.entries
         instead = FlowTarget(NO_FLOW, user.owner, request.uri, found=Found.DIALOG, past=entries)
-    return Forward((ServerTarget(likeliest(names, request, place), kind, request.uri, instead=instead),), None)
+    return Forward((ServerTarget(likeliest(names, request, route_set), kind, request.uri, instead=instead),), None)
 
 
-def likeliest(names: tuple[str, ...], request: Request, place: Place) -> tuple[str, ...]:
+def likeliest(names: tuple[str, ...], request: Request, route_set: RouteSet) -> tuple[str, ...]:
     """Order the servers of one side: first the one that record-routed, or the domain of the other user at a partner."""
     if len(names) == 1:
         return names
-    hints = (place.beyond.host if place.beyond else "", host_of(request.to.uri))
+    hints = (route_set.beyond.host if route_set.beyond else "", host_of(request.to.uri))
     return tuple(sorted(names, key=lambda name: hints.index(name) if name in hints else len(hints)))
 
 
@@ -179,29 +179,29 @@ def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) ->
 
 
 def acknowledge(
-    request: Request, place: Place, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
+    request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
 ) -> Forward | Drop:
     """Pass the ACK of a 2xx along its dialog; any other has been taken by its transaction, and none is answered."""
-    other = other_side(place, sender)
+    other = other_side(route_set, sender)
     if other is None:
         return Drop("an ACK outside any dialog of ours")
-    refused = refused_inside(request, place, other, sender, allowed, known)
-    outcome = refused if refused is not None else across(request, place, other, known.peers, incarnation)
+    refused = refused_inside(request, route_set, other, sender, allowed, known)
+    outcome = refused if refused is not None else across(request, route_set, other, known.peers, incarnation)
     return outcome if isinstance(outcome, Forward) else Drop(outcome.why)
 
 
-def unbound(request: Request, place: Place) -> Answer | None:
+def unbound(request: Request, route_set: RouteSet) -> Answer | None:
     """Refuse a request that no token of ours binds, where it may go on only with one; None if it needs none.
 
     Everything that opens a dialog is record-routed here. So whatever claims to be inside one without our token, or from a
     link that is no side of it, comes from somebody else: with the right tags it could end or take over a call. And a token
     opens nothing outside its dialog.
     """
-    if place.beyond is not None:
-        return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {place.beyond.host}: we relay for nobody")
+    if route_set.beyond is not None:
+        return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {route_set.beyond.host}: we relay for nobody")
     if request.to.tag is not None:
         return Answer(481, code=Code.NO_ROUTE, why="it has a To tag, but this link is no side of a dialog of ours")
-    if place.stray or place.dialog is not None:
+    if route_set.stray or route_set.dialog is not None:
         return Answer(403, code=Code.NO_ROUTE, why="the token in its Route is of another dialog, or of no side of it")
     return None
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from sipmesh.routing.identity.border import Border
-    from sipmesh.routing.identity.origin import Sender
+    from sipmesh.routing.identity.sender import Sender
     from sipmesh.sip.message import Request, Response
     from sipmesh.sip.rows import Row
 

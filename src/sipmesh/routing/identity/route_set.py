@@ -54,7 +54,7 @@ class Past:
 
 
 @dataclass(init=False, slots=True)
-class Place:
+class RouteSet:
     """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not.
 
     *dialog* is a token of the very dialog of the request. *from_a* and *from_b* tell which end its tags say has sent it:
@@ -112,10 +112,10 @@ class Place:
             self.from_b = answered in {NOBODY_YET, tokens.tag_hash(from_tag)}
 
 
-NOWHERE: Final = Place()
+NOWHERE: Final = RouteSet()
 
 
-def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> Place:
+def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> RouteSet:
     """Remove every leading Route entry that means us and tell what they said; *request* is changed.
 
     Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both. Of a
@@ -131,18 +131,18 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
         elif token is None or not repeats(route, token, names, tokens):
             break
         request.pop_item("route")
-    place = place_of(token if mate is None else beside(mate, token, names.pool), route)
-    place.bind(request, tokens)
-    if place.dialog is not None and route is not None and route.host in names.mates:
-        place.past = past(request, names, tokens, place.dialog)
-    return place
+    route_set = place_of(token if mate is None else beside(mate, token, names.pool), route)
+    route_set.bind(request, tokens)
+    if route_set.dialog is not None and route is not None and route.host in names.mates:
+        route_set.past = past(request, names, tokens, route_set.dialog)
+    return route_set
 
 
-def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> Place:
+def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> RouteSet:
     """Sort a token by what it names."""
     if isinstance(token, DialogToken):
-        return Place(dialog=token, beyond=beyond)
-    return Place(flow=token, beyond=beyond)
+        return RouteSet(dialog=token, beyond=beyond)
+    return RouteSet(flow=token, beyond=beyond)
 
 
 def repeats(route: SipUri, token: FlowToken | DialogToken, names: Names, tokens: Tokens) -> bool:

@@ -35,7 +35,7 @@ _MOST_IDENTITY_ROWS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListenerAddress:
     """The name and port that peers of one kind know us by; it stands in our Via and Record-Route."""
 
     host: str
@@ -52,7 +52,9 @@ def creates_dialog(request: Request) -> bool:
     return request.method in DIALOG_METHODS and request.to.tag is None
 
 
-def record_routes(request: Request, token: str, came_by: Listener, leaves_by: Listener) -> tuple[str, ...]:
+def record_routes(
+    request: Request, token: str, came_by: ListenerAddress, leaves_by: ListenerAddress
+) -> tuple[str, ...]:
     """Make our Record-Route entries, lowest first: two where the listener changes (RFC 5658), else one.
 
     "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."

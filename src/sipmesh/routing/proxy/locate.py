@@ -149,10 +149,10 @@ class Locate:
         lot = hashlib.sha256(self._entropy + self._draws.to_bytes(4)).digest()
         chosen = int.from_bytes(lot[:8]) % (sum(weights) + 1)
         running = 0
-        for place, weight in enumerate(weights):
+        for route_set, weight in enumerate(weights):
             running += weight
             if running >= chosen:
-                return place
+                return route_set
         raise LocalError(f"the weights {weights} have no place for {chosen}")
 
 

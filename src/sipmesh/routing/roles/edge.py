@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.dialog import Inside, acknowledge, across, other_side, refused_inside, turned, unbound
 from sipmesh.routing.identity.dialog_token import Side
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
-from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.identity.route_set import Names, RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import ServerTarget
@@ -34,44 +34,44 @@ class EdgeFacts:
     incarnation: int
 
 
-def decide(request: Request, place: Place, sender: Sender, facts: EdgeFacts) -> Outcome:
+def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFacts) -> Outcome:
     """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
     if isinstance(sender, ClientSender):
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="no client speaks on the links of an edge")
     if request.method == "ACK":
-        return acknowledge(request, place, sender, sender.peer.asserts, facts.inside, facts.incarnation)
-    other = other_side(place, sender)
+        return acknowledge(request, route_set, sender, sender.peer.asserts, facts.inside, facts.incarnation)
+    other = other_side(route_set, sender)
     if request.method == "REGISTER":
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
         return capabilities(request)
-    return carry(request, place, other, sender, facts)
+    return carry(request, route_set, other, sender, facts)
 
 
-def carry(request: Request, place: Place, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+def carry(request: Request, route_set: RouteSet, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Check who sends and find the other side of the border."""
     refused = assertion.refused_assertion(assertion.asserted(request), sender, sender.peer.asserts)
     if refused is not None:
         return refused
     if other is not None:
-        return carry_inside(request, place, other, sender, facts)
+        return carry_inside(request, route_set, other, sender, facts)
     who = assertion.by_from(request, sender, sender.peer.asserts)
     if isinstance(who, Answer):
         return who
-    refused = unbound(request, place)
+    refused = unbound(request, route_set)
     if refused is not None:
         return refused
     outcome = inwards(request, facts) if sender.kind is LinkKind.PARTNER else outwards(request, facts)
     return attributed(outcome, who)
 
 
-def carry_inside(request: Request, place: Place, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
+def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
     """Carry a request inside its dialog: under the names of the dialog, and to no name that is closed outside it."""
-    refused = refused_inside(request, place, other, sender, sender.peer.asserts, facts.inside)
+    refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
     if refused is not None:
         return refused
     who = assertion.of_partner_inside(request, sender)
-    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
+    return attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
 
 
 def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:

@@ -17,8 +17,8 @@ from sipmesh.routing.identity.dialog import (
     unbound,
 )
 from sipmesh.routing.identity.dialog_token import FlowToken, Side
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
-from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.identity.route_set import Names, RouteSet
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser, attributed
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import Found, ServerTarget
@@ -53,39 +53,39 @@ class FrontEndFacts:
     incarnation: int
 
 
-def decide(request: Request, place: Place, sender: Sender, facts: FrontEndFacts) -> Outcome:
+def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
-    if place.flow is not None:
-        return to_own_flow(request, place.flow, sender, facts)
+    if route_set.flow is not None:
+        return to_own_flow(request, route_set.flow, sender, facts)
     if request.method == "ACK":
         allowed = may_speak_for_inside(sender, facts)
-        return acknowledge(request, place, sender, allowed, facts.inside, facts.incarnation)
-    other = other_side(place, sender)
+        return acknowledge(request, route_set, sender, allowed, facts.inside, facts.incarnation)
+    other = other_side(route_set, sender)
     if request.method == "REGISTER":
         return register(request, sender, facts)
     if request.method == "OPTIONS" and other is None and request.ruri.user is None and facts.names.ours(request.ruri):
         return capabilities(request)
-    return carry(request, place, other, sender, facts)
+    return carry(request, route_set, other, sender, facts)
 
 
-def carry(request: Request, place: Place, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
+def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
     if other is not None:
-        return carry_inside(request, place, other, sender, facts)
+        return carry_inside(request, route_set, other, sender, facts)
     who = identify(request, sender, facts)
-    return who if isinstance(who, (Answer, Prove)) else route(request, place, sender, facts, who)
+    return who if isinstance(who, (Answer, Prove)) else route(request, route_set, sender, facts, who)
 
 
-def carry_inside(request: Request, place: Place, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
+def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Send a request on inside its dialog, under the names of the dialog."""
     allowed = may_speak_for_inside(sender, facts)
-    refused = refused_inside(request, place, other, sender, allowed, facts.inside)
+    refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
     if refused is not None:
         return refused
-    who = assertion.in_dialog(request, place, sender, allowed)
+    who = assertion.in_dialog(request, route_set, sender, allowed)
     if isinstance(who, Answer):
         return who
-    return attributed(across(request, place, other, facts.inside.peers, facts.incarnation), who)
+    return attributed(across(request, route_set, other, facts.inside.peers, facts.incarnation), who)
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
@@ -147,9 +147,9 @@ def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontE
     )
 
 
-def route(request: Request, place: Place, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
+def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
     """Find the next hop of a request outside dialogs whose identity has been settled."""
-    refused = unbound(request, place)
+    refused = unbound(request, route_set)
     if refused is not None:
         return refused
     uri = request.ruri

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sipmesh.routing.identity.origin import Sender
-from sipmesh.routing.identity.route_set import Names, Place
+from sipmesh.routing.identity.route_set import Names, RouteSet
+from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Outcome
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.sip.message import Request
 from sipmesh.trust.verdict import Code
 
 
-def decide(request: Request, _place: Place, _sender: Sender, names: Names) -> Outcome:
+def decide(request: Request, _place: RouteSet, _sender: Sender, names: Names) -> Outcome:
     """Decide what becomes of *request*; what is about the network itself has been taken off before."""
     if request.method == "ACK":
         return Drop("management has no call that it could belong to")

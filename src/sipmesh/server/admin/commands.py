@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import SipmeshError
 from sipmesh.server.certificates.expiring_files import use_to_json
 from sipmesh.server.control_socket import Command
-from sipmesh.server.proxy.flow import Session
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell_address
 from sipmesh.trust.judgement.explain import explain, to_json
@@ -21,19 +21,21 @@ PAGE: Final = 500
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.running_server import RunningServer
     from sipmesh.transport.link import Link
     from sipmesh.trust.verdict import Verdict
 
 
-class Operator:
+class AdminCommands:
     """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
 
-    def __init__(self, node: Node, reload: Callable[[], dict[str, Any]], look: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, node: RunningServer, reload: Callable[[], dict[str, Any]], look: Callable[[], dict[str, Any]]
+    ) -> None:
         self._node, self._reload, self._look = node, reload, look
 
     def __repr__(self) -> str:
-        return f"<Operator of {self._node.view.name}>"
+        return f"<AdminCommands of {self._node.view.name}>"
 
     def commands(self) -> Mapping[str, Command]:
         """Every command by its name."""
@@ -73,7 +75,7 @@ class Operator:
         return [self._link(link) for link in self._node.pool.all()]
 
     def _link(self, link: Link) -> dict[str, Any]:
-        users = sorted(link.session.users) if isinstance(link.session, Session) else []
+        users = sorted(link.flow.users) if isinstance(link.flow, Flow) else []
         return {
             "server": self._node.view.name,
             "id": link.id,

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh.server.certificates.expiring_files import on_disk, signers_on_disk
-from sipmesh.topology.expiry.inventory import Entry, What, take_stock
-from sipmesh.topology.expiry.urgency import Level
+from sipmesh.topology.expiry.inventory import InventoryEntry, What, take_stock
+from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.trust.formatting import tell_span, tell_time
 from sipmesh.trust.role import Role
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.expiry.inventory import Inventory
 
 AGAIN = timedelta(days=1)
@@ -24,16 +24,16 @@ AGAIN = timedelta(days=1)
 Key = tuple[What, str, bool, str]
 
 
-class Endings:
+class ExpiryWarnings:
     """What has been said of each thing that ends, so that each step is said once, and again every day."""
 
     def __init__(self) -> None:
-        self._told: dict[Key, tuple[Level, datetime]] = {}
+        self._told: dict[Key, tuple[Urgency, datetime]] = {}
 
     def __repr__(self) -> str:
-        return f"<Endings {len(self._told)} told>"
+        return f"<ExpiryWarnings {len(self._told)} told>"
 
-    def due(self, stock: Inventory) -> list[Entry]:
+    def due(self, stock: Inventory) -> list[InventoryEntry]:
         """What must be said now; what has been renewed is forgotten."""
         held = {_key(entry): entry for entry in stock.entries if entry.level or entry.broken or entry.old}
         self._told = {key: told for key, told in self._told.items() if key in held}
@@ -41,31 +41,31 @@ class Endings:
         self._told.update({_key(entry): (entry.level, stock.at) for entry in found})
         return found
 
-    def _is_due(self, key: Key, entry: Entry, at: datetime) -> bool:
+    def _is_due(self, key: Key, entry: InventoryEntry, at: datetime) -> bool:
         told = self._told.get(key)
         return told is None or told[0] is not entry.level or at - told[1] >= AGAIN
 
 
-def _key(entry: Entry) -> Key:
+def _key(entry: InventoryEntry) -> Key:
     return entry.what, entry.name, entry.outside, entry.paper.mark if entry.paper else ""
 
 
-def stock_of(node: Node, at: datetime) -> Inventory:
+def stock_of(node: RunningServer, at: datetime) -> Inventory:
     """What ends of all that one server uses: its own certificates, and what it judges others by."""
     name, loaded = node.view.name, node.view.loaded
     signers = signers_on_disk(loaded, name)
     return take_stock(loaded, on_disk(loaded, name), [node.use()], at=at, only=name, signers=signers)
 
 
-def concerning(node: Node, entries: Iterable[Entry]) -> Iterator[Entry]:
+def concerning(node: RunningServer, entries: Iterable[InventoryEntry]) -> Iterator[InventoryEntry]:
     """Leave out what is others' to say: by partners' anchors and lists only edges judge."""
     ours = node.view.loaded.topology.organisation
     return (entry for entry in entries if entry.owner == ours or node.view.role is Role.EDGE)
 
 
-def tell(log: Log, entry: Entry, at: datetime) -> None:
+def tell(log: Log, entry: InventoryEntry, at: datetime) -> None:
     """Write one line of the log; the last day and what has ended are errors."""
-    say = log.error if entry.broken or entry.level >= Level.DAY_1 else log.warning
+    say = log.error if entry.broken or entry.level >= Urgency.DAY_1 else log.warning
     paper = entry.paper
     say(
         _event(entry),
@@ -80,11 +80,11 @@ def tell(log: Log, entry: Entry, at: datetime) -> None:
     )
 
 
-def _event(entry: Entry) -> str:
+def _event(entry: InventoryEntry) -> str:
     if entry.broken:
         return "cannot be used"
-    if entry.what is What.SOURCE and entry.level is not Level.PAST:
+    if entry.what is What.SOURCE and entry.level is not Urgency.PAST:
         return "is out of reach"
-    if entry.old and entry.level is Level.FINE:
+    if entry.old and entry.level is Urgency.FINE:
         return "is old"
-    return "has ended" if entry.level is Level.PAST else "comes to its end"
+    return "has ended" if entry.level is Urgency.PAST else "comes to its end"

@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
-from sipmesh.server.agent.agent import Member
-from sipmesh.server.management.controller import Master
+from sipmesh.server.agent.agent import Agent
+from sipmesh.server.management.controller import Controller
 from sipmesh.topology.expiry.inventory import What
-from sipmesh.topology.expiry.urgency import Level
+from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.transport.link import LinkState
 from sipmesh.trust.role import Role
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from sipmesh.server.running_server import Node
-    from sipmesh.topology.expiry.inventory import Entry
+    from sipmesh.server.running_server import RunningServer
+    from sipmesh.topology.expiry.inventory import InventoryEntry
 
 GOODBYE_S: Final = 1.0
 """How long a request for figures may hold up the end of the server."""
@@ -36,7 +36,7 @@ GOODBYE_S: Final = 1.0
 class Figures(Collector):
     """Reads the figures of one server when it is asked; nothing is counted for them in between."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: RunningServer) -> None:
         self._node = node
 
     def __repr__(self) -> str:
@@ -73,12 +73,12 @@ class Figures(Collector):
         unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
         behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
         audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
-        if isinstance(post, Member | Master):
+        if isinstance(post, Agent | Controller):
             held.add_metric((), at)
             newest.add_metric((), post.newest)
-        if isinstance(post, Member):
+        if isinstance(post, Agent):
             unheard.add_metric((), post.unheard_s)
-        if isinstance(post, Master):
+        if isinstance(post, Controller):
             behind.add_metric((), post.behind)
             if (last := post.audit_head()) is not None:
                 audit.add_metric((last.hash,), last.seq)
@@ -215,7 +215,7 @@ class Figures(Collector):
         return family
 
 
-def ending(node: Node, at: datetime) -> list[Entry]:
+def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:
     """All that this server stands on and that ends."""
     return list(concerning(node, stock_of(node, at).entries))
 
@@ -223,7 +223,7 @@ def ending(node: Node, at: datetime) -> list[Entry]:
 class MetricsPage:
     """The HTTP side of it. There is no TLS and no password: it listens where the topology says, by default on loopback."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: RunningServer) -> None:
         self._node = node
         self._registry = CollectorRegistry()
         self._registry.register(Figures(node))
@@ -260,6 +260,6 @@ class MetricsPage:
         """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
         at = datetime.now(UTC)
         found = (one for one in ending(self._node, at) if one.what is not What.SOURCE)  # that is a partner's to mend
-        why = [one.sentence(at) for one in found if one.broken or one.level is Level.PAST]
+        why = [one.sentence(at) for one in found if one.broken or one.level is Urgency.PAST]
         told = {"server": self._node.view.name, "healthy": not why, "why": why}
         return web.json_response(told, status=503 if why else 200)

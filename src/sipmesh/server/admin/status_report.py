@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.running_server import RunningServer
 
 LATELY = timedelta(minutes=10)
 
 
-def standing(node: Node) -> ServerStatus:
+def standing(node: RunningServer) -> ServerStatus:
     """The status of a server, but for what it holds of what management has signed: who reports adds that."""
     at = datetime.now(UTC)
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
@@ -55,7 +55,7 @@ def shown_certificate(chain: Sequence[x509.Certificate]) -> ShownCertificate:
     )
 
 
-def anchors_in_use(node: Node) -> set[str]:
+def anchors_in_use(node: RunningServer) -> set[str]:
     """The anchors on which links of users' traffic stand now or our own certificate does, by SHA-256 fingerprint in hex.
 
     The reserved links are left out: they come back by themselves, and nothing is lost with them.

@@ -18,15 +18,15 @@ from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.control_socket import Command
 from sipmesh.server.management.server_reports import now_utc
-from sipmesh.server.repeated_log import Seldom
+from sipmesh.server.repeated_log import RepeatedLog
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant, read_issuing
-from sipmesh.server.replication.control_links import Rounds
-from sipmesh.server.replication.crl_store import ListShelf, is_portable
+from sipmesh.server.replication.control_links import ControlLinks
+from sipmesh.server.replication.crl_store import CrlStore, is_portable
 from sipmesh.server.replication.document_store import signed_by_management
 from sipmesh.server.replication.revocation_push import REVOKED, named_in
 from sipmesh.server.replication.server_status import ServerStatus, relayed_reports, text
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.storage.user_document import Roster
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.topology.document.crl_cache import is_read, prepare
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -35,7 +35,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
-    from sipmesh.server.replication.document_store import Holding
+    from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link import Link
@@ -84,33 +84,33 @@ class Running(Protocol):
         """What this server says of itself."""
 
 
-class Member:
+class Agent:
     """The post of a front end or an edge; *look* has the server read files that were written."""
 
     def __init__(
         self,
         server: Running,
-        holding: Holding,
+        documents: DocumentStore,
         here: Here,
         loop: asyncio.AbstractEventLoop,
         dial: Callable[[Hop], Link],
         look: Callable[[list[Path]], object],
         log: Log,
     ) -> None:
-        self._server, self._holding, self._loop, self._look, self._log = server, holding, loop, look, log
-        self._lists = ListShelf(holding.folder)
-        self._topology = Item(Kind.TOPOLOGY, holding.document(), number=server.view.loaded.number)
+        self._server, self._documents, self._loop, self._look, self._log = server, documents, loop, look, log
+        self._lists = CrlStore(documents.folder)
+        self._topology = Item(Kind.TOPOLOGY, documents.document(), number=server.view.loaded.number)
         self._revoked: Item | None = None
         self._subscriber = Subscriber(here, self.state, self._told, self._given, self._settled, loop.time)
         self._notifier = Notifier(here, self, self._heard)
-        self._rounds = Rounds(loop, dial)
+        self._rounds = ControlLinks(loop, dial)
         self._dial = dial
         self._offered: State | None = None
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._relayed: dict[str, tuple[float, ServerStatus]] = {}  # when each edge said it, by the loop's time
-        self._dropped = Seldom()
-        self._applicant = Applicant(server.view.name, holding.state)
+        self._dropped = RepeatedLog()
+        self._applicant = Applicant(server.view.name, documents.state)
         self._early: dict[str, Item] = {}
         self._of_edges: dict[str, Item] = {}
         self._issuing = ""  # of the CA that issues now, as whoever gives to us says
@@ -121,7 +121,7 @@ class Member:
         self._heard_at = loop.time()
 
     def __repr__(self) -> str:
-        return f"<Member {self._server.view.name}, version {self._server.view.loaded.number}>"
+        return f"<Agent {self._server.view.name}, version {self._server.view.loaded.number}>"
 
     def begin(self) -> None:
         """Reach the edges behind us, and ask our pool for the highest version that it knows."""
@@ -140,13 +140,13 @@ class Member:
     @property
     def behind(self) -> int:
         """The highest version that is known to exist, if it is higher than the one in force; else 0."""
-        known = self._holding.known_to_exist
+        known = self._documents.known_to_exist
         return known if known > self._server.view.loaded.number else 0
 
     @property
     def newest(self) -> int:
         """The highest version that is known to exist."""
-        return max(self._holding.known_to_exist, self._server.view.loaded.number)
+        return max(self._documents.known_to_exist, self._server.view.loaded.number)
 
     @property
     def unheard_s(self) -> float:
@@ -244,7 +244,7 @@ class Member:
         held = {item.key: (item.number, item.digest) for item in items}
         if peer is None:
             held[Kind.USERS, ""] = (self._server.users_number(), "")
-        highest = max(self._holding.highest, self._holding.known_to_exist)
+        highest = max(self._documents.highest, self._documents.known_to_exist)
         return State(held, now_utc().isoformat(), highest, self._issuing)
 
     def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
@@ -293,8 +293,8 @@ class Member:
         self._take_issuing(state.issuing)
         number, _ = state.topology
         newest = max(number, state.highest)
-        if newest > self._holding.known_to_exist:
-            self._holding.known_to_exist = newest
+        if newest > self._documents.known_to_exist:
+            self._documents.known_to_exist = newest
             if newest > self._server.view.loaded.number:
                 self._log.info("a newer version exists", version=newest, ours=self._server.view.loaded.number, by=peer)
 
@@ -344,7 +344,7 @@ class Member:
     def _take_topology(self, jws: bytes) -> None:
         if jws == self._topology.body:
             return
-        loaded = self._holding.newer(jws, self._server.view.loaded, now_utc())
+        loaded = self._documents.newer(jws, self._server.view.loaded, now_utc())
         self._pending = (jws, loaded)
         self._take_early(loaded)
         if self._lists_to_come(loaded):
@@ -357,7 +357,7 @@ class Member:
         """Whether a list that a new version names is not here, and was said to come."""
         offered = self._offered.held if self._offered is not None else {}
         return any(
-            not (self._holding.folder / name).exists() and (Kind.LIST, name) in offered for name in loaded.list_names
+            not (self._documents.folder / name).exists() and (Kind.LIST, name) in offered for name in loaded.list_names
         )
 
     def _out_of_patience(self) -> None:
@@ -374,8 +374,8 @@ class Member:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
-            loaded = self._holding.read(jws)  # once more: its lists have come meanwhile
-        self._holding.keep(jws, loaded)
+            loaded = self._documents.read(jws)  # once more: its lists have come meanwhile
+        self._documents.keep(jws, loaded)
         closed = self._server.take(loaded)
         self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
         self._errors.clear()
@@ -397,7 +397,7 @@ class Member:
             self._keep_early(item)
             return
         if self._lists.put(item, loaded, now_utc()):
-            self._look([self._holding.folder / item.name])
+            self._look([self._documents.folder / item.name])
         if self._pending is not None and not self._lists_to_come(self._pending[1]):
             self._apply()
         self._notifier.changed()
@@ -431,13 +431,13 @@ class Member:
                 self._lists.put(early[name], loaded, now_utc())
 
     def _take_users(self, jws: bytes) -> None:
-        payload = self._holding.newer_users(jws, self._server.view.loaded, now_utc())
-        roster, before = Roster.decode(payload), self._server.users_number()
+        payload = self._documents.newer_users(jws, self._server.view.loaded, now_utc())
+        roster, before = UserDocument.decode(payload), self._server.users_number()
         closed = self._server.take_users(payload)
         self._parts = [*(self._parts if roster.part > 1 else ()), jws]
         if self._server.users_number() == before:
             return  # there are more parts to come
-        self._holding.keep_users(self._parts, anew=not roster.since)
+        self._documents.keep_users(self._parts, anew=not roster.since)
         self._parts = []
         self._log.info("users taken", closed=closed)
         self.report()
@@ -469,7 +469,7 @@ class Member:
         own = {
             "number": loaded.number,
             "digest": self._topology.digest,
-            "highest": self._holding.known_to_exist,
+            "highest": self._documents.known_to_exist,
             "at": now_utc(),
             "error": text("; ".join([*self._errors.values(), *self._server.not_listening()])),
             "request": request or "",

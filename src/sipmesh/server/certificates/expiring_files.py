@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import read_certificates
-from sipmesh.topology.expiry.fetch_status import Supply
+from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.inventory import Side, Use, sides, signer_files
-from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.topology.expiry.validity import Chain, DatedItem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,21 +30,21 @@ def signers_on_disk(loaded: Loaded, only: str = "") -> dict[str, Chain]:
 
 def _read(path: Path, file: str) -> Chain:
     try:
-        return Chain(file, tuple(map(Paper.of_certificate, read_certificates(path))))
+        return Chain(file, tuple(map(DatedItem.of_certificate, read_certificates(path))))
     except UnusableFileError as wrong:
         return Chain(file, fault=str(wrong))
 
 
-def anchors_of(loaded: Loaded) -> list[Paper]:
+def anchors_of(loaded: Loaded) -> list[DatedItem]:
     """Every anchor in force, ours and the partners'."""
     authorities = (loaded.authority, *loaded.partners)
-    return [Paper.of_certificate(one) for authority in authorities for one in authority.anchors]
+    return [DatedItem.of_certificate(one) for authority in authorities for one in authority.anchors]
 
 
-def lists_of(loaded: Loaded) -> list[Paper]:
+def lists_of(loaded: Loaded) -> list[DatedItem]:
     """Every list in force, ours and the partners'."""
     authorities = (loaded.authority, *loaded.partners)
-    return [Paper.of_list(one) for authority in authorities for one in authority.lists]
+    return [DatedItem.of_list(one) for authority in authorities for one in authority.lists]
 
 
 def use_to_json(use: Use) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def use_from_json(status: dict[str, Any]) -> Use:
         server=str(status["server"]),
         pid=int(status["pid"]),
         shown={bool(one["outside"]): Chain.from_json(one) for one in status["certificates"]},
-        anchors=tuple(map(Paper.from_json, status["anchors"])),
-        lists=tuple(map(Paper.from_json, status["lists"])),
-        supplies=tuple(map(Supply.from_json, status["sources"])),
+        anchors=tuple(map(DatedItem.from_json, status["anchors"])),
+        lists=tuple(map(DatedItem.from_json, status["lists"])),
+        supplies=tuple(map(FetchStatus.from_json, status["sources"])),
     )

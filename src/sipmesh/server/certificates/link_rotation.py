@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.server.proxy.flow import Session
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.transport.link import LinkState
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PING: Final = b"\r\n\r\n"  # RFC 5626 4.4.1: its answer proves that the peer has
 
 
 @dataclass(slots=True)
-class Old:
+class RetiredCertificate:
     """A link under an old certificate, which *ends*, and the link that takes over from it once that was dialled."""
 
     link: Link
@@ -40,20 +40,20 @@ class Old:
         return new is not None and new.state is LinkState.UP and new.confirmed
 
 
-class Renewal:
+class LinkRotation:
     """All such links of one server; *dial* opens a link. New requests take the newest link by themselves."""
 
     def __init__(self, dial: Callable[[Hop], Link]) -> None:
         self._dial, self.quiet_s = dial, QUIET_S
-        self._old: dict[str, Old] = {}
+        self._old: dict[str, RetiredCertificate] = {}
 
     def __repr__(self) -> str:
-        return f"<Renewal of {len(self._old)} links>"
+        return f"<LinkRotation of {len(self._old)} links>"
 
     def rotated(self, links: Iterable[Link], ends: datetime) -> None:
         """These *links* were opened under a certificate that is not shown any more and that *ends*; the first end counts."""
         for link in links:
-            old = self._old.setdefault(link.id, Old(link, ends))
+            old = self._old.setdefault(link.id, RetiredCertificate(link, ends))
             old.ends = min(old.ends, ends)
 
     def step(self, at: datetime, now: float) -> list[str]:
@@ -67,7 +67,7 @@ class Renewal:
             link.drain()
         return [link.id for link in gone]
 
-    def _succeed(self, old: Old, at: datetime) -> None:
+    def _succeed(self, old: RetiredCertificate, at: datetime) -> None:
         """Open the successor; one that failed is tried again after a while."""
         failed = old.successor is not None and old.successor.state is LinkState.CLOSED
         due = old.again_at is None or at >= old.again_at
@@ -77,6 +77,6 @@ class Renewal:
 
     def _is_quiet(self, link: Link, now: float) -> bool:
         """Whether nothing is under way on it: no transaction in either direction, and no byte for a moment."""
-        session = link.session
-        busy = isinstance(session, Session) and (session.sent or session.served)
+        flow = link.flow
+        busy = isinstance(flow, Flow) and (flow.sent or flow.served)
         return link.state is LinkState.UP and not busy and not link.pending_out and now - link.last_in >= self.quiet_s

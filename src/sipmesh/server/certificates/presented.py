@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError
-from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.transport.tls.self_handshake import NOWHERE, RehearsalError, rehearse
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
@@ -30,7 +30,7 @@ ABROAD = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PresentedCertificate:
     """One certificate with its key, as it is in use; *fault* says why what lies in its file now is not."""
 
     identity: Identity
@@ -39,20 +39,20 @@ class Held:
     @property
     def chain(self) -> Chain:
         """What it is, for the inventory."""
-        papers = tuple(map(Paper.of_certificate, self.identity.chain))
+        papers = tuple(map(DatedItem.of_certificate, self.identity.chain))
         return Chain(str(self.identity.chain_path), papers, self.fault)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PresentedCertificates:
     """All that one server shows: by whether it is for partners only. Immutable: a change makes another one."""
 
-    held: Mapping[bool, Held]
+    held: Mapping[bool, PresentedCertificate]
 
     @classmethod
-    def first(cls, view: ServerView) -> Shown:
+    def first(cls, view: ServerView) -> PresentedCertificates:
         """What a server starts with; raises `OperatorError` where a file cannot be used."""
-        return cls({outside: Held(Identity.load(*files)) for outside, files in _files(view)})
+        return cls({outside: PresentedCertificate(Identity.load(*files)) for outside, files in _files(view)})
 
     def of(self, kind: LinkKind) -> Identity:
         """What is shown on links of *kind*."""
@@ -64,20 +64,20 @@ class Shown:
         """Why what lies on disk is not in use, for each certificate of which that is so."""
         return (held.fault for held in self.held.values() if held.fault)
 
-    def after(self, view: ServerView, at: datetime) -> Shown:
+    def after(self, view: ServerView, at: datetime) -> PresentedCertificates:
         """What is shown under *view*: what lies on disk if it is good, otherwise what was shown before, with the reason."""
-        return Shown({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
+        return PresentedCertificates({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
 
-    def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> Held:  # noqa: FBT001
+    def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> PresentedCertificate:  # noqa: FBT001
         before = self.held.get(outside, self.held[False])
         try:
             found = Identity.load(*files)
         except OperatorError as wrong:
             return replace(before, fault="; ".join(f"{one.file}: {one.reason}" for one in wrong.problems))
         if _same(found, before.identity):
-            return Held(found)
+            return PresentedCertificate(found)
         fault = why_not(found, view, at, outside=outside)
-        return replace(before, fault=fault) if fault else Held(found)
+        return replace(before, fault=fault) if fault else PresentedCertificate(found)
 
 
 def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:

@@ -10,24 +10,26 @@ from sipmesh.server.management.publisher import DRAFT
 from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
-    from sipmesh.server.management.controller import Master
+    from sipmesh.server.management.controller import Controller
     from sipmesh.server.management.publisher import Publisher
-    from sipmesh.server.management.root_rotation import Succession
+    from sipmesh.server.management.root_rotation import RootRotation
     from sipmesh.storage.history import Version
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
 
 LONGEST_WAIT_S = 60.0
 
 
-class Desk:
+class ManagementCommands:
     """The commands of its control socket; whoever asks is known by the credentials of that socket."""
 
-    def __init__(self, master: Master, publisher: Publisher, succession: Succession, chronicle: Chronicle) -> None:
+    def __init__(
+        self, master: Controller, publisher: Publisher, succession: RootRotation, management_db: ManagementDb
+    ) -> None:
         self._master, self._publisher, self._succession = master, publisher, succession
-        self._chronicle = chronicle
+        self._chronicle = management_db
 
     def __repr__(self) -> str:
-        return f"<Desk of {self._master!r}>"
+        return f"<ManagementCommands of {self._master!r}>"
 
     def commands(self) -> Mapping[str, Command]:
         """The commands of the control socket that only management has."""

@@ -15,21 +15,21 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.items import Item, Kind, State
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, RemoteError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.agent.agent import hops_to
 from sipmesh.server.control_socket import Command
-from sipmesh.server.management.commands import Desk
+from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.decommission import CA, servers_of
 from sipmesh.server.management.document_signing import sign_as
 from sipmesh.server.management.publisher import Publisher
-from sipmesh.server.management.refusal_audit import Refusals
-from sipmesh.server.management.root_rotation import Succession
+from sipmesh.server.management.refusal_audit import RefusalAudit
+from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
-from sipmesh.server.management.server_reports import Census, now_utc
-from sipmesh.server.repeated_log import Seldom
+from sipmesh.server.management.server_reports import ServerReports, now_utc
+from sipmesh.server.repeated_log import RepeatedLog
 from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
-from sipmesh.server.replication.control_links import Rounds
-from sipmesh.server.replication.crl_store import ListShelf
+from sipmesh.server.replication.control_links import ControlLinks
+from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.server_status import ServerStatus
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
     from sipmesh.storage.audit import Line
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.hop import Hop
@@ -63,7 +63,7 @@ AGAIN_EVERY_S = 30.0
 """How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
 
 
-class Managed(Protocol):
+class ManagedServer(Protocol):
     """What a master asks of the server that it is part of."""
 
     @property
@@ -94,13 +94,13 @@ class Directory(Protocol):
         """The version of the users, as of the last `refresh`."""
 
 
-class Master:
+class Controller:
     """The post of the management server. *folder* is the organisation's, with the draft ``topology.yaml`` in it."""
 
     def __init__(
         self,
-        server: Managed,
-        chronicle: Chronicle,
+        server: ManagedServer,
+        management_db: ManagementDb,
         users: Directory,
         here: Here,
         loop: asyncio.AbstractEventLoop,
@@ -108,29 +108,29 @@ class Master:
         log: Log,
     ) -> None:
         self._server, self._users, self._loop, self._log = server, users, loop, log
-        self._chronicle, self._audit = chronicle, chronicle.audit
+        self._chronicle, self._audit = management_db, management_db.audit
         self._folder = server.view.loaded.folder
-        self._lists = ListShelf(self._folder)
+        self._lists = CrlStore(self._folder)
         self._topology = self._head_item()
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
         self._owing = False  # whether a server lacks users that the database did not give
         self._revoked: Item | None = None
         self._notifier = Notifier(here, self, self._heard)
-        self._rounds = Rounds(loop, dial)
-        self.census = Census()
-        self._dropped = Seldom()
+        self._rounds = ControlLinks(loop, dial)
+        self.reports = ServerReports()
+        self._dropped = RepeatedLog()
         self._news = asyncio.Event()
         self._new: frozenset[str] = frozenset()  # the servers that have come with the newest version
         self._gave_again_at = self._renewed_at = loop.time()
         self._grantor = Grantor(self._folder / CA, self._sign, self._granted)
-        self._not_granted = Refusals()
+        self._not_granted = RefusalAudit()
         self._issuing = ""
-        self.publisher = Publisher(server, chronicle, users, self.census, self._apply, log)
-        self.succession = Succession(self._folder / CA, server, self, self._audit, self._root_changed, log)
+        self.publisher = Publisher(server, management_db, users, self.reports, self._apply, log)
+        self.succession = RootRotation(self._folder / CA, server, self, self._audit, self._root_changed, log)
         self._renew_own()  # before it listens: what ended while it was off must not keep it from coming back
 
     def __repr__(self) -> str:
-        return f"<Master {self._server.view.name}, version {self._topology.number}>"
+        return f"<Controller {self._server.view.name}, version {self._topology.number}>"
 
     def _head_item(self) -> Item:
         number = self._server.view.loaded.number
@@ -138,7 +138,7 @@ class Master:
 
     def commands(self) -> Mapping[str, Command]:
         """The commands of the control socket that only management has."""
-        return Desk(self, self.publisher, self.succession, self._chronicle).commands()
+        return ManagementCommands(self, self.publisher, self.succession, self._chronicle).commands()
 
     def begin(self) -> None:
         """Reach every front end."""
@@ -194,7 +194,7 @@ class Master:
     @property
     def clocks_s(self) -> tuple[float, ...]:
         """By how many seconds the clocks of servers that report themselves are ahead of ours."""
-        told = (report.clock_s for report in self.census.reports.values())
+        told = (report.clock_s for report in self.reports.reports.values())
         return tuple(one for one in told if one is not None)
 
     def tick(self) -> None:
@@ -204,10 +204,10 @@ class Master:
             self._renew_own()
         if self._loop.time() - self._gave_again_at >= AGAIN_EVERY_S:
             self._gave_again_at = self._loop.time()
-            for name, report in self.census.reports.items():
+            for name, report in self.reports.reports.items():
                 if report.number < self._topology.number:
                     self._notifier.again(name)
-        for name, report in self.census.late(now_utc()):
+        for name, report in self.reports.late(now_utc()):
             why = report.status.error or self._rounds.why_not(name) or "it has not said why"
             self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
 
@@ -298,12 +298,12 @@ class Master:
         except RemoteError as wrong:
             fault = str(wrong)
         if fault:
-            self.census.unreadable(server, fault, by)
+            self.reports.unreadable(server, fault, by)
             if self._dropped.is_due(f"{server} {by}", self._loop.time()):
                 self._log.warning("report dropped", peer=server, by=by or server, why=fault)
             return fault
         self._grant(server, status.request, at)
-        self.census.heard(server, status, at, self._topology.number, by=by)
+        self.reports.heard(server, status, at, self._topology.number, by=by)
         return ""
 
     def _grant(self, server: str, request: str, at: datetime) -> None:
@@ -329,9 +329,9 @@ class Master:
             signer = signer_chain(self._server.view)
             for made in renew_own(self._server.view, self._folder / CA, now_utc()):
                 self._granted(self._server.view.name, made)
-            if Generations.are_in(self._folder / CA):
+            if CaGenerations.are_in(self._folder / CA):
                 show_own(self._server.view, self._folder / CA)
-                shown = Generations(self._folder / CA).current.shown
+                shown = CaGenerations(self._folder / CA).current.shown
                 self._issuing = b64encode(shown.public_bytes(Encoding.DER)).decode()
             if signer_chain(self._server.view) != signer:
                 self._grantor.sign_anew()
@@ -347,16 +347,16 @@ class Master:
     def _keep_rounds(self) -> None:
         front_ends = (name for name, _, role in self._members() if role is Role.FRONT_END)
         self._rounds.take(hops_to(self._server.view, front_ends))
-        self.census.keep(frozenset(name for name, _, _ in self._members()))
+        self.reports.keep(frozenset(name for name, _, _ in self._members()))
 
     def missing(self, number: int) -> list[str]:
         """Those that have not said that they have a version in force."""
-        have = self.census.holding(number)
+        have = self.reports.servers_with(number)
         return [name for name, _, _ in self._members() if name not in have]
 
     def statuses(self) -> dict[str, ServerStatus | None]:
         """The last report of each server, None for one that was never heard."""
-        reports = self.census.reports
+        reports = self.reports.reports
         return {name: reports[name].status if name in reports else None for name, _, _ in self._members()}
 
     @property
@@ -396,7 +396,7 @@ class Master:
     def _known(self) -> list[Known]:
         """What is known of each server that is to follow."""
         linked = frozenset(self._notifier.subscribers)
-        reports, misread = self.census.reports, self.census.misread
+        reports, misread = self.reports.reports, self.reports.misread
         return [
             Known(name, pool, reports.get(name), name in linked, self._rounds.why_not(name), misread.get(name, {}))
             for name, pool, _ in self._members()
@@ -408,7 +408,7 @@ class Master:
         """Live by a version that is in the history, and give it to everybody."""
         self._topology = Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
         self._of_pool.clear()
-        self.census.published(now_utc())
+        self.reports.published(now_utc())
         before = servers_of(self._server.view.loaded)
         try:
             closed = self._server.take(load_published(version_of(self._chronicle, number), self._folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
 from sipmesh.storage.audit import Act
 
@@ -39,7 +39,7 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     if not gone:
         return
     try:
-        serials = Generations(folder / CA).revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at)
+        serials = CaGenerations(folder / CA).revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at)
     except OperatorError as wrong:
         told = ", ".join(sorted(gone))
         tell("servers have left, but their certificates are not revoked", servers=told, why=str(wrong))

@@ -23,7 +23,7 @@ from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit import Act
 from sipmesh.storage.history import Version
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.topology.document.load import load_published
 from sipmesh.topology.home_pools import home_by_default
@@ -57,11 +57,11 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
         made = draft.compiled(slot.number, who, why, at=at, previous=slot.previous, audit=slot.audit)
         return sign_as(server, made.encode(), KIND, at)
 
-    chronicle = Chronicle(file.parent)
+    management_db = ManagementDb(file.parent)
     try:
-        return chronicle.history.publish(0, make, who, why, at=at)
+        return management_db.history.publish(0, make, who, why, at=at)
     finally:
-        chronicle.close()
+        management_db.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
     Nobody can say which anchors are in use meanwhile: all of them count as if they were. Raises `OperatorError` for a draft
     that would break something without *force*, and where what is in force was touched, or cannot be followed by this folder.
     """
-    chronicle = Chronicle(file.parent)
+    management_db = ManagementDb(file.parent)
     try:
-        return _publish_next(chronicle, _draft(file), file.parent, who, why, at, tell, force=force)
+        return _publish_next(management_db, _draft(file), file.parent, who, why, at, tell, force=force)
     except OperatorError as wrong:
-        chronicle.audit.append(who, Act.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at)
+        management_db.audit.append(who, Act.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at)
         raise
     finally:
-        chronicle.close()
+        management_db.close()
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
@@ -94,33 +94,41 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
 
     Where it is blocked already, the newest version is given. Raises `OperatorError` where it cannot be blocked.
     """
-    chronicle = Chronicle(folder)
+    management_db = ManagementDb(folder)
     try:
-        head = _head(chronicle)
-        draft = blocking(version_of(chronicle, head.number), name, folder)
+        head = _head(management_db)
+        draft = blocking(version_of(management_db, head.number), name, folder)
         if draft is None:
             return Rested(head, (), ())
-        return _publish_next(chronicle, draft, folder, who, f"{name} is blocked", at, tell, force=False)
+        return _publish_next(management_db, draft, folder, who, f"{name} is blocked", at, tell, force=False)
     except OperatorError as wrong:
-        chronicle.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)
+        management_db.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)
         raise
     finally:
-        chronicle.close()
+        management_db.close()
 
 
-def _head(chronicle: Chronicle) -> Version:
-    head = chronicle.history.head()
+def _head(management_db: ManagementDb) -> Version:
+    head = management_db.history.head()
     if head is None:
         raise OperatorError("nothing was published yet")
     return head
 
 
 def _publish_next(
-    chronicle: Chronicle, draft: Draft, folder: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool
+    management_db: ManagementDb,
+    draft: Draft,
+    folder: Path,
+    who: str,
+    why: str,
+    at: datetime,
+    tell: Tell,
+    *,
+    force: bool,
 ) -> Rested:
-    head = _head(chronicle)
+    head = _head(management_db)
     must_be_portable(draft.loaded)
-    before = load_published(version_of(chronicle, head.number), folder)
+    before = load_published(version_of(management_db, head.number), folder)
     must_open(draft.loaded, before)
     homes, domains, unasked = _places(before)
     found = list(_dangers(before, draft.loaded, homes, domains))
@@ -135,8 +143,8 @@ def _publish_next(
         )
         return sign_as(server, made.encode(), KIND, at)
 
-    version = chronicle.history.publish(head.number, make, who, why, at=at, dangers=found)
-    follow_up(folder, chronicle.audit, before, draft.loaded, who, at, tell)
+    version = management_db.history.publish(head.number, make, who, why, at=at, dangers=found)
+    follow_up(folder, management_db.audit, before, draft.loaded, who, at, tell)
     changes = [*difference(before, draft.loaded), *from_a_restart(before, draft.loaded), *unasked]
     return Rested(version, changes, found)
 

@@ -12,7 +12,7 @@ from sipmesh.server.management.decommission import follow_up
 from sipmesh.server.management.document_signing import sign_as
 from sipmesh.server.management.emergency_block import blocking
 from sipmesh.server.management.publish_checks import from_a_restart, must_open
-from sipmesh.server.management.server_reports import Census, now_utc
+from sipmesh.server.management.server_reports import ServerReports, now_utc
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit import Act
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.storage.history import Slot
-    from sipmesh.storage.management_db import Chronicle
+    from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
@@ -58,14 +58,14 @@ class Publisher:
     def __init__(
         self,
         server: InForce,
-        chronicle: Chronicle,
+        management_db: ManagementDb,
         users: Places,
-        census: Census,
+        reports: ServerReports,
         apply: Callable[[int], list[str]],
         log: Log,
     ) -> None:
-        self._server, self._chronicle, self._users, self._census = server, chronicle, users, census
-        self._history, self._audit, self._apply, self._log = chronicle.history, chronicle.audit, apply, log
+        self._server, self._chronicle, self._users, self._census = server, management_db, users, reports
+        self._history, self._audit, self._apply, self._log = management_db.history, management_db.audit, apply, log
         self._folder = server.view.loaded.folder
 
     def __repr__(self) -> str:

@@ -22,14 +22,14 @@ class _Refused:
     more: int = 0
 
 
-class Refusals:
+class RefusalAudit:
     """What each server was refused since its last line; instants are timezone-aware."""
 
     def __init__(self) -> None:
         self._last: dict[str, _Refused] = {}
 
     def __repr__(self) -> str:
-        return f"<Refusals of {len(self._last)} servers>"
+        return f"<RefusalAudit of {len(self._last)} servers>"
 
     def line(self, server: str, why: str, at: datetime) -> dict[str, Any] | None:
         """Give what a line is to say, None where it is too early for one; ``again`` are those that had no line."""

@@ -15,7 +15,7 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.server.management.document_signing import sign_as
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.management_db import Chronicle
+from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.changes import edit, move_management
 from sipmesh.topology.document.load import load_published
 from sipmesh.topology.versions.publication import KIND, Draft
@@ -26,42 +26,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Relocation:
     """The *version* that says it; *draft* is why the draft does not, "" where it does."""
 
     version: Version
     draft: str
 
 
-def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Moved:
+def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocation:
     """Let the management servers of the organisation in *folder* have *address* from now on, in a new version and in the draft.
 
     Of the version before nothing else is changed, whatever stands in the draft; one that is not in order stays as it is.
 
     Raises `OperatorError` where nothing was ever published, and where the new version cannot be made.
     """
-    if not Chronicle.is_in(folder):
+    if not ManagementDb.is_in(folder):
         raise OperatorError(
             "nothing was ever published here; change the address in topology.yaml, and start the servers"
         )
-    chronicle = Chronicle(folder)
+    management_db = ManagementDb(folder)
     try:
-        version = _publish(chronicle, folder, address, who, at)
+        version = _publish(management_db, folder, address, who, at)
     finally:
-        chronicle.close()
+        management_db.close()
     file = folder / "topology.yaml"
     try:
         edit(file, lambda text: move_management(text, address, file))
     except OperatorError as wrong:
-        return Moved(version, str(wrong))
-    return Moved(version, "")
+        return Relocation(version, str(wrong))
+    return Relocation(version, "")
 
 
-def _publish(chronicle: Chronicle, folder: Path, address: str, who: str, at: datetime) -> Version:
-    head = chronicle.history.head()
+def _publish(management_db: ManagementDb, folder: Path, address: str, who: str, at: datetime) -> Version:
+    head = management_db.history.head()
     if head is None:
         raise OperatorError("nothing was ever published here; change the address in topology.yaml, then publish")
-    old = version_of(chronicle, head.number)
+    old = version_of(management_db, head.number)
     try:
         text = move_management(old.topology, address, folder / f"topology version {old.number}")
     except LocalError as wrong:
@@ -76,4 +76,4 @@ def _publish(chronicle: Chronicle, folder: Path, address: str, who: str, at: dat
         made = draft.compiled(slot.number, who, why, at=at, previous=slot.previous, audit=slot.audit)
         return sign_as(server, made.encode(), KIND, at)
 
-    return chronicle.history.publish(head.number, make, who, why, at=at)
+    return management_db.history.publish(head.number, make, who, why, at=at)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.server_reports import now_utc
 from sipmesh.storage.audit import Act
 
@@ -28,7 +28,7 @@ class Members(Protocol):
         """The last report of each, None for one that was never heard."""
 
 
-class Succession:
+class RootRotation:
     """The steps for one network, whose CA lies in *folder*; *changed* is called when another CA issues, or is shown otherwise."""
 
     def __init__(
@@ -38,11 +38,11 @@ class Succession:
         self._audit, self._changed, self._log = audit, changed, log
 
     def __repr__(self) -> str:
-        return f"<Succession in {self._folder}>"
+        return f"<RootRotation in {self._folder}>"
 
     def activate(self, who: str) -> dict[str, Any]:
         """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
-        generations = Generations(self._folder)
+        generations = CaGenerations(self._folder)
         coming = generations.next
         if coming is None:
             raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
@@ -59,7 +59,7 @@ class Succession:
 
     def switch(self, who: str) -> dict[str, Any]:
         """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
-        generations = Generations(self._folder)
+        generations = CaGenerations(self._folder)
         if not generations.is_crossed:
             raise OperatorError("servers lead to one root already; what comes next: sipmesh ca root status")
         name = generations.current.issuing.subject.rfc4514_string()
@@ -71,7 +71,7 @@ class Succession:
 
     def retire(self, who: str) -> dict[str, Any]:
         """Let go of the roots before the present one, once nobody stands on them and no version names them."""
-        generations = Generations(self._folder)
+        generations = CaGenerations(self._folder)
         name = generations.current.root.subject.rfc4514_string()
         if late := self.not_under(name):
             raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.trust.formatting import tell_list, tell_span
 
 if TYPE_CHECKING:
-    from sipmesh.server.management.server_reports import Report
+    from sipmesh.server.management.server_reports import StatusReport
     from sipmesh.server.replication.server_status import ServerStatus
 
 SILENT: Final = timedelta(seconds=30)
@@ -45,7 +45,7 @@ class Known:
 
     server: str
     pool: str
-    report: Report | None
+    report: StatusReport | None
     linked: bool
     why_not: str
     unreadable: Mapping[str, str]
@@ -94,7 +94,7 @@ class Known:
             brought = f" that {by} brings" if by else ""
             yield Fault(f"its report{brought} cannot be read: {why}", "run the same release of sipmesh on every server")
 
-    def _unheard(self, report: Report, at: datetime) -> Iterator[Fault]:
+    def _unheard(self, report: StatusReport, at: datetime) -> Iterator[Fault]:
         remedy = f"see whether {self.server} runs, and whether its server port can be reached from here"
         if self._is_silent(at):
             ago = tell_span(at - report.heard_at)
@@ -102,7 +102,7 @@ class Known:
         elif self.why_not and not self.linked:
             yield Fault(f"no link to it: {self.why_not}", remedy)
 
-    def _behind(self, report: Report, newest: int, at: datetime) -> Iterator[Fault]:
+    def _behind(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
         if report.number > newest:
             remedy = "restore management from a newer backup; if this server was taken over, revoke it"
@@ -111,7 +111,7 @@ class Known:
             remedy = f"see the log of {self.server}: it says why it does not take version {newest}"
             yield Fault(f"behind for {tell_span(at - since)}", remedy)
 
-    def _said(self, report: Report) -> Iterator[Fault]:
+    def _said(self, report: StatusReport) -> Iterator[Fault]:
         yield from reported_faults(self.server, report.status)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:

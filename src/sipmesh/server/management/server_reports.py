@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Report:
+class StatusReport:
     """The last report of one server; *heard_at* by our clock, *by* which server it was brought, empty if by itself."""
 
     status: ServerStatus
@@ -35,10 +35,10 @@ class Report:
 
 
 @dataclass(slots=True)
-class Census:
+class ServerReports:
     """The newest report of each server, and what was wrong with reports that could not be read."""
 
-    reports: dict[str, Report] = field(default_factory=dict)
+    reports: dict[str, StatusReport] = field(default_factory=dict)
     misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and who brought it ("" for itself)
     _warned: set[str] = field(default_factory=set)
 
@@ -49,7 +49,7 @@ class Census:
         """
         self._reads_again(server, by)
         before = self.reports.get(server)
-        report = Report(status, at - timedelta(seconds=status.ago_s) if by else at, by)
+        report = StatusReport(status, at - timedelta(seconds=status.ago_s) if by else at, by)
         if before is not None and before.heard_at > report.heard_at:
             return
         if report.number < newest:
@@ -81,7 +81,7 @@ class Census:
             for by in [by for by in held if name not in servers or (by and by not in servers)]:
                 self._reads_again(name, by)
 
-    def late(self, at: datetime) -> list[tuple[str, Report]]:
+    def late(self, at: datetime) -> list[tuple[str, StatusReport]]:
         """Those that have been behind for too long and that were not given before."""
         found = []
         for name, report in self.reports.items():
@@ -91,7 +91,7 @@ class Census:
                 found.append((name, report))
         return found
 
-    def holding(self, number: int) -> frozenset[str]:
+    def servers_with(self, number: int) -> frozenset[str]:
         """Who has said that it has version *number*, or a later one, in force."""
         return frozenset(name for name, report in self.reports.items() if report.number >= number)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sipmesh.trust.verdict import Verdict
 
 
-class Tally:
+class Counters:
     """Counters that only grow. A link counts its own messages while it lives, so that no message costs anything here."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Tally:
         self.refused_messages: Counter[str] = Counter()  # by code
 
     def __repr__(self) -> str:
-        return f"<Tally of {self.verdicts.total()} verdicts>"
+        return f"<Counters of {self.verdicts.total()} verdicts>"
 
     def judged(self, verdict: Verdict) -> None:
         """A link came up, or was refused."""

@@ -12,14 +12,14 @@ from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
 from sipmesh.routing.identity.border import IN_REQUESTS
-from sipmesh.routing.identity.origin import ServerSender
-from sipmesh.routing.identity.route_set import Names, Place, take_place
+from sipmesh.routing.identity.route_set import Names, RouteSet, take_place
+from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.routing.proxy.target_set import fork
 from sipmesh.routing.roles.front_end import to_home
-from sipmesh.server.proxy.counters import Tally
+from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
 from sipmesh.server.quotas.limited_log import cut
 from sipmesh.sip.check import check_request, check_response, unsupported
@@ -35,25 +35,25 @@ from sipmesh.trust.verdict import Code
 if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.routing.identity.dialog_token import Tokens
-    from sipmesh.routing.identity.origin import Sender
+    from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.proxy.branch import Branches
-    from sipmesh.server.proxy.digest_auth import Logins
-    from sipmesh.server.proxy.flow import Session
-    from sipmesh.server.proxy.flow_table import Reach
+    from sipmesh.server.proxy.digest_auth import DigestAuth
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
-    from sipmesh.server.proxy.latency_histogram import Waits
+    from sipmesh.server.proxy.latency_histogram import LatencyHistogram
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog
-    from sipmesh.server.quotas.principals import Accounts
-    from sipmesh.server.quotas.usage import Account
+    from sipmesh.server.quotas.principals import Principals
+    from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.policy import TrustedPeer
     from sipmesh.trust.verdict import Verdict
 
-Decide = Callable[[Request, Place, "Sender"], Outcome]
+Decide = Callable[[Request, RouteSet, "Sender"], Outcome]
 
 RETRY_AFTER_S: Final = "5"
 NO_USERS_YET: Final = Answer(
@@ -83,7 +83,7 @@ POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 NOT_ITS_PACKAGE: Final = "an event package of the network itself, which its sender has no part in"
 
 
-class Post(Protocol):
+class ControlPlane(Protocol):
     """What takes the requests and responses that are about the network itself, and not for its users."""
 
     def link_up(self, link: Link) -> None:
@@ -109,26 +109,26 @@ class Dispatch(LinkEvents):
         decide: Decide,
         border: Border,
         gatekeeper: Gatekeeper,
-        reach: Reach,
+        flow_table: FlowTable,
         relay: Relay,
         registrations: Registrations,
-        logins: Logins,
+        logins: DigestAuth,
         tokens: Tokens,
         branches: Branches,
         log: LimitedLog,
-        accounts: Accounts,
-        tally: Tally | None = None,
+        accounts: Principals,
+        tally: Counters | None = None,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide, self.border = names, decide, border
-        self._gatekeeper, self._reach, self._relay = gatekeeper, reach, relay
+        self._gatekeeper, self._flow_table, self._relay = gatekeeper, flow_table, relay
         self._registrations, self._logins = registrations, logins
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
-        self._tally = tally or Tally()
+        self._counters = tally or Counters()
         self._references = 0
         self.refused_messages: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_REFUSALS)
-        self.post: Post | None = None
+        self.post: ControlPlane | None = None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._references} messages refused>"
@@ -144,7 +144,7 @@ class Dispatch(LinkEvents):
         return self._relay.load
 
     @property
-    def waits(self) -> dict[str, Waits]:
+    def waits(self) -> dict[str, LatencyHistogram]:
         """How long branches have waited for their final response, by method."""
         return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
 
@@ -175,11 +175,11 @@ class Dispatch(LinkEvents):
 
     def link_up(self, link: Link) -> None:
         """A peer was accepted."""
-        session = self._reach.session(link)
-        session.came_up()
-        self.accounts.came_up(session)
+        flow = self._flow_table.flow(link)
+        flow.came_up()
+        self.accounts.came_up(flow)
         if link.verdict is not None:
-            self._tally.judged(link.verdict)
+            self._counters.judged(link.verdict)
         if self.post is not None and link.kind is LinkKind.SERVER:
             self.post.link_up(link)
         if link.kind is not LinkKind.CLIENT and link.verdict is not None:
@@ -188,19 +188,19 @@ class Dispatch(LinkEvents):
     def refused(self, verdict: Verdict) -> None:
         """A peer was refused: the log says everything, the peer learnt nothing but its alert."""
         self._gatekeeper.remember(verdict)
-        self._tally.judged(verdict)
+        self._counters.judged(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
         self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """A link is gone: its flow, its bindings and its branches with it."""
-        self._tally.gone(link)
-        session = self._reach.session(link)
-        self._reach.forget(session)
-        self._logins.gone(session)
-        self.accounts.gone(session)
-        self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(session))
-        self._relay.link_down(session)
+        self._counters.gone(link)
+        flow = self._flow_table.flow(link)
+        self._flow_table.forget(flow)
+        self._logins.gone(flow)
+        self.accounts.gone(flow)
+        self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(flow))
+        self._relay.link_down(flow)
         if self.post is not None and link.kind is LinkKind.SERVER:
             self.post.link_down(link, why)
         if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
@@ -210,7 +210,7 @@ class Dispatch(LinkEvents):
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
         """Answer what can be answered of a stream that cannot be framed; the link closes after it."""
-        who = self._reach.session(link).account.name
+        who = self._flow_table.flow(link).account.name
         self._log.warning(who, "unframeable", link=link.id, remote=link.remote[0], why=str(fault))
         if fault.request is None:
             return None
@@ -223,49 +223,49 @@ class Dispatch(LinkEvents):
 
     def arrived(self, link: Link, message: Request | Response) -> None:
         """Take one message; what is wrong with it ends here."""
-        session = self._reach.session(link)
+        flow = self._flow_table.flow(link)
         if isinstance(message, Response):
-            self._response(session, message)
+            self._response(flow, message)
             return
         try:
             check_request(message)
-            self._request(session, message)
+            self._request(flow, message)
         except RemoteError as wrong:
-            self._malformed(session, message, wrong)
+            self._malformed(flow, message, wrong)
         except SipmeshError as wrong:
-            self._failed(session, message, wrong)
+            self._failed(flow, message, wrong)
 
-    def _response(self, session: Session, response: Response) -> None:
+    def _response(self, flow: Flow, response: Response) -> None:
         try:
             check_response(response)
-            if not self._relay.responded(session, response) and self.post is not None:
-                self.post.responded(session.link, response)
+            if not self._relay.responded(flow, response) and self.post is not None:
+                self.post.responded(flow.link, response)
         except SipmeshError as wrong:
-            self._log.warning(session.account.name, "response dropped", link=session.link.id, why=str(wrong))
+            self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
 
-    def _malformed(self, session: Session, request: Request, wrong: RemoteError) -> None:
+    def _malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
         """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
-        who = session.account.name
-        self._log.warning(who, "request refused", link=session.link.id, method=request.method[:32], why=str(wrong))
+        who = flow.account.name
+        self._log.warning(who, "request refused", link=flow.link.id, method=request.method[:32], why=str(wrong))
         if request.method == "ACK":
             return
         try:
-            session.link.send(respond(request, wrong.status).encode())
+            flow.link.send(respond(request, wrong.status).encode())
         except RemoteError as unanswerable:
-            session.link.close(f"cannot be answered: {unanswerable}")
+            flow.link.close(f"cannot be answered: {unanswerable}")
 
-    def _failed(self, session: Session, request: Request, wrong: SipmeshError) -> None:
+    def _failed(self, flow: Flow, request: Request, wrong: SipmeshError) -> None:
         """A fault on our side, such as a store that cannot be written: its text is for our log."""
-        who = session.account.name
-        self._log.error(who, "request failed", link=session.link.id, method=request.method, why=str(wrong))
+        who = flow.account.name
+        self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
         if request.method == "ACK":
             return
         response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
-        held = session.served.get(server_key(request))
+        held = flow.served.get(server_key(request))
         if held is not None:
             self._relay.answer(held, response)
         else:
-            session.link.send(response.encode())
+            flow.link.send(response.encode())
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
         """Do what must not keep the rest from being done; a fault of ours is logged."""
@@ -274,96 +274,94 @@ class Dispatch(LinkEvents):
         except SipmeshError as wrong:
             self._log.error("", otherwise, why=str(wrong))
 
-    def _request(self, session: Session, request: Request) -> None:
+    def _request(self, flow: Flow, request: Request) -> None:
         """Match a request with its transaction; a copy of one that is being served is left alone (RFC 3261 section 17.2)."""
         key = server_key(request)
-        held = session.served.get(key)
+        held = flow.served.get(key)
         if request.method == "CANCEL":
-            self._cancel(session, request)
-        elif held is None and session.refused and key in session.refused:
+            self._cancel(flow, request)
+        elif held is None and flow.refused and key in flow.refused:
             if request.method == "ACK":
-                del session.refused[key]
+                del flow.refused[key]
         elif held is None or (request.method == "ACK" and not self._relay.acknowledged(held)):
-            self._serve(session, request, key)
+            self._serve(flow, request, key)
 
-    def _cancel(self, session: Session, request: Request) -> None:
+    def _cancel(self, flow: Flow, request: Request) -> None:
         """Answer a CANCEL and take back the INVITE of the same branch on the same link (RFC 3261 section 9.2)."""
         key = cancelled_key(request)
-        invite = session.served.get(key)
-        status = 200 if invite is not None or key in session.refused else 481
-        session.link.send(respond(request, status).encode())
+        invite = flow.served.get(key)
+        status = 200 if invite is not None or key in flow.refused else 481
+        flow.link.send(respond(request, status).encode())
         if invite is not None:
             self._relay.cancel(invite, reasons_of(request))
 
-    def _serve(self, session: Session, request: Request, key: str) -> None:
-        if session.sender is None:
-            session.link.close("a message on a link without a verdict")
+    def _serve(self, flow: Flow, request: Request, key: str) -> None:
+        if flow.sender is None:
+            flow.link.close("a message on a link without a verdict")
             return
-        if session.link.kind is LinkKind.CLIENT:
-            host, port = session.link.remote
-            session.mark = mark_received(request, host, port, session.mark)
+        if flow.link.kind is LinkKind.CLIENT:
+            host, port = flow.link.remote
+            flow.mark = mark_received(request, host, port, flow.mark)
         if request.method == "ACK" and request.max_forwards == 0:
             return
-        if request.method in POSTED and self._posted(session, request):
+        if request.method in POSTED and self._posted(flow, request):
             return
         if request.present & EVENT and names_package(request):
-            self._answer(session, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
+            self._answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
         early = None
         if request.method != "ACK":
-            account = session.account
-            early = self._over_its_limit(session, request, account) if account.full else self._early_answer(request)
+            account = flow.account
+            early = self._over_its_limit(flow, request, account) if account.full else self._early_answer(request)
         if early is not None:
-            self._answer(session, request, key, early)
+            self._answer(flow, request, key, early)
             return
         loop = loop_hash(request)
         if self._branches.looped(request, loop):
-            self._answer(session, request, key, Answer(482, why="it has been here before, by the same way"))
+            self._answer(flow, request, key, Answer(482, why="it has been here before, by the same way"))
             return
-        place = take_place(request, self.names, self._tokens, session.link.local)
-        outcome = self.decide(request, place, session.sender)
-        proved = self._prove(session, request, key, place, outcome, loop) if isinstance(outcome, Prove) else outcome
+        place = take_place(request, self.names, self._tokens, flow.link.local)
+        outcome = self.decide(request, place, flow.sender)
+        proved = self._prove(flow, request, key, place, outcome, loop) if isinstance(outcome, Prove) else outcome
         if proved is not None:
-            self._carry_out(session, request, key, proved, loop)
+            self._carry_out(flow, request, key, proved, loop)
 
-    def _posted(self, session: Session, request: Request) -> bool:
+    def _posted(self, flow: Flow, request: Request) -> bool:
         """Hand over what is of our own event package; it comes from servers of ours and from nobody else."""
-        sender = session.sender
+        sender = flow.sender
         if self.post is None or not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
             return False
-        return self.post.requested(session.link, sender.peer, request)
+        return self.post.requested(flow.link, sender.peer, request)
 
     def _prove(
-        self, session: Session, request: Request, key: str, place: Place, asked: Prove, loop: str
+        self, flow: Flow, request: Request, key: str, place: RouteSet, asked: Prove, loop: str
     ) -> Outcome | None:
         """Have the sender prove who it is and decide again; None while it is being asked, or has to wait."""
         if not self._logins.ready:
             return NO_USERS_YET
-        go_on = lambda: self._prove_now(session, request, key, place, asked, loop)  # noqa: E731 - one of two ends of a wait
-        give_up = lambda: self._answer(session, request, key, TOO_MANY_LOGINS)  # noqa: E731 - the other
-        if self._logins.waits(session, request, asked.aor, go_on, give_up):
+        go_on = lambda: self._prove_now(flow, request, key, place, asked, loop)  # noqa: E731 - one of two ends of a wait
+        give_up = lambda: self._answer(flow, request, key, TOO_MANY_LOGINS)  # noqa: E731 - the other
+        if self._logins.waits(flow, request, asked.aor, go_on, give_up):
             return None
-        return self._looked_at(session, request, key, place, asked)
+        return self._looked_at(flow, request, key, place, asked)
 
-    def _prove_now(self, session: Session, request: Request, key: str, place: Place, asked: Prove, loop: str) -> None:
+    def _prove_now(self, flow: Flow, request: Request, key: str, place: RouteSet, asked: Prove, loop: str) -> None:
         """Look at credentials that had to wait; what is wrong with the request ends here, as in :meth:`arrived`."""
         try:
-            outcome = self._looked_at(session, request, key, place, asked)
+            outcome = self._looked_at(flow, request, key, place, asked)
             if outcome is not None:
-                self._carry_out(session, request, key, outcome, loop)
+                self._carry_out(flow, request, key, outcome, loop)
         except RemoteError as wrong:
-            self._malformed(session, request, wrong)
+            self._malformed(flow, request, wrong)
         except SipmeshError as wrong:
-            self._failed(session, request, wrong)
+            self._failed(flow, request, wrong)
 
-    def _looked_at(self, session: Session, request: Request, key: str, place: Place, asked: Prove) -> Outcome | None:
+    def _looked_at(self, flow: Flow, request: Request, key: str, place: RouteSet, asked: Prove) -> Outcome | None:
         """Decide again if the credentials are right; None if the sender was asked for them once more."""
-        result = self._logins.check(session, request, asked.aor)
-        if isinstance(result, Proved) and session.sender is not None:
-            return self.decide(request, place, session.sender)
-        self._logins.answer(
-            session, request, asked.aor, result, lambda reply: self._reply(session, request, key, reply)
-        )
+        result = self._logins.check(flow, request, asked.aor)
+        if isinstance(result, Proved) and flow.sender is not None:
+            return self.decide(request, place, flow.sender)
+        self._logins.answer(flow, request, asked.aor, result, lambda reply: self._reply(flow, request, key, reply))
         return None
 
     def _early_answer(self, request: Request) -> Answer | None:
@@ -376,13 +374,13 @@ class Dispatch(LinkEvents):
             return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many exchanges at once")
         return None
 
-    def _over_its_limit(self, session: Session, request: Request, account: Account) -> Answer:
+    def _over_its_limit(self, flow: Flow, request: Request, account: Usage) -> Answer:
         """Tell the sender of a request to come back when some of those before are answered; nobody else notices."""
         self.accounts.refuse(account)
         self._log.warning(
-            session.account.name,
+            flow.account.name,
             "too much under way",
-            link=session.link.id,
+            link=flow.link.id,
             principal=f"{account.kind} {account.name}",
             method=request.method[:32],
             branches=account.branches,
@@ -390,64 +388,64 @@ class Dispatch(LinkEvents):
         )
         return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too much of its sender is under way")
 
-    def _carry_out(self, session: Session, request: Request, key: str, outcome: Outcome, loop: str) -> None:
+    def _carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         if isinstance(outcome, ToUser):
-            outcome = self._to_user(session, request, outcome)
+            outcome = self._to_user(flow, request, outcome)
         if isinstance(outcome, Forward):
-            self._forward(session, request, key, outcome, loop)
+            self._forward(flow, request, key, outcome, loop)
         elif isinstance(outcome, Answer):
-            self._answer(session, request, key, outcome)
+            self._answer(flow, request, key, outcome)
         elif isinstance(outcome, Register):
-            self._reply(session, request, key, self._registrations.register(session, request, outcome.aor))
+            self._reply(flow, request, key, self._registrations.register(flow, request, outcome.aor))
         elif isinstance(outcome, Prove):
-            self._answer(session, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
+            self._answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
         elif isinstance(outcome, Drop):
-            self._log.debug("dropped", link=session.link.id, method=request.method, why=outcome.why)
+            self._log.debug("dropped", link=flow.link.id, method=request.method, why=outcome.why)
 
-    def _to_user(self, session: Session, request: Request, outcome: ToUser) -> Forward | Answer:
+    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer:
         home = self._logins.homes.of(outcome.aor)
         if home is None and not self._logins.ready:
             return NO_USERS_YET
-        if home is None or session.sender is None:
+        if home is None or flow.sender is None:
             return Answer(404, why=f"{outcome.aor} is no user of ours")
         view = self._gatekeeper.view
         if home != view.pool.name:
-            return to_home(request, outcome, session.sender, home, view.servers_of(home))
+            return to_home(request, outcome, flow.sender, home, view.servers_of(home))
         held = self._registrations.bindings(outcome.aor)
         return fork(request, held, outcome.identity, view.name, view.pool_mates)
 
-    def _forward(self, session: Session, request: Request, key: str, outcome: Forward, loop: str) -> None:
-        if request.present & IN_REQUESTS and session.sender is not None:
-            self.border.admit_request(request, session.sender)
+    def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
+        if request.present & IN_REQUESTS and flow.sender is not None:
+            self.border.admit_request(request, flow.sender)
         if request.method == "ACK":
             self._relay.pass_ack(request, outcome)
             return
-        account = session.account
-        if session.link.kind is LinkKind.SERVER:
+        account = flow.account
+        if flow.link.kind is LinkKind.SERVER:
             account = self.accounts.carried(account, outcome.identity, request)
             full = account.first_full()
             if full is not None:
-                self._answer(session, request, key, self._over_its_limit(session, request, full))
+                self._answer(flow, request, key, self._over_its_limit(flow, request, full))
                 return
-        exchange = self._relay.open(session, request, key)
-        exchange.account = account
-        self._relay.forward(exchange, outcome, loop)
+        proxied = self._relay.open(flow, request, key)
+        proxied.account = account
+        self._relay.forward(proxied, outcome, loop)
 
-    def _answer(self, session: Session, request: Request, key: str, answer: Answer) -> None:
+    def _answer(self, flow: Flow, request: Request, key: str, answer: Answer) -> None:
         """Answer a request ourselves; a refusal carries a coarse class and a reference to our log."""
         if request.method == "ACK":
             return
         headers = answer.headers
         if answer.code is not None:
-            headers += (("Warning", self._warn(session, request, answer)),)
-        self._reply(session, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
+            headers += (("Warning", self._warn(flow, request, answer)),)
+        self._reply(flow, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
 
-    def _warn(self, session: Session, request: Request, answer: Answer) -> str:
+    def _warn(self, flow: Flow, request: Request, answer: Answer) -> str:
         self._references += 1
-        reference = f"{session.link.id}-{self._references}"
+        reference = f"{flow.link.id}-{self._references}"
         told = {
-            "link": session.link.id,
-            "peer": session.link.peer_name or ", ".join(sorted(session.users)) or session.link.remote[0],
+            "link": flow.link.id,
+            "peer": flow.link.peer_name or ", ".join(sorted(flow.users)) or flow.link.remote[0],
             "method": request.method,
             "status": answer.status,
             "code": answer.code,
@@ -456,16 +454,16 @@ class Dispatch(LinkEvents):
         }
         told = cut(told)
         self.refused_messages.append(told)
-        self._tally.refused(str(answer.code))
-        self._log.warning(session.account.name, "message refused", **told)
+        self._counters.refused(str(answer.code))
+        self._log.warning(flow.account.name, "message refused", **told)
         coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
         return f'399 {self._gatekeeper.view.name} "refused: {coarse}, reference {reference}"'
 
-    def _reply(self, session: Session, request: Request, key: str, response: Response) -> None:
+    def _reply(self, flow: Flow, request: Request, key: str, response: Response) -> None:
         """Send a response of our own; of an INVITE only what tells its ACK is kept (RFC 3261 sections 8.2.7 and 26.3.2.4)."""
-        session.link.send(response.encode())
+        flow.link.send(response.encode())
         if request.method == "INVITE":
-            session.refuse(key)
+            flow.refuse(key)
 
     def tick(self) -> None:
         """Sweep what has a deadline; called about once a second."""

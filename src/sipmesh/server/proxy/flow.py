@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.identity.origin import ClientSender, Sender, ServerSender
+from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.server.quotas.usage import NOBODY
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.received import Mark
-    from sipmesh.server.proxy.transactions import Exchange, Sent
-    from sipmesh.server.quotas.usage import Account
+    from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
+    from sipmesh.server.quotas.usage import Usage
     from sipmesh.transport.link import Link
 
 
@@ -25,7 +25,7 @@ LONGEST_KEY: Final = 512
 """Characters of a transaction's key that is remembered for its ACK; an honest one has about a hundred."""
 
 
-class Session:
+class Flow:
     """One link as the server sees it.
 
     *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
@@ -49,17 +49,17 @@ class Session:
 
     def __init__(self, link: Link, incarnation: int) -> None:
         self.link, self.incarnation = link, incarnation
-        self.served: dict[str, Exchange] = {}
-        self.sent: dict[str, Sent] = {}
+        self.served: dict[str, ProxiedRequest] = {}
+        self.sent: dict[str, SentBranch] = {}
         self.generations: dict[str, int] = {}
         self.registered = False
         self.sender: Sender | None = None
         self.mark: Mark | None = None
-        self.account: Account = NOBODY
+        self.account: Usage = NOBODY
         self.refused: dict[str, None] = {}
 
     def __repr__(self) -> str:
-        return f"<Session of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
+        return f"<Flow of {self.link!r}: {len(self.served)} in, {len(self.sent)} out>"
 
     @property
     def number(self) -> int:

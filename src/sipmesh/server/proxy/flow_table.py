@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import LocalError
 from sipmesh.routing.identity.dialog import NO_FLOW
 from sipmesh.routing.identity.dialog_token import owner_hash
-from sipmesh.routing.identity.origin import ServerSender
+from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
-from sipmesh.server.proxy.flow import Session
+from sipmesh.server.proxy.flow import Flow
 from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
@@ -26,18 +26,18 @@ PARTNER_SERVICE: Final = "sipfederationtls"
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 
-class Reach:
+class FlowTable:
     """Knows every session of the server, and opens links to servers and partners when none is up."""
 
     def __init__(self, view: ServerView, incarnation: int) -> None:
         self.incarnation = incarnation
         self.take(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
-        self._flows: dict[int, Session] = {}
+        self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Reach of {self.view.name}: {len(self._flows)} sessions>"
+        return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
 
     def open_by(self, obtain: Callable[[Hop], Link]) -> None:
         """Ask *obtain* for links to servers from now on."""
@@ -48,38 +48,38 @@ class Reach:
         self.view = view
         self._hops: dict[str, Hop] = {}
 
-    def session(self, link: Link) -> Session:
+    def flow(self, link: Link) -> Flow:
         """The session of a link; it begins when the link is first used."""
-        held = link.session
-        if isinstance(held, Session):
+        held = link.flow
+        if isinstance(held, Flow):
             return held
-        session = Session(link, self.incarnation)
-        link.session = session
-        self._flows[session.number] = session
-        return session
+        flow = Flow(link, self.incarnation)
+        link.flow = flow
+        self._flows[flow.number] = flow
+        return flow
 
-    def forget(self, session: Session) -> None:
+    def forget(self, flow: Flow) -> None:
         """The link of *session* is closed."""
-        self._flows.pop(session.number, None)
-        for owner in session.owners:
-            if self._owners.get(owner) == session.number:
+        self._flows.pop(flow.number, None)
+        for owner in flow.owners:
+            if self._owners.get(owner) == flow.number:
                 del self._owners[owner]
 
     def judged_anew(self) -> None:
         """Links have new verdicts: what their peers may do follows from those."""
-        for session in self._flows.values():
-            if session.link.verdict is not None:
-                session.came_up()
+        for flow in self._flows.values():
+            if flow.link.verdict is not None:
+                flow.came_up()
 
-    def sessions(self) -> list[Session]:
+    def sessions(self) -> list[Flow]:
         """Every session, oldest first."""
         return list(self._flows.values())
 
-    def owned(self, session: Session, user: str) -> None:
+    def owned(self, flow: Flow, user: str) -> None:
         """Remember the newest link of *user*, for dialogs whose flow is gone."""
-        self._owners[owner_hash(user)] = session.number
+        self._owners[owner_hash(user)] = flow.number
 
-    def find(self, start: Start) -> Session | None:
+    def find(self, start: Start) -> Flow | None:
         """The session to send on, or None where the flow is gone; its link may still be opening."""
         target = start.target
         if isinstance(target, FlowTarget):
@@ -95,11 +95,11 @@ class Reach:
         partner = self.view.partner_named(link.meant)
         return partner.peer.name if partner is not None else link.peer_name
 
-    def domains_of(self, session: Session) -> frozenset[str]:
+    def domains_of(self, flow: Flow) -> frozenset[str]:
         """The domains whose users the peer of *session* speaks for; its link may still be opening. A client has none."""
-        if isinstance(session.sender, ServerSender):
-            return session.sender.peer.asserts
-        link = session.link
+        if isinstance(flow.sender, ServerSender):
+            return flow.sender.peer.asserts
+        link = flow.link
         if link.kind is LinkKind.SERVER:
             peer = self.view.trusted.get(link.meant)
             return peer.asserts if peer is not None else NO_DOMAINS
@@ -111,31 +111,31 @@ class Reach:
         peer = self.view.trusted.get(server)
         return (peer.pool if peer is not None else None) or server
 
-    def _flow(self, target: FlowTarget) -> Session | None:
+    def _flow(self, target: FlowTarget) -> Flow | None:
         """The flow itself or, for a dialog, the link on which its owner has come back; never one that somebody else owns."""
-        session = self._flows.get(target.flow)
-        if session is not None and target.owner in session.owners:
-            return session
+        flow = self._flows.get(target.flow)
+        if flow is not None and target.owner in flow.owners:
+            return flow
         return self._flows.get(self._owners.get(target.owner, NO_FLOW)) if target.found is Found.DIALOG else None
 
-    def _server(self, name: str) -> Session | None:
+    def _server(self, name: str) -> Flow | None:
         hop = self._hops.get(name)
         if hop is None:
             if name not in self.view.addresses:
                 return None
             host, port = self.view.addresses[name]
             hop = self._hops[name] = Hop(name, LinkKind.SERVER, ((host, port),))
-        return self.session(self._obtain(hop))
+        return self.flow(self._obtain(hop))
 
-    def _partner(self, name: str) -> Session | None:
+    def _partner(self, name: str) -> Flow | None:
         """Open a link to the partner that *name* belongs to; the name judged is its edge's, or the domain asked for."""
         partner = self.view.partner_named(name)
         if partner is None:
             return None
         if partner.edge is None:
-            return self.session(self._obtain(Hop(name, LinkKind.PARTNER, service=PARTNER_SERVICE)))
+            return self.flow(self._obtain(Hop(name, LinkKind.PARTNER, service=PARTNER_SERVICE)))
         host, port = partner.edge
-        return self.session(self._obtain(Hop(host, LinkKind.PARTNER, ((host, port or PARTNER_PORT),))))
+        return self.flow(self._obtain(Hop(host, LinkKind.PARTNER, ((host, port or PARTNER_PORT),))))
 
 
 def _nowhere(hop: Hop) -> Link:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.topology_version import Edition
+from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Gatekeeper:
             accepted = direction is Direction.ACCEPTED
             policy = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
             if self._newest > policy.edition.number > 0:
-                policy = replace(policy, edition=Edition(policy.edition.number, self._newest))
+                policy = replace(policy, edition=TopologyVersion(policy.edition.number, self._newest))
             self._policies[key] = policy
         return self._policies[key]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
-class Homes:
+class HomePools:
     """What is known of users, and the topology in force that says what their homes are."""
 
     def __init__(self, users: KnownUsers, view: ServerView) -> None:
@@ -20,7 +20,7 @@ class Homes:
         self.take(view)
 
     def __repr__(self) -> str:
-        return f"<Homes of {self._users!r}, here {self._here}>"
+        return f"<HomePools of {self._users!r}, here {self._here}>"
 
     def take(self, view: ServerView) -> None:
         """Go by *view* from now on."""

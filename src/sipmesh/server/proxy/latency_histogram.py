@@ -9,7 +9,7 @@ BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 """Upper ends in seconds: from a relay on one machine to an INVITE that rings until timer C (RFC 3261 section 16.6)."""
 
 
-class Waits:
+class LatencyHistogram:
     """A histogram; *counts* has one entry for each bound, and one for what took longer than all of them."""
 
     __slots__ = ("counts", "total")
@@ -19,7 +19,7 @@ class Waits:
         self.total = 0.0
 
     def __repr__(self) -> str:
-        return f"<Waits {sum(self.counts)} of {self.total:.3f} s in all>"
+        return f"<LatencyHistogram {sum(self.counts)} of {self.total:.3f} s in all>"
 
     def add(self, seconds: float) -> None:
         """Count one that waited so many *seconds*; an upper end belongs to its bucket, as Prometheus has it."""

@@ -11,7 +11,7 @@ from sipmesh.sip.message import Request, Response, respond
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
-    from sipmesh.server.proxy.flow import Session
+    from sipmesh.server.proxy.flow import Flow
     from sipmesh.storage.locations import Locations
 
 EXPIRE_EVERY_S: Final = 30.0
@@ -32,15 +32,15 @@ class Registrations:
         """Start our incarnation: what an earlier one has left behind is dead from now on."""
         self._locations.begin(self._server, self._tokens.incarnation)
 
-    def register(self, session: Session, request: Request, aor: str) -> Response:
+    def register(self, flow: Flow, request: Request, aor: str) -> Response:
         """Answer a REGISTER of *aor*, which the link has proved; what it changes is stored before it is answered."""
         now = time.time()
-        token = self._tokens.flow(session.number, aor)
-        flow = FlowFacts(self._server, self._tokens.incarnation, session.number, token)
-        registration = decide(request, aor, self._locations.of(aor, now), flow, self._limits, at=now)
+        token = self._tokens.flow(flow.number, aor)
+        facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token)
+        registration = decide(request, aor, self._locations.of(aor, now), facts, self._limits, at=now)
         if registration.changes:
             self._locations.apply(registration.changes)
-            session.registered = True
+            flow.registered = True
         return respond(request, registration.status, registration.reason, headers=registration.headers)
 
     def bindings(self, aor: str) -> Sequence[Binding]:
@@ -60,10 +60,10 @@ class Registrations:
         """How many bindings there are on links of this server."""
         return self._locations.count(self._server)
 
-    def flow_closed(self, session: Session) -> None:
+    def flow_closed(self, flow: Flow) -> None:
         """A link is gone, and what was registered on it with it."""
-        if session.registered:
-            self._locations.drop(self._server, self._tokens.incarnation, session.number)
+        if flow.registered:
+            self._locations.drop(self._server, self._tokens.incarnation, flow.number)
 
     def expire(self, at: float) -> None:
         """Take out what has expired, now and then."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
-from sipmesh.routing.identity.origin import named_side
 from sipmesh.routing.identity.response_policy import settle
+from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.proxy.forwarding import (
-    Listener,
+    ListenerAddress,
     assert_identity,
     branch_copy,
     contact_host,
@@ -35,9 +35,9 @@ from sipmesh.routing.proxy.response_context import (
     ways_to,
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
-from sipmesh.server.proxy.latency_histogram import Waits
-from sipmesh.server.proxy.timeout_queue import Expiry
-from sipmesh.server.proxy.transactions import Exchange, Sent
+from sipmesh.server.proxy.latency_histogram import LatencyHistogram
+from sipmesh.server.proxy.timeout_queue import TimeoutQueue
+from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.message import Message, Request, Response, respond
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.outcome import Forward
     from sipmesh.routing.proxy.branch import Branches
-    from sipmesh.server.proxy.flow import Session
-    from sipmesh.server.proxy.flow_table import Reach
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.storage.locations import Locations
     from sipmesh.transport.link import Link
 
@@ -83,23 +83,23 @@ class Relay:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        reach: Reach,
+        flow_table: FlowTable,
         locations: Locations,
         tokens: Tokens,
         branches: Branches,
-        listeners: dict[LinkKind, Listener],
+        listeners: dict[LinkKind, ListenerAddress],
         border: Border,
     ) -> None:
         self.border = border
         self._clock: Callable[[], float] = loop.time
-        self._reach, self._locations = reach, locations
+        self._flow_table, self._locations = flow_table, locations
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
         self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
-        self._unanswered: Expiry[Sent] = Expiry(FINAL_S, self._timed_out)
-        self._ringing: Expiry[Sent] = Expiry(Timer.C.seconds, self._timed_out)
-        self._lingering: Expiry[Sent] = Expiry(FINAL_S, self._drop_branch)
-        self._served: Expiry[Exchange] = Expiry(FINAL_S, self._drop_exchange)
-        self.waits, self.invite_waits = Waits(), Waits()
+        self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
+        self._ringing: TimeoutQueue[SentBranch] = TimeoutQueue(Timer.C.seconds, self._timed_out)
+        self._lingering: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._drop_branch)
+        self._served: TimeoutQueue[ProxiedRequest] = TimeoutQueue(FINAL_S, self._drop_exchange)
+        self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
         self.unanswered = self.calls_started = 0
         self.calls_ended = [0] * 7  # first final responses to them, by the first digit
 
@@ -121,14 +121,14 @@ class Relay:
 
     # Requests in
 
-    def open(self, session: Session, request: Request, key: str) -> Exchange:
+    def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
         """Begin to serve a request; an INVITE is told at once that we are trying (RFC 3261 section 17.2.1)."""
-        exchange = Exchange(session, request, key, ServerTransaction(invite=request.method == "INVITE"))
-        exchange.came_by = self._listeners[session.link.kind]
-        session.served[key] = exchange
-        return exchange
+        proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
+        proxied.came_by = self._listeners[flow.link.kind]
+        flow.served[key] = proxied
+        return proxied
 
-    def answer(self, exchange: Exchange, response: Response, data: bytes = b"") -> None:
+    def answer(self, proxied: ProxiedRequest, response: Response, data: bytes = b"") -> None:
         """Send a response of our own or one that came back, and end the server transaction where it ends.
 
         *data* is the response as it goes out, where that is known already. What a response became too long by (the Vias that
@@ -138,45 +138,45 @@ class Relay:
         if is_too_long(response, len(data)):
             if response.status < FIRST_FINAL:
                 return
-            response = respond(exchange.request, BAD_GATEWAY)
+            response = respond(proxied.request, BAD_GATEWAY)
             data = response.encode()
-        transaction, given = exchange.transaction, of_status(response.status)
+        transaction, given = proxied.transaction, of_status(response.status)
         before = transaction.state
         if transaction.receive(given) is Do.SEND:
-            exchange.session.link.send(data)
+            proxied.flow.link.send(data)
         if given is Input.PROVISIONAL:
             return
         if transaction.over:
-            self._drop_exchange(exchange)
+            self._drop_exchange(proxied)
         elif transaction.state is not before:
-            self._call_ended(exchange, response.status)
+            self._call_ended(proxied, response.status)
 
-    def _call_ended(self, exchange: Exchange, status: int) -> None:
+    def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
         """An INVITE has its final response: of a refused one nothing is needed but to know its ACK, of another no body."""
-        if exchange.context is not None and exchange.request.to.tag is None:
+        if proxied.context is not None and proxied.request.to.tag is None:
             self.calls_ended[min(status // 100, 6)] += 1
-        if exchange.transaction.state is State.COMPLETED:
-            exchange.session.refuse(exchange.key)
-            self._drop_exchange(exchange)
+        if proxied.transaction.state is State.COMPLETED:
+            proxied.flow.refuse(proxied.key)
+            self._drop_exchange(proxied)
             return
-        exchange.hold(max(0, exchange.size - len(exchange.request.body)))
-        exchange.request.body = b""
-        self._served.add(exchange, self._clock())
+        proxied.hold(max(0, proxied.size - len(proxied.request.body)))
+        proxied.request.body = b""
+        self._served.add(proxied, self._clock())
 
-    def forward(self, exchange: Exchange, outcome: Forward, loop: str) -> None:
+    def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
         """Send the request on to its targets."""
-        exchange.identity, exchange.loop = outcome.identity, loop
-        exchange.context = ResponseContext.of(exchange.request, outcome.targets)
-        if exchange.context.invite:
-            self.calls_started += exchange.request.to.tag is None
-            self.answer(exchange, respond(exchange.request, 100))
-        self._perform(exchange, exchange.context.start())
+        proxied.identity, proxied.loop = outcome.identity, loop
+        proxied.context = ResponseContext.of(proxied.request, outcome.targets)
+        if proxied.context.invite:
+            self.calls_started += proxied.request.to.tag is None
+            self.answer(proxied, respond(proxied.request, 100))
+        self._perform(proxied, proxied.context.start())
 
     def pass_ack(self, request: Request, outcome: Forward) -> None:
         """Send the ACK of a 2xx after its INVITE; nothing answers an ACK, so nothing is kept (RFC 3261 section 16.6)."""
         for target in outcome.targets:
             for way, name in ways_to(target):
-                found = self._reach.find(Start(0, way, name))
+                found = self._flow_table.find(Start(0, way, name))
                 if found is not None and found.link.usable:
                     via = self._via(found.link.kind, self._branches.mint("ack"))
                     identity = identity_for(outcome.identity, found.link.kind, request)
@@ -188,55 +188,55 @@ class Relay:
                         found.link.send(data)
                         break
 
-    def acknowledged(self, exchange: Exchange) -> bool:
+    def acknowledged(self, proxied: ProxiedRequest) -> bool:
         """An ACK has come in under the branch of its INVITE; False if it is that of a 2xx, which goes on to the callee.
 
         That of any other final response ends the INVITE on this side.
         """
-        taken = exchange.transaction.receive(Input.ACK) is not Do.PASS
-        if exchange.transaction.over:
-            self._drop_exchange(exchange)
+        taken = proxied.transaction.receive(Input.ACK) is not Do.PASS
+        if proxied.transaction.over:
+            self._drop_exchange(proxied)
         return taken
 
-    def cancel(self, exchange: Exchange, reasons: tuple[str, ...]) -> None:
+    def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
         """The sender of an INVITE took it back, for *reasons* (RFC 3326)."""
-        if exchange.context is not None:
-            self._perform(exchange, exchange.context.cancel(reasons))
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.cancel(reasons))
 
     # Responses in
 
-    def responded(self, session: Session, response: Response) -> bool:
+    def responded(self, flow: Flow, response: Response) -> bool:
         """Match a response with its branch, on the link that the request went out on and on no other.
 
         False if none of ours waits for it there. Raises `RemoteError` for one that holds no Via but ours: whoever sent the
         request would not know it again.
         """
-        sent = session.sent.get(response.top_via.branch or "")
+        sent = flow.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
             return False
         if not response.has_lower_via:
             raise RemoteError("a response without the Vias of its request", rule="RFC 3261 section 8.2.6.2")
-        if session.sender is None:
+        if flow.sender is None:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_item("via")
-        settle(response, sent.exchange.request, session.sender, self.border, self._reach.view.name)
+        settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
         if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - what makes a dialog
             self._bind_answer(sent, response)
-        if sent.exchange.context is not None:
-            self._take(sent, sent.exchange.context, response)
+        if sent.proxied.context is not None:
+            self._take(sent, sent.proxied.context, response)
         return True
 
-    def _take(self, sent: Sent, context: ResponseContext, response: Response) -> None:
+    def _take(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
         if todo is Do.ACK:
-            sent.session.link.send(ack_for(sent.request, response).encode())
+            sent.flow.link.send(ack_for(sent.request, response).encode())
         self._watch(sent, given)
         if todo is Do.NOTHING:
             return
-        self._perform(sent.exchange, context.responded(sent.number, response))
+        self._perform(sent.proxied, context.responded(sent.number, response))
 
-    def _watch(self, sent: Sent, given: Input) -> None:
+    def _watch(self, sent: SentBranch, given: Input) -> None:
         """Move the branch to the deadline that counts from here on."""
         if given is Input.PROVISIONAL:
             if sent.request.method == "INVITE" and sent.transaction.state is State.PROCEEDING:
@@ -251,12 +251,12 @@ class Relay:
             sent.settle()
             self._await(sent, self._lingering)
 
-    def _ring(self, sent: Sent) -> None:
+    def _ring(self, sent: SentBranch) -> None:
         """Timer C begins anew, unless the branch was cancelled: then its final response is due."""
         if not sent.cancelled:
             self._await(sent, self._ringing)
 
-    def _await(self, sent: Sent, until: Expiry[Sent]) -> None:
+    def _await(self, sent: SentBranch, until: TimeoutQueue[SentBranch]) -> None:
         """Give the branch another deadline in place of the one it has; with its first one it begins to wait."""
         now = self._clock()
         if sent.due is None:
@@ -268,182 +268,180 @@ class Relay:
 
     # Links
 
-    def link_down(self, session: Session) -> None:
+    def link_down(self, flow: Flow) -> None:
         """Every branch that went out on this link is lost; every exchange that came in on it has nobody to answer."""
-        for exchange in list(session.served.values()):
-            self._abandon(exchange)
-        for sent in list(session.sent.values()):
-            context = sent.exchange.context
+        for proxied in list(flow.served.values()):
+            self._abandon(proxied)
+        for sent in list(flow.sent.values()):
+            context = sent.proxied.context
             pending = sent.transaction.pending
             self._drop_branch(sent)
             if context is not None and pending:
-                self._perform(sent.exchange, context.lost(sent.number))
+                self._perform(sent.proxied, context.lost(sent.number))
 
-    def _abandon(self, exchange: Exchange) -> None:
+    def _abandon(self, proxied: ProxiedRequest) -> None:
         """Nobody waits for the answer any more: take an INVITE back where it rings, let the rest run out."""
-        self._drop_exchange(exchange)
-        if exchange.context is not None and exchange.context.invite and not exchange.context.answered:
-            self._perform(exchange, exchange.context.cancel())
+        self._drop_exchange(proxied)
+        if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
+            self._perform(proxied, proxied.context.cancel())
 
     # Effects
 
-    def _perform(self, exchange: Exchange, effects: list[Effect]) -> None:
+    def _perform(self, proxied: ProxiedRequest, effects: list[Effect]) -> None:
         """Carry out *effects* in order; a target that cannot be reached at once yields further ones."""
         for effect in effects:
             if isinstance(effect, Start):
-                self._start(exchange, effect)
+                self._start(proxied, effect)
             elif isinstance(effect, Reply):
-                self._reply(exchange, effect.response)
+                self._reply(proxied, effect.response)
             elif isinstance(effect, Cancel):
-                self._cancel_branch(exchange.sent.get(effect.number), effect.reasons)
+                self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
             elif isinstance(effect, Forget):
                 self._locations.forget([effect.target.binding])
             else:
-                self._drop_exchange(exchange)
+                self._drop_exchange(proxied)
 
-    def _start(self, exchange: Exchange, start: Start) -> None:
-        session = self._reach.find(start)
-        if session is None or not session.link.usable:
-            self._unreachable(exchange, start)
+    def _start(self, proxied: ProxiedRequest, start: Start) -> None:
+        flow = self._flow_table.find(start)
+        if flow is None or not flow.link.usable:
+            self._unreachable(proxied, start)
             return
-        branch = self._branches.mint(exchange.loop)
+        branch = self._branches.mint(proxied.loop)
         try:
-            copy = self._copy(exchange, start.target, session, branch)
+            copy = self._copy(proxied, start.target, flow, branch)
         except RemoteError:  # what could be wrong with it was looked for when it came
-            self._unreachable(exchange, start)
+            self._unreachable(proxied, start)
             return
         data = copy.encode()
         size = len(data)
         if is_too_long(copy, size):
-            self._refuse_branch(exchange, start, MESSAGE_TOO_LARGE)
+            self._refuse_branch(proxied, start, MESSAGE_TOO_LARGE)
             return
-        if not session.link.has_room(size):
-            self._no_room(exchange, start, session.link, size)
+        if not flow.link.has_room(size):
+            self._no_room(proxied, start, flow.link, size)
             return
-        sent = Sent(exchange, start.number, branch, session, copy, ClientTransaction(invite=copy.method == "INVITE"))
-        session.sent[branch] = exchange.sent[start.number] = sent
-        if not exchange.size:
-            exchange.hold(size)
+        sent = SentBranch(proxied, start.number, branch, flow, copy, ClientTransaction(invite=copy.method == "INVITE"))
+        flow.sent[branch] = proxied.sent[start.number] = sent
+        if not proxied.size:
+            proxied.hold(size)
         sent.count(size + BRANCH_OCTETS)
         self._await(sent, self._unanswered)
-        session.link.send(data)
+        flow.link.send(data)
 
-    def _unreachable(self, exchange: Exchange, start: Start) -> None:
-        if exchange.context is not None:
-            self._perform(exchange, exchange.context.lost(start.number))
+    def _unreachable(self, proxied: ProxiedRequest, start: Start) -> None:
+        if proxied.context is not None:
+            self._perform(proxied, proxied.context.lost(start.number))
 
-    def _no_room(self, exchange: Exchange, start: Start, link: Link, size: int) -> None:
+    def _no_room(self, proxied: ProxiedRequest, start: Start, link: Link, size: int) -> None:
         """End a branch for which *link* has no room: 413 if it never has, otherwise as if the way to its target were lost.
 
         The flow itself is not gone: 430 would have its binding forgotten, so 480 stands in its place.
         """
         if not link.can_hold(size):
-            self._refuse_branch(exchange, start, TOO_LARGE_A_BODY)
+            self._refuse_branch(proxied, start, TOO_LARGE_A_BODY)
         elif lost_status(start.target) == FLOW_FAILED:
-            self._refuse_branch(exchange, start, TEMPORARILY_UNAVAILABLE)
+            self._refuse_branch(proxied, start, TEMPORARILY_UNAVAILABLE)
         else:
-            self._unreachable(exchange, start)
+            self._unreachable(proxied, start)
 
-    def _refuse_branch(self, exchange: Exchange, start: Start, status: int) -> None:
+    def _refuse_branch(self, proxied: ProxiedRequest, start: Start, status: int) -> None:
         """Answer a request that is not sent on, as if the next hop had answered it with *status*."""
-        if exchange.context is not None:
-            refusal = respond(exchange.request, status)
-            self._perform(exchange, exchange.context.responded(start.number, refusal))
+        if proxied.context is not None:
+            refusal = respond(proxied.request, status)
+            self._perform(proxied, proxied.context.responded(start.number, refusal))
 
-    def _copy(self, exchange: Exchange, target: Target, session: Session, branch: str) -> Request:
-        kind = session.link.kind
+    def _copy(self, proxied: ProxiedRequest, target: Target, flow: Flow, branch: str) -> Request:
+        kind = flow.link.kind
         recorded: tuple[str, ...] = ()
-        if exchange.came_by is not None and creates_dialog(exchange.request):
-            sides = self._came_from(exchange), self._goes_to(target, session)
-            token = self._tokens.dialog(*sides, self._begun(exchange))
-            recorded = record_routes(exchange.request, token, exchange.came_by, self._listeners[kind])
-        identity = identity_for(exchange.identity, kind, exchange.request)
+        if proxied.came_by is not None and creates_dialog(proxied.request):
+            sides = self._came_from(proxied), self._goes_to(target, flow)
+            token = self._tokens.dialog(*sides, self._begun(proxied))
+            recorded = record_routes(proxied.request, token, proxied.came_by, self._listeners[kind])
+        identity = identity_for(proxied.identity, kind, proxied.request)
         via = self._via(kind, branch)
-        copy = branch_copy(exchange.request, target, via=via, recorded=recorded, identity=identity)
+        copy = branch_copy(proxied.request, target, via=via, recorded=recorded, identity=identity)
         if copy.present & ON_THE_WAY_OUT:
-            self._release(copy, session)
+            self._release(copy, flow)
         return copy
 
-    def _release(self, copy: Request, session: Session) -> None:
+    def _release(self, copy: Request, flow: Flow) -> None:
         """Take away what the peer of *session* may not see."""
-        self.border.release(copy, session.link.kind, self._reach.domains_of(session), private=hides_history(copy))
+        self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
 
-    def _bind_answer(self, sent: Sent, response: Response) -> None:
+    def _bind_answer(self, sent: SentBranch, response: Response) -> None:
         """Give the initiator of a dialog our token with the tag under which the other side has answered."""
-        if response.to.tag is not None and creates_dialog(sent.exchange.request):
+        if response.to.tag is not None and creates_dialog(sent.proxied.request):
             token = recorded_token(sent.request)
             renew_token(response, token, self._tokens.answered(token, response.to.tag))
 
-    def _begun(self, exchange: Exchange) -> Begun:
+    def _begun(self, proxied: ProxiedRequest) -> Begun:
         """What the dialog begins with that an exchange opens: the same on each of its branches."""
-        begun, request = exchange.begun, exchange.request
+        begun, request = proxied.begun, proxied.request
         if begun is None:
             target = contact_host(request)
             caller, callee = request.from_.aor, request.to.aor
-            begun = exchange.begun = self._tokens.begun(
-                request.call_id, request.from_.tag or "", caller, callee, target
-            )
+            begun = proxied.begun = self._tokens.begun(request.call_id, request.from_.tag or "", caller, callee, target)
         return begun
 
-    def _came_from(self, exchange: Exchange) -> Side:
-        sender = exchange.session.sender
+    def _came_from(self, proxied: ProxiedRequest) -> Side:
+        sender = proxied.flow.sender
         if sender is None:
             raise RemoteError("a request on a link without a sender", rule="R12", status=403)
-        return sender.side(exchange.identity or "")
+        return sender.side(proxied.identity or "")
 
-    def _goes_to(self, target: Target, session: Session) -> Side:
+    def _goes_to(self, target: Target, flow: Flow) -> Side:
         if isinstance(target, FlowTarget):
-            return FlowSide(self._tokens.incarnation, session.number, target.owner)
+            return FlowSide(self._tokens.incarnation, flow.number, target.owner)
         if isinstance(target, RemoteFlowTarget):
-            return named_side(self._reach.pool_of(target.binding.server))
-        return named_side(self._reach.side_name(session.link))
+            return named_side(self._flow_table.pool_of(target.binding.server))
+        return named_side(self._flow_table.side_name(flow.link))
 
     def _via(self, kind: LinkKind, branch: str) -> str:
         return f"{self._vias[kind]}{branch}"
 
-    def _reply(self, exchange: Exchange, response: Response) -> None:
-        if identity_for("", exchange.session.link.kind, response) is None:
+    def _reply(self, proxied: ProxiedRequest, response: Response) -> None:
+        if identity_for("", proxied.flow.link.kind, response) is None:
             assert_identity(response, None)
-        link, data = exchange.session.link, response.encode()
+        link, data = proxied.flow.link, response.encode()
         if not link.has_room(len(data)) and link.usable:
             if response.status < FIRST_FINAL:  # its sender can do without a provisional one
                 return
             status = 500 if link.can_hold(len(data)) else MESSAGE_TOO_LARGE
-            response = respond(exchange.request, status)
+            response = respond(proxied.request, status)
             data = response.encode()
-        self.answer(exchange, response, data)
+        self.answer(proxied, response, data)
 
-    def _cancel_branch(self, sent: Sent | None, reasons: tuple[str, ...]) -> None:
+    def _cancel_branch(self, sent: SentBranch | None, reasons: tuple[str, ...]) -> None:
         """Send CANCEL after the INVITE; the final response to the INVITE is due within 64*T1 then."""
         if sent is None or not sent.transaction.pending:
             return
         sent.cancelled = True
         self._await(sent, self._unanswered)
-        sent.session.link.send(cancel_for(sent.request, reasons).encode())
+        sent.flow.link.send(cancel_for(sent.request, reasons).encode())
 
     # Ends
 
-    def _timed_out(self, sent: Sent) -> None:
+    def _timed_out(self, sent: SentBranch) -> None:
         """Timers B, C and F: no final response."""
-        context = sent.exchange.context
+        context = sent.proxied.context
         effects = context.timed_out(sent.number) if context is not None else []
-        self._perform(sent.exchange, effects)
+        self._perform(sent.proxied, effects)
         if sent not in self._unanswered:  # else a CANCEL has just gone out, and its INVITE is answered yet
             self.unanswered += 1
             self._drop_branch(sent)
 
-    def _drop_branch(self, sent: Sent) -> None:
+    def _drop_branch(self, sent: SentBranch) -> None:
         sent.forget()
         if sent.due is not None:
             sent.due.discard(sent)
-        if sent.branch in sent.session.sent:
-            del sent.session.sent[sent.branch]
-        if sent.number in sent.exchange.sent:
-            del sent.exchange.sent[sent.number]
+        if sent.branch in sent.flow.sent:
+            del sent.flow.sent[sent.branch]
+        if sent.number in sent.proxied.sent:
+            del sent.proxied.sent[sent.number]
 
-    def _drop_exchange(self, exchange: Exchange) -> None:
-        if exchange.size:
-            exchange.hold(0)
-        self._served.discard(exchange)
-        if exchange.session.served.get(exchange.key) is exchange:
-            del exchange.session.served[exchange.key]
+    def _drop_exchange(self, proxied: ProxiedRequest) -> None:
+        if proxied.size:
+            proxied.hold(0)
+        self._served.discard(proxied)
+        if proxied.flow.served.get(proxied.key) is proxied:
+            del proxied.flow.served[proxied.key]

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError
 from sipmesh.routing.identity.border import Border
 from sipmesh.routing.identity.dialog import Behind, Inside
-from sipmesh.routing.identity.origin import named_side
 from sipmesh.routing.identity.realm import Realms
 from sipmesh.routing.identity.route_set import Names
+from sipmesh.routing.identity.sender import named_side
 from sipmesh.routing.roles import edge, front_end, management
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog import Peers
-    from sipmesh.routing.identity.origin import Sender
-    from sipmesh.routing.identity.route_set import Place
+    from sipmesh.routing.identity.route_set import RouteSet
+    from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.outcome import Outcome
     from sipmesh.server.proxy.dispatch import Decide
     from sipmesh.sip.message import Request
@@ -52,7 +52,7 @@ def decide_for(view: ServerView, incarnation: int) -> Decide:
 def _edge(view: ServerView, incarnation: int) -> Decide:
     facts = edge_facts(view, incarnation)
 
-    def decide(request: Request, place: Place, sender: Sender) -> Outcome:
+    def decide(request: Request, place: RouteSet, sender: Sender) -> Outcome:
         return edge.decide(request, place, sender, facts)
 
     return decide

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Held = TypeVar("Held")
 
 
-class Expiry(Generic[Held]):
+class TimeoutQueue(Generic[Held]):
     """Calls *expired* for each thing that was held longer than *seconds*; adding again starts its time anew."""
 
     __slots__ = ("_expired", "_held", "seconds")
@@ -18,7 +18,7 @@ class Expiry(Generic[Held]):
         self._held: dict[Held, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Expiry {self.seconds} s holding {len(self._held)}>"
+        return f"<TimeoutQueue {self.seconds} s holding {len(self._held)}>"
 
     def __len__(self) -> int:
         return len(self._held)

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Begun
-    from sipmesh.routing.proxy.forwarding import Listener
+    from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.response_context import ResponseContext
-    from sipmesh.server.proxy.flow import Session
-    from sipmesh.server.proxy.timeout_queue import Expiry
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.timeout_queue import TimeoutQueue
     from sipmesh.sip.message import Request
     from sipmesh.sip.transaction.client import ClientTransaction
     from sipmesh.sip.transaction.server import ServerTransaction
 
 
-class Exchange:
+class ProxiedRequest:
     """A request that was received: *key* is its transaction, *context* collects what comes back, *sent* are its branches.
 
     *identity* is who sends, as it is asserted to the next server. *begun* is what the dialog begins with that the request
@@ -28,25 +28,25 @@ class Exchange:
         "begun",
         "came_by",
         "context",
+        "flow",
         "identity",
         "key",
         "loop",
         "request",
         "sent",
-        "session",
         "size",
         "transaction",
     )
 
-    def __init__(self, session: Session, request: Request, key: str, transaction: ServerTransaction) -> None:
-        self.session, self.request, self.key, self.transaction = session, request, key, transaction
+    def __init__(self, flow: Flow, request: Request, key: str, transaction: ServerTransaction) -> None:
+        self.flow, self.request, self.key, self.transaction = flow, request, key, transaction
         self.context: ResponseContext | None = None
         self.identity: str | None = None
-        self.came_by: Listener | None = None
+        self.came_by: ListenerAddress | None = None
         self.begun: Begun | None = None
         self.loop = ""
-        self.sent: dict[int, Sent] = {}
-        self.account, self.size = session.account, 0
+        self.sent: dict[int, SentBranch] = {}
+        self.account, self.size = flow.account, 0
 
     def hold(self, size: int) -> None:
         """Count *size* octets for the request in place of what was counted before."""
@@ -54,10 +54,10 @@ class Exchange:
         self.size = size
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
+        return f"<ProxiedRequest {self.request.method} {self.key} {self.transaction!r} on {len(self.sent)} branches>"
 
 
-class Sent:
+class SentBranch:
     """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction.
 
     *due* holds it until its deadline. *began* is when it went out, in seconds of the loop's clock. *size* are the octets
@@ -69,10 +69,10 @@ class Sent:
         "branch",
         "cancelled",
         "due",
-        "exchange",
+        "flow",
         "number",
+        "proxied",
         "request",
-        "session",
         "size",
         "transaction",
         "waits",
@@ -80,22 +80,22 @@ class Sent:
 
     def __init__(
         self,
-        exchange: Exchange,
+        proxied: ProxiedRequest,
         number: int,
         branch: str,
-        session: Session,
+        flow: Flow,
         request: Request,
         transaction: ClientTransaction,
     ) -> None:
-        self.exchange, self.number, self.branch = exchange, number, branch
-        self.session, self.request, self.transaction = session, request, transaction
+        self.proxied, self.number, self.branch = proxied, number, branch
+        self.flow, self.request, self.transaction = flow, request, transaction
         self.cancelled, self.began = False, 0.0
-        self.due: Expiry[Sent] | None = None
+        self.due: TimeoutQueue[SentBranch] | None = None
         self.size, self.waits = 0, False
 
     def count(self, size: int) -> None:
         """Count the branch, and *size* octets for what it takes, on the account of who sent the request."""
-        self.exchange.account.add(1, size)
+        self.proxied.account.add(1, size)
         self.size, self.waits = size, True
 
     def settle(self) -> None:
@@ -103,14 +103,14 @@ class Sent:
         if not self.waits:
             return
         body = len(self.request.body)
-        self.exchange.account.add(-1, -body)
+        self.proxied.account.add(-1, -body)
         self.size, self.waits = self.size - body, False
         self.request.body = b""
 
     def forget(self) -> None:
         """Count nothing of it any more."""
-        self.exchange.account.add(-1 if self.waits else 0, -self.size)
+        self.proxied.account.add(-1 if self.waits else 0, -self.size)
         self.size, self.waits = 0, False
 
     def __repr__(self) -> str:
-        return f"<Sent {self.request.method} {self.branch} {self.transaction!r}>"
+        return f"<SentBranch {self.request.method} {self.branch} {self.transaction!r}>"

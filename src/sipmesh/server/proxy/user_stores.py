@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import LocalError
 from sipmesh.storage.bindings import BindingStore
-from sipmesh.storage.replicated_users import HeldUsers
+from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.storage.users import Users
 from sipmesh.trust.role import Role
 
@@ -44,11 +44,11 @@ class KnownUsers(Protocol):
         """Let go of the store."""
 
 
-class Nobody:
+class NoUsers:
     """The users of a server that logs nobody in."""
 
     def __repr__(self) -> str:
-        return "<Nobody>"
+        return "<NoUsers>"
 
     def verifier(self, aor: str) -> Verifier | None:
         """Give nothing: whoever it is, nothing proves it here."""
@@ -71,11 +71,11 @@ class Nobody:
         """Let go of nothing."""
 
 
-class Nowhere:
+class NoLocations:
     """The bindings of a server that registers nobody: there are none, and to make one is a bug."""
 
     def __repr__(self) -> str:
-        return "<Nowhere>"
+        return "<NoLocations>"
 
     def begin(self, server: str, incarnation: int) -> int:
         """Drop nothing."""
@@ -123,9 +123,9 @@ def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
     Where the network is managed, users come in documents that management signs, and the database is out of reach.
     """
     if view.role is not Role.FRONT_END:
-        return Nobody(), Nowhere()
+        return NoUsers(), NoLocations()
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
     managed = any(str(pool.role) == MANAGEMENT for pool in view.pools.values())
-    users = HeldUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
+    users = ReplicatedUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
     return users, BindingStore(file)

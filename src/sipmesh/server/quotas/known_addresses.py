@@ -20,7 +20,7 @@ MOST_PROVED: Final = 1_024
 """Addresses that are remembered because a server or a partner has proved itself there; the least recent goes first."""
 
 
-class Neighbours:
+class KnownAddresses:
     """The addresses of one server's neighbours.
 
     They are those in the topology, those that its names lead to in DNS, and those from which a link was accepted. An address
@@ -33,7 +33,9 @@ class Neighbours:
         self.take(view)
 
     def __repr__(self) -> str:
-        return f"<Neighbours at {len(self._written)} addresses, {len(self._found)} names, {len(self._proved)} proved>"
+        return (
+            f"<KnownAddresses at {len(self._written)} addresses, {len(self._found)} names, {len(self._proved)} proved>"
+        )
 
     def take(self, view: ServerView) -> None:
         """Go by *view* from now on."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
-from sipmesh.server.quotas.usage import NOBODY, Account
+from sipmesh.server.quotas.usage import NOBODY, Usage
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.flow import Session
-    from sipmesh.server.quotas.known_addresses import Neighbours
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.quotas.known_addresses import KnownAddresses
     from sipmesh.sip.message import Request
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link import Link
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DISPLACED: Final = "a newer link from its address took its place: nobody had logged in on it"
 
 
-class Accounts:
+class Principals:
     """Gives each link the account that it counts on: its address's until a user has logged in on it, then the user's.
 
     A link of a server or a partner counts for the name that its certificate has proved. *strangers* are the links of
@@ -31,46 +31,46 @@ class Accounts:
     the name of the partner that a domain belongs to, or nothing.
     """
 
-    def __init__(self, limits: Limits, neighbours: Neighbours, partner_of: Callable[[str], str]) -> None:
+    def __init__(self, limits: Limits, neighbours: KnownAddresses, partner_of: Callable[[str], str]) -> None:
         self._limits, self._neighbours, self._partner_of = limits, neighbours, partner_of
-        self._held: dict[tuple[str, str], Account] = {}
-        self._carried: dict[tuple[str, str], Account] = {}  # by server, and by identity or domain
+        self._held: dict[tuple[str, str], Usage] = {}
+        self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or domain
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
         self.refused: Counter[str] = Counter()  # requests that got 503 since the start, by kind of principal
 
     def __repr__(self) -> str:
-        return f"<Accounts of {len(self)} principals, {self.strangers!r}, {self.of_users!r}>"
+        return f"<Principals of {len(self)} principals, {self.strangers!r}, {self.of_users!r}>"
 
     def __len__(self) -> int:
         return len(self._held) + len(self._carried)
 
-    def came_up(self, session: Session) -> None:
+    def came_up(self, flow: Flow) -> None:
         """Count a link whose peer was accepted."""
-        link = session.link
-        if session.account is not NOBODY:
+        link = flow.link
+        if flow.account is not NOBODY:
             return
         if link.kind is LinkKind.CLIENT:
             address = network_of(link.remote[0])
-            self._move(session, self._account("address", address))
+            self._move(flow, self._account("address", address))
             displaced = self.strangers.add(address, link)
             if displaced is not None:
                 displaced.close(DISPLACED)
         else:
             self._neighbours.proved(link.remote[0])
             kind = "partner" if link.kind is LinkKind.PARTNER else "server"
-            self._move(session, self._account(kind, link.peer_name))
+            self._move(flow, self._account(kind, link.peer_name))
 
-    def proved(self, session: Session, user: str) -> None:
+    def proved(self, flow: Flow, user: str) -> None:
         """Count a link for the *user* who has logged in on it; for the first one, where there are several."""
-        if session.account.kind == "address":
-            self.strangers.remove(session.account.name, session.link)
-            self._move(session, self._account("user", user))
-        displaced = self.of_users.add(user, session.link)
+        if flow.account.kind == "address":
+            self.strangers.remove(flow.account.name, flow.link)
+            self._move(flow, self._account("user", user))
+        displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
             displaced.close("a newer link of its user took its place")
 
-    def carried(self, server: Account, identity: str | None, request: Request) -> Account:
+    def carried(self, server: Usage, identity: str | None, request: Request) -> Usage:
         """Give the account of a request that a server of ours has sent: of its *identity*, within that of the server.
 
         Without an identity it is that of the domain in From, which a partner's edge has checked; all domains that are
@@ -86,31 +86,31 @@ class Accounts:
             return within
         return self._carried_for(within, "user", identity or "", server)
 
-    def _carried_for(self, within: Account, kind: str, name: str, server: Account | None = None) -> Account:
+    def _carried_for(self, within: Usage, kind: str, name: str, server: Usage | None = None) -> Usage:
         server = server or within
         held = self._carried.get((server.name, name))
         if held is None:
             told = f"{name or 'without an identity'} through {server.name}"
-            held = self._carried[server.name, name] = Account(kind, told, *self._most(kind), within)
+            held = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
         return held
 
-    def set_aside(self, session: Session) -> None:
+    def set_aside(self, flow: Flow) -> None:
         """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
-        self.strangers.remove(session.account.name, session.link)
+        self.strangers.remove(flow.account.name, flow.link)
 
-    def take_back(self, session: Session) -> None:
+    def take_back(self, flow: Flow) -> None:
         """Count a link among the strangers again, once its attempt to log in has waited."""
-        if session.account.kind == "address":
-            displaced = self.strangers.add(session.account.name, session.link)
+        if flow.account.kind == "address":
+            displaced = self.strangers.add(flow.account.name, flow.link)
             if displaced is not None:
                 displaced.close(DISPLACED)
 
-    def gone(self, session: Session) -> None:
+    def gone(self, flow: Flow) -> None:
         """A link is closed; what it has sent on counts until it is answered."""
-        self.strangers.remove(session.account.name, session.link)
-        for user in session.users:
-            self.of_users.remove(user, session.link)
-        self._move(session, NOBODY)
+        self.strangers.remove(flow.account.name, flow.link)
+        for user in flow.users:
+            self.of_users.remove(user, flow.link)
+        self._move(flow, NOBODY)
 
     def make_room(self) -> bool:
         """Close the oldest link without a login of the address that has most; False where there is none."""
@@ -120,7 +120,7 @@ class Accounts:
         displaced.close("its descriptor was needed: nobody had logged in on it")
         return True
 
-    def refuse(self, account: Account) -> None:
+    def refuse(self, account: Usage) -> None:
         """Count a request that was refused because its principal has too much under way."""
         account.refused += 1
         self.refused[account.kind] += 1
@@ -131,18 +131,18 @@ class Accounts:
             for key in [key for key, account in held.items() if account.idle]:
                 del held[key]
 
-    def fullest(self) -> dict[str, Account]:
+    def fullest(self) -> dict[str, Usage]:
         """Give for each kind of principal the account with the most branches, for the figures."""
-        found: dict[str, Account] = {}
+        found: dict[str, Usage] = {}
         for account in (*self._held.values(), *self._carried.values()):
             if account.kind not in found or account.branches > found[account.kind].branches:
                 found[account.kind] = account
         return found
 
-    def _account(self, kind: str, name: str) -> Account:
+    def _account(self, kind: str, name: str) -> Usage:
         held = self._held.get((kind, name))
         if held is None:
-            held = self._held[kind, name] = Account(kind, name, *self._most(kind))
+            held = self._held[kind, name] = Usage(kind, name, *self._most(kind))
         return held
 
     def _most(self, kind: str) -> tuple[int, int]:
@@ -155,10 +155,10 @@ class Accounts:
         return limits.branches_per_user, limits.octets_per_user
 
     @staticmethod
-    def _move(session: Session, account: Account) -> None:
-        if session.account is not NOBODY:
-            session.account.links -= 1
-        session.account = account
+    def _move(flow: Flow, account: Usage) -> None:
+        if flow.account is not NOBODY:
+            flow.account.links -= 1
+        flow.account = account
         if account is not NOBODY:
             account.links += 1
 

@@ -8,7 +8,7 @@ BRANCH_OCTETS: Final = 4_096
 """What a branch takes beside the octets of its message: its transaction, its deadlines, the rows of its header."""
 
 
-class Account:
+class Usage:
     """The counts of one principal, and how far they may go.
 
     *kind* is ``address``, ``user``, ``server`` or ``partner``, *name* the principal's name of that kind. *links* are its
@@ -19,15 +19,13 @@ class Account:
 
     __slots__ = ("branches", "kind", "links", "most_branches", "most_octets", "name", "octets", "refused", "within")
 
-    def __init__(
-        self, kind: str, name: str, most_branches: int, most_octets: int, within: Account | None = None
-    ) -> None:
+    def __init__(self, kind: str, name: str, most_branches: int, most_octets: int, within: Usage | None = None) -> None:
         self.kind, self.name, self.within = kind, name, within
         self.most_branches, self.most_octets = most_branches, most_octets
         self.links = self.branches = self.octets = self.refused = 0
 
     def __repr__(self) -> str:
-        return f"<Account {self.kind} {self.name}: {self.links} links, {self.branches} branches, {self.octets} octets>"
+        return f"<Usage {self.kind} {self.name}: {self.links} links, {self.branches} branches, {self.octets} octets>"
 
     @property
     def full(self) -> bool:
@@ -36,15 +34,15 @@ class Account:
 
     def add(self, branches: int, octets: int) -> None:
         """Count so many *branches* and *octets* more, or less, here and in the account that this one is within."""
-        account: Account | None = self
+        account: Usage | None = self
         while account is not None:
             account.branches += branches
             account.octets += octets
             account = account.within
 
-    def first_full(self) -> Account | None:
+    def first_full(self) -> Usage | None:
         """Give the account that is full: this one or one that it is within; None if each has room."""
-        account: Account | None = self
+        account: Usage | None = self
         while account is not None and not account.full:
             account = account.within
         return account
@@ -55,5 +53,5 @@ class Account:
         return not (self.links or self.branches or self.octets)
 
 
-NOBODY: Final = Account("nobody", "", 0, 0)
+NOBODY: Final = Usage("nobody", "", 0, 0)
 """The account of a link whose peer is not known yet: it may send nothing on."""

@@ -18,7 +18,7 @@ PATIENCE = timedelta(hours=12)
 
 
 @dataclass(slots=True)
-class Pace:
+class Backoff:
     """The pace of one source; *chance* gives a number from 0 to 1. Instants are timezone-aware.
 
     *why* is the reason of the last failure, and *failing_since* when the first of those in a row was.

@@ -18,14 +18,14 @@ from sipmesh.pki import files
 from sipmesh.server.refresh.http_fetch import UNKNOWN, FetchError
 from sipmesh.topology.document.crl_cache import prepare_file, read_content
 from sipmesh.topology.document.crl_files import LARGEST_LIST
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.revocation.ocsp import LARGEST as LARGEST_ANSWER
 
 if TYPE_CHECKING:
-    from sipmesh.server.refresh.backoff import Pace
-    from sipmesh.server.refresh.http_fetch import Fetcher
+    from sipmesh.server.refresh.backoff import Backoff
+    from sipmesh.server.refresh.http_fetch import HttpFetcher
     from sipmesh.trust.revocation.crl import RevocationList
     from sipmesh.trust.revocation.ocsp import OcspAnswer
 
@@ -34,26 +34,26 @@ Clock = Callable[[], datetime]
 REQUEST = "application/ocsp-request"  # RFC 6960 A.1
 
 
-class Source(Protocol):
+class FetchJob(Protocol):
     """One thing that is fetched again and again. *owner* is the partner whose it is, empty for our own authority."""
 
     owner: str
     grace: timedelta
-    pace: Pace
+    pace: Backoff
 
     @property
     def name(self) -> str:
         """What it is called: its URL, and what is asked there."""
 
     @property
-    def held(self) -> Paper | None:
+    def held(self) -> DatedItem | None:
         """What counts now of what it gave; its end is its next update."""
 
-    async def fetch(self, fetcher: Fetcher, clock: Clock) -> None:
+    async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
         """Fetch, look at what has come, and put it in force; raises `SipmeshError` where what is held stays."""
 
 
-class ListSource:
+class CrlFetchJob:
     """The list at a URL, which lies in *file*; *held_now* reads what is in force of it, *issuers* who may have signed it."""
 
     def __init__(
@@ -61,7 +61,7 @@ class ListSource:
         url: str,
         owner: str,
         grace: timedelta,
-        pace: Pace,
+        pace: Backoff,
         file: Path,
         held_now: Callable[[Path], RevocationList | None],
         issuers: Callable[[Path], Sequence[x509.Certificate]],
@@ -75,16 +75,16 @@ class ListSource:
         self._validators = UNKNOWN
 
     def __repr__(self) -> str:
-        return f"<ListSource {self.name}, {self.pace.failures} failures>"
+        return f"<CrlFetchJob {self.name}, {self.pace.failures} failures>"
 
     @property
-    def held(self) -> Paper | None:
-        """See `Source`."""
+    def held(self) -> DatedItem | None:
+        """See `FetchJob`."""
         found = self._held_now(self._file)
-        return Paper.of_list(found) if found is not None else None
+        return DatedItem.of_list(found) if found is not None else None
 
-    async def fetch(self, fetcher: Fetcher, clock: Clock) -> None:
-        """See `Source`."""
+    async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
+        """See `FetchJob`."""
         held = self._held_now(self._file)
         fetched = await fetcher.get(self.name, self.largest, self._validators if held is not None else UNKNOWN)
         if fetched.body is None:
@@ -129,7 +129,7 @@ class About(NamedTuple):
         return self.certificate.fingerprint(hashes.SHA256()).hex()[:32]
 
 
-class AnswerSource:
+class OcspFetchJob:
     """The answer *about* one certificate, from the first of *urls* that gives a usable one.
 
     *held_now* is what counts of earlier ones; *put* puts a new one in force.
@@ -141,7 +141,7 @@ class AnswerSource:
         about: About,
         owner: str,
         grace: timedelta,
-        pace: Pace,
+        pace: Backoff,
         held_now: Callable[[], OcspAnswer | None],
         put: Callable[[OcspAnswer, bytes], None],
     ) -> None:
@@ -150,7 +150,7 @@ class AnswerSource:
         self._hashes: tuple[hashes.HashAlgorithm, ...] = (hashes.SHA256(), hashes.SHA1())  # noqa: S303 - the certID
 
     def __repr__(self) -> str:
-        return f"<AnswerSource {self.name}, {self.pace.failures} failures>"
+        return f"<OcspFetchJob {self.name}, {self.pace.failures} failures>"
 
     @property
     def name(self) -> str:
@@ -158,18 +158,18 @@ class AnswerSource:
         return f"{self.urls[0]} for {self.about.certificate.serial_number:x}"
 
     @property
-    def held(self) -> Paper | None:
-        """See `Source`."""
+    def held(self) -> DatedItem | None:
+        """See `FetchJob`."""
         answer = self._held_now()
         ends = answer_ends(answer, self.about) if answer is not None else None
         if answer is None or ends is None:
             return None
         begins = answer.response.produced_at_utc
         issuer = self.about.issuer.subject.rfc4514_string()
-        return Paper(issuer, issuer, f"{self.about.certificate.serial_number:x}", begins.isoformat(), begins, ends)
+        return DatedItem(issuer, issuer, f"{self.about.certificate.serial_number:x}", begins.isoformat(), begins, ends)
 
-    async def fetch(self, fetcher: Fetcher, clock: Clock) -> None:
-        """See `Source`."""
+    async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
+        """See `FetchJob`."""
         faults: list[str] = []
         for url in self.urls:
             for hashed in self._hashes:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import SipmeshError
 from sipmesh.pki import files
-from sipmesh.server.refresh.backoff import Pace
-from sipmesh.server.refresh.fetch_jobs import About, AnswerSource, ListSource, Source
-from sipmesh.server.refresh.http_fetch import Fetcher
-from sipmesh.server.refresh.intermediates import KnownIssuers
+from sipmesh.server.refresh.backoff import Backoff
+from sipmesh.server.refresh.fetch_jobs import About, CrlFetchJob, FetchJob, OcspFetchJob
+from sipmesh.server.refresh.http_fetch import HttpFetcher
+from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.topology.document.crl_files import FETCHED
 from sipmesh.topology.document.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
-from sipmesh.topology.expiry.fetch_status import Supply
+from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.trust.formatting import tell_time
-from sipmesh.trust.judgement.evaluation import Case
-from sipmesh.trust.revocation.crl import Source as Policy
+from sipmesh.trust.judgement.evaluation import Evaluation
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.role import Role
 from sipmesh.trust.verdict import Code
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.server.log import Log
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.crl_files import ListFiles
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import AuthorityEntry
@@ -64,7 +64,7 @@ _NUMBERS = re.compile(r"[0-9]+")
 class _Work:
     """One source while it is followed; times of the loop, in seconds."""
 
-    source: Source
+    source: FetchJob
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
     began_at: float = float("-inf")
@@ -90,7 +90,7 @@ class _Asked:
     heard_at: dict[str, datetime] = field(default_factory=dict)
 
 
-class Fetching:
+class Fetcher:
     """Follows every source that concerns one server: those of our own authority, and on an edge those of partners.
 
     *look* reads files that were written, *chance* gives a number from 0 to 1.
@@ -98,17 +98,17 @@ class Fetching:
 
     def __init__(
         self,
-        node: Node,
+        node: RunningServer,
         look: Look,
         log: Log,
-        fetcher: Fetcher | None = None,
+        fetcher: HttpFetcher | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._node, self._look, self._log, self._chance = node, look, log, chance
-        self._fetcher = fetcher or Fetcher(node.resolver)
+        self._fetcher = fetcher or HttpFetcher(node.resolver)
         self._folder = node.view.loaded.folder / FETCHED
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._issuers = KnownIssuers(self._folder / "issuers.pem")
+        self._issuers = KnownIntermediates(self._folder / "issuers.pem")
         self._loaded = node.view.loaded
         self._works: dict[str, _Work] = {}
         self._asked: dict[str, _Asked] = {}
@@ -117,7 +117,7 @@ class Fetching:
 
     def __repr__(self) -> str:
         failing = sum(work.source.pace.failing_since is not None for work in self._works.values())
-        return f"<Fetching from {len(self._works)} sources, {failing} of which fail>"
+        return f"<Fetcher from {len(self._works)} sources, {failing} of which fail>"
 
     async def close(self) -> None:
         """Fetch no more."""
@@ -136,19 +136,19 @@ class Fetching:
         self._follow_responders(loaded)
         wanted = dict(self._lists_of(loaded))
         for key in [
-            key for key, work in self._works.items() if isinstance(work.source, ListSource) and key not in wanted
+            key for key, work in self._works.items() if isinstance(work.source, CrlFetchJob) and key not in wanted
         ]:
             self._works.pop(key).stop()
         for key, (owner, entry, file) in wanted.items():
             if key in self._works:
                 source = self._works[key].source
                 source.owner, source.grace = owner, entry.grace_time
-                if isinstance(source, ListSource):
+                if isinstance(source, CrlFetchJob):
                     source.largest = entry.largest_list
             else:
                 self._add(
                     key,
-                    ListSource(
+                    CrlFetchJob(
                         key,
                         owner,
                         entry.grace_time,
@@ -172,8 +172,8 @@ class Fetching:
                 found.carry(held[owner])
                 authority.relist(found.held())
 
-    def _pace(self) -> Pace:
-        return Pace(self._chance)
+    def _pace(self) -> Backoff:
+        return Backoff(self._chance)
 
     def _concerned(self, loaded: Loaded) -> Iterator[tuple[str, AuthorityEntry, Authority]]:
         """Give whom this server judges by: the owner ("" are we), what the topology says, and what it has become."""
@@ -192,7 +192,7 @@ class Fetching:
 
     # One source
 
-    def _add(self, key: str, source: Source) -> None:
+    def _add(self, key: str, source: FetchJob) -> None:
         self._works[key] = work = _Work(source)
         self._begin(work)
 
@@ -218,7 +218,7 @@ class Fetching:
             pause = self._failed(work, why or "what has come cannot be used", at)
         work.timer = self._node.loop.call_later(pause.total_seconds(), self._due, work)
 
-    async def _attempt(self, source: Source) -> str:
+    async def _attempt(self, source: FetchJob) -> str:
         """Fetch, and give the reason why that failed; a fault of ours stops no other fetch, nor the next of this one."""
         try:
             async with self._turn:
@@ -255,7 +255,7 @@ class Fetching:
 
     def _due(self, work: _Work) -> None:
         source = work.source
-        if isinstance(source, AnswerSource) and self._is_forgotten(source):
+        if isinstance(source, OcspFetchJob) and self._is_forgotten(source):
             self._forget(source)
         else:
             self._begin(work)
@@ -283,14 +283,14 @@ class Fetching:
         """Hand every authority the answers that are held, and ask no more for those that need none."""
         before, self._asked = self._asked, {}
         for owner, entry, authority in self._concerned(loaded):
-            if entry.revocation is not Policy.LISTS:
+            if entry.revocation is not RevocationSource.LISTS:
                 asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
                 asked.held = before[owner].held if owner in before else answers_on_disk(loaded.folder, authority.name)
                 asked.heard_at = before[owner].heard_at if owner in before else {}
                 authority.hear(OcspAnswers(asked.held.values()))
                 self._asked[owner] = asked
         for key, work in list(self._works.items()):
-            if isinstance(source := work.source, AnswerSource):
+            if isinstance(source := work.source, OcspFetchJob):
                 if source.owner in self._asked:
                     source.urls, source.grace = self._asked[source.owner].urls, self._asked[source.owner].grace
                 else:
@@ -311,7 +311,7 @@ class Fetching:
         self._node.loop.call_soon(self._learn, evidence, policy, verdict)
 
     def _learn(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
-        trail = Case(evidence, policy, verdict.at).trail
+        trail = Evaluation(evidence, policy, verdict.at).trail
         if trail.authority is None or not trail.verified:
             return
         self._issuers.remember(trail.path[1:-1])
@@ -324,7 +324,7 @@ class Fetching:
     def _ask(self, asked: _Asked, about: About, verdict: Verdict) -> None:
         """Ask about one certificate, where no list speaks for it or both are needed; at once if somebody was refused."""
         listed = asked.authority.lists.find(*about) is not None
-        if listed and asked.authority.source is Policy.ANSWERS:
+        if listed and asked.authority.source is RevocationSource.ANSWERS:
             return
         mark = about.mark
         key = f"{asked.owner} {mark}"
@@ -337,7 +337,7 @@ class Fetching:
         elif not verdict.accepted and self._node.loop.time() - self._works[key].began_at >= POKED_AGAIN_S:
             self._begin(self._works[key])
 
-    def _answers_about(self, owner: str, about: About, mark: str) -> AnswerSource:
+    def _answers_about(self, owner: str, about: About, mark: str) -> OcspFetchJob:
         asked = self._asked[owner]
 
         def put(answer: OcspAnswer, body: bytes) -> None:
@@ -346,7 +346,7 @@ class Fetching:
         def held() -> OcspAnswer | None:
             return self._asked[owner].held.get(mark) if owner in self._asked else None
 
-        return AnswerSource(asked.urls, about, owner, asked.grace, self._pace(), held, put)
+        return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
 
     def _take_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
         """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
@@ -358,13 +358,13 @@ class Fetching:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP answer taken", owner=owner, serial=serial, closed=closed)
 
-    def _is_forgotten(self, source: AnswerSource) -> bool:
+    def _is_forgotten(self, source: OcspFetchJob) -> bool:
         asked, mark = self._asked[source.owner], source.about.mark
         if self._node.stands_on(source.about):
             asked.heard_at[mark] = self._node.gatekeeper.clock()
         return self._node.gatekeeper.clock() - asked.heard_at[mark] > FORGOTTEN
 
-    def _forget(self, source: AnswerSource) -> None:
+    def _forget(self, source: OcspFetchJob) -> None:
         asked, mark = self._asked[source.owner], source.about.mark
         self._works.pop(f"{source.owner} {mark}").stop()
         del asked.heard_at[mark]
@@ -375,7 +375,7 @@ class Fetching:
 
     # What is told
 
-    def supplies(self, at: datetime) -> tuple[Supply, ...]:
+    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
         """Tell how every source does at the instant *at*."""
         return tuple(_supply(work.source, at) for work in self._works.values())
 
@@ -384,9 +384,9 @@ def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
     return dict(zip(map(id, (loaded.authority, *loaded.partners)), loaded.list_files, strict=True))
 
 
-def _supply(source: Source, at: datetime) -> Supply:
+def _supply(source: FetchJob, at: datetime) -> FetchStatus:
     held, pace = source.held, source.pace
     alarming = pace.alarms(at, held.ends if held is not None else None)
     if held is not None:
         held = replace(held, ends=held.ends + source.grace)
-    return Supply(source.name, source.owner, held, pace.failing_since, pace.why, alarming)
+    return FetchStatus(source.name, source.owner, held, pace.failing_since, pace.why, alarming)

@@ -78,7 +78,7 @@ class Fetched:
     validators: Validators
 
 
-class Fetcher:
+class HttpFetcher:
     """Fetches under *limits*; names are looked up by *resolver*, as those of peers are.
 
     No proxy counts, whatever this process was started with.
@@ -89,7 +89,7 @@ class Fetcher:
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
-        return f"<Fetcher {self._resolver!r}, {'closed' if self._session is None else 'open'}>"
+        return f"<HttpFetcher {self._resolver!r}, {'closed' if self._session is None else 'open'}>"
 
     async def get(self, url: str, largest: int, known: Validators = UNKNOWN) -> Fetched:
         """Fetch up to *largest* octets from *url*; raises `FetchError`."""
@@ -104,9 +104,9 @@ class Fetcher:
 
     async def close(self) -> None:
         """Close what is open."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        flow, self._session = self._session, None
+        if flow is not None:
+            await flow.close()
 
     async def _bounded(
         self, method: str, url: str, largest: int, headers: dict[str, str], body: bytes | None
@@ -135,8 +135,8 @@ class Fetcher:
         self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None
     ) -> Fetched | str:
         """Give what came, or where else to ask."""
-        session = self._open()
-        async with session.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
+        flow = self._open()
+        async with flow.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
             if response.status in REDIRECTS:
                 return response.headers.get("Location", "")
             if response.status == HTTPStatus.NOT_MODIFIED and method == "GET":

@@ -21,7 +21,7 @@ to bring the next one would have all links closed in between. The clock finds ou
 """
 
 
-class Notices:
+class FileEvents:
     """Calls *look* with those of the watched files that were put in place just now.
 
     Folders are watched, since files are replaced by renaming. The kernel tells nothing of what another machine does to a
@@ -42,7 +42,7 @@ class Notices:
             loop.add_reader(self._kernel.fileno(), self._heard)
 
     def __repr__(self) -> str:
-        return f"<Notices of {len(self._folders)} folders>"
+        return f"<FileEvents of {len(self._folders)} folders>"
 
     def watch(self, files: Iterable[Path]) -> None:
         """Hear of *files* from now on, and of no others; of a symbolic link's target as well."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_ISSUERS = 256
 
 
-class KnownIssuers:
+class KnownIntermediates:
     """CA certificates that stood on a verified path, kept in *file*."""
 
     def __init__(self, file: Path) -> None:
@@ -32,7 +32,7 @@ class KnownIssuers:
             self._held = dict.fromkeys(x509.load_pem_x509_certificates(file.read_bytes()))
 
     def __repr__(self) -> str:
-        return f"<KnownIssuers {len(self._held)} in {self._file}>"
+        return f"<KnownIntermediates {len(self._held)} in {self._file}>"
 
     def remember(self, issuers: Iterable[x509.Certificate]) -> None:
         """Keep *issuers*, which stand on a path that was verified; the oldest give way."""

@@ -9,30 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.file_stamps import Watched
-from sipmesh.server.refresh.inotify import Notices
+from sipmesh.server.refresh.inotify import FileEvents
 from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.replication.topology_source import Source
-    from sipmesh.server.running_server import Node
+    from sipmesh.server.replication.topology_source import TopologySource
+    from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.crl_files import ListFile
     from sipmesh.topology.document.load import Loaded
 
 
-class Reading:
+class Reloader:
     """Reads for one running server what has changed; *source* says where its topology comes from."""
 
-    def __init__(self, node: Node, source: Source, loop: asyncio.AbstractEventLoop, log: Log) -> None:
+    def __init__(self, node: RunningServer, source: TopologySource, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         self._node, self._source, self._log = node, source, log
         self._loop = loop
         self._ahead: dict[Path, asyncio.Task[None]] = {}
         self._watched = Watched([])
-        self._notices = Notices(loop, self.look, log)
+        self._notices = FileEvents(loop, self.look, log)
         self._follow()
 
     def __repr__(self) -> str:
-        return f"<Reading for {self._node.view.name} from {self._source!r}>"
+        return f"<Reloader for {self._node.view.name} from {self._source!r}>"
 
     def close(self) -> None:
         """Hear of no change any more, and read nothing."""

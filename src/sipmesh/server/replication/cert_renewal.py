@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
 from sipmesh.pki.profiles import Kind as Issue
 from sipmesh.topology.document.files import UnusableFileError
@@ -189,7 +189,9 @@ class Grantor:
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
         self._count(server, at)
-        made = Generations(self._folder).current.certify(certificate_names(loaded.topology, server), pool.role, key, at)
+        made = CaGenerations(self._folder).current.certify(
+            certificate_names(loaded.topology, server), pool.role, key, at
+        )
         payload = json.dumps({"server": server, "chain": made.chain.decode()}).encode()
         self._given[server] = (digest, self._item(server, payload))
         self._payloads[server] = payload
@@ -226,7 +228,7 @@ class Grantor:
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
         if record.revoked_at is not None or not record.not_before <= at <= record.not_after:
             raise RemoteError(f"the certificate of {server} counts no more", rule="rule R6", status=403)
-        if not is_due(leaf, at) and issued_by(leaf, Generations(self._folder).current.issuing):
+        if not is_due(leaf, at) and issued_by(leaf, CaGenerations(self._folder).current.issuing):
             raise RemoteError(f"the certificate of {server} is not due", rule="rule R6", status=403)
         name, key = read_request(signed.payload, self._folder)
         if name != server:
@@ -235,7 +237,7 @@ class Grantor:
 
     def _record_of(self, leaf: x509.Certificate) -> Record | None:
         """What our own ledger has of a certificate, to the octet: what it does not have was not issued here."""
-        records = Generations(self._folder).records()
+        records = CaGenerations(self._folder).records()
         found = next((one for one in records if one.serial == leaf.serial_number), None)
         der = leaf.public_bytes(Encoding.DER)
         return found if found is not None and found.der == der else None
@@ -246,9 +248,9 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
 
     Called before it listens, and then now and then. Gives what was issued. Raises `OperatorError`.
     """
-    if not Generations.are_in(folder):
+    if not CaGenerations.are_in(folder):
         return []
-    ca = Generations(folder).current
+    ca = CaGenerations(folder).current
     made = []
     if _needs(view.certificate, ca, at):
         names = certificate_names(view.loaded.topology, view.name)
@@ -263,7 +265,7 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
 
 def show_own(view: ServerView, folder: Path) -> None:
     """Show the issuing CA's certificate that is to be shown now, in what a management server shows and signs with."""
-    shown = Generations(folder).current.shown
+    shown = CaGenerations(folder).current.shown
     for file in (view.certificate, view.signer[0]):
         with suppress(UnusableFileError):
             leaf, *above = read_certificates(file)

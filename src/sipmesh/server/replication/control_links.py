@@ -18,7 +18,7 @@ LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(slots=True)
-class Round:
+class ControlLink:
     """One server to keep a link to; *pause* is how long it is left alone after the next failure."""
 
     hop: Hop
@@ -28,15 +28,15 @@ class Round:
     why: str = ""  # why there is no link, as the last one ended
 
 
-class Rounds:
+class ControlLinks:
     """Opens a reserved link to each of some servers, and again when it is gone."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
         self._loop, self._dial = loop, dial
-        self._rounds: dict[str, Round] = {}
+        self._rounds: dict[str, ControlLink] = {}
 
     def __repr__(self) -> str:
-        return f"<Rounds to {', '.join(self._rounds)}>"
+        return f"<ControlLinks to {', '.join(self._rounds)}>"
 
     def take(self, hops: Mapping[str, Hop]) -> None:
         """Keep links to these servers from now on, and to no others; *hops* are by server name."""
@@ -45,21 +45,21 @@ class Rounds:
         for name, hop in hops.items():
             held = self._rounds.get(name)
             if held is None:
-                held = self._rounds[name] = Round(hop)
+                held = self._rounds[name] = ControlLink(hop)
                 self._open(held)
             elif held.hop != hop:
                 held.hop, held.pause = hop, FIRST_PAUSE_S
                 if held.link is None:
                     self._open(held)
 
-    def _end(self, held: Round) -> None:
+    def _end(self, held: ControlLink) -> None:
         if held.waits is not None:
             held.waits.cancel()
         if held.link is not None:
             link, held.link = held.link, None
             link.drain()
 
-    def _open(self, held: Round) -> None:
+    def _open(self, held: ControlLink) -> None:
         if held.waits is not None:
             held.waits.cancel()
             held.waits = None

@@ -23,7 +23,7 @@ LARGEST_GIVEN = 4_900_000
 """Octets: a body of 5 MB is the most that a server takes from another."""
 
 
-class ListShelf:
+class CrlStore:
     """The list files below *folder*, by the names that the topology has for them; each is read when it has changed."""
 
     def __init__(self, folder: Path) -> None:
@@ -31,7 +31,7 @@ class ListShelf:
         self._seen: dict[str, tuple[Stamp, Item]] = {}
 
     def __repr__(self) -> str:
-        return f"<ListShelf of {self._folder}: {', '.join(self._seen)}>"
+        return f"<CrlStore of {self._folder}: {', '.join(self._seen)}>"
 
     def items(self, loaded: Loaded) -> Iterable[Item]:
         """Give every list that *loaded* names and that is here."""

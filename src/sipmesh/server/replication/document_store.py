@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
-from sipmesh.server.replication.publication_record import Record, RecordFile, digest
-from sipmesh.storage.user_document import Roster
+from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.topology.document.crl_cache import large_lists_later
 from sipmesh.topology.document.load import load_published
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
@@ -45,7 +45,7 @@ USERS = "sipmesh-users"
 JOIN_AGAIN = "have this server join again: sipmesh join"
 
 
-class Holding:
+class DocumentStore:
     """The documents of the server *name*, below *folder*, the organisation's folder on this machine."""
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -55,12 +55,12 @@ class Holding:
         self._anchors = state / f"{name}.anchors"
         self._highest = state / f"{name}.highest"
         self._users = state / f"{name}.users"
-        self._record = RecordFile(folder, name)
+        self._record = PublicationRecordFile(folder, name)
         self._known_to_exist = 0
         self.on_known: Callable[[int], None] | None = None  # hears of a number that is higher than all before
 
     def __repr__(self) -> str:
-        return f"<Holding of {self.name} in {self.folder}>"
+        return f"<DocumentStore of {self.name} in {self.folder}>"
 
     @property
     def known_to_exist(self) -> int:
@@ -84,7 +84,7 @@ class Holding:
         return all(file.exists() for file in self._files)
 
     @property
-    def record(self) -> Record | None:
+    def record(self) -> PublicationRecord | None:
         """What this server has taken last, as it is noted beside its key; raises `OperatorError`."""
         return self._record.read()
 
@@ -130,13 +130,13 @@ class Holding:
             return
         number = self.publication().number
         anchors, users = self._anchors.read_bytes(), self._users_number(self.users())
-        self._record.write(Record(number, digest(self.document()), digest(anchors), users=users))
+        self._record.write(PublicationRecord(number, digest(self.document()), digest(anchors), users=users))
 
     def follow(self, number: int, jws: bytes) -> None:
         """Note that this is a management server, whose history has version *number*: no draft and no older history is loaded."""
         record = self.record
         if record is None or record.number < number:
-            self._record.write(Record(number, digest(jws)))
+            self._record.write(PublicationRecord(number, digest(jws)))
 
     def document(self) -> bytes:
         """The exact octets of the publication that is held."""
@@ -216,7 +216,7 @@ class Holding:
         """
         pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
         record = self.record
-        made = Record(
+        made = PublicationRecord(
             max(loaded.number, self.highest), digest(jws), digest(pem), users=record.users if record is not None else 0
         )
         self._record.write(made.replacing(*(file.read_bytes() for file in self._files if file.exists())))
@@ -258,7 +258,7 @@ class Holding:
     def _users_number(self, payloads: Sequence[bytes]) -> int:
         """The number of the last of some users' documents, 0 for none."""
         with suppress(OperatorError):
-            return Roster.decode(payloads[-1]).number if payloads else 0
+            return UserDocument.decode(payloads[-1]).number if payloads else 0
         return 0
 
     def newer_users(self, jws: bytes, in_force: Loaded, at: datetime) -> bytes:

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.distribution.items import Item, Kind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
-from sipmesh.server.replication.crl_store import ListShelf
-from sipmesh.server.replication.document_store import Holding, signers_of
+from sipmesh.server.replication.crl_store import CrlStore
+from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.topology.document.load import load_published
 from sipmesh.topology.document.names import fqdn
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
@@ -54,7 +54,7 @@ def mark_of(anchor: x509.Certificate) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class JoinGrant:
     """One grant as it was read: *proof* are the lists of our CAs when it was made, *lists* those that the topology names."""
 
     server: str
@@ -181,7 +181,7 @@ def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Auth
 class Judged:
     """A grant that is believed, and the *number* of its version."""
 
-    grant: Grant
+    grant: JoinGrant
     number: int
 
     def hold(self, folder: Path, *, runs: bool) -> Loaded:
@@ -189,18 +189,18 @@ class Judged:
 
         Management gives a server that *runs* the rest. Raises `OperatorError`.
         """
-        holding = Holding(folder, self.grant.server)
-        if holding.is_there:
+        documents = DocumentStore(folder, self.grant.server)
+        if documents.is_there:
             with suppress(OperatorError):
-                loaded = holding.load()
+                loaded = documents.load()
                 if runs or loaded.number >= self.number:
                     return loaded
-        holding.begin(self.grant.publication, list(self.grant.anchors))
-        return holding.load()
+        documents.begin(self.grant.publication, list(self.grant.anchors))
+        return documents.load()
 
     def put_lists(self, folder: Path, loaded: Loaded, at: datetime) -> list[RemoteError]:
         """Write the lists that the topology names, none in the place of a newer one; gives why others were left out."""
-        shelf, refused = ListShelf(folder), []
+        shelf, refused = CrlStore(folder), []
         for name, content in self.grant.lists.items():
             if name not in loaded.list_names:
                 continue

@@ -26,7 +26,7 @@ def digest(content: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PublicationRecord:
     """*number* is the highest version ever taken, *topology* and *anchors* the digests of its two files.
 
     *before* has the digests of the files that are being replaced, and is empty once that is done: a crash in between leaves
@@ -52,17 +52,17 @@ class Record:
         return replace(self, before=tuple(map(digest, files_before)))
 
 
-class RecordFile:
+class PublicationRecordFile:
     """The record of the server *name*, in the folder of the servers' keys below *folder*."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.file = folder / "servers" / f"{name}{SUFFIX}"
-        self._kept: Record | None = None
+        self._kept: PublicationRecord | None = None
 
     def __repr__(self) -> str:
-        return f"<RecordFile {self.file}>"
+        return f"<PublicationRecordFile {self.file}>"
 
-    def read(self) -> Record | None:
+    def read(self) -> PublicationRecord | None:
         """Read it once; None where there is none. Raises `OperatorError` for one that cannot be read: nothing is guessed.
 
         A server that runs goes by what it has read or written itself, whatever becomes of the file.
@@ -71,11 +71,13 @@ class RecordFile:
             self._kept = self._read()
         return self._kept
 
-    def _read(self) -> Record | None:
+    def _read(self) -> PublicationRecord | None:
         try:
             told = json.loads(self.file.read_bytes())
             before = tuple(map(str, told["before"]))
-            return Record(int(told["number"]), str(told["topology"]), str(told["anchors"]), before, int(told["users"]))
+            return PublicationRecord(
+                int(told["number"]), str(told["topology"]), str(told["anchors"]), before, int(told["users"])
+            )
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as wrong:
@@ -83,7 +85,7 @@ class RecordFile:
             problem = Problem(self.file, 0, "", f"cannot be read ({wrong})", remedy)
             raise OperatorError("nobody can tell which version this server had in force", (problem,)) from None
 
-    def write(self, record: Record) -> None:
+    def write(self, record: PublicationRecord) -> None:
         """Write it, whole or not at all."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         files.write(self.file, json.dumps(asdict(record)).encode(), files.SECRET)

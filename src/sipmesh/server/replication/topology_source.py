@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
-from sipmesh.pki.ca_rotation import Generations
+from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.server_reports import now_utc
-from sipmesh.server.replication.document_store import Holding, signers_of
-from sipmesh.storage.management_db import DATABASE, Chronicle
+from sipmesh.server.replication.document_store import DocumentStore, signers_of
+from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.load import load, load_published
 from sipmesh.topology.document.trust_anchors import read_certificates
@@ -24,128 +24,128 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 
-class Source(Protocol):
+class TopologySource(Protocol):
     """What a server reads at its start and at every reload."""
 
     def load(self) -> Loaded:
         """Read it with all files that it names; raises `OperatorError`."""
 
 
-class Draft:
+class DraftFile:
     """The document as it stands in its *file*: for networks without management."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     def __repr__(self) -> str:
-        return f"<Draft {self._file}>"
+        return f"<DraftFile {self._file}>"
 
     def load(self) -> Loaded:
         """Read the file."""
         return load(self._file)
 
 
-class Archive:
+class PublishedVersion:
     """The newest version in the history of a management server."""
 
-    def __init__(self, chronicle: Chronicle, folder: Path) -> None:
-        self.chronicle, self._folder = chronicle, folder
+    def __init__(self, management_db: ManagementDb, folder: Path) -> None:
+        self.management_db, self._folder = management_db, folder
 
     def __repr__(self) -> str:
-        return f"<Archive {self.chronicle!r}>"
+        return f"<PublishedVersion {self.management_db!r}>"
 
     def load(self) -> Loaded:
         """Read the newest version."""
-        head = self.chronicle.history.head()
+        head = self.management_db.history.head()
         if head is None:
             raise OperatorError("nothing was ever published here; publish with: sipmesh topology publish -m WHY")
-        return load_published(version_of(self.chronicle, head.number), self._folder, head.digest)
+        return load_published(version_of(self.management_db, head.number), self._folder, head.digest)
 
 
-def source_of(file: Path, name: str) -> Source:
+def source_of(file: Path, name: str) -> TopologySource:
     """Find out where the server *name* has its topology from; *file* is the document, or where it would be.
 
     Raises `OperatorError` where there is nothing that may be loaded.
     """
     folder, name = file.parent, name.lower()
-    holding = Holding(folder, name)
-    if Chronicle.is_in(folder):
-        chronicle = Chronicle(folder)
-        head = chronicle.history.head()
+    documents = DocumentStore(folder, name)
+    if ManagementDb.is_in(folder):
+        management_db = ManagementDb(folder)
+        head = management_db.history.head()
         if head is not None:
-            _must_be_followed(holding, chronicle)
-            archive = Archive(chronicle, folder)
+            _must_be_followed(documents, management_db)
+            archive = PublishedVersion(management_db, folder)
             if name in signers_of(archive.load()):
-                holding.follow(head.number, chronicle.history.get(head.number).jws)
+                documents.follow(head.number, management_db.history.get(head.number).jws)
                 return archive
-            _hold(holding, chronicle, folder)
-        chronicle.close()
-    if holding.is_there:
-        holding.adopt()
-        return holding
-    draft = Draft(file)
+            _hold(documents, management_db, folder)
+        management_db.close()
+    if documents.is_there:
+        documents.adopt()
+        return documents
+    draft = DraftFile(file)
     if signers_of(draft.load()):
         remedy = "publish it where management is, or have this server join: sipmesh join"
         raise OperatorError(f"{file} is a draft that nobody has signed; {remedy}")
     return draft
 
 
-def _must_be_followed(holding: Holding, chronicle: Chronicle) -> None:
+def _must_be_followed(documents: DocumentStore, management_db: ManagementDb) -> None:
     """Raise `OperatorError` for a history beside a server that lacks the very version which this server has taken last."""
-    record = holding.record
+    record = documents.record
     if record is None or not record.topology:
         return
     with suppress(OperatorError):
-        if record.has_topology(chronicle.history.get(record.number).jws):
+        if record.has_topology(management_db.history.get(record.number).jws):
             return
-    reason = f"is not the history of version {record.number}, which {holding.name} has taken last"
+    reason = f"is not the history of version {record.number}, which {documents.name} has taken last"
     remedy = "restore the newest backup to an empty folder (sipmesh restore), or have this server join: sipmesh join"
-    raise OperatorError("no other history is followed", (Problem(holding.folder / DATABASE, 0, "", reason, remedy),))
+    raise OperatorError("no other history is followed", (Problem(documents.folder / DATABASE, 0, "", reason, remedy),))
 
 
-def _hold(holding: Holding, chronicle: Chronicle, folder: Path) -> None:
+def _hold(documents: DocumentStore, management_db: ManagementDb, folder: Path) -> None:
     """Have a server beside management hold what lies there; what it would refuse, it is told later."""
-    head, record = chronicle.history.head(), holding.record
+    head, record = management_db.history.head(), documents.record
     if head is None:
         return
-    if not holding.is_there:
-        _begin(holding, chronicle.history.get(head.number).jws, folder)
+    if not documents.is_there:
+        _begin(documents, management_db.history.get(head.number).jws, folder)
         return
-    if record is not None and not holding.is_whole:  # its state was lost: the very version that it had is still here
-        _begin(holding, chronicle.history.get(record.number).jws, folder)
-    if holding.highest < head.number:
+    if record is not None and not documents.is_whole:  # its state was lost: the very version that it had is still here
+        _begin(documents, management_db.history.get(record.number).jws, folder)
+    if documents.highest < head.number:
         with suppress(RemoteError, OperatorError):
-            jws = chronicle.history.get(head.number).jws
-            holding.keep(jws, holding.newer(jws, holding.load(), now_utc()))
+            jws = management_db.history.get(head.number).jws
+            documents.keep(jws, documents.newer(jws, documents.load(), now_utc()))
 
 
-def version_of(chronicle: Chronicle, number: int) -> Publication:
+def version_of(management_db: ManagementDb, number: int) -> Publication:
     """One version of the history; raises `OperatorError` where there is none, or it was touched."""
     try:
-        return Publication.decode(open_signed(chronicle.history.get(number).jws, KIND).payload)
+        return Publication.decode(open_signed(management_db.history.get(number).jws, KIND).payload)
     except MalformedDocumentError as wrong:
         raise OperatorError(f"version {number} in the history was touched: {wrong}") from None
 
 
 def published_in(folder: Path) -> Loaded | None:
     """The newest version of the history in *folder*; None where there is none."""
-    if not Chronicle.is_in(folder):
+    if not ManagementDb.is_in(folder):
         return None
-    chronicle = Chronicle(folder)
+    management_db = ManagementDb(folder)
     try:
-        return Archive(chronicle, folder).load() if chronicle.history.head() is not None else None
+        return PublishedVersion(management_db, folder).load() if management_db.history.head() is not None else None
     finally:
-        chronicle.close()
+        management_db.close()
 
 
-def _begin(holding: Holding, jws: bytes, folder: Path) -> None:
+def _begin(documents: DocumentStore, jws: bytes, folder: Path) -> None:
     """A server beside management begins with what lies there, under every root of the CA there that is not retired."""
     root = folder / "ca" / "root.pem"
-    if Generations.are_in(root.parent):
-        holding.begin(jws, [ca.root for ca in Generations(root.parent).alive])
+    if CaGenerations.are_in(root.parent):
+        documents.begin(jws, [ca.root for ca in CaGenerations(root.parent).alive])
         return
     try:
         anchors = read_certificates(root)
     except UnusableFileError as wrong:
         raise OperatorError(f"{root} {wrong}; it is needed to check what was published") from None
-    holding.begin(jws, anchors)
+    documents.begin(jws, anchors)

@@ -11,10 +11,10 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document import yaml_tree
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.parse import shape
-from sipmesh.topology.document.report import Report
+from sipmesh.topology.document.report import ProblemReport
 from sipmesh.topology.document.trust_anchors import (
     Anchors,
-    Material,
+    TrustMaterial,
     anchors_are_told_apart,
     anchors_on_disk,
     embedded_anchors,
@@ -152,14 +152,14 @@ class Loaded:
 class _Reading:
     """A document on its way in: what could be read of it and everything that is wrong."""
 
-    report: Report
+    report: ProblemReport
     digest: str
     topology: Topology | None = None
-    own: Material | None = None
-    partners: tuple[Material, ...] = ()
+    own: TrustMaterial | None = None
+    partners: tuple[TrustMaterial, ...] = ()
 
     @property
-    def materials(self) -> tuple[Material, ...]:
+    def materials(self) -> tuple[TrustMaterial, ...]:
         return ((self.own,) if self.own else ()) + self.partners
 
     @property
@@ -191,7 +191,7 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
     return replace(loaded, number=publication.number, digest=digest or loaded.digest)
 
 
-def _agrees(publication: Publication, topology: Topology, report: Report) -> None:
+def _agrees(publication: Publication, topology: Topology, report: ProblemReport) -> None:
     """What stands in the publication and in its document must be the same; two answers to one question are none."""
     remedy = "publish it anew with `sipmesh topology publish`; what was signed is not mended by hand"
     if publication.organisation != topology.organisation:
@@ -215,7 +215,7 @@ def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
 
 def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
     root, oddities = yaml_tree.parse(content, file)
-    report = Report(file, root)
+    report = ProblemReport(file, root)
     report.problems += oddities
     shaped = shape(root, report)
     report.root = shaped.root

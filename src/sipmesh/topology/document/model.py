@@ -25,7 +25,7 @@ from sipmesh.topology.document.names import (
     Port,
     split_port,
 )
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage, Role
 
 CLIENT_PORT = 5061  # sips default, RFC 3261 19.1.2
@@ -146,8 +146,8 @@ class AuthorityEntry(Part):
         description="revocation lists, one for each CA that issues in the chain: files, or URLs from which they are fetched"
     )
     ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, asked in this order")
-    revocation: Source = Field(
-        default=Source.LISTS,
+    revocation: RevocationSource = Field(
+        default=RevocationSource.LISTS,
         description="what must speak for a certificate: lists, OCSP answers where there is no list, or both",
     )
     grace: Hours | None = Field(

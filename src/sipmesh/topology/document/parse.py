@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from sipmesh.topology.document.report import Report
-    from sipmesh.topology.document.yaml_tree import Entry, Loc
+    from sipmesh.topology.document.report import ProblemReport
+    from sipmesh.topology.document.yaml_tree import Loc, YamlEntry
 
 _MOST_ROUNDS = 8  # an item taken out can empty its list, a list its pool: never deeper than the model
 _LONGEST_QUOTE = 40  # characters of a wrong value that a sentence repeats
@@ -49,11 +49,11 @@ class Shaped:
     """What could be read: *topology* is ``None`` where too little was left, *root* the tree without what was unread."""
 
     topology: Topology | None
-    root: Entry
+    root: YamlEntry
     unread: Unread
 
 
-def shape(root: Entry, report: Report) -> Shaped:
+def shape(root: YamlEntry, report: ProblemReport) -> Shaped:
     """Read the model from *root*; tell *report* each misfit and leave it out of what is returned."""
     unread = Unread()
     for _ in range(_MOST_ROUNDS):
@@ -90,7 +90,7 @@ def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _without_all(root: Entry, cuts: AbstractSet[Loc]) -> Entry:
+def _without_all(root: YamlEntry, cuts: AbstractSet[Loc]) -> YamlEntry:
     """Take every cut out, the last index first, so that the earlier ones still mean the same."""
     for cut in sorted(cuts, key=lambda loc: [(isinstance(step, int), step) for step in loc], reverse=True):
         if not any(cut[: len(other)] == other for other in cuts if other != cut):
@@ -98,7 +98,7 @@ def _without_all(root: Entry, cuts: AbstractSet[Loc]) -> Entry:
     return root
 
 
-def _tell(error: ErrorDetails, root: Entry, report: Report, unread: Unread) -> None:
+def _tell(error: ErrorDetails, root: YamlEntry, report: ProblemReport, unread: Unread) -> None:
     """Report one error, unless it only follows from something that was taken out before."""
     place = root.at(error["loc"]).path
     if not any(cut[: len(place)] == place for cut in unread.places):
@@ -106,7 +106,7 @@ def _tell(error: ErrorDetails, root: Entry, report: Report, unread: Unread) -> N
         report.add(error["loc"], *_sentence(error))
 
 
-def _cut(root: Entry, error: ErrorDetails) -> Loc:
+def _cut(root: YamlEntry, error: ErrorDetails) -> Loc:
     """The smallest part around an error that can be left out: an optional key or one item of a list; () if none can."""
     loc: Loc = error["loc"]
     if error["type"] == "extra_forbidden":
@@ -116,13 +116,13 @@ def _cut(root: Entry, error: ErrorDetails) -> Loc:
     return loc
 
 
-def _can_be_left_out(root: Entry, loc: Loc) -> bool:
+def _can_be_left_out(root: YamlEntry, loc: Loc) -> bool:
     if len(loc) == 1 and loc[0] in _STAND_INS:
         return True
     return _exists(root, loc) and (isinstance(loc[-1], int) or not _field(loc).is_required())
 
 
-def _exists(root: Entry, loc: Loc) -> bool:
+def _exists(root: YamlEntry, loc: Loc) -> bool:
     entry = root
     for step in loc:
         if step not in entry.children:

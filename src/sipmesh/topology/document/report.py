@@ -6,22 +6,22 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import Problem
-from sipmesh.topology.document.yaml_tree import Entry, Loc, dotted
+from sipmesh.topology.document.yaml_tree import Loc, YamlEntry, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 
-class Report:
+class ProblemReport:
     """Collects problems; *root* knows on which line each value stands."""
 
-    def __init__(self, file: Path, root: Entry) -> None:
+    def __init__(self, file: Path, root: YamlEntry) -> None:
         self.file, self.root = file, root
         self.problems: list[Problem] = []
 
     def __repr__(self) -> str:
-        return f"<Report {self.file} {len(self.problems)} problems>"
+        return f"<ProblemReport {self.file} {len(self.problems)} problems>"
 
     def add(self, loc: Loc, reason: str, remedy: str) -> None:
         """Note that the value at *loc* is wrong; a path that does not exist means the nearest one above it."""

@@ -20,7 +20,7 @@ from sipmesh.topology.document.files import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.ocsp_files import answers_on_disk
 from sipmesh.trust.policy import Authority
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sipmesh.errors import Problem
     from sipmesh.topology.document.model import AuthorityEntry, Topology
-    from sipmesh.topology.document.report import Report
+    from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
 
 LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
@@ -75,7 +75,7 @@ def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrustMaterial:
     """What one authority's files held."""
 
     loc: Loc
@@ -98,10 +98,10 @@ def read_authority(
     name: str,
     loc: Loc,
     folder: Path,
-    report: Report,
+    report: ProblemReport,
     known: Sequence[x509.Certificate],
     read: Anchors,
-) -> Material:
+) -> TrustMaterial:
     """Read one authority; *report* hears of anchors that cannot be used, the result carries the faults of its lists.
 
     Lists lie below *folder*, anchors come from *read*. *known* are CAs that may stand below the anchors; those that do must
@@ -110,7 +110,7 @@ def read_authority(
     anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
-    needed = entry.crls and entry.revocation is not Source.ANSWERS
+    needed = entry.crls and entry.revocation is not RevocationSource.ANSWERS
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
     places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
     found = [replace(_list_file(place, one, folder, report), largest=entry.largest_list) for place, one in places]
@@ -118,15 +118,19 @@ def read_authority(
     authority = Authority(
         name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
     )
-    return Material(loc, authority, lists)
+    return TrustMaterial(loc, authority, lists)
 
 
 def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
     """Give the answers that were fetched, where they are asked for."""
-    return OcspAnswers(answers_on_disk(folder, name).values()) if entry.revocation is not Source.LISTS else NO_ANSWERS
+    return (
+        OcspAnswers(answers_on_disk(folder, name).values())
+        if entry.revocation is not RevocationSource.LISTS
+        else NO_ANSWERS
+    )
 
 
-def _list_file(loc: Loc, name: str, folder: Path, report: Report) -> ListFile:
+def _list_file(loc: Loc, name: str, folder: Path, report: ProblemReport) -> ListFile:
     if is_url(name):
         return ListFile(loc, name, fetched_file(folder, name), report.problem(loc, "", _REMEDY_FETCHED), fetched=True)
     return ListFile(loc, name, folder / name, report.problem(loc, "", _REMEDY_LIST))
@@ -157,7 +161,7 @@ def key_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Report) -> list[x509.Certificate]:
+def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: ProblemReport) -> list[x509.Certificate]:
     anchors: list[x509.Certificate] = []
     for n, file in enumerate(entry.anchors):
         place = (*loc, "anchors", n)
@@ -189,7 +193,7 @@ def _unfit(certificate: x509.Certificate) -> str:
 
 
 def anchors_are_told_apart(
-    topology: Topology, own: Authority | None, partners: Iterable[Authority], report: Report
+    topology: Topology, own: Authority | None, partners: Iterable[Authority], report: ProblemReport
 ) -> None:
     """A private anchor vouches for one organisation; a third party's may be shared, where names tell apart (R8)."""
     owner = {key_of(anchor): "our own authority" for anchor in own.anchors} if own else {}
@@ -210,7 +214,7 @@ _REMEDY_SHARED = (
 )
 
 
-def stale(materials: Iterable[Material], report: Report, *, at: datetime) -> list[Problem]:
+def stale(materials: Iterable[TrustMaterial], report: ProblemReport, *, at: datetime) -> list[Problem]:
     """What is worth a word at the instant *at*: lists past their next update, anchors out of their validity."""
     told: list[Problem] = []
     for material in materials:

@@ -13,7 +13,7 @@ from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.yaml_tree import dotted
 from sipmesh.topology.listeners import PORTS_OF, WILDCARDS, listeners
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.model import AuthorityEntry, Pool, Server, Topology
     from sipmesh.topology.document.parse import Unread
-    from sipmesh.topology.document.report import Report
+    from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
 
 
@@ -30,7 +30,7 @@ class _Document:
     """A topology under examination."""
 
     topology: Topology
-    report: Report
+    report: ProblemReport
     unread: Unread
 
     def place(self, loc: Loc) -> str:
@@ -54,7 +54,7 @@ class _Document:
                 yield (*loc, "servers", n), pool, server
 
 
-def validate(topology: Topology, report: Report, unread: Unread) -> None:
+def validate(topology: Topology, report: ProblemReport, unread: Unread) -> None:
     """Tell *report* everything that does not fit together."""
     document = _Document(topology, report, unread)
     for check in CHECKS:
@@ -287,13 +287,21 @@ def revocation_can_be_told(document: _Document) -> None:
     entries: list[tuple[Loc, AuthorityEntry]] = [(("authority",), topology.authority)]
     entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
     for loc, entry in entries:
-        if not entry.crls and entry.revocation is not Source.ANSWERS and not _is_unread(document, (*loc, "crls")):
+        if (
+            not entry.crls
+            and entry.revocation is not RevocationSource.ANSWERS
+            and not _is_unread(document, (*loc, "crls"))
+        ):
             described = type(entry).model_fields["crls"].description
             document.report.add((*loc, "crls"), "is empty", f"give at least one: {described}")
-        if not entry.ocsp and entry.revocation is not Source.LISTS and not _is_unread(document, (*loc, "ocsp")):
+        if (
+            not entry.ocsp
+            and entry.revocation is not RevocationSource.LISTS
+            and not _is_unread(document, (*loc, "ocsp"))
+        ):
             remedy = "add `ocsp`: the URLs of its responders, or write `revocation: lists`"
             document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
-        if entry.ocsp and entry.revocation is Source.LISTS and not _is_unread(document, (*loc, "revocation")):
+        if entry.ocsp and entry.revocation is RevocationSource.LISTS and not _is_unread(document, (*loc, "revocation")):
             remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
             document.report.add((*loc, "ocsp"), "nobody is asked while `revocation` is 'lists'", remedy)
 

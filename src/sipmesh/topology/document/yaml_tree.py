@@ -33,15 +33,15 @@ _TRUE = "true"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class YamlEntry:
     """One value with its place; *line* counts from 1 and is the key's line for a member of a mapping."""
 
     line: int
     path: Loc
-    value: Scalar | Mapping[str, Entry] | Sequence[Entry]
+    value: Scalar | Mapping[str, YamlEntry] | Sequence[YamlEntry]
 
     @property
-    def children(self) -> Mapping[str | int, Entry]:
+    def children(self) -> Mapping[str | int, YamlEntry]:
         """The values inside, by key or index; none for a scalar."""
         if isinstance(self.value, Mapping):
             return dict(self.value.items())
@@ -57,7 +57,7 @@ class Entry:
             return tuple(entry.plain() for entry in self.value)
         return self.value
 
-    def at(self, loc: Loc) -> Entry:
+    def at(self, loc: Loc) -> YamlEntry:
         """The entry at *loc*, or the nearest one above it that exists."""
         entry = self
         for step in loc:
@@ -73,7 +73,7 @@ class Entry:
         for inner in self.children.values():
             yield from inner.texts()
 
-    def without(self, loc: Loc) -> Entry:
+    def without(self, loc: Loc) -> YamlEntry:
         """The same tree without the entry at *loc*; every other entry keeps its line and path."""
         step, rest = loc[0], loc[1:]
         kept = {
@@ -82,8 +82,8 @@ class Entry:
             if rest or key != step
         }
         if isinstance(self.value, Mapping):
-            return Entry(self.line, self.path, {str(key): inner for key, inner in kept.items()})
-        return Entry(self.line, self.path, tuple(kept.values()))
+            return YamlEntry(self.line, self.path, {str(key): inner for key, inner in kept.items()})
+        return YamlEntry(self.line, self.path, tuple(kept.values()))
 
 
 def dotted(loc: Loc) -> str:
@@ -105,7 +105,7 @@ def read(file: Path) -> bytes:
     return content
 
 
-def parse(content: bytes, file: Path) -> tuple[Entry, list[Problem]]:
+def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
     """Turn *content* into a tree, with the problems that do not keep us from reading on (keys given twice, tags).
 
     Raises OperatorError when it is no YAML at all.
@@ -153,23 +153,23 @@ class _Reader:
     def note(self, node: Node, path: Loc, reason: str, remedy: str) -> None:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, dotted(path), reason, remedy))
 
-    def entry(self, node: Node, path: Loc, line: int) -> Entry:
+    def entry(self, node: Node, path: Loc, line: int) -> YamlEntry:
         """Read *node*, whose key or dash stands on *line* (counted from 0)."""
         self._left -= 1
         if self._left < 0 or len(path) > DEEPEST_NESTING:
             where = dotted(path[:3])
             raise _broken(Problem(self.file, line + 1, where, "is nested without end", "write it without aliases"))
-        return Entry(line + 1, path, self._value(node, path))
+        return YamlEntry(line + 1, path, self._value(node, path))
 
-    def _value(self, node: Node, path: Loc) -> Scalar | Mapping[str, Entry] | Sequence[Entry]:
+    def _value(self, node: Node, path: Loc) -> Scalar | Mapping[str, YamlEntry] | Sequence[YamlEntry]:
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.entry(item, (*path, n), item.start_mark.line) for n, item in enumerate(node.value)]
         return self._scalar(node, path)
 
-    def _mapping(self, node: MappingNode, path: Loc) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
+    def _mapping(self, node: MappingNode, path: Loc) -> dict[str, YamlEntry]:
+        entries: dict[str, YamlEntry] = {}
         for key, value in node.value:
             name = str(key.value) if isinstance(key, ScalarNode) else "?"
             if name in entries:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.validity import DatedItem
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class FetchStatus:
     """One source; instants are timezone-aware.
 
     *owner* is the partner, empty for our own authority. *held* is what was fetched last, with the grace in its end: then
@@ -20,7 +20,7 @@ class Supply:
 
     source: str
     owner: str
-    held: Paper | None
+    held: DatedItem | None
     failing_since: datetime | None = None
     why: str = ""
     alarming: bool = False
@@ -40,5 +40,5 @@ class Supply:
     def from_json(cls, told: dict[str, Any]) -> Self:
         """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
         since = datetime.fromisoformat(told["failing_since"]) if told["failing_since"] else None
-        held = Paper.from_json(told["held"]) if told["held"] else None
+        held = DatedItem.from_json(told["held"]) if told["held"] else None
         return cls(str(told["source"]), str(told["owner"]), held, since, str(told["why"]), bool(told["alarming"]))

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from sipmesh.topology.expiry import impact
-from sipmesh.topology.expiry.urgency import Level, is_old, level
-from sipmesh.topology.expiry.validity import Chain, Paper
+from sipmesh.topology.expiry.urgency import Urgency, is_old, level
+from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.trust.formatting import tell, tell_list, tell_span, tell_time
 from sipmesh.trust.role import Role
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
-    from sipmesh.topology.expiry.fetch_status import Supply
+    from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.trust.policy import Authority
 
 Side = tuple[str, bool]
@@ -54,17 +54,17 @@ class Use:
     server: str
     pid: int
     shown: Mapping[bool, Chain]
-    anchors: tuple[Paper, ...] = ()
-    lists: tuple[Paper, ...] = ()
-    supplies: tuple[Supply, ...] = ()
+    anchors: tuple[DatedItem, ...] = ()
+    lists: tuple[DatedItem, ...] = ()
+    supplies: tuple[FetchStatus, ...] = ()
 
-    def uses(self, paper: Paper) -> bool:
+    def uses(self, paper: DatedItem) -> bool:
         """Whether this very anchor or list is in force there."""
         return any(paper.mark == held.mark and paper.subject == held.subject for held in (*self.anchors, *self.lists))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InventoryEntry:
     """One thing that ends. *in_use* is what a running server uses, *on_disk* what lies in the file; None is not known.
 
     *owner* is our organisation or a partner. *stops* says what stops when it ends, *command* what helps against that.
@@ -75,11 +75,11 @@ class Entry:
     what: What
     name: str
     owner: str
-    level: Level
+    level: Urgency
     stops: str
     command: str
-    in_use: Paper | None = None
-    on_disk: Paper | None = None
+    in_use: DatedItem | None = None
+    on_disk: DatedItem | None = None
     outside: bool = False
     note: str = ""
     broken: bool = False
@@ -91,7 +91,7 @@ class Entry:
         return self.broken or self.level.urgent
 
     @property
-    def paper(self) -> Paper | None:
+    def paper(self) -> DatedItem | None:
         """The one that counts: what is in use, or else what is on disk."""
         return self.in_use or self.on_disk
 
@@ -107,12 +107,12 @@ class Entry:
             why = "the clock of who signed it was ahead, or the clock here is behind"
             return f"the {what} {begins}: {self.stops}; {why}; once the clocks are right: {self.command}"
         if self.what is What.SOURCE:
-            held = "counts no longer" if self.level is Level.PAST else f"counts for {tell_span(left)} more"
+            held = "counts no longer" if self.level is Urgency.PAST else f"counts for {tell_span(left)} more"
             return f"what came from the {what} {held} ({when}); then {self.stops}; {self.command}"
-        if self.old and self.level is Level.FINE:
+        if self.old and self.level is Urgency.FINE:
             made = f"was made {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and one is due each day"
             return f"the {what} {made}; from {when} on {self.stops}; to mend it: {self.command}"
-        if self.level is Level.PAST:
+        if self.level is Urgency.PAST:
             return f"the {what} ended {tell_span(left)} ({when}): {self.stops}; to mend it: {self.command}"
         return f"the {what} ends in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
 
@@ -174,7 +174,7 @@ def refuses_from(use: Use) -> Refusal:
     return Refusal(at, f"the end of {because}")
 
 
-def _numbered(chain: Chain) -> Iterator[tuple[int, Paper]]:
+def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:
     """The certificates of a chain but a root that stands in it: roots count as anchors."""
     return ((n, paper) for n, paper in enumerate(chain.papers) if n == 0 or paper.subject != paper.issuer)
 
@@ -184,7 +184,7 @@ class Inventory:
     """The whole network at one instant."""
 
     at: datetime
-    entries: tuple[Entry, ...]
+    entries: tuple[InventoryEntry, ...]
     countdown: Countdown | None
 
     @property
@@ -193,9 +193,9 @@ class Inventory:
         return any(entry.urgent for entry in self.entries)
 
     @property
-    def worst(self) -> Level:
+    def worst(self) -> Urgency:
         """The level of whatever is nearest to its end."""
-        return max((entry.level for entry in self.entries), default=Level.FINE)
+        return max((entry.level for entry in self.entries), default=Urgency.FINE)
 
 
 def take_stock(
@@ -204,7 +204,7 @@ def take_stock(
     uses: Iterable[Use] = (),
     *,
     at: datetime,
-    known: Iterable[Paper] = (),
+    known: Iterable[DatedItem] = (),
     only: str = "",
     signers: Mapping[str, Chain] | None = None,
 ) -> Inventory:
@@ -231,7 +231,7 @@ class _Stock:
     disk: Mapping[Side, Chain]
     uses: Mapping[str, Use]
     at: datetime
-    known: tuple[Paper, ...]
+    known: tuple[DatedItem, ...]
     only: str
     signers: Mapping[str, Chain]
     sides: dict[Side, str] = field(init=False)  # of the servers that are meant
@@ -242,7 +242,7 @@ class _Stock:
         shown = {(use.server, outside): chain for use in self.uses.values() for outside, chain in use.shown.items()}
         self.chains = {**self.disk, **{side: chain for side, chain in shown.items() if chain.papers}}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[InventoryEntry]:
         topology = self.loaded.topology
         for side in self.sides:
             yield self._server(*side)
@@ -256,18 +256,18 @@ class _Stock:
         for use in self.uses.values():
             yield from (self._supply(use.server, supply) for supply in use.supplies)
 
-    def _supply(self, server: str, supply: Supply) -> Entry:
+    def _supply(self, server: str, supply: FetchStatus) -> InventoryEntry:
         """A source that a running server fetches from; it is told of long before what it gave counts no longer."""
         issuer = supply.held.subject if supply.held else "its CA"
         command = f"see from {server} whether it answers"
         if supply.failing_since is not None:
             command = f"it has failed since {tell_time(supply.failing_since)} ({tell(supply.why)}): {command}"
-        alarm = Level.FINE
+        alarm = Urgency.FINE
         if supply.alarming and supply.held is not None:
-            alarm = max(Level.DAYS_7, _alarm(supply.held.ends - self.at))
+            alarm = max(Urgency.DAYS_7, _alarm(supply.held.ends - self.at))
         missing = supply.held is None
         refused = f"nothing has come from it yet; {command}" if supply.failing_since is None else command
-        return Entry(
+        return InventoryEntry(
             what=What.SOURCE,
             name=supply.source,
             owner=supply.owner or self.loaded.topology.organisation,
@@ -280,7 +280,7 @@ class _Stock:
             broken=missing and supply.failing_since is not None,
         )
 
-    def _server(self, name: str, outside: bool) -> Entry:  # noqa: FBT001 - the two halves of a Side
+    def _server(self, name: str, outside: bool) -> InventoryEntry:  # noqa: FBT001 - the two halves of a Side
         topology = self.loaded.topology
         on_disk = self.disk.get((name, outside))
         in_use = self.uses[name].shown.get(outside) if name in self.uses else None
@@ -291,7 +291,7 @@ class _Stock:
         command = impact.server_command(name, self._file(on_disk, in_use), outside=outside, elsewhere=elsewhere)
         revoked = paper is not None and self._is_revoked(paper)
         note = f"it is revoked, and refused already; {command}" if revoked else ""
-        return Entry(
+        return InventoryEntry(
             what=What.SERVER,
             name=name,
             owner=topology.organisation,
@@ -305,7 +305,7 @@ class _Stock:
             broken=revoked or (paper is None and on_disk is not None),
         )
 
-    def _signer(self, name: str, file: str) -> Entry:
+    def _signer(self, name: str, file: str) -> InventoryEntry:
         """What a management server signs by: it is read for each signature, so that what lies on disk is in use."""
         laid = self.signers.get(name)
         paper = laid.leaf if laid else None
@@ -316,7 +316,7 @@ class _Stock:
             note = "not known here: its file is on another machine"
         elif laid.fault:
             note = f"{laid.file} {laid.fault}; {command}"
-        return Entry(
+        return InventoryEntry(
             what=What.SIGNER,
             name=name,
             owner=self.loaded.topology.organisation,
@@ -328,10 +328,10 @@ class _Stock:
             broken=revoked or (paper is None and laid is not None),
         )
 
-    def _is_revoked(self, paper: Paper) -> bool:
+    def _is_revoked(self, paper: DatedItem) -> bool:
         serial = int(paper.number, 16)
         lists = self.loaded.authority.lists
-        return any(serial in held.serials and Paper.of_list(held).subject == paper.issuer for held in lists)
+        return any(serial in held.serials and DatedItem.of_list(held).subject == paper.issuer for held in lists)
 
     @staticmethod
     def _file(*chains: Chain | None) -> str:
@@ -350,10 +350,10 @@ class _Stock:
     def _reload(self, *names: str) -> str:
         return f"kill -HUP {' '.join(str(self.uses[name].pid) for name in names)}"
 
-    def _level(self, paper: Paper | None, *, is_list: bool = False) -> Level:
-        return level(paper, self.at, is_list=is_list) if paper else Level.FINE
+    def _level(self, paper: DatedItem | None, *, is_list: bool = False) -> Urgency:
+        return level(paper, self.at, is_list=is_list) if paper else Urgency.FINE
 
-    def _issuers(self) -> Iterator[Entry]:
+    def _issuers(self) -> Iterator[InventoryEntry]:
         """The CAs between our roots and our servers, each once."""
         laid = (*self.disk.values(), *self.signers.values())
         on_disk = [paper for chain in laid for paper in chain.papers[1:]]
@@ -362,7 +362,7 @@ class _Stock:
         found = {paper.mark: paper for paper in (*self.known, *on_disk, *in_use) if paper.mark not in roots}
         for mark, paper in found.items():
             below = {name for (name, _), chain in self.chains.items() if _issued(paper, chain)}
-            yield Entry(
+            yield InventoryEntry(
                 what=What.ISSUING,
                 name=paper.subject,
                 owner=self.loaded.topology.organisation,
@@ -373,7 +373,7 @@ class _Stock:
                 on_disk=paper if any(one.mark == mark for one in (*self.known, *on_disk)) else None,
             )
 
-    def _authority(self, authority: Authority, partner: str) -> Iterator[Entry]:
+    def _authority(self, authority: Authority, partner: str) -> Iterator[InventoryEntry]:
         """The anchors and lists of our own authority, or of a partner's."""
         anchors = _anchors(authority)
         for paper in anchors:
@@ -385,11 +385,11 @@ class _Stock:
             what_stops = impact.list_stops(paper.subject, partner)
             yield self._loaded(What.LIST, paper, partner, what_stops, impact.list_command(partner))
 
-    def _loaded(self, what: What, paper: Paper, partner: str, what_stops: str, command: str) -> Entry:
+    def _loaded(self, what: What, paper: DatedItem, partner: str, what_stops: str, command: str) -> InventoryEntry:
         """An entry for what the topology names: it lies on disk, and every running server should have it in force."""
         lacking = [name for name, use in self.uses.items() if not use.uses(paper)]
         note = f"not in force on {tell_list(lacking)}; have it read: {self._reload(*lacking)}" if lacking else ""
-        return Entry(
+        return InventoryEntry(
             what=what,
             name=paper.subject,
             owner=partner or self.loaded.topology.organisation,
@@ -402,14 +402,14 @@ class _Stock:
             old=what is What.LIST and not partner and is_old(paper, self.at),
         )
 
-    def _missing_lists(self) -> Iterator[Entry]:
+    def _missing_lists(self) -> Iterator[InventoryEntry]:
         """Lists that could not be used: what they would vouch for is refused already."""
         for fault in self.loaded.faults:
-            yield Entry(
+            yield InventoryEntry(
                 what=What.LIST,
                 name=fault.field,
                 owner=self.loaded.topology.organisation,
-                level=Level.FINE,
+                level=Urgency.FINE,
                 stops="everything that this list would vouch for is refused already",
                 command=fault.remedy,
                 note=f"{fault.reason}: everything that it would vouch for is refused; {fault.remedy}",
@@ -442,16 +442,16 @@ class _Stock:
         if anchors:
             root = max(anchors, key=lambda one: one.ends)
             yield root.ends, f"the root {root.subject}"
-        newest: dict[str, Paper] = {}
+        newest: dict[str, DatedItem] = {}
         for paper in sorted(_lists(self.loaded.authority), key=lambda one: one.ends):
             newest[paper.subject] = paper
         yield from ((paper.ends, f"the revocation list of {issuer}") for issuer, paper in newest.items())
 
 
-def _alarm(left: timedelta) -> Level:
+def _alarm(left: timedelta) -> Urgency:
     if left < timedelta(0):
-        return Level.PAST
-    return Level.DAY_1 if left <= timedelta(days=1) else Level.FINE
+        return Urgency.PAST
+    return Urgency.DAY_1 if left <= timedelta(days=1) else Urgency.FINE
 
 
 def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
@@ -470,13 +470,13 @@ def signer_files(topology: Topology, only: str = "") -> Iterator[tuple[str, str]
             yield from ((one.name, one.signer_certificate_file) for one in pool.servers if only in {"", one.name})
 
 
-def _anchors(authority: Authority) -> list[Paper]:
-    return list(dict.fromkeys(map(Paper.of_certificate, authority.anchors)))
+def _anchors(authority: Authority) -> list[DatedItem]:
+    return list(dict.fromkeys(map(DatedItem.of_certificate, authority.anchors)))
 
 
-def _lists(authority: Authority) -> list[Paper]:
-    return list(dict.fromkeys(map(Paper.of_list, authority.lists)))
+def _lists(authority: Authority) -> list[DatedItem]:
+    return list(dict.fromkeys(map(DatedItem.of_list, authority.lists)))
 
 
-def _issued(issuer: Paper, chain: Chain) -> bool:
+def _issued(issuer: DatedItem, chain: Chain) -> bool:
     return any(paper.mark == issuer.mark for paper in chain.papers[1:])

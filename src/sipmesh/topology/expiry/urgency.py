@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sipmesh.topology.expiry.validity import Paper
+    from sipmesh.topology.expiry.validity import DatedItem
 
 
-class Level(IntEnum):
+class Urgency(IntEnum):
     """The steps, in the order in which time takes them."""
 
     FINE = 0
@@ -30,21 +30,21 @@ class Level(IntEnum):
     @property
     def urgent(self) -> bool:
         """Whether a program that looks should raise an alarm."""
-        return self >= Level.DAYS_7
+        return self >= Urgency.DAYS_7
 
 
 _WORDS = {
-    Level.FINE: "fine",
-    Level.DAYS_30: "30 days",
-    Level.DAYS_14: "14 days",
-    Level.DAYS_7: "7 days",
-    Level.DAY_1: "1 day",
-    Level.PAST: "past",
+    Urgency.FINE: "fine",
+    Urgency.DAYS_30: "30 days",
+    Urgency.DAYS_14: "14 days",
+    Urgency.DAYS_7: "7 days",
+    Urgency.DAY_1: "1 day",
+    Urgency.PAST: "past",
 }
-_DAYS = {Level.DAY_1: 1, Level.DAYS_7: 7, Level.DAYS_14: 14, Level.DAYS_30: 30}
+_DAYS = {Urgency.DAY_1: 1, Urgency.DAYS_7: 7, Urgency.DAYS_14: 14, Urgency.DAYS_30: 30}
 
 
-def level(paper: Paper, at: datetime, *, is_list: bool) -> Level:
+def level(paper: DatedItem, at: datetime, *, is_list: bool) -> Urgency:
     """The level of *paper* at the instant *at*; its last instant still counts (RFC 5280 4.1.2.5).
 
     What has not begun counts no more than what has ended: the clock of who signed it was ahead, or ours is behind.
@@ -55,8 +55,8 @@ def level(paper: Paper, at: datetime, *, is_list: bool) -> Level:
     """
     left, life = paper.ends - at, paper.ends - paper.begins
     if left < timedelta(0) or paper.begins > at:
-        return Level.PAST
-    return next((step for step in _DAYS if left <= _reach(step, life, is_list=is_list)), Level.FINE)
+        return Urgency.PAST
+    return next((step for step in _DAYS if left <= _reach(step, life, is_list=is_list)), Urgency.FINE)
 
 
 DAILY = timedelta(days=14)
@@ -65,14 +65,14 @@ DAILY = timedelta(days=14)
 OLD = timedelta(hours=36)
 
 
-def is_old(paper: Paper, at: datetime) -> bool:
+def is_old(paper: DatedItem, at: datetime) -> bool:
     """Whether a list of our own authority is older than it should ever become: long before it ends, the CA stays away."""
     return paper.ends - paper.begins <= DAILY and at - paper.begins > OLD
 
 
-def _reach(step: Level, life: timedelta, *, is_list: bool) -> timedelta:
+def _reach(step: Urgency, life: timedelta, *, is_list: bool) -> timedelta:
     """With how much time left *step* begins; a negative one is never reached."""
     whole = timedelta(days=_DAYS[step])
     if whole <= life / 2 or (step.urgent and not is_list):
         return whole
-    return life / 4 if step is Level.DAY_1 else timedelta(-1)
+    return life / 4 if step is Urgency.DAY_1 else timedelta(-1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Paper:
+class DatedItem:
     """One certificate, or one list; instants are timezone-aware.
 
     *number* is what people call it by: the serial in hex, or the number of a list. *mark* tells it from every other of
@@ -86,11 +86,11 @@ class Chain:
     """
 
     file: str
-    papers: tuple[Paper, ...] = ()
+    papers: tuple[DatedItem, ...] = ()
     fault: str = ""
 
     @property
-    def leaf(self) -> Paper | None:
+    def leaf(self) -> DatedItem | None:
         """The server's own certificate, if there is any."""
         return self.papers[0] if self.papers else None
 
@@ -101,5 +101,5 @@ class Chain:
     @classmethod
     def from_json(cls, told: dict[str, Any]) -> Self:
         """The same, as `to_json` gave it."""
-        papers = tuple(Paper.from_json(one) for one in told["chain"])
+        papers = tuple(DatedItem.from_json(one) for one in told["chain"])
         return cls(str(told["file"]), papers, str(told["fault"]))

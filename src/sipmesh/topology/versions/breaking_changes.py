@@ -12,7 +12,7 @@ from cryptography import x509
 
 from sipmesh.topology.document.trust_anchors import key_of
 from sipmesh.topology.expiry import impact
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.difference import pairings
 from sipmesh.trust.formatting import tell, tell_list
@@ -141,7 +141,7 @@ def _dropped(old: Authority, new: Authority | None, in_use: Collection[str]) -> 
     """The anchors that are in use, and vouch for nothing more: a root that was made anew with its old key still does."""
     kept = {_vouches(one) for one in new.anchors} if new else set()
     for one in old.anchors:
-        paper = Paper.of_certificate(one)
+        paper = DatedItem.of_certificate(one)
         if paper.mark in in_use and _vouches(one) not in kept:
             yield f"{paper.subject} (SHA-256 {paper.mark[:16]})"
 

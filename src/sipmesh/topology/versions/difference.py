@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from sipmesh.topology.document.model import AuthorityEntry, Partner, Pool, Server
-from sipmesh.topology.expiry.validity import Paper
+from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.formatting import tell, tell_list
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
@@ -222,11 +222,11 @@ def _authority(
 
 
 def _mark(certificate: x509.Certificate) -> str:
-    return Paper.of_certificate(certificate).mark
+    return DatedItem.of_certificate(certificate).mark
 
 
 def _anchor(certificate: x509.Certificate) -> str:
-    paper = Paper.of_certificate(certificate)
+    paper = DatedItem.of_certificate(certificate)
     return f"{paper.subject} (SHA-256 {paper.mark[:16]})"
 
 
@@ -327,9 +327,9 @@ def _third_party(whose: str, _old: object, new: object) -> str:
 
 
 _NEEDED = {
-    Source.LISTS: "a revocation list",
-    Source.ANSWERS: "an OCSP answer where there is no list",
-    Source.BOTH: "a revocation list and an OCSP answer",
+    RevocationSource.LISTS: "a revocation list",
+    RevocationSource.ANSWERS: "an OCSP answer where there is no list",
+    RevocationSource.BOTH: "a revocation list and an OCSP answer",
 }
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell_list, tell_subject, tell_time
-from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY, most_telling
 from sipmesh.trust.path import chain
 from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.policy import LinkPolicy
 
-Check = Callable[[Case], Finding | None]
+Check = Callable[[Evaluation], Finding | None]
 
 ANY_USAGE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 NO_PATH = "there is no path to an anchor that counts"
 NO_ENTRY = "no one entry of the topology is named"
 
 
-def handshake(case: Case) -> Finding:
+def handshake(evaluation: Evaluation) -> Finding:
     """Ask whether the handshake was finished; a code that is none of ours counts as a plain failure."""
-    failure = case.evidence.failure
+    failure = evaluation.evidence.failure
     if failure is None:
-        return _finished(case.evidence.tls.version, case.evidence.tls.cipher)
+        return _finished(evaluation.evidence.tls.version, evaluation.evidence.tls.cipher)
     known = failure.code in PRIORITY
     return _HANDSHAKE.refused(failure.text or failure.code, Code(failure.code) if known else Code.HANDSHAKE_FAILED)
 
@@ -59,7 +59,7 @@ def _finished(version: str, cipher: str) -> Finding:
     return _HANDSHAKE.passed(" ".join(filter(None, (version, cipher))) or "finished")
 
 
-def no_certificate_asked(_case: Case) -> Finding:
+def no_certificate_asked(_case: Evaluation) -> Finding:
     """Say why a client needs no certificate: it proves itself by digest on this link (rule R3, R10)."""
     return _NOT_ASKED
 
@@ -69,100 +69,105 @@ _NOT_ASKED = Question("certificate", "nothing: clients prove themselves by passw
 )
 
 
-def certificate(case: Case) -> Finding | None:
+def certificate(evaluation: Evaluation) -> Finding | None:
     """Ask for a chain that can be read. A handshake that failed before any certificate is told by that finding."""
     asked = Question("certificate", "a certificate chain that can be read", "rule R2; RFC 5280 4.1")
-    if case.fault:
-        return asked.refused(case.fault, Code.MALFORMED_CERTIFICATE)
-    if case.leaf is None:
-        return None if case.evidence.failure else asked.refused("no certificate", Code.NO_CERTIFICATE)
-    if len(case.evidence.presented) > chain.PRESENTED + 1:
-        return asked.refused(f"{len(case.evidence.presented)} certificates", Code.MALFORMED_CERTIFICATE)
-    if case.excess:
-        return asked.refused(case.excess, Code.MALFORMED_CERTIFICATE)
-    return asked.passed(f"{len(case.pool) + 1} certificates")
+    if evaluation.fault:
+        return asked.refused(evaluation.fault, Code.MALFORMED_CERTIFICATE)
+    if evaluation.leaf is None:
+        return None if evaluation.evidence.failure else asked.refused("no certificate", Code.NO_CERTIFICATE)
+    if len(evaluation.evidence.presented) > chain.PRESENTED + 1:
+        return asked.refused(f"{len(evaluation.evidence.presented)} certificates", Code.MALFORMED_CERTIFICATE)
+    if evaluation.excess:
+        return asked.refused(evaluation.excess, Code.MALFORMED_CERTIFICATE)
+    return asked.passed(f"{len(evaluation.pool) + 1} certificates")
 
 
-def engine(case: Case) -> Finding:
+def engine(evaluation: Evaluation) -> Finding:
     """Ask OpenSSL, the first engine: every error stands but those that it leaves to us."""
     asked = Question("engine", "no error of OpenSSL that stands", "rule R4: two engines must agree")
-    errors = case.evidence.engine_errors
+    errors = evaluation.evidence.engine_errors
     standing = [error for error in errors if not is_left_to_us(error)]
     if standing:
-        codes = {_issuer_code(case) if (code := meaning(e)) is Code.UNTRUSTED_ISSUER else code for e in standing}
+        codes = {_issuer_code(evaluation) if (code := meaning(e)) is Code.UNTRUSTED_ISSUER else code for e in standing}
         return asked.refused("; ".join(map(tell, standing)), most_telling(codes))
     return asked.passed("; ".join(f"{tell(error)} (left to our own check)" for error in errors) or "no error")
 
 
-def issuer(case: Case) -> Finding:
+def issuer(evaluation: Evaluation) -> Finding:
     """Ask for a path by name and signature to an anchor of the one entry that is named (rule R4, R8)."""
-    names = ", ".join(sorted({authority.name for authority in case.counted})) or "nobody"
+    names = ", ".join(sorted({authority.name for authority in evaluation.counted})) or "nobody"
     asked = Question("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
-    if case.trail.path:
-        return asked.passed(" < ".join(held.subject.rfc4514_string() for held in case.trail.path))
-    if case.excess:
+    if evaluation.trail.path:
+        return asked.passed(" < ".join(held.subject.rfc4514_string() for held in evaluation.trail.path))
+    if evaluation.excess:
         return asked.unjudged("no path was looked for: the chain asks for too much")
-    if _cut_short(case):
+    if _cut_short(evaluation):
         return asked.unjudged("OpenSSL stopped at the key of the leaf, before it looked for an issuer")
-    signer = case.leaf.issuer.rfc4514_string() if case.leaf else ""
-    if case.elsewhere.authority:
-        signer += f", which leads to an anchor of {case.elsewhere.authority.name}"
-    elif case.leaf and case.leaf.issuer == case.leaf.subject:
+    signer = evaluation.leaf.issuer.rfc4514_string() if evaluation.leaf else ""
+    if evaluation.elsewhere.authority:
+        signer += f", which leads to an anchor of {evaluation.elsewhere.authority.name}"
+    elif evaluation.leaf and evaluation.leaf.issuer == evaluation.leaf.subject:
         signer = "a certificate that signs itself"
-    return asked.refused(f"issued by {signer}", _issuer_code(case))
+    return asked.refused(f"issued by {signer}", _issuer_code(evaluation))
 
 
-def _cut_short(case: Case) -> bool:
+def _cut_short(evaluation: Evaluation) -> bool:
     """Tell whether OpenSSL refused the leaf's key before it built a path: then no issuer came with the evidence."""
-    too_weak = any(error.depth == 0 and meaning(error) is Code.WEAK_KEY for error in case.evidence.engine_errors)
-    return too_weak and not case.pool and case.leaf is not None and case.leaf.issuer != case.leaf.subject
+    too_weak = any(error.depth == 0 and meaning(error) is Code.WEAK_KEY for error in evaluation.evidence.engine_errors)
+    return (
+        too_weak
+        and not evaluation.pool
+        and evaluation.leaf is not None
+        and evaluation.leaf.issuer != evaluation.leaf.subject
+    )
 
 
-def _issuer_code(case: Case) -> Code:
+def _issuer_code(evaluation: Evaluation) -> Code:
     """Say why an issuer does not count.
 
     Where it does count for the entry that is named, and OpenSSL did not have it among this link's anchors, the entry
     has no business on this link; where it counts for others only, it signed a name that is not its own to sign.
     """
-    if case.trail.verified and not case.proved:
-        return _unknown_code(case)
-    if case.trail.verified and case.peer and case.peer.name not in case.policy.may_open:
+    if evaluation.trail.verified and not evaluation.proved:
+        return _unknown_code(evaluation)
+    if evaluation.trail.verified and evaluation.peer and evaluation.peer.name not in evaluation.policy.may_open:
         return Code.ROLE_NOT_ALLOWED
-    return Code.ISSUER_NOT_FOR_THIS_NAME if case.elsewhere.authority else Code.UNTRUSTED_ISSUER
+    return Code.ISSUER_NOT_FOR_THIS_NAME if evaluation.elsewhere.authority else Code.UNTRUSTED_ISSUER
 
 
-def second_engine(case: Case) -> Finding:
+def second_engine(evaluation: Evaluation) -> Finding:
     """Ask cryptography's verifier, the second engine; our own walk stands in where it is blind."""
     asked = Question("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
-    if not case.trail.path:
+    if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
-    if case.trail.engine_is_blind:
+    if evaluation.trail.engine_is_blind:
         return asked.passed(
             "it does not read URI constraints, directory constraints or critical policies; our own walk stands in"
         )
-    if case.trail.refusal:
-        return asked.refused(case.trail.refusal, Code.MALFORMED_CERTIFICATE)
+    if evaluation.trail.refusal:
+        return asked.refused(evaluation.trail.refusal, Code.MALFORMED_CERTIFICATE)
     return asked.passed("verified")
 
 
-def validity(case: Case) -> Finding:
+def validity(evaluation: Evaluation) -> Finding:
     """Ask whether our clock lies inside the validity of every certificate on the path."""
-    asked = Question("validity", f"valid at {tell_time(case.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
-    begin, end, until = case.span
-    if begin <= case.at and case.at.replace(microsecond=0) <= end:
+    asked = Question("validity", f"valid at {tell_time(evaluation.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
+    begin, end, until = evaluation.span
+    if begin <= evaluation.at and evaluation.at.replace(microsecond=0) <= end:
         return asked.passed(until)
-    if late := chain.expired(case.line, case.at):
+    if late := chain.expired(evaluation.line, evaluation.at):
         saw = "; ".join(f"{tell_subject(held)} ended at {tell_time(held.not_valid_after_utc)}" for held in late)
         return asked.refused(saw, Code.EXPIRED)
-    early = chain.early(case.line, case.at)
+    early = chain.early(evaluation.line, evaluation.at)
     saw = "; ".join(f"{tell_subject(held)} begins at {tell_time(held.not_valid_before_utc)}" for held in early)
     return asked.refused(saw, Code.NOT_YET_VALID)
 
 
-def leaf(case: Case) -> Finding:
+def leaf(evaluation: Evaluation) -> Finding:
     """Ask that the certificate is an end entity's: neither engine objects to every CA that poses as a server."""
     asked = Question("leaf", "no CA certificate, and no right to sign certificates", "rule R4; RFC 5280 4.2.1.9")
-    held = case.line[0]
+    held = evaluation.line[0]
     usage = extension(held, x509.KeyUsage)
     if is_authority(held):
         return asked.refused("basic constraints say CA:TRUE", Code.NOT_A_LEAF)
@@ -171,54 +176,54 @@ def leaf(case: Case) -> Finding:
     return asked.passed("an end entity")
 
 
-def key(case: Case) -> Finding:
+def key(evaluation: Evaluation) -> Finding:
     """Ask for strong keys and signatures on the whole path; the second engine accepts short keys in a leaf."""
     wanted = "RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
     asked = Question("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
-    wrong = chain.weak(case.line)
+    wrong = chain.weak(evaluation.line)
     return asked.refused("; ".join(wrong), Code.WEAK_KEY) if wrong else asked.passed("strong keys")
 
 
-def issuing(case: Case) -> Finding:
+def issuing(evaluation: Evaluation) -> Finding:
     """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
     asked = Question(
         "issuing",
         "issuers that are CAs within their path length, extensions in order, policies as demanded",
         "RFC 5280 6.1.4, 6.1.5, 4.2",
     )
-    if not case.trail.path:
+    if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
-    if wrong := chain.not_issuing(case.trail.path):
+    if wrong := chain.not_issuing(evaluation.trail.path):
         return asked.refused("; ".join(wrong), Code.UNTRUSTED_ISSUER)
-    if wrong := [*chain.ill_formed(case.trail.path), *unmet(case.trail.path)]:
+    if wrong := [*chain.ill_formed(evaluation.trail.path), *unmet(evaluation.trail.path)]:
         return asked.refused("; ".join(wrong), Code.MALFORMED_CERTIFICATE)
-    return asked.passed(f"{len(case.trail.path) - 1} authorities that may issue")
+    return asked.passed(f"{len(evaluation.trail.path) - 1} authorities that may issue")
 
 
-def constraints(case: Case) -> Finding:
+def constraints(evaluation: Evaluation) -> Finding:
     """Ask whether every name obeys the name constraints of the authorities above it, SIP URIs included."""
     asked = Question("constraints", "names within the constraints of every issuer", "RFC 5280 4.2.1.10")
-    if not case.trail.path:
+    if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
-    wrong = violations(case.trail.path)
+    wrong = violations(evaluation.trail.path)
     return asked.refused("; ".join(wrong), Code.ISSUER_NOT_FOR_THIS_NAME) if wrong else asked.passed("none broken")
 
 
-def identity(case: Case) -> Finding:
+def identity(evaluation: Evaluation) -> Finding:
     """Ask for at least one SIP domain identity."""
     asked = Question("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
-    ignored = tell_list([f"{name} ({why})" for name, why in case.names.ignored], "; ")
-    if not case.names.usable:
+    ignored = tell_list([f"{name} ({why})" for name, why in evaluation.names.ignored], "; ")
+    if not evaluation.names.usable:
         return asked.refused(f"none; ignored: {ignored or 'there are no names'}", Code.NO_SIP_IDENTITY)
-    return asked.passed(tell_list(case.names.usable) + (f"; ignored: {ignored}" if ignored else ""))
+    return asked.passed(tell_list(evaluation.names.usable) + (f"; ignored: {ignored}" if ignored else ""))
 
 
-def blocked(case: Case) -> Finding:
+def blocked(evaluation: Evaluation) -> Finding:
     """Ask whether the operator has blocked a name of the peer, or the entry that it belongs to."""
     asked = Question("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
-    claimed = {name: _block_on(name, case.policy) for name in case.names.usable}
-    if case.peer:
-        claimed |= {name: name for name in case.peer.names & case.policy.blocked}
+    claimed = {name: _block_on(name, evaluation.policy) for name in evaluation.names.usable}
+    if evaluation.peer:
+        claimed |= {name: name for name in evaluation.peer.names & evaluation.policy.blocked}
     told = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
     return asked.refused(", ".join(told), Code.PARTNER_BLOCKED) if told else asked.passed("none")
 
@@ -232,108 +237,114 @@ def _block_on(name: str, policy: LinkPolicy) -> str:
     return next((domain for domain in above if domain in policy.blocked), "")
 
 
-def topology(case: Case) -> Finding:
+def topology(evaluation: Evaluation) -> Finding:
     """Ask that the identities name one entry of the topology, and no name of another (rule R5, R12)."""
     asked = Question("topology", "identities of exactly one entry of the topology", "rule R5, R12")
-    if not case.names.usable:
+    if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
-    if case.opened:
-        return _meant_alone(case, asked)
-    if len(case.named) > 1:
-        saw = f"names of {', '.join(sorted(peer.name for peer in case.named))}"
+    if evaluation.opened:
+        return _meant_alone(evaluation, asked)
+    if len(evaluation.named) > 1:
+        saw = f"names of {', '.join(sorted(peer.name for peer in evaluation.named))}"
         return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
-    if case.peer is None or not case.proved:
-        return asked.refused(tell_list([*_unknown(case)], "; ") + _held(case), _unknown_code(case))
-    return _undivided(case, asked)
+    if evaluation.peer is None or not evaluation.proved:
+        return asked.refused(tell_list([*_unknown(evaluation)], "; ") + _held(evaluation), _unknown_code(evaluation))
+    return _undivided(evaluation, asked)
 
 
-def _meant_alone(case: Case, asked: Question) -> Finding:
-    if case.policy.meant is None:
-        saw = f"{case.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology" + _held(case)
-        return asked.refused(saw, _unknown_code(case))
-    if not case.proved:
-        return asked.unjudged(f"it does not prove to be {case.policy.meant_name}")
-    return _undivided(case, asked)
+def _meant_alone(evaluation: Evaluation, asked: Question) -> Finding:
+    if evaluation.policy.meant is None:
+        saw = f"{evaluation.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology" + _held(
+            evaluation
+        )
+        return asked.refused(saw, _unknown_code(evaluation))
+    if not evaluation.proved:
+        return asked.unjudged(f"it does not prove to be {evaluation.policy.meant_name}")
+    return _undivided(evaluation, asked)
 
 
-def _undivided(case: Case, asked: Question) -> Finding:
+def _undivided(evaluation: Evaluation, asked: Question) -> Finding:
     """RFC 5922 lets a certificate carry many domains; R12 does not let it carry those of two entries."""
-    others = [f"{name} of {', '.join(p.name for p in peers)}" for name, peers in case.foreign.items() if peers]
+    others = [f"{name} of {', '.join(p.name for p in peers)}" for name, peers in evaluation.foreign.items() if peers]
     if others:
-        saw = f"{', '.join(sorted(case.proved))}, but also {'; '.join(others)}"
+        saw = f"{', '.join(sorted(evaluation.proved))}, but also {'; '.join(others)}"
         return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
-    entry = case.peer.role or "partner" if case.peer else ""
-    return asked.passed(f"{', '.join(sorted(case.proved))}: {entry} {case.peer.name if case.peer else ''}")
+    entry = evaluation.peer.role or "partner" if evaluation.peer else ""
+    return asked.passed(
+        f"{', '.join(sorted(evaluation.proved))}: {entry} {evaluation.peer.name if evaluation.peer else ''}"
+    )
 
 
-def _unknown_code(case: Case) -> Code:
-    return Code.PARTNER_UNKNOWN if case.policy.kind is LinkKind.PARTNER else Code.NOT_IN_TOPOLOGY
+def _unknown_code(evaluation: Evaluation) -> Code:
+    return Code.PARTNER_UNKNOWN if evaluation.policy.kind is LinkKind.PARTNER else Code.NOT_IN_TOPOLOGY
 
 
-def _held(case: Case) -> str:
+def _held(evaluation: Evaluation) -> str:
     """Which version this server holds, where there are versions: the name may stand in a newer one."""
-    edition = case.policy.edition
+    edition = evaluation.policy.edition
     return f"; this server holds {edition}" if edition.number else ""
 
 
-def _unknown(case: Case) -> Iterable[str]:
-    for name in case.unknown:
-        if shared := case.shared.get(name):
+def _unknown(evaluation: Evaluation) -> Iterable[str]:
+    for name in evaluation.unknown:
+        if shared := evaluation.shared.get(name):
             yield f"{name} is in the scope of {shared}, but identifies no single server"
-        elif near := case.nearest.get(name):
+        elif near := evaluation.nearest.get(name):
             yield f"{name} is not there; the nearest is {near}"
         else:
             yield f"{name} is not there"
 
 
-def name(case: Case) -> Finding | None:
+def name(evaluation: Evaluation) -> Finding | None:
     """Ask for the name that we meant, on links that we open (rule R9; RFC 5922 7.3, RFC 9525)."""
-    if not case.opened:
+    if not evaluation.opened:
         return None
-    meant = case.policy.meant_name
+    meant = evaluation.policy.meant_name
     asked = Question("name", f"the name we meant, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
-    if not case.names.usable:
+    if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
-    if case.policy.meant is None:
+    if evaluation.policy.meant is None:
         return asked.unjudged("whom we meant is no entry of the topology")
-    if ascii_lower(meant) in case.proved:
+    if ascii_lower(meant) in evaluation.proved:
         return asked.passed(meant)
-    return asked.refused(tell_list(case.names.usable), Code.NAME_MISMATCH)
+    return asked.refused(tell_list(evaluation.names.usable), Code.NAME_MISMATCH)
 
 
-def scope(case: Case) -> Finding | None:
+def scope(evaluation: Evaluation) -> Finding | None:
     """List the names outside the entry's scope. They do not refuse by themselves, and they never count (rule R8)."""
-    if case.peer is None or not case.proved:
+    if evaluation.peer is None or not evaluation.proved:
         return None
-    asked = Question("scope", f"names in the scope of {case.peer.name}", "rule R8")
-    outside = tell_list([*case.foreign, *(spelt for spelt, why in case.names.ignored if why == BESIDE_URI)])
+    asked = Question("scope", f"names in the scope of {evaluation.peer.name}", "rule R8")
+    outside = tell_list([*evaluation.foreign, *(spelt for spelt, why in evaluation.names.ignored if why == BESIDE_URI)])
     return asked.passed(f"all; never counted: {outside}" if outside else "all")
 
 
-def role(case: Case) -> Finding:
+def role(evaluation: Evaluation) -> Finding:
     """Ask whether the entry may be at the other end of this kind of link (the table of links)."""
-    asked = Question("role", f"one that may be on a {case.policy.kind} link of {case.policy.here}", "rule R5")
-    if case.peer is None or not case.proved:
+    asked = Question(
+        "role", f"one that may be on a {evaluation.policy.kind} link of {evaluation.policy.here}", "rule R5"
+    )
+    if evaluation.peer is None or not evaluation.proved:
         return asked.unjudged(NO_ENTRY)
-    saw = f"{case.peer.name}, {case.peer.role or 'partner'}"
-    if case.peer.name in case.policy.may_open:
+    saw = f"{evaluation.peer.name}, {evaluation.peer.role or 'partner'}"
+    if evaluation.peer.name in evaluation.policy.may_open:
         return asked.passed(saw)
     return asked.refused(saw, Code.ROLE_NOT_ALLOWED)
 
 
-def usage(case: Case) -> Finding:
+def usage(evaluation: Evaluation) -> Finding:
     """Ask whether the key may do what it did in this handshake, at the leaf and by every issuer's leave.
 
     OpenSSL leaves the leaf to us: public CAs no longer issue clientAuth, so a partner's ``client_usage`` may let the
     connecting side show serverAuth alone. Without the extension every usage is allowed (RFC 5280 4.2.1.12), and
     id-kp-sipDomain stands for both sides (RFC 5924 4).
     """
-    allowed = _usages(case)
+    allowed = _usages(evaluation)
     asked = Question("usage", f"digitalSignature and {' or '.join(allowed.values())}", "RFC 5280 4.2.1.12; RFC 5924 4")
-    bits = extension(case.line[0], x509.KeyUsage)
+    bits = extension(evaluation.line[0], x509.KeyUsage)
     if bits is not None and not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
-    for held in case.line[:-1] or case.line:
+    for held in evaluation.line[:-1] or evaluation.line:
         listed = extension(held, x509.ExtendedKeyUsage)
         if listed is not None and not any(oid in allowed for oid in listed):
             saw = f"{tell_subject(held)} has only {', '.join(spell_usage(oid) for oid in listed)}"
@@ -341,10 +352,12 @@ def usage(case: Case) -> Finding:
     return asked.passed("allowed")
 
 
-def _usages(case: Case) -> dict[x509.ObjectIdentifier, str]:
+def _usages(evaluation: Evaluation) -> dict[x509.ObjectIdentifier, str]:
     """Return what counts for the peer's side of the handshake: it served when we opened the link."""
-    served = case.opened or (case.peer is not None and case.peer.client_usage is ClientUsage.SERVER_OK)
-    asked = [] if case.opened else [ExtendedKeyUsageOID.CLIENT_AUTH]
+    served = evaluation.opened or (
+        evaluation.peer is not None and evaluation.peer.client_usage is ClientUsage.SERVER_OK
+    )
+    asked = [] if evaluation.opened else [ExtendedKeyUsageOID.CLIENT_AUTH]
     asked += [ExtendedKeyUsageOID.SERVER_AUTH] if served else []
     return {oid: spell_usage(oid) for oid in (*asked, chain.SIP_DOMAIN, ANY_USAGE)}
 
@@ -365,14 +378,14 @@ def spell_usage(oid: x509.ObjectIdentifier) -> str:
     return _USAGE_NAMES.get(oid, oid.dotted_string)
 
 
-def revocation(case: Case) -> Finding:
+def revocation(evaluation: Evaluation) -> Finding:
     """Ask the lists and OCSP answers of the authority that vouched, for the whole path (rule R7, R12)."""
-    authority = case.trail.authority
-    if not case.trail.path or authority is None:
+    authority = evaluation.trail.authority
+    if not evaluation.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
     held = (authority.lists, authority.answers)
-    grace, source = max(case.policy.grace, authority.grace), authority.source
-    return check_listed(case.listed, held, at=case.at, grace=grace, source=source, live=case.live)
+    grace, source = max(evaluation.policy.grace, authority.grace), authority.source
+    return check_listed(evaluation.listed, held, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
 _REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,7 @@ def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) ->
     judged again: a list is gone, not in force, of another scope or not by the same key; an issuer has several, or
     deltas, which count together; or it is not lists alone that speak for this authority.
     """
-    if authority.source is not Source.LISTS:
+    if authority.source is not RevocationSource.LISTS:
         return None
     found: set[Named] = set()
     for issuer in {held.issuer_der for held in (*authority.lists, *lists)}:

@@ -19,7 +19,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import tell_list, tell_subject
 from sipmesh.trust.judgement import checks
-from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import ask
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
@@ -43,7 +43,7 @@ _NO_GRACE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class SignerVerdict:
     """What came of one signer, with every check; *name* is the management server that it signs for, if believed."""
 
     code: Code
@@ -77,8 +77,8 @@ def judge_signer(
     engine_errors: Sequence[EngineError],
     here: str = "this server",
     grace: timedelta = _NO_GRACE,
-    checks_of: Mapping[str, Callable[[Case], Finding | None]] | None = None,
-) -> Belief:
+    checks_of: Mapping[str, Callable[[Evaluation], Finding | None]] | None = None,
+) -> SignerVerdict:
     """Decide at the instant *at* whether the first certificate of *chain* may sign what a network runs by.
 
     Never raises over what the document brought. It is judged when a new version is taken; what it signed outlives it.
@@ -98,19 +98,21 @@ def judge_signer(
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    case = _SignerCase(tuple(chain), tuple(engine_errors), _policy(authority, managers, here, grace), authority, at)
+    evaluation = _SignerCase(
+        tuple(chain), tuple(engine_errors), _policy(authority, managers, here, grace), authority, at
+    )
     asked = checks_of or CHECKS
-    table = asked if case.leaf is not None else {name: asked[name] for name in _WITHOUT_CERTIFICATE}
-    found = tuple(finding for check in table.values() if (finding := ask(check, case)) is not None)
+    table = asked if evaluation.leaf is not None else {name: asked[name] for name in _WITHOUT_CERTIFICATE}
+    found = tuple(finding for check in table.values() if (finding := ask(check, evaluation)) is not None)
     code = choose(found)
     if code is Code.ACCEPTED:
-        return Belief(code, found, at, next(iter(case.proved), ""))
-    return Belief(code, found, at, remedies=_remedies(code, case))
+        return SignerVerdict(code, found, at, next(iter(evaluation.proved), ""))
+    return SignerVerdict(code, found, at, remedies=_remedies(code, evaluation))
 
 
 def judge_signer_of_before(
     chain: Sequence[bytes], authority: Authority, *, at: datetime, engine_errors: Sequence[EngineError]
-) -> Belief:
+) -> SignerVerdict:
     """Decide the same of a document that was taken before, signed at the instant *at*: whether its signer was one then.
 
     Lists say nothing of that time, and its server may have left management since: all else is asked as of a new document.
@@ -138,7 +140,7 @@ def _policy(authority: Authority, managers: Collection[str], here: str, grace: t
     return LinkPolicy(LinkKind.SERVER, here, frozenset(), entries, grace=grace)
 
 
-class _SignerCase(Case):
+class _SignerCase(Evaluation):
     """A case without a link. The one authority counts whatever names the certificate has: there is nobody else's."""
 
     def __init__(
@@ -158,7 +160,7 @@ class _SignerCase(Case):
         return (self.authority,)
 
 
-def name(case: Case) -> Finding:
+def name(evaluation: Evaluation) -> Finding:
     """Ask for the name of one management server as DNS name, and for no other name of any kind.
 
     A SIP URI would make it a server on a link as well; a common name is never an identity (rule R4).
@@ -166,37 +168,37 @@ def name(case: Case) -> Finding:
     asked = Question(
         "name", "the DNS name of one management server, and no other name", "rule R4, R5; RFC 5280 4.2.1.6"
     )
-    if case.leaf is None:
+    if evaluation.leaf is None:
         return asked.unjudged("there is no certificate")
-    names = alternative_names(case.leaf)
+    names = alternative_names(evaluation.leaf)
     saw = tell_list(list(map(spell, names))) or tell_list(
-        [f"CN:{cn}, which never counts" for cn in common_names(case.leaf)]
+        [f"CN:{cn}, which never counts" for cn in common_names(evaluation.leaf)]
     )
     dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
         return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
     if len(names) > 1:
         return asked.refused(saw, Code.AMBIGUOUS_IDENTITY)
-    if dns[0] not in case.policy.peers:
-        known = tell_list(sorted(case.policy.peers)) or "there is none"
+    if dns[0] not in evaluation.policy.peers:
+        known = tell_list(sorted(evaluation.policy.peers)) or "there is none"
         return asked.refused(f"{dns[0]}; the management servers: {known}", Code.NOT_IN_TOPOLOGY)
     return asked.passed(dns[0])
 
 
-def usage(case: Case) -> Finding:
+def usage(evaluation: Evaluation) -> Finding:
     """Ask for the one usage that a signer has, and by every issuer's leave (RFC 9336 3, RFC 5280 4.2.1.12).
 
     Stricter than of a peer on a link: no usage at all would be any, and one more would be a server's.
     """
     asked = Question("usage", "digitalSignature and documentSigning alone", "RFC 9336 3; RFC 5280 4.2.1.12")
-    leaf = case.line[0]
+    leaf = evaluation.line[0]
     bits, usages = extension(leaf, x509.KeyUsage), extension(leaf, x509.ExtendedKeyUsage)
     if bits is None or not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
     if usages is None or list(usages) != [DOCUMENT_SIGNING]:
         saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
         return asked.refused(saw, Code.WRONG_USAGE)
-    for held in case.line[1:-1]:
+    for held in evaluation.line[1:-1]:
         listed = extension(held, x509.ExtendedKeyUsage)
         if listed is not None and not {DOCUMENT_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed):
             saw = f"{tell_subject(held)} has only {', '.join(map(checks.spell_usage, listed))}"
@@ -204,7 +206,7 @@ def usage(case: Case) -> Finding:
     return asked.passed("allowed")
 
 
-CHECKS: Mapping[str, Callable[[Case], Finding | None]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[Evaluation], Finding | None]] = MappingProxyType(
     {
         "engine": checks.engine,
         "certificate": checks.certificate,
@@ -224,11 +226,11 @@ _CHECKS_OF_BEFORE = MappingProxyType({name: check for name, check in CHECKS.item
 _WITHOUT_CERTIFICATE = ("engine", "certificate")
 
 
-def _remedies(code: Code, case: Case) -> tuple[str, ...]:
+def _remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
     """What to do, where that is something else than for the peer of a link."""
     if code in _ADVICE:
         return (_ADVICE[code],)
-    return remedies(code, case)
+    return remedies(code, evaluation)
 
 
 _ADVICE = {

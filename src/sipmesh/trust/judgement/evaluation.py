@@ -31,7 +31,7 @@ LIKENESS = 0.7  # of the letters, at least
 NO_NAMES: frozenset[str] = frozenset()  # one for all: Python makes a new empty set each time, and a link keeps it
 
 
-class Case:
+class Evaluation:
     """What the checks look at. *fault* says why there is no readable certificate, *live* whether the link is up already."""
 
     def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime, *, live: bool = False) -> None:
@@ -56,7 +56,7 @@ class Case:
             else:
                 self.pool.append(certificate)
 
-    def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Case:
+    def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Evaluation:
         """The same certificates before the same policy, in another handshake: what was worked out is taken over.
 
         But for what lists and answers say, where others are in force by now.
@@ -65,10 +65,10 @@ class Case:
         if authority is not None and not self._is_looked_up_in(authority):
             self.__dict__.pop("listed", None)
             self.listed  # noqa: B018 - once for all who follow
-        case = Case.__new__(Case)
-        case.__dict__.update(self.__dict__)
-        case.evidence, case.at, case.live = evidence, at, live
-        return case
+        evaluation = Evaluation.__new__(Evaluation)
+        evaluation.__dict__.update(self.__dict__)
+        evaluation.evidence, evaluation.at, evaluation.live = evidence, at, live
+        return evaluation
 
     def _is_looked_up_in(self, authority: Authority) -> bool:
         lists, answers = self._looked_up_in

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.formatting import tell, tell_address
 from sipmesh.trust.judgement.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
-from sipmesh.trust.judgement.evaluation import Case
+from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
-from sipmesh.trust.judgement.verdict_cache import Precedent, steady
+from sipmesh.trust.judgement.verdict_cache import CachedVerdict, steady
 from sipmesh.trust.verdict import Code, Finding, Named, Question, Seen, Verdict
 from sipmesh.trust.x509.certificate import UNREADABLE
 from sipmesh.trust.x509.sip_identity import alternative_names, common_names, spell
@@ -47,108 +47,113 @@ def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: boo
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    precedent = policy.precedents.find(evidence, at)
+    precedent = policy.verdict_cache.find(evidence, at)
     verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
-    return verdict if verdict is not None else _judge_in_full(Case(evidence, policy, at, live=live))
+    return verdict if verdict is not None else _judge_in_full(Evaluation(evidence, policy, at, live=live))
 
 
-def _judge_in_full(case: Case) -> Verdict:
-    found = {check: ask(check, case) for check in _table(case).values()}
+def _judge_in_full(evaluation: Evaluation) -> Verdict:
+    found = {check: ask(check, evaluation) for check in _table(evaluation).values()}
     findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
     if code is not Code.ACCEPTED:
-        return _refused(case, code, findings)
-    verdict = _accepted(case, findings)
-    _keep(case, verdict, found)
+        return _refused(evaluation, code, findings)
+    verdict = _accepted(evaluation, findings)
+    _keep(evaluation, verdict, found)
     return verdict
 
 
-def _follow(precedent: Precedent, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
+def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
     """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
-    case = precedent.case.again(evidence, at, live=live)
+    evaluation = precedent.evaluation.again(evidence, at, live=live)
     found = precedent.found
     findings: list[Finding] = []
-    for name, check in _table(case).items():
-        finding = ask(check, case) if name in ANEW or check not in found else found[check]
+    for name, check in _table(evaluation).items():
+        finding = ask(check, evaluation) if name in ANEW or check not in found else found[check]
         if finding is not None:
             findings.append(finding)
             if not finding.passed:
                 return None
-    return _accepted(case, tuple(findings), precedent.verdict) if findings else None
+    return _accepted(evaluation, tuple(findings), precedent.verdict) if findings else None
 
 
-def _keep(case: Case, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
+def _keep(evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
     """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
-    if case.leaf is None or not case.trail.path or case.evidence.failure is not None or case.live:
+    if (
+        evaluation.leaf is None
+        or not evaluation.trail.path
+        or evaluation.evidence.failure is not None
+        or evaluation.live
+    ):
         return
-    anchors = [anchor for authority in case.counted for anchor in authority.anchors]
-    span = steady((case.leaf, *case.pool, *anchors), case.at)
+    anchors = [anchor for authority in evaluation.counted for anchor in authority.anchors]
+    span = steady((evaluation.leaf, *evaluation.pool, *anchors), evaluation.at)
     if span is not None:
-        case.policy.precedents.keep(Precedent(case, verdict, found, *span))
+        evaluation.policy.verdict_cache.keep(CachedVerdict(evaluation, verdict, found, *span))
 
 
-def _accepted(case: Case, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
+def _accepted(evaluation: Evaluation, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
     """Build the verdict; *known* is an earlier one on the same certificates, whose words about them are taken over."""
-    evidence = case.evidence
+    evidence = evaluation.evidence
     return Verdict(
-        subject=_subject(case) if known is None else known.subject,
+        subject=_subject(evaluation) if known is None else known.subject,
         code=Code.ACCEPTED,
         findings=findings,
-        at=case.at,
+        at=evaluation.at,
         kind=evidence.kind,
         direction=evidence.direction,
         remote=evidence.remote,
-        peer=case.peer,
-        seen=_seen(case.leaf) if known is None else known.seen,
+        peer=evaluation.peer,
+        seen=_seen(evaluation.leaf) if known is None else known.seen,
         tls=evidence.tls,
-        proved=case.proved,
-        meant=case.policy.meant_name if case.opened else "",
-        relied_on=_relied_on(case.trail.path) if known is None else known.relied_on,
-        ends=case.span[1] if case.trail.path else None,
+        proved=evaluation.proved,
+        meant=evaluation.policy.meant_name if evaluation.opened else "",
+        relied_on=_relied_on(evaluation.trail.path) if known is None else known.relied_on,
+        ends=evaluation.span[1] if evaluation.trail.path else None,
     )
 
 
-def _refused(case: Case, code: Code, findings: tuple[Finding, ...]) -> Verdict:
-    evidence = case.evidence
+def _refused(evaluation: Evaluation, code: Code, findings: tuple[Finding, ...]) -> Verdict:
+    evidence = evaluation.evidence
     return Verdict(
         subject=tell_address(evidence.remote),
         code=code,
         findings=findings,
-        at=case.at,
+        at=evaluation.at,
         kind=evidence.kind,
         direction=evidence.direction,
         remote=evidence.remote,
-        remedies=remedies(code, case),
-        seen=_seen(case.leaf),
+        remedies=remedies(code, evaluation),
+        seen=_seen(evaluation.leaf),
         tls=evidence.tls,
-        meant=case.policy.meant_name if case.opened else "",
+        meant=evaluation.policy.meant_name if evaluation.opened else "",
     )
 
 
-def _table(case: Case) -> Mapping[str, Check]:
-    if case.evidence.kind is LinkKind.CLIENT and not case.opened:
+def _table(evaluation: Evaluation) -> Mapping[str, Check]:
+    if evaluation.evidence.kind is LinkKind.CLIENT and not evaluation.opened:
         return CLIENT_CHECKS
-    if case.leaf is not None:
+    if evaluation.leaf is not None:
         return CHECKS
     return {name: check for name, check in CHECKS.items() if name in WITHOUT_CERTIFICATE}
 
 
-def ask(check: Check, case: Case) -> Finding | None:
+def ask(check: Check, evaluation: Evaluation) -> Finding | None:
     """Run one check. One that stumbles over the certificate refuses it: what cannot be checked is not accepted."""
     try:
-        return check(case)
+        return check(evaluation)
     except UNREADABLE as wrong:
         asked = Question(check.__name__, "a certificate that can be judged", "rule R12")
         return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
 
 
-def _subject(case: Case) -> str:
+def _subject(evaluation: Evaluation) -> str:
     """Return the proved identity: whom we meant, or the entry's own name, or the first of its names that was proved."""
-    if case.opened:
-        return case.policy.meant_name
-    if case.peer is None:
-        return tell_address(case.evidence.remote)
-    return case.peer.name if case.peer.name in case.proved else min(case.proved)
+    if evaluation.opened:
+        return evaluation.policy.meant_name
+    if evaluation.peer is None:
+        return tell_address(evaluation.evidence.remote)
+    return evaluation.peer.name if evaluation.peer.name in evaluation.proved else min(evaluation.proved)
 
 
 def _relied_on(path: Path) -> frozenset[Named]:

@@ -6,129 +6,130 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.revocation.crl import Source
+from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
-    from sipmesh.trust.judgement.evaluation import Case
+    from sipmesh.trust.judgement.evaluation import Evaluation
 
-Advice = Callable[["Case"], tuple[str, ...]]
+Advice = Callable[["Evaluation"], tuple[str, ...]]
 
 
-def remedies(code: Code, case: Case) -> tuple[str, ...]:
+def remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
     """Return one or two remedies for a refusal with *code*."""
-    return _ADVICE[code](case) if code in _ADVICE else ()
+    return _ADVICE[code](evaluation) if code in _ADVICE else ()
 
 
 def _says(*lines: str) -> Advice:
     return lambda _case: lines
 
 
-def _who(case: Case) -> str:
+def _who(evaluation: Evaluation) -> str:
     """Name the peer as well as we can, though it proved nothing."""
-    return case.policy.meant_name or next(iter(case.names.usable), "") or "the peer"
+    return evaluation.policy.meant_name or next(iter(evaluation.names.usable), "") or "the peer"
 
 
-def _by_client(case: Case) -> bool:
+def _by_client(evaluation: Evaluation) -> bool:
     """Whether a client judges its server: it has no topology, and its user issues nothing."""
-    return case.policy.kind is LinkKind.CLIENT
+    return evaluation.policy.kind is LinkKind.CLIENT
 
 
-def _untrusted(case: Case) -> tuple[str, ...]:
-    if _by_client(case):
+def _untrusted(evaluation: Evaluation) -> tuple[str, ...]:
+    if _by_client(evaluation):
         return (
-            f"See that the root given with --ca is that of the CA which issues for {_who(case)}.",
+            f"See that the root given with --ca is that of the CA which issues for {_who(evaluation)}.",
             "If it is, somebody else answers there: see where the name leads.",
         )
-    if case.policy.kind is LinkKind.PARTNER:
-        return (f"If {_who(case)} is a partner, add the anchor of its CA to its entry in the topology.",)
-    return (f"Issue its certificate with our own CA: sipmesh ca issue {_who(case)}.",)
+    if evaluation.policy.kind is LinkKind.PARTNER:
+        return (f"If {_who(evaluation)} is a partner, add the anchor of its CA to its entry in the topology.",)
+    return (f"Issue its certificate with our own CA: sipmesh ca issue {_who(evaluation)}.",)
 
 
-def _not_for_name(case: Case) -> tuple[str, ...]:
-    other = case.elsewhere.authority
+def _not_for_name(evaluation: Evaluation) -> tuple[str, ...]:
+    other = evaluation.elsewhere.authority
     signed = f"the CA of {other.name}" if other else "its CA"
     return (
         f"Somebody under {signed} signed a name that is not theirs: treat it as an attack until you know better.",
-        f"If {_who(case)} has changed its CA, put the new anchor into its own entry in the topology.",
+        f"If {_who(evaluation)} has changed its CA, put the new anchor into its own entry in the topology.",
     )
 
 
-def _expired(case: Case) -> tuple[str, ...]:
-    renew = "Ask the partner to renew it" if case.policy.kind is LinkKind.PARTNER else _reissue(case)
-    if _by_client(case):
+def _expired(evaluation: Evaluation) -> tuple[str, ...]:
+    renew = "Ask the partner to renew it" if evaluation.policy.kind is LinkKind.PARTNER else _reissue(evaluation)
+    if _by_client(evaluation):
         renew = "Who runs the server has to renew its certificate"
-    return (f"{renew}; if its dates look right, set the clock of {case.policy.here}.",)
+    return (f"{renew}; if its dates look right, set the clock of {evaluation.policy.here}.",)
 
 
-def _reissue(case: Case) -> str:
-    return f"Issue a new certificate: sipmesh ca issue {_who(case)}"
+def _reissue(evaluation: Evaluation) -> str:
+    return f"Issue a new certificate: sipmesh ca issue {_who(evaluation)}"
 
 
-def _revoked(case: Case) -> tuple[str, ...]:
-    if case.policy.kind is LinkKind.PARTNER:
+def _revoked(evaluation: Evaluation) -> tuple[str, ...]:
+    if evaluation.policy.kind is LinkKind.PARTNER:
         return ("Its own CA has revoked it: the partner must install a new certificate.",)
-    if _by_client(case):
+    if _by_client(evaluation):
         return ("Its own CA has revoked it: do not log in there before who runs the server has another certificate.",)
-    return (f"If the server is still ours: sipmesh ca issue {_who(case)}, and find out who holds the old key.",)
+    return (f"If the server is still ours: sipmesh ca issue {_who(evaluation)}, and find out who holds the old key.",)
 
 
-def _no_list(case: Case) -> tuple[str, ...]:
-    authority = case.trail.authority
-    if authority is not None and authority.source is not Source.LISTS:
+def _no_list(evaluation: Evaluation) -> tuple[str, ...]:
+    authority = evaluation.trail.authority
+    if authority is not None and authority.source is not RevocationSource.LISTS:
         return (
             f"An answer is being fetched: let it try again, or see that the OCSP responders of {authority.name} answer.",
             "A list of the CA, named under crls, speaks for its certificates as well.",
         )
-    if case.policy.kind is LinkKind.PARTNER:
+    if evaluation.policy.kind is LinkKind.PARTNER:
         return (
             "Fetch the partner's current lists, one for each CA of its chain, into the files that its crls: name.",
             "Lists that are named by a URL come by themselves, once that answers: sipmesh ca inventory.",
         )
-    if _by_client(case):
+    if _by_client(evaluation):
         return ("Give this client the current lists, one for each CA of the chain.",)
     return ("Write fresh lists with sipmesh ca crl, and see that authority.crls names one for each CA of the chain.",)
 
 
-def _not_in_topology(case: Case) -> tuple[str, ...]:
-    near = next(iter(case.nearest.values()), "")
-    edition = case.policy.edition
+def _not_in_topology(evaluation: Evaluation) -> tuple[str, ...]:
+    near = next(iter(evaluation.nearest.values()), "")
+    edition = evaluation.policy.edition
     behind = f"This server is behind, and judges anew once it has version {edition.newest}; see: sipmesh status"
     return (
         *((behind,) if edition.is_behind else ()),
         *((f"If {near} is meant: sipmesh ca issue {near}, and install that certificate.",) if near else ()),
-        _add(case),
+        _add(evaluation),
     )
 
 
-def _add(case: Case) -> str:
-    if case.policy.kind is LinkKind.PARTNER:
-        return f"If you want to federate: sipmesh partner add {_who(case)}; otherwise there is nothing to do."
-    then = "sipmesh topology publish" if case.policy.edition.number else "sipmesh topology check"
-    return f"If it is a server of ours, name {_who(case)} in a pool, then: {then}."
+def _add(evaluation: Evaluation) -> str:
+    if evaluation.policy.kind is LinkKind.PARTNER:
+        return f"If you want to federate: sipmesh partner add {_who(evaluation)}; otherwise there is nothing to do."
+    then = "sipmesh topology publish" if evaluation.policy.edition.number else "sipmesh topology check"
+    return f"If it is a server of ours, name {_who(evaluation)} in a pool, then: {then}."
 
 
-def _no_identity(case: Case) -> tuple[str, ...]:
-    example = case.policy.meant_name or "sip.example.com"
+def _no_identity(evaluation: Evaluation) -> tuple[str, ...]:
+    example = evaluation.policy.meant_name or "sip.example.com"
     return (f"Its certificate needs a subjectAltName with DNS:{example} or URI:sip:{example}; the CN never counts.",)
 
 
-def _mismatch(case: Case) -> tuple[str, ...]:
+def _mismatch(evaluation: Evaluation) -> tuple[str, ...]:
+    name, address = evaluation.policy.meant_name, evaluation.evidence.remote[0]
     return (
-        f"See where {case.policy.meant_name} leads (DNS, edge:, address): {case.evidence.remote[0]} is somebody else.",
+        f"Another server answers at {address}. Check the address, edge: or DNS of {name}.",
         "If that server is the right one, its certificate must carry that name.",
     )
 
 
-def _role(case: Case) -> tuple[str, ...]:
-    who = case.peer.name if case.peer else _who(case)
+def _role(evaluation: Evaluation) -> tuple[str, ...]:
+    who = evaluation.peer.name if evaluation.peer else _who(evaluation)
     return (f"See which links {who} may open: sipmesh topology show; or connect it to the port that is meant for it.",)
 
 
-def _usage(case: Case) -> tuple[str, ...]:
-    side = "serverAuth" if case.opened else "clientAuth"
+def _usage(evaluation: Evaluation) -> tuple[str, ...]:
+    side = "serverAuth" if evaluation.opened else "clientAuth"
     needed = f"Its certificate must allow {side}."
-    if case.policy.kind is LinkKind.PARTNER and not case.opened:
+    if evaluation.policy.kind is LinkKind.PARTNER and not evaluation.opened:
         return needed, "If its CA no longer issues clientAuth, set client_usage: server-ok in the partner's entry."
     return (needed,)
 

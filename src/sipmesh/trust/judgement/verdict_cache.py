@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.judgement.evaluation import Case
+    from sipmesh.trust.judgement.evaluation import Evaluation
     from sipmesh.trust.verdict import Finding, Verdict
 
 KEPT = 1024  # chains: a large network's servers and partners; who has more than these comes back to a full judgement
@@ -28,21 +28,21 @@ LAST = datetime.max.replace(tzinfo=UTC) - SECOND  # "no end" is a second that ha
 
 
 @dataclass(frozen=True, slots=True)
-class Precedent:
+class CachedVerdict:
     """One acceptance, good from *since* until just before *until*: in between no certificate in play begins or ends.
 
     *found* holds what each check found, by the check itself, since a table of checks may change.
     """
 
-    case: Case
+    evaluation: Evaluation
     verdict: Verdict
-    found: Mapping[Callable[[Case], Finding | None], Finding | None]
+    found: Mapping[Callable[[Evaluation], Finding | None], Finding | None]
     since: datetime
     until: datetime
 
     def binds(self, evidence: PeerEvidence, at: datetime) -> bool:
         """Whether *evidence*, of the same certificates, is the same in all that was looked at, and the time no other."""
-        then = self.case.evidence
+        then = self.evaluation.evidence
         return (
             self.since <= at < self.until
             and evidence.failure is None
@@ -53,32 +53,32 @@ class Precedent:
         )
 
 
-class Precedents:
+class VerdictCache:
     """The precedents of one policy; they end with it, and so with the topology that it was made of.
 
     New revocation lists they outlive: what the lists say is asked anew, and looked up anew where the lists are others
-    (`Case.again`).
+    (`Evaluation.again`).
     """
 
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: dict[tuple[bytes, ...], Precedent] = {}
+        self._held: dict[tuple[bytes, ...], CachedVerdict] = {}
 
     def __repr__(self) -> str:
-        return f"<Precedents {len(self._held)}>"
+        return f"<VerdictCache {len(self._held)}>"
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def find(self, evidence: PeerEvidence, at: datetime) -> Precedent | None:
+    def find(self, evidence: PeerEvidence, at: datetime) -> CachedVerdict | None:
         """Return the precedent that binds, if there is one."""
         held = self._held.get(evidence.presented)
         return held if held is not None and held.binds(evidence, at) else None
 
-    def keep(self, precedent: Precedent) -> None:
+    def keep(self, precedent: CachedVerdict) -> None:
         """Keep *precedent* in the place of an older one of the same certificates; the oldest gives way."""
-        presented = precedent.case.evidence.presented
+        presented = precedent.evaluation.evidence.presented
         if sum(map(len, presented)) > LONGEST:
             return
         self._held.pop(presented, None)

@@ -310,7 +310,7 @@ def _standing(
     return held.in_force, None
 
 
-class Source(StrEnum):
+class RevocationSource(StrEnum):
     """Where the standing of an authority's certificates is asked. Whatever the source, nothing said is refused."""
 
     LISTS = "lists"  # a list in force; answers are not needed
@@ -381,15 +381,21 @@ def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Re
     return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
 
 
-def _stands(one: Listed, at: datetime, grace: timedelta, source: Source, *, live: bool) -> tuple[str, Code | None]:
+def _stands(
+    one: Listed, at: datetime, grace: timedelta, source: RevocationSource, *, live: bool
+) -> tuple[str, Code | None]:
     """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
     by_list = _standing(one.serial, one.held, at, grace, live=live)
-    if source is Source.LISTS and not one.replies:
+    if source is RevocationSource.LISTS and not one.replies:
         return by_list
     replies = [_believed(heard, at, grace, live=live) for heard in one.replies]
     by_answer = answered(replies, at=at, grace=grace, live=live)
     by_either = by_list if one.held is not None else by_answer
-    deciding = {Source.LISTS: (by_list,), Source.ANSWERS: (by_either,), Source.BOTH: (by_list, by_answer)}[source]
+    deciding = {
+        RevocationSource.LISTS: (by_list,),
+        RevocationSource.ANSWERS: (by_either,),
+        RevocationSource.BOTH: (by_list, by_answer),
+    }[source]
     revoked = (voice for voice in (by_list, by_answer) if voice[1] is Code.REVOKED)
     refused = (voice for voice in deciding if voice[1] is not None)
     worst = next(revoked, None) or next(refused, None)
@@ -403,18 +409,20 @@ def check_path(
     *,
     at: datetime,
     grace: timedelta,
-    source: Source = Source.LISTS,
+    source: RevocationSource = RevocationSource.LISTS,
 ) -> Finding:
     """Check every certificate of *path* (leaf first) against *lists* and *answers*, as *source* wants it."""
     return check_listed(look_up(path, lists, answers), (lists, answers), at=at, grace=grace, source=source)
 
 
 _QUESTIONS = {
-    Source.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
-    Source.ANSWERS: Question(
+    RevocationSource.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    RevocationSource.ANSWERS: Question(
         CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
     ),
-    Source.BOTH: Question(CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE),
+    RevocationSource.BOTH: Question(
+        CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE
+    ),
 }
 
 
@@ -424,7 +432,7 @@ def check_listed(
     *,
     at: datetime,
     grace: timedelta,
-    source: Source = Source.LISTS,
+    source: RevocationSource = RevocationSource.LISTS,
     live: bool = False,
 ) -> Finding:
     """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.

@@ -14,7 +14,7 @@ from routing.messages import (
     POOL_SIDE,
 )
 from sipmesh.routing.identity.dialog_token import FlowSide, owner_hash
-from sipmesh.routing.identity.origin import ClientSender, peer_side
+from sipmesh.routing.identity.sender import ClientSender, peer_side
 from sipmesh.sip.fields import NameAddr
 
 BOTH = ClientSender(INCARNATION, 4, frozenset({ALICE, BOB}))
