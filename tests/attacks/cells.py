@@ -25,9 +25,10 @@ from sipmesh.sip.message import build_request
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import LinkState
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code, Verdict
+from sipmesh.trust.verdict import Verdict
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNER_EDGES, POOL, Network, copied, finished
 from support.running import until
 

@@ -14,8 +14,8 @@ import pytest
 from attacks.cells import Came, Model, World, shared
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged
 from sipmesh.demo.impostors import IMPOSTORS, Door, Papers, front_end, named, partner_edge
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 from support.network import EDGE, FE1, FE2, PARTNER_EDGES
 
 SERVER, PARTNERS = LinkKind.SERVER, LinkKind.PARTNER

@@ -27,8 +27,9 @@ from sipmesh.demo.forge import SERVER_AUTH, Forged
 from sipmesh.demo.impostors import IMPOSTORS, Impostor, Papers, front_end, nobody, other_edge, partner_edge
 from sipmesh.pki.crl import Reason
 from sipmesh.topology.document.changes import block_partner, edit
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code, LinkRefused, Verdict
+from sipmesh.trust.verdict import LinkRefused, Verdict
 from support.network import BOT, EDGE, EXAMPLE, FE1, FE2, PARTNER
 from support.peer import Peer
 from support.running import on_loop

@@ -15,8 +15,8 @@ import pytest
 
 from attacks.cells import FE3, OTHER, Came, Model, World, shared
 from sipmesh.demo.forge import Forged
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 from support.network import BOT, EDGE, FE1, FE2, PARTNER_EDGES
 
 NAMES = {

@@ -14,10 +14,11 @@ import pytest
 from attacks.cells import Model, shared
 from attacks.test_matrix import MATRIX, Cell, Place
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import PeerEvidence
 from sipmesh.trust.judgement.judge import CHECKS, judge
 from sipmesh.trust.policy import LinkPolicy
-from sipmesh.trust.verdict import Code, Verdict
+from sipmesh.trust.verdict import Verdict
 from support.network import EDGE, FE1
 
 NAMELESS = "handshake-failed"

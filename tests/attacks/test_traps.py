@@ -33,9 +33,9 @@ from sipmesh.sip.message import Request
 from sipmesh.topology.document.schema import schema
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import Link, LinkState
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import explain
-from sipmesh.trust.verdict import Code
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER_EDGES, Network
 from support.peer import Peer
 from support.process import serving

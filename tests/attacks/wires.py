@@ -26,8 +26,8 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
-from sipmesh.trust.policy import TrustedPeer
 from sipmesh.trust.role import Role
+from sipmesh.trust.trusted_peer import TrustedPeer
 from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, POOL, build_partner, federate, finished
 from support.telling import Told
 

@@ -11,7 +11,7 @@ import pytest
 import sipmesh
 from cli.world import sipmesh as command
 from sipmesh.transport.limits import reasons
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 from support.checkout import ROOT
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

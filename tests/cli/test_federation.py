@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli.world import DOMAIN, EDGE, FE1, FE2, Organisation, name_server
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 PARTNER = "partner.test"
 

@@ -28,6 +28,7 @@ from sipmesh.transport.tls.contexts import Identity, client_port_context
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.policy import LinkPolicy
+from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.verdict import Verdict
 
 USERS = ("alice", "bob", "carol")
@@ -112,7 +113,7 @@ class Home(LinkEvents):
     # LinkEvents
 
     def judge(self, _link: Link, evidence: PeerEvidence) -> Verdict:
-        policy = LinkPolicy(LinkKind.CLIENT, "home.example.test", frozenset(), {})
+        policy = LinkPolicy(LinkKind.CLIENT, "home.example.test", frozenset(), TrustedPeers())
         return judge(evidence, policy, at=datetime.now(UTC))
 
     def link_up(self, link: Link) -> None:

@@ -14,7 +14,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Question, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.message import build_request, respond
-from sipmesh.trust.verdict import Code, LinkRefused
+from sipmesh.trust.code import Code
+from sipmesh.trust.verdict import LinkRefused
 from support.running import on_jumping_loop
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from sipmesh.client.judge import NOT_ASKED, Trust, judge_server, load_lists
 from sipmesh.demo.forge import Forge
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from sipmesh.trust.revocation.crl import RevocationLists
-from sipmesh.trust.verdict import Code, Verdict
+from sipmesh.trust.verdict import Verdict
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 REMOTE = ("192.0.2.1", 5061)

@@ -12,12 +12,15 @@ from enum import StrEnum
 
 from cryptography import x509
 
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError, check_path
 from sipmesh.trust.role import ClientUsage
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority
 from sipmesh.trust.x509.certificate_policies import LINKS, Wanted, unmet
 
@@ -84,7 +87,7 @@ def run(trial: Trial, role: Role) -> Outcome:
         LinkKind.PARTNER,
         "here",
         names,
-        {meant: (peer,)},
+        TrustedPeers((peer,)),
         meant=peer if opened else None,
         meant_name=meant if opened else "",
     )

@@ -14,10 +14,11 @@ from sipmesh.routing.roles.edge import EdgeFacts
 from sipmesh.routing.roles.front_end import FrontEndFacts
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request, Response, build_request, respond
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.policy import Authority, TrustedPeer
 from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.role import Role
+from sipmesh.trust.trusted_peer import TrustedPeer
 
 ALICE, BOB, CAROL = "sip:alice@example.test", "sip:bob@example.test", "sip:carol@partner.test"
 OURS, PARTNERS = frozenset({"example.test"}), frozenset({"partner.test", "partner.example"})

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
 from sipmesh.topology.view import certificate_names, client_policy, view
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code
 from topology.world import NOON
 
 if TYPE_CHECKING:

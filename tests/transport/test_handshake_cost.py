@@ -17,11 +17,14 @@ from sipmesh.transport.link import Link, LinkState
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, MutualContext
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
-from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.judgement.judge import Judge
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.role import Role
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 from support.counting import counted
 from transport.world import WITHIN_S, Heard, Spec
 
@@ -79,7 +82,7 @@ class Stage:
             kind=LinkKind.SERVER,
             here=HERE,
             may_open=frozenset(names),
-            peers={name: (_server(name, authority),) for name in names},
+            peers=TrustedPeers(_server(name, authority) for name in names),
         )
         here = Identity.load(*forge.server(issuing, HERE).write(folder, "here"))
         forge.server(issuing, THERE).write(folder, "there")
@@ -87,8 +90,10 @@ class Stage:
         client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
         client.load_cert_chain(folder / "there.pem", folder / "there.key")
 
+        experienced = Judge(policy)
+
         def by_topology(_link: Link, evidence: PeerEvidence) -> Verdict:
-            return judge(evidence, policy, at=datetime.now(UTC))
+            return experienced.judge(evidence, at=datetime.now(UTC))
 
         heard = Heard(judge_by=by_topology)
         reactor = Reactor(cast("asyncio.AbstractEventLoop", StillLoop()))

@@ -18,14 +18,15 @@ from transport.world import Heard, Node, Peer, on_loop, predictable
 if TYPE_CHECKING:
     from sipmesh.transport.reactor import Reactor
     from sipmesh.transport.tls.contexts import Identity
-    from sipmesh.trust.verdict import Named, Verdict
+    from sipmesh.trust.verdict import Verdict
+    from sipmesh.trust.x509.certificate import CertificateId
     from transport.authority import Authority
 
 ROOT, ISSUING = (b"root", 1), (b"root", 2)
 REFUSED = HandshakeFailure("revoked", "test")
 
 
-def leaf(number: int) -> Named:
+def leaf(number: int) -> CertificateId:
     return b"issuing", number
 
 
@@ -42,7 +43,7 @@ class Judge:
         return standing(link, evidence, *(() if refused else (leaf(link.number), ISSUING, ROOT)))
 
 
-def standing(link: Link, evidence: PeerEvidence, *named: Named) -> Verdict:
+def standing(link: Link, evidence: PeerEvidence, *named: CertificateId) -> Verdict:
     """The verdict on a peer whose path is *named*; without any, it is refused."""
     told = replace(evidence, failure=None if named else REFUSED)
     return replace(predictable(link, told), relied_on=frozenset(named))

@@ -7,8 +7,8 @@ import pytest
 from sipmesh.transport.deadlines import Deadlines
 from sipmesh.transport.limits import Limits, reasons
 from sipmesh.transport.tls.results import alert_of, failed, lost
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 
 class Alarm:

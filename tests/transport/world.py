@@ -24,8 +24,10 @@ from sipmesh.transport.listener import Listener
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.contexts import ClientContext, ClientPortContext, Identity, MutualContext
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
-from sipmesh.trust.verdict import Code, Finding, Verdict
+from sipmesh.trust.finding import Finding
+from sipmesh.trust.verdict import Verdict
 from support.running import until
 
 if TYPE_CHECKING:

@@ -12,12 +12,16 @@ from typing import Any
 from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
-from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.finding import Finding
+from sipmesh.trust.judgement.judge import Judge, judge
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Finding, Verdict
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
+from sipmesh.trust.verdict import Verdict
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FE1, FE2, EDGE, BOT = "fe1.example.test", "fe2.example.test", "edge1.example.test", "bot.example.test"
@@ -70,7 +74,7 @@ class Network:
 
     def policy(self, kind: LinkKind = LinkKind.SERVER, **changes: Any) -> LinkPolicy:
         """What fe1 accepts on its server port, or the edge on its partner port."""
-        peers = {name: (entry,) for entry in self.entries for name in entry.identity}
+        peers = TrustedPeers(self.entries)
         partner = kind is LinkKind.PARTNER
         allowed = frozenset({ALPHA, BETA, GAMMA} if partner else {FE2, EDGE})
         policy = LinkPolicy(kind, EDGE if partner else FE1, allowed, peers, frozenset({"evil.test"}))
@@ -81,10 +85,9 @@ class Network:
         kind = LinkKind.PARTNER if meant and meant.is_partner else LinkKind.SERVER
         return self.policy(kind, meant=meant, meant_name=meant_name, **changes)
 
-    def swapped(self, entry: TrustedPeer, **changes: Any) -> dict[str, tuple[TrustedPeer, ...]]:
+    def swapped(self, entry: TrustedPeer, **changes: Any) -> TrustedPeers:
         """The peers of a policy with one entry changed."""
-        entries = [replace(held, **changes) if held == entry else held for held in self.entries]
-        return {name: (held,) for held in entries for name in held.identity}
+        return TrustedPeers(replace(held, **changes) if held == entry else held for held in self.entries)
 
     def fe2_certificate(self, **changes: Any) -> Forged:
         """The rightful certificate of fe2, but for *changes*."""
@@ -109,17 +112,23 @@ def _server(name: str, role: Role, more: tuple[str, ...], authority: Authority) 
     return TrustedPeer(name, role, "pool", frozenset({name, *more}), frozenset({name}), asserts, authority)
 
 
-def evidence(shown: Forged | None, policy: LinkPolicy, **changes: Any) -> PeerEvidence:
+def evidence(shown: Forged | None, policy: LinkPolicy | Judge, **changes: Any) -> PeerEvidence:
     """What a link knows whose peer showed the chain of *shown*, at the end of the link that *policy* is for."""
+    policy = policy.policy if isinstance(policy, Judge) else policy
     direction = Direction.OPENED if policy.meant_name else Direction.ACCEPTED
     presented = shown.presented if shown else ()
     told = PeerEvidence(direction, policy.kind, ("192.0.2.7", 5062), ("192.0.2.1", 5062), presented)
     return replace(told, **changes)
 
 
-def verdict_on(shown: Forged | None, policy: LinkPolicy, *, after: timedelta = timedelta(0), **changes: Any) -> Verdict:
+def verdict_on(
+    shown: Forged | None, policy: LinkPolicy | Judge, *, after: timedelta = timedelta(0), **changes: Any
+) -> Verdict:
     """Judge the chain of *shown* under *policy*, *after* noon."""
-    return judge(evidence(shown, policy, **changes), policy, at=NOON + after)
+    told = evidence(shown, policy, **changes)
+    if isinstance(policy, Judge):
+        return policy.judge(told, at=NOON + after)
+    return judge(told, policy, at=NOON + after)
 
 
 def finding(verdict: Verdict, check: str) -> Finding:

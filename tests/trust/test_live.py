@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.demo.forge import Forged, Key
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.policy import Authority, LinkPolicy
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
 from trust.network import NOON, Network, evidence, finding
 

@@ -13,8 +13,9 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import (
     RevocationList,
     RevocationLists,
@@ -23,7 +24,6 @@ from sipmesh.trust.revocation.crl import (
     check_path,
 )
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
-from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, NOON, Network, verdict_on
 
 FORGE = Forge(NOON)

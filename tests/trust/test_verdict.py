@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from sipmesh.errors import SipmeshError
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
-from sipmesh.trust.verdict import Code, Finding, LinkRefused, Question, Verdict
+from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.verdict import LinkRefused, Verdict
 from trust.network import NOON
 
 ASKED = Question("role", "a front end", "rule R5")

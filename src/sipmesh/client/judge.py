@@ -8,12 +8,17 @@ from datetime import datetime
 
 from cryptography import x509
 
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
+from sipmesh.trust.finding import Finding
 from sipmesh.trust.judgement.judge import judge
 from sipmesh.trust.judgement.priority import choose
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
-from sipmesh.trust.verdict import Code, Finding, Verdict
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
+from sipmesh.trust.verdict import Verdict
 
 NOT_ASKED = "not asked: this client was given no revocation lists"
 
@@ -66,7 +71,7 @@ def _policy(name: str, trust: Trust) -> LinkPolicy:
         asserts=frozenset(),
         authority=Authority("the anchors given", trust.anchors, trust.lists or RevocationLists()),
     )
-    return LinkPolicy(LinkKind.CLIENT, "this client", names, {name: (peer,)}, meant=peer, meant_name=name)
+    return LinkPolicy(LinkKind.CLIENT, "this client", names, TrustedPeers((peer,)), meant=peer, meant_name=name)
 
 
 def _without_lists(verdict: Verdict, policy: LinkPolicy) -> Verdict:

@@ -17,8 +17,9 @@ from sipmesh.demo.impostors import DAY, IMPOSTORS, Door, front_end, other_edge, 
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, Network
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code, LinkRefused
+from sipmesh.trust.verdict import LinkRefused
 
 PLACES = {
     Door.SERVER: (FE1, LinkKind.SERVER),

@@ -10,7 +10,7 @@ from typing import Any
 
 from sipmesh.demo.cast import Cast
 from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind, Wish
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 Papers = Callable[[Cast], Forged | None]
 """Makes the certificate that is shown; None for a peer that shows none."""

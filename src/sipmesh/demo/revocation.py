@@ -14,8 +14,8 @@ from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, Network
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
 from sipmesh.pki.crl import Reason
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 PATIENCE_S = 10.0
 LOOK_AGAIN_S = 0.02

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sipmesh.routing.target import Target
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,9 +67,9 @@ if TYPE_CHECKING:
     from sipmesh.topology.listeners import ListenerSpec
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.ocsp import OcspAnswers
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.x509.certificate import CertificateId
 
 NONCE_LIFETIME_S = 300.0
 NONCE_KEY_BYTES = 32  # of this start alone: a nonce is worth nothing on another server, or after a restart
@@ -91,7 +91,9 @@ class RunningServer:
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
-        self.on_lists: Callable[[frozenset[Named]], None] | None = None  # hears of new lists and whom they newly revoke
+        self.on_lists: Callable[[frozenset[CertificateId]], None] | None = (
+            None  # hears of new lists and whom they newly revoke
+        )
         self.on_shown: Callable[[], None] | None = None  # hears that what we show has changed
         self.on_taking: Callable[[Loaded], None] | None = None  # hears of a topology that is about to be in force
         self.supplies: Callable[[datetime], tuple[FetchStatus, ...]] = lambda _: ()  # how what is fetched does
@@ -362,7 +364,7 @@ class RunningServer:
         revoked are judged again, and no others: what it costs does not grow with the number of links.
         """
         at = self.gatekeeper.clock()
-        revoked: set[Named] = set()
+        revoked: set[CertificateId] = set()
         by_serial = True
         for authority, lists in self.view.loaded.read_lists(changed):
             newly = newly_revoked(authority, lists, at)
@@ -391,7 +393,7 @@ class RunningServer:
         """Whether a link stands on a certificate, which comes with its issuer."""
         return bool(self.reactor.links.relying.on([_named(*about)]))
 
-    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+    def take_revoked(self, named: Iterable[CertificateId]) -> list[str]:
         """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
 
         Closes the links that stand on them, and returns their ids.
@@ -446,7 +448,7 @@ def key_files(view: ServerView) -> tuple[str, str]:
     return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
 
 
-def _named(certificate: x509.Certificate, issuer: x509.Certificate) -> Named:
+def _named(certificate: x509.Certificate, issuer: x509.Certificate) -> CertificateId:
     return issuer.subject.public_bytes(), certificate.serial_number
 
 

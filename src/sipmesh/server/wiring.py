@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.x509.certificate import CertificateId
 
 
 class _Host:
@@ -40,7 +40,7 @@ class _Host:
     def take(self, loaded: Loaded) -> list[str]:
         return self._reading.put_in_force(loaded)
 
-    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+    def take_revoked(self, named: Iterable[CertificateId]) -> list[str]:
         return self._node.take_revoked(named)
 
     def take_users(self, document: bytes) -> int:

@@ -14,13 +14,16 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.listeners import ListenerSpec, listeners
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.role import ClientUsage, Role
 from sipmesh.trust.topology_version import TopologyVersion
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from cryptography import x509
@@ -98,7 +101,7 @@ class Directory:
             _partner(partner, authority)
             for partner, authority in zip(topology.federation.partners, loaded.partners, strict=True)
         )
-        self.by_identity = _by_identity([*self.servers.values(), *(partner.peer for partner in self.partners)])
+        self.peers = TrustedPeers([*self.servers.values(), *(partner.peer for partner in self.partners)])
 
     def _server(self, topology: Topology, pool: Pool, server: Server, authority: Authority) -> TrustedPeer:
         asserts = {
@@ -135,14 +138,6 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
         client_usage=partner.client_usage,
     )
     return PartnerView(partner.name, frozenset(partner.domains), partner.edge_address, peer)
-
-
-def _by_identity(peers: Iterable[TrustedPeer]) -> Mapping[str, tuple[TrustedPeer, ...]]:
-    found: dict[str, tuple[TrustedPeer, ...]] = {}
-    for peer in peers:
-        for name in peer.identity:
-            found[name] = (*found.get(name, ()), peer)
-    return MappingProxyType(found)
 
 
 class ServerView:
@@ -238,12 +233,12 @@ class ServerView:
     def open_policy(self, kind: LinkKind, meant_name: str) -> LinkPolicy:
         """The policy of a link of *kind* that we open to *meant_name*, as configured or as the SIP URI had it (R9)."""
         name = meant_name.lower()
-        held = self._directory.by_identity.get(name, ())
+        held = self._directory.peers.get(name, ())
         return LinkPolicy(
             kind=kind,
             here=self.name,
             may_open=self._open[kind],
-            peers=self._directory.by_identity,
+            peers=self._directory.peers,
             blocked=self.blocked,
             meant=held[0] if len(held) == 1 else None,
             meant_name=name,
@@ -264,7 +259,7 @@ class ServerView:
             kind=kind,
             here=self.name,
             may_open=frozenset({us.name}),
-            peers=_by_identity((us,)),
+            peers=TrustedPeers((us,)),
             meant=us,
             meant_name=us.name,
         )
@@ -289,7 +284,7 @@ class ServerView:
                 kind=kind,
                 here=self.name,
                 may_open=frozenset(self._accepts(kind)),
-                peers=self._directory.by_identity,
+                peers=self._directory.peers,
                 blocked=self.blocked,
                 edition=self.edition,
             )
@@ -356,5 +351,5 @@ def client_policy(loaded: Loaded, meant_name: str) -> LinkPolicy:
     meant = None
     if name in scope:
         meant = TrustedPeer(name, Role.FRONT_END, None, scope, frozenset({name}), frozenset(), loaded.authority)
-    peers = {name: (meant,)} if meant else {}
+    peers = TrustedPeers((meant,) if meant else ())
     return LinkPolicy(LinkKind.CLIENT, "", frozenset(peers), peers, meant=meant, meant_name=name)

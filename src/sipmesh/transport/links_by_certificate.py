@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sipmesh.transport.link import Link
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.x509.certificate import CertificateId
 
 
 class LinksByCertificate:
@@ -17,13 +17,13 @@ class LinksByCertificate:
     __slots__ = ("_links", "_named")
 
     def __init__(self) -> None:
-        self._links: dict[Named, dict[int, Link]] = {}
-        self._named: dict[int, frozenset[Named]] = {}
+        self._links: dict[CertificateId, dict[int, Link]] = {}
+        self._named: dict[int, frozenset[CertificateId]] = {}
 
     def __repr__(self) -> str:
         return f"<LinksByCertificate of {len(self._named)} links on {len(self._links)} certificates>"
 
-    def set(self, link: Link, named: frozenset[Named]) -> None:
+    def set(self, link: Link, named: frozenset[CertificateId]) -> None:
         """Find *link* by each of *named* from now on, and by nothing else."""
         if named == self._named.get(link.number):
             return
@@ -41,7 +41,7 @@ class LinksByCertificate:
             if not held:
                 del self._links[one]
 
-    def on(self, named: Iterable[Named]) -> list[Link]:
+    def on(self, named: Iterable[CertificateId]) -> list[Link]:
         """List the links that stand on any of *named*, each once and oldest first."""
         found: dict[int, Link] = {}
         for one in named:

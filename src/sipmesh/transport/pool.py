@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sipmesh.transport.link import Link
     from sipmesh.transport.reactor import Reactor
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.verdict import Named, Verdict
+    from sipmesh.trust.verdict import Verdict
+    from sipmesh.trust.x509.certificate import CertificateId
 
 
 class LinkPool:
@@ -67,7 +68,9 @@ class LinkPool:
         """Judge every live link again on the evidence it came up with; close those refused now, and no others."""
         return [link for link in self._reactor.links if self._is_refused_now(link, judge)]
 
-    def rejudge_relying_on(self, named: Iterable[Named], judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
+    def rejudge_relying_on(
+        self, named: Iterable[CertificateId], judge: Callable[[Link, PeerEvidence], Verdict]
+    ) -> list[Link]:
         """The same for the links that stand on a certificate of *named* alone; the others are not even looked at."""
         return [link for link in self._reactor.links.relying.on(named) if self._is_refused_now(link, judge)]
 

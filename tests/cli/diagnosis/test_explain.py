@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cli.world import EDGE, FE1, FE2, MGMT, Organisation, Result, sipmesh
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 
 def stages(told: Result) -> dict[str, bool]:

@@ -9,8 +9,8 @@ import pytest
 
 from cli.world import Organisation, sipmesh, uncommented
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.trust.code import Code
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code
 
 
 @pytest.fixture(name="theirs", scope="session")

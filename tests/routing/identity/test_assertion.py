@@ -28,7 +28,7 @@ from sipmesh.routing.identity import assertion
 from sipmesh.routing.identity.route_set import NOWHERE, RouteSet, take_place
 from sipmesh.routing.identity.sender import ClientSender, Sender, ServerSender
 from sipmesh.routing.outcome import Answer, Prove
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 BOTH = ClientSender(7, 41, frozenset({ALICE, BOB}))
 

@@ -44,8 +44,8 @@ from sipmesh.routing.outcome import Answer, Drop, Forward
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.uri import SipUri
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 BYE = request("BYE", CONTACT, to_tag="2")
 AWAY = SipUri.parse("sip:proxy.other.test;lr")

@@ -8,7 +8,7 @@ from sipmesh.routing.outcome import Answer, Forward
 from sipmesh.routing.proxy.target_set import as_sip, devices, fork, is_sips
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget, Target
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 SIPS_BOB = "sips:bob@example.test"
 SIPS_CONTACT = "sips:bob@192.0.2.9:49152;transport=tls"

@@ -39,8 +39,8 @@ from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome
 from sipmesh.routing.roles.edge import decide
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 DIALOG = token(POOL_SIDE, PARTNER_SIDE, callee=CAROL)
 DORA = "sip:dora@other.test"

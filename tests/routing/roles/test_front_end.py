@@ -50,8 +50,8 @@ from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Regis
 from sipmesh.routing.roles.front_end import decide, to_home
 from sipmesh.routing.target import FlowTarget, Found, ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 EDGES = {EDGE, "edge2.example.test"}
 DESK = "sip:desk@news.test"

@@ -27,7 +27,7 @@ from sipmesh.topology.versions.difference import (
     difference,
 )
 from sipmesh.topology.versions.publication import Draft
-from sipmesh.trust.policy import Authority
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl import RevocationLists
 from topology.world import TOPOLOGY, Place
 

@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, SIP_DOMAIN
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import ClientUsage
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.trusted_peers import TrustedPeers
 from trust.network import ALPHA, BETA, FE2, GAMMA, Network, finding, verdict_on
 
 if TYPE_CHECKING:
@@ -135,6 +136,6 @@ def test_the_same_third_party_ca_serves_two_partners_whom_the_name_tells_apart(n
     """R8: or both use a third-party CA; then the name alone separates them."""
     public = net.forge.organisation("Public")
     authority = net.authority("Public", public)
-    policy = net.policy(PARTNER, peers={ALPHA: net.swapped(net.alpha, authority=authority)[ALPHA]})
+    policy = net.policy(PARTNER, peers=TrustedPeers(net.swapped(net.alpha, authority=authority)[ALPHA]))
     assert verdict_on(net.forge.server(public, ALPHA), policy).accepted
     assert verdict_on(net.forge.server(public, "omega.test"), policy).code is Code.PARTNER_UNKNOWN

@@ -15,7 +15,7 @@ from trust.network import NOON, Network, verdict_on
 
 if TYPE_CHECKING:
     from sipmesh.demo.forge import Forged
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 LEAF, OTHER = 0xBAD, 0x600D
 

@@ -13,11 +13,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.demo.forge import Forged, KeyKind, Wish
 from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.judgement.document_signer import CHECKS, SignerVerdict, judge_signer
-from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
-from sipmesh.trust.verdict import Code
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from trust.network import FE1, NOON, Network
 

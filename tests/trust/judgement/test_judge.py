@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import CLIENT_AUTH, SERVER_AUTH, Forged, KeyKind
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, EngineError, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 from sipmesh.trust.judgement.judge import CHECKS, _relied_on, judge
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.path.chain import PRESENTED
-from sipmesh.trust.policy import Authority, LinkPolicy
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.role import ClientUsage
-from sipmesh.trust.verdict import Code, Verdict
+from sipmesh.trust.trusted_peers import TrustedPeers
+from sipmesh.trust.verdict import Verdict
 from trust.network import (
     ALPHA,
     BETA,
@@ -252,12 +255,13 @@ def test_a_judge_without_checks_refuses(net: Network, monkeypatch: pytest.Monkey
 
 def test_an_empty_allow_list_allows_nobody(net: Network) -> None:
     assert verdict_on(net.fe2_certificate(), net.policy(may_open=frozenset())).code is Code.ROLE_NOT_ALLOWED
-    assert verdict_on(net.fe2_certificate(), net.policy(peers={})).code is Code.UNTRUSTED_ISSUER
+    assert verdict_on(net.fe2_certificate(), net.policy(peers=TrustedPeers())).code is Code.UNTRUSTED_ISSUER
     assert verdict_on(net.fe2_certificate(), net.policy()).accepted
 
 
 def test_a_name_that_two_entries_share_is_refused(net: Network) -> None:
-    peers = dict(net.policy().peers) | {FE2: (net.fe2, net.edge)}
+    second = replace(net.edge, identity=net.edge.identity | {FE2})
+    peers = TrustedPeers((net.fe2, second))
     assert verdict_on(net.fe2_certificate(), net.policy(peers=peers)).code is Code.AMBIGUOUS_IDENTITY
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.trust.code import Code
+from sipmesh.trust.finding import Question
 from sipmesh.trust.judgement.priority import choose, most_telling
-from sipmesh.trust.verdict import Code, Question
 
 ASKED = Question("x", "y", "z")
 YES, CANNOT = ASKED.passed("fine"), ASKED.unjudged("why")

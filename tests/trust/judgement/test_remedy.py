@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 from sipmesh.demo.forge import SERVER_AUTH
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.judgement.remedy import remedies
-from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import RevocationLists, RevocationSource
-from sipmesh.trust.verdict import Code
 from trust.network import ALPHA, FE2, NOON, Network, evidence, verdict_on
 
 PARTNER = LinkKind.PARTNER

@@ -17,10 +17,11 @@ from sipmesh.demo.forge import SERVER_AUTH, Forged, Wish
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
 from sipmesh.trust.judgement import verdict_cache
 from sipmesh.trust.judgement.checks import ANEW, CHECKS
-from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.judgement.judge import Judge, judge
 from sipmesh.trust.judgement.verdict_cache import steady
 from sipmesh.trust.path.chain import Trail, find_path
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
+from sipmesh.trust.trusted_peers import TrustedPeers
 from trust.network import ALPHA, BETA, EXPIRED, FE2, NOON, Network, errors, evidence, finding, verdict_on
 
 if TYPE_CHECKING:
@@ -31,22 +32,18 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 PARTNER = LinkKind.PARTNER
 
 
-def fresh(policy: LinkPolicy) -> LinkPolicy:
-    """The same policy, which has judged nobody yet."""
-    return replace(policy)
+def known(shown: Forged, policy: LinkPolicy) -> Judge:
+    """A judge under *policy* that has accepted the chain of *shown*."""
+    experienced = Judge(policy)
+    assert verdict_on(shown, experienced).accepted
+    assert len(experienced.cache) == 1
+    return experienced
 
 
-def known(shown: Forged, policy: LinkPolicy) -> LinkPolicy:
-    """*policy* after it has accepted the chain of *shown*."""
-    assert verdict_on(shown, policy).accepted
-    assert len(policy.verdict_cache) == 1
-    return policy
-
-
-def after(policy: LinkPolicy, shown: Forged, late: timedelta = timedelta(0), **changes: Any) -> Verdict:
+def after(policy: Judge, shown: Forged, late: timedelta = timedelta(0), **changes: Any) -> Verdict:
     """What *policy* says now, which has to be what it would say if it remembered nothing."""
     verdict = verdict_on(shown, policy, after=late, **changes)
-    assert verdict == verdict_on(shown, fresh(policy), after=late, **changes)
+    assert verdict == verdict_on(shown, policy.policy, after=late, **changes)
     return verdict
 
 
@@ -66,7 +63,7 @@ def _engines(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_a_known_chain_is_accepted_again_in_the_same_words_without_another_path_check(
     net: Network, engines: list[object]
 ) -> None:
-    shown, policy = net.fe2_certificate(), net.policy()
+    shown, policy = net.fe2_certificate(), Judge(net.policy())
     first, again = verdict_on(shown, policy), verdict_on(shown, policy)
     assert first == again
     assert len(engines) == 1
@@ -77,21 +74,21 @@ def test_a_known_chain_is_accepted_again_in_the_same_words_without_another_path_
 
 
 def test_a_followed_verdict_speaks_of_its_own_handshake(net: Network) -> None:
-    shown, policy = net.fe2_certificate(), net.policy()
+    shown, policy = net.fe2_certificate(), Judge(net.policy())
     verdict_on(shown, policy, remote=("192.0.2.66", 1))
     assert after(policy, shown).remote == ("192.0.2.7", 5062)
     assert "03-01 12:20:00Z" in next(f.wanted for f in after(policy, shown, HOUR / 3).findings if f.check == "validity")
 
 
 def test_a_refusal_is_never_remembered(net: Network, engines: list[object]) -> None:
-    stranger, policy = net.forge.server(net.stranger, FE2), net.policy()
+    stranger, policy = net.forge.server(net.stranger, FE2), Judge(net.policy())
     assert verdict_on(stranger, policy) == verdict_on(stranger, policy)
-    assert len(policy.verdict_cache) == 0
+    assert len(policy.cache) == 0
     assert len(engines) == 2
 
 
 def test_a_stranger_does_not_make_us_try_everybodys_anchors(net: Network, engines: list[object]) -> None:
-    policy = net.policy(PARTNER)
+    policy = Judge(net.policy(PARTNER))
     stranger = after(policy, net.forge.server(net.stranger, "alhpa.test"))
     assert stranger.code == "untrusted-issuer"
     assert engines == []
@@ -101,8 +98,9 @@ def test_a_stranger_does_not_make_us_try_everybodys_anchors(net: Network, engine
 
 
 def test_a_stranger_makes_us_look_less_far_for_what_it_may_have_meant(net: Network) -> None:
-    many = {f"fe{n:03}.example.test": (net.fe2,) for n in range(100)}
-    policy = net.policy(peers=many)
+    names = (f"fe{n:03}.example.test" for n in range(100))
+    many = TrustedPeers(replace(net.fe2, identity=frozenset({name})) for name in names)
+    policy = Judge(net.policy(peers=many))
     meant = "fe050.example.tets"
     for signer in (net.stranger, net.ours):
         told = finding(after(policy, net.forge.server(signer, meant)), "topology").saw
@@ -154,9 +152,9 @@ def test_one_changed_octet_is_another_certificate(net: Network) -> None:
 def test_a_chain_known_at_one_door_is_a_stranger_at_the_next(net: Network) -> None:
     shown = net.alpha_certificate()
     known(shown, net.policy(PARTNER))
-    assert after(net.policy(), shown).code == "role-not-allowed"
-    assert after(net.opening(net.beta, BETA), shown).code == "name-mismatch"
-    assert after(net.opening(net.alpha, ALPHA), shown).accepted
+    assert after(Judge(net.policy()), shown).code == "role-not-allowed"
+    assert after(Judge(net.opening(net.beta, BETA)), shown).code == "name-mismatch"
+    assert after(Judge(net.opening(net.alpha, ALPHA)), shown).accepted
 
 
 def test_the_same_policy_object_tells_the_ends_of_a_link_apart(net: Network) -> None:
@@ -227,7 +225,7 @@ def test_a_certificate_that_begins_meanwhile_may_change_the_path(net: Network, *
     shown = net.fe2_certificate()
     leaf, issuer = shown.presented
     chain = (leaf, renewed.presented[0], issuer)
-    policy = net.policy(peers=net.swapped(net.fe2, authority=authority))
+    policy = Judge(net.policy(peers=net.swapped(net.fe2, authority=authority)))
     assert after(policy, shown, presented=chain).accepted
     assert after(policy, shown, HOUR - SECOND, presented=chain).accepted
     assert after(policy, shown, HOUR, presented=chain).accepted is not revoked
@@ -261,11 +259,12 @@ def test_a_list_counts_from_its_own_beginning(net: Network) -> None:
 def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> None:
     """A new topology makes a new policy, which has judged nobody yet."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
-    policy = net.policy()
+    policy = Judge(net.policy())
     assert verdict_on(revoked, policy).accepted
     assert verdict_on(twin, policy).accepted
-    reloaded = replace(policy, peers=net.swapped(net.fe2, authority=net.authority("Example", net.ours, revoked)))
-    assert len(reloaded.verdict_cache) == 0
+    newer = net.swapped(net.fe2, authority=net.authority("Example", net.ours, revoked))
+    reloaded = Judge(replace(policy.policy, peers=newer))
+    assert len(reloaded.cache) == 0
     assert after(reloaded, revoked).code == "revoked"
     assert after(reloaded, twin).accepted
 
@@ -276,7 +275,7 @@ def test_whom_a_list_names_that_came_into_force_under_the_policy_is_refused_and_
     """The precedents stay, so that new lists cost no path check; what they say is never the old lists' word."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     authority = net.authority("Example", net.ours)
-    policy = net.policy(peers=net.swapped(net.fe2, authority=authority))
+    policy = Judge(net.policy(peers=net.swapped(net.fe2, authority=authority)))
     assert verdict_on(revoked, policy).accepted
     assert verdict_on(twin, policy).accepted
     authority.relist(net.authority("Example", net.ours, revoked).lists)
@@ -311,7 +310,7 @@ def test_serials_are_looked_up_every_time(net: Network, monkeypatch: pytest.Monk
 
 
 def test_a_check_that_was_not_asked_then_is_asked_now(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, policy = net.fe2_certificate(ca=True), net.policy()
+    shown, policy = net.fe2_certificate(ca=True), Judge(net.policy())
     monkeypatch.setattr(
         "sipmesh.trust.judgement.judge.CHECKS", {name: held for name, held in CHECKS.items() if name == "handshake"}
     )
@@ -326,13 +325,13 @@ def test_what_may_change_between_two_handshakes_is_never_taken_over() -> None:
 
 def test_memory_is_bounded_and_the_oldest_gives_way(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict_cache, "KEPT", 2)
-    policy = net.policy()
+    policy = Judge(net.policy())
     shown = [net.fe2_certificate() for _ in range(3)]
     for one in shown:
         assert verdict_on(one, policy).accepted
-    assert len(policy.verdict_cache) == 2
-    assert policy.verdict_cache.find(evidence(shown[0], policy), NOON) is None
-    assert policy.verdict_cache.find(evidence(shown[2], policy), NOON) is not None
+    assert len(policy.cache) == 2
+    assert policy.cache.find(evidence(shown[0], policy), NOON) is None
+    assert policy.cache.find(evidence(shown[2], policy), NOON) is not None
     assert all(after(policy, one).accepted for one in shown)
 
 
@@ -340,10 +339,10 @@ def test_memory_is_bounded_and_the_oldest_gives_way(net: Network, monkeypatch: p
 def test_a_chain_that_is_longer_than_real_ones_is_judged_in_full_each_time(
     net: Network, monkeypatch: pytest.MonkeyPatch, over: int
 ) -> None:
-    shown, policy = net.fe2_certificate(), net.policy()
+    shown, policy = net.fe2_certificate(), Judge(net.policy())
     monkeypatch.setattr(verdict_cache, "LONGEST", sum(map(len, shown.presented)) - over)
     assert verdict_on(shown, policy).accepted
-    assert len(policy.verdict_cache) == 1 - over
+    assert len(policy.cache) == 1 - over
     assert after(policy, shown).accepted
 
 
@@ -362,7 +361,7 @@ def test_between_no_turns_there_is_no_span(net: Network) -> None:
 
 
 def test_precedents_show_how_many_they_are(net: Network) -> None:
-    assert repr(known(net.fe2_certificate(), net.policy()).verdict_cache) == "<VerdictCache 1>"
+    assert repr(known(net.fe2_certificate(), net.policy()).cache) == "<VerdictCache 1>"
 
 
 @pytest.mark.parametrize(
@@ -378,7 +377,7 @@ def test_precedents_show_how_many_they_are(net: Network) -> None:
 )
 def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[str, Any]) -> None:
     shown, policy = net.fe2_certificate(), net.policy()
-    found = known(shown, policy).verdict_cache.find
+    found = known(shown, policy).cache.find
     assert found(evidence(shown, policy, remote=("192.0.2.66", 1)), NOON) is not None
     assert found(evidence(shown, policy, **changes), NOON) is None
 
@@ -389,7 +388,7 @@ def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[st
 )
 def test_a_precedent_ends_where_a_certificate_begins_or_ends(net: Network, late: timedelta, *, within: bool) -> None:
     shown, policy = net.fe2_certificate(begins=-MINUTE, ends=HOUR), net.policy()
-    found = known(shown, policy).verdict_cache.find(evidence(shown, policy), NOON + late)
+    found = known(shown, policy).cache.find(evidence(shown, policy), NOON + late)
     assert (found is not None) is within
 
 
@@ -399,7 +398,10 @@ def test_a_precedent_ends_where_a_certificate_begins_or_ends(net: Network, late:
 def test_in_any_order_at_any_time_memory_changes_no_verdict(net: Network) -> None:
     """Policies that remember everything so far against policies that remember nothing."""
     random = Random(5922)  # noqa: S311 - the same order in every run
-    policies = [net.policy(), net.policy(PARTNER), net.opening(net.alpha, ALPHA), net.opening(net.fe2, FE2)]
+    policies = [
+        Judge(policy)
+        for policy in (net.policy(), net.policy(PARTNER), net.opening(net.alpha, ALPHA), net.opening(net.fe2, FE2))
+    ]
     shown = [
         net.fe2_certificate(),
         net.fe2_certificate(ends=HOUR),
@@ -419,8 +421,8 @@ def test_in_any_order_at_any_time_memory_changes_no_verdict(net: Network) -> Non
             [told, told, replace(told, engine_errors=errors(EXPIRED)), replace(told, presented=told.presented[:1])]
         )
         at = NOON + timedelta(minutes=random.choice([-300, -59, 0, 0, 1, 59, 60, 61, 120, 121, 60 * 24 * 40]))
-        verdict = judge(told, policy, at=at)
-        assert verdict == judge(told, fresh(policy), at=at)
+        verdict = policy.judge(told, at=at)
+        assert verdict == judge(told, policy.policy, at=at)
         codes.add(verdict.code)
     assert {"accepted", "expired", "not-yet-valid", "untrusted-issuer", "role-not-allowed", "name-mismatch"} <= codes
 

@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged, KeyKind, Wish
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.path.chain import (
     DEEPEST,
     PRESENTED,
@@ -23,7 +24,6 @@ from sipmesh.trust.path.chain import (
     walk,
     weak,
 )
-from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import RevocationLists
 from trust.network import NOON
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.judgement.priority import PRIORITY
 from sipmesh.trust.path.openssl_errors import CODES, is_left_to_us, meaning, tell
-from sipmesh.trust.verdict import Code
 
 
 @pytest.mark.parametrize(

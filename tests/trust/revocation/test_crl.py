@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.demo.forge import Forge, Forged
+from sipmesh.trust.code import Code
 from sipmesh.trust.revocation.crl import (
     RevocationList,
     RevocationLists,
@@ -18,7 +19,6 @@ from sipmesh.trust.revocation.crl import (
     check_path,
     check_revocation,
 )
-from sipmesh.trust.verdict import Code
 from sipmesh.trust.x509.der import elements
 from trust.answers import tlv
 from trust.network import NOON

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Forged, KeyKind
 from sipmesh.demo.forge import Wish as Asked
-from sipmesh.trust.policy import Authority
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
+from sipmesh.trust.finding import Finding
+from sipmesh.trust.judgement.judge import Judge
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, RevocationSource, check_path
 from sipmesh.trust.revocation.ocsp import (
     LARGEST,
@@ -25,7 +28,6 @@ from sipmesh.trust.revocation.ocsp import (
     Terms,
     UnusableAnswerError,
 )
-from sipmesh.trust.verdict import Code, Finding
 from trust.answers import GOOD, UNKNOWN, Wish, answer, extension, revoked, single
 from trust.network import FE2, NOON, Network, verdict_on
 
@@ -396,9 +398,9 @@ def test_a_precedent_asks_the_answers_anew(net: Network) -> None:
     shown = net.fe2_certificate()
     assert net.ours.issuer is not None
     held = (answer(net.ours.issuer, single(net.ours)), answer(net.ours, single(shown)))
-    policy = net.policy(peers=net.swapped(net.fe2, authority=authority(net, *held)))
+    policy = Judge(net.policy(peers=net.swapped(net.fe2, authority=authority(net, *held))))
     assert verdict_on(shown, policy).accepted
-    assert len(policy.verdict_cache) == 1
+    assert len(policy.cache) == 1
     assert verdict_on(shown, policy, after=HOUR).accepted
     assert verdict_on(shown, policy, after=HOUR + SECOND).code is UNKNOWN_CODE
 

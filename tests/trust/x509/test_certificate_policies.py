@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipmesh.demo.forge import Forge, Forged, Wish
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 from sipmesh.trust.x509.certificate_policies import ANY, LINKS, MOST, NONE, Wanted, demands_of, unmet
 from trust.answers import tlv
 from trust.network import FE2, FE_NAMES, NOON, Network, finding, verdict_on

@@ -10,12 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sipmesh.demo.forge import Forged, Wish
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement import checks
 from sipmesh.trust.path import chain
-from sipmesh.trust.policy import Authority, LinkPolicy
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists
-from sipmesh.trust.verdict import Code
 from sipmesh.trust.x509 import name_constraints
 from sipmesh.trust.x509.chain_bounds import CHAIN_OCTETS, excess
 from sipmesh.trust.x509.name_constraints import COMPARISONS

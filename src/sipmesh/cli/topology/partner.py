@@ -20,7 +20,7 @@ from sipmesh.trust.role import ClientUsage
 
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 app = typer.Typer(help="Other organisations.", no_args_is_help=True)
 

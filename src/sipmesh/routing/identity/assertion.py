@@ -13,8 +13,8 @@ from sipmesh.sip.message import Message, Request, Response
 from sipmesh.sip.rows import P_ASSERTED_IDENTITY
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 ASSERTED: Final = "p-asserted-identity"
 ANONYMOUS: Final = "anonymous.invalid"

@@ -21,8 +21,8 @@ from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 NO_FLOW: Final = 0
 """The number of no link: they are counted from 1."""

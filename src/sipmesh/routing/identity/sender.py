@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sipmesh.routing.identity.dialog_token import FlowSide, PeerSide, Side, owner_hash
 from sipmesh.sip.fields import NameAddr
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.policy import TrustedPeer
+from sipmesh.trust.trusted_peer import TrustedPeer
 
 NOBODY: frozenset[bytes] = frozenset()
 

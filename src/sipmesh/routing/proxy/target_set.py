@@ -11,7 +11,7 @@ from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 
 def fork(

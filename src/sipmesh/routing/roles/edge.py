@@ -13,8 +13,8 @@ from sipmesh.routing.outcome import Answer, Forward, Outcome, attributed
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.routing.target import ServerTarget
 from sipmesh.sip.message import Request
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.verdict import Code
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ from sipmesh.routing.target import Found, ServerTarget
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import shown
 from sipmesh.sip.uri import SipUri
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code
 
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
 

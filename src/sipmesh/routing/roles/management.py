@@ -7,7 +7,7 @@ from sipmesh.routing.identity.sender import Sender
 from sipmesh.routing.outcome import Answer, Drop, Outcome
 from sipmesh.routing.roles.options import capabilities
 from sipmesh.sip.message import Request
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 
 def decide(request: Request, _place: RouteSet, _sender: Sender, names: Names) -> Outcome:

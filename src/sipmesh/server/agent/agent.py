@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.link import Link
-    from sipmesh.trust.policy import TrustedPeer
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.trusted_peer import TrustedPeer
+    from sipmesh.trust.x509.certificate import CertificateId
 
 WAIT_FOR_LISTS_S = 5.0
 """A new version waits this long for revocation lists that it names and that are on their way: without them it would refuse."""
@@ -68,7 +68,7 @@ class Running(Protocol):
     def take(self, loaded: Loaded) -> list[str]:
         """Put a version in force; raises `OperatorError` where that cannot be."""
 
-    def take_revoked(self, named: Iterable[Named]) -> list[str]:
+    def take_revoked(self, named: Iterable[CertificateId]) -> list[str]:
         """Refuse those certificates from now on, ahead of the list that has them; returns the links that are closed."""
 
     def take_users(self, document: bytes) -> int:
@@ -232,7 +232,7 @@ class Agent:
         """A member has no commands of its own."""
         return {}
 
-    def lists_taken(self, _revoked: frozenset[Named]) -> None:
+    def lists_taken(self, _revoked: frozenset[CertificateId]) -> None:
         """Lists of this machine have come into force: the edges behind us get them as well."""
         self._notifier.changed()
 

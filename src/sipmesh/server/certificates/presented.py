@@ -11,9 +11,9 @@ from sipmesh.errors import OperatorError
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 from sipmesh.transport.tls.contexts import Identity
 from sipmesh.transport.tls.self_handshake import NOWHERE, RehearsalError, rehearse
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.topology.view import ServerView
-    from sipmesh.trust.verdict import Finding, Verdict
+    from sipmesh.trust.finding import Finding
+    from sipmesh.trust.verdict import Verdict
 
 ABROAD = frozenset(
     {Code.UNTRUSTED_ISSUER, Code.ISSUER_NOT_FOR_THIS_NAME, Code.REVOCATION_UNKNOWN, Code.HANDSHAKE_FAILED}

@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
-    from sipmesh.trust.policy import TrustedPeer
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.trusted_peer import TrustedPeer
+    from sipmesh.trust.x509.certificate import CertificateId
 
 LONGEST_WAIT_S = 60.0
 
@@ -251,7 +251,7 @@ class Controller:
         signed = (self._sign(payload, USERS) for payload in payloads)
         return [Item(Kind.USERS, document, str(part), number) for part, document in enumerate(signed)]
 
-    def lists_taken(self, revoked: frozenset[Named]) -> None:
+    def lists_taken(self, revoked: frozenset[CertificateId]) -> None:
         """Lists of this machine have come into force: everybody gets them, and ahead of them whom they newly revoke."""
         if revoked:
             payload = revoked_payload(self._server.view.organisation, int(now_utc().timestamp() * 1000), revoked)

@@ -13,7 +13,7 @@ from sipmesh.routing.authentication.digest import Authentication, Challenge, Pro
 from sipmesh.server.proxy.login_failures import FailedLogin, LoginFailures, flaw_class
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.names import bits_of
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -28,9 +28,9 @@ from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
 from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 from sipmesh.transport.link import LinkEvents
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.judgement.explain import headline
-from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.link import Link
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.policy import TrustedPeer
+    from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.verdict import Verdict
 
 Decide = Callable[[Request, RouteSet, "Sender"], Outcome]

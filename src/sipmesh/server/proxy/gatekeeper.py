@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
-from sipmesh.trust.judgement.judge import judge
+from sipmesh.trust.judgement.judge import Judge
 from sipmesh.trust.topology_version import TopologyVersion
 from sipmesh.trust.verdict import Verdict
 
@@ -32,7 +32,7 @@ class Gatekeeper:
 
     def __init__(self, view: ServerView, clock: Callable[[], datetime] = utc_now) -> None:
         self.view, self.clock = view, clock
-        self._policies: dict[tuple[Direction, LinkKind, str], LinkPolicy] = {}
+        self._judges: dict[tuple[Direction, LinkKind, str], Judge] = {}
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
         self.heard: Callable[[PeerEvidence, LinkPolicy, Verdict], None] | None = None  # hears of verdicts on servers
@@ -43,31 +43,34 @@ class Gatekeeper:
     def take(self, view: ServerView) -> None:
         """Judge by *view* from now on."""
         self.view = view
-        self._policies.clear()
+        self._judges.clear()
 
     def knows_of(self, newest: int) -> None:
         """Say in verdicts from now on that version *newest* exists, if it is newer than the one in force."""
         if newest > max(self._newest, self.view.loaded.number):
-            self._policies.clear()
+            self._judges.clear()
         self._newest = max(self._newest, newest)
 
     def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
         """The policy for one kind of link; *meant* is the reference name of a link that we open."""
+        return self._judge(direction, kind, meant).policy
+
+    def _judge(self, direction: Direction, kind: LinkKind, meant: str) -> Judge:
         key = (direction, kind, meant)
-        if key not in self._policies:
+        if key not in self._judges:
             accepted = direction is Direction.ACCEPTED
             policy = self.view.accept_policy(kind) if accepted else self.view.open_policy(kind, meant)
             if self._newest > policy.edition.number > 0:
                 policy = replace(policy, edition=TopologyVersion(policy.edition.number, self._newest))
-            self._policies[key] = policy
-        return self._policies[key]
+            self._judges[key] = Judge(policy)
+        return self._judges[key]
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
         """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
-        policy = self.policy(evidence.direction, evidence.kind, meant)
-        verdict = judge(evidence, policy, at=self.clock(), live=live)
+        judge = self._judge(evidence.direction, evidence.kind, meant)
+        verdict = judge.judge(evidence, at=self.clock(), live=live)
         if self.heard is not None and evidence.kind is not LinkKind.CLIENT:
-            self.heard(evidence, policy, verdict)
+            self.heard(evidence, judge.policy, verdict)
         return verdict
 
     def remember(self, verdict: Verdict) -> None:

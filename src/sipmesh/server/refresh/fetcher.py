@@ -25,12 +25,12 @@ from sipmesh.server.refresh.intermediates import KnownIntermediates
 from sipmesh.topology.document.crl_files import FETCHED
 from sipmesh.topology.document.ocsp_files import MOST_ANSWERS, answer_file, answers_on_disk
 from sipmesh.topology.expiry.fetch_status import FetchStatus
+from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import OcspAnswer, OcspAnswers
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.crl_files import ListFiles
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import AuthorityEntry
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.policy import Authority, LinkPolicy
+    from sipmesh.trust.policy import LinkPolicy
     from sipmesh.trust.revocation.crl import RevocationList
     from sipmesh.trust.verdict import Verdict
 

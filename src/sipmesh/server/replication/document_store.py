@@ -26,9 +26,9 @@ from sipmesh.topology.document.load import load_published
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.formatting import tell_subject
 from sipmesh.trust.judgement.document_signer import judge_signer, judge_signer_of_before
-from sipmesh.trust.policy import Authority
 from sipmesh.trust.revocation.crl import RevocationLists
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import UNREADABLE

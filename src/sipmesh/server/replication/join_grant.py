@@ -29,11 +29,14 @@ from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.tls.path_check import path_errors
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.judgement.document_signer import judge_signer
 from sipmesh.trust.judgement.judge import judge
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.revocation.crl import RevocationList, RevocationLists, UnusableListError
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
@@ -148,7 +151,7 @@ class JoinGrant:
             raise OperatorError(f"{self.server} is not in the topology of this grant; {AGAIN}")
         names = frozenset(certificate_names(loaded.topology, self.server))
         entry = TrustedPeer(self.server, pool.role, pool.name, names, frozenset({self.server}), frozenset(), authority)
-        policy = LinkPolicy(LinkKind.SERVER, "this grant", frozenset({self.server}), {self.server: (entry,)})
+        policy = LinkPolicy(LinkKind.SERVER, "this grant", frozenset({self.server}), TrustedPeers((entry,)))
         evidence = PeerEvidence(
             direction=Direction.ACCEPTED,
             kind=LinkKind.SERVER,

@@ -7,21 +7,21 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 
 from sipmesh.errors import RemoteError
-from sipmesh.trust.verdict import Named
+from sipmesh.trust.x509.certificate import CertificateId
 
 REVOKED = "sipmesh-revoked"
 
 MOST = 10_000
 
 
-def revoked_payload(organisation: str, number: int, named: Iterable[Named]) -> bytes:
+def revoked_payload(organisation: str, number: int, named: Iterable[CertificateId]) -> bytes:
     """Make the document: issuer as DER in base64, serial in hex."""
     told = sorted((b64encode(issuer).decode(), f"{serial:x}") for issuer, serial in named)
     document = {"format": 1, "organisation": organisation, "number": number, "revoked": told[:MOST]}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def named_in(payload: bytes) -> frozenset[Named]:
+def named_in(payload: bytes) -> frozenset[CertificateId]:
     """Read it; raises `RemoteError` for anything else."""
     try:
         told = json.loads(payload)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parse import Unread
     from sipmesh.topology.versions.publication import Publication
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl import RevocationLists
 
 _SQLITE = "sqlite:///"

@@ -19,7 +19,7 @@ from sipmesh.topology.document.crl_files import ListFile, ListFiles, fetched_fil
 from sipmesh.topology.document.files import UnusableFileError, read_file
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.document.ocsp_files import answers_on_disk
-from sipmesh.trust.policy import Authority
+from sipmesh.trust.authority import Authority
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspAnswers
 from sipmesh.trust.x509.certificate import UNREADABLE, is_authority, may_sign_certificates, weakness

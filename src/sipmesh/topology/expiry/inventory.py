@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.expiry.fetch_status import FetchStatus
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 Side = tuple[str, bool]
 """A server, and whether what it shows to partners alone is meant: an edge may have a certificate of its own for them."""

@@ -21,7 +21,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Pool, Topology
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 
 def dangers(

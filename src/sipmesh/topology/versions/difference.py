@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.document.model import Topology
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
 

@@ -15,7 +15,9 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.sip.text import ascii_lower
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.finding import Finding, Question
 from sipmesh.trust.formatting import tell_list, tell_subject, tell_time
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY, most_telling
@@ -23,7 +25,6 @@ from sipmesh.trust.path import chain
 from sipmesh.trust.path.openssl_errors import is_left_to_us, meaning, tell
 from sipmesh.trust.revocation.crl import check_listed
 from sipmesh.trust.role import ClientUsage
-from sipmesh.trust.verdict import Code, Finding, Question
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, is_authority
 from sipmesh.trust.x509.certificate_policies import unmet
 from sipmesh.trust.x509.name_constraints import violations

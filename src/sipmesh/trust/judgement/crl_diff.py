@@ -9,12 +9,12 @@ from sipmesh.trust.revocation.crl import RevocationSource
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl import RevocationLists
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.x509.certificate import CertificateId
 
 
-def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) -> frozenset[Named] | None:
+def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) -> frozenset[CertificateId] | None:
     """Name the certificates that *lists* revoke at the instant *at* and those of *authority* so far do not.
 
     Nobody else is judged otherwise by them. None where that cannot be told from serials, so that everybody has to be
@@ -23,7 +23,7 @@ def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) ->
     """
     if authority.source is not RevocationSource.LISTS:
         return None
-    found: set[Named] = set()
+    found: set[CertificateId] = set()
     for issuer in {held.issuer_der for held in (*authority.lists, *lists)}:
         before, now = authority.lists.of(issuer), lists.of(issuer)
         if before == now:

@@ -16,16 +16,20 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sipmesh.sip.text import ascii_lower
+from sipmesh.trust.authority import Authority
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
+from sipmesh.trust.finding import Finding, Question
 from sipmesh.trust.formatting import tell_list, tell_subject
 from sipmesh.trust.judgement import checks
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.judge import ask
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
-from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+from sipmesh.trust.policy import LinkPolicy
 from sipmesh.trust.role import Role
-from sipmesh.trust.verdict import Code, Finding, Question
+from sipmesh.trust.trusted_peer import TrustedPeer
+from sipmesh.trust.trusted_peers import TrustedPeers
 from sipmesh.trust.x509.certificate import (
     DOCUMENT_SIGNING,
     UNREADABLE,
@@ -133,11 +137,11 @@ def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
 
 def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
     """The management servers as the judge knows entries; there is no link that anybody may open with it."""
-    entries = {
-        name: (TrustedPeer(name, Role.MANAGEMENT, None, frozenset({name}), frozenset({name}), frozenset(), authority),)
+    entries = [
+        TrustedPeer(name, Role.MANAGEMENT, None, frozenset({name}), frozenset({name}), frozenset(), authority)
         for name in managers
-    }
-    return LinkPolicy(LinkKind.SERVER, here, frozenset(), entries, grace=grace)
+    ]
+    return LinkPolicy(LinkKind.SERVER, here, frozenset(), TrustedPeers(entries), grace=grace)
 
 
 class _SignerCase(Evaluation):

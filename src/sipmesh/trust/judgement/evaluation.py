@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from sipmesh.trust.authority import Authority
     from sipmesh.trust.evidence import PeerEvidence
-    from sipmesh.trust.policy import Authority, LinkPolicy, TrustedPeer
+    from sipmesh.trust.policy import LinkPolicy
     from sipmesh.trust.revocation.crl import RevocationLists
     from sipmesh.trust.revocation.ocsp import OcspAnswers
+    from sipmesh.trust.trusted_peer import TrustedPeer
 
 GUESSES = 3  # unknown names that we look for in the topology
 FAR, NEAR = 50, 10  # names on either side in the alphabet to compare one with, at some 20 us each
@@ -109,12 +111,12 @@ class Evaluation:
             return {}
         scope = self.peer.scope
         outside = [name for name in self.names.usable if name not in scope]
-        return {name: tuple(peer for peer in self.policy.in_scope(name) if peer != self.peer) for name in outside}
+        return {name: tuple(peer for peer in self.policy.peers.in_scope(name) if peer != self.peer) for name in outside}
 
     @cached_property
     def shared(self) -> dict[str, str]:
         """Identities that are in a topology entry's scope but identify nobody, such as a pool's name."""
-        held = {name: self.policy.in_scope(name) for name in self.unknown}
+        held = {name: self.policy.peers.in_scope(name) for name in self.unknown}
         return {name: peers[-1].name for name, peers in held.items() if peers}
 
     @cached_property
@@ -127,9 +129,9 @@ class Evaluation:
         """Whose anchors count: those of the one entry; where no one entry is named, any that could have been meant."""
         if self.peer:
             return (self.peer.authority,)
-        candidates = self.named or [peer for name in self.names.usable for peer in self.policy.in_scope(name)]
+        candidates = self.named or [peer for name in self.names.usable for peer in self.policy.peers.in_scope(name)]
         authorities = {id(peer.authority): peer.authority for peer in candidates}
-        return tuple(authorities.values()) or tuple(self.policy.authorities())
+        return tuple(authorities.values()) or tuple(self.policy.authorities)
 
     @cached_property
     def trail(self) -> Trail:
@@ -156,7 +158,7 @@ class Evaluation:
     def _anchored(self) -> Sequence[Authority]:
         """The authorities with an anchor that may have issued something of what was presented."""
         presented = [self.leaf, *self.pool] if self.leaf else self.pool
-        return self.policy.anchored_at(dict.fromkeys(held.issuer for held in presented))
+        return self.policy.peers.anchored_at(dict.fromkeys(held.issuer for held in presented))
 
     @cached_property
     def elsewhere(self) -> Trail:
@@ -197,6 +199,6 @@ class Evaluation:
 
         Where nobody whom we know has signed them we look less far: anybody can make us look at a stranger's names.
         """
-        alike, reach = self.policy.alike, FAR if self.trail.path or self.elsewhere.path else NEAR
+        alike, reach = self.policy.peers.alike, FAR if self.trail.path or self.elsewhere.path else NEAR
         near = {name: get_close_matches(name, alike(name, reach), 1, LIKENESS) for name in self.unknown[:GUESSES]}
         return {name: found[0] for name, found in near.items() if found}

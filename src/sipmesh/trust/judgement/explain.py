@@ -9,7 +9,8 @@ from sipmesh.trust.formatting import tell_address, tell_list, tell_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sipmesh.trust.verdict import Finding, Seen, Verdict
+    from sipmesh.trust.finding import Finding
+    from sipmesh.trust.verdict import Seen, Verdict
 
 PASSED, FAILED, UNJUDGED = "✓", "✗", "·"
 

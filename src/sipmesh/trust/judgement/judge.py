@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
 
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
+from sipmesh.trust.finding import Finding, Question
 from sipmesh.trust.formatting import tell, tell_address
 from sipmesh.trust.judgement.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import choose
 from sipmesh.trust.judgement.remedy import remedies
-from sipmesh.trust.judgement.verdict_cache import CachedVerdict, steady
-from sipmesh.trust.verdict import Code, Finding, Named, Question, Seen, Verdict
-from sipmesh.trust.x509.certificate import UNREADABLE
+from sipmesh.trust.judgement.verdict_cache import CachedVerdict, VerdictCache, steady
+from sipmesh.trust.verdict import Seen, Verdict
+from sipmesh.trust.x509.certificate import UNREADABLE, CertificateId
 from sipmesh.trust.x509.sip_identity import alternative_names, common_names, spell
 
 if TYPE_CHECKING:
@@ -30,36 +32,57 @@ if TYPE_CHECKING:
     from sipmesh.trust.path.chain import Path
     from sipmesh.trust.policy import LinkPolicy
 
-__all__ = ["CHECKS", "judge"]
+__all__ = ["CHECKS", "Judge", "judge"]
 
-NOTHING: frozenset[Named] = frozenset()
+NOTHING: frozenset[CertificateId] = frozenset()
 
 
-def judge(evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False) -> Verdict:
+class Judge:
+    """Judges many links under one policy: an acceptance is remembered, and saves the path check of the next link.
+
+    The memory ends with the judge. A new policy (a new topology version) needs a new judge.
+    """
+
+    def __init__(self, policy: LinkPolicy) -> None:
+        self.policy, self.cache = policy, VerdictCache()
+
+    def __repr__(self) -> str:
+        return f"<Judge under {self.policy!r}, {self.cache!r}>"
+
+    def judge(self, evidence: PeerEvidence, *, at: datetime, live: bool = False) -> Verdict:
+        """Decide as :func:`judge` does, and remember an acceptance."""
+        return judge(evidence, self.policy, at=at, live=live, cache=self.cache)
+
+
+def judge(
+    evidence: PeerEvidence, policy: LinkPolicy, *, at: datetime, live: bool = False, cache: VerdictCache | None = None
+) -> Verdict:
     """Decide about the peer of one link at the instant *at*.
 
     Never raises over what the peer sent. A failed handshake refuses whatever else is found; the same checks run on the
     certificates that were seen, so that the verdict tells all that is wrong. *live* says that the link is up, and so was
-    accepted before: a revocation list that is past its time does not end it.
+    accepted before: a revocation list that is past its time does not end it. *cache* holds earlier acceptances under the
+    same *policy*, and takes this one.
 
     Raises:
         ValueError: *at* has no timezone.
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    precedent = policy.verdict_cache.find(evidence, at)
+    precedent = cache.find(evidence, at) if cache is not None else None
     verdict = _follow(precedent, evidence, at, live=live) if precedent is not None else None
-    return verdict if verdict is not None else _judge_in_full(Evaluation(evidence, policy, at, live=live))
+    return verdict if verdict is not None else _judge_in_full(Evaluation(evidence, policy, at, live=live), cache)
 
 
-def _judge_in_full(evaluation: Evaluation) -> Verdict:
+def _judge_in_full(evaluation: Evaluation, cache: VerdictCache | None) -> Verdict:
     found = {check: ask(check, evaluation) for check in _table(evaluation).values()}
     findings = tuple(finding for finding in found.values() if finding is not None)
     code = choose(findings)
     if code is not Code.ACCEPTED:
         return _refused(evaluation, code, findings)
     verdict = _accepted(evaluation, findings)
-    _keep(evaluation, verdict, found)
+    if cache is not None:
+        _remember(cache, evaluation, verdict, found)
     return verdict
 
 
@@ -77,8 +100,10 @@ def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, l
     return _accepted(evaluation, tuple(findings), precedent.verdict) if findings else None
 
 
-def _keep(evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Finding | None]) -> None:
-    """Let others of the same certificates follow this acceptance, until one that could be on a path begins or ends."""
+def _remember(
+    cache: VerdictCache, evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Finding | None]
+) -> None:
+    """Cache an acceptance until a certificate that could be on the path becomes valid or expires."""
     if (
         evaluation.leaf is None
         or not evaluation.trail.path
@@ -89,7 +114,7 @@ def _keep(evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Findin
     anchors = [anchor for authority in evaluation.counted for anchor in authority.anchors]
     span = steady((evaluation.leaf, *evaluation.pool, *anchors), evaluation.at)
     if span is not None:
-        evaluation.policy.verdict_cache.keep(CachedVerdict(evaluation, verdict, found, *span))
+        cache.keep(CachedVerdict(evaluation, verdict, found, *span))
 
 
 def _accepted(evaluation: Evaluation, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
@@ -156,7 +181,7 @@ def _subject(evaluation: Evaluation) -> str:
     return evaluation.peer.name if evaluation.peer.name in evaluation.proved else min(evaluation.proved)
 
 
-def _relied_on(path: Path) -> frozenset[Named]:
+def _relied_on(path: Path) -> frozenset[CertificateId]:
     """Name every certificate under its issuer as the issuer spells itself: that is whom its lists are found by.
 
     What a certificate says of its issuer may be the same name in another string type, and so other octets.

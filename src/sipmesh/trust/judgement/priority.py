@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.trust.verdict import Code, Finding
+from sipmesh.trust.code import Code
+from sipmesh.trust.finding import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl import RevocationSource
-from sipmesh.trust.verdict import Code
 
 if TYPE_CHECKING:
     from sipmesh.trust.judgement.evaluation import Evaluation

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.finding import Finding
     from sipmesh.trust.judgement.evaluation import Evaluation
-    from sipmesh.trust.verdict import Finding, Verdict
+    from sipmesh.trust.verdict import Verdict
 
 KEPT = 1024  # chains: a large network's servers and partners; who has more than these comes back to a full judgement
 LONGEST = 16_384  # octets of one chain; real ones have 1,000 to 6,000, and what is kept is the peer's to fill

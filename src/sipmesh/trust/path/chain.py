@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from sipmesh.trust.policy import Authority
+    from sipmesh.trust.authority import Authority
 
 DEEPEST = 6  # authorities between leaf and anchor; real chains have one or two
 SIGNATURES = 24  # that one walk may check: presented certificates are the peer's choice, our time is not

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sipmesh.trust.verdict import Code
+from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from sipmesh.trust.evidence import EngineError

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography import x509
 
 from sipmesh.errors import SipmeshError
+from sipmesh.trust.code import Code
+from sipmesh.trust.finding import Finding, Question
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.crl_signature import ListSignature
 from sipmesh.trust.revocation.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
 from sipmesh.trust.revocation.ocsp import standing as answered
-from sipmesh.trust.verdict import Code, Finding, Question
 from sipmesh.trust.x509.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
 from sipmesh.trust.x509.der import Element, spans
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from sipmesh.trust.revocation.ocsp import OcspAnswers, Reply
-    from sipmesh.trust.verdict import Named
+    from sipmesh.trust.x509.certificate import CertificateId
 
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
@@ -241,7 +242,7 @@ class RevocationLists:
             self._combined[pair] = complete.brought_up_to(delta)
         return self._combined[pair]
 
-    def revoking(self, named: Iterable[Named]) -> RevocationLists:
+    def revoking(self, named: Iterable[CertificateId]) -> RevocationLists:
         """The same lists, and whoever is *named* by issuer and serial is revoked besides."""
         more: dict[bytes, set[int]] = {}
         for issuer, serial in named:

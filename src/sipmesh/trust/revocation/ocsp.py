@@ -21,8 +21,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
 from sipmesh.errors import SipmeshError
+from sipmesh.trust.code import Code
 from sipmesh.trust.formatting import tell_time
-from sipmesh.trust.verdict import Code
 from sipmesh.trust.x509.certificate import KEPT, UNREADABLE, WEAK_HASHES, extension, weakness
 from sipmesh.trust.x509.der import Element, elements
 

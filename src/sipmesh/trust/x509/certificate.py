@@ -33,6 +33,9 @@ SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits; what OpenSSL's security level 2
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 WEAK_HASHES = (hashes.MD5, hashes.SHA1, hashes.SHA224)
 
+CertificateId = tuple[bytes, int]
+"""One certificate as a CRL identifies it: the issuer's name in DER, and the serial number (RFC 5280 5.1.2.6)."""
+
 
 class MalformedCertificateError(SipmeshError):
     """A presented certificate that cannot be read."""

@@ -1,0 +1,51 @@
+"""One CA as a relying party sees it: anchors, CRLs, OCSP responses, and the rules for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cryptography.x509.verification import Store
+
+from sipmesh.trust.revocation.crl import RevocationSource
+from sipmesh.trust.revocation.ocsp import NO_ANSWERS
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from sipmesh.trust.revocation.crl import RevocationLists
+    from sipmesh.trust.revocation.ocsp import OcspAnswers
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Authority:
+    """The trust anchors that count for one scope, with the CRLs and OCSP responses of the CAs under them.
+
+    *name* is the organisation or the partner, as an operator reads it. *source* says which of CRL and OCSP must confirm a
+    certificate, *grace* how long a CRL or response still counts after its next update. Without anchors nothing can be proved.
+
+    An authority lives as long as its topology version. *lists* and *answers* are replaced while it lives; all else stays, and
+    decides whether two authorities are equal.
+    """
+
+    name: str
+    anchors: tuple[x509.Certificate, ...]
+    lists: RevocationLists = field(compare=False)
+    answers: OcspAnswers = field(default=NO_ANSWERS, compare=False)
+    source: RevocationSource = RevocationSource.LISTS
+    grace: timedelta = timedelta(0)
+    store: Store | None = field(
+        init=False, repr=False, compare=False
+    )  # for the path check; None where there are no anchors
+
+    def __post_init__(self) -> None:
+        self.store = Store(list(self.anchors)) if self.anchors else None
+
+    def relist(self, lists: RevocationLists) -> None:
+        """Use these CRLs from now on."""
+        self.lists = lists
+
+    def hear(self, answers: OcspAnswers) -> None:
+        """Use these OCSP responses from now on."""
+        self.answers = answers

@@ -1,0 +1,42 @@
+"""The verdict codes: stable words for the result of a link or of a message. docs/verdicts.md explains each of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """The result of a link or of a message. Log, metrics, console and CLI use these words, so they never change."""
+
+    ACCEPTED = "accepted"
+    NOT_TLS = "not-tls"
+    HANDSHAKE_FAILED = "handshake-failed"
+    HANDSHAKE_TIMEOUT = "handshake-timeout"
+    TOO_MANY_HANDSHAKES = "too-many-handshakes"
+    PROTOCOL_TOO_OLD = "protocol-too-old"
+    NO_CERTIFICATE = "no-certificate"
+    UNTRUSTED_ISSUER = "untrusted-issuer"
+    ISSUER_NOT_FOR_THIS_NAME = "issuer-not-for-this-name"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    REVOKED = "revoked"
+    REVOCATION_UNKNOWN = "revocation-unknown"
+    WRONG_USAGE = "wrong-usage"
+    WEAK_KEY = "weak-key"
+    NOT_A_LEAF = "not-a-leaf"
+    MALFORMED_CERTIFICATE = "malformed-certificate"
+    NO_SIP_IDENTITY = "no-sip-identity"
+    NAME_MISMATCH = "name-mismatch"
+    AMBIGUOUS_IDENTITY = "ambiguous-identity"
+    NOT_IN_TOPOLOGY = "not-in-topology"
+    ROLE_NOT_ALLOWED = "role-not-allowed"
+    PARTNER_UNKNOWN = "partner-unknown"
+    PARTNER_BLOCKED = "partner-blocked"
+    REFUSED_BY_PEER = "refused-by-peer"
+
+    # Of messages
+    FROM_NOT_ALLOWED = "from-not-allowed"
+    ASSERTION_NOT_ALLOWED = "assertion-not-allowed"
+    NOT_AUTHENTICATED = "not-authenticated"
+    NO_ROUTE = "no-route"
+    OTHER_HOME = "other-home"

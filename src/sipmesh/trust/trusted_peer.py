@@ -1,0 +1,41 @@
+"""One entry of the topology as the judge compares a certificate with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.role import ClientUsage, Role
+
+if TYPE_CHECKING:
+    from sipmesh.trust.authority import Authority
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPeer:
+    """One entry of the topology: a server of ours (*role* is set) or a partner (*role* is None).
+
+    All names are lower case.
+    """
+
+    name: str  # our server's FQDN; for a partner its edge or its first domain
+    role: Role | None
+    pool: str | None
+    names: frozenset[str]  # all that a certificate of this entry may carry
+    identity: frozenset[str]  # at least one of these must be proved: {FQDN}, or a partner's domains and edge
+    asserts: frozenset[str]  # SIP domains whose users it may assert (rule R10)
+    authority: Authority
+    client_usage: ClientUsage = ClientUsage.STRICT
+
+    @property
+    def scope(self) -> frozenset[str]:
+        """Every name that may count in a certificate of this entry."""
+        return self.names | self.identity
+
+    @property
+    def is_partner(self) -> bool:
+        """Whether this is another organisation."""
+        return self.role is None
+
+    def __repr__(self) -> str:
+        return f"<TrustedPeer {self.name} {self.role or 'partner'} under {self.authority.name}>"
