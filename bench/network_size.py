@@ -25,9 +25,10 @@ from bench.table import number, table
 from sipmesh.demo.forge import Forge
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
-from sipmesh.topology.document.load import load_published, load_text
+from sipmesh.topology.document.load import load_text
 from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.jose import open_signed, sign
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Draft, Publication
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence

@@ -20,7 +20,7 @@ from sipmesh.sip.digest import Algorithm, Nonces, ha1
 from sipmesh.sip.fields import Via
 from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.topology.listeners import ListenerSpec
+from sipmesh.topology.document.listeners import ListenerSpec
 from sipmesh.transport.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor

@@ -10,8 +10,9 @@ import pytest
 
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.link import LinkState
-from sipmesh.transport.reactor import Reactor, Watched
+from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.watched import Watched
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from transport.world import WITHIN_S, Node, Peer, bodies, on_loop, predictable, request
 

@@ -1,6 +1,6 @@
 """The commands: what an operator types, and what is printed.
 
-In the room: one file for each group of commands, what they share (`place` finds the topology, `live` asks the running
-servers, `output` prints), and the probe behind `explain`. Never in the room: decisions. A command reads its words, calls
-one thing below, and tells what came of it; errors leave as `SipmeshError` and are told in one place, `main`.
+A sub-package for each group of commands: `organisation`, `topology`, `ca`, `users`, `client`, `diagnosis`. They share `place`
+(where files are), `control_client` (asks running servers) and `output` (prints). A command reads its arguments, calls
+one function below, and prints the result. Errors leave as `SipmeshError`; `main` prints them.
 """

@@ -1,6 +1,10 @@
 """What a server does with a message: pure decisions, returned as values.
 
-In the room: tokens for flows and dialogs, the registrar, authentication of users, and the ways a request may take.
-Never in the room: sockets, `await`, clocks, randomness, databases. Time and entropy are arguments; what has to happen
-(answers, binding changes, forwards) is returned, and the running server carries it out.
+- `roles`: front end, edge, management: each decides about a request and returns an `outcome`.
+- `proxy`: forwarding (RFC 3261 section 16): target set, branches, response context.
+- `identity`: who a message is from, dialog tokens, the border table (docs/identity.md).
+- `registrar`, `authentication`: REGISTER and digest authentication.
+
+Not here: sockets, `await`, clocks, randomness, databases. Time and entropy are arguments. Answers, binding changes and
+forwards are returned, and the server carries them out.
 """

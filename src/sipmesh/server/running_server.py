@@ -37,10 +37,10 @@ from sipmesh.server.quotas.principals import Principals
 from sipmesh.sip.digest import Nonces
 from sipmesh.storage.keyfile import load_or_create
 from sipmesh.storage.replicated_users import ReplicatedUsers
+from sipmesh.topology.document.listeners import ANYWHERE
 from sipmesh.topology.document.load import load
 from sipmesh.topology.expiry.impact import server_command
 from sipmesh.topology.expiry.inventory import Use
-from sipmesh.topology.listeners import ANYWHERE
 from sipmesh.topology.view import ServerView
 from sipmesh.topology.view import view as view_of
 from sipmesh.transport.connector import Connector
@@ -62,9 +62,9 @@ if TYPE_CHECKING:
 
     from sipmesh.server.log import Log
     from sipmesh.server.replication.server_status import ServerStatus
+    from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
-    from sipmesh.topology.listeners import ListenerSpec
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.link import Link
     from sipmesh.trust.authority import Authority

@@ -24,9 +24,10 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.management_db import DATABASE
 from sipmesh.storage.users import Users
 from sipmesh.storage.vault import ENTROPY_BYTES, Sealing
-from sipmesh.topology.document.load import load, load_published
+from sipmesh.topology.document.load import load
 from sipmesh.topology.document.names import is_url
 from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.trust.role import Role
 

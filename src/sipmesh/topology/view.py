@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
-from sipmesh.topology.listeners import ListenerSpec, listeners
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.policy import LinkPolicy

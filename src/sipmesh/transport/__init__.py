@@ -1,9 +1,8 @@
-"""TLS links: the one room where bytes enter and leave.
+"""TLS links: the only package in which SIP bytes enter and leave.
 
-What is here: the reactor (one epoll, in which asyncio waits too), the TLS adapter, contexts and the rehearsal of a new
-one, OpenSSL's path check without a handshake, links, the listener, the connector, the pool of links by proved identity,
-and the DNS resolver that answers ``routing.locate``.
+`reactor` is one epoll, in which asyncio waits too. `listener` accepts links, `connector` opens them, `handshake` ends with a
+verdict, `link` turns bytes into messages, `pool` finds a link by the identity that its peer proved. `tls` adapts pyOpenSSL.
 
-What may not enter: what a SIP message means, who is trusted (``trust`` judges; a link only asks and obeys), and any
-socket that is not TLS. A link hands out no byte before it holds an accepted verdict; that one place is ``link.Link``.
+Not here: the meaning of a SIP message, the decision who is trusted (`trust` judges, a link asks), and any socket without TLS.
+A link hands out no byte before it has an accepted verdict: `link.Link` is the one place.
 """

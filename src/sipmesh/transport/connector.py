@@ -12,9 +12,9 @@ from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import Locate, is_ip
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link import Link, LinkState
-from sipmesh.transport.reactor import READ, WRITE
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
+from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind
 from sipmesh.trust.verdict import Verdict
 

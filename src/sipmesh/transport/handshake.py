@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.transport.lingering_close import LingeringClose
-from sipmesh.transport.reactor import READ, WRITE
 from sipmesh.transport.tls.results import HandshakeError, Progress
+from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.transport.reactor import Watched
+from sipmesh.transport.watched import Watched
 
 if TYPE_CHECKING:
     from sipmesh.transport.reactor import Reactor

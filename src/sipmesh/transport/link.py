@@ -10,8 +10,9 @@ from mypy_extensions import mypyc_attr
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
-from sipmesh.transport.reactor import READ, WRITE, Watched
+from sipmesh.transport.registered_link import RegisteredLink
 from sipmesh.transport.tls.results import TlsError
+from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence, TlsFacts
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ CLOSED: Final = LinkState.CLOSED
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class LinkEvents:
-    """What the server layer hears of its links; a base for the reason that :class:`Watched` is one.
+    """What the server layer hears of its links; a base for the reason that `watched.Watched` is one.
 
     ``link_down`` comes once for every link that was up and for every link that we opened, at the end of a batch and
     never from within a call to the link. ``refused`` comes once for every refused verdict, accepted or opened.
@@ -99,7 +100,7 @@ class Opener(Protocol):
         """The peer closed *link* before its first SIP byte."""
 
 
-class Link(Watched):
+class Link(RegisteredLink):
     """One connection, its peer's verdict, and what waits to be written.
 
     ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write, and at once where the reactor
@@ -129,19 +130,15 @@ class Link(Watched):
         "bytes_in",
         "bytes_out",
         "confirmed",
-        "direction",
         "drain_until",
         "evidence",
         "facts",
         "flow",
         "hop",
-        "kind",
         "last_in",
         "local",
         "messages_in",
         "messages_out",
-        "names",
-        "number",
         "opened_at",
         "opener",
         "pending_out",
@@ -156,13 +153,11 @@ class Link(Watched):
 
     def __init__(self, reactor: Reactor, events: LinkEvents, kind: LinkKind, direction: Direction) -> None:
         Link._numbers += 1
-        self.number = Link._numbers
+        super().__init__(Link._numbers, kind, direction)
         self.generation = 0
-        self.kind, self.direction = kind, direction
         self.state = LinkState.CONNECTING
         self.verdict: Verdict | None = None
         self.evidence: PeerEvidence | None = None  # kept where a certificate was judged, to judge it again
-        self.names: tuple[str, ...] = ()
         self.hop: Hop | None = None
         self.opener: Opener | None = None
         self.remote: tuple[str, int] = ("", 0)
@@ -197,11 +192,6 @@ class Link(Watched):
             f" at {self.remote[0]}:{self.remote[1]}, {self.messages_in} in, {self.messages_out} out,"
             f" {self.pending_out} bytes waiting>"
         )
-
-    @property
-    def id(self) -> str:
-        """The short name of this link, unique in its process."""
-        return f"{self.kind.value[0]}{self.number}"
 
     @property
     def peer_name(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.registered_link import RegisteredLink
     from sipmesh.trust.x509.certificate import CertificateId
 
 
@@ -17,13 +17,13 @@ class LinksByCertificate:
     __slots__ = ("_links", "_named")
 
     def __init__(self) -> None:
-        self._links: dict[CertificateId, dict[int, Link]] = {}
+        self._links: dict[CertificateId, dict[int, RegisteredLink]] = {}
         self._named: dict[int, frozenset[CertificateId]] = {}
 
     def __repr__(self) -> str:
         return f"<LinksByCertificate of {len(self._named)} links on {len(self._links)} certificates>"
 
-    def set(self, link: Link, named: frozenset[CertificateId]) -> None:
+    def set(self, link: RegisteredLink, named: frozenset[CertificateId]) -> None:
         """Find *link* by each of *named* from now on, and by nothing else."""
         if named == self._named.get(link.number):
             return
@@ -33,7 +33,7 @@ class LinksByCertificate:
         for one in named:
             self._links.setdefault(one, {})[link.number] = link
 
-    def forget(self, link: Link) -> None:
+    def forget(self, link: RegisteredLink) -> None:
         """Find *link* no more."""
         for one in self._named.pop(link.number, ()):
             held = self._links[one]
@@ -41,9 +41,9 @@ class LinksByCertificate:
             if not held:
                 del self._links[one]
 
-    def on(self, named: Iterable[CertificateId]) -> list[Link]:
+    def on(self, named: Iterable[CertificateId]) -> list[RegisteredLink]:
         """List the links that stand on any of *named*, each once and oldest first."""
-        found: dict[int, Link] = {}
+        found: dict[int, RegisteredLink] = {}
         for one in named:
             found.update(self._links.get(one, {}))
         return [found[number] for number in sorted(found)]

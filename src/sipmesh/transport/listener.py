@@ -13,8 +13,8 @@ from sipmesh.routing.budget import Budget
 from sipmesh.transport.descriptors import most_for_clients
 from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.link import Link, LinkState
-from sipmesh.transport.reactor import Watched
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
+from sipmesh.transport.watched import Watched
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link import Link, LinkState
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link import Link
     from sipmesh.transport.reactor import Reactor
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict
@@ -40,7 +39,7 @@ class LinkPool:
         """
         best: Link | None = None
         opened = 0
-        for link in self._reactor.links.of(hop.name, hop.kind):
+        for link in cast("list[Link]", self._reactor.links.of(hop.name, hop.kind)):
             if link.usable and not link.reserved:
                 opened += link.direction is Direction.OPENED
                 if best is None or _rank(link) <= _rank(best):  # of two alike the newer one, which outlives the other
@@ -51,28 +50,30 @@ class LinkPool:
 
     def all(self) -> list[Link]:
         """List every link that is being opened or is up."""
-        return list(self._reactor.links)
+        return cast("list[Link]", list(self._reactor.links))
 
     def by_id(self, link_id: str) -> Link | None:
         """Find a link by the id that logs and console show."""
-        return self._reactor.links.get(link_id)
+        link = self._reactor.links.get(link_id)
+        return link if isinstance(link, Link) else None
 
     def close_where(self, predicate: Callable[[Link], bool], why: str) -> list[Link]:
         """Close every link for which *predicate* holds, and list them."""
-        closed = [link for link in self._reactor.links if predicate(link)]
+        closed = [link for link in self.all() if predicate(link)]
         for link in closed:
             link.close(why)
         return closed
 
     def rejudge(self, judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
         """Judge every live link again on the evidence it came up with; close those refused now, and no others."""
-        return [link for link in self._reactor.links if self._is_refused_now(link, judge)]
+        return [link for link in self.all() if self._is_refused_now(link, judge)]
 
     def rejudge_relying_on(
         self, named: Iterable[CertificateId], judge: Callable[[Link, PeerEvidence], Verdict]
     ) -> list[Link]:
         """The same for the links that stand on a certificate of *named* alone; the others are not even looked at."""
-        return [link for link in self._reactor.links.relying.on(named) if self._is_refused_now(link, judge)]
+        relying = self._reactor.links.relying.on(named)
+        return [link for link in cast("list[Link]", relying) if self._is_refused_now(link, judge)]
 
     @staticmethod
     def _is_refused_now(link: Link, judge: Callable[[Link, PeerEvidence], Verdict]) -> bool:
@@ -83,7 +84,7 @@ class LinkPool:
     def drain(self) -> asyncio.Future[None]:
         """Drain every link; what is returned is done once the last one is gone, which ``drain_s`` bounds."""
         gone: asyncio.Future[None] = self._reactor.loop.create_future()
-        for link in self._reactor.links:
+        for link in self.all():
             link.drain()
         self._tell_when_empty(gone)
         return gone

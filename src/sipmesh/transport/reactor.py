@@ -11,51 +11,18 @@ import select
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mypy_extensions import mypyc_attr
-
 from sipmesh.transport.deadlines import Deadlines, Timed
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.limits import Limits
 from sipmesh.transport.registry import Registry
 from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.watched import READ, Watched
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-READ: Final = select.EPOLLIN
-WRITE: Final = select.EPOLLOUT
 SETTLE_ROUNDS: Final = 8  # links that fail one another over; what is left then waits for the next turn
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Watched:
-    """Something with a descriptor in the epoll. A base and no protocol: compiled calls need not look for the method then.
-
-    *generation* is set by :meth:`Reactor.watch`: it is the identity of this registration, which the descriptor's
-    number is not. *greeting* is true while events on it are handshake steps, which are rationed per turn.
-    """
-
-    __slots__ = ("generation",)
-
-    generation: int
-
-    @property
-    def greeting(self) -> bool:
-        """Whether events are handshake steps."""
-        return False
-
-    def ready(self, mask: int) -> None:
-        """Act on epoll's *mask*."""
-        raise NotImplementedError
-
-    def flush(self) -> None:
-        """Write what waits; called once at the end of a batch after :meth:`Reactor.dirty`."""
-        raise NotImplementedError
-
-    def broken(self, error: Exception) -> None:
-        """End after a fault of ours."""
-        raise NotImplementedError
 
 
 class Buried(Protocol):

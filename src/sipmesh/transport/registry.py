@@ -10,7 +10,7 @@ from sipmesh.trust.evidence import Direction
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.registered_link import RegisteredLink
     from sipmesh.trust.evidence import LinkKind
 
 
@@ -26,8 +26,8 @@ class Registry:
     def __init__(self) -> None:
         self._when_empty: list[Callable[[], None]] = []
         self.relying = LinksByCertificate()
-        self._by_id: dict[str, Link] = {}
-        self._by_name: dict[tuple[str, LinkKind], list[Link]] = {}
+        self._by_id: dict[str, RegisteredLink] = {}
+        self._by_name: dict[tuple[str, LinkKind], list[RegisteredLink]] = {}
 
     def __repr__(self) -> str:
         return f"<Registry {len(self._by_id)} links, {len(self._by_name)} names>"
@@ -35,14 +35,14 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def __iter__(self) -> Iterator[Link]:
+    def __iter__(self) -> Iterator[RegisteredLink]:
         return iter(list(self._by_id.values()))
 
-    def get(self, link_id: str) -> Link | None:
+    def get(self, link_id: str) -> RegisteredLink | None:
         """Find a link by its id."""
         return self._by_id.get(link_id)
 
-    def add(self, link: Link, names: Iterable[str]) -> None:
+    def add(self, link: RegisteredLink, names: Iterable[str]) -> None:
         """Hold *link*, and find it under *names* from now on."""
         self._by_id[link.id] = link
         for name in names:
@@ -50,7 +50,7 @@ class Registry:
             if link not in held:
                 held.append(link)
 
-    def remove(self, link: Link) -> None:
+    def remove(self, link: RegisteredLink) -> None:
         """Forget *link*."""
         if self._by_id.pop(link.id, None) is None:
             return
@@ -70,7 +70,7 @@ class Registry:
         """Call *tell* once, when the last link is gone."""
         self._when_empty.append(tell)
 
-    def of(self, name: str, kind: LinkKind) -> list[Link]:
+    def of(self, name: str, kind: LinkKind) -> list[RegisteredLink]:
         """Give the links of that identity and kind; the list is not the caller's to change."""
         found = self._by_name.get((name, kind))
         return [] if found is None else found

@@ -1,9 +1,9 @@
-"""Who is at the other end of a link, and what may it say.
+"""Who is at the other end of a link, and which identities it may assert.
 
-In this room: the evidence of a link, the SIP identities of a certificate, path and revocation checks, the policy of a
-link, the judge, its verdict and the words that explain it, which identities a sender may assert, and whether the signer of
-a document is believed.
+- `judgement`: the judge: evidence and policy in, a verdict with every finding out.
+- `policy`, `trusted_peers`, `trusted_peer`, `authority`: what the topology says about one link and its peers.
+- `path`, `revocation`, `x509`: certification paths, CRLs and OCSP, certificates.
+- `evidence`, `finding`, `code`, `verdict`: the values that go in and come out.
 
-Not in this room: sockets, files, clocks, TLS handshakes and the topology document. Time is an argument, the policy is
-handed in, and nothing here keeps what depends on the time.
+Not here: sockets, files, clocks, TLS handshakes, the topology document. The time and the policy are arguments.
 """

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import LocalError, OperatorError, Problem
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS
 from sipmesh.topology.document.yaml_tree import LARGEST_DOCUMENT
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import (
     HIGHEST,
     LARGEST_PAYLOAD,

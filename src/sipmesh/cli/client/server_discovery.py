@@ -75,7 +75,7 @@ def _split(server: str) -> Server:
 
 def _front_ends(loaded: Loaded, aor: str) -> tuple[Server, ...]:
     """The client ports of the pool where *aor* is at home; of all front ends where the users are out of reach."""
-    from sipmesh.topology.listeners import listeners
+    from sipmesh.topology.document.listeners import listeners
     from sipmesh.trust.evidence import LinkKind
 
     home = _home_pool(loaded, aor)

@@ -15,9 +15,9 @@ from sipmesh.client.judge import judge_server
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import TLS_PORT, is_ip
 from sipmesh.server.proxy.flow_table import PARTNER_SERVICE
+from sipmesh.topology.document.listeners import WILDCARDS, listeners
 from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
-from sipmesh.topology.listeners import WILDCARDS, listeners
 from sipmesh.topology.view import view
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.resolver import DnsResolver

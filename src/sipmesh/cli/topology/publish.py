@@ -223,7 +223,7 @@ def publication_of(place: Place, number: int) -> Publication:
 
 def loaded_version(place: Place, number: int) -> Loaded:
     """One version with the files that it embeds and the lists of this machine."""
-    from sipmesh.topology.document.load import load_published
+    from sipmesh.topology.versions.load_published import load_published
 
     return load_published(publication_of(place, number), place.folder)
 

@@ -36,8 +36,8 @@ from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.audit import Act
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.home_pools import home_by_default
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

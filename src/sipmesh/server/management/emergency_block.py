@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.sip.text import ascii_lower
 from sipmesh.topology.document.changes import block_partner
-from sipmesh.topology.document.load import load_published
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from sipmesh.storage.audit import Act
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Draft
 from sipmesh.topology.view import view
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.storage.users import Users
-from sipmesh.topology.listeners import listeners
+from sipmesh.topology.document.listeners import listeners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
-    from sipmesh.topology.listeners import ListenerSpec
 
 STORAGE = "storage.users"
 

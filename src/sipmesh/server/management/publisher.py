@@ -16,10 +16,10 @@ from sipmesh.server.management.server_reports import ServerReports, now_utc
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit import Act
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Draft
 
 DRAFT: Final = "topology.yaml"

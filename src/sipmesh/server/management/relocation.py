@@ -17,7 +17,7 @@ from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.changes import edit, move_management
-from sipmesh.topology.document.load import load_published
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Draft
 from sipmesh.topology.view import view
 

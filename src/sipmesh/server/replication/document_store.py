@@ -22,8 +22,8 @@ from sipmesh.pki import files
 from sipmesh.server.replication.publication_record import PublicationRecord, PublicationRecordFile, digest
 from sipmesh.storage.user_document import UserDocument
 from sipmesh.topology.document.crl_cache import large_lists_later
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.transport.tls.path_check import path_errors
 from sipmesh.trust.authority import Authority

@@ -23,9 +23,9 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
-from sipmesh.topology.document.load import load_published
 from sipmesh.topology.document.names import fqdn
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.tls.path_check import path_errors

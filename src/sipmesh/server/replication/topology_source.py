@@ -15,9 +15,10 @@ from sipmesh.server.management.server_reports import now_utc
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.files import UnusableFileError
-from sipmesh.topology.document.load import load, load_published
+from sipmesh.topology.document.load import load
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
+from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND, Publication
 
 if TYPE_CHECKING:

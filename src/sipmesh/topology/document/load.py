@@ -1,9 +1,9 @@
-"""Loading a topology: the one door through which the rest of the house gets it."""
+"""Load a topology: read the document and the files that it names, and report every problem at once."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from sipmesh.topology.document.trust_anchors import (
     TrustMaterial,
     anchors_are_told_apart,
     anchors_on_disk,
-    embedded_anchors,
     issuers_in_use,
     read_authority,
     stale,
@@ -25,7 +24,7 @@ from sipmesh.topology.document.trust_anchors import (
 from sipmesh.topology.document.validate import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from datetime import datetime
 
     from cryptography import x509
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.crl_files import ListFile, ListFiles
     from sipmesh.topology.document.model import Topology
     from sipmesh.topology.document.parse import Unread
-    from sipmesh.topology.versions.publication import Publication
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.crl import RevocationLists
 
@@ -172,35 +170,20 @@ def load(file: Path) -> Loaded:
     return load_text(yaml_tree.read(file), file)
 
 
-def load_text(content: bytes, file: Path, anchors: Anchors | None = None) -> Loaded:
-    """The same for *content* that may come to stand in *file*; *anchors* are on disk unless they are handed in."""
-    return _accept(_read(content, file, anchors))
+def load_text(
+    content: bytes,
+    file: Path,
+    anchors: Anchors | None = None,
+    also: Callable[[Topology, ProblemReport], None] | None = None,
+) -> Loaded:
+    """Read *content*, which is or will be in *file*; *anchors* are on disk unless they are given.
 
-
-def load_published(publication: Publication, folder: Path, digest: str = "") -> Loaded:
-    """Take a publication for the topology, or raise OperatorError with every problem of it at once.
-
-    Its anchors are those that it embeds, and no file of that name on this disk; lists lie below *folder*, as do the
-    certificates of servers of this machine. *digest* is the SHA-256 of the signed document in hex, where that is known.
+    *also* adds the problems that the caller finds in the model. Raises OperatorError with every problem at once.
     """
-    content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
-    reading = _read(content, file, embedded_anchors(publication.files))
-    if reading.topology is not None:
-        _agrees(publication, reading.topology, reading.report)
-    loaded = _accept(reading)
-    return replace(loaded, number=publication.number, digest=digest or loaded.digest)
-
-
-def _agrees(publication: Publication, topology: Topology, report: ProblemReport) -> None:
-    """What stands in the publication and in its document must be the same; two answers to one question are none."""
-    remedy = "publish it anew with `sipmesh topology publish`; what was signed is not mended by hand"
-    if publication.organisation != topology.organisation:
-        reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
-        report.add(("organisation",), reason, remedy)
-    entries = (topology.authority, *topology.federation.partners)
-    unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
-    for name in sorted(unnamed):
-        report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)
+    reading = _read(content, file, anchors)
+    if also is not None and reading.topology is not None:
+        also(reading.topology, reading.report)
+    return _accept(reading)
 
 
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sipmesh.topology.document.listeners import PORTS_OF, WILDCARDS, listeners
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.topology.document.yaml_tree import dotted
-from sipmesh.topology.listeners import PORTS_OF, WILDCARDS, listeners
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.revocation.crl import RevocationSource
 from sipmesh.trust.role import Role

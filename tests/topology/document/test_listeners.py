@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from sipmesh.topology.document.listeners import ListenerSpec, listeners
 from sipmesh.topology.document.model import Pool
-from sipmesh.topology.listeners import ListenerSpec, listeners
 from sipmesh.trust.evidence import LinkKind
 
 

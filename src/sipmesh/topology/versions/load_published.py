@@ -1,0 +1,44 @@
+"""Load a published version of the topology, with the anchors that it brings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sipmesh.topology.document.load import load_text
+from sipmesh.topology.document.trust_anchors import embedded_anchors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.document.model import Topology
+    from sipmesh.topology.document.report import ProblemReport
+    from sipmesh.topology.versions.publication import Publication
+
+
+def load_published(publication: Publication, folder: Path, digest: str = "") -> Loaded:
+    """Load the topology of a publication.
+
+    Its anchors are those that it embeds, never files of that name on this disk. CRLs and the certificates of this machine's
+    servers lie below *folder*. *digest* is the SHA-256 of the signed document in hex, where it is known.
+
+    Raises:
+        OperatorError: with every problem of the document at once.
+    """
+    content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
+    loaded = load_text(content, file, embedded_anchors(publication.files), also=partial(_compare, publication))
+    return replace(loaded, number=publication.number, digest=digest or loaded.digest)
+
+
+def _compare(publication: Publication, topology: Topology, report: ProblemReport) -> None:
+    """Report where the publication and its document differ: two answers to one question are none."""
+    remedy = "publish it again with `sipmesh topology publish`; a signed version cannot be edited"
+    if publication.organisation != topology.organisation:
+        reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
+        report.add(("organisation",), reason, remedy)
+    entries = (topology.authority, *topology.federation.partners)
+    unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
+    for name in sorted(unnamed):
+        report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)

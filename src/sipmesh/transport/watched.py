@@ -1,0 +1,41 @@
+"""What the reactor waits for: an object with a descriptor in the epoll."""
+
+from __future__ import annotations
+
+import select
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watched:
+    """Something with a descriptor in the epoll. A base and no protocol: compiled calls need not look for the method then.
+
+    *generation* is set by :meth:`Reactor.watch`: it is the identity of this registration, which the descriptor's
+    number is not. *greeting* is true while events on it are handshake steps, which are rationed per turn.
+    """
+
+    __slots__ = ("generation",)
+
+    generation: int
+
+    @property
+    def greeting(self) -> bool:
+        """Whether events are handshake steps."""
+        return False
+
+    def ready(self, mask: int) -> None:
+        """Act on epoll's *mask*."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what waits; called once at the end of a batch after :meth:`Reactor.dirty`."""
+        raise NotImplementedError
+
+    def broken(self, error: Exception) -> None:
+        """End after a fault of ours."""
+        raise NotImplementedError
