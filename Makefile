@@ -10,7 +10,7 @@ COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compiled test-compiled check format conformance soak peers clean
+.PHONY: diagrams help demo test compiled test-compiled check format conformance soak peers clean
 
 help: ## show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +48,9 @@ check: $(READY) ## format, lint, types, import rules, text rules
 
 conformance: $(READY) ## write the tables of docs/conformance.md anew
 	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
+
+diagrams: $(READY) ## draw the state machines in docs/ again from their tables
+	@$(BIN)/python tools/state_diagrams.py --write
 
 format: $(READY) ## put the code into shape
 	@$(BIN)/ruff format .

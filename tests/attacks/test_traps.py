@@ -32,7 +32,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
 from sipmesh.topology.document.schema import schema
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_state import LinkState
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import explain

@@ -146,7 +146,7 @@ class Home(LinkEvents):
                 return respond(request, asked.status, headers=asked.headers)
             if isinstance(asked, Refused):
                 return respond(request, asked.status, asked.reason)
-            link.authenticated = True
+            link.authenticate()
         if request.method == "REGISTER":
             return self.register(link, request)
         return self.forward(link, request)

@@ -25,7 +25,7 @@ from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.audit import Act
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link_state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.giver import Giver

@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from sipmesh.errors import LocalError
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link_state import LinkState
 from sipmesh.transport.tls.contexts import MutualContext
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, on_loop, predictable, refused_dial, request, s_client

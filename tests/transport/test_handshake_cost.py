@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sipmesh.demo.forge import Forge
-from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_state import LinkState
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, MutualContext
@@ -38,7 +39,7 @@ HERE, THERE = "fe1.example.test", "fe2.example.test"
 
 # From accept to the accepted link, pyOpenSSL included: 229 and 146 at the time of writing. Before there were precedents:
 # 898 and 567 with three servers in the topology, 1,789 and 1,755 with three hundred.
-PYTHON_CALLS, C_CALLS = 250, 165
+PYTHON_CALLS, C_CALLS = 250, 171
 
 
 class StillLoop:

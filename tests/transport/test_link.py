@@ -11,7 +11,9 @@ import pytest
 
 from sipmesh.errors import LocalError
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import DOES_NOT_READ, Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_deadlines import DOES_NOT_READ
+from sipmesh.transport.link_state import LinkState
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Node, Peer, bodies, on_loop, predictable, refused_dial, request
@@ -154,7 +156,7 @@ async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there:
         async with peer:
             for piece in sent[:200]:
                 link.send(piece)
-            await node.heard.until(lambda: link._blocked_at)
+            await node.heard.until(lambda: link.blocked)
             assert link.bytes_out > 0
             for piece in sent[200:]:
                 link.send(piece)
@@ -170,7 +172,7 @@ async def test_peer_that_never_reads_has_its_bound_waiting_and_is_closed_for_no_
 ) -> None:
     """What finds no room is not queued; the peer is closed because it takes nothing for ``stall_s``."""
     bound = 1 << 20
-    limits = Limits(queue_client_bytes=bound, queue_stranger_bytes=bound, queue_server_bytes=bound, stall_s=0.2)
+    limits = Limits(queue_client_bytes=bound, queue_stranger_bytes=bound, queue_server_bytes=bound, stall_s=1.0)
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, kind)
         async with peer:
@@ -243,7 +245,8 @@ async def test_less_may_wait_on_a_link_that_nobody_has_logged_in_on(
     limits = Limits(queue_stranger_bytes=500, queue_client_bytes=1000, queue_reserved_bytes=100)
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, LinkKind.CLIENT)
-        link.authenticated = logged_in
+        if logged_in:
+            link.authenticate()
         async with peer:
             assert link.send(b"x" * length) is fits
             assert link.state is LinkState.UP
@@ -269,7 +272,8 @@ async def test_client_that_does_not_authenticate_is_closed(
 ) -> None:
     async with Node(ca, here, limits=Limits(authenticate_s=0.05, idle_s=0.1)) as node:
         link, peer = await up(node, there, LinkKind.CLIENT)
-        link.authenticated = bool(session)
+        if session:
+            link.authenticate()
         async with peer:
             assert await peer.ended() == ""
         assert [why for _, why, _ in node.heard.down] == [why]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.transport.event_loop import Loop
-from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_state import LinkState
 from sipmesh.transport.links_by_certificate import LinksByCertificate
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, on_loop, predictable

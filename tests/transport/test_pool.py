@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link_state import LinkState
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, bodies, dns_names, on_loop, predictable, request
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link_state import LinkState
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.pyopenssl import Room
 from sipmesh.transport.watched import Watched

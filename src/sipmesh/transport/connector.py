@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import Locate, is_ip
 from sipmesh.transport.handshake import Handshake
-from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.transport.watched import READ, WRITE
@@ -164,7 +165,7 @@ class Dial:
 
     def begin(self) -> None:
         """Drive the link from now on; the whole search and all candidates together end at ``dial_s``."""
-        self._link.begin(self, LinkState.CONNECTING)
+        self._link.begin(self, LinkInput.CONNECT)
         self._connector.reactor.set_alarm(self._link, self._over_at)
 
     def try_these(self, addresses: Sequence[tuple[str, int]], why: str = "") -> None:
@@ -203,7 +204,7 @@ class Dial:
             raise
         self._sock = sock
         self._link.remote = address
-        self._link.begin(self, LinkState.CONNECTING)
+        self._link.begin(self, LinkInput.CONNECT)
         self._connector.reactor.watch(sock.fileno(), self._link, WRITE)
         self._wait(self._connector.limits.connect_s)
 
@@ -232,7 +233,7 @@ class Dial:
         tls = self._connector.context_for(self._hop).opened(sock, name)
         self._sock = None
         self._handshake = Handshake(self._connector.reactor, self._connector.events, self._link, tls)
-        self._link.begin(self, LinkState.HANDSHAKE)
+        self._link.begin(self, LinkInput.GREET)
         self._connector.reactor.rewatch(tls.fileno(), READ)
         self._wait(self._connector.limits.handshake_s)
         self._step(self._handshake)

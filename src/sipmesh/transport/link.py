@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from mypy_extensions import mypyc_attr
 
 from sipmesh.errors import LocalError
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
+from sipmesh.transport.link_deadlines import DOES_NOT_READ, LinkDeadlines
+from sipmesh.transport.link_state import LinkInput, LinkState, state_after
+from sipmesh.transport.link_writer import LinkWriter
 from sipmesh.transport.registered_link import RegisteredLink
 from sipmesh.transport.tls.results import TlsError
 from sipmesh.transport.watched import READ, WRITE
@@ -25,18 +27,6 @@ if TYPE_CHECKING:
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
 A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
-DOES_NOT_READ: Final = "peer does not read"
-TOO_SLOW: Final = "a message was not finished in time"
-
-
-class LinkState(Enum):
-    """Where a link stands; UP is the only state in which it hands out messages."""
-
-    CONNECTING = "connecting"
-    HANDSHAKE = "handshake"
-    UP = "up"
-    DRAINING = "draining"
-    CLOSED = "closed"
 
 
 # Looked at for every message.
@@ -108,29 +98,21 @@ class Link(RegisteredLink):
     """
 
     __slots__ = (
-        "_begun_at",
-        "_begun_bytes",
-        "_blocked_at",
-        "_bound",
         "_closed_by_peer",
+        "_deadlines",
         "_dirty",
         "_ends",
         "_events",
-        "_head",
-        "_pings",
-        "_queue",
         "_reactor",
         "_read_in",
         "_reader",
         "_stage",
         "_tls",
         "_trusted",
+        "_writer",
         "alarm",
-        "authenticated",
         "bytes_in",
-        "bytes_out",
         "confirmed",
-        "drain_until",
         "evidence",
         "facts",
         "flow",
@@ -139,9 +121,7 @@ class Link(RegisteredLink):
         "local",
         "messages_in",
         "messages_out",
-        "opened_at",
         "opener",
-        "pending_out",
         "remote",
         "reserved",
         "state",
@@ -164,25 +144,23 @@ class Link(RegisteredLink):
         self.local: tuple[str, int] = ("", 0)
         self.facts = TlsFacts()
         self.confirmed = direction is Direction.ACCEPTED
-        self.authenticated = False
         self.reserved = False  # for what its two ends have agreed on: nobody else is given it
         self.flow: object | None = None
         self.why = ""
-        self.opened_at = self.last_in = reactor.loop.time()
-        self.bytes_in = self.bytes_out = self.messages_in = self.messages_out = self.pending_out = 0
-        self.alarm = self.drain_until = self._blocked_at = self._ends = 0.0
-        self._begun_at = 0.0  # when the message began of which a part has come, 0.0 for none
-        self._begun_bytes = 0  # octets that have come of it since
+        now = self.last_in = reactor.loop.time()
+        self.bytes_in = self.messages_in = self.messages_out = 0
+        self.alarm = self._ends = 0.0
         self._reactor, self._events = reactor, events
-        accepted = direction is Direction.ACCEPTED
-        self._bound = reactor.limits.queue_bytes_at_first(kind) if accepted else reactor.limits.queue_bytes(kind)
+        limits, accepted = reactor.limits, direction is Direction.ACCEPTED
+        self._deadlines = LinkDeadlines(limits, kind, direction, now)
+        self._writer = LinkWriter(
+            limits.queue_bytes_at_first(kind) if accepted else limits.queue_bytes(kind), reactor.loop.time
+        )
         self._read_in = 0  # the reactor's turn in which bytes were read last
         self._tls: PyOpenSslTls | None = None
         self._stage: Stage | None = None
         self._reader: MessageReader | None = None
-        self._queue: list[bytes] = []
-        self._head: bytes | memoryview | None = None
-        self._dirty = self._pings = self._closed_by_peer = self._trusted = False
+        self._dirty = self._closed_by_peer = self._trusted = False
 
     def __repr__(self) -> str:
         who = self.peer_name or (self.hop.name if self.hop else "")
@@ -211,7 +189,32 @@ class Link(RegisteredLink):
     @property
     def blocked(self) -> bool:
         """Whether something waits that the socket does not take."""
-        return self._blocked_at > 0
+        return self._writer.blocked_at > 0
+
+    @property
+    def pending_out(self) -> int:
+        """How many octets wait to be written."""
+        return self._writer.pending
+
+    @property
+    def bytes_out(self) -> int:
+        """How many octets were written."""
+        return self._writer.octets
+
+    @property
+    def opened_at(self) -> float:
+        """When the link came up; before that, when it was made."""
+        return self._deadlines.opened_at
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether a user has logged in on this link of a client."""
+        return self._deadlines.authenticated
+
+    def authenticate(self) -> None:
+        """A user has logged in: the link may stay, and its queue holds what a client's may hold."""
+        self._deadlines.authenticated = True
+        self._writer.bound = self._reactor.limits.queue_bytes(self.kind)
 
     @property
     def greeting(self) -> bool:
@@ -220,9 +223,9 @@ class Link(RegisteredLink):
 
     # Setting up: called by the stage
 
-    def begin(self, stage: Stage, state: LinkState) -> None:
-        """Let *stage* drive this link from now on."""
-        self._stage, self.state = stage, state
+    def begin(self, stage: Stage, given: LinkInput) -> None:
+        """Let *stage* drive this link from now on, for what it begins with: CONNECT or GREET."""
+        self._stage, self.state = stage, state_after(self.state, given)
 
     def come_up(self, tls: PyOpenSslTls, evidence: PeerEvidence, verdict: Verdict) -> None:
         """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
@@ -231,8 +234,8 @@ class Link(RegisteredLink):
         self._stage, self._tls, self._trusted = None, tls, True
         self.facts, self.remote, self.local = evidence.tls, evidence.remote, evidence.local
         self.evidence = evidence if evidence.presented else None
-        self.state = UP
-        self.opened_at = self.last_in = self._reactor.loop.time()
+        self.state = state_after(self.state, LinkInput.ACCEPT)
+        self._deadlines.opened_at = self.last_in = self._reactor.loop.time()
         names = set(self.names) | verdict.proved
         self.names = tuple(names)
         self._reactor.links.add(self, names)
@@ -265,7 +268,7 @@ class Link(RegisteredLink):
         return self.direction is Direction.ACCEPTED and held > self._reactor.limits.links_accepted_per_peer
 
     def _start(self, tls: PyOpenSslTls) -> None:
-        if self._queue:
+        if self._writer.pending:
             self._mark_dirty()
         if tls.pending():
             self._reactor.read_again(self)
@@ -275,13 +278,13 @@ class Link(RegisteredLink):
         """End a link that never came up; ``link_down`` follows at the end of the batch."""
         self._stage = None
         if self.state is not CLOSED:
-            self.state, self.why, self.verdict = CLOSED, why, verdict
+            self.state, self.why, self.verdict = state_after(self.state, LinkInput.FAIL), why, verdict
             self._reactor.bury(self)
 
     def discard(self, verdict: Verdict) -> None:
         """End an accepted link that was refused: nobody has heard of it but through the verdict."""
         self._stage = None
-        self.state, self.why, self.verdict = CLOSED, verdict.code, verdict
+        self.state, self.why, self.verdict = state_after(self.state, LinkInput.REFUSE), verdict.code, verdict
 
     # The caller's side
 
@@ -294,25 +297,25 @@ class Link(RegisteredLink):
         state = self.state
         if state is CLOSED or state is DRAINING:
             return False
-        return self.pending_out + size <= self._bound or self._makes_room(size, 0)
+        writer = self._writer
+        return writer.pending + size <= writer.bound or self._makes_room(size, 0)
 
     def can_hold(self, size: int) -> bool:
         """Tell whether a message of *size* octets fits into an empty queue of this link."""
-        return size <= self._bound
+        return size <= self._writer.bound
 
     def send(self, data: bytes) -> bool:
         """Queue whole messages; False if the link takes none any more (closed, draining), or has no room for this one."""
         state = self.state
         if state is CLOSED or state is DRAINING:
             return False
-        size = len(data)
-        if self.pending_out + size > self._bound and not self._makes_room(size, self._reserved):
+        size, writer = len(data), self._writer
+        if writer.pending + size > writer.bound and not self._makes_room(size, self._reserved):
             return False
-        self._queue.append(data)
+        writer.put(data)
         self.messages_out += 1
-        self.pending_out += size
         if state is UP and not self._dirty:
-            if self._reactor.prompt and self._tls is not None and not self._blocked_at:
+            if self._reactor.prompt and self._tls is not None and not writer.blocked_at:
                 self._write(self._tls)
             else:
                 self._mark_dirty()
@@ -332,31 +335,31 @@ class Link(RegisteredLink):
     def _makes_room(self, size: int, reserved: int) -> bool:
         """Tell whether *size* octets fit, *reserved* among them, once the socket has taken what it can.
 
-        In one batch much may be queued for a peer that reads. Somebody may have logged in since the bound was set.
+        In one batch much may be queued for a peer that reads.
         """
-        if self.authenticated:
-            self._bound = self._reactor.limits.queue_bytes(self.kind)
-        most = self._bound + reserved
-        if self.pending_out + size > most and self.state is UP and self._tls is not None and not self._blocked_at:
+        writer = self._writer
+        most = writer.bound + reserved
+        if writer.pending + size > most and self.state is UP and self._tls is not None and not writer.blocked_at:
             self._write(self._tls)
-        return self.state is not CLOSED and self.pending_out + size <= most
+        return self.state is not CLOSED and writer.pending + size <= most
 
     def drain(self) -> None:
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
-        if self.state is not UP:
+        state = state_after(self.state, LinkInput.DRAIN)
+        if state is CLOSED:
             self.close("drained before it was up")
-            return
-        self.state = DRAINING
-        self.drain_until = self._reactor.loop.time() + self._reactor.limits.drain_s
-        self._reactor.set_alarm(self, self.drain_until)
-        self._mark_dirty()
+        elif self.state is not DRAINING:
+            self.state = state
+            until = self._deadlines.drain_until = self._reactor.loop.time() + self._reactor.limits.drain_s
+            self._reactor.set_alarm(self, until)
+            self._mark_dirty()
 
     def close(self, why: str) -> None:
         """Stop at once; what the socket still takes is written, the rest is dropped. ``link_down`` follows."""
         if self.state is CLOSED:
             return
         stage, self._stage = self._stage, None
-        self.state, self.why = CLOSED, why
+        self.state, self.why = state_after(self.state, LinkInput.CLOSE), why
         if stage is not None:
             stage.abandon()
         if self._tls is not None:
@@ -387,7 +390,7 @@ class Link(RegisteredLink):
         if self._stage is not None:
             self._stage.due(now)
         elif self._is_open():
-            late = [why for when, why in self._deadlines() if when <= now]
+            late = [why for when, why in self._bounds() if when <= now]
             if late:
                 self.close(late[0])
             elif self._ends and self.evidence is not None and self._ends <= self._reactor.wall_clock():
@@ -396,7 +399,7 @@ class Link(RegisteredLink):
                 self._set_alarm()
 
     def _set_alarm(self) -> None:
-        times = [when for when, _ in self._deadlines()]
+        times = [when for when, _ in self._bounds()]
         if self._ends:
             times.append(self._until_end())
         if times:  # never far ahead: the heap would hold links that were closed long ago
@@ -415,21 +418,8 @@ class Link(RegisteredLink):
             left = A_SECOND
         return self._reactor.loop.time() + left
 
-    def _deadlines(self) -> list[tuple[float, str]]:
-        """List until when this link may go on as it is, and why not longer."""
-        limits, found = self._reactor.limits, []
-        if self._blocked_at:
-            found.append((self._blocked_at + limits.stall_s, DOES_NOT_READ))
-        if self._begun_at:
-            found.append((self._begun_at + limits.message_s + self._begun_bytes / limits.message_bytes_per_s, TOO_SLOW))
-        if self.drain_until:
-            found.append((self.drain_until, "drained, but the peer did not read"))
-        if self.kind is LinkKind.CLIENT and self.direction is Direction.ACCEPTED:
-            lapse, why = (limits.keepalive_s, "keepalive lapsed") if self._pings else (limits.idle_s, "idle")
-            found.append((self.last_in + lapse, why))
-            if not self.authenticated:
-                found.append((self.opened_at + limits.authenticate_s, "not authenticated in time"))
-        return found
+    def _bounds(self) -> list[tuple[float, str]]:
+        return self._deadlines.all(self._writer.blocked_at, self.last_in)
 
     # Reading
 
@@ -494,22 +484,23 @@ class Link(RegisteredLink):
         if self._reader.unfinished:
             self._waits_for_the_rest(len(chunk), anew=self.messages_in != before)
         else:
-            self._begun_at = 0.0
+            self._deadlines.begun_at = 0.0
 
     def _waits_for_the_rest(self, count: int, *, anew: bool) -> None:
         """Bound how long the message may take of which a part has come, the last *count* octets among it.
 
         It has ``message_s``, and for each octet that has come as much more as ``message_bytes_per_s`` says.
         """
-        if anew or not self._begun_at:
-            self._begun_at, self._begun_bytes = self._reactor.now, 0
+        deadlines = self._deadlines
+        if anew or not deadlines.begun_at:
+            deadlines.begun_at, deadlines.begun_octets = self._reactor.now, 0
             self._set_alarm()
-        self._begun_bytes += count
+        deadlines.begun_octets += count
 
     def _keepalive(self, item: Keepalive) -> None:
         """RFC 5626 4.4.1: the server MUST answer a double CRLF with a single one."""
         if item is Keepalive.PING:
-            self._pings = True
+            self._deadlines.pings = True
             self._set_alarm()
             self.send(PONG)
 
@@ -534,52 +525,32 @@ class Link(RegisteredLink):
         self._dirty = False
         if self._tls is None or not self._is_open():
             return
-        if not self._blocked_at:
+        if not self._writer.blocked_at:
             self._write(self._tls)
-        if self.state is DRAINING and not self.pending_out:
+        if self.state is DRAINING and not self._writer.pending:
             self.close("drained")
 
     def _write(self, tls: PyOpenSslTls) -> None:
-        """Write until nothing waits or the socket is full; after that the next write begins with the same bytes."""
+        """Write until nothing waits or the socket is full."""
+        writer = self._writer
+        blocked = writer.blocked_at > 0
         try:
-            while (head := self._next_head()) is not None:
-                count = tls.write(head)
-                self.bytes_out += count
-                self.pending_out -= count
-                if count == 0:
-                    self._block(tls)
-                    return
-                self._head = None if count == len(head) else memoryview(head)[count:]
-                self._advance()
+            done = writer.write(tls)
         except TlsError as lost:
             self._broke_while_writing(tls, lost)
             return
-        self._unblock(tls)
-
-    def _next_head(self) -> bytes | memoryview | None:
-        if self._head is None and self._queue:
-            self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
-            self._queue = []
-        return self._head
-
-    def _block(self, tls: PyOpenSslTls) -> None:
-        if not self._blocked_at:
-            self._blocked_at = self._reactor.loop.time()
+        if done:
+            if blocked:
+                self._wait_for(tls, READ)
+            if self.state is DRAINING:
+                self.close("drained")
+        elif not blocked:
             self._set_alarm()
-            if self._is_open():
-                self._reactor.rewatch(tls.fileno(), READ | WRITE)
+            self._wait_for(tls, READ | WRITE)
 
-    def _advance(self) -> None:
-        if self._blocked_at:
-            self._blocked_at = self._reactor.loop.time()
-
-    def _unblock(self, tls: PyOpenSslTls) -> None:
-        if self._blocked_at:
-            self._blocked_at = 0.0
-            if self._is_open():
-                self._reactor.rewatch(tls.fileno(), READ)
-        if self.state is DRAINING:
-            self.close("drained")
+    def _wait_for(self, tls: PyOpenSslTls, mask: int) -> None:
+        if self._is_open():
+            self._reactor.rewatch(tls.fileno(), mask)
 
     def _broke_while_writing(self, tls: PyOpenSslTls, lost: TlsError) -> None:
         """A peer that refused us may have sent its alert before it closed: read it, it is the better reason."""
@@ -600,16 +571,16 @@ class Link(RegisteredLink):
         if tls is not None:
             self._last_words(tls)
             tls.close()
-        self._queue.clear()
-        self._head = self._reader = None
-        self.pending_out = self.generation = 0
+        self._writer.clear()
+        self._reader = None
+        self.generation = 0
         self._reactor.links.remove(self)
         if self._trusted or self.direction is Direction.OPENED:
             self._tell_end(refused_us=refused_us)
 
     def _last_words(self, tls: PyOpenSslTls) -> None:
         """Write what still fits, such as the answer to the message for which this link is closed."""
-        if not self._closed_by_peer and not self._blocked_at and self.pending_out:
+        if not self._closed_by_peer and not self._writer.blocked_at and self._writer.pending:
             self._write(tls)
 
     def _tell_end(self, *, refused_us: bool) -> None:

@@ -12,7 +12,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.budget import Budget
 from sipmesh.transport.descriptors import most_for_clients
 from sipmesh.transport.handshake import Handshake
-from sipmesh.transport.link import Link, LinkState
+from sipmesh.transport.link import Link
+from sipmesh.transport.link_state import LinkInput, LinkState
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.transport.watched import Watched
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
@@ -206,7 +207,7 @@ class Greeting:
     def begin(self) -> None:
         """Wait for the first bytes; the handshake's deadline runs from now."""
         self._take_place(self.budget)
-        self.link.begin(self, LinkState.HANDSHAKE)
+        self.link.begin(self, LinkInput.GREET)
         self.reactor.watch(self.handshake.tls.fileno(), self.link)
         self.reactor.set_alarm(self.link, self.reactor.loop.time() + self.limits.handshake_s)
 

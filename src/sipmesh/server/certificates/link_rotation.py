@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.transport.link import LinkState
+from sipmesh.transport.link_state import LinkState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -98,4 +98,4 @@ class Flow:
         """Remember that this link has shown to be *user*, by the password as it is since *generation*."""
         self.generations[user] = generation
         self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations))
-        self.link.authenticated = True
+        self.link.authenticate()

@@ -1,0 +1,66 @@
+"""What waits to be written on one link, and how much of it may wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+
+
+class LinkWriter:
+    """The queue of one link: whole messages go in, TLS takes as many octets as the socket has room for.
+
+    *pending* counts the octets that wait, *bound* how many may wait. *blocked_at* is the loop time in seconds at which the
+    socket took nothing, or the last octet since then; 0.0 while nothing is blocked. *clock* gives the loop time.
+    """
+
+    __slots__ = ("_clock", "_head", "_queue", "blocked_at", "bound", "octets", "pending")
+
+    def __init__(self, bound: int, clock: Callable[[], float]) -> None:
+        self.bound, self._clock = bound, clock
+        self.pending = self.octets = 0
+        self.blocked_at = 0.0
+        self._queue: list[bytes] = []
+        self._head: bytes | memoryview | None = None
+
+    def __repr__(self) -> str:
+        return f"<LinkWriter {self.pending} of {self.bound} octets wait, {self.octets} written>"
+
+    def put(self, data: bytes) -> None:
+        """Queue one message; the caller has asked whether there is room."""
+        self._queue.append(data)
+        self.pending += len(data)
+
+    def write(self, tls: PyOpenSslTls) -> bool:
+        """Write until nothing waits (True) or the socket is full (False); the next write begins with the same octets.
+
+        Raises TlsError where the connection is gone.
+        """
+        while (head := self._next()) is not None:
+            count = tls.write(head)
+            self.octets += count
+            self.pending -= count
+            if count == 0:
+                self.blocked_at = self.blocked_at or self._clock()
+                return False
+            self._head = None if count == len(head) else memoryview(head)[count:]
+            if self.blocked_at:
+                self.blocked_at = self._clock()
+        self.blocked_at = 0.0
+        return True
+
+    def _next(self) -> bytes | memoryview | None:
+        """All messages that wait go out as one write."""
+        if self._head is None and self._queue:
+            self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
+            self._queue = []
+        return self._head
+
+    def clear(self) -> None:
+        """Drop what waits."""
+        self._queue.clear()
+        self._head = None
+        self.pending = 0
