@@ -41,7 +41,7 @@ def machines() -> Iterator[Drawn]:
         "RFC 3261 17.1.1, RFC 6026 7.2",
         f"{path}/client.py",
         client.INVITE,
-        state.CALLING,
+        State.CALLING,
     )
     yield "non-INVITE client transaction", "RFC 3261 17.1.2", f"{path}/client.py", client.NON_INVITE, State.TRYING
     yield (
@@ -49,7 +49,7 @@ def machines() -> Iterator[Drawn]:
         "RFC 3261 17.2.1, RFC 6026 7.1",
         f"{path}/server.py",
         server.INVITE,
-        state.PROCEEDING,
+        State.PROCEEDING,
     )
     yield "non-INVITE server transaction", "RFC 3261 17.2.2", f"{path}/server.py", server.NON_INVITE, State.TRYING
     yield "link", "rules R2 and R4", "transport/link_state.py", TRANSITIONS, LinkState.CONNECTING

@@ -470,7 +470,7 @@ async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(manag
     old = file.read_bytes()
     ca.revoke(ca.issue_signer(MGMT, NOW).certificate.serial_number, Reason.SUPERSEDED, datetime.now(UTC))
     newer = file.read_bytes()
-    ca.crl(datetime.now(UTC) + timedelta(seconds=2))
+    ca.crls.publish(datetime.now(UTC) + timedelta(seconds=2))
     newest = file.read_bytes()
     ours, forge = our_ca(managed), Forge(datetime.now(UTC) + timedelta(minutes=10))
     late = timedelta(hours=-2)

@@ -75,10 +75,10 @@ def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind
 def test_list_that_a_clock_which_was_ahead_has_signed_is_made_anew(ca: EnterpriseCa, noon: datetime) -> None:
     """It begins in the future and counts for nobody: the next one has a higher number and the right time."""
     ahead = noon + timedelta(days=40)
-    ca.crl(ahead)
-    assert ca.signed_last == ahead
-    assert ca.reissue_due(noon) == (Kind.ISSUING,)
-    ca.reissue(noon)
+    ca.crls.publish(ahead)
+    assert ca.crls.signed_last == ahead
+    assert ca.crls.due(noon) == (Kind.ISSUING,)
+    ca.crls.reissue(noon)
     held = RevocationList.load((ca.folder / "issuing.crl").read_bytes())
     assert (held.number, held.this_update) == (3, noon - BACKDATED)
-    assert ca.reissue_due(noon) == ()
+    assert ca.crls.due(noon) == ()

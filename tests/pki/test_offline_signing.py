@@ -49,9 +49,9 @@ def test_a_list_is_asked_for_signed_and_taken(
 ) -> None:
     with pytest.raises(OperatorError, match="is kept elsewhere"):
         ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
-    errand = carried(ca.ask_for_list(noon + timedelta(days=1)), ca.folder)
+    errand = carried(ca.offline_root.request_crl(noon + timedelta(days=1)), ca.folder)
     assert f"  revoked: serial {ca.issuing.serial_number:x}" in errand.told
-    file = ca.take(carried(errand.signed(ca.root, key), ca.folder), None)
+    file = ca.offline_root.accept(carried(errand.signed(ca.root, key), ca.folder), None)
     made = x509.load_pem_x509_crl(file.read_bytes())
     assert made.get_revoked_certificate_by_serial_number(ca.issuing.serial_number) is not None
     assert made.is_signature_valid(key.public_key())
@@ -62,7 +62,7 @@ def test_the_issuing_ca_goes_on_without_the_roots_key(ca: EnterpriseCa, away: Pa
     assert away.exists()
     issued = ca.issue(("fe1.example.test",), Role.FRONT_END, noon)
     ca.revoke(issued.certificate.serial_number, Reason.UNSPECIFIED, noon)
-    assert ca.reissue(noon + timedelta(days=2))[0].name == "issuing.crl"
+    assert ca.crls.reissue(noon + timedelta(days=2))[0].name == "issuing.crl"
 
 
 def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
@@ -70,9 +70,9 @@ def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticC
     coming = generations.prepare(noon)
     with pytest.raises(OperatorError, match="does not vouch"):
         generations.activate()
-    errand = carried(ca.ask_for_cross(coming, noon), ca.folder)
+    errand = carried(ca.offline_root.request_cross(coming, noon), ca.folder)
     assert "Example Issuing CA 2" in errand.told[0]
-    ca.take(errand.signed(ca.root, key), generations.next)
+    ca.offline_root.accept(errand.signed(ca.root, key), generations.next)
     generations.activate()
     leaf, above = x509.load_pem_x509_certificates(
         generations.current.issue(("fe1.example.test",), Role.FRONT_END, noon).chain
@@ -87,32 +87,32 @@ def test_the_root_signs_for_nobody_else(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, tmp_path: Path, noon: datetime
 ) -> None:
     other = CaGenerations(ca.folder).prepare(noon)
-    theirs = other.ask_for_list(noon)
+    theirs = other.offline_root.request_crl(noon)
     with pytest.raises(OperatorError, match="not for this one"):
         theirs.signed(ca.root, key)
     with pytest.raises(OperatorError, match="not for this one"):
-        ca.ask_for_list(noon).signed(ca.root, files.read_key(other.folder / "root.key"))
-    assert ca.ask_for_list(noon).signed(ca.root, key).what is What.LIST
+        ca.offline_root.request_crl(noon).signed(ca.root, files.read_key(other.folder / "root.key"))
+    assert ca.offline_root.request_crl(noon).signed(ca.root, key).what is What.LIST
     with pytest.raises(OperatorError, match="no errand that can be read"):
         OfflineRequest.read(b"{}", tmp_path / "errand.json")
 
 
 def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
     """Not an older errand, not the unsigned one, not one that another key has signed."""
-    older = ca.ask_for_list(noon).signed(ca.root, key)
-    newer = ca.ask_for_list(noon + timedelta(days=1))
+    older = ca.offline_root.request_crl(noon).signed(ca.root, key)
+    newer = ca.offline_root.request_crl(noon + timedelta(days=1))
     before = (ca.folder / "root.crl").read_bytes()
     with pytest.raises(OperatorError, match="not what the root was asked to sign"):
-        ca.take(older, None)
+        ca.offline_root.accept(older, None)
     with pytest.raises(OperatorError, match="the root has not signed this"):
-        ca.take(newer, None)
+        ca.offline_root.accept(newer, None)
     with pytest.raises(OperatorError, match="not what the root was asked to sign"):
-        ca.take(replace(newer.signed(ca.root, key), root="00"), None)
+        ca.offline_root.accept(replace(newer.signed(ca.root, key), root="00"), None)
     assert (ca.folder / "root.crl").read_bytes() == before
-    ca.take(newer.signed(ca.root, key), None)
+    ca.offline_root.accept(newer.signed(ca.root, key), None)
     assert (ca.folder / "root.crl").read_bytes() != before
     with pytest.raises(OperatorError, match="was asked for nothing"):
-        ca.take(newer.signed(ca.root, key), None)
+        ca.offline_root.accept(newer.signed(ca.root, key), None)
 
 
 def test_numbers_go_on_though_an_errand_never_comes_back(
@@ -121,7 +121,7 @@ def test_numbers_go_on_though_an_errand_never_comes_back(
     def number(errand: OfflineRequest) -> int:
         return errand.list().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
-    first = number(ca.ask_for_list(noon))
-    second = ca.ask_for_list(noon)
+    first = number(ca.offline_root.request_crl(noon))
+    second = ca.offline_root.request_crl(noon)
     assert number(second) == first + 1
-    ca.take(second.signed(ca.root, key), None)
+    ca.offline_root.accept(second.signed(ca.root, key), None)

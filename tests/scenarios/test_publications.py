@@ -604,7 +604,7 @@ async def test_list_that_begins_in_the_future_is_taken_by_nobody_and_heals_by_it
         ca, at = managed.organisation.ca, datetime.now(UTC)
         ours = managed.folder(FE1) / "ca" / "issuing.crl"
         before = ours.read_bytes()
-        ahead = ca.crl(at + timedelta(days=40))
+        ahead = ca.crls.publish(at + timedelta(days=40))
         await managed.ask(MGMT, "files-changed")
         told = await managed.type("ca", "inventory", code=1)
         assert "begins only in 39" in " ".join(told.split())

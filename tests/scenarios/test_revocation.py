@@ -416,11 +416,11 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
         example.federate(EDGES, [], blocked=("other.test",))
         example.write()
         await until(lambda: list(scene.told.events("topology taken")))
-        example.ca.crl(datetime.now(UTC))
+        example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(scene.told.events("lists taken")))
         assert scene.closed("topology taken") == scene.closed("lists taken") == []
         await up.stays()
-        example.ca.crl(datetime.now(UTC) + EIGHT_DAYS)
+        example.ca.crls.publish(datetime.now(UTC) + EIGHT_DAYS)
         await until(lambda: len(list(scene.told.events("lists taken"))) > 1)
         await (await scene.link(papers_of(example, EDGE))).stays()
         await up.stays()

@@ -52,7 +52,7 @@ async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_
     async with pool:
         node = await linked(pool)
         view, judged = node.view, count_judgements(node)
-        ca.crl(datetime.now(UTC))
+        ca.crls.publish(datetime.now(UTC))
         assert node.take_lists({file}) == []
         assert judged == []
         [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]

@@ -88,7 +88,7 @@ async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
     never_by_the_clock(monkeypatch)
     told = Told()
     async with serving_here(example, told):
-        example.ca.crl(datetime.now(UTC))
+        example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
         assert told.last("lists taken")["files"] == [str(example.folder / "ca" / "issuing.crl")]
         assert not list(told.events("topology taken"))
@@ -102,7 +102,7 @@ async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
     deaf(monkeypatch)
     told = Told()
     async with serving_here(example, told):
-        example.ca.crl(datetime.now(UTC))
+        example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
 
 
@@ -114,7 +114,7 @@ async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
     deaf(monkeypatch)
     told = Told()
     async with serving_here(example, told) as node:
-        example.ca.crl(datetime.now(UTC))
+        example.ca.crls.publish(datetime.now(UTC))
         answer = await ask(node.state / f"{FE1}.sock", "files-changed")
         assert answer == {"taken": True, "digest": example.load().digest, "closed": []}
         assert len(list(told.events("lists taken"))) == 1
@@ -144,7 +144,7 @@ async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
     async with serving_here(example, told) as node:
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
         await until(lambda: list(told.events("topology not taken: the old one stays in force")))
-        example.ca.crl(datetime.now(UTC))
+        example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
         assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
 

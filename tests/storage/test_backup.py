@@ -117,7 +117,7 @@ def test_restored_ca_goes_on_and_gives_no_number_twice(organisation: Organisatio
     assert listed(folder).number == before + 1
     assert listed(folder).serials == {old.serial_number}
     assert listed(folder).signed_by(again.ca.issuing)
-    assert again.ca.reissue_due(at) == ()
+    assert again.ca.crls.due(at) == ()
 
 
 def test_versions_jump_and_the_audit_log_goes_on_and_tells_of_it(back: tuple[Path, Restored]) -> None:

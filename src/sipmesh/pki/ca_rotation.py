@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
-from sipmesh.pki.authority import CROSS, EnterpriseCa
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.cross_certificate import CROSS
 from sipmesh.pki.profiles import Kind
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class CaGenerations:
             crl_base=f"{now.crl_base}/{number}",
             generation=number,
         )
-        if now.has_key(Kind.ROOT):
+        if now.crls.has_key(Kind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
 
@@ -157,12 +158,12 @@ class CaGenerations:
 
     def reissue(self, at: datetime) -> list[Path]:
         """Make the lists that are due."""
-        return [file for ca in self.alive for file in ca.reissue(at)]
+        return [file for ca in self.alive for file in ca.crls.reissue(at)]
 
     @property
     def signed_last(self) -> datetime | None:
         """When the newest list of any of them was signed."""
-        return max((at for ca in self.alive if (at := ca.signed_last) is not None), default=None)
+        return max((at for ca in self.alive if (at := ca.crls.signed_last) is not None), default=None)
 
     def records(self) -> list[Record]:
         """Everything that was ever issued, by generation."""

@@ -139,11 +139,11 @@ def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restor
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
     missing: tuple[Kind, ...] = ()
     for ca in CaGenerations(folder / CA).alive:
-        ca.jump(jump)
-        missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.has_key(kind))
+        ca.crls.jump(jump)
+        missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.crls.has_key(kind))
         for kind in (Kind.ROOT, Kind.ISSUING):
-            if ca.has_key(kind):
-                ca.crl(at, kind)
+            if ca.crls.has_key(kind):
+                ca.crls.publish(at, kind)
     if manifest.users:
         users = Users(folder / manifest.users)
         users.jump(jump)

@@ -40,7 +40,7 @@ def read_one(loaded: Loaded, file: Path) -> RevocationLists:
 def test_only_the_file_that_changed_is_read(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
     """A partner's list of a million serials is not read again for one of ours."""
     loaded = place.load()
-    ca.crl(NOON)
+    ca.crls.publish(NOON)
     lists = read_one(loaded, tmp_path / "ca" / "issuing.crl")
     assert len(of(lists, 2)) == 1
     kept = {id(held) for held in loaded.authority.lists} & {id(held) for held in lists}
@@ -50,7 +50,7 @@ def test_only_the_file_that_changed_is_read(ca: EnterpriseCa, place: Place, tmp_
 def test_what_is_read_is_not_in_force_by_that(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     before = loaded.authority.lists
-    ca.crl(NOON, Kind.ROOT)
+    ca.crls.publish(NOON, Kind.ROOT)
     [(authority, lists)] = loaded.read_lists({tmp_path / "ca" / "root.crl"})
     assert authority is loaded.authority
     assert authority.lists is before

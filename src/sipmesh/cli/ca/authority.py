@@ -250,14 +250,14 @@ def crl(topology: TopologyFile = HERE) -> None:
     now, before = datetime.now(UTC), links_of(place)
     for ca in place.generations().alive:
         for kind in (Kind.ROOT, Kind.ISSUING):
-            if kind is Kind.ROOT and not ca.has_key(kind):
+            if kind is Kind.ROOT and not ca.crls.has_key(kind):
                 list_file = ca.folder / "root.crl"
                 say(
                     f"{list_file}: left out, the root's key is elsewhere: sipmesh ca root request list FILE",
                     style="dim",
                 )
                 continue
-            file, number = ca.crl(now, kind), _number(ca, kind, now)
+            file, number = ca.crls.publish(now, kind), _number(ca, kind, now)
             note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
             say(f"{file}: list {number} of the {kind} CA.", style=GOOD)
     _say_in_force(place, before)

@@ -146,7 +146,7 @@ def detach(
 
     ca = Place(topology).ca()
     key = ca.folder / "root.key"
-    if not ca.has_key(Kind.ROOT):
+    if not ca.crls.has_key(Kind.ROOT):
         raise OperatorError(f"{key} is not here any more")
     to.mkdir(parents=True, exist_ok=True)
     for name, mode in (("root.key", files.SECRET), ("root.pem", files.PUBLIC)):
@@ -172,12 +172,12 @@ def request(
     generations = Place(topology).generations()
     at = datetime.now(UTC)
     if what is What.LIST:
-        errand = generations.current.ask_for_list(at)
+        errand = generations.current.offline_root.request_crl(at)
     else:
         coming = generations.next
         if coming is None:
             raise OperatorError("no next root is prepared; first: sipmesh ca root prepare")
-        errand = generations.current.ask_for_cross(coming, at)
+        errand = generations.current.offline_root.request_cross(coming, at)
     files.write(to, errand.encode())
     say(f"{to} asks the root for:", *(f"  {line}" for line in errand.told), style=GOOD)
     say(f"Carry it to where its key is: sipmesh ca root sign {to.name} --key root.key --root root.pem")
@@ -221,7 +221,7 @@ def take(
     generations = place.generations()
     errand = _errand(signed_file)
     before = links_of(place)
-    file = generations.current.take(errand, generations.next)
+    file = generations.current.offline_root.accept(errand, generations.next)
     say(f"{file} is in place.", style=GOOD)
     if errand.what is What.LIST:
         say_reloaded(reload(place, before, "files-changed"))
