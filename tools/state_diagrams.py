@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.sip.transaction import client, server
-from sipmesh.sip.transaction.state import State
+from sipmesh.sip.transaction.state import TransactionState
 from sipmesh.transport.link_state import TRANSITIONS, LinkState
 
 if TYPE_CHECKING:
@@ -41,17 +41,29 @@ def machines() -> Iterator[Drawn]:
         "RFC 3261 17.1.1, RFC 6026 7.2",
         f"{path}/client.py",
         client.INVITE,
-        State.CALLING,
+        TransactionState.CALLING,
     )
-    yield "non-INVITE client transaction", "RFC 3261 17.1.2", f"{path}/client.py", client.NON_INVITE, State.TRYING
+    yield (
+        "non-INVITE client transaction",
+        "RFC 3261 17.1.2",
+        f"{path}/client.py",
+        client.NON_INVITE,
+        TransactionState.TRYING,
+    )
     yield (
         "INVITE server transaction",
         "RFC 3261 17.2.1, RFC 6026 7.1",
         f"{path}/server.py",
         server.INVITE,
-        State.PROCEEDING,
+        TransactionState.PROCEEDING,
     )
-    yield "non-INVITE server transaction", "RFC 3261 17.2.2", f"{path}/server.py", server.NON_INVITE, State.TRYING
+    yield (
+        "non-INVITE server transaction",
+        "RFC 3261 17.2.2",
+        f"{path}/server.py",
+        server.NON_INVITE,
+        TransactionState.TRYING,
+    )
     yield "link", "rules R2 and R4", "transport/link_state.py", TRANSITIONS, LinkState.CONNECTING
 
 

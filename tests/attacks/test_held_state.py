@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sipmesh.demo.forge import Forge, Forged, Wish
-from sipmesh.distribution.items import Item, Kind
+from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.document_store import USERS
@@ -228,7 +228,7 @@ def users(network: Managed, number: int) -> Item:
     aor = f"sip:bob@{EXAMPLE}"
     proof = Verifier(aor, 1, {Algorithm.SHA_256: ha1("bob", EXAMPLE, "bob-secret", Algorithm.SHA_256)})
     roster = UserDocument(organisation=EXAMPLE, pool=POOL, number=number, since=0, verifiers={aor: proof})
-    return Item(Kind.USERS, network.signed(roster.encode(), None, USERS), "0", number)
+    return Item(ItemKind.USERS, network.signed(roster.encode(), None, USERS), "0", number)
 
 
 @on_loop

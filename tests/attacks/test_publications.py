@@ -19,7 +19,7 @@ from cryptography import x509
 
 from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.distribution.event import EVENT, ITEM, STATUS_EVENT
-from sipmesh.distribution.items import Item, Kind, State
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
 from sipmesh.routing.authentication.verifier import Verifier
@@ -257,7 +257,7 @@ async def test_signer_that_is_revoked_signs_nothing_more(managed: Managed) -> No
         signer = our_signer(managed)
         ca.revoke(signer, Reason.KEY_COMPROMISE, datetime.now(UTC))
         crl = (managed.organisation.folder / "ca" / "issuing.crl").read_bytes()
-        assert (await siege.giver.give(Item(Kind.LIST, crl, "ca/issuing.crl"))).status == 200
+        assert (await siege.giver.give(Item(ItemKind.LIST, crl, "ca/issuing.crl"))).status == 200
         answer = await siege.refused(managed.version(3))
         assert answer.status == 488
         ca.issue_signer(MGMT, datetime.now(UTC)).write(*managed.papers(f"{MGMT}.signer"))
@@ -276,7 +276,7 @@ async def test_version_in_force_outlives_its_signer(managed: Managed) -> None:
         await siege.taken(managed.version(2), 2)
         managed.organisation.ca.revoke(our_signer(managed), Reason.KEY_COMPROMISE, datetime.now(UTC))
         crl = (managed.organisation.folder / "ca" / "issuing.crl").read_bytes()
-        await siege.giver.give(Item(Kind.LIST, crl, "ca/issuing.crl"))
+        await siege.giver.give(Item(ItemKind.LIST, crl, "ca/issuing.crl"))
         await managed.stop(FE1)
         await managed.start(FE1)
         assert siege.number == 2
@@ -325,7 +325,7 @@ async def test_older_version_replayed_is_not_taken(managed: Managed, server: str
 @on_loop
 async def test_notify_counts_from_management_alone(managed: Managed, who: str) -> None:
     """Whoever else has a link to a front end gives it nothing, though what it gives is signed by management."""
-    item = Item(Kind.TOPOLOGY, managed.version(2))
+    item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed) as siege:
         peer = await siege.stack.enter_async_context(
             await Peer.open(managed.organisation.address(FE1, LinkKind.SERVER), papers=managed.papers(who))
@@ -342,7 +342,7 @@ async def test_notify_counts_from_management_alone(managed: Managed, who: str) -
 @on_loop
 async def test_edge_is_given_nothing_but_by_its_next_hop(managed: Managed, who: str) -> None:
     """Management itself, and a front end of another pool, bring an edge nothing; a front end of its next hop does."""
-    item = Item(Kind.TOPOLOGY, managed.version(2))
+    item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed, EDGE) as siege:
         peer = await siege.stack.enter_async_context(
             await Peer.open(managed.organisation.address(EDGE, LinkKind.SERVER), papers=managed.papers(who))
@@ -358,7 +358,7 @@ async def test_edge_is_given_nothing_but_by_its_next_hop(managed: Managed, who: 
 @on_loop
 async def test_notify_outside_of_our_subscription_is_unknown(managed: Managed) -> None:
     """A wrong Call-ID, a wrong tag of either side, and another link of management itself: 481, and nothing is taken."""
-    item = Item(Kind.TOPOLOGY, managed.version(2))
+    item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed) as siege:
         giver = siege.giver
         assert (await giver.tell()).status == 200  # the dialog stands, with both tags
@@ -374,12 +374,12 @@ async def test_notify_outside_of_our_subscription_is_unknown(managed: Managed) -
 
 @on_loop
 async def test_notify_out_of_order_and_body_of_another_digest_are_refused(managed: Managed) -> None:
-    item = Item(Kind.TOPOLOGY, managed.version(2))
+    item = Item(ItemKind.TOPOLOGY, managed.version(2))
     async with besieged(managed) as siege:
         late = siege.giver.notify(((ITEM, item.header),), item.body, item.kind.content_type)
         assert (await siege.giver.tell()).status == 200
         assert (await siege.giver.ask(late)).status == 500
-        other = Item(Kind.TOPOLOGY, managed.version(3))
+        other = Item(ItemKind.TOPOLOGY, managed.version(3))
         wrong = siege.giver.notify(((ITEM, item.header),), other.body, item.kind.content_type)
         assert (await siege.giver.ask(wrong)).status == 400
         assert siege.number == 1
@@ -431,7 +431,7 @@ def users(network: Managed, number: int, since: int = 0, papers: Papers | None =
     proof = Verifier(aor, 1, {Algorithm.SHA_256: ha1("mallory", EXAMPLE, "mallory-secret", Algorithm.SHA_256)})
     told: dict[str, Any] = {"organisation": EXAMPLE, "pool": POOL, "number": number, "since": since}
     roster = UserDocument(**{**told, **changes}, verifiers={aor: proof})
-    return Item(Kind.USERS, network.signed(roster.encode(), papers, USERS), "0", number)
+    return Item(ItemKind.USERS, network.signed(roster.encode(), papers, USERS), "0", number)
 
 
 @on_loop
@@ -476,7 +476,7 @@ async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(manag
     late = timedelta(hours=-2)
     async with besieged(managed) as siege:
         held = managed.folder(FE1) / LIST
-        assert (await siege.giver.give(Item(Kind.LIST, newer, LIST))).status == 200
+        assert (await siege.giver.give(Item(ItemKind.LIST, newer, LIST))).status == 200
         assert held.read_bytes() == newer
         for wrong in (
             forge.revocations(OTHERS, number=99),
@@ -484,12 +484,12 @@ async def test_list_that_would_take_the_place_of_a_better_one_is_not_taken(manag
             forge.revocations(ours, number=99, begins=late - timedelta(days=1), ends=late),
             b"no list at all",
         ):
-            answer = await siege.giver.give(Item(Kind.LIST, wrong, LIST))
+            answer = await siege.giver.give(Item(ItemKind.LIST, wrong, LIST))
             assert answer.status == 488, wrong
             assert held.read_bytes() == newer
-        assert (await siege.giver.give(Item(Kind.LIST, old, LIST))).status == 200  # told again, and left alone
+        assert (await siege.giver.give(Item(ItemKind.LIST, old, LIST))).status == 200  # told again, and left alone
         assert held.read_bytes() == newer
-        assert (await siege.giver.give(Item(Kind.LIST, newest, LIST))).status == 200
+        assert (await siege.giver.give(Item(ItemKind.LIST, newest, LIST))).status == 200
         assert held.read_bytes() == newest
         await siege.taken(managed.version(2), 2)  # its judge has every list that it needs
 
@@ -511,9 +511,9 @@ async def test_list_goes_to_no_file_but_those_that_the_topology_names(managed: M
     crl = (managed.organisation.folder / LIST).read_bytes()
     async with besieged(managed) as siege:
         before = {file for file in managed.where.rglob("*") if file.is_file()}
-        assert (await siege.giver.give(Item(Kind.LIST, crl, name))).status == status
+        assert (await siege.giver.give(Item(ItemKind.LIST, crl, name))).status == status
         assert {file for file in managed.where.rglob("*") if file.is_file()} == before
-        assert (await siege.giver.give(Item(Kind.LIST, crl, LIST))).status == 200
+        assert (await siege.giver.give(Item(ItemKind.LIST, crl, LIST))).status == 200
 
 
 @on_loop
@@ -528,10 +528,10 @@ async def test_revocations_ahead_of_their_list_are_believed_from_management_alon
         node = managed.nodes[FE1]
         await until(lambda: links_between(node, FE2))
         for wrong in (managed.papers(MGMT), forged(managed, OTHERS)):
-            item = Item(Kind.REVOKED, managed.signed(payload, wrong, REVOKED))
+            item = Item(ItemKind.REVOKED, managed.signed(payload, wrong, REVOKED))
             assert (await siege.giver.give(item)).status == 488
             assert links_between(node, FE2)
-        item = Item(Kind.REVOKED, managed.signed(payload, kind=REVOKED))
+        item = Item(ItemKind.REVOKED, managed.signed(payload, kind=REVOKED))
         assert (await siege.giver.give(item)).status == 200
         await until(lambda: not links_between(node, FE2))
         assert links_between(node, MGMT)
@@ -642,7 +642,7 @@ async def test_draft_that_names_management_is_loaded_by_nobody_before_it_is_publ
 @on_loop
 async def test_subscriptions_and_statuses_of_those_who_may_not_are_refused(managed: Managed) -> None:
     """A front end asks management, and an edge its front end, on the link that was opened for it; nobody else is told."""
-    state = State({}, datetime.now(UTC).isoformat()).encode()
+    state = ReplicationState({}, datetime.now(UTC).isoformat()).encode()
     async with managed, AsyncExitStack() as stack:
         await managed.start(MGMT, FE1)
         address = managed.organisation.address

@@ -7,11 +7,11 @@ import pytest
 from client.home import HERE, Certificates, Home, running
 from sipmesh.client.agent import LinkLostError, UserAgent
 from sipmesh.client.call import IncomingCall
-from sipmesh.client.dialog import State
+from sipmesh.client.dialog import DialogState
 from sipmesh.client.outcome import NoAnswerError, Text
 from sipmesh.client.sdp import read_media
 from sipmesh.errors import OperatorError
-from sipmesh.routing.proxy.locate import Question, RecordKind, Srv
+from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind, Srv
 from sipmesh.sip.digest import Algorithm
 from sipmesh.sip.message import build_request, respond
 from sipmesh.trust.code import Code
@@ -194,7 +194,7 @@ async def test_the_side_that_was_called_may_hang_up(certificates: Certificates) 
         bye = await (await incoming(bob)).hang_up()
         await call.over()
     assert bye is not None
-    assert (bye.status, call.state) == (200, State.TERMINATED)
+    assert (bye.status, call.state) == (200, DialogState.TERMINATED)
     assert await call.hang_up() is None
 
 
@@ -205,7 +205,7 @@ async def test_a_call_may_be_taken_by_hand(certificates: Certificates) -> None:
         call = alice.invite("bob@example.test")
         ringing = await incoming(bob)
         await call.ringing.wait()
-        assert (call.state, ringing.state) == (State.EARLY, State.EARLY)
+        assert (call.state, ringing.state) == (DialogState.EARLY, DialogState.EARLY)
         ringing.accept()
         assert (await call.answered()).status == 200
 
@@ -231,7 +231,7 @@ async def test_a_ringing_call_may_be_taken_back(certificates: Certificates) -> N
         assert (await call.cancel()).status == 487
         await ringing.over()
         ringing.accept()
-        assert ringing.state is State.TERMINATED
+        assert ringing.state is DialogState.TERMINATED
 
 
 @running
@@ -309,7 +309,7 @@ class Answers:
     def __init__(self, records: dict[str, Srv | str]) -> None:
         self.records = records
 
-    async def ask(self, question: Question) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
         record = self.records.get(question.name)
         wanted = Srv if question.kind is RecordKind.SRV else str
         return [record] if isinstance(record, wanted) and question.kind is not RecordKind.AAAA else []
@@ -321,7 +321,7 @@ async def test_a_call_to_nobody_fails_and_is_acknowledged(certificates: Certific
         alice = await home.agent("alice")
         call = await alice.call("nobody@example.test")
         assert (await call.answered()).status == 404
-        assert call.state is State.TERMINATED
+        assert call.state is DialogState.TERMINATED
         assert (await alice.options()).status == 200
         assert [request.method for request in home.heard[2:]] == ["INVITE", "ACK", "OPTIONS"]
 

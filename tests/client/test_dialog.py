@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 
-from sipmesh.client.dialog import TABLE, Dialog, Happened, State, follow, key_of
+from sipmesh.client.dialog import TABLE, Dialog, DialogState, Happened, follow, key_of
 from sipmesh.errors import LocalError, RemoteError
 from sipmesh.sip.message import Request, Response, build_request, respond
 
@@ -34,18 +34,18 @@ def both(*routes: str) -> tuple[Dialog, Dialog]:
 
 
 def test_every_pair_of_the_table_ends_in_a_state_or_is_our_bug() -> None:
-    impossible = {(State.CALLING, Happened.BYE)}
-    for pair in product(State, Happened):
+    impossible = {(DialogState.CALLING, Happened.BYE)}
+    for pair in product(DialogState, Happened):
         if pair in impossible:
             with pytest.raises(LocalError, match=f"{pair[1].name} is impossible in {pair[0].name}"):
                 follow(*pair)
         else:
-            assert follow(*pair) in State
-    assert set(TABLE) | impossible == set(product(State, Happened))
+            assert follow(*pair) in DialogState
+    assert set(TABLE) | impossible == set(product(DialogState, Happened))
 
 
 def test_a_call_that_is_over_stays_over() -> None:
-    assert {follow(State.TERMINATED, happened) for happened in Happened} == {State.TERMINATED}
+    assert {follow(DialogState.TERMINATED, happened) for happened in Happened} == {DialogState.TERMINATED}
 
 
 def test_both_ends_name_the_same_dialog() -> None:

@@ -13,7 +13,7 @@ from sipmesh.client.agent import LinkLostError, UserAgent
 from sipmesh.client.answering import Event
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import new_instance
-from sipmesh.client.registration import Registration, RetryDelay, granted_s, refresh_in_s, retry_after_s
+from sipmesh.client.registration import KeptRegistration, RetryDelay, granted_s, refresh_in_s, retry_after_s
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.transport.link import Link
 from support.running import on_jumping_loop, until
@@ -69,7 +69,7 @@ class Kept:
     def __init__(self, home: Registrar, password: str = "") -> None:
         self.home, self.password, self.heard = home, password, Heard()
         self.reachable, self.instance = True, new_instance()
-        self.registration = Registration(self.connect, ASKED_S, self.heard, RetryDelay(lambda: 1.0))
+        self.registration = KeptRegistration(self.connect, ASKED_S, self.heard, RetryDelay(lambda: 1.0))
 
     async def connect(self) -> UserAgent:
         if not self.reachable:

@@ -20,8 +20,8 @@ from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.authority import EnterpriseCa, Issued
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.lint import LintRefusedError
-from sipmesh.pki.profiles import Kind
-from sipmesh.pki.status import State
+from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.status import CertificateState
 from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
@@ -38,15 +38,15 @@ def _issued(ca: EnterpriseCa, noon: datetime) -> Issued:
     return ca.issue(NAMES, Role.FRONT_END, noon)
 
 
-def published(ca: EnterpriseCa, kind: Kind = Kind.ISSUING) -> RevocationList:
-    issuer = ca.issuing if kind is Kind.ISSUING else ca.root
+def published(ca: EnterpriseCa, kind: CertificateKind = CertificateKind.ISSUING) -> RevocationList:
+    issuer = ca.issuing if kind is CertificateKind.ISSUING else ca.root
     return RevocationList.load((ca.folder / f"{kind}.crl").read_bytes(), [issuer])
 
 
 def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> None:
     files = {file.name for file in ca.folder.iterdir()} - {".lock"}
     assert files == {"root.pem", "root.key", "root.crl", "issuing.pem", "issuing.key", "issuing.crl", "ledger.db"}
-    assert published(ca, Kind.ROOT).number == published(ca).number == 1
+    assert published(ca, CertificateKind.ROOT).number == published(ca).number == 1
     ca.issuing.verify_directly_issued_by(ca.root)
 
 
@@ -252,7 +252,7 @@ def test_a_root_cannot_be_revoked_but_the_issuing_ca_can(ca: EnterpriseCa, noon:
     with pytest.raises(OperatorError, match="operator's word"):
         ca.revoke(ca.root.serial_number, Reason.KEY_COMPROMISE, noon)
     ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
-    assert published(ca, Kind.ROOT).serials == {ca.issuing.serial_number}
+    assert published(ca, CertificateKind.ROOT).serials == {ca.issuing.serial_number}
     with pytest.raises(OperatorError, match="issues nothing"):
         ca.issue(NAMES, Role.FRONT_END, noon)
 
@@ -265,9 +265,9 @@ def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: date
     assert numbers == [2, 3, 4]
 
 
-@pytest.mark.parametrize(("kind", "days", "due"), [(Kind.ISSUING, 7, 1), (Kind.ROOT, 365, 30)])
+@pytest.mark.parametrize(("kind", "days", "due"), [(CertificateKind.ISSUING, 7, 1), (CertificateKind.ROOT, 365, 30)])
 def test_a_list_lives_its_time_and_is_due_long_before_its_end(
-    ca: EnterpriseCa, noon: datetime, kind: Kind, days: int, due: int
+    ca: EnterpriseCa, noon: datetime, kind: CertificateKind, days: int, due: int
 ) -> None:
     assert published(ca, kind).next_update == noon + timedelta(days=days)
     assert kind not in ca.crls.due(noon + timedelta(days=due, minutes=-10))
@@ -280,7 +280,7 @@ def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life
     """And the issuing CA's list does not wait for it."""
     (ca.folder / "root.key").rename(ca.folder / "root.key.away")
     half = noon + timedelta(days=365) / 2
-    assert Kind.ROOT not in ca.crls.due(half - timedelta(minutes=10))
+    assert CertificateKind.ROOT not in ca.crls.due(half - timedelta(minutes=10))
     assert ca.crls.reissue(noon + timedelta(days=31)) == (ca.folder / "issuing.crl",)
     with pytest.raises(OperatorError):
         ca.crls.reissue(half)
@@ -314,17 +314,17 @@ def test_a_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, noon: date
     shutil.copy(ca.folder / "root.key", ca.folder / "issuing.key")
     with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
         ca.issue(NAMES, Role.FRONT_END, noon)
-    assert ca.status(noon).servers[-1].state is State.ABANDONED
+    assert ca.status(noon).servers[-1].state is CertificateState.ABANDONED
 
 
 def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
     later = noon + timedelta(days=6)
     status = ca.status(later)
     assert [one.record.kind for one in status.authorities] == ["root", "issuing"]
-    assert [(one.state, one.left) for one in status.servers] == [(State.VALID, timedelta(days=24))]
+    assert [(one.state, one.left) for one in status.servers] == [(CertificateState.VALID, timedelta(days=24))]
     assert [(one.kind, one.left, one.due) for one in status.lists] == [
-        (Kind.ROOT, timedelta(days=359), False),
-        (Kind.ISSUING, timedelta(days=1), True),
+        (CertificateKind.ROOT, timedelta(days=359), False),
+        (CertificateKind.ISSUING, timedelta(days=1), True),
     ]
 
 
@@ -334,7 +334,7 @@ def test_a_revocation_that_was_noted_but_not_published_is_due_at_once(
     """What a crash between ledger and list leaves behind."""
     ca._ledger.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
     again = EnterpriseCa.open(ca.folder)
-    assert again.crls.due(noon) == (Kind.ISSUING,)
+    assert again.crls.due(noon) == (CertificateKind.ISSUING,)
     again.crls.reissue(noon)
     assert published(again).serials == {issued.certificate.serial_number}
 
@@ -349,7 +349,7 @@ def test_a_published_list_that_is_not_the_last_is_due_at_once(ca: EnterpriseCa, 
         file.unlink()
     else:
         file.write_bytes(older if spoil == "older" else b"")
-    assert ca.crls.due(noon) == (Kind.ISSUING,)
+    assert ca.crls.due(noon) == (CertificateKind.ISSUING,)
 
 
 def test_several_hands_at_once_leave_one_story(ca: EnterpriseCa, noon: datetime) -> None:

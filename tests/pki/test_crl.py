@@ -12,8 +12,8 @@ from sipmesh.pki import crl
 from sipmesh.pki.crl import Reason
 from sipmesh.pki.files import read_key
 from sipmesh.pki.ledger import ListRecord, Record
-from sipmesh.pki.profiles import BACKDATED, Kind
-from sipmesh.pki.signer import Signer
+from sipmesh.pki.profiles import BACKDATED, CertificateKind
+from sipmesh.pki.signer import CaSigner
 from sipmesh.trust.revocation.crl import RevocationList
 
 if TYPE_CHECKING:
@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 
 def record(
-    serial: int, at: datetime, reason: Reason | None = Reason.UNSPECIFIED, issuer: Kind = Kind.ISSUING
+    serial: int,
+    at: datetime,
+    reason: Reason | None = Reason.UNSPECIFIED,
+    issuer: CertificateKind = CertificateKind.ISSUING,
 ) -> Record:
     revoked_at = at if reason else None
-    return Record(serial, issuer, Kind.SERVER, ("x.test",), at, at + timedelta(days=1), b"", revoked_at, reason)
+    return Record(
+        serial, issuer, CertificateKind.SERVER, ("x.test",), at, at + timedelta(days=1), b"", revoked_at, reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,8 +45,8 @@ def record(
 def test_a_list_says_why_unless_there_is_nothing_to_say(
     ca: EnterpriseCa, noon: datetime, reason: Reason, flag: x509.ReasonFlags | None
 ) -> None:
-    made = ListRecord(Kind.ISSUING, 7, *crl.times(Kind.ISSUING, noon), revoked=1)
-    signer = Signer(Kind.ISSUING, ca.folder / "issuing.key", ca.issuing)
+    made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=1)
+    signer = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
     (entry,) = signer.sign_list(crl.builder(ca.issuing, made, [record(0xBAD, noon, reason)]))
     assert entry.serial_number == 0xBAD
     assert entry.revocation_date_utc == noon
@@ -51,8 +56,8 @@ def test_a_list_says_why_unless_there_is_nothing_to_say(
 
 
 def test_a_list_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: datetime) -> None:
-    made = ListRecord(Kind.ISSUING, 7, *crl.times(Kind.ISSUING, noon), revoked=0)
-    signed = Signer(Kind.ISSUING, ca.folder / "issuing.key").sign_list(crl.builder(ca.issuing, made, []))
+    made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=0)
+    signed = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key").sign_list(crl.builder(ca.issuing, made, []))
     assert signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 7
     assert signed.is_signature_valid(read_key(ca.folder / "issuing.key").public_key())
     identifier = ca.issuing.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -62,12 +67,12 @@ def test_a_list_has_a_number_and_names_its_issuers_key(ca: EnterpriseCa, noon: d
 
 
 def test_a_list_names_what_its_own_ca_revoked(noon: datetime) -> None:
-    records = [record(1, noon), record(2, noon, None), record(3, noon, issuer=Kind.ROOT)]
-    assert [found.serial for found in crl.listed(records, Kind.ISSUING, noon)] == [1]
+    records = [record(1, noon), record(2, noon, None), record(3, noon, issuer=CertificateKind.ROOT)]
+    assert [found.serial for found in crl.listed(records, CertificateKind.ISSUING, noon)] == [1]
 
 
-@pytest.mark.parametrize(("kind", "days"), [(Kind.ISSUING, 7), (Kind.ROOT, 365)])
-def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind: Kind, days: int) -> None:
+@pytest.mark.parametrize(("kind", "days"), [(CertificateKind.ISSUING, 7), (CertificateKind.ROOT, 365)])
+def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind: CertificateKind, days: int) -> None:
     begin, end = crl.times(kind, noon.replace(microsecond=999_999))
     assert (begin, end) == (noon - timedelta(minutes=5), noon + timedelta(days=days))
 
@@ -77,7 +82,7 @@ def test_list_that_a_clock_which_was_ahead_has_signed_is_made_anew(ca: Enterpris
     ahead = noon + timedelta(days=40)
     ca.crls.publish(ahead)
     assert ca.crls.signed_last == ahead
-    assert ca.crls.due(noon) == (Kind.ISSUING,)
+    assert ca.crls.due(noon) == (CertificateKind.ISSUING,)
     ca.crls.reissue(noon)
     held = RevocationList.load((ca.folder / "issuing.crl").read_bytes())
     assert (held.number, held.this_update) == (3, noon - BACKDATED)

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.ledger import Ledger
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,9 @@ def _ledger(tmp_path: Path) -> Ledger:
 
 
 def reserve(ledger: Ledger, serial: int, at: datetime) -> None:
-    ledger.reserve(serial, Kind.ISSUING, Kind.SERVER, ("fe1.example.test",), (at, at + timedelta(days=1)), at)
+    ledger.reserve(
+        serial, CertificateKind.ISSUING, CertificateKind.SERVER, ("fe1.example.test",), (at, at + timedelta(days=1)), at
+    )
 
 
 def test_facts_are_kept(ledger: Ledger) -> None:
@@ -48,7 +50,7 @@ def test_a_serial_is_reserved_once(ledger: Ledger, noon: datetime) -> None:
 
 
 def test_a_ticket_is_worth_one_signature(ledger: Ledger, noon: datetime) -> None:
-    ticket = ledger.reserve(0xABC, Kind.ISSUING, Kind.SERVER, (), (noon, noon), noon)
+    ticket = ledger.reserve(0xABC, CertificateKind.ISSUING, CertificateKind.SERVER, (), (noon, noon), noon)
     assert repr(ticket) == "<Ticket abc unspent>"
     assert ticket.spend() == 0xABC
     with pytest.raises(LocalError, match="spent"):
@@ -60,15 +62,18 @@ def test_a_revocation_is_noted_once(ledger: Ledger, noon: datetime) -> None:
     assert ledger.revoke(0xABC, "superseded", noon)
     assert not ledger.revoke(0xABC, "key-compromise", noon)
     assert ledger.records()[0].reason == "superseded"
-    assert ledger.revocations(Kind.ISSUING) == 1
-    assert ledger.revocations(Kind.ROOT) == 0
+    assert ledger.revocations(CertificateKind.ISSUING) == 1
+    assert ledger.revocations(CertificateKind.ROOT) == 0
 
 
 def test_lists_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
-    assert ledger.last_list(Kind.ROOT) is None
-    numbers = [ledger.reserve_list(kind, noon, noon).number for kind in (Kind.ROOT, Kind.ISSUING, Kind.ISSUING)]
+    assert ledger.last_list(CertificateKind.ROOT) is None
+    numbers = [
+        ledger.reserve_list(kind, noon, noon).number
+        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING, CertificateKind.ISSUING)
+    ]
     assert numbers == [1, 1, 2]
-    assert ledger.last_list(Kind.ISSUING) is not None
+    assert ledger.last_list(CertificateKind.ISSUING) is not None
 
 
 def test_an_instant_without_a_timezone_is_a_bug(ledger: Ledger, noon: datetime) -> None:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.pki import profiles
 from sipmesh.pki.files import new_key, read_key
 from sipmesh.pki.lint import LintRefusedError, check_signed, lint, refuse
-from sipmesh.pki.profiles import Kind, Wish
+from sipmesh.pki.profiles import CertificateKind, CertificateProfile
 from sipmesh.pki.signer import draft
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 
@@ -33,9 +33,9 @@ PLAIN = profiles.server_name("Example", "")
 
 
 @pytest.fixture(name="wish")
-def _wish(noon: datetime) -> Wish:
-    return Wish(
-        kind=Kind.SERVER,
+def _wish(noon: datetime) -> CertificateProfile:
+    return CertificateProfile(
+        kind=CertificateKind.SERVER,
         subject=profiles.server_name("Example", NAMES[0]),
         names=NAMES,
         key=new_key().public_key(),
@@ -46,9 +46,9 @@ def _wish(noon: datetime) -> Wish:
 
 
 @pytest.fixture(name="signing")
-def _signing(noon: datetime) -> Wish:
-    return Wish(
-        kind=Kind.SIGNER,
+def _signing(noon: datetime) -> CertificateProfile:
+    return CertificateProfile(
+        kind=CertificateKind.SIGNER,
         subject=profiles.server_name("Example", MANAGER),
         names=(MANAGER,),
         key=new_key().public_key(),
@@ -58,7 +58,9 @@ def _signing(noon: datetime) -> Wish:
     )
 
 
-def made(wish: Wish, ca: EnterpriseCa, serial: int = SERIAL, instead: tuple[Change, ...] = ()) -> x509.Certificate:
+def made(
+    wish: CertificateProfile, ca: EnterpriseCa, serial: int = SERIAL, instead: tuple[Change, ...] = ()
+) -> x509.Certificate:
     """The certificate as the profile has it, with some extensions exchanged."""
     key = ca.issuing.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -71,12 +73,14 @@ def made(wish: Wish, ca: EnterpriseCa, serial: int = SERIAL, instead: tuple[Chan
     return draft(builder, serial, ec.SECP256R1())
 
 
-def test_the_profile_passes(ca: EnterpriseCa, wish: Wish) -> None:
+def test_the_profile_passes(ca: EnterpriseCa, wish: CertificateProfile) -> None:
     assert lint(made(wish, ca), wish, ca.issuing) == []
 
 
 @pytest.mark.parametrize(("bits", "passes"), [(63, False), (64, True), (159, True), (160, False)])
-def test_serials_have_from_64_to_159_bits(ca: EnterpriseCa, wish: Wish, bits: int, *, passes: bool) -> None:
+def test_serials_have_from_64_to_159_bits(
+    ca: EnterpriseCa, wish: CertificateProfile, bits: int, *, passes: bool
+) -> None:
     serial = 1 << (bits - 1)
     if bits == 160:  # the library refuses to write it; RFC 5280 4.1.2.2
         with pytest.raises(ValueError, match="159 bits"):
@@ -114,7 +118,7 @@ USAGE = x509.KeyUsage(
     ],
 )
 def test_one_other_extension_is_one_fault(
-    ca: EnterpriseCa, wish: Wish, extension: x509.ExtensionType, fault: str
+    ca: EnterpriseCa, wish: CertificateProfile, extension: x509.ExtensionType, fault: str
 ) -> None:
     (told,) = lint(made(wish, ca, instead=((extension, False),)), wish, ca.issuing)
     assert fault in told
@@ -134,13 +138,16 @@ def test_one_other_extension_is_one_fault(
     ],
 )
 def test_a_wish_beyond_the_profile_is_refused(
-    ca: EnterpriseCa, wish: Wish, change: Callable[[Wish, EnterpriseCa], Wish], fault: str
+    ca: EnterpriseCa,
+    wish: CertificateProfile,
+    change: Callable[[CertificateProfile, EnterpriseCa], CertificateProfile],
+    fault: str,
 ) -> None:
     wish = change(wish, ca)
     assert any(fault in told for told in lint(made(wish, ca), wish, ca.issuing))
 
 
-def test_the_profile_of_a_signer_passes(ca: EnterpriseCa, signing: Wish) -> None:
+def test_the_profile_of_a_signer_passes(ca: EnterpriseCa, signing: CertificateProfile) -> None:
     assert lint(made(signing, ca), signing, ca.issuing) == []
 
 
@@ -158,7 +165,7 @@ def test_the_profile_of_a_signer_passes(ca: EnterpriseCa, signing: Wish) -> None
     ],
 )
 def test_a_signer_can_be_nothing_else(
-    ca: EnterpriseCa, signing: Wish, extension: x509.ExtensionType, fault: str
+    ca: EnterpriseCa, signing: CertificateProfile, extension: x509.ExtensionType, fault: str
 ) -> None:
     """A server that could sign would own the network; a signer that could open links would be one more server."""
     (told,) = lint(made(signing, ca, instead=((extension, False),)), signing, ca.issuing)
@@ -176,27 +183,27 @@ def test_a_signer_can_be_nothing_else(
     ],
 )
 def test_a_wish_for_a_signer_beyond_the_profile_is_refused(
-    ca: EnterpriseCa, signing: Wish, change: dict[str, Any], fault: str
+    ca: EnterpriseCa, signing: CertificateProfile, change: dict[str, Any], fault: str
 ) -> None:
     wish = replace(signing, **change)
     assert any(fault in told for told in lint(made(wish, ca), wish, ca.issuing))
 
 
-def test_another_key_than_asked_for_is_a_fault(ca: EnterpriseCa, wish: Wish) -> None:
+def test_another_key_than_asked_for_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile) -> None:
     other = replace(wish, key=new_key().public_key())
     assert "it carries another key" in lint(made(other, ca), wish, ca.issuing)
 
 
-def test_another_issuer_is_a_fault(ca: EnterpriseCa, wish: Wish) -> None:
+def test_another_issuer_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile) -> None:
     assert any("issuer is another" in told for told in lint(made(wish, ca), wish, ca.root))
 
 
-def test_a_weak_key_is_a_fault(ca: EnterpriseCa, wish: Wish) -> None:
+def test_a_weak_key_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile) -> None:
     weak = replace(wish, key=new_key(ec.SECP224R1()).public_key())
     assert any("secp224r1" in told for told in lint(made(weak, ca), weak, ca.issuing))
 
 
-def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: Wish, noon: datetime) -> None:
+def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     looked_at = made(wish, ca)
     key = read_key(ca.folder / "issuing.key")
     issuer_key = key.public_key()
@@ -208,7 +215,7 @@ def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: Wish,
     assert check_signed(other, looked_at, above, at=noon) == ["what was signed is not the draft"]
 
 
-def test_a_signature_that_does_not_hold_is_a_fault(ca: EnterpriseCa, wish: Wish, noon: datetime) -> None:
+def test_a_signature_that_does_not_hold_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     """The draft itself is signed with a key that nobody has."""
     looked_at = made(wish, ca)
     told = check_signed(looked_at, looked_at, (ca.issuing, ca.root), at=noon)
@@ -216,7 +223,7 @@ def test_a_signature_that_does_not_hold_is_a_fault(ca: EnterpriseCa, wish: Wish,
     assert any("path is refused" in fault for fault in told)
 
 
-def test_another_kind_of_key_above_does_not_hold(ca: EnterpriseCa, wish: Wish, noon: datetime) -> None:
+def test_another_kind_of_key_above_does_not_hold(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     key = rsa.generate_private_key(65537, 2048)
     builder = x509.CertificateBuilder().subject_name(ca.issuing.subject).issuer_name(ca.root.subject)
     builder = builder.public_key(key.public_key()).not_valid_before(wish.not_before).not_valid_after(wish.not_after)

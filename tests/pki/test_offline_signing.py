@@ -14,7 +14,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.offline_signing import OfflineRequest, What
+from sipmesh.pki.offline_signing import OfflineKind, OfflineRequest
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_the_root_signs_for_nobody_else(
         theirs.signed(ca.root, key)
     with pytest.raises(OperatorError, match="not for this one"):
         ca.offline_root.request_crl(noon).signed(ca.root, files.read_key(other.folder / "root.key"))
-    assert ca.offline_root.request_crl(noon).signed(ca.root, key).what is What.LIST
+    assert ca.offline_root.request_crl(noon).signed(ca.root, key).what is OfflineKind.LIST
     with pytest.raises(OperatorError, match="no errand that can be read"):
         OfflineRequest.read(b"{}", tmp_path / "errand.json")
 

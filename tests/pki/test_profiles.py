@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.pki import profiles
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 
@@ -28,7 +28,7 @@ def test_names_of_a_signer_are_dns_names_alone() -> None:
 
 
 def test_two_kinds_sign_certificates_and_two_do_not() -> None:
-    assert [kind for kind in Kind if kind.is_ca] == [Kind.ROOT, Kind.ISSUING]
+    assert [kind for kind in CertificateKind if kind.is_ca] == [CertificateKind.ROOT, CertificateKind.ISSUING]
 
 
 @pytest.mark.parametrize(("length", "has_cn"), [(64, True), (65, False)])
@@ -38,12 +38,14 @@ def test_a_common_name_has_at_most_64_characters(length: int, *, has_cn: bool) -
 
 
 def test_the_two_cas_have_names_of_their_own() -> None:
-    names = [profiles.ca_name("Example", kind).rfc4514_string() for kind in (Kind.ROOT, Kind.ISSUING)]
+    names = [
+        profiles.ca_name("Example", kind).rfc4514_string() for kind in (CertificateKind.ROOT, CertificateKind.ISSUING)
+    ]
     assert names == ["CN=Example Root CA,O=Example", "CN=Example Issuing CA,O=Example"]
 
 
 def test_a_long_organisation_still_makes_a_ca_name() -> None:
-    assert "CN=" in profiles.ca_name("x" * 64, Kind.ISSUING).rfc4514_string()
+    assert "CN=" in profiles.ca_name("x" * 64, CertificateKind.ISSUING).rfc4514_string()
 
 
 def test_certificates_begin_before_they_are_made(noon: datetime) -> None:

@@ -11,8 +11,8 @@ from sipmesh.errors import LocalError
 from sipmesh.pki import profiles
 from sipmesh.pki.files import new_key
 from sipmesh.pki.ledger import Ticket
-from sipmesh.pki.profiles import Kind, Wish
-from sipmesh.pki.signer import Signer, digest
+from sipmesh.pki.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.signer import CaSigner, digest
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,21 +25,32 @@ if TYPE_CHECKING:
 @pytest.fixture(name="builder")
 def _builder(ca: EnterpriseCa, noon: datetime) -> x509.CertificateBuilder:
     key = new_key().public_key()
-    wish = Wish(Kind.SERVER, profiles.server_name("Example", "x.test"), ("x.test",), key, noon, noon, "http://x.test/")
+    wish = CertificateProfile(
+        CertificateKind.SERVER,
+        profiles.server_name("Example", "x.test"),
+        ("x.test",),
+        key,
+        noon,
+        noon,
+        "http://x.test/",
+    )
     return profiles.builder(wish, ca.issuing.subject, key)
 
 
 def test_a_ticket_buys_one_certificate_with_its_serial(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
-    signer, ticket = Signer(Kind.ISSUING, ca.folder / "issuing.key", ca.issuing), Ticket(77, Kind.ISSUING)
+    signer, ticket = (
+        CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing),
+        Ticket(77, CertificateKind.ISSUING),
+    )
     assert signer.sign(builder, ticket).serial_number == 77
     with pytest.raises(LocalError, match="spent"):
         signer.sign(builder, ticket)
 
 
 def test_a_ticket_of_the_other_ca_buys_nothing(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
-    ticket = Ticket(77, Kind.ROOT)
+    ticket = Ticket(77, CertificateKind.ROOT)
     with pytest.raises(LocalError, match="for the root CA"):
-        Signer(Kind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign(builder, ticket)
+        CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign(builder, ticket)
     assert "unspent" in repr(ticket)
 
 

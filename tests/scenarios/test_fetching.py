@@ -27,7 +27,7 @@ from sipmesh.server.admin.expiry_warnings import stock_of
 from sipmesh.server.refresh.fetcher import Fetcher
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.topology.document.crl_files import fetched_file
-from sipmesh.topology.expiry.inventory import What
+from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, PARTNER_EDGE, Network
 from support.publisher import Page, Publisher, Responder, content, moved
@@ -74,7 +74,7 @@ class Fetched(Scene):
     def alarms(self) -> list[Any]:
         """What the inventory has to say of sources, such as are out of reach."""
         entries = stock_of(self.node, self.node.gatekeeper.clock()).entries
-        return [one for one in entries if one.what is What.SOURCE and (one.level or one.broken)]
+        return [one for one in entries if one.what is ExpiringKind.SOURCE and (one.level or one.broken)]
 
 
 @asynccontextmanager

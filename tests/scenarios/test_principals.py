@@ -23,7 +23,7 @@ from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign
@@ -429,7 +429,7 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
             thief.report()
             await until(partial(told_of, kept, FE1, number))
         management_db = ManagementDb(managed.organisation.folder)
-        refused = Counter(line.who for line in management_db.audit.read() if line.act == Act.REFUSED)
+        refused = Counter(line.who for line in management_db.audit.read() if line.act == AuditAct.REFUSED)
         management_db.close()
         assert refused == {FE1: 1, EDGE: 1}
 

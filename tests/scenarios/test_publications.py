@@ -22,7 +22,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl import Reason
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.transport.link_state import LinkState
@@ -155,7 +155,7 @@ async def test_links_of_a_removed_server_go_down_and_no_others(managed: Managed)
         assert told["version"] == 2
         revoked = [one for one in managed.organisation.ca.certificates if one.names[0] == FE2 and one.revoked_at]
         assert revoked
-        assert (str(Act.REVOKE), FE2) in [(act, about.get("server")) for act, about in audit(managed.organisation)]
+        assert (str(AuditAct.REVOKE), FE2) in [(act, about.get("server")) for act, about in audit(managed.organisation)]
         serials = {one.serial for one in revoked}
         for name in (FE1, EDGE):
             await until(lambda name=name: serials <= revoked_on(managed, name))  # type: ignore[misc]
@@ -204,7 +204,7 @@ async def test_second_of_two_operators_is_told_who_was_first(managed: Managed) -
         with pytest.raises(SipmeshError, match="has changed since it was compared"):
             await managed.ask(MGMT, "publish", why="also mine", base=2, digest=second["digest"])
         assert (await managed.publish())["version"] == 3
-        refused = [about for act, about in audit(managed.organisation) if act == Act.REFUSED]
+        refused = [about for act, about in audit(managed.organisation) if act == AuditAct.REFUSED]
         assert len(refused) == 2
         assert not faults(managed.organisation)
 
@@ -226,7 +226,7 @@ async def test_version_that_breaks_something_needs_force_and_says_what(managed: 
         assert any(POOL2 in one for one in told["forced"])
         await managed.in_force(2)
         acts = [act for act, _ in audit(managed.organisation)]
-        assert {Act.REFUSED, Act.FORCED, Act.PUBLISH} <= set(acts)
+        assert {AuditAct.REFUSED, AuditAct.FORCED, AuditAct.PUBLISH} <= set(acts)
 
 
 # Partners
@@ -279,7 +279,7 @@ async def test_partner_comes_and_goes_by_publications(managed: Managed, partner_
             await managed.acknowledged(number + 1)
             assert others <= up(*managed.nodes.values())
         await shut_out(await managed.peer_with(papers, EDGE, LinkKind.PARTNER))
-        assert Act.BLOCK in [act for act, _ in audit(managed.organisation)]
+        assert AuditAct.BLOCK in [act for act, _ in audit(managed.organisation)]
 
 
 # Management may be away

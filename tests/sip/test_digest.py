@@ -12,8 +12,8 @@ from sipmessage import AuthChallenge, AuthCredentials
 from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import (
     Algorithm,
-    Challenge,
     Credentials,
+    DigestChallenge,
     Nonces,
     NonceState,
     answer,
@@ -31,7 +31,7 @@ MD5, SHA_256 = Algorithm.MD5, Algorithm.SHA_256
 NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
 CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
 OPAQUE = "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"
-RFC = Challenge("http-auth@example.org", NONCE, MD5, ("auth", "auth-int"), stale=False, opaque=OPAQUE)
+RFC = DigestChallenge("http-auth@example.org", NONCE, MD5, ("auth", "auth-int"), stale=False, opaque=OPAQUE)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_challenge_that_we_cannot_answer_is_passed_over() -> None:
 
 def test_a_challenge_without_qop_is_answered_the_old_way() -> None:
     """RFC 2617 3.2.1: some servers still offer none; the example is RFC 2069's, as corrected."""
-    old = Challenge("testrealm@host.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", MD5, (), stale=False, opaque=None)
+    old = DigestChallenge("testrealm@host.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", MD5, (), stale=False, opaque=None)
     back = Credentials.parse(answer([old], "Mufasa", "CircleOfLife", "GET", "/dir/index.html", "c", 1))
     assert (back.response, back.qop) == ("1949323746fe6a43ef61f9606e7febea", None)
 

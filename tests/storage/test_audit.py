@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import IntegrityError
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.audit import Act, Audit
+from sipmesh.storage.audit import Audit, AuditAct
 from sipmesh.storage.database import Database
 from storage.databases import POSTGRESQL, SQLITE, run, shell, tampered
 from storage.publishing import NOON
@@ -34,7 +34,7 @@ def _audit(url: str) -> Iterator[Audit]:
 def _long(audit: Audit) -> Audit:
     """A log of some lines."""
     for n in range(LINES):
-        audit.append("ada", Act.ISSUE, {"server": f"fe{n}.example.test"}, at=NOON + timedelta(minutes=n))
+        audit.append("ada", AuditAct.ISSUE, {"server": f"fe{n}.example.test"}, at=NOON + timedelta(minutes=n))
     return audit
 
 
@@ -44,13 +44,13 @@ def test_a_new_log_is_empty_and_in_order(audit: Audit) -> None:
 
 def test_a_line_tells_who_did_what_and_when(audit: Audit) -> None:
     local = NOON.astimezone(timezone(timedelta(hours=9)))
-    line = audit.append("ada", Act.REVOKE, {"serial": "ab", "of": "fe1.example.test"}, at=local)
+    line = audit.append("ada", AuditAct.REVOKE, {"serial": "ab", "of": "fe1.example.test"}, at=local)
     assert audit.read() == [line]
-    assert (line.seq, line.at, line.who, line.act) == (1, NOON, "ada", Act.REVOKE)
+    assert (line.seq, line.at, line.who, line.act) == (1, NOON, "ada", AuditAct.REVOKE)
     assert line.about == {"serial": "ab", "of": "fe1.example.test"}
     assert line.to_json()["at"] == "2026-11-24T12:00:00+00:00"
     assert json.loads(json.dumps(line.to_json()))["hash"] == line.hash
-    assert repr(line) == f"<Line 1 revoke by ada {line.hash[:12]}>"
+    assert repr(line) == f"<AuditLine 1 revoke by ada {line.hash[:12]}>"
 
 
 def test_each_line_carries_the_hash_of_the_one_before_over_the_text_as_it_is_kept(long: Audit) -> None:
@@ -73,7 +73,7 @@ def test_a_log_goes_on_where_it_was_when_it_is_opened_again(long: Audit, url: st
     database = Database(url, "audit log")
     again = Audit(database)
     assert again.head() == long.head()
-    assert again.append("bob", Act.BLOCK, at=NOON).seq == LINES + 1
+    assert again.append("bob", AuditAct.BLOCK, at=NOON).seq == LINES + 1
     assert long.verify() == []
     database.close()
 
@@ -83,7 +83,7 @@ def test_many_at_once_make_one_chain(url: str, audit: Audit) -> None:
         database = Database(url, "audit log")
         mine = Audit(database)
         for n in range(5):
-            mine.append(who, Act.JOIN, {"n": n}, at=NOON)
+            mine.append(who, AuditAct.JOIN, {"n": n}, at=NOON)
         database.close()
 
     with ThreadPoolExecutor(4) as pool:
@@ -179,7 +179,7 @@ def test_an_act_of_a_newer_version_is_read(long: Audit) -> None:
 def test_a_change_that_fails_leaves_no_line(long: Audit) -> None:
     def fails() -> None:
         with long.changing() as db:
-            long.add(db, "ada", Act.BLOCK, {}, at=NOON)
+            long.add(db, "ada", AuditAct.BLOCK, {}, at=NOON)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -190,22 +190,22 @@ def test_a_change_that_fails_leaves_no_line(long: Audit) -> None:
 @pytest.mark.parametrize("about", [{"at": NOON}, {"x": float("nan")}, {"x": b""}])
 def test_what_json_cannot_tell_is_a_bug_and_leaves_no_line(long: Audit, about: dict[str, object]) -> None:
     with pytest.raises(LocalError, match="JSON"):
-        long.append("ada", Act.BLOCK, about, at=NOON)
+        long.append("ada", AuditAct.BLOCK, about, at=NOON)
     assert len(long.read()) == LINES
 
 
 def test_instants_need_a_timezone(audit: Audit) -> None:
     with pytest.raises(LocalError, match="timezone"):
-        audit.append("ada", Act.BLOCK, at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault is the point
+        audit.append("ada", AuditAct.BLOCK, at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault is the point
 
 
 def test_a_log_that_another_holds_for_long_is_the_operators_problem(url: str, audit: Audit) -> None:
     database = Database(f"{url}{IMPATIENT[make_url(url).get_backend_name()]}", "audit log")
     other = Audit(database)
     with audit.changing() as db:
-        audit.add(db, "ada", Act.BLOCK, {}, at=NOON)
+        audit.add(db, "ada", AuditAct.BLOCK, {}, at=NOON)
         with pytest.raises(OperatorError, match="lock"):
-            other.append("bob", Act.BLOCK, at=NOON)
+            other.append("bob", AuditAct.BLOCK, at=NOON)
         assert other.read() == [], "who only reads is not held up"
     assert [line.who for line in other.read()] == ["ada"]
     database.close()

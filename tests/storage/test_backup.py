@@ -20,8 +20,8 @@ from cryptography import x509
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import Kind
-from sipmesh.storage.audit import Act
+from sipmesh.pki.profiles import CertificateKind
+from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.backup import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.storage.restore import JUMP, Restored, restore
@@ -71,7 +71,7 @@ def moved(organisation: Organisation, folder: Path) -> Organisation:
     return Organisation(folder, organisation.domain, organisation.host, organisation.ports, organisation.document)
 
 
-def listed(folder: Path, kind: Kind = Kind.ISSUING) -> RevocationList:
+def listed(folder: Path, kind: CertificateKind = CertificateKind.ISSUING) -> RevocationList:
     return RevocationList.load((folder / "ca" / f"{kind}.crl").read_bytes())
 
 
@@ -104,7 +104,7 @@ def test_everything_is_back_that_cannot_be_made_anew_and_nothing_else(
 def test_restored_ca_goes_on_and_gives_no_number_twice(organisation: Organisation, back: tuple[Path, Restored]) -> None:
     folder, restored = back
     assert restored.jump >= JUMP + LATER.total_seconds()
-    for kind in (Kind.ROOT, Kind.ISSUING):
+    for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
         assert listed(folder, kind).number > listed(organisation.folder, kind).number + restored.jump
     again, at = moved(organisation, folder), datetime.now(UTC) + 2 * LATER
     known = {one.serial for one in organisation.ca.certificates}
@@ -124,7 +124,7 @@ def test_versions_jump_and_the_audit_log_goes_on_and_tells_of_it(back: tuple[Pat
     folder, restored = back
     management_db = ManagementDb(folder)
     *_, last = management_db.audit.read()
-    assert (last.act, last.who) == (Act.RESTORE, "ada (1000)")
+    assert (last.act, last.who) == (AuditAct.RESTORE, "ada (1000)")
     assert management_db.history.verify() == []
     assert restored.next_version == 2 + restored.jump
     assert management_db.history.publish(2, made, "ada", "after", at=datetime.now(UTC)).number == restored.next_version
@@ -390,8 +390,11 @@ def test_root_key_that_is_kept_elsewhere_is_not_missed_by_the_backup_and_told_by
     file = tmp_path / "x.backup"
     back_up(folder / "topology.yaml", file, PASSPHRASE, datetime.now(UTC))
     restored = restore(file, tmp_path / "new", PASSPHRASE, "ada", datetime.now(UTC))
-    assert restored.keys_missing == (Kind.ROOT,)
-    assert listed(tmp_path / "new", Kind.ROOT).number == listed(organisation.folder, Kind.ROOT).number
+    assert restored.keys_missing == (CertificateKind.ROOT,)
+    assert (
+        listed(tmp_path / "new", CertificateKind.ROOT).number
+        == listed(organisation.folder, CertificateKind.ROOT).number
+    )
     assert listed(tmp_path / "new").number > JUMP
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.audit import Act, Audit
+from sipmesh.storage.audit import Audit, AuditAct
 from sipmesh.storage.history import History, Slot, Version, digest_of
 from sipmesh.topology.versions.publication import HIGHEST
 from storage import publishing
@@ -78,7 +78,7 @@ def test_each_version_takes_the_place_after_the_one_before(history: History, aud
         return made(slot)
 
     first = history.publish(0, make, "ada", "one", at=NOON)
-    between = audit.append("ada", Act.ISSUE, {"server": "fe3.example.test"}, at=NOON)
+    between = audit.append("ada", AuditAct.ISSUE, {"server": "fe3.example.test"}, at=NOON)
     history.publish(1, make, "bob", "two", at=NOON)
     assert slots == [Slot(1, "", ""), Slot(2, first.digest, between.hash)]
     assert history.verify() == []
@@ -87,7 +87,7 @@ def test_each_version_takes_the_place_after_the_one_before(history: History, aud
 def test_the_log_tells_of_each_version_and_of_what_was_forced(history: History, audit: Audit) -> None:
     first = publish(history, 0)
     dangers = ["the users of pool2.example.test are left without front end"]
-    history.publish(1, made, "bob", "it has to be", at=NOON, dangers=dangers, act=Act.ROLLBACK, about={"of": 1})
+    history.publish(1, made, "bob", "it has to be", at=NOON, dangers=dangers, act=AuditAct.ROLLBACK, about={"of": 1})
     second = history.get(2).version
     assert (first.forced, second.forced) == (False, True)
     assert [(line.who, line.act, line.about) for line in audit.read()] == [
@@ -106,7 +106,7 @@ def test_who_compared_with_an_older_version_is_told_what_came_between(history: H
     told = str(refused.value)
     assert "version 2 by bob at 2026-11-24 12:00:00Z: fe3 has moved; version 3 by eve" in told
     assert "sipmesh topology diff" in told
-    assert [line.act for line in audit.read()] == [Act.PUBLISH] * 3
+    assert [line.act for line in audit.read()] == [AuditAct.PUBLISH] * 3
     assert publish(history, 3).number == 4
 
 
@@ -155,7 +155,12 @@ def test_a_restored_history_goes_on_above_what_servers_may_have_seen(history: Hi
     assert publish(history, 1).number == 1000
     assert publish(history, 1000).number == 1001
     assert history.jump(3, "ada", "long gone", at=NOON) == 1002
-    assert [line.about["next_version"] for line in audit.read() if line.act == Act.RESTORE] == [1000, 1000, 1000, 1002]
+    assert [line.about["next_version"] for line in audit.read() if line.act == AuditAct.RESTORE] == [
+        1000,
+        1000,
+        1000,
+        1002,
+    ]
     assert history.verify() == []
 
 
@@ -231,14 +236,14 @@ def test_a_log_that_was_written_anew_does_not_fit_the_versions(
     history: History, audit: Audit, url: str, tmp_path: Path
 ) -> None:
     """Every hash in it is right; but what the signed versions carry is not."""
-    audit.append("eve", Act.ISSUE, {"server": "evil.example.test"}, at=NOON)
+    audit.append("eve", AuditAct.ISSUE, {"server": "evil.example.test"}, at=NOON)
     publish(history, 0)
     publish(history, 1)
     elsewhere = f"sqlite:///{tmp_path}/other.db"
     database, _, other = opened(elsewhere)
-    other.append("eve", Act.ISSUE, {"server": "fe3.example.test"}, at=NOON)
+    other.append("eve", AuditAct.ISSUE, {"server": "fe3.example.test"}, at=NOON)
     for line in audit.read(since=1):
-        other.append(line.who, Act(line.act), line.about, at=line.at)
+        other.append(line.who, AuditAct(line.act), line.about, at=line.at)
     database.close()
     tampered(url, "DELETE FROM audit")
     with shell(elsewhere) as source, shell(url) as db:
@@ -278,7 +283,7 @@ def whole(history: History, audit: Audit) -> int:
     assert history.verify() == []
     numbers = [one.number for one in history.list()]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert [line.about["number"] for line in audit.read() if line.act == Act.PUBLISH] == numbers
+    assert [line.about["number"] for line in audit.read() if line.act == AuditAct.PUBLISH] == numbers
     return len(numbers)
 
 
@@ -293,7 +298,7 @@ def test_kill_9_at_every_step_of_a_publish_leaves_all_of_it_or_nothing(url: str)
     assert [how for _, how in ended if how != "killed"] == ["0"] * 3, "who is not killed ends well"
     database, history, audit = opened(url)
     assert whole(history, audit) == 3, "those that were not killed"
-    assert [line.act for line in audit.read()] == [Act.PUBLISH, Act.FORCED] * 3
+    assert [line.act for line in audit.read()] == [AuditAct.PUBLISH, AuditAct.FORCED] * 3
     database.close()
 
 

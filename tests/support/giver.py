@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from sipmesh.distribution.event import EVENT, ITEM, JSON
-from sipmesh.distribution.items import Item, Kind, State
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.sip.message import Request, Response, build_request, respond
 from sipmesh.trust.evidence import LinkKind
 from support.managed import MGMT, Managed
@@ -37,9 +37,9 @@ class Giver:
         return cls(peer, name, asked)
 
     @property
-    def held(self) -> State:
+    def held(self) -> ReplicationState:
         """What the server said that it holds."""
-        return State.decode(self.asked.body)
+        return ReplicationState.decode(self.asked.body)
 
     def notify(
         self,
@@ -72,12 +72,12 @@ class Giver:
 
     async def topology(self, jws: bytes) -> Response:
         """Give a version."""
-        return await self.give(Item(Kind.TOPOLOGY, jws))
+        return await self.give(Item(ItemKind.TOPOLOGY, jws))
 
     async def tell(self, *items: Item, highest: int = 0) -> Response:
         """Say what there is."""
         held = {item.key: (item.number, item.digest) for item in items}
-        return await self.ask(self.notify((), State(held, datetime.now(UTC).isoformat(), highest).encode()))
+        return await self.ask(self.notify((), ReplicationState(held, datetime.now(UTC).isoformat(), highest).encode()))
 
     async def ask(self, request: Request) -> Response:
         """Send a request and wait for its answer; what the server says of itself meanwhile is kept."""

@@ -13,7 +13,7 @@ import pytest
 
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.errors import OperatorError
-from sipmesh.routing.proxy.locate import SIPS, Locate, Question, RecordKind, Srv
+from sipmesh.routing.proxy.locate import SIPS, DnsQuestion, Locate, RecordKind, Srv
 from sipmesh.transport.resolver import DnsResolver, UnansweredError, locate, split_host_port
 from transport.world import WITHIN_S, on_loop
 
@@ -89,7 +89,7 @@ async def ready(setting: str) -> None:
     async with asyncio.timeout(WITHIN_S):
         while True:
             try:
-                if await DnsResolver(setting, lifetime_s=0.2).ask(Question("a.test", RecordKind.A)):
+                if await DnsResolver(setting, lifetime_s=0.2).ask(DnsQuestion("a.test", RecordKind.A)):
                     return
             except UnansweredError:
                 await asyncio.sleep(0.01)
@@ -99,19 +99,19 @@ async def ready(setting: str) -> None:
 @on_loop
 async def test_records_come_in_our_own_types(server: str, tmp_path: Path) -> None:
     async with answering(server, tmp_path) as resolver:
-        assert sorted(await resolver.ask(Question("a.test", RecordKind.A)), key=str) == RECORDS["a.test", "A"]
-        assert await resolver.ask(Question("a.test", RecordKind.AAAA)) == RECORDS["a.test", "AAAA"]
-        srv = await resolver.ask(Question("_sips._tcp.a.test", RecordKind.SRV))
+        assert sorted(await resolver.ask(DnsQuestion("a.test", RecordKind.A)), key=str) == RECORDS["a.test", "A"]
+        assert await resolver.ask(DnsQuestion("a.test", RecordKind.AAAA)) == RECORDS["a.test", "AAAA"]
+        srv = await resolver.ask(DnsQuestion("_sips._tcp.a.test", RecordKind.SRV))
         assert set(srv) == {Srv(10, 5, 5071, "one.a.test"), Srv(20, 0, 5061, "a.test")}
-        assert await resolver.ask(Question("_none._tcp.a.test", RecordKind.SRV)) == [Srv(0, 0, 0, ".")]
+        assert await resolver.ask(DnsQuestion("_none._tcp.a.test", RecordKind.SRV)) == [Srv(0, 0, 0, ".")]
 
 
 @servers
 @on_loop
 async def test_unknown_name_and_unknown_type_are_both_empty(server: str, tmp_path: Path) -> None:
     async with answering(server, tmp_path) as resolver:
-        assert list(await resolver.ask(Question("nowhere.test", RecordKind.A))) == []
-        assert list(await resolver.ask(Question("one.a.test", RecordKind.AAAA))) == []
+        assert list(await resolver.ask(DnsQuestion("nowhere.test", RecordKind.A))) == []
+        assert list(await resolver.ask(DnsQuestion("one.a.test", RecordKind.AAAA))) == []
 
 
 @servers
@@ -130,7 +130,7 @@ async def test_server_that_does_not_answer_is_no_answer() -> None:
         deaf.bind(("127.0.0.1", 0))
         resolver = DnsResolver(f"127.0.0.1:{deaf.getsockname()[1]}", lifetime_s=0.05)
         with pytest.raises(UnansweredError, match=r"A of a\.test: LifetimeTimeout"):
-            await resolver.ask(Question("a.test", RecordKind.A))
+            await resolver.ask(DnsQuestion("a.test", RecordKind.A))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_system_resolver_can_be_used() -> None:
 async def test_others_are_asked_from_the_change_on_and_a_bad_setting_changes_nothing() -> None:
     """What the former ones have answered is forgotten, also that there is nothing."""
     former, later = await NameServer({}).start(), await NameServer(RECORDS).start()
-    asked, question = DnsResolver(former.setting), Question("one.a.test", RecordKind.A)
+    asked, question = DnsResolver(former.setting), DnsQuestion("one.a.test", RecordKind.A)
     assert await asked.ask(question) == ()
     with pytest.raises(OperatorError, match="must be an IP address"):
         asked.change("ns.a.test")

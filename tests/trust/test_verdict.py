@@ -9,11 +9,11 @@ import pytest
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
-from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.verdict import LinkRefused, Verdict
 from trust.network import NOON
 
-ASKED = Question("role", "a front end", "rule R5")
+ASKED = CheckQuestion("role", "a front end", "rule R5")
 YES, NO, CANNOT = ASKED.passed("one"), ASKED.refused("a bot", Code.ROLE_NOT_ALLOWED), ASKED.unjudged("no entry")
 
 

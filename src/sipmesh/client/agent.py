@@ -14,7 +14,7 @@ from typing import Self
 from sipmesh.client.answering import MOST_EVENTS, Answering, Event, Manners
 from sipmesh.client.call import OutgoingCall
 from sipmesh.client.judge import Trust, judge_server
-from sipmesh.client.line import Line
+from sipmesh.client.line import ClientLink
 from sipmesh.client.login import Login
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import METHODS, Headers, Party
@@ -89,7 +89,7 @@ class UserAgent(LinkEvents):
         self._reactor, self._owns_reactor = reactor, reactor is None
         self._connector: Connector | None = None
         self._names: tuple[str, ...] = ()
-        self._line: Line | None = None
+        self._line: ClientLink | None = None
         self._answering: Answering | None = None
         self._up: asyncio.Future[Verdict] | None = None
         self._gone = asyncio.Event()
@@ -193,7 +193,7 @@ class UserAgent(LinkEvents):
             self._reactor.close()
             self._reactor = None
 
-    def _ready(self) -> tuple[Line, Answering]:
+    def _ready(self) -> tuple[ClientLink, Answering]:
         if self._line is None or self._answering is None or self.link is None or not self.link.usable:
             raise LinkLostError(f"{self.party.aor} has no link: {self.link.why if self.link else 'never connected'}")
         return self._line, self._answering
@@ -207,7 +207,7 @@ class UserAgent(LinkEvents):
     def link_up(self, link: Link) -> None:
         """The server is the one that was meant."""
         loop = asyncio.get_running_loop()
-        self._line = Line(loop, link, self.party.at(link.local), self._login)
+        self._line = ClientLink(loop, link, self.party.at(link.local), self._login)
         self._answering = Answering(self._line, self.settings.manners, self.events)
         self._alarm = loop.call_later(self._keepalive_s, self._ping)
         if self._up is not None and not self._up.done() and link.verdict is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sipmesh.client.call import Call, IncomingCall
-from sipmesh.client.dialog import Happened, State, key_of
+from sipmesh.client.dialog import DialogState, Happened, key_of
 from sipmesh.client.outcome import Text
 from sipmesh.client.party import METHODS
 from sipmesh.errors import RemoteError
@@ -16,7 +16,7 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.key import cancelled_key, server_key
 
 if TYPE_CHECKING:
-    from sipmesh.client.line import Line
+    from sipmesh.client.line import ClientLink
 
 Event = Text | IncomingCall
 
@@ -38,7 +38,7 @@ class Manners:
 class Answering:
     """The agent as the side that is asked. *events* has what a person would see."""
 
-    def __init__(self, line: Line, manners: Manners, events: asyncio.Queue[Event]) -> None:
+    def __init__(self, line: ClientLink, manners: Manners, events: asyncio.Queue[Event]) -> None:
         self.line, self.manners, self.events = line, manners, events
         self.calls: list[Call] = []
         self._ringing: dict[str, IncomingCall] = {}
@@ -91,7 +91,11 @@ class Answering:
     def _inside(self, request: Request) -> Response | None:
         """Find the dialog, or say that there is none (12.2.2: 481)."""
         for call in self.calls:
-            if call.dialog is not None and call.dialog.key == key_of(request) and call.state is not State.TERMINATED:
+            if (
+                call.dialog is not None
+                and call.dialog.key == key_of(request)
+                and call.state is not DialogState.TERMINATED
+            ):
                 return call.serve(request)
         return respond(request, 481)
 
@@ -127,5 +131,5 @@ class Answering:
         return True
 
     def _forget_ended(self) -> None:
-        self.calls = [call for call in self.calls if call.state is not State.TERMINATED]
-        self._ringing = {key: call for key, call in self._ringing.items() if call.state is not State.TERMINATED}
+        self.calls = [call for call in self.calls if call.state is not DialogState.TERMINATED]
+        self._ringing = {key: call for key, call in self._ringing.items() if call.state is not DialogState.TERMINATED}

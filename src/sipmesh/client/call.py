@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from sipmesh.client.dialog import Dialog, Happened, State, follow
+from sipmesh.client.dialog import Dialog, DialogState, Happened, follow
 from sipmesh.client.exchange import Exchange
-from sipmesh.client.line import Line
+from sipmesh.client.line import ClientLink
 from sipmesh.client.outcome import Outcome, hops_back, hops_of, identity_of
 from sipmesh.client.party import METHODS, new_tag
 from sipmesh.client.sdp import SDP, make_answer, make_offer
@@ -23,10 +23,10 @@ T2 = 4.0
 class Call:
     """What both sides have in common: a dialog, where it stands, and its end."""
 
-    def __init__(self, line: Line, remote: str) -> None:
+    def __init__(self, line: ClientLink, remote: str) -> None:
         self.line, self.remote = line, remote
         self.dialog: Dialog | None = None
-        self.state = State.CALLING
+        self.state = DialogState.CALLING
         self.offered = self.answered_with = b""
         self._over = asyncio.Event()
 
@@ -36,7 +36,7 @@ class Call:
     @property
     def is_up(self) -> bool:
         """Whether both sides are in the call."""
-        return self.state is State.CONFIRMED
+        return self.state is DialogState.CONFIRMED
 
     async def over(self) -> None:
         """Wait until the call has ended, whoever ended it."""
@@ -44,7 +44,7 @@ class Call:
 
     async def hang_up(self) -> Outcome | None:
         """End a call that is up and give the answer to the BYE; None if there was nothing to end any more."""
-        if self.state is not State.CONFIRMED or self.dialog is None:
+        if self.state is not DialogState.CONFIRMED or self.dialog is None:
             return None
         self.happened(Happened.BYE)
         return await self.line.ask(self.line.party.inside(self.dialog, "BYE"))
@@ -52,7 +52,7 @@ class Call:
     def happened(self, what: Happened) -> None:
         """Follow the table."""
         self.state = follow(self.state, what)
-        if self.state is State.TERMINATED:
+        if self.state is DialogState.TERMINATED:
             self._over.set()
 
     def serve(self, request: Request) -> Response | None:
@@ -83,7 +83,7 @@ class Call:
 class OutgoingCall(Call):
     """A call that we make."""
 
-    def __init__(self, line: Line, to: str, offer: bytes = b"") -> None:
+    def __init__(self, line: ClientLink, to: str, offer: bytes = b"") -> None:
         super().__init__(line, to)
         self.offered = offer or make_offer(line.party.here[0], 1)
         self.ringing = asyncio.Event()
@@ -145,7 +145,7 @@ class OutgoingCall(Call):
 class IncomingCall(Call):
     """A call that somebody makes to us; it rings until `accept` or `reject`."""
 
-    def __init__(self, line: Line, invite: Request) -> None:
+    def __init__(self, line: ClientLink, invite: Request) -> None:
         super().__init__(line, invite.from_.sip_uri.aor)
         self.invite, self.tag = invite, new_tag()
         self.identity, self.hops = identity_of(invite), hops_back(invite)
@@ -162,7 +162,7 @@ class IncomingCall(Call):
 
     def accept(self, answer: bytes = b"") -> None:
         """Take the call; nothing happens if it is gone."""
-        if self.state is not State.EARLY:
+        if self.state is not DialogState.EARLY:
             return
         self.answered_with = answer or _describe(self.line, self.offered)
         response = self._answer(Input.SUCCESS, 200)
@@ -171,7 +171,7 @@ class IncomingCall(Call):
 
     def reject(self, status: int = 486, reason: str | None = None) -> None:
         """Refuse the call; nothing happens if it is gone."""
-        if self.state is State.EARLY:
+        if self.state is DialogState.EARLY:
             self._answer(Input.FAILURE, status, reason)
             self.happened(Happened.FAILURE)
 
@@ -184,7 +184,7 @@ class IncomingCall(Call):
     def happened(self, what: Happened) -> None:
         """Follow the table."""
         super().happened(what)
-        if self.state is State.TERMINATED:
+        if self.state is DialogState.TERMINATED:
             self.acknowledged()
 
     def _answer(self, given: Input, status: int, reason: str | None = None) -> Response:
@@ -211,7 +211,7 @@ class IncomingCall(Call):
             self._copy(response, min(2 * interval_s, T2), until)
 
 
-def _describe(line: Line, offer: bytes) -> bytes:
+def _describe(line: ClientLink, offer: bytes) -> bytes:
     """Answer an offer, or make one where there is none (13.3.1.4)."""
     here = line.party.here[0]
     return make_answer(offer, here, 1) if offer else make_offer(here, 1)

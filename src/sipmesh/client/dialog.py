@@ -12,7 +12,7 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
 
 
-class State(Enum):
+class DialogState(Enum):
     """Where a call stands; the same for the side that calls and the side that is called."""
 
     CALLING = auto()
@@ -32,30 +32,33 @@ class Happened(Enum):
 
 
 # RFC 3261 sections 12.1 to 12.3 and 15. A BYE ends an early dialog as well as a confirmed one (15: the caller may send it).
-TABLE: Mapping[tuple[State, Happened], State] = {
-    (State.CALLING, Happened.RINGING): State.EARLY,
-    (State.CALLING, Happened.SUCCESS): State.CONFIRMED,
-    (State.CALLING, Happened.FAILURE): State.TERMINATED,
-    (State.CALLING, Happened.LINK_LOST): State.TERMINATED,
-    (State.EARLY, Happened.RINGING): State.EARLY,
-    (State.EARLY, Happened.SUCCESS): State.CONFIRMED,
-    (State.EARLY, Happened.FAILURE): State.TERMINATED,
-    (State.EARLY, Happened.BYE): State.TERMINATED,
-    (State.EARLY, Happened.LINK_LOST): State.TERMINATED,
-    (State.CONFIRMED, Happened.RINGING): State.CONFIRMED,  # of a fork that lost
-    (State.CONFIRMED, Happened.SUCCESS): State.CONFIRMED,  # a copy, or the answer to a re-INVITE
-    (State.CONFIRMED, Happened.FAILURE): State.CONFIRMED,  # of a re-INVITE: the session stays as it was (14.1)
-    (State.CONFIRMED, Happened.BYE): State.TERMINATED,
-    (State.CONFIRMED, Happened.LINK_LOST): State.TERMINATED,
-    (State.TERMINATED, Happened.RINGING): State.TERMINATED,
-    (State.TERMINATED, Happened.SUCCESS): State.TERMINATED,  # it crossed with our CANCEL or BYE
-    (State.TERMINATED, Happened.FAILURE): State.TERMINATED,
-    (State.TERMINATED, Happened.BYE): State.TERMINATED,  # both sides hung up at once
-    (State.TERMINATED, Happened.LINK_LOST): State.TERMINATED,
+TABLE: Mapping[tuple[DialogState, Happened], DialogState] = {
+    (DialogState.CALLING, Happened.RINGING): DialogState.EARLY,
+    (DialogState.CALLING, Happened.SUCCESS): DialogState.CONFIRMED,
+    (DialogState.CALLING, Happened.FAILURE): DialogState.TERMINATED,
+    (DialogState.CALLING, Happened.LINK_LOST): DialogState.TERMINATED,
+    (DialogState.EARLY, Happened.RINGING): DialogState.EARLY,
+    (DialogState.EARLY, Happened.SUCCESS): DialogState.CONFIRMED,
+    (DialogState.EARLY, Happened.FAILURE): DialogState.TERMINATED,
+    (DialogState.EARLY, Happened.BYE): DialogState.TERMINATED,
+    (DialogState.EARLY, Happened.LINK_LOST): DialogState.TERMINATED,
+    (DialogState.CONFIRMED, Happened.RINGING): DialogState.CONFIRMED,  # of a fork that lost
+    (DialogState.CONFIRMED, Happened.SUCCESS): DialogState.CONFIRMED,  # a copy, or the answer to a re-INVITE
+    (
+        DialogState.CONFIRMED,
+        Happened.FAILURE,
+    ): DialogState.CONFIRMED,  # of a re-INVITE: the session stays as it was (14.1)
+    (DialogState.CONFIRMED, Happened.BYE): DialogState.TERMINATED,
+    (DialogState.CONFIRMED, Happened.LINK_LOST): DialogState.TERMINATED,
+    (DialogState.TERMINATED, Happened.RINGING): DialogState.TERMINATED,
+    (DialogState.TERMINATED, Happened.SUCCESS): DialogState.TERMINATED,  # it crossed with our CANCEL or BYE
+    (DialogState.TERMINATED, Happened.FAILURE): DialogState.TERMINATED,
+    (DialogState.TERMINATED, Happened.BYE): DialogState.TERMINATED,  # both sides hung up at once
+    (DialogState.TERMINATED, Happened.LINK_LOST): DialogState.TERMINATED,
 }
 
 
-def follow(state: State, happened: Happened) -> State:
+def follow(state: DialogState, happened: Happened) -> DialogState:
     """Look one transition up; `LocalError` for a pair that only a fault of our own can bring about."""
     try:
         return TABLE[state, happened]

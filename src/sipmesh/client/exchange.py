@@ -11,7 +11,7 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.key import client_key
-from sipmesh.sip.transaction.state import Do, Input, State, of_status
+from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import T1, Timer
 
 CANCEL_WAITS_S = 64 * T1
@@ -59,11 +59,11 @@ class Exchange:
 
     def cancel(self) -> None:
         """Take an INVITE back: at once if it is ringing, else as soon as it is (RFC 3261 section 9.1)."""
-        if self.transaction.state is State.PROCEEDING:
+        if self.transaction.state is TransactionState.PROCEEDING:
             self._owner.start(cancel_for(self.request))
             self._run(CANCEL_WAITS_S, Input.GIVE_UP)
         else:
-            self._taken_back = self.transaction.state is State.CALLING
+            self._taken_back = self.transaction.state is TransactionState.CALLING
 
     def receive(self, response: Response) -> None:
         """Take in one response."""

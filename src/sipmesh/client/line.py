@@ -16,7 +16,7 @@ MOST_ATTEMPTS = 3
 """The request, the request with credentials, and once more if the server calls their nonce stale."""
 
 
-class Line:
+class ClientLink:
     """Sends and asks on one link."""
 
     __slots__ = ("exchanges", "link", "login", "loop", "party")
@@ -26,7 +26,7 @@ class Line:
         self.exchanges = Exchanges(loop, self.send)
 
     def __repr__(self) -> str:
-        return f"<Line {self.party.aor} on {self.link!r}>"
+        return f"<ClientLink {self.party.aor} on {self.link!r}>"
 
     def send(self, message: Request | Response) -> bool:
         """Write one message; False if the link takes none any more."""

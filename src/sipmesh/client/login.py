@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from sipmesh.errors import RemoteError
-from sipmesh.sip.digest import Challenge, answer, is_digest, parse_challenge
+from sipmesh.sip.digest import DigestChallenge, answer, is_digest, parse_challenge
 from sipmesh.sip.message import Request, Response
 
 _HEADERS = {401: ("www-authenticate", "authorization"), 407: ("proxy-authenticate", "proxy-authorization")}
@@ -38,7 +38,7 @@ class Login:
         except RemoteError:
             return None
 
-    def _ours(self, values: list[str]) -> list[Challenge]:
+    def _ours(self, values: list[str]) -> list[DigestChallenge]:
         """Pick the challenges of our realm: a hash of our password is nobody else's to ask for."""
         found = [parse_challenge(value) for value in values if is_digest(value)]
         return [challenge for challenge in found if challenge.realm == self.realm]

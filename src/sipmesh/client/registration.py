@@ -68,7 +68,7 @@ class RetryDelay:
         self.failures = 0
 
 
-class Registration:
+class KeptRegistration:
     """Keeps one user registered. *connect* opens a link to a server that it may choose anew each time."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Registration:
         self._connect, self._expires_s, self._watcher, self._backoff = connect, expires_s, watcher, backoff
 
     def __repr__(self) -> str:
-        return f"<Registration for {self._expires_s} s, {self._backoff.failures} failures>"
+        return f"<KeptRegistration for {self._expires_s} s, {self._backoff.failures} failures>"
 
     async def keep(self) -> Outcome:
         """Stay registered until a server refuses for good; gives that answer.

@@ -60,7 +60,12 @@ class Here:
         return self._request(method, f"sip:{peer}", [*fixed, *headers], body)
 
     def next(
-        self, method: str, dialog: Dialog, headers: Sequence[tuple[str, str]], body: bytes = b"", of: str = JSON
+        self,
+        method: str,
+        dialog: SubscriptionDialog,
+        headers: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        of: str = JSON,
     ) -> Request:
         """Make the next request of *dialog*."""
         dialog.cseq += 1
@@ -84,7 +89,7 @@ class Here:
 
 
 @dataclass(slots=True)
-class Dialog:
+class SubscriptionDialog:
     """One dialog: its Call-ID, our tag and the peer's, the peer's server name, and the CSeq that we used last."""
 
     call_id: str

@@ -17,7 +17,7 @@ LONGEST_STATE = 1 << 20
 """Octets; a state has a line for each revocation list of the network."""
 
 
-class Kind(StrEnum):
+class ItemKind(StrEnum):
     """What an item is."""
 
     REVOKED = "revoked"  # serials that are newly revoked, signed: small, and ahead of the list that has them
@@ -29,10 +29,10 @@ class Kind(StrEnum):
     @property
     def content_type(self) -> str:
         """The type of its body."""
-        return CRL if self is Kind.LIST else JOSE
+        return CRL if self is ItemKind.LIST else JOSE
 
 
-Key = tuple[Kind, str]
+Key = tuple[ItemKind, str]
 """An item's kind and name; lists and certificates have names, and so have the parts of many users."""
 
 
@@ -40,7 +40,7 @@ Key = tuple[Kind, str]
 class Item:
     """One document with its exact octets; *number* is its version, 0 where it has none."""
 
-    kind: Kind
+    kind: ItemKind
     body: bytes = field(repr=False)
     name: str = ""
     number: int = 0
@@ -64,7 +64,7 @@ def read_item(header: str, body: bytes) -> Item:
     """Read an item off a NOTIFY; raises `RemoteError` where header and body do not fit."""
     parts = header.split(" ")
     try:
-        kind, name, digest = Kind(parts[0]), unquote(parts[1], errors="strict"), parts[2]
+        kind, name, digest = ItemKind(parts[0]), unquote(parts[1], errors="strict"), parts[2]
     except (ValueError, IndexError):
         raise RemoteError("a NOTIFY that does not say what its body is", rule="event package sipmesh") from None
     item = Item(kind, body, "" if name == "-" else name)
@@ -74,7 +74,7 @@ def read_item(header: str, body: bytes) -> Item:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ReplicationState:
     """What somebody holds: number and digest of each item by key, and by *at* the holder's clock (UTC, ISO 8601).
 
     *highest* is the highest version of the topology that it knows to exist. *issuing* is the certificate of the CA that issues
@@ -93,13 +93,15 @@ class State:
         return json.dumps(told, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, body: bytes) -> State:
+    def decode(cls, body: bytes) -> ReplicationState:
         """Read it; raises `RemoteError` for anything else."""
         if len(body) > LONGEST_STATE:
             raise RemoteError(f"a state of {len(body)} octets", rule="event package sipmesh", status=413)
         try:
             told: dict[str, Any] = json.loads(body)
-            held = {(Kind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in told["held"]}
+            held = {
+                (ItemKind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in told["held"]
+            }
             return cls(held, str(told["at"]), int(told["highest"]), str(told["issuing"]))
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise RemoteError("a state that cannot be read", rule="event package sipmesh") from None
@@ -107,9 +109,9 @@ class State:
     @property
     def topology(self) -> tuple[int, str]:
         """Number and digest of the topology."""
-        return self.held.get((Kind.TOPOLOGY, ""), (0, ""))
+        return self.held.get((ItemKind.TOPOLOGY, ""), (0, ""))
 
     @property
     def users(self) -> int:
         """The number of the users."""
-        return self.held.get((Kind.USERS, ""), (0, ""))[0]
+        return self.held.get((ItemKind.USERS, ""), (0, ""))[0]

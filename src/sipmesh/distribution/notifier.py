@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Dialog, Here
-from sipmesh.distribution.items import Kind, State
+from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, JSON, Here, SubscriptionDialog
+from sipmesh.distribution.items import ItemKind, ReplicationState
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.text import quote
@@ -24,7 +24,7 @@ LONGEST_STATUS = 1 << 20
 class Shelf(Protocol):
     """What there is to give."""
 
-    def state(self, peer: TrustedPeer) -> State:
+    def state(self, peer: TrustedPeer) -> ReplicationState:
         """Tell what there is for *peer*."""
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
@@ -40,10 +40,10 @@ class Subscription:
 
     link: Link
     peer: TrustedPeer
-    dialog: Dialog
+    dialog: SubscriptionDialog
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
-    told: State | None = None
+    told: ReplicationState | None = None
 
 
 class Notifier:
@@ -66,13 +66,13 @@ class Notifier:
 
     def subscribed(self, link: Link, peer: TrustedPeer, request: Request, *, stays: bool) -> None:
         """Answer a SUBSCRIBE and tell what there is; one that does not *stay* is a question asked once (RFC 6665 4.4.3)."""
-        state = State.decode(request.body)
+        state = ReplicationState.decode(request.body)
         tag = request.from_.tag or ""
         ours = self._here.token()
         seconds = EXPIRES_S if stays and request.expires != 0 else 0
         headers = (("expires", str(seconds)), ("contact", f"<{self._here.uri};transport=tls>"))
         link.send(respond(request, 200, headers=headers, to_tag=ours).encode())
-        held = Subscription(link, peer, Dialog(request.call_id, request.to.tag or ours, tag, peer.name))
+        held = Subscription(link, peer, SubscriptionDialog(request.call_id, request.to.tag or ours, tag, peer.name))
         if not seconds:
             self._tell(held, ended=True)
             return
@@ -100,7 +100,7 @@ class Notifier:
         """Give *server* the topology once more: it has refused it, for a reason that may be gone."""
         for held in self._held.values():
             if held.peer.name == server:
-                held.has.pop((Kind.TOPOLOGY, ""), None)
+                held.has.pop((ItemKind.TOPOLOGY, ""), None)
                 self._give(held)
 
     def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
@@ -141,7 +141,7 @@ class Notifier:
         A list that is new to the server comes after it: no topology that the server has known so far names that.
         """
         items = list(self._shelf.items(held.peer))
-        new = [item for item in items if item.kind is Kind.LIST and item.key not in held.has]
+        new = [item for item in items if item.kind is ItemKind.LIST and item.key not in held.has]
         for item in (*(item for item in items if item not in new), *new):
             if held.has.get(item.key) != item.digest:
                 held.has[item.key] = item.digest

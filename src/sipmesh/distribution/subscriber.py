@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, Dialog, Here
-from sipmesh.distribution.items import State, read_item
+from sipmesh.distribution.event import EVENT, EXPIRES_S, ITEM, STATUS_EVENT, Here, SubscriptionDialog
+from sipmesh.distribution.items import ReplicationState, read_item
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request, Response, respond
 
@@ -22,7 +22,7 @@ class Made:
     """One subscription of ours: *agreed* once it was answered with a 2xx."""
 
     link: Link
-    dialog: Dialog
+    dialog: SubscriptionDialog
     begun_at: float
     stays: bool
     agreed: bool = False
@@ -39,8 +39,8 @@ class Subscriber:
     def __init__(
         self,
         here: Here,
-        state: Callable[[], State],
-        told: Callable[[str, State], None],
+        state: Callable[[], ReplicationState],
+        told: Callable[[str, ReplicationState], None],
         given: Callable[[str, Item], None],
         settled: Callable[[Link], None],
         clock: Callable[[], float],
@@ -62,7 +62,7 @@ class Subscriber:
         """Ask the *peer* of *link* for everything; one that does not *stay* is told what it holds once."""
         headers = (("event", EVENT), ("expires", str(EXPIRES_S if stays else 0)))
         request = self._here.first("SUBSCRIBE", peer, headers, self._state().encode())
-        dialog = Dialog(request.call_id, request.from_.tag or "", "", peer)
+        dialog = SubscriptionDialog(request.call_id, request.from_.tag or "", "", peer)
         self._made[link] = Made(link, dialog, self._clock(), stays)
         self._ask(link, request)
 
@@ -133,6 +133,6 @@ class Subscriber:
     def _read(self, made: Made, request: Request) -> None:
         header = request.first(ITEM)
         if header is None:
-            self._told(made.dialog.peer, State.decode(request.body))
+            self._told(made.dialog.peer, ReplicationState.decode(request.body))
         else:
             self._given(made.dialog.peer, read_item(header, request.body))

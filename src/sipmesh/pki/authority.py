@@ -27,8 +27,8 @@ from sipmesh.pki.issuance import issue_certificate
 from sipmesh.pki.ledger import Ledger, Record
 from sipmesh.pki.lock import ca_lock
 from sipmesh.pki.offline_root import OfflineRoot
-from sipmesh.pki.profiles import Kind, Wish
-from sipmesh.pki.signer import Signer
+from sipmesh.pki.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.signer import CaSigner
 from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
 
@@ -74,7 +74,7 @@ class EnterpriseCa:
     here reads a clock.
     """
 
-    def __init__(self, folder: Path, ledger: Ledger, certificates: dict[Kind, x509.Certificate]) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, certificates: dict[CertificateKind, x509.Certificate]) -> None:
         self.folder, self._ledger, self._certificates = folder, ledger, certificates
         self._facts = ledger.facts()
         self.crls = CrlUpdater(folder, ledger, certificates)
@@ -125,7 +125,7 @@ class EnterpriseCa:
         """
         problems: list[Problem] = []
         certificates = {kind: found for kind in CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
-        others = (folder / "ledger.db", folder / f"{Kind.ISSUING}.key")
+        others = (folder / "ledger.db", folder / f"{CertificateKind.ISSUING}.key")
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
@@ -140,12 +140,12 @@ class EnterpriseCa:
     @property
     def root(self) -> x509.Certificate:
         """The anchor that every member trusts."""
-        return self._certificates[Kind.ROOT]
+        return self._certificates[CertificateKind.ROOT]
 
     @property
     def issuing(self) -> x509.Certificate:
         """The CA that issues the servers' certificates."""
-        return self._certificates[Kind.ISSUING]
+        return self._certificates[CertificateKind.ISSUING]
 
     @property
     def shown(self) -> x509.Certificate:
@@ -164,7 +164,7 @@ class EnterpriseCa:
         It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
         """
         with ca_lock(self.folder):
-            signer = Signer(Kind.ROOT, self.folder / "root.key", self.root)
+            signer = CaSigner(CertificateKind.ROOT, self.folder / "root.key", self.root)
             return _pem(issue_certificate(cross_wish(self, other), signer, (self.root,), self._ledger, at))
 
     @property
@@ -182,7 +182,7 @@ class EnterpriseCa:
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
-        return self._issue(Kind.SERVER, names, at, lifetime)
+        return self._issue(CertificateKind.SERVER, names, at, lifetime)
 
     def certify(
         self,
@@ -195,7 +195,7 @@ class EnterpriseCa:
         """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is no role")
-        made = self._certify(Kind.SERVER, names, key, at, lifetime)
+        made = self._certify(CertificateKind.SERVER, names, key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
 
     def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
@@ -203,16 +203,21 @@ class EnterpriseCa:
 
         Raises LintRefusedError for what the profile does not allow; then nothing was signed.
         """
-        return self._issue(Kind.SIGNER, (server_name,), at, lifetime)
+        return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime)
 
-    def _issue(self, kind: Kind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
+    def _issue(self, kind: CertificateKind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
         key_pem = files.key_pem(key)  # first: a passphrase that cannot be used must not cost a certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime)
         return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
     def _certify(
-        self, kind: Kind, names: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
+        self,
+        kind: CertificateKind,
+        names: Sequence[str],
+        key: ec.EllipticCurvePublicKey,
+        at: datetime,
+        lifetime: timedelta,
     ) -> x509.Certificate:
         with ca_lock(self.folder):
             self._must_be_in_force(at)
@@ -222,12 +227,12 @@ class EnterpriseCa:
         """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
         with ca_lock(self.folder):
             record = self._find(serial)
-            if record.kind == Kind.ROOT:
+            if record.kind == CertificateKind.ROOT:
                 remedy = "take it out of `anchors` in every topology instead"
                 problem = Problem(self.folder / "root.pem", 0, "", "is an anchor, which nobody can revoke", remedy)
                 raise OperatorError("a root stands by the operator's word alone", (problem,))
             self._ledger.revoke(serial, reason, at)
-            self.crls.publish_locked(at, Kind(record.issuer))
+            self.crls.publish_locked(at, CertificateKind(record.issuer))
             return self._find(serial)
 
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
@@ -247,7 +252,7 @@ class EnterpriseCa:
             for serial in found:
                 self._ledger.revoke(serial, reason, at)
             if found:
-                self.crls.publish_locked(at, Kind.ISSUING)
+                self.crls.publish_locked(at, CertificateKind.ISSUING)
         return found
 
     def status(self, at: datetime) -> CaStatus:
@@ -258,17 +263,22 @@ class EnterpriseCa:
             folder=self.folder,
             at=at,
             authorities=tuple(CertificateStatus.of(r, at) for r in records if r.kind in CA_KINDS),
-            servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SERVER),
-            signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == Kind.SIGNER),
+            servers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SERVER),
+            signers=tuple(CertificateStatus.of(r, at) for r in records if r.kind == CertificateKind.SIGNER),
             lists=self.crls.status(at),
         )
 
     def _wish(
-        self, kind: Kind, given: Sequence[str], key: ec.EllipticCurvePublicKey, at: datetime, lifetime: timedelta
-    ) -> Wish:
+        self,
+        kind: CertificateKind,
+        given: Sequence[str],
+        key: ec.EllipticCurvePublicKey,
+        at: datetime,
+        lifetime: timedelta,
+    ) -> CertificateProfile:
         begin, end = profiles.validity(at, lifetime)
         names = tuple(dict.fromkeys(name.lower() for name in given))
-        return Wish(
+        return CertificateProfile(
             kind=kind,
             subject=profiles.server_name(self.organisation, names[0] if names else ""),
             names=names,
@@ -278,8 +288,8 @@ class EnterpriseCa:
             crl_url=f"{self._facts['crl_base']}/issuing.crl",
         )
 
-    def _sign(self, wish: Wish, at: datetime) -> x509.Certificate:
-        signer = Signer(Kind.ISSUING, self.folder / "issuing.key", self.issuing)
+    def _sign(self, wish: CertificateProfile, at: datetime) -> x509.Certificate:
+        signer = CaSigner(CertificateKind.ISSUING, self.folder / "issuing.key", self.issuing)
         return issue_certificate(wish, signer, (self.issuing, self.root), self._ledger, at)
 
     def _must_be_in_force(self, at: datetime) -> None:
@@ -304,22 +314,25 @@ def _build(
     """Make a whole CA in an empty folder."""
     ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
-    signer: Signer | None = None
-    for kind, lifetime in ((Kind.ROOT, profiles.ROOT_LIFETIME), (Kind.ISSUING, profiles.ISSUING_LIFETIME)):
+    signer: CaSigner | None = None
+    for kind, lifetime in (
+        (CertificateKind.ROOT, profiles.ROOT_LIFETIME),
+        (CertificateKind.ISSUING, profiles.ISSUING_LIFETIME),
+    ):
         key, key_file = files.new_key(curve), folder / f"{kind}.key"
         files.write(key_file, files.key_pem(key), files.SECRET)
-        wish = Wish(
+        wish = CertificateProfile(
             kind=kind,
             subject=profiles.ca_name(organisation, kind, generation),
             names=(),
             key=key.public_key(),
             not_before=profiles.validity(at, lifetime)[0],
             not_after=profiles.validity(at, lifetime)[1],
-            crl_url="" if kind is Kind.ROOT else f"{crl_base}/root.crl",
+            crl_url="" if kind is CertificateKind.ROOT else f"{crl_base}/root.crl",
         )
-        made = issue_certificate(wish, signer or Signer(kind, key_file), above, ledger, at)
+        made = issue_certificate(wish, signer or CaSigner(kind, key_file), above, ledger, at)
         files.write(folder / f"{kind}.pem", _pem(made))
-        above, own = (made, *above), Signer(kind, key_file, made)
+        above, own = (made, *above), CaSigner(kind, key_file, made)
         signer = signer or own
         publish_crl(folder, own, made, ledger, at)
 

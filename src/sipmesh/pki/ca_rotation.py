@@ -16,7 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.cross_certificate import CROSS
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -109,7 +109,7 @@ class CaGenerations:
             crl_base=f"{now.crl_base}/{number}",
             generation=number,
         )
-        if now.crls.has_key(Kind.ROOT):
+        if now.crls.has_key(CertificateKind.ROOT):
             files.write(made.folder / CROSS, now.cross_certify(made, at))
         return made
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from sipmesh.pki.profiles import BACKDATED, Kind
+from sipmesh.pki.profiles import BACKDATED, CertificateKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger import ListRecord, Record
 
-LIFETIME = {Kind.ISSUING: timedelta(days=7), Kind.ROOT: timedelta(days=365)}
-REISSUED_AFTER = {Kind.ISSUING: timedelta(days=1), Kind.ROOT: timedelta(days=30)}
+LIFETIME = {CertificateKind.ISSUING: timedelta(days=7), CertificateKind.ROOT: timedelta(days=365)}
+REISSUED_AFTER = {CertificateKind.ISSUING: timedelta(days=1), CertificateKind.ROOT: timedelta(days=30)}
 """How old a list may become while its CA is at work: so its end is always far, and its age tells that the CA stays away."""
 
 
@@ -40,7 +40,7 @@ _FLAGS = {
 """RFC 5280 5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)"."""
 
 
-def times(kind: Kind, at: datetime) -> tuple[datetime, datetime]:
+def times(kind: CertificateKind, at: datetime) -> tuple[datetime, datetime]:
     """this_update and next_update of a list made at the instant *at*, in whole seconds as X.509 has them."""
     begin = at.replace(microsecond=0)
     return begin - BACKDATED, begin + LIFETIME[kind]
@@ -52,10 +52,10 @@ def due_from(made: ListRecord, *, key_is_here: bool) -> datetime:
     Where the key is kept elsewhere, as a root's may be, that is half the list's life: somebody has to fetch it for that.
     """
     half = made.this_update + (made.next_update - made.this_update) / 2
-    return min(half, made.this_update + REISSUED_AFTER[Kind(made.issuer)]) if key_is_here else half
+    return min(half, made.this_update + REISSUED_AFTER[CertificateKind(made.issuer)]) if key_is_here else half
 
 
-def listed(records: Iterable[Record], issuer: Kind, at: datetime) -> list[Record]:
+def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> list[Record]:
     """The certificates that a list of *issuer* must name at the instant *at*.
 
     RFC 5280 3.3: "An entry MUST NOT be removed from the CRL until it appears on one regularly scheduled CRL issued

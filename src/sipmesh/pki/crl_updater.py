@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import crl, files, profiles
 from sipmesh.pki.lock import ca_lock
-from sipmesh.pki.profiles import Kind
-from sipmesh.pki.signer import Signer
+from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.signer import CaSigner
 from sipmesh.pki.status import ListStatus
 
 if TYPE_CHECKING:
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger import Ledger
 
-CA_KINDS = (Kind.ROOT, Kind.ISSUING)
+CA_KINDS = (CertificateKind.ROOT, CertificateKind.ISSUING)
 
 
 class CrlUpdater:
     """Publishes the CRLs of one CA folder. Instants are timezone-aware."""
 
-    def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[Kind, x509.Certificate]) -> None:
+    def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[CertificateKind, x509.Certificate]) -> None:
         self._folder, self._ledger, self._certificates = folder, ledger, certificates
 
     def __repr__(self) -> str:
         return f"<CrlUpdater of {self._folder}>"
 
-    def publish(self, at: datetime, kind: Kind = Kind.ISSUING) -> Path:
+    def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
         """Make and publish the next CRL, whether or not it is due; return its file."""
         with ca_lock(self._folder):
             return self.publish_locked(at, kind)
 
-    def due(self, at: datetime) -> tuple[Kind, ...]:
+    def due(self, at: datetime) -> tuple[CertificateKind, ...]:
         """List which CRLs are due: by their age, or because the published file is not the newest one of the ledger."""
         return tuple(kind for kind in CA_KINDS if self._is_due(kind, at))
 
@@ -58,7 +58,7 @@ class CrlUpdater:
         with ca_lock(self._folder):
             self._ledger.jump(by)
 
-    def has_key(self, kind: Kind) -> bool:
+    def has_key(self, kind: CertificateKind) -> bool:
         """Tell whether the key of a CA is in the folder: the root's may be kept elsewhere."""
         return (self._folder / f"{kind}.key").exists()
 
@@ -66,12 +66,12 @@ class CrlUpdater:
         """Describe the newest CRL of each CA."""
         return tuple(self._status(kind, at) for kind in CA_KINDS)
 
-    def _status(self, kind: Kind, at: datetime) -> ListStatus:
+    def _status(self, kind: CertificateKind, at: datetime) -> ListStatus:
         made = self._ledger.last_list(kind)
         revoked = len(crl.listed(self._ledger.records(), kind, at))
         return ListStatus(kind, self._folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
 
-    def _is_due(self, kind: Kind, at: datetime) -> bool:
+    def _is_due(self, kind: CertificateKind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
         due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
         if made is not None and made.this_update > at:  # signed by a clock that was ahead: it counts for nobody yet
@@ -80,17 +80,17 @@ class CrlUpdater:
             return True
         return _number_in(self._folder / f"{kind}.crl") != made.number
 
-    def publish_locked(self, at: datetime, kind: Kind) -> Path:
+    def publish_locked(self, at: datetime, kind: CertificateKind) -> Path:
         """Publish as `publish` does, for a caller that holds the lock."""
         if not self.has_key(kind):
             remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
             problem = Problem(self._folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
             raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
-        signer = Signer(kind, self._folder / f"{kind}.key", self._certificates[kind])
+        signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
         return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at)
 
 
-def publish_crl(folder: Path, signer: Signer, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
+def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
     """Journal, sign and publish a CRL; the caller holds the lock."""
     file = folder / f"{signer.kind}.crl"
     made = ledger.reserve_list(signer.kind, *crl.times(signer.kind, at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.pki.issuance import ecdsa_key
-from sipmesh.pki.profiles import Kind, Wish
+from sipmesh.pki.profiles import CertificateKind, CertificateProfile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,11 @@ class CaFolder(Protocol):
         """The URL below which its CRLs are published."""
 
 
-def cross_wish(older: CaFolder, newer: CaFolder) -> Wish:
+def cross_wish(older: CaFolder, newer: CaFolder) -> CertificateProfile:
     """Describe the cross-certificate. It expires with the first of the older root and the newer issuing CA."""
     issuing = newer.issuing
-    return Wish(
-        kind=Kind.ISSUING,
+    return CertificateProfile(
+        kind=CertificateKind.ISSUING,
         subject=issuing.subject,
         names=(),
         key=ecdsa_key(issuing),

@@ -10,17 +10,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import LocalError
 from sipmesh.pki import lint, profiles
-from sipmesh.pki.signer import Signer, draft
+from sipmesh.pki.signer import CaSigner, draft
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sipmesh.pki.ledger import Ledger
-    from sipmesh.pki.profiles import Wish
+    from sipmesh.pki.profiles import CertificateProfile
 
 
 def issue_certificate(
-    wish: Wish, signer: Signer, above: tuple[x509.Certificate, ...], ledger: Ledger, at: datetime
+    wish: CertificateProfile, signer: CaSigner, above: tuple[x509.Certificate, ...], ledger: Ledger, at: datetime
 ) -> x509.Certificate:
     """Issue a certificate at the instant *at*; *above* are its issuers, the nearest first, none for a root.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from sipmesh.pki.profiles import Kind
+    from sipmesh.pki.profiles import CertificateKind
 
 BUSY_S = 10.0  # how long one process waits for another's transaction
 
@@ -73,7 +73,7 @@ class ListRecord:
 class Ticket:
     """The right to make one signature, given out by the ledger once the serial is journalled."""
 
-    def __init__(self, serial: int, issuer: Kind) -> None:
+    def __init__(self, serial: int, issuer: CertificateKind) -> None:
         self.serial, self.issuer, self._spent = serial, issuer, False
 
     def spend(self) -> int:
@@ -112,8 +112,8 @@ class Ledger:
     def reserve(
         self,
         serial: int,
-        issuer: Kind,
-        kind: Kind,
+        issuer: CertificateKind,
+        kind: CertificateKind,
         names: tuple[str, ...],
         validity: tuple[datetime, datetime],
         at: datetime,
@@ -142,7 +142,7 @@ class Ledger:
             rows = db.execute(f"SELECT {wanted} FROM certificates ORDER BY rowid").fetchall()  # noqa: S608 - a constant
         return tuple(map(_record, rows))
 
-    def reserve_list(self, issuer: Kind, this_update: datetime, next_update: datetime) -> ListRecord:
+    def reserve_list(self, issuer: CertificateKind, this_update: datetime, next_update: datetime) -> ListRecord:
         """Journal a list that is about to be signed; its number is one more than the last, also after a crash."""
         with self._transaction() as db:
             number = db.execute(
@@ -164,20 +164,20 @@ class Ledger:
                 (by,),
             )
 
-    def last_list(self, issuer: Kind) -> ListRecord | None:
+    def last_list(self, issuer: CertificateKind) -> ListRecord | None:
         """The newest list that was journalled."""
         wanted = "SELECT issuer, number, this_update, next_update, revoked FROM lists WHERE issuer = ?"
         with self._transaction() as db:
             row = db.execute(f"{wanted} ORDER BY number DESC LIMIT 1", (issuer,)).fetchone()
         return ListRecord(row[0], row[1], _instant(row[2]), _instant(row[3]), row[4]) if row else None
 
-    def revocations(self, issuer: Kind) -> int:
+    def revocations(self, issuer: CertificateKind) -> int:
         """How many certificates of *issuer* were ever revoked."""
         with self._transaction() as db:
             return self._revocations(db, issuer)
 
     @staticmethod
-    def _revocations(db: sqlite3.Connection, issuer: Kind) -> int:
+    def _revocations(db: sqlite3.Connection, issuer: CertificateKind) -> int:
         counted = "SELECT count(*) FROM certificates WHERE issuer = ? AND revoked_at IS NOT NULL"
         return int(db.execute(counted, (issuer,)).fetchone()[0])
 

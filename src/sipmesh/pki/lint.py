@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.profiles import LONGEST_LEAF_LIFETIME, Kind
+from sipmesh.pki.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, weakness
 from sipmesh.trust.x509.sip_identity import is_host_name
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.profiles import Wish
+    from sipmesh.pki.profiles import CertificateProfile
 
 SHORTEST_SERIAL = 64  # bits; CA/Browser Forum 7.1: at least 64 bits from a CSPRNG
 LONGEST_SERIAL = 159  # bits; RFC 5280 4.1.2.2: at most 20 octets, positive
@@ -40,13 +40,18 @@ _LEAF_EXTENSIONS = _CA_EXTENSIONS | {
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
 }
 _EXTENSIONS = {
-    Kind.ROOT: _CA_EXTENSIONS,
-    Kind.ISSUING: _CA_EXTENSIONS | {ExtensionOID.CRL_DISTRIBUTION_POINTS},
-    Kind.SERVER: _LEAF_EXTENSIONS,
-    Kind.SIGNER: _LEAF_EXTENSIONS,
+    CertificateKind.ROOT: _CA_EXTENSIONS,
+    CertificateKind.ISSUING: _CA_EXTENSIONS | {ExtensionOID.CRL_DISTRIBUTION_POINTS},
+    CertificateKind.SERVER: _LEAF_EXTENSIONS,
+    CertificateKind.SIGNER: _LEAF_EXTENSIONS,
 }
-_PATH_LENGTH = {Kind.ROOT: 1, Kind.ISSUING: 0, Kind.SERVER: None, Kind.SIGNER: None}
-_LEAVES = (Kind.SERVER, Kind.SIGNER)
+_PATH_LENGTH = {
+    CertificateKind.ROOT: 1,
+    CertificateKind.ISSUING: 0,
+    CertificateKind.SERVER: None,
+    CertificateKind.SIGNER: None,
+}
+_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER)
 # The engine insists on a usage for TLS, which a signer must not have; that it has the right one is a rule below.
 _SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
 
@@ -63,7 +68,7 @@ def refuse(faults: list[str], file: Path) -> None:
         raise LintRefusedError("the CA does not issue this certificate", problems)
 
 
-def lint(found: x509.Certificate, wish: Wish, issuer: x509.Certificate | None) -> list[str]:
+def lint(found: x509.Certificate, wish: CertificateProfile, issuer: x509.Certificate | None) -> list[str]:
     """Every fault of a certificate against what was wished for; *issuer* is None for a root, which issues itself."""
     above = issuer or found
     return [fault for rule in RULES for fault in rule(found, wish, above)]
@@ -101,13 +106,17 @@ def _second_voice(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str
     return []
 
 
-def serial_is_long_and_positive(found: x509.Certificate, _wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def serial_is_long_and_positive(
+    found: x509.Certificate, _wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """RFC 5280 4.1.2.2."""
     if not SHORTEST_SERIAL <= found.serial_number.bit_length() <= LONGEST_SERIAL:
         yield f"serial {found.serial_number:x} is not between {SHORTEST_SERIAL} and {LONGEST_SERIAL} bits"
 
 
-def validity_lies_within_the_issuers(found: x509.Certificate, wish: Wish, above: x509.Certificate) -> Iterator[str]:
+def validity_lies_within_the_issuers(
+    found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate
+) -> Iterator[str]:
     """A certificate that outlives its issuer fails on a day that nobody expects."""
     begin, end = found.not_valid_before_utc, found.not_valid_after_utc
     if not begin < end:
@@ -118,7 +127,9 @@ def validity_lies_within_the_issuers(found: x509.Certificate, wish: Wish, above:
         yield f"it lives {(end - begin).days} days, longer than {LONGEST_LEAF_LIFETIME.days}"
 
 
-def key_is_strong_and_the_one_asked_for(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def key_is_strong_and_the_one_asked_for(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """Rule R4."""
     if why := weakness(found):
         yield f"it has {why}"
@@ -126,7 +137,7 @@ def key_is_strong_and_the_one_asked_for(found: x509.Certificate, wish: Wish, _ab
         yield "it carries another key"
 
 
-def names_chain_up(found: x509.Certificate, wish: Wish, above: x509.Certificate) -> Iterator[str]:
+def names_chain_up(found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate) -> Iterator[str]:
     """RFC 5280 4.1.2.4 and 4.2.1.1: strict engines look for the identifiers, too."""
     mine, theirs = extension(found, x509.AuthorityKeyIdentifier), extension(above, x509.SubjectKeyIdentifier)
     if found.issuer != above.subject or found.subject != wish.subject:
@@ -135,14 +146,18 @@ def names_chain_up(found: x509.Certificate, wish: Wish, above: x509.Certificate)
         yield "its authority key identifier is not its issuer's subject key identifier"
 
 
-def extensions_are_those_of_the_profile(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def extensions_are_those_of_the_profile(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """Nothing more and nothing less."""
     present, wanted = {entry.oid for entry in found.extensions}, _EXTENSIONS[wish.kind]
     for oid in sorted(present ^ wanted, key=lambda oid: oid.dotted_string):
         yield f"extension {oid.dotted_string} is {'missing' if oid in wanted else 'not of the profile'}"
 
 
-def it_is_a_ca_or_it_is_not(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def it_is_a_ca_or_it_is_not(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """RFC 5280 4.2.1.9 and 4.2.1.3."""
     is_ca = wish.kind not in _LEAVES
     constraints, usage = extension(found, x509.BasicConstraints), extension(found, x509.KeyUsage)
@@ -152,46 +167,50 @@ def it_is_a_ca_or_it_is_not(found: x509.Certificate, wish: Wish, _above: x509.Ce
         yield f"its key usage is not that of a {wish.kind} certificate"
 
 
-def usages_are_those_of_its_kind(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def usages_are_those_of_its_kind(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """Every server of ours opens links and accepts them (rule R2); a signer does neither, and signs (RFC 9336 3)."""
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
-    if wish.kind is Kind.SERVER and (usages is None or set(usages) != both):
+    if wish.kind is CertificateKind.SERVER and (usages is None or set(usages) != both):
         yield "its usages are not serverAuth and clientAuth"
-    if wish.kind is Kind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
+    if wish.kind is CertificateKind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
         yield "its usage is not documentSigning alone"
 
 
-def names_are_those_asked_for(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def names_are_those_asked_for(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
     """Each name of a server as DNS name and as SIP URI, and no other (RFC 5922 7.1); a signer has one, and no SIP URI."""
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    sip = [] if wish.kind is Kind.SIGNER else [f"sip:{name}" for name in wish.names]
+    sip = [] if wish.kind is CertificateKind.SIGNER else [f"sip:{name}" for name in wish.names]
     if (dns, uris) != (list(wish.names), sip) or len(names) != len(dns) + len(sip):
-        how = "as DNS name alone" if wish.kind is Kind.SIGNER else "each as DNS name and as SIP URI"
+        how = "as DNS name alone" if wish.kind is CertificateKind.SIGNER else "each as DNS name and as SIP URI"
         yield f"its names are not those asked for, {how}"
     for name in wish.names:
         if not is_host_name(name) or "." not in name:
             yield f"{name!r} is no full host name"
     if wish.kind in _LEAVES and not wish.names:
         yield "it names no server"
-    if wish.kind is Kind.SIGNER and len(wish.names) > 1:
+    if wish.kind is CertificateKind.SIGNER and len(wish.names) > 1:
         yield "it signs for more than one server"
     common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if wish.kind in _LEAVES and not set(common) <= set(wish.names[:1]):
         yield "its common name is not its first name"
 
 
-def its_list_can_be_found(found: x509.Certificate, wish: Wish, _above: x509.Certificate) -> Iterator[str]:
+def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate) -> Iterator[str]:
     """RFC 5280 4.2.1.13; others fetch our lists over HTTP."""
     points = extension(found, x509.CRLDistributionPoints) or ()
     urls = [str(name.value) for point in points for name in point.full_name or ()]
-    if wish.kind is not Kind.ROOT and (urls != [wish.crl_url] or not wish.crl_url.startswith("http://")):
+    if wish.kind is not CertificateKind.ROOT and (urls != [wish.crl_url] or not wish.crl_url.startswith("http://")):
         yield "it does not say where its issuer's list is"
 
 
-RULES: tuple[Callable[[x509.Certificate, Wish, x509.Certificate], Iterator[str]], ...] = (
+RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], Iterator[str]], ...] = (
     serial_is_long_and_positive,
     validity_lies_within_the_issuers,
     key_is_strong_and_the_one_asked_for,

@@ -13,8 +13,8 @@ from sipmesh.pki import crl, files, lint, profiles
 from sipmesh.pki.cross_certificate import CROSS, cross_wish
 from sipmesh.pki.issuance import ecdsa_key
 from sipmesh.pki.lock import ca_lock
-from sipmesh.pki.offline_signing import OfflineRequest, What, mark
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.offline_signing import OfflineKind, OfflineRequest, mark
+from sipmesh.pki.profiles import CertificateKind
 from sipmesh.pki.signer import digest, draft
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ class OfflineRoot:
     def request_crl(self, at: datetime) -> OfflineRequest:
         """What the root has to sign for its next list, which `accept` then publishes; its number is in the ledger from now on."""
         with ca_lock(self._ca.folder):
-            made = self._ledger.reserve_list(Kind.ROOT, *crl.times(Kind.ROOT, at))
-            builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), Kind.ROOT, at))
+            made = self._ledger.reserve_list(CertificateKind.ROOT, *crl.times(CertificateKind.ROOT, at))
+            builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), CertificateKind.ROOT, at))
             throwaway = ec.generate_private_key(ecdsa_key(self._ca.root).curve)
             drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
-            return self._sent(OfflineRequest(What.LIST, mark(self._ca.root), drafted))
+            return self._sent(OfflineRequest(OfflineKind.LIST, mark(self._ca.root), drafted))
 
     def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
         """What the root has to sign so that it vouches for the issuing CA of the next generation."""
@@ -52,8 +52,10 @@ class OfflineRoot:
             lint.refuse(lint.lint(looked_at, wish, self._ca.root), self._ca.folder)
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)
-            self._ledger.reserve(looked_at.serial_number, Kind.ROOT, wish.kind, names, validity, at)
-            return self._sent(OfflineRequest(What.CROSS, mark(self._ca.root), looked_at.public_bytes(Encoding.DER)))
+            self._ledger.reserve(looked_at.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
+            return self._sent(
+                OfflineRequest(OfflineKind.CROSS, mark(self._ca.root), looked_at.public_bytes(Encoding.DER))
+            )
 
     def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
         """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
@@ -66,7 +68,7 @@ class OfflineRoot:
         with ca_lock(self._ca.folder):
             answer.must_be(OfflineRequest.read(asked.read_bytes(), asked))
             answer.must_be_signed_by(self._ca.root)
-            if answer.what is What.LIST:
+            if answer.what is OfflineKind.LIST:
                 file = self._ca.folder / "root.crl"
                 files.write(file, answer.list().public_bytes(Encoding.PEM))
             else:

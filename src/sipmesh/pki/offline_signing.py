@@ -29,7 +29,7 @@ FORMAT = 1
 REMEDY = "make the errand anew: sipmesh ca root request"
 
 
-class What(StrEnum):
+class OfflineKind(StrEnum):
     """What the root is to sign."""
 
     LIST = "list"  # its revocation list
@@ -40,7 +40,7 @@ class What(StrEnum):
 class OfflineRequest:
     """One document on its way; *root* is the SHA-256 of the root that is to sign it, in hex. *body* is DER."""
 
-    what: What
+    what: OfflineKind
     root: str
     body: bytes
 
@@ -56,14 +56,14 @@ class OfflineRequest:
             told = json.loads(content)
             if told["format"] != FORMAT:
                 raise _unfit(file, f"is of format {told['format']!r}, not {FORMAT}")
-            return cls(What(told["what"]), str(told["root"]), base64.b64decode(told["body"], validate=True))
+            return cls(OfflineKind(told["what"]), str(told["root"]), base64.b64decode(told["body"], validate=True))
         except (ValueError, TypeError, KeyError):
             raise _unfit(file, "is no errand that can be read") from None
 
     @property
     def told(self) -> list[str]:
         """What is to be signed, in words, for whoever has the key."""
-        if self.what is What.LIST:
+        if self.what is OfflineKind.LIST:
             crl = self.list()
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
             revoked = [f"  revoked: serial {entry.serial_number:x}" for entry in crl]
@@ -92,7 +92,7 @@ class OfflineRequest:
         """Sign it with the root's *key*, where that is; raises `OperatorError` for an errand to another root."""
         if self.root != mark(root) or key.public_key() != root.public_key():
             raise OperatorError(f"this errand is for the root with SHA-256 {self.root}, not for this one; {REMEDY}")
-        if self.what is What.LIST:
+        if self.what is OfflineKind.LIST:
             made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
         else:
             made = _certificate_like(self.certificate()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
@@ -103,7 +103,7 @@ class OfflineRequest:
     def must_be(self, asked: OfflineRequest) -> None:
         """Raise `OperatorError` unless this says octet for octet what was *asked* for."""
         same = self.what is asked.what and self.root == asked.root
-        if same and self.what is What.LIST:
+        if same and self.what is OfflineKind.LIST:
             same = self.list().tbs_certlist_bytes == asked.list().tbs_certlist_bytes
         elif same:
             same = self.certificate().tbs_certificate_bytes == asked.certificate().tbs_certificate_bytes
@@ -114,7 +114,7 @@ class OfflineRequest:
         """Raise `OperatorError` unless *root* has signed it."""
         try:
             key = root.public_key()
-            if self.what is What.LIST:
+            if self.what is OfflineKind.LIST:
                 good = isinstance(key, ec.EllipticCurvePublicKey) and self.list().is_signature_valid(key)
             else:
                 self.certificate().verify_directly_issued_by(root)

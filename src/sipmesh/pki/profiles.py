@@ -26,7 +26,7 @@ LONGEST_LEAF_LIFETIME = timedelta(days=397)  # what public CAs may issue at most
 LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
 
 
-class Kind(StrEnum):
+class CertificateKind(StrEnum):
     """The four kinds of certificates in an enterprise CA."""
 
     ROOT = "root"
@@ -37,18 +37,18 @@ class Kind(StrEnum):
     @property
     def is_ca(self) -> bool:
         """Whether certificates of this kind sign others."""
-        return self in {Kind.ROOT, Kind.ISSUING}
+        return self in {CertificateKind.ROOT, CertificateKind.ISSUING}
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CertificateProfile:
     """One certificate to be: everything about it except its serial and its signature.
 
     *names* are host names in lower case, the server's own first; a signer has the one of its server, CAs have none.
     *crl_url* is where the list of its issuer is published, empty for a root.
     """
 
-    kind: Kind
+    kind: CertificateKind
     subject: x509.Name
     names: tuple[str, ...]
     key: ec.EllipticCurvePublicKey
@@ -57,10 +57,10 @@ class Wish:
     crl_url: str = ""
 
 
-def ca_name(organisation: str, kind: Kind, generation: int = 1) -> x509.Name:
+def ca_name(organisation: str, kind: CertificateKind, generation: int = 1) -> x509.Name:
     """The subject of one of the two CAs; each *generation* has its own, so that its lists are told apart by name."""
     number = f" {generation}" if generation > 1 else ""
-    return _name(organisation, f"{organisation} {'Root' if kind is Kind.ROOT else 'Issuing'} CA{number}")
+    return _name(organisation, f"{organisation} {'Root' if kind is CertificateKind.ROOT else 'Issuing'} CA{number}")
 
 
 def server_name(organisation: str, fqdn: str) -> x509.Name:
@@ -100,26 +100,28 @@ _SERVER_USAGES = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, Extende
 _SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
 
 
-def extensions(wish: Wish, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
+def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
     """Every extension of the certificate, with whether it is critical, in the order in which they are written."""
     is_ca = wish.kind.is_ca
-    path_length = {Kind.ROOT: 1, Kind.ISSUING: 0}.get(wish.kind)
+    path_length = {CertificateKind.ROOT: 1, CertificateKind.ISSUING: 0}.get(wish.kind)
     found: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=is_ca, path_length=path_length), True),
         (_key_usage(is_ca=is_ca), True),
         (x509.SubjectKeyIdentifier.from_public_key(wish.key), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), False),
     ]
-    if wish.kind is Kind.SERVER:
+    if wish.kind is CertificateKind.SERVER:
         found += [(_SERVER_USAGES, False), (alternative_names(wish.names), False)]
-    if wish.kind is Kind.SIGNER:
+    if wish.kind is CertificateKind.SIGNER:
         found += [(_SIGNER_USAGES, False), (signer_names(wish.names), False)]
     if wish.crl_url:
         found.append((_distribution_point(wish.crl_url), False))
     return found
 
 
-def builder(wish: Wish, issuer: x509.Name, issuer_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def builder(
+    wish: CertificateProfile, issuer: x509.Name, issuer_key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     """Everything but serial and signature."""
     begun = (
         x509.CertificateBuilder()

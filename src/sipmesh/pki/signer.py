@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.pki.ledger import Ticket
-    from sipmesh.pki.profiles import Kind
+    from sipmesh.pki.profiles import CertificateKind
 
 
-class Signer:
+class CaSigner:
     """Signs for one CA; the key is read from its file for each signature and kept nowhere."""
 
-    def __init__(self, kind: Kind, key_file: Path, certificate: x509.Certificate | None = None) -> None:
+    def __init__(self, kind: CertificateKind, key_file: Path, certificate: x509.Certificate | None = None) -> None:
         self.kind, self.key_file, self.certificate = kind, key_file, certificate
 
     def __repr__(self) -> str:
-        return f"<Signer {self.kind} {self.key_file}>"
+        return f"<CaSigner {self.kind} {self.key_file}>"
 
     def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
         """Make the one certificate that *ticket* stands for."""

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sipmesh.pki.ledger import ListRecord, Record
-    from sipmesh.pki.profiles import Kind
+    from sipmesh.pki.profiles import CertificateKind
 
 
-class State(StrEnum):
+class CertificateState(StrEnum):
     """What became of a certificate."""
 
     VALID = "valid"
@@ -29,7 +29,7 @@ class CertificateStatus:
     """One certificate at one instant; *left* is negative once it has expired."""
 
     record: Record
-    state: State
+    state: CertificateState
     left: timedelta
 
     @classmethod
@@ -38,21 +38,21 @@ class CertificateStatus:
         return cls(record, _state(record, at), record.not_after - at)
 
 
-def _state(record: Record, at: datetime) -> State:
+def _state(record: Record, at: datetime) -> CertificateState:
     if record.revoked_at:
-        return State.REVOKED
+        return CertificateState.REVOKED
     if record.der is None:
-        return State.ABANDONED
+        return CertificateState.ABANDONED
     if at > record.not_after:
-        return State.EXPIRED
-    return State.VALID if at >= record.not_before else State.NOT_YET_VALID
+        return CertificateState.EXPIRED
+    return CertificateState.VALID if at >= record.not_before else CertificateState.NOT_YET_VALID
 
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
     """The list of one CA at one instant; *revoked* is how many certificates a list made now would name."""
 
-    kind: Kind
+    kind: CertificateKind
     file: Path
     made: ListRecord | None
     at: datetime

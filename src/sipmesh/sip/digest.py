@@ -53,7 +53,7 @@ def is_digest(value: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class DigestChallenge:
     """A WWW-Authenticate or Proxy-Authenticate of the Digest scheme. *algorithm* is None where we do not know it."""
 
     realm: str
@@ -70,10 +70,10 @@ def challenge_value(realm: str, nonce: str, algorithm: Algorithm, *, stale: bool
     return f'Digest realm={quote(realm)}, nonce={quote(nonce)}, algorithm={algorithm}, qop="auth"{tail}'
 
 
-def parse_challenge(value: str) -> Challenge:
+def parse_challenge(value: str) -> DigestChallenge:
     """Read a Digest challenge; RemoteError where it is none."""
     fields = _fields(value)
-    return Challenge(
+    return DigestChallenge(
         realm=_needed(fields, "realm"),
         nonce=_needed(fields, "nonce"),
         algorithm=_algorithm(fields),
@@ -139,7 +139,7 @@ def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
 
 
 def answer(
-    challenges: Sequence[Challenge], user: str, password: str, method: str, uri: str, cnonce: str, nc: int
+    challenges: Sequence[DigestChallenge], user: str, password: str, method: str, uri: str, cnonce: str, nc: int
 ) -> str:
     """Write the credentials for the strongest challenge we can answer; RemoteError where there is none."""
     challenge, algorithm = _strongest(challenges)
@@ -241,7 +241,7 @@ def _response(algorithm: Algorithm, secret: str, nonce: str, method: str, uri: s
     return algorithm.digest(f"{secret}:{nonce}:{nc:08x}:{cnonce}:auth:{algorithm.digest(f'{method}:{uri}')}")
 
 
-def _strongest(challenges: Sequence[Challenge]) -> tuple[Challenge, Algorithm]:
+def _strongest(challenges: Sequence[DigestChallenge]) -> tuple[DigestChallenge, Algorithm]:
     for algorithm in _STRONGEST_FIRST:
         for challenge in challenges:
             if challenge.algorithm is algorithm and (not challenge.qop or "auth" in challenge.qop):

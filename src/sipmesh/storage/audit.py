@@ -45,7 +45,7 @@ _turn = sql.Table(
 NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class Act(StrEnum):
+class AuditAct(StrEnum):
     """What changes whom this network trusts."""
 
     PUBLISH = "publish"
@@ -62,8 +62,8 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line. *act* is an `Act`, or a word that a newer version has for one; *text* is what the *hash* is over."""
+class AuditLine:
+    """One line. *act* is an `AuditAct`, or a word that a newer version has for one; *text* is what the *hash* is over."""
 
     seq: int
     at: datetime
@@ -80,7 +80,7 @@ class Line:
         return {**told, "previous": self.previous, "hash": self.hash}
 
     def __repr__(self) -> str:
-        return f"<Line {self.seq} {self.act} by {self.who} {self.hash[:12]}>"
+        return f"<AuditLine {self.seq} {self.act} by {self.who} {self.hash[:12]}>"
 
 
 class Audit:
@@ -101,7 +101,7 @@ class Audit:
     def __repr__(self) -> str:
         return f"<Audit in {self._database.where}>"
 
-    def append(self, who: str, act: Act, about: Mapping[str, Any] = NOTHING_ABOUT, *, at: datetime) -> Line:
+    def append(self, who: str, act: AuditAct, about: Mapping[str, Any] = NOTHING_ABOUT, *, at: datetime) -> AuditLine:
         """Add a line; it is on the disk when this returns. *about* is whatever JSON can say of the act."""
         with self.changing() as db:
             return self.add(db, who, act, about, at=at)
@@ -111,14 +111,14 @@ class Audit:
         with self._database.border(), self._database.engine.connect() as db:
             return self.head_in(db)
 
-    def last(self) -> Line | None:
+    def last(self) -> AuditLine | None:
         """The last line, None where there is none."""
         with self._database.border(), self._database.engine.connect() as db:
             newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash)
             row = db.execute(newest.order_by(_audit.c.seq.desc()).limit(1)).first()
         return _line(*row) if row is not None else None
 
-    def read(self, since: int = 0) -> list[Line]:
+    def read(self, since: int = 0) -> list[AuditLine]:
         """Every line after number *since*, the oldest first; raises `OperatorError` for one that cannot be read."""
         with self._database.border(), self._database.engine.connect() as db:
             return [_line(*row) for row in db.execute(_lines().where(_audit.c.seq > since))]
@@ -147,7 +147,7 @@ class Audit:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
             yield db
 
-    def add(self, db: sql.Connection, who: str, act: Act, about: Mapping[str, Any], *, at: datetime) -> Line:
+    def add(self, db: sql.Connection, who: str, act: AuditAct, about: Mapping[str, Any], *, at: datetime) -> AuditLine:
         """Add a line within a change that has begun, so that the line and what it tells of are kept together or not at all."""
         if at.tzinfo is None:
             raise LocalError("an instant in the audit log needs a timezone")
@@ -195,10 +195,10 @@ def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator
         yield f"its text is that of line {line.seq}"
 
 
-def _line(seq: int, line: str, previous: str, hash: str) -> Line:  # noqa: A002 - the columns, by name
+def _line(seq: int, line: str, previous: str, hash: str) -> AuditLine:  # noqa: A002 - the columns, by name
     try:
         told = json.loads(line)
         at = datetime.fromisoformat(told["at"])
-        return Line(int(told["seq"]), at, str(told["who"]), str(told["act"]), told["about"], previous, hash, line)
+        return AuditLine(int(told["seq"]), at, str(told["who"]), str(told["act"]), told["about"], previous, hash, line)
     except (ValueError, TypeError, KeyError):
         raise OperatorError(f"line {seq} of the audit log cannot be read; see `sipmesh audit verify`") from None

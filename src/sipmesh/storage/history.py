@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateTable
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
-from sipmesh.storage.audit import NOTHING_ABOUT, Act, Audit, Line
+from sipmesh.storage.audit import NOTHING_ABOUT, Audit, AuditAct, AuditLine
 from sipmesh.storage.database import Database
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed
 from sipmesh.topology.versions.publication import HIGHEST, KIND, Publication
@@ -106,7 +106,7 @@ class History:
         *,
         at: datetime,
         dangers: Sequence[str] = (),
-        act: Act = Act.PUBLISH,
+        act: AuditAct = AuditAct.PUBLISH,
         about: Mapping[str, Any] = NOTHING_ABOUT,
     ) -> Version:
         """Keep a new version and its line in the audit log: both are on the disk when this returns, or neither is.
@@ -118,7 +118,7 @@ class History:
             why: In their words.
             at: Now.
             dangers: What the operator was warned of and went on (`topology.versions.breaking_changes`): a line of its own.
-            act: `Act.PUBLISH` or `Act.ROLLBACK`.
+            act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
             about: What else the line shall tell.
 
         Raises:
@@ -135,7 +135,7 @@ class History:
             self._audit.add(db, who, act, told, at=at)
             if dangers:
                 about_it = {"number": version.number, "dangers": list(dangers)}
-                self._audit.add(db, who, Act.FORCED, about_it, at=at)
+                self._audit.add(db, who, AuditAct.FORCED, about_it, at=at)
         return version
 
     def jump(self, at_least: int, who: str, why: str, *, at: datetime) -> int:
@@ -150,7 +150,7 @@ class History:
             if known is None:
                 db.execute(_floors.insert().values(at_least=at_least))
             number = self._next(db, self._head(db))
-            self._audit.add(db, who, Act.RESTORE, {"next_version": number, "why": why}, at=at)
+            self._audit.add(db, who, AuditAct.RESTORE, {"next_version": number, "why": why}, at=at)
         return number
 
     def head(self) -> Version | None:
@@ -211,7 +211,7 @@ class History:
         return max(head.number + 1 if head else 1, int(floor))
 
 
-_PUBLISHING = frozenset({Act.PUBLISH, Act.ROLLBACK})
+_PUBLISHING = frozenset({AuditAct.PUBLISH, AuditAct.ROLLBACK})
 
 
 def digest_of(jws: bytes) -> str:
@@ -219,7 +219,7 @@ def digest_of(jws: bytes) -> str:
     return hashlib.sha256(jws).hexdigest()
 
 
-def _misfits(kept: Kept, before: str, line: Line | None) -> Iterator[str]:
+def _misfits(kept: Kept, before: str, line: AuditLine | None) -> Iterator[str]:
     """What is wrong with one version after the one with the digest *before*; *line* is what the log has of it."""
     version = kept.version
     if digest_of(kept.jws) != version.digest:

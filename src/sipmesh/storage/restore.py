@@ -20,7 +20,7 @@ from typing import IO, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
@@ -40,7 +40,7 @@ class Restored:
     manifest: Manifest
     jump: int
     next_version: int | None
-    keys_missing: tuple[Kind, ...]
+    keys_missing: tuple[CertificateKind, ...]
 
 
 def restore(
@@ -137,11 +137,11 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
 def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
     """Let every number jump, tell of it in the audit log, and make the lists anew."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
-    missing: tuple[Kind, ...] = ()
+    missing: tuple[CertificateKind, ...] = ()
     for ca in CaGenerations(folder / CA).alive:
         ca.crls.jump(jump)
-        missing += tuple(kind for kind in (Kind.ROOT, Kind.ISSUING) if not ca.crls.has_key(kind))
-        for kind in (Kind.ROOT, Kind.ISSUING):
+        missing += tuple(kind for kind in (CertificateKind.ROOT, CertificateKind.ISSUING) if not ca.crls.has_key(kind))
+        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
             if ca.crls.has_key(kind):
                 ca.crls.publish(at, kind)
     if manifest.users:

@@ -85,7 +85,7 @@ def unknown_server(topology: Topology, name: str, file: Path | None = None) -> O
     return OperatorError(f"{name!r} is no server of the topology; {remedy}", problems)
 
 
-class Directory:
+class TopologyEntries:
     """All entries of one topology as the judge knows them: one `TrustedPeer` for each server and each partner."""
 
     def __init__(self, loaded: Loaded) -> None:
@@ -122,7 +122,7 @@ class Directory:
         )
 
     def __repr__(self) -> str:
-        return f"<Directory {len(self.servers)} servers, {len(self.partners)} partners>"
+        return f"<TopologyEntries {len(self.servers)} servers, {len(self.partners)} partners>"
 
 
 def _partner(partner: Partner, authority: Authority) -> PartnerView:
@@ -151,7 +151,7 @@ class ServerView:
         self.loaded = loaded
         self._pool = pool
         self._server = next(server for server in pool.servers if server.name == name.lower())
-        self._directory = Directory(loaded)
+        self._directory = TopologyEntries(loaded)
         self.name, self.role = self._server.name, pool.role
         self.organisation = topology.organisation
         self.sip_domains = frozenset(topology.sip_domains)

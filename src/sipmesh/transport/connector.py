@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NOBODY: Final = "no address was found"
 
 
-class Refusal(NamedTuple):
+class DialFailure(NamedTuple):
     """Why a dial failed just now; it stands until that loop time."""
 
     until: float
@@ -57,7 +57,7 @@ class Connector:
         self.limits = limits or reactor.limits
         self.source = source
         self._failed_at: dict[tuple[str, tuple[str, int]], float] = {}
-        self._refusals: dict[tuple[str, LinkKind], Refusal] = {}
+        self._refusals: dict[tuple[str, LinkKind], DialFailure] = {}
         self._searches: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class Connector:
         until = self.reactor.loop.time() + self.limits.redial_s
         if len(self._refusals) >= self.limits.candidates**2:
             self._refusals.clear()
-        self._refusals[hop.name, hop.kind] = Refusal(until, why, verdict)
+        self._refusals[hop.name, hop.kind] = DialFailure(until, why, verdict)
 
     def forgive(self) -> None:
         """Forget what failed, such as after a new topology or a new certificate."""

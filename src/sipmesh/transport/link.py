@@ -70,7 +70,7 @@ class LinkEvents:
         raise NotImplementedError
 
 
-class Stage(Protocol):
+class LinkStage(Protocol):
     """What drives a link until it is up: an accepted handshake, or the dialling of candidates."""
 
     def ready(self, mask: int) -> None:
@@ -158,7 +158,7 @@ class Link(RegisteredLink):
         )
         self._read_in = 0  # the reactor's turn in which bytes were read last
         self._tls: PyOpenSslTls | None = None
-        self._stage: Stage | None = None
+        self._stage: LinkStage | None = None
         self._reader: MessageReader | None = None
         self._dirty = self._closed_by_peer = self._trusted = False
 
@@ -223,7 +223,7 @@ class Link(RegisteredLink):
 
     # Setting up: called by the stage
 
-    def begin(self, stage: Stage, given: LinkInput) -> None:
+    def begin(self, stage: LinkStage, given: LinkInput) -> None:
         """Let *stage* drive this link from now on, for what it begins with: CONNECT or GREET."""
         self._stage, self.state = stage, state_after(self.state, given)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SETTLE_ROUNDS: Final = 8  # links that fail one another over; what is left then waits for the next turn
 
 
-class Buried(Protocol):
+class PendingClose(Protocol):
     """Something whose socket is to be closed once the batch is over."""
 
     def bury(self) -> None:
@@ -43,7 +43,7 @@ class Reactor:
         self.limits = limits or Limits()
         self.room = Room()
         self.links = Registry()
-        self.leaving: set[Buried] = set()  # connections that wait for their peer to close them
+        self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
         self.turns = 0
         self.wall_clock: Callable[[], float] = time.time  # what certificates end by; it may jump, unlike loop time
         self._clock: Callable[[], float] = loop.time
@@ -56,7 +56,7 @@ class Reactor:
         self._generation = 0
         self._again: list[Watched] = []
         self._dirty: list[Watched] = []
-        self._buried: list[Buried] = []
+        self._buried: list[PendingClose] = []
         self._inside = False
         self._soon: asyncio.Handle | None = None
         self._closed = False
@@ -102,7 +102,7 @@ class Reactor:
         self._dirty.append(watched)
         self._finish_soon()
 
-    def bury(self, buried: Buried) -> None:
+    def bury(self, buried: PendingClose) -> None:
         """Close the socket of *buried* at the end of this batch, or very soon when there is none."""
         self._buried.append(buried)
         self._finish_soon()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dns.rdtypes.IN.SRV import SRV
 
-    from sipmesh.routing.proxy.locate import Locate, Question
+    from sipmesh.routing.proxy.locate import DnsQuestion, Locate
 
 LIFETIME_S: Final = 5.0  # of one question, over all name servers
 CACHED: Final = 1024
@@ -35,14 +35,14 @@ class UnansweredError(SipmeshError):
 class Resolver(Protocol):
     """Asks one question: records, an empty answer where there are none, or UnansweredError."""
 
-    async def ask(self, question: Question) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
         """Answer *question*."""
 
 
 class NoResolver:
     """For servers whose topology gives every address."""
 
-    async def ask(self, question: Question) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
         """Refuse."""
         raise UnansweredError(f"no DNS is configured to ask for {question.name}")
 
@@ -75,7 +75,7 @@ class DnsResolver:
             made.nameservers = [_nameserver(setting) for setting in nameservers]
         return made
 
-    async def ask(self, question: Question) -> Sequence[str | Srv]:
+    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
         """See :class:`Resolver`; an unknown name and a name without such records are the same empty answer."""
         try:
             name = dns.name.from_text(question.name)

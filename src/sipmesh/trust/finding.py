@@ -33,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CheckQuestion:
     """What one check asks; it becomes a finding with what was seen, written so that a log can bear it."""
 
     check: str

@@ -11,8 +11,8 @@ from sipmesh.routing.proxy.locate import (
     FEDERATION,
     SIPS,
     SRV_MAX,
+    DnsQuestion,
     Locate,
-    Question,
     RecordKind,
     Srv,
     UnlocatableError,
@@ -41,7 +41,7 @@ def test_ip_address_needs_no_question(name: str, port: int) -> None:
 def test_name_with_a_port_is_not_asked_for_srv() -> None:
     """RFC 3263 4.2: with an explicit port the client asks for A and AAAA of the name."""
     machine = Locate("fe1.test", 5071, SIPS)
-    assert set(machine.questions()) == {Question("fe1.test", A), Question("fe1.test", AAAA)}
+    assert set(machine.questions()) == {DnsQuestion("fe1.test", A), DnsQuestion("fe1.test", AAAA)}
     assert located(machine, {("fe1.test", A): ["192.0.2.1"]}) == [("192.0.2.1", 5071)]
 
 
@@ -139,7 +139,7 @@ def test_machine_refuses_to_be_driven_wrongly() -> None:
     with pytest.raises(LocalError, match="too early"):
         machine.addresses()
     with pytest.raises(LocalError, match="not open"):
-        machine.answered(Question("b.test", A), [])
+        machine.answered(DnsQuestion("b.test", A), [])
 
 
 def test_brackets_are_not_part_of_an_address() -> None:

@@ -15,8 +15,8 @@ from sipmesh.routing.proxy.response_context import (
     Cancel,
     Effect,
     Forget,
-    Reply,
     ResponseContext,
+    SendResponse,
     Silence,
     Start,
     lost_status,
@@ -44,7 +44,7 @@ def told(effects: list[Effect]) -> list[str]:
         match effect:
             case Start(number, target, name):
                 words.append(f"start {number} {name or getattr(target, 'flow', 'afar')}")
-            case Reply(answer):
+            case SendResponse(answer):
                 words.append(f"reply {answer.status}")
             case Cancel(number, _):
                 words.append(f"cancel {number}")
@@ -281,7 +281,7 @@ def test_all_challenges_of_all_branches_go_back_together() -> None:
     call.gets(407, 0, (PROXY_AUTHENTICATE, 'Digest realm="a"'), (PROXY_AUTHENTICATE, 'Digest realm="b"'))
     call.gets(404, 1)
     [effect] = call.context.responded(2, response(401, (AUTHENTICATE, 'Digest realm="c"')))
-    assert isinstance(effect, Reply)
+    assert isinstance(effect, SendResponse)
     assert effect.response.status == 401
     assert effect.response.values(PROXY_AUTHENTICATE) == ['Digest realm="a"', 'Digest realm="b"']
     assert effect.response.values(AUTHENTICATE) == ['Digest realm="c"']
@@ -294,7 +294,7 @@ def merged(*branches: list[str]) -> list[str]:
         told = response(401, *[(AUTHENTICATE, value) for value in challenges])
         effects = call.context.responded(number, told)
     [effect] = effects
-    assert isinstance(effect, Reply)
+    assert isinstance(effect, SendResponse)
     return effect.response.values(AUTHENTICATE)
 
 
@@ -321,7 +321,7 @@ def test_one_challenge_goes_back_byte_for_byte() -> None:
     call = Call(PHONE)
     challenge = response(401, (AUTHENTICATE, 'Digest realm="c",   nonce="1"'))
     before = challenge.encode()
-    assert call.context.responded(0, challenge) == [Reply(challenge)]
+    assert call.context.responded(0, challenge) == [SendResponse(challenge)]
     assert challenge.encode() == before
 
 
@@ -329,7 +329,7 @@ def test_challenges_do_not_go_into_a_response_that_asks_for_nothing() -> None:
     call = Call(PHONE, DESK)
     call.gets(401, 0, (AUTHENTICATE, 'Digest realm="c"'), (AUTHENTICATE, 'Digest realm="d"'))
     [effect] = call.context.responded(1, response(603))
-    assert isinstance(effect, Reply)
+    assert isinstance(effect, SendResponse)
     assert not effect.response.count(AUTHENTICATE)
 
 
@@ -523,7 +523,7 @@ def test_one_final_answer_goes_back_and_each_way_is_tried_at_most_once(
         effects += happened(context, given_, number % len(context.branches), method)
     for number in range(100):  # in the end every branch times out, twice
         effects += context.timed_out(number // 2) if number // 2 in context.branches else []
-    finals = [one.response.status for one in effects if isinstance(one, Reply) and one.response.status >= 200]
+    finals = [one.response.status for one in effects if isinstance(one, SendResponse) and one.response.status >= 200]
     assert len([status for status in finals if status >= 300]) + sum(isinstance(one, Silence) for one in effects) <= 1
     assert context.answered
     assert not context.running

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sipmesh.cli.versions import built
 from sipmesh.errors import RemoteError
-from sipmesh.routing.registrar.registrar import Binding, Changes, FlowFacts, RegistrarLimits, Registration, decide
+from sipmesh.routing.registrar.registrar import Binding, Changes, FlowFacts, RegistrarAnswer, RegistrarLimits, decide
 from sipmesh.sip.message import Request, build_request
 from sipmesh.sip.uri import SipUri
 
@@ -38,11 +38,11 @@ def answer(
     flow: FlowFacts = HERE,
     limits: RegistrarLimits = LIMITS,
     late: float = 0,
-) -> Registration:
+) -> RegistrarAnswer:
     return decide(request, ALICE, held, flow, limits, at=NOON + late)
 
 
-def contacts(answered: Registration) -> list[str]:
+def contacts(answered: RegistrarAnswer) -> list[str]:
     return [value for name, value in answered.headers if name == "contact"]
 
 

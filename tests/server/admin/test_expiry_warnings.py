@@ -10,7 +10,7 @@ import pytest
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, stock_of, tell
 from sipmesh.server.running_server import RunningServer
-from sipmesh.topology.expiry.inventory import Inventory, InventoryEntry, What
+from sipmesh.topology.expiry.inventory import ExpiringKind, Inventory, InventoryEntry
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.topology.view import certificate_names
@@ -25,7 +25,9 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
 def stock(level: Urgency, at: datetime, *, broken: bool = False) -> Inventory:
-    return Inventory(at, (InventoryEntry(What.SERVER, FE1, "example.test", level, "all", "this", broken=broken),), None)
+    return Inventory(
+        at, (InventoryEntry(ExpiringKind.SERVER, FE1, "example.test", level, "all", "this", broken=broken),), None
+    )
 
 
 def said(endings: ExpiryWarnings, *times: tuple[Urgency, timedelta]) -> list[bool]:
@@ -83,8 +85,8 @@ async def test_server_speaks_of_its_own_certificate_and_of_what_it_judges_by(fed
             node = federation.nodes[name]
             at = datetime.now(UTC) + 60 * DAY
             told = list(concerning(node, ExpiryWarnings().due(stock_of(node, at))))
-            assert [one.name for one in told if one.what is What.SERVER] == [name]
-            assert any(one.what is What.LIST and one.owner == "example.test" for one in told)
+            assert [one.name for one in told if one.what is ExpiringKind.SERVER] == [name]
+            assert any(one.what is ExpiringKind.LIST and one.owner == "example.test" for one in told)
             assert any(one.owner == "partner.test" for one in told) is partners
 
 
@@ -129,7 +131,9 @@ def shown(node: RunningServer) -> DatedItem:
 
 def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
     paper = DatedItem("CN=a", "CN=a", "7", "7", NOON - 2 * DAY, NOON + 5 * DAY)
-    entry = InventoryEntry(What.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=paper, old=True)
+    entry = InventoryEntry(
+        ExpiringKind.LIST, "CN=a", "example.test", Urgency.FINE, "all", "this", on_disk=paper, old=True
+    )
     endings = ExpiryWarnings()
     due = [bool(endings.due(Inventory(NOON + after, (entry,), None))) for after in (0 * DAY, MINUTE, DAY)]
     assert due == [True, False, True]

@@ -14,7 +14,7 @@ from sipmesh.errors import LocalError
 from sipmesh.sip.transaction import client, server
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
-from sipmesh.sip.transaction.state import Do, Input, State, of_status
+from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import T1, Timer
 
 # Lines of: state, then input>next state/what is done (nothing where left out).
@@ -51,7 +51,7 @@ PROCEEDING PROVISIONAL>PROCEEDING/PASS SUCCESS>TERMINATED/PASS FAILURE>TERMINATE
 PROCEEDING TIMER_F>TERMINATED/FAIL LINK_LOST>TERMINATED/FAIL
 TERMINATED PROVISIONAL>TERMINATED SUCCESS>TERMINATED FAILURE>TERMINATED LINK_LOST>TERMINATED
 """
-Expected = dict[tuple[State, Input], tuple[State, Do]]
+Expected = dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]
 
 
 def expected(text: str) -> Expected:
@@ -60,7 +60,7 @@ def expected(text: str) -> Expected:
         for edge in edges:
             given, _, leads = edge.partition(">")
             after, _, todo = leads.partition("/")
-            found[State[state], Input[given]] = State[after], Do[todo or "NOTHING"]
+            found[TransactionState[state], Input[given]] = TransactionState[after], Do[todo or "NOTHING"]
     return found
 
 
@@ -71,11 +71,11 @@ MACHINES: dict[str, Machine] = {
     "client INVITE": (ClientTransaction, True, expected(CLIENT_INVITE)),
     "client other": (ClientTransaction, False, expected(CLIENT_OTHER)),
 }
-PAIRS = [(name, state, given) for name in MACHINES for state, given in product(State, Input)]
+PAIRS = [(name, state, given) for name in MACHINES for state, given in product(TransactionState, Input)]
 
 
 @pytest.mark.parametrize(("name", "state", "given"), PAIRS, ids=lambda part: getattr(part, "name", part))
-def test_every_state_with_every_input(name: str, state: State, given: Input) -> None:
+def test_every_state_with_every_input(name: str, state: TransactionState, given: Input) -> None:
     kind, invite, edges = MACHINES[name]
     transaction = kind(invite=invite)
     transaction.state = state
@@ -104,26 +104,34 @@ def test_what_a_peer_can_cause_is_possible_in_every_state(table: Expected) -> No
 def test_every_state_can_be_reached_and_left(name: str, start: str) -> None:
     kind, invite, edges = MACHINES[name]
     reached = {kind(invite=invite).state}
-    assert reached == {State[start]}
-    for _ in State:
+    assert reached == {TransactionState[start]}
+    for _ in TransactionState:
         reached |= {after for (state, _), (after, _) in edges.items() if state in reached}
     assert reached == {state for state, _ in edges}
     assert all(
-        any(after is State.TERMINATED for (state, _), (after, _) in edges.items() if state is at) for at in reached
+        any(after is TransactionState.TERMINATED for (state, _), (after, _) in edges.items() if state is at)
+        for at in reached
     )
 
 
 @pytest.mark.parametrize(
     ("transaction", "timers"),
     [
-        (ServerTransaction(invite=True), {State.ACCEPTED: Timer.L, State.COMPLETED: Timer.H}),
+        (ServerTransaction(invite=True), {TransactionState.ACCEPTED: Timer.L, TransactionState.COMPLETED: Timer.H}),
         (ServerTransaction(invite=False), {}),
-        (ClientTransaction(invite=True), {State.CALLING: Timer.B, State.PROCEEDING: Timer.C, State.ACCEPTED: Timer.M}),
-        (ClientTransaction(invite=False), {State.TRYING: Timer.F, State.PROCEEDING: Timer.F}),
+        (
+            ClientTransaction(invite=True),
+            {
+                TransactionState.CALLING: Timer.B,
+                TransactionState.PROCEEDING: Timer.C,
+                TransactionState.ACCEPTED: Timer.M,
+            },
+        ),
+        (ClientTransaction(invite=False), {TransactionState.TRYING: Timer.F, TransactionState.PROCEEDING: Timer.F}),
     ],
 )
 def test_the_timer_that_runs_is_one_that_the_state_takes(
-    transaction: ServerTransaction | ClientTransaction, timers: dict[State, Timer]
+    transaction: ServerTransaction | ClientTransaction, timers: dict[TransactionState, Timer]
 ) -> None:
     edges = next(
         edges for kind, invite, edges in MACHINES.values() if (kind, invite) == (type(transaction), transaction.invite)
@@ -167,7 +175,7 @@ def test_what_reaches_the_core_is_told_beforehand() -> None:
         False,
     )
     call.receive(Input.TIMER_M)
-    assert (call.over, call.accepts(Input.SUCCESS), call.state) == (True, False, State.TERMINATED)
+    assert (call.over, call.accepts(Input.SUCCESS), call.state) == (True, False, TransactionState.TERMINATED)
 
 
 def test_transactions_describe_themselves() -> None:

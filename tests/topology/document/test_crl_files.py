@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 from sipmesh.trust.revocation.crl import RevocationLists
 from topology.world import NOON
 
@@ -50,7 +50,7 @@ def test_only_the_file_that_changed_is_read(ca: EnterpriseCa, place: Place, tmp_
 def test_what_is_read_is_not_in_force_by_that(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     before = loaded.authority.lists
-    ca.crls.publish(NOON, Kind.ROOT)
+    ca.crls.publish(NOON, CertificateKind.ROOT)
     [(authority, lists)] = loaded.read_lists({tmp_path / "ca" / "root.crl"})
     assert authority is loaded.authority
     assert authority.lists is before

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.profiles import Kind
+from sipmesh.pki.profiles import CertificateKind
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS, key_of, read_certificates
 from sipmesh.trust.role import Role
@@ -176,6 +176,6 @@ def test_lists_are_read_anew_with_the_topology(place: Place, tmp_path: Path, aut
     before = {held.number for held in place.load().authority.lists}
     own = tmp_path / "own-ca"  # the CA of all tests stays as it is
     shutil.copytree(authorities / "ca", own)
-    newer = EnterpriseCa.open(own).crls.publish(NOON + timedelta(hours=1), Kind.ISSUING)
+    newer = EnterpriseCa.open(own).crls.publish(NOON + timedelta(hours=1), CertificateKind.ISSUING)
     (tmp_path / "ca" / "issuing.crl").write_bytes(newer.read_bytes())
     assert {held.number for held in place.load().authority.lists} != before

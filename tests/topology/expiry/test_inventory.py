@@ -11,12 +11,12 @@ import pytest
 from sipmesh.topology.document.model import Pool, Server
 from sipmesh.topology.expiry.fetch_status import FetchStatus
 from sipmesh.topology.expiry.inventory import (
+    ExpectedRefusal,
+    ExpiringKind,
     Inventory,
     InventoryEntry,
-    Refusal,
     Side,
     Use,
-    What,
     refuses_from,
     sides,
     signer_files,
@@ -61,28 +61,34 @@ def stock(place: Place, disk: dict[Side, Chain], *uses: Use, at: datetime = NOON
 
 
 def server(found: Inventory, name: str, *, outside: bool = False) -> InventoryEntry:
-    wanted = (What.SERVER, name, outside)
+    wanted = (ExpiringKind.SERVER, name, outside)
     return next(one for one in found.entries if (one.what, one.name, one.outside) == wanted)
 
 
-def of(found: Inventory, what: What) -> list[InventoryEntry]:
+def of(found: Inventory, what: ExpiringKind) -> list[InventoryEntry]:
     return [one for one in found.entries if one.what is what]
 
 
 def test_everything_in_the_topology_that_ends_is_listed(place: Place) -> None:
     found = stock(place, {(FE1, False): chain(FE1)})
-    assert [one.name for one in of(found, What.SERVER)] == [FE1, FE2, FE3, EDGE, BOT]
-    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
-    assert [(one.owner, one.name) for one in of(found, What.ROOT)] == [("Example", "CN=Example Root CA,O=Example")]
-    assert [one.owner for one in of(found, What.PARTNER)] == ["partner.test", "other.test"]
-    assert [one.owner for one in of(found, What.LIST)] == [*["Example"] * 2, *["partner.test"] * 2, *["other.test"] * 2]
+    assert [one.name for one in of(found, ExpiringKind.SERVER)] == [FE1, FE2, FE3, EDGE, BOT]
+    assert [one.name for one in of(found, ExpiringKind.ISSUING)] == [ISSUING.subject]
+    assert [(one.owner, one.name) for one in of(found, ExpiringKind.ROOT)] == [
+        ("Example", "CN=Example Root CA,O=Example")
+    ]
+    assert [one.owner for one in of(found, ExpiringKind.PARTNER)] == ["partner.test", "other.test"]
+    assert [one.owner for one in of(found, ExpiringKind.LIST)] == [
+        *["Example"] * 2,
+        *["partner.test"] * 2,
+        *["other.test"] * 2,
+    ]
 
 
 def test_one_server_may_be_asked_for_alone(place: Place) -> None:
     """So that a server of a large network does not look at all the others every minute."""
     found = take_stock(place.load(), {(FE1, False): chain(FE1)}, at=NOON, only=FE1)
-    assert [one.name for one in of(found, What.SERVER)] == [FE1]
-    assert len(of(found, What.LIST)) == 6
+    assert [one.name for one in of(found, ExpiringKind.SERVER)] == [FE1]
+    assert len(of(found, ExpiringKind.LIST)) == 6
     assert found.countdown is not None
     assert (found.countdown.server, found.countdown.others) == (FE1, ())
 
@@ -163,12 +169,12 @@ def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
 
 
 def test_issuing_ca_takes_every_certificate_under_it(place: Place) -> None:
-    [entry] = of(stock(place, {(FE2, False): chain(FE2), (FE1, False): chain(FE1)}), What.ISSUING)
+    [entry] = of(stock(place, {(FE2, False): chain(FE2), (FE1, False): chain(FE1)}), ExpiringKind.ISSUING)
     assert entry.stops == f"every certificate under it is refused, however long that one lives: {FE1}, {FE2}"
 
 
 def test_lists_say_who_refuses_whom(place: Place) -> None:
-    ours, _, theirs, *_ = of(stock(place, {}), What.LIST)
+    ours, _, theirs, *_ = of(stock(place, {}), ExpiringKind.LIST)
     assert ours.stops.startswith("every server refuses new links under CN=")
     assert ours.command == "sipmesh ca crl"
     assert theirs.stops.startswith("our edges refuse new links with partner.test under CN=")
@@ -177,7 +183,7 @@ def test_lists_say_who_refuses_whom(place: Place) -> None:
 
 def test_list_that_a_server_has_not_read_is_told(place: Place) -> None:
     running = replace(use(place.load(), FE1, chain(FE1)), lists=())
-    entries = of(stock(place, {}, running), What.LIST)
+    entries = of(stock(place, {}, running), ExpiringKind.LIST)
     assert {one.note for one in entries} == {f"not in force on {FE1}; have it read: kill -HUP 4711"}
     assert {one.in_use for one in entries} == {None}
 
@@ -248,17 +254,17 @@ def signer(left: timedelta = 80 * DAY) -> Chain:
 
 def test_signer_is_listed_with_what_stops(place: Place) -> None:
     found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
-    (entry,) = of(found, What.SIGNER)
+    (entry,) = of(found, ExpiringKind.SIGNER)
     assert (entry.name, entry.level, entry.on_disk) == (MG1, Urgency.DAYS_7, leaf(MG1, 5 * DAY))
     assert entry.stops == "nothing can be published; what was published stays in force"
     assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
     assert entry.command == f"sipmesh ca issue {MG1}"
-    assert [one.name for one in of(found, What.ISSUING)] == [ISSUING.subject]
+    assert [one.name for one in of(found, ExpiringKind.ISSUING)] == [ISSUING.subject]
 
 
 def test_signer_of_another_management_server_goes_on(place: Place) -> None:
     found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
-    first, second = of(found, What.SIGNER)
+    first, second = of(found, ExpiringKind.SIGNER)
     assert first.stops == f"{MG1} can publish nothing; {MG2} can"
     assert (second.paper, second.note) == (None, "not known here: its file is on another machine")
     assert not second.broken
@@ -266,14 +272,14 @@ def test_signer_of_another_management_server_goes_on(place: Place) -> None:
 
 def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
     broken = Chain(f"servers/{MG1}.signer.pem", fault="holds no readable certificate")
-    (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), What.SIGNER)
+    (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), ExpiringKind.SIGNER)
     assert entry.broken
     assert entry.note == f"servers/{MG1}.signer.pem holds no readable certificate; sipmesh ca issue {MG1}"
 
 
 def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
     found = take_stock(managed(place, MG1, MG2), {}, at=NOON, only=MG2)
-    assert [one.name for one in of(found, What.SIGNER)] == [MG2]
+    assert [one.name for one in of(found, ExpiringKind.SIGNER)] == [MG2]
     assert list(signer_files(managed(place, MG1, MG2).topology, FE1)) == []
 
 
@@ -298,14 +304,20 @@ def test_server_would_refuse_from_the_first_end_of_what_it_stands_on(place: Plac
     loaded = place.load()
     root = "CN=Example Root CA,O=Example"
     whole = use(loaded, FE1, chain(FE1))
-    assert refuses_from(whole) == Refusal(NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}")
-    assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == Refusal(NOON + 2 * DAY, "the end of its certificate")
+    assert refuses_from(whole) == ExpectedRefusal(
+        NOON + 7 * DAY, f"the end of the revocation list of {ISSUING.subject}"
+    )
+    assert refuses_from(use(loaded, FE1, chain(FE1, 2 * DAY))) == ExpectedRefusal(
+        NOON + 2 * DAY, "the end of its certificate"
+    )
     year = tuple(replace(one, ends=NOON + 2000 * DAY) for one in whole.lists)
-    assert refuses_from(replace(whole, lists=year, shown={False: chain(FE1, 1000 * DAY)})) == Refusal(
+    assert refuses_from(replace(whole, lists=year, shown={False: chain(FE1, 1000 * DAY)})) == ExpectedRefusal(
         NOON + 900 * DAY, f"the end of the issuing CA {ISSUING.subject}"
     )
     without = tuple(one for one in whole.lists if one.subject != root)
-    assert refuses_from(replace(whole, lists=without)) == Refusal(None, f"there is no revocation list of {root}")
+    assert refuses_from(replace(whole, lists=without)) == ExpectedRefusal(
+        None, f"there is no revocation list of {root}"
+    )
     assert refuses_from(replace(whole, shown={})).at is None
 
 
@@ -316,7 +328,7 @@ def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Plac
     found = refuses_from(replace(whole, lists=(*older, *partners, *whole.lists)))
     assert found.at == NOON + 7 * DAY
     assert [found.has_begun(NOON + 7 * DAY), found.has_begun(NOON + 7.1 * DAY)] == [False, True]
-    assert Refusal(None, "x").has_begun(NOON)
+    assert ExpectedRefusal(None, "x").has_begun(NOON)
 
 
 # Sources
@@ -326,7 +338,7 @@ def sourced(place: Place, held: DatedItem | None, **facts: Any) -> tuple[Invento
     """The edge fetches from one source of a partner, which does as *facts* say."""
     supply = FetchStatus("http://crl.partner.test/", "partner.test", held, **facts)
     found = stock(place, {}, replace(use(place.load(), EDGE, chain(EDGE)), supplies=(supply,)))
-    [entry] = of(found, What.SOURCE)
+    [entry] = of(found, ExpiringKind.SOURCE)
     return found, entry
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.trust.code import Code
-from sipmesh.trust.finding import Question
+from sipmesh.trust.finding import CheckQuestion
 from sipmesh.trust.judgement.priority import choose, most_telling
 
-ASKED = Question("x", "y", "z")
+ASKED = CheckQuestion("x", "y", "z")
 YES, CANNOT = ASKED.passed("fine"), ASKED.unjudged("why")
 
 

@@ -14,8 +14,8 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note, say_given
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import Kind
-from sipmesh.storage.audit import Act
+from sipmesh.pki.profiles import CertificateKind
+from sipmesh.storage.audit import AuditAct
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def issue(
             )
             continue
         issued = issue_for(loaded, ca, name, now, timedelta(days=days))
-        note(place, Act.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
+        note(place, AuditAct.ISSUE, server=name, serial=f"{issued.serial_number:x}", days=days)
         say(f"{name}: serial {issued.serial_number:x}, valid for {plural(days, 'day')}.", style=GOOD)
     say_reloaded(reload(place, before))
 
@@ -166,7 +166,7 @@ def _has_its_key_elsewhere(loaded: Loaded, generations: CaGenerations, name: str
     server = next((one for one in pool.servers if one.name == name), None) if pool is not None else None
     if server is None or (loaded.folder / server.key_file).exists():
         return False
-    return any(one.kind == Kind.SERVER and name in one.names[:1] for one in generations.records())
+    return any(one.kind == CertificateKind.SERVER and name in one.names[:1] for one in generations.records())
 
 
 def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifetime: timedelta | None = None) -> Any:
@@ -207,8 +207,8 @@ def revoke(
     before = links_of(place)
     for number in serials:
         record = generations.owner_of(number).revoke(number, reason, now)
-        what = f"the signer of {record.names[0]}" if record.kind == Kind.SIGNER else record.names[0]
-        note(place, Act.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
+        what = f"the signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
+        note(place, AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
@@ -231,7 +231,7 @@ def _read_serial(text: str) -> int:
 
 def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
     """What a server may still be known by; raises `OperatorError` where there is nothing to revoke."""
-    leaves = {Kind.SERVER, Kind.SIGNER}
+    leaves = {CertificateKind.SERVER, CertificateKind.SIGNER}
     held = [one for one in generations.records() if one.kind in leaves and name in one.names[:1]]
     valid = [one for one in held if one.revoked_at is None and one.not_after > now]
     if not valid:
@@ -249,8 +249,8 @@ def crl(topology: TopologyFile = HERE) -> None:
     place = Place(topology)
     now, before = datetime.now(UTC), links_of(place)
     for ca in place.generations().alive:
-        for kind in (Kind.ROOT, Kind.ISSUING):
-            if kind is Kind.ROOT and not ca.crls.has_key(kind):
+        for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
+            if kind is CertificateKind.ROOT and not ca.crls.has_key(kind):
                 list_file = ca.folder / "root.crl"
                 say(
                     f"{list_file}: left out, the root's key is elsewhere: sipmesh ca root request list FILE",
@@ -258,7 +258,7 @@ def crl(topology: TopologyFile = HERE) -> None:
                 )
                 continue
             file, number = ca.crls.publish(now, kind), _number(ca, kind, now)
-            note(place, Act.LIST, file=str(file.relative_to(place.folder)), number=number)
+            note(place, AuditAct.LIST, file=str(file.relative_to(place.folder)), number=number)
             say(f"{file}: list {number} of the {kind} CA.", style=GOOD)
     _say_in_force(place, before)
 

@@ -73,7 +73,7 @@ def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str
     """The last certificate of each name that was not revoked."""
     from cryptography import x509
 
-    from sipmesh.pki.status import State
+    from sipmesh.pki.status import CertificateState
     from sipmesh.topology.expiry.inventory import LEDGER
     from sipmesh.topology.expiry.validity import Chain, DatedItem
 
@@ -82,7 +82,7 @@ def _newest(issued: Iterable[CertificateStatus], issuing: DatedItem) -> dict[str
             LEDGER, (DatedItem.of_certificate(x509.load_der_x509_certificate(one.record.der)), issuing)
         )
         for one in issued
-        if one.record.der and one.record.names and one.state is not State.REVOKED
+        if one.record.der and one.record.names and one.state is not CertificateState.REVOKED
     }
 
 

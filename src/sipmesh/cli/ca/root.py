@@ -15,7 +15,7 @@ from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.offline_signing import What
+from sipmesh.pki.offline_signing import OfflineKind
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
@@ -142,11 +142,11 @@ def detach(
 ) -> None:
     """Take the root's key away from this machine; from then on it signs what is carried to it."""
     from sipmesh.pki import files
-    from sipmesh.pki.profiles import Kind
+    from sipmesh.pki.profiles import CertificateKind
 
     ca = Place(topology).ca()
     key = ca.folder / "root.key"
-    if not ca.crls.has_key(Kind.ROOT):
+    if not ca.crls.has_key(CertificateKind.ROOT):
         raise OperatorError(f"{key} is not here any more")
     to.mkdir(parents=True, exist_ok=True)
     for name, mode in (("root.key", files.SECRET), ("root.pem", files.PUBLIC)):
@@ -161,7 +161,9 @@ def detach(
 
 @app.command()
 def request(
-    what: Annotated[What, typer.Argument(help="list: the root's next list; cross: its word for the next issuing CA.")],
+    what: Annotated[
+        OfflineKind, typer.Argument(help="list: the root's next list; cross: its word for the next issuing CA.")
+    ],
     to: Annotated[Path, typer.Argument(metavar="FILE", help="The errand, to be carried to where the key is.")],
     *,
     topology: TopologyFile = HERE,
@@ -171,7 +173,7 @@ def request(
 
     generations = Place(topology).generations()
     at = datetime.now(UTC)
-    if what is What.LIST:
+    if what is OfflineKind.LIST:
         errand = generations.current.offline_root.request_crl(at)
     else:
         coming = generations.next
@@ -212,7 +214,7 @@ def sign(
 
 @app.command()
 def take(
-    signed_file: Annotated[Path, typer.Argument(metavar="FILE", help="What the root has signed.")],
+    signed_file: Annotated[Path, typer.Argument(metavar="FILE", help="OfflineKind the root has signed.")],
     *,
     topology: TopologyFile = HERE,
 ) -> None:
@@ -223,7 +225,7 @@ def take(
     before = links_of(place)
     file = generations.current.offline_root.accept(errand, generations.next)
     say(f"{file} is in place.", style=GOOD)
-    if errand.what is What.LIST:
+    if errand.what is OfflineKind.LIST:
         say_reloaded(reload(place, before, "files-changed"))
     else:
         say(_following(place))

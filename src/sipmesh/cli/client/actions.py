@@ -85,7 +85,7 @@ def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
     from sipmesh.cli.client.server_discovery import find_home
     from sipmesh.cli.client.staying import Staying
     from sipmesh.client.party import new_instance
-    from sipmesh.client.registration import Registration, RetryDelay
+    from sipmesh.client.registration import KeptRegistration, RetryDelay
     from sipmesh.routing.registrar.address_of_record import read_address
     from sipmesh.transport.event_loop import run
 
@@ -102,7 +102,7 @@ def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
             return _connected(caller.user, password, home, instance)
 
         try:
-            return await Registration(connect, expires, staying, RetryDelay(SystemRandom().random)).keep()
+            return await KeptRegistration(connect, expires, staying, RetryDelay(SystemRandom().random)).keep()
         finally:
             staying.close()
 

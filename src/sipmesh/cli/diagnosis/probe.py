@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.client.agent import LinkLostError
-from sipmesh.client.line import Line
+from sipmesh.client.line import ClientLink
 from sipmesh.client.login import Login
 from sipmesh.client.outcome import NoAnswerError, Outcome
 from sipmesh.client.party import Party
@@ -102,7 +102,7 @@ class Probe(LinkEvents):
         self._loop = asyncio.get_running_loop()
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._gone = asyncio.Event()
-        self._line: Line | None = None
+        self._line: ClientLink | None = None
         self._accepted: Verdict | None = None
         self._last: Verdict | None = None
 
@@ -196,7 +196,7 @@ class Probe(LinkEvents):
         """We accept the peer; whether it accepts us, only an answer tells."""
         self._accepted = link.verdict
         party = Party.of(SipUri.parse(f"sip:{USER}@{self._aim.domain}")).at(link.local)
-        self._line = Line(self._loop, link, party, Login(USER, self._aim.domain, ""))
+        self._line = ClientLink(self._loop, link, party, Login(USER, self._aim.domain, ""))
         self._up.set_result(None)
 
     def arrived(self, _link: Link, message: Request | Response) -> None:

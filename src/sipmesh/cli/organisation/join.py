@@ -81,7 +81,7 @@ def grant(
     from sipmesh.pki.csr import read_request
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
-    from sipmesh.storage.audit import Act
+    from sipmesh.storage.audit import AuditAct
     from sipmesh.topology.versions.jose import open_signed
     from sipmesh.topology.versions.publication import KIND
     from sipmesh.topology.view import certificate_names, unknown_server
@@ -104,7 +104,7 @@ def grant(
     if valid and not replace:
         why = _already(name, valid)
         management_db.audit.append(
-            name_of(os.getuid()), Act.REFUSED, {"act": "join", "server": name, "refused": why}, at=at
+            name_of(os.getuid()), AuditAct.REFUSED, {"act": "join", "server": name, "refused": why}, at=at
         )
         raise OperatorError(why)
     names = certificate_names(loaded.topology, name)
@@ -112,7 +112,7 @@ def grant(
     about = {"server": name, "serial": f"{issued.certificate.serial_number:x}"}
     if valid:
         about["beside"] = " ".join(one.serial_hex for one in valid)
-    management_db.audit.append(name_of(os.getuid()), Act.JOIN, about, at=at)
+    management_db.audit.append(name_of(os.getuid()), AuditAct.JOIN, about, at=at)
     lists = {entry: place.folder / entry for entry in loaded.list_names}
     made = request_file.with_suffix(".join")
     given = JoinGrant(
@@ -134,12 +134,12 @@ def grant(
 
 def _others_of(place: Place, name: str, key: ec.EllipticCurvePublicKey, at: datetime) -> list[Record]:
     """The valid certificates of a server that are for another key than *key*."""
-    from sipmesh.pki.profiles import Kind
+    from sipmesh.pki.profiles import CertificateKind
 
     valid = [
         one
         for one in place.generations().records()
-        if one.kind == Kind.SERVER and one.names[0] == name and one.revoked_at is None and one.not_after > at
+        if one.kind == CertificateKind.SERVER and one.names[0] == name and one.revoked_at is None and one.not_after > at
     ]
     return [one for one in valid if one.der is None or x509.load_der_x509_certificate(one.der).public_key() != key]
 

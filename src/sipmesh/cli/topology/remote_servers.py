@@ -12,10 +12,10 @@ from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
-    from sipmesh.storage.audit import Act
+    from sipmesh.storage.audit import AuditAct
 
 
-def note(place: Place, act: Act, **about: Any) -> None:
+def note(place: Place, act: AuditAct, **about: Any) -> None:
     """Write a line into the audit log, where there is one: in a network that never published there is none."""
     from sipmesh.server.control_socket import name_of
     from sipmesh.storage.management_db import ManagementDb

@@ -33,7 +33,7 @@ class RecordKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DnsQuestion:
     """One question to DNS; *name* has no final dot."""
 
     name: str
@@ -66,22 +66,22 @@ class Locate:
         self._name, self._port, self._service = name, port, service
         self._entropy, self._draws = entropy, 0
         self._targets: list[tuple[str, int]] = []
-        self._open: list[Question] = []
-        self._found: dict[Question, list[str]] = {}
+        self._open: list[DnsQuestion] = []
+        self._found: dict[DnsQuestion, list[str]] = {}
         self._failures: list[str] = []
         if is_ip(name) or port is not None or service is None:
             self._ask_for([(name, port or TLS_PORT)])
         else:
-            self._open.append(Question(f"_{service}._tcp.{name}", RecordKind.SRV))
+            self._open.append(DnsQuestion(f"_{service}._tcp.{name}", RecordKind.SRV))
 
     def __repr__(self) -> str:
         return f"<Locate {self._name}: {len(self._open)} open questions, {len(self._targets)} targets>"
 
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[DnsQuestion, ...]:
         """What has to be asked now; all of it may be asked at once. Nothing: :meth:`addresses` has the answer."""
         return tuple(self._open)
 
-    def answered(self, question: Question, records: Sequence[str | Srv]) -> None:
+    def answered(self, question: DnsQuestion, records: Sequence[str | Srv]) -> None:
         """Take the answer to *question*; no records means that there are none."""
         self._close(question)
         if question.kind is RecordKind.SRV:
@@ -89,7 +89,7 @@ class Locate:
         else:
             self._found[question] = [one for one in records if isinstance(one, str) and is_ip(one)]
 
-    def failed(self, question: Question, why: str) -> None:
+    def failed(self, question: DnsQuestion, why: str) -> None:
         """Take it that *question* has no answer; no fallback follows: silence is not the absence of an SRV."""
         self._close(question)
         self._failures.append(why)
@@ -103,7 +103,7 @@ class Locate:
             raise UnlocatableError(f"{self._name} has no address: {'; '.join(self._failures) or 'DNS knows none'}")
         return list(dict.fromkeys(found))
 
-    def _close(self, question: Question) -> None:
+    def _close(self, question: DnsQuestion) -> None:
         try:
             self._open.remove(question)
         except ValueError:
@@ -123,13 +123,13 @@ class Locate:
     def _ask_for(self, targets: list[tuple[str, int]]) -> None:
         self._targets = targets
         names = dict.fromkeys(name for name, _ in targets if not is_ip(name))
-        self._open += [Question(name, kind) for name in names for kind in (RecordKind.AAAA, RecordKind.A)]
+        self._open += [DnsQuestion(name, kind) for name in names for kind in (RecordKind.AAAA, RecordKind.A)]
 
     def _addresses_of(self, target: str) -> list[str]:
         if is_ip(target):
             return [target]
         kinds = (RecordKind.AAAA, RecordKind.A)
-        return [address for kind in kinds for address in self._found.get(Question(target, kind), [])]
+        return [address for kind in kinds for address in self._found.get(DnsQuestion(target, kind), [])]
 
     def _by_weight(self, records: Iterable[Srv]) -> list[Srv]:
         """Order by priority, and within one priority by lot (RFC 2782, 'Weight')."""

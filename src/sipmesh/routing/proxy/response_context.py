@@ -51,7 +51,7 @@ class Start:
 
 
 @dataclass(init=False, slots=True)
-class Reply:
+class SendResponse:
     """Send *response*, with our Via taken off, to whoever sent the request."""
 
     response: Response
@@ -83,7 +83,7 @@ class Forget:
     target: RemoteFlowTarget
 
 
-Effect = Start | Reply | Silence | Cancel | Forget
+Effect = Start | SendResponse | Silence | Cancel | Forget
 
 ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
 """What the branches that lose are told, so that a phone shows no missed call (RFC 3326 section 3.1)."""
@@ -257,7 +257,7 @@ class ResponseContext:
                 return [Cancel(number, self.reasons)]
         if response.status == 100 or not self.invite or self.answered or branch.state is BranchState.DONE:  # noqa: PLR2004 - Trying
             return []
-        return [Reply(response)]
+        return [SendResponse(response)]
 
     def _success(self, branch: Branch, response: Response) -> list[Effect]:
         """Pass a 2xx on at once; for INVITE every one of them, and the other branches are taken back."""
@@ -267,8 +267,8 @@ class ResponseContext:
         self.answered = True
         self.waiting = []
         if not self.invite:
-            return [Reply(response)]
-        return [Reply(response), *self._cancel_running(ELSEWHERE)]
+            return [SendResponse(response)]
+        return [SendResponse(response), *self._cancel_running(ELSEWHERE)]
 
     def _six_hundred(self) -> list[Effect]:
         """A 6xx ends the search: no new branch starts, pending ones are taken back."""
@@ -302,10 +302,10 @@ class ResponseContext:
         if not self.invite and self.best is not None and self.best.status == REQUEST_TIMEOUT:
             return [Silence()]
         if self.cancelled and (self.best is None or self.best.status < 600):  # noqa: PLR2004 - global failure
-            return [Reply(respond(self.request, 487))]
+            return [SendResponse(respond(self.request, 487))]
         if self.best is None:
             raise LocalError(f"{self.request.method} has no targets and no response")
-        return [Reply(self._with_all_challenges(self.best))]
+        return [SendResponse(self._with_all_challenges(self.best))]
 
     def _consider(self, response: Response) -> None:
         """Keep the better response (RFC 3261 section 16.7 item 6) and every challenge (item 7)."""

@@ -18,7 +18,7 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
-__all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarLimits", "Registration", "decide"]
+__all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarAnswer", "RegistrarLimits", "decide"]
 
 SUPPORTED: Final = frozenset({"outbound"})
 ONE_HOUR_S: Final = 3600
@@ -51,7 +51,7 @@ class FlowFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class RegistrarAnswer:
     """The answer to one REGISTER; *headers* go into it, *changes* into the store before it is sent.
 
     *bindings* are all bindings of the user as they will be, one for each Contact in *headers*; none unless it is a 200.
@@ -72,7 +72,7 @@ def decide(
     limits: RegistrarLimits,
     *,
     at: float,
-) -> Registration:
+) -> RegistrarAnswer:
     """Answer a REGISTER that *owner* has proved to have sent on *flow*.
 
     Args:
@@ -93,13 +93,13 @@ def decide(
     except _Refused as refused:
         return refused.registration
     bindings = case.after(changes)
-    return Registration(200, "OK", case.headers(bindings), changes, bindings)
+    return RegistrarAnswer(200, "OK", case.headers(bindings), changes, bindings)
 
 
 class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
     def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
         super().__init__(reason)
-        self.registration = Registration(status, reason, headers)
+        self.registration = RegistrarAnswer(status, reason, headers)
 
 
 @dataclass(frozen=True, slots=True)

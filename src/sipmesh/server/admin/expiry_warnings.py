@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sipmesh.server.certificates.expiring_files import on_disk, signers_on_disk
-from sipmesh.topology.expiry.inventory import InventoryEntry, What, take_stock
+from sipmesh.topology.expiry.inventory import ExpiringKind, InventoryEntry, take_stock
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.trust.formatting import tell_span, tell_time
 from sipmesh.trust.role import Role
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AGAIN = timedelta(days=1)
 
-Key = tuple[What, str, bool, str]
+Key = tuple[ExpiringKind, str, bool, str]
 
 
 class ExpiryWarnings:
@@ -83,7 +83,7 @@ def tell(log: Log, entry: InventoryEntry, at: datetime) -> None:
 def _event(entry: InventoryEntry) -> str:
     if entry.broken:
         return "cannot be used"
-    if entry.what is What.SOURCE and entry.level is not Urgency.PAST:
+    if entry.what is ExpiringKind.SOURCE and entry.level is not Urgency.PAST:
         return "is out of reach"
     if entry.old and entry.level is Urgency.FINE:
         return "is old"

@@ -16,7 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.admin.expiry_warnings import concerning, stock_of
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
-from sipmesh.topology.expiry.inventory import What
+from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.transport.link_state import LinkState
 from sipmesh.trust.role import Role
@@ -124,7 +124,9 @@ class Figures(Collector):
         """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
         node = self._node
         accounts, log = node.accounts, node.peer_log
-        displaced = CounterMetricFamily("sipmesh_displaced", "What gave way at a limit.", labels=("limit", "kind"))
+        displaced = CounterMetricFamily(
+            "sipmesh_displaced", "ExpiringKind gave way at a limit.", labels=("limit", "kind")
+        )
         for listener in node.listeners:
             displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
             shaking = listener.shaking.displaced + listener.reserved.displaced
@@ -259,7 +261,9 @@ class MetricsPage:
     async def _health(self, _request: web.Request) -> web.Response:
         """Whether others can rely on this server: 503 where something that it stands on has ended or cannot be used."""
         at = datetime.now(UTC)
-        found = (one for one in ending(self._node, at) if one.what is not What.SOURCE)  # that is a partner's to mend
+        found = (
+            one for one in ending(self._node, at) if one.what is not ExpiringKind.SOURCE
+        )  # that is a partner's to mend
         why = [one.sentence(at) for one in found if one.broken or one.level is Urgency.PAST]
         told = {"server": self._node.view.name, "healthy": not why, "why": why}
         return web.json_response(told, status=503 if why else 200)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sipmesh.distribution.event import is_ours
-from sipmesh.distribution.items import Item, Key, Kind, State
+from sipmesh.distribution.items import Item, ItemKind, Key, ReplicationState
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.distribution.subscriber import Subscriber
 from sipmesh.errors import OperatorError, RemoteError
@@ -99,13 +99,13 @@ class Agent:
     ) -> None:
         self._server, self._documents, self._loop, self._look, self._log = server, documents, loop, look, log
         self._lists = CrlStore(documents.folder)
-        self._topology = Item(Kind.TOPOLOGY, documents.document(), number=server.view.loaded.number)
+        self._topology = Item(ItemKind.TOPOLOGY, documents.document(), number=server.view.loaded.number)
         self._revoked: Item | None = None
         self._subscriber = Subscriber(here, self.state, self._told, self._given, self._settled, loop.time)
         self._notifier = Notifier(here, self, self._heard)
         self._rounds = ControlLinks(loop, dial)
         self._dial = dial
-        self._offered: State | None = None
+        self._offered: ReplicationState | None = None
         self._pending: tuple[bytes, Loaded] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._relayed: dict[str, tuple[float, ServerStatus]] = {}  # when each edge said it, by the loop's time
@@ -238,14 +238,14 @@ class Agent:
 
     # Giving
 
-    def state(self, peer: TrustedPeer | None = None) -> State:
+    def state(self, peer: TrustedPeer | None = None) -> ReplicationState:
         """Tell what we hold; *peer* is whom we tell, None for who gives it to us."""
         items = self.items(peer)
         held = {item.key: (item.number, item.digest) for item in items}
         if peer is None:
-            held[Kind.USERS, ""] = (self._server.users_number(), "")
+            held[ItemKind.USERS, ""] = (self._server.users_number(), "")
         highest = max(self._documents.highest, self._documents.known_to_exist)
-        return State(held, now_utc().isoformat(), highest, self._issuing)
+        return ReplicationState(held, now_utc().isoformat(), highest, self._issuing)
 
     def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
         """Give what an edge gets: all but the users, and its own certificate."""
@@ -287,7 +287,7 @@ class Agent:
     def _settled(self, _link: Link) -> None:
         self.report()
 
-    def _told(self, peer: str, state: State) -> None:
+    def _told(self, peer: str, state: ReplicationState) -> None:
         """What the other end holds: a version that is newer than ours is on its way, or exists at least."""
         self._offered = state
         self._take_issuing(state.issuing)
@@ -315,13 +315,13 @@ class Agent:
     def _given(self, peer: str, item: Item) -> None:
         """Take one item; a fault is told to whoever gave it, to management, and to our log."""
         try:
-            if item.kind is Kind.TOPOLOGY:
+            if item.kind is ItemKind.TOPOLOGY:
                 self._take_topology(item.body)
-            elif item.kind is Kind.LIST:
+            elif item.kind is ItemKind.LIST:
                 self._take_list(item)
-            elif item.kind is Kind.USERS:
+            elif item.kind is ItemKind.USERS:
                 self._take_users(item.body)
-            elif item.kind is Kind.CERTIFICATE:
+            elif item.kind is ItemKind.CERTIFICATE:
                 self._take_certificate(item)
             else:
                 self._take_revoked(item)
@@ -357,14 +357,15 @@ class Agent:
         """Whether a list that a new version names is not here, and was said to come."""
         offered = self._offered.held if self._offered is not None else {}
         return any(
-            not (self._documents.folder / name).exists() and (Kind.LIST, name) in offered for name in loaded.list_names
+            not (self._documents.folder / name).exists() and (ItemKind.LIST, name) in offered
+            for name in loaded.list_names
         )
 
     def _out_of_patience(self) -> None:
         try:
             self._apply()
         except OperatorError as wrong:
-            self._fail((Kind.TOPOLOGY, ""), str(wrong))
+            self._fail((ItemKind.TOPOLOGY, ""), str(wrong))
 
     def _apply(self) -> None:
         """Hold it, then put it in force: a crash in between starts with the new one."""
@@ -377,7 +378,7 @@ class Agent:
             loaded = self._documents.read(jws)  # once more: its lists have come meanwhile
         self._documents.keep(jws, loaded)
         closed = self._server.take(loaded)
-        self._topology = Item(Kind.TOPOLOGY, jws, number=loaded.number)
+        self._topology = Item(ItemKind.TOPOLOGY, jws, number=loaded.number)
         self._errors.clear()
         self._log.info("topology taken", version=loaded.number, digest=self._topology.digest[:12], closed=closed)
         self.report()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.event import is_ours
-from sipmesh.distribution.items import Item, Kind, State
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
@@ -35,7 +35,7 @@ from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
-    from sipmesh.storage.audit import Line
+    from sipmesh.storage.audit import AuditLine
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -134,7 +134,7 @@ class Controller:
 
     def _head_item(self) -> Item:
         number = self._server.view.loaded.number
-        return Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
+        return Item(ItemKind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
 
     def commands(self) -> Mapping[str, Command]:
         """The commands of the control socket that only management has."""
@@ -187,7 +187,7 @@ class Controller:
         """How many servers have not said that they have it in force."""
         return len(self.missing(self._topology.number))
 
-    def audit_head(self) -> Line | None:
+    def audit_head(self) -> AuditLine | None:
         """The last line of the audit log."""
         return self._audit.last()
 
@@ -213,10 +213,10 @@ class Controller:
 
     # Giving
 
-    def state(self, peer: TrustedPeer) -> State:
+    def state(self, peer: TrustedPeer) -> ReplicationState:
         """Tell what there is for *peer*."""
         held = {item.key: (item.number, item.digest) for item in self.items(peer)}
-        return State(held, now_utc().isoformat(), self._topology.number, self._issuing)
+        return ReplicationState(held, now_utc().isoformat(), self._topology.number, self._issuing)
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give everything for *peer*: what revokes first."""
@@ -249,14 +249,14 @@ class Controller:
         topology, number = self._server.view.loaded.topology, self._users.number
         payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
         signed = (self._sign(payload, USERS) for payload in payloads)
-        return [Item(Kind.USERS, document, str(part), number) for part, document in enumerate(signed)]
+        return [Item(ItemKind.USERS, document, str(part), number) for part, document in enumerate(signed)]
 
     def lists_taken(self, revoked: frozenset[CertificateId]) -> None:
         """Lists of this machine have come into force: everybody gets them, and ahead of them whom they newly revoke."""
         if revoked:
             payload = revoked_payload(self._server.view.organisation, int(now_utc().timestamp() * 1000), revoked)
             try:
-                self._revoked = Item(Kind.REVOKED, self._sign(payload, REVOKED))
+                self._revoked = Item(ItemKind.REVOKED, self._sign(payload, REVOKED))
             except OperatorError as wrong:
                 self._log.warning("revocations travel with their list alone", why=str(wrong))
         self._notifier.changed()
@@ -317,11 +317,11 @@ class Controller:
             line = self._not_granted.line(server, str(wrong), at)
             if line is not None:
                 self._log.warning("certificate not renewed", peer=server, why=line["refused"])
-                self._audit.append(server, Act.REFUSED, {"act": "issue", **line}, at=at)
+                self._audit.append(server, AuditAct.REFUSED, {"act": "issue", **line}, at=at)
 
     def _granted(self, server: str, certificate: x509.Certificate) -> None:
         self._log.info("certificate issued", peer=server, serial=f"{certificate.serial_number:x}")
-        self._audit.append(server, Act.ISSUE, about(server, certificate), at=now_utc())
+        self._audit.append(server, AuditAct.ISSUE, about(server, certificate), at=now_utc())
 
     def _renew_own(self) -> None:
         """Renew what we show and sign with; a new certificate comes into use as every file that changes does."""
@@ -406,7 +406,7 @@ class Controller:
 
     def _apply(self, number: int) -> list[str]:
         """Live by a version that is in the history, and give it to everybody."""
-        self._topology = Item(Kind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
+        self._topology = Item(ItemKind.TOPOLOGY, self._chronicle.history.get(number).jws, number=number)
         self._of_pool.clear()
         self.reports.published(now_utc())
         before = servers_of(self._server.view.loaded)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl import Reason
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +34,7 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     """Act on what *now* leaves out of *before*; a CA that is on another machine is told of with *tell*."""
     blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
     if blocked:
-        audit.append(who, Act.BLOCK, {"blocked": sorted(blocked)}, at=at)
+        audit.append(who, AuditAct.BLOCK, {"blocked": sorted(blocked)}, at=at)
     gone = servers_of(before) - servers_of(now)
     if not gone:
         return
@@ -46,7 +46,7 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
         return
     for serial, server in serials.items():
         about = {"server": server, "serial": f"{serial:x}", "because": "it has left the topology"}
-        audit.append(who, Act.REVOKE, about, at=at)
+        audit.append(who, AuditAct.REVOKE, about, at=at)
 
 
 def servers_of(loaded: Loaded) -> frozenset[str]:

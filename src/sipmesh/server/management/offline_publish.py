@@ -21,7 +21,7 @@ from sipmesh.server.management.publish_checks import from_a_restart, must_open
 from sipmesh.server.replication.crl_store import must_be_portable
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
@@ -83,7 +83,9 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
     try:
         return _publish_next(management_db, _draft(file), file.parent, who, why, at, tell, force=force)
     except OperatorError as wrong:
-        management_db.audit.append(who, Act.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at)
+        management_db.audit.append(
+            who, AuditAct.REFUSED, {"act": "publish", "why": why, "refused": wrong.message}, at=at
+        )
         raise
     finally:
         management_db.close()
@@ -102,7 +104,9 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
             return Rested(head, (), ())
         return _publish_next(management_db, draft, folder, who, f"{name} is blocked", at, tell, force=False)
     except OperatorError as wrong:
-        management_db.audit.append(who, Act.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at)
+        management_db.audit.append(
+            who, AuditAct.REFUSED, {"act": "block", "name": name, "refused": wrong.message}, at=at
+        )
         raise
     finally:
         management_db.close()

@@ -15,7 +15,7 @@ from sipmesh.server.management.publish_checks import from_a_restart, must_open
 from sipmesh.server.management.server_reports import ServerReports, now_utc
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference
@@ -89,14 +89,16 @@ class Publisher:
         """
         with self._audited(who, {"act": "publish", "why": why}):
             draft = self._read_draft(name, digest)
-            return self._put_in_force(draft, Act.PUBLISH, who, why, base, force=force)
+            return self._put_in_force(draft, AuditAct.PUBLISH, who, why, base, force=force)
 
     def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
         """Publish the content of an old version as a new one; raises `OperatorError`."""
         with self._audited(who, {"act": "rollback", "to": number}):
             old = version_of(self._chronicle, number)
             draft = Draft(load_published(old, self._folder), old.topology, old.files)
-            return self._put_in_force(draft, Act.ROLLBACK, who, why or f"back to version {number}", base, force=force)
+            return self._put_in_force(
+                draft, AuditAct.ROLLBACK, who, why or f"back to version {number}", base, force=force
+            )
 
     def block(self, who: str, name: str) -> dict[str, Any]:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
@@ -109,7 +111,7 @@ class Publisher:
             draft = blocking(version_of(self._chronicle, base), name, self._folder)
             if draft is None:
                 return {"version": base, "changes": [], "forced": [], "closed": []}
-            return self._put_in_force(draft, Act.PUBLISH, who, f"{name} is blocked", base, force=False)
+            return self._put_in_force(draft, AuditAct.PUBLISH, who, f"{name} is blocked", base, force=False)
 
     @contextmanager
     def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
@@ -117,7 +119,7 @@ class Publisher:
         try:
             yield
         except OperatorError as wrong:
-            self._audit.append(who, Act.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
+            self._audit.append(who, AuditAct.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
             raise
 
     def _read_draft(self, name: str, digest: str = "") -> Draft:
@@ -151,7 +153,9 @@ class Publisher:
         found = {home or home_by_default(in_force.topology) for home in homes}
         return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)
 
-    def _put_in_force(self, draft: Draft, act: Act, who: str, why: str, base: int, *, force: bool) -> dict[str, Any]:
+    def _put_in_force(
+        self, draft: Draft, act: AuditAct, who: str, why: str, base: int, *, force: bool
+    ) -> dict[str, Any]:
         """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
         must_be_portable(draft.loaded)
         must_open(draft.loaded, self._server.view.loaded)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.management.server_reports import now_utc
-from sipmesh.storage.audit import Act
+from sipmesh.storage.audit import AuditAct
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -98,6 +98,6 @@ class RootRotation:
         return {name: status.certificate if status is not None else None for name, status in statuses.items()}
 
     def _root_changed(self, who: str, step: str, generation: int) -> None:
-        self._audit.append(who, Act.ROOT, {"step": step, "generation": generation}, at=now_utc())
+        self._audit.append(who, AuditAct.ROOT, {"step": step, "generation": generation}, at=now_utc())
         self._log.warning("change of the root", step=step, generation=generation, by=who)
         self._changed()

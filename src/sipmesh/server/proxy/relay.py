@@ -28,8 +28,8 @@ from sipmesh.routing.proxy.response_context import (
     Cancel,
     Effect,
     Forget,
-    Reply,
     ResponseContext,
+    SendResponse,
     Start,
     lost_status,
     ways_to,
@@ -45,7 +45,7 @@ from sipmesh.sip.rows import RECORD_ROUTE
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction
-from sipmesh.sip.transaction.state import Do, Input, State, of_status
+from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import Timer
 from sipmesh.trust.evidence import LinkKind
 
@@ -155,7 +155,7 @@ class Relay:
         """An INVITE has its final response: of a refused one nothing is needed but to know its ACK, of another no body."""
         if proxied.context is not None and proxied.request.to.tag is None:
             self.calls_ended[min(status // 100, 6)] += 1
-        if proxied.transaction.state is State.COMPLETED:
+        if proxied.transaction.state is TransactionState.COMPLETED:
             proxied.flow.refuse(proxied.key)
             self._drop_exchange(proxied)
             return
@@ -239,7 +239,7 @@ class Relay:
     def _watch(self, sent: SentBranch, given: Input) -> None:
         """Move the branch to the deadline that counts from here on."""
         if given is Input.PROVISIONAL:
-            if sent.request.method == "INVITE" and sent.transaction.state is State.PROCEEDING:
+            if sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING:
                 self._ring(sent)
             return
         if sent.due is not self._lingering:  # else another final response to the same INVITE
@@ -292,7 +292,7 @@ class Relay:
         for effect in effects:
             if isinstance(effect, Start):
                 self._start(proxied, effect)
-            elif isinstance(effect, Reply):
+            elif isinstance(effect, SendResponse):
                 self._reply(proxied, effect.response)
             elif isinstance(effect, Cancel):
                 self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from sipmesh.errors import SipmeshError
-from sipmesh.routing.proxy.locate import Question, RecordKind
+from sipmesh.routing.proxy.locate import DnsQuestion, RecordKind
 from sipmesh.transport.resolver import UnansweredError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class _Names(AbstractResolver):
 
     async def _addresses(self, host: str, kind: RecordKind) -> list[str]:
         try:
-            return [str(one) for one in await self._resolver.ask(Question(host, kind))]
+            return [str(one) for one in await self._resolver.ask(DnsQuestion(host, kind))]
         except UnansweredError:
             return []
 

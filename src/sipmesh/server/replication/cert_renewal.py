@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sipmesh.distribution.items import Item, Kind
+from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
-from sipmesh.pki.profiles import Kind as Issue
+from sipmesh.pki.profiles import CertificateKind
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign
@@ -207,7 +207,7 @@ class Grantor:
             self._given[server] = (self._given[server][0], self._item(server, payload))
 
     def _item(self, server: str, payload: bytes) -> Item:
-        return Item(Kind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
+        return Item(ItemKind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
 
     def _count(self, server: str, at: datetime) -> None:
         """Refuse what is too much: whoever holds the key of a server could fill ledger and audit log with it."""
@@ -224,7 +224,7 @@ class Grantor:
             raise RemoteError(f"no request of {server}: {wrong}", rule="rule R6", status=403) from None
         leaf = signed.chain[0]
         record = self._record_of(leaf)
-        if record is None or record.names[0] != server or record.kind != Issue.SERVER:
+        if record is None or record.names[0] != server or record.kind != CertificateKind.SERVER:
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
         if record.revoked_at is not None or not record.not_before <= at <= record.not_after:
             raise RemoteError(f"the certificate of {server} counts no more", rule="rule R6", status=403)

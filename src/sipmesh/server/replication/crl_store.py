@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from sipmesh.distribution.items import Item, Kind
+from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.file_stamps import Stamp, stamp
@@ -52,7 +52,7 @@ class CrlStore:
             return None
         if len(content) > LARGEST_GIVEN:
             return None
-        item = Item(Kind.LIST, content, name)
+        item = Item(ItemKind.LIST, content, name)
         self._seen[name] = (now, item)
         return item
 

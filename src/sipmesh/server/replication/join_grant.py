@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sipmesh.distribution.items import Item, Kind
+from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.server.replication.crl_store import CrlStore
@@ -208,7 +208,7 @@ class Judged:
             if name not in loaded.list_names:
                 continue
             try:
-                shelf.put(Item(Kind.LIST, content, name), loaded, at)
+                shelf.put(Item(ItemKind.LIST, content, name), loaded, at)
             except RemoteError as wrong:
                 refused.append(wrong)
         return refused

@@ -7,60 +7,67 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipmesh.sip.transaction.state import Do, Input, State, step
+from sipmesh.sip.transaction.state import Do, Input, TransactionState, step
 from sipmesh.sip.transaction.timers import Timer
 
 # RFC 3261 figure 5 with RFC 6026 7.2. COMPLETED is left out: timer D is zero (17.1.1.2), and timer A does not run.
-INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
-    (State.CALLING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
-    (State.CALLING, Input.SUCCESS): (State.ACCEPTED, Do.PASS),
-    (State.CALLING, Input.FAILURE): (State.TERMINATED, Do.ACK),
-    (State.CALLING, Input.TIMER_B): (State.TERMINATED, Do.FAIL),
-    (State.CALLING, Input.GIVE_UP): (State.TERMINATED, Do.FAIL),
-    (State.CALLING, Input.LINK_LOST): (State.TERMINATED, Do.FAIL),
-    (State.PROCEEDING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
-    (State.PROCEEDING, Input.SUCCESS): (State.ACCEPTED, Do.PASS),
-    (State.PROCEEDING, Input.FAILURE): (State.TERMINATED, Do.ACK),
-    (State.PROCEEDING, Input.TIMER_B): (State.PROCEEDING, Do.NOTHING),  # it counts in CALLING only
-    (State.PROCEEDING, Input.GIVE_UP): (State.TERMINATED, Do.FAIL),
-    (State.PROCEEDING, Input.LINK_LOST): (State.TERMINATED, Do.FAIL),
+INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]] = {
+    (TransactionState.CALLING, Input.PROVISIONAL): (TransactionState.PROCEEDING, Do.PASS),
+    (TransactionState.CALLING, Input.SUCCESS): (TransactionState.ACCEPTED, Do.PASS),
+    (TransactionState.CALLING, Input.FAILURE): (TransactionState.TERMINATED, Do.ACK),
+    (TransactionState.CALLING, Input.TIMER_B): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.CALLING, Input.GIVE_UP): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.CALLING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.PROCEEDING, Input.PROVISIONAL): (TransactionState.PROCEEDING, Do.PASS),
+    (TransactionState.PROCEEDING, Input.SUCCESS): (TransactionState.ACCEPTED, Do.PASS),
+    (TransactionState.PROCEEDING, Input.FAILURE): (TransactionState.TERMINATED, Do.ACK),
+    (TransactionState.PROCEEDING, Input.TIMER_B): (
+        TransactionState.PROCEEDING,
+        Do.NOTHING,
+    ),  # it counts in CALLING only
+    (TransactionState.PROCEEDING, Input.GIVE_UP): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.PROCEEDING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
     # ACCEPTED: copies of the 2xx and those of other forks pass to the core, which forwards or acknowledges each.
-    (State.ACCEPTED, Input.PROVISIONAL): (State.ACCEPTED, Do.NOTHING),
-    (State.ACCEPTED, Input.SUCCESS): (State.ACCEPTED, Do.PASS),
-    (State.ACCEPTED, Input.FAILURE): (State.ACCEPTED, Do.NOTHING),
-    (State.ACCEPTED, Input.TIMER_B): (State.ACCEPTED, Do.NOTHING),
-    (State.ACCEPTED, Input.TIMER_M): (State.TERMINATED, Do.NOTHING),
-    (State.ACCEPTED, Input.GIVE_UP): (State.ACCEPTED, Do.NOTHING),  # it crossed with the 2xx
-    (State.ACCEPTED, Input.LINK_LOST): (State.TERMINATED, Do.NOTHING),
+    (TransactionState.ACCEPTED, Input.PROVISIONAL): (TransactionState.ACCEPTED, Do.NOTHING),
+    (TransactionState.ACCEPTED, Input.SUCCESS): (TransactionState.ACCEPTED, Do.PASS),
+    (TransactionState.ACCEPTED, Input.FAILURE): (TransactionState.ACCEPTED, Do.NOTHING),
+    (TransactionState.ACCEPTED, Input.TIMER_B): (TransactionState.ACCEPTED, Do.NOTHING),
+    (TransactionState.ACCEPTED, Input.TIMER_M): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.ACCEPTED, Input.GIVE_UP): (TransactionState.ACCEPTED, Do.NOTHING),  # it crossed with the 2xx
+    (TransactionState.ACCEPTED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
     # TERMINATED: what a peer may still send to a transaction that is not yet forgotten.
-    (State.TERMINATED, Input.PROVISIONAL): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.SUCCESS): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.FAILURE): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.LINK_LOST): (State.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.PROVISIONAL): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.SUCCESS): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.FAILURE): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
 }
 
 # RFC 3261 figure 6. COMPLETED is left out: timer K is zero (17.1.2.2), and timer E does not run.
-NON_INVITE: Final[dict[tuple[State, Input], tuple[State, Do]]] = {
-    (State.TRYING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
-    (State.TRYING, Input.SUCCESS): (State.TERMINATED, Do.PASS),
-    (State.TRYING, Input.FAILURE): (State.TERMINATED, Do.PASS),
-    (State.TRYING, Input.TIMER_F): (State.TERMINATED, Do.FAIL),
-    (State.TRYING, Input.LINK_LOST): (State.TERMINATED, Do.FAIL),
-    (State.PROCEEDING, Input.PROVISIONAL): (State.PROCEEDING, Do.PASS),
-    (State.PROCEEDING, Input.SUCCESS): (State.TERMINATED, Do.PASS),
-    (State.PROCEEDING, Input.FAILURE): (State.TERMINATED, Do.PASS),
-    (State.PROCEEDING, Input.TIMER_F): (State.TERMINATED, Do.FAIL),
-    (State.PROCEEDING, Input.LINK_LOST): (State.TERMINATED, Do.FAIL),
-    (State.TERMINATED, Input.PROVISIONAL): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.SUCCESS): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.FAILURE): (State.TERMINATED, Do.NOTHING),
-    (State.TERMINATED, Input.LINK_LOST): (State.TERMINATED, Do.NOTHING),
+NON_INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]] = {
+    (TransactionState.TRYING, Input.PROVISIONAL): (TransactionState.PROCEEDING, Do.PASS),
+    (TransactionState.TRYING, Input.SUCCESS): (TransactionState.TERMINATED, Do.PASS),
+    (TransactionState.TRYING, Input.FAILURE): (TransactionState.TERMINATED, Do.PASS),
+    (TransactionState.TRYING, Input.TIMER_F): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.TRYING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.PROCEEDING, Input.PROVISIONAL): (TransactionState.PROCEEDING, Do.PASS),
+    (TransactionState.PROCEEDING, Input.SUCCESS): (TransactionState.TERMINATED, Do.PASS),
+    (TransactionState.PROCEEDING, Input.FAILURE): (TransactionState.TERMINATED, Do.PASS),
+    (TransactionState.PROCEEDING, Input.TIMER_F): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.PROCEEDING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
+    (TransactionState.TERMINATED, Input.PROVISIONAL): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.SUCCESS): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.FAILURE): (TransactionState.TERMINATED, Do.NOTHING),
+    (TransactionState.TERMINATED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
 }
 
 
 # Which timer runs in which state. (Timer C is a proxy's, and is counted anew with every provisional response: 16.7.)
-_INVITE_TIMERS: Final = {State.CALLING: Timer.B, State.PROCEEDING: Timer.C, State.ACCEPTED: Timer.M}
-_NON_INVITE_TIMERS: Final = {State.TRYING: Timer.F, State.PROCEEDING: Timer.F}
+_INVITE_TIMERS: Final = {
+    TransactionState.CALLING: Timer.B,
+    TransactionState.PROCEEDING: Timer.C,
+    TransactionState.ACCEPTED: Timer.M,
+}
+_NON_INVITE_TIMERS: Final = {TransactionState.TRYING: Timer.F, TransactionState.PROCEEDING: Timer.F}
 
 
 class ClientTransaction:
@@ -73,7 +80,7 @@ class ClientTransaction:
 
     def __init__(self, *, invite: bool) -> None:
         self.invite = invite
-        self.state = State.CALLING if invite else State.TRYING
+        self.state = TransactionState.CALLING if invite else TransactionState.TRYING
 
     def receive(self, given: Input) -> Do:
         """Apply one input; LocalError where our own code gave what cannot be."""
@@ -93,12 +100,12 @@ class ClientTransaction:
     @property
     def pending(self) -> bool:
         """No final answer is in."""
-        return self.state not in {State.ACCEPTED, State.TERMINATED}
+        return self.state not in {TransactionState.ACCEPTED, TransactionState.TERMINATED}
 
     @property
     def over(self) -> bool:
         """Nothing more will come of it: forget it."""
-        return self.state is State.TERMINATED
+        return self.state is TransactionState.TERMINATED
 
     def __repr__(self) -> str:
         return f"<ClientTransaction {'INVITE' if self.invite else 'non-INVITE'} {self.state.name}>"

@@ -7,7 +7,7 @@ from enum import IntEnum, auto
 from sipmesh.errors import LocalError
 
 
-class State(IntEnum):
+class TransactionState(IntEnum):
     """States of RFC 3261 figures 5 to 8 and RFC 6026 7.
 
     COMPLETED stands only in a server's INVITE transaction: everywhere else it lasts for timers D, J and K, and those
@@ -57,7 +57,9 @@ class Do(IntEnum):
     FAIL = auto()  # tell the core that no answer comes: 408 after a timer, 503 after a lost link
 
 
-def step(table: dict[tuple[State, Input], tuple[State, Do]], state: State, given: Input) -> tuple[State, Do]:
+def step(
+    table: dict[tuple[TransactionState, Input], tuple[TransactionState, Do]], state: TransactionState, given: Input
+) -> tuple[TransactionState, Do]:
     """Look one transition up; LocalError for a pair that only a fault of our own can bring about."""
     try:
         return table[state, given]

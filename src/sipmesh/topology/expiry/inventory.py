@@ -32,7 +32,7 @@ LEDGER = "the CA's ledger"
 """The file of a chain that is known from the CA alone: the server has it, and its key, on another machine."""
 
 
-class What(StrEnum):
+class ExpiringKind(StrEnum):
     """The kinds of things that end."""
 
     SERVER = "server"
@@ -44,7 +44,7 @@ class What(StrEnum):
     SOURCE = "source"
 
 
-_CALLED = {What.SERVER: "certificate of", What.SIGNER: "signer of"}
+_CALLED = {ExpiringKind.SERVER: "certificate of", ExpiringKind.SIGNER: "signer of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class InventoryEntry:
     *broken* means that it does not count already, whatever its time; *old* that a list should have been made anew since.
     """
 
-    what: What
+    what: ExpiringKind
     name: str
     owner: str
     level: Urgency
@@ -106,7 +106,7 @@ class InventoryEntry:
             begins = f"begins only in {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)})"
             why = "the clock of who signed it was ahead, or the clock here is behind"
             return f"the {what} {begins}: {self.stops}; {why}; once the clocks are right: {self.command}"
-        if self.what is What.SOURCE:
+        if self.what is ExpiringKind.SOURCE:
             held = "counts no longer" if self.level is Urgency.PAST else f"counts for {tell_span(left)} more"
             return f"what came from the {what} {held} ({when}); then {self.stops}; {self.command}"
         if self.old and self.level is Urgency.FINE:
@@ -136,7 +136,7 @@ class Countdown:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ExpectedRefusal:
     """From when on a server would refuse and be refused if nothing were renewed, and *because* of whose end.
 
     *at* is None where it does so already.
@@ -150,7 +150,7 @@ class Refusal:
         return self.at is None or now > self.at
 
 
-def refuses_from(use: Use) -> Refusal:
+def refuses_from(use: Use) -> ExpectedRefusal:
     """The instant at which a server would start to refuse, by what it uses: nothing else is asked.
 
     That is the first end among its own certificate, the CAs above it, and the newest list of each of them. Links that are
@@ -158,7 +158,7 @@ def refuses_from(use: Use) -> Refusal:
     """
     chain = use.shown.get(False)
     if chain is None or not chain.papers:
-        return Refusal(None, "it shows no certificate")
+        return ExpectedRefusal(None, "it shows no certificate")
     ends = [
         (paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}")
         for n, paper in _numbered(chain)
@@ -168,10 +168,10 @@ def refuses_from(use: Use) -> Refusal:
         ends += [(max(anchors), f"the root {issuer}")] if anchors else []
         lists = [paper.ends for paper in use.lists if paper.subject == issuer]
         if not lists:
-            return Refusal(None, f"there is no revocation list of {issuer}")
+            return ExpectedRefusal(None, f"there is no revocation list of {issuer}")
         ends.append((max(lists), f"the revocation list of {issuer}"))
     at, because = min(ends, key=lambda one: one[0])
-    return Refusal(at, f"the end of {because}")
+    return ExpectedRefusal(at, f"the end of {because}")
 
 
 def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:
@@ -268,7 +268,7 @@ class _Stock:
         missing = supply.held is None
         refused = f"nothing has come from it yet; {command}" if supply.failing_since is None else command
         return InventoryEntry(
-            what=What.SOURCE,
+            what=ExpiringKind.SOURCE,
             name=supply.source,
             owner=supply.owner or self.loaded.topology.organisation,
             level=alarm,
@@ -292,7 +292,7 @@ class _Stock:
         revoked = paper is not None and self._is_revoked(paper)
         note = f"it is revoked, and refused already; {command}" if revoked else ""
         return InventoryEntry(
-            what=What.SERVER,
+            what=ExpiringKind.SERVER,
             name=name,
             owner=topology.organisation,
             level=self._level(paper),
@@ -317,7 +317,7 @@ class _Stock:
         elif laid.fault:
             note = f"{laid.file} {laid.fault}; {command}"
         return InventoryEntry(
-            what=What.SIGNER,
+            what=ExpiringKind.SIGNER,
             name=name,
             owner=self.loaded.topology.organisation,
             level=self._level(paper),
@@ -363,7 +363,7 @@ class _Stock:
         for mark, paper in found.items():
             below = {name for (name, _), chain in self.chains.items() if _issued(paper, chain)}
             yield InventoryEntry(
-                what=What.ISSUING,
+                what=ExpiringKind.ISSUING,
                 name=paper.subject,
                 owner=self.loaded.topology.organisation,
                 level=self._level(paper),
@@ -380,12 +380,16 @@ class _Stock:
             others = sorted({one.subject for one in anchors if one.mark != paper.mark})
             what_stops = impact.partner_stops(partner, others) if partner else impact.root_stops(others)
             command = impact.partner_command(partner) if partner else impact.NEW_CA
-            yield self._loaded(What.PARTNER if partner else What.ROOT, paper, partner, what_stops, command)
+            yield self._loaded(
+                ExpiringKind.PARTNER if partner else ExpiringKind.ROOT, paper, partner, what_stops, command
+            )
         for paper in _lists(authority):
             what_stops = impact.list_stops(paper.subject, partner)
-            yield self._loaded(What.LIST, paper, partner, what_stops, impact.list_command(partner))
+            yield self._loaded(ExpiringKind.LIST, paper, partner, what_stops, impact.list_command(partner))
 
-    def _loaded(self, what: What, paper: DatedItem, partner: str, what_stops: str, command: str) -> InventoryEntry:
+    def _loaded(
+        self, what: ExpiringKind, paper: DatedItem, partner: str, what_stops: str, command: str
+    ) -> InventoryEntry:
         """An entry for what the topology names: it lies on disk, and every running server should have it in force."""
         lacking = [name for name, use in self.uses.items() if not use.uses(paper)]
         note = f"not in force on {tell_list(lacking)}; have it read: {self._reload(*lacking)}" if lacking else ""
@@ -393,20 +397,20 @@ class _Stock:
             what=what,
             name=paper.subject,
             owner=partner or self.loaded.topology.organisation,
-            level=self._level(paper, is_list=what is What.LIST),
+            level=self._level(paper, is_list=what is ExpiringKind.LIST),
             stops=what_stops,
             command=command,
             in_use=paper if len(lacking) < len(self.uses) else None,
             on_disk=paper,
             note=note,
-            old=what is What.LIST and not partner and is_old(paper, self.at),
+            old=what is ExpiringKind.LIST and not partner and is_old(paper, self.at),
         )
 
     def _missing_lists(self) -> Iterator[InventoryEntry]:
         """Lists that could not be used: what they would vouch for is refused already."""
         for fault in self.loaded.faults:
             yield InventoryEntry(
-                what=What.LIST,
+                what=ExpiringKind.LIST,
                 name=fault.field,
                 owner=self.loaded.topology.organisation,
                 level=Urgency.FINE,

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list, tell_subject, tell_time
 from sipmesh.trust.judgement.evaluation import Evaluation
 from sipmesh.trust.judgement.priority import PRIORITY, most_telling
@@ -51,7 +51,7 @@ def handshake(evaluation: Evaluation) -> Finding:
     return _HANDSHAKE.refused(failure.text or failure.code, Code(failure.code) if known else Code.HANDSHAKE_FAILED)
 
 
-_HANDSHAKE = Question("handshake", "a finished TLS handshake, version 1.2 or 1.3", "rule R1")
+_HANDSHAKE = CheckQuestion("handshake", "a finished TLS handshake, version 1.2 or 1.3", "rule R1")
 
 
 @lru_cache(maxsize=64)
@@ -65,14 +65,14 @@ def no_certificate_asked(_case: Evaluation) -> Finding:
     return _NOT_ASKED
 
 
-_NOT_ASKED = Question("certificate", "nothing: clients prove themselves by password", "rule R3").passed(
+_NOT_ASKED = CheckQuestion("certificate", "nothing: clients prove themselves by password", "rule R3").passed(
     "no certificate is requested on a client port"
 )
 
 
 def certificate(evaluation: Evaluation) -> Finding | None:
     """Ask for a chain that can be read. A handshake that failed before any certificate is told by that finding."""
-    asked = Question("certificate", "a certificate chain that can be read", "rule R2; RFC 5280 4.1")
+    asked = CheckQuestion("certificate", "a certificate chain that can be read", "rule R2; RFC 5280 4.1")
     if evaluation.fault:
         return asked.refused(evaluation.fault, Code.MALFORMED_CERTIFICATE)
     if evaluation.leaf is None:
@@ -86,7 +86,7 @@ def certificate(evaluation: Evaluation) -> Finding | None:
 
 def engine(evaluation: Evaluation) -> Finding:
     """Ask OpenSSL, the first engine: every error stands but those that it leaves to us."""
-    asked = Question("engine", "no error of OpenSSL that stands", "rule R4: two engines must agree")
+    asked = CheckQuestion("engine", "no error of OpenSSL that stands", "rule R4: two engines must agree")
     errors = evaluation.evidence.engine_errors
     standing = [error for error in errors if not is_left_to_us(error)]
     if standing:
@@ -98,7 +98,7 @@ def engine(evaluation: Evaluation) -> Finding:
 def issuer(evaluation: Evaluation) -> Finding:
     """Ask for a path by name and signature to an anchor of the one entry that is named (rule R4, R8)."""
     names = ", ".join(sorted({authority.name for authority in evaluation.counted})) or "nobody"
-    asked = Question("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
+    asked = CheckQuestion("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
     if evaluation.trail.path:
         return asked.passed(" < ".join(held.subject.rfc4514_string() for held in evaluation.trail.path))
     if evaluation.excess:
@@ -139,7 +139,7 @@ def _issuer_code(evaluation: Evaluation) -> Code:
 
 def second_engine(evaluation: Evaluation) -> Finding:
     """Ask cryptography's verifier, the second engine; our own walk stands in where it is blind."""
-    asked = Question("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
+    asked = CheckQuestion("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
     if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
     if evaluation.trail.engine_is_blind:
@@ -153,7 +153,7 @@ def second_engine(evaluation: Evaluation) -> Finding:
 
 def validity(evaluation: Evaluation) -> Finding:
     """Ask whether our clock lies inside the validity of every certificate on the path."""
-    asked = Question("validity", f"valid at {tell_time(evaluation.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
+    asked = CheckQuestion("validity", f"valid at {tell_time(evaluation.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
     begin, end, until = evaluation.span
     if begin <= evaluation.at and evaluation.at.replace(microsecond=0) <= end:
         return asked.passed(until)
@@ -167,7 +167,7 @@ def validity(evaluation: Evaluation) -> Finding:
 
 def leaf(evaluation: Evaluation) -> Finding:
     """Ask that the certificate is an end entity's: neither engine objects to every CA that poses as a server."""
-    asked = Question("leaf", "no CA certificate, and no right to sign certificates", "rule R4; RFC 5280 4.2.1.9")
+    asked = CheckQuestion("leaf", "no CA certificate, and no right to sign certificates", "rule R4; RFC 5280 4.2.1.9")
     held = evaluation.line[0]
     usage = extension(held, x509.KeyUsage)
     if is_authority(held):
@@ -180,14 +180,14 @@ def leaf(evaluation: Evaluation) -> Finding:
 def key(evaluation: Evaluation) -> Finding:
     """Ask for strong keys and signatures on the whole path; the second engine accepts short keys in a leaf."""
     wanted = "RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
-    asked = Question("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
+    asked = CheckQuestion("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
     wrong = chain.weak(evaluation.line)
     return asked.refused("; ".join(wrong), Code.WEAK_KEY) if wrong else asked.passed("strong keys")
 
 
 def issuing(evaluation: Evaluation) -> Finding:
     """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
-    asked = Question(
+    asked = CheckQuestion(
         "issuing",
         "issuers that are CAs within their path length, extensions in order, policies as demanded",
         "RFC 5280 6.1.4, 6.1.5, 4.2",
@@ -203,7 +203,7 @@ def issuing(evaluation: Evaluation) -> Finding:
 
 def constraints(evaluation: Evaluation) -> Finding:
     """Ask whether every name obeys the name constraints of the authorities above it, SIP URIs included."""
-    asked = Question("constraints", "names within the constraints of every issuer", "RFC 5280 4.2.1.10")
+    asked = CheckQuestion("constraints", "names within the constraints of every issuer", "RFC 5280 4.2.1.10")
     if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
     wrong = violations(evaluation.trail.path)
@@ -212,7 +212,7 @@ def constraints(evaluation: Evaluation) -> Finding:
 
 def identity(evaluation: Evaluation) -> Finding:
     """Ask for at least one SIP domain identity."""
-    asked = Question("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
+    asked = CheckQuestion("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
     ignored = tell_list([f"{name} ({why})" for name, why in evaluation.names.ignored], "; ")
     if not evaluation.names.usable:
         return asked.refused(f"none; ignored: {ignored or 'there are no names'}", Code.NO_SIP_IDENTITY)
@@ -221,7 +221,7 @@ def identity(evaluation: Evaluation) -> Finding:
 
 def blocked(evaluation: Evaluation) -> Finding:
     """Ask whether the operator has blocked a name of the peer, or the entry that it belongs to."""
-    asked = Question("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
+    asked = CheckQuestion("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
     claimed = {name: _block_on(name, evaluation.policy) for name in evaluation.names.usable}
     if evaluation.peer:
         claimed |= {name: name for name in evaluation.peer.names & evaluation.policy.blocked}
@@ -240,7 +240,7 @@ def _block_on(name: str, policy: LinkPolicy) -> str:
 
 def topology(evaluation: Evaluation) -> Finding:
     """Ask that the identities name one entry of the topology, and no name of another (rule R5, R12)."""
-    asked = Question("topology", "identities of exactly one entry of the topology", "rule R5, R12")
+    asked = CheckQuestion("topology", "identities of exactly one entry of the topology", "rule R5, R12")
     if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
     if evaluation.opened:
@@ -253,7 +253,7 @@ def topology(evaluation: Evaluation) -> Finding:
     return _undivided(evaluation, asked)
 
 
-def _meant_alone(evaluation: Evaluation, asked: Question) -> Finding:
+def _meant_alone(evaluation: Evaluation, asked: CheckQuestion) -> Finding:
     if evaluation.policy.meant is None:
         saw = f"{evaluation.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology" + _held(
             evaluation
@@ -264,7 +264,7 @@ def _meant_alone(evaluation: Evaluation, asked: Question) -> Finding:
     return _undivided(evaluation, asked)
 
 
-def _undivided(evaluation: Evaluation, asked: Question) -> Finding:
+def _undivided(evaluation: Evaluation, asked: CheckQuestion) -> Finding:
     """RFC 5922 lets a certificate carry many domains; R12 does not let it carry those of two entries."""
     others = [f"{name} of {', '.join(p.name for p in peers)}" for name, peers in evaluation.foreign.items() if peers]
     if others:
@@ -301,7 +301,7 @@ def name(evaluation: Evaluation) -> Finding | None:
     if not evaluation.opened:
         return None
     meant = evaluation.policy.meant_name
-    asked = Question("name", f"the name we meant, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
+    asked = CheckQuestion("name", f"the name we meant, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
     if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
     if evaluation.policy.meant is None:
@@ -315,14 +315,14 @@ def scope(evaluation: Evaluation) -> Finding | None:
     """List the names outside the entry's scope. They do not refuse by themselves, and they never count (rule R8)."""
     if evaluation.peer is None or not evaluation.proved:
         return None
-    asked = Question("scope", f"names in the scope of {evaluation.peer.name}", "rule R8")
+    asked = CheckQuestion("scope", f"names in the scope of {evaluation.peer.name}", "rule R8")
     outside = tell_list([*evaluation.foreign, *(spelt for spelt, why in evaluation.names.ignored if why == BESIDE_URI)])
     return asked.passed(f"all; never counted: {outside}" if outside else "all")
 
 
 def role(evaluation: Evaluation) -> Finding:
     """Ask whether the entry may be at the other end of this kind of link (the table of links)."""
-    asked = Question(
+    asked = CheckQuestion(
         "role", f"one that may be on a {evaluation.policy.kind} link of {evaluation.policy.here}", "rule R5"
     )
     if evaluation.peer is None or not evaluation.proved:
@@ -341,7 +341,9 @@ def usage(evaluation: Evaluation) -> Finding:
     id-kp-sipDomain stands for both sides (RFC 5924 4).
     """
     allowed = _usages(evaluation)
-    asked = Question("usage", f"digitalSignature and {' or '.join(allowed.values())}", "RFC 5280 4.2.1.12; RFC 5924 4")
+    asked = CheckQuestion(
+        "usage", f"digitalSignature and {' or '.join(allowed.values())}", "RFC 5280 4.2.1.12; RFC 5924 4"
+    )
     bits = extension(evaluation.line[0], x509.KeyUsage)
     if bits is not None and not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
@@ -389,7 +391,9 @@ def revocation(evaluation: Evaluation) -> Finding:
     return check_listed(evaluation.listed, held, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
-_REVOCATION = Question("revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12")
+_REVOCATION = CheckQuestion(
+    "revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12"
+)
 
 
 # The order is the order in which an operator reads them. A mutation test takes each out in turn.

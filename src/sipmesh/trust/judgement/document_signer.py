@@ -19,7 +19,7 @@ from sipmesh.sip.text import ascii_lower
 from sipmesh.trust.authority import Authority
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, EngineError, LinkKind, PeerEvidence
-from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_list, tell_subject
 from sipmesh.trust.judgement import checks
 from sipmesh.trust.judgement.evaluation import Evaluation
@@ -169,7 +169,7 @@ def name(evaluation: Evaluation) -> Finding:
 
     A SIP URI would make it a server on a link as well; a common name is never an identity (rule R4).
     """
-    asked = Question(
+    asked = CheckQuestion(
         "name", "the DNS name of one management server, and no other name", "rule R4, R5; RFC 5280 4.2.1.6"
     )
     if evaluation.leaf is None:
@@ -194,7 +194,7 @@ def usage(evaluation: Evaluation) -> Finding:
 
     Stricter than of a peer on a link: no usage at all would be any, and one more would be a server's.
     """
-    asked = Question("usage", "digitalSignature and documentSigning alone", "RFC 9336 3; RFC 5280 4.2.1.12")
+    asked = CheckQuestion("usage", "digitalSignature and documentSigning alone", "RFC 9336 3; RFC 5280 4.2.1.12")
     leaf = evaluation.line[0]
     bits, usages = extension(leaf, x509.KeyUsage), extension(leaf, x509.ExtendedKeyUsage)
     if bits is None or not bits.digital_signature:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
-from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell, tell_address
 from sipmesh.trust.judgement.checks import ANEW, CHECKS, CLIENT_CHECKS, WITHOUT_CERTIFICATE, Check
 from sipmesh.trust.judgement.evaluation import Evaluation
@@ -168,7 +168,7 @@ def ask(check: Check, evaluation: Evaluation) -> Finding | None:
     try:
         return check(evaluation)
     except UNREADABLE as wrong:
-        asked = Question(check.__name__, "a certificate that can be judged", "rule R12")
+        asked = CheckQuestion(check.__name__, "a certificate that can be judged", "rule R12")
         return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
 
 

@@ -12,10 +12,10 @@ from cryptography import x509
 
 from sipmesh.errors import SipmeshError
 from sipmesh.trust.code import Code
-from sipmesh.trust.finding import Finding, Question
+from sipmesh.trust.finding import CheckQuestion, Finding
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.crl_signature import ListSignature
-from sipmesh.trust.revocation.ocsp import NO_ANSWERS, Signer, delegate_to_ask_for
+from sipmesh.trust.revocation.ocsp import NO_ANSWERS, OcspSigner, delegate_to_ask_for
 from sipmesh.trust.revocation.ocsp import standing as answered
 from sipmesh.trust.x509.certificate import UNREADABLE, WEAK_HASHES, extension, is_authority
 from sipmesh.trust.x509.der import Element, spans
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from sipmesh.trust.revocation.ocsp import OcspAnswers, Reply
+    from sipmesh.trust.revocation.ocsp import OcspAnswers, OcspStatus
     from sipmesh.trust.x509.certificate import CertificateId
 
 CHECK = "revocation"
@@ -286,7 +286,7 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    asked = Question(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
+    asked = CheckQuestion(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
     saw, code = _standing(serial, held, at, grace)
     return asked.passed(saw) if code is None else asked.refused(saw, code)
 
@@ -331,7 +331,7 @@ class Listed(NamedTuple):
 class Heard(NamedTuple):
     """A reply, with the list entry of the *delegate* that signed it where that one has to be asked for itself."""
 
-    reply: Reply
+    reply: OcspStatus
     delegate: Listed | None = None
 
 
@@ -365,21 +365,21 @@ def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     return found
 
 
-def _hear(reply: Reply, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
+def _hear(reply: OcspStatus, issuer: x509.Certificate, lists: RevocationLists) -> Heard:
     delegate = delegate_to_ask_for(reply)
     if delegate is None:
         return Heard(reply)
     return Heard(reply, Listed(delegate.serial_number, issuer.subject.rfc4514_string(), lists.find(delegate, issuer)))
 
 
-def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Reply:
+def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> OcspStatus:
     """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
     if heard.delegate is None:
         return heard.reply
     saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace, live=live)
     if code is None:
         return heard.reply
-    return heard.reply._replace(signer=Signer(f"an OCSP responder that is to be asked for itself: {saw}"))
+    return heard.reply._replace(signer=OcspSigner(f"an OCSP responder that is to be asked for itself: {saw}"))
 
 
 def _stands(
@@ -417,11 +417,11 @@ def check_path(
 
 
 _QUESTIONS = {
-    RevocationSource.LISTS: Question(CHECK, "every certificate of the path on no list, by lists in force", RULE),
-    RevocationSource.ANSWERS: Question(
+    RevocationSource.LISTS: CheckQuestion(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    RevocationSource.ANSWERS: CheckQuestion(
         CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
     ),
-    RevocationSource.BOTH: Question(
+    RevocationSource.BOTH: CheckQuestion(
         CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE
     ),
 }

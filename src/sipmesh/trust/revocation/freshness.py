@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from sipmesh.trust.revocation.ocsp import Reply
+    from sipmesh.trust.revocation.ocsp import OcspStatus
 
 SKEW = timedelta(minutes=5)
 """How far the clock of a CA may be ahead of ours."""
@@ -96,10 +96,10 @@ def answer_ends(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certific
     return max((counts_until(reply) for reply in _replies(answer, about) if not reply.signer.fault), default=None)
 
 
-def _replies(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate]) -> tuple[Reply, ...]:
+def _replies(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate]) -> tuple[OcspStatus, ...]:
     return OcspAnswers([answer]).find(*about)
 
 
-def _made(replies: Sequence[Reply]) -> list[datetime]:
+def _made(replies: Sequence[OcspStatus]) -> list[datetime]:
     """When the newest of them was made, if there are any."""
     return sorted((reply.single.this_update_utc for reply in replies if not reply.signer.fault), reverse=True)[:1]

@@ -72,7 +72,7 @@ class OcspAnswer:
 
     response: ocsp.OCSPResponse = field(repr=False)
     singles: tuple[ocsp.OCSPSingleResponse, ...] = field(repr=False)
-    _known: list[tuple[x509.Certificate, Terms, Signer]] = field(default_factory=list, repr=False)
+    _known: list[tuple[x509.Certificate, Terms, OcspSigner]] = field(default_factory=list, repr=False)
 
     @classmethod
     def load(cls, der: bytes) -> OcspAnswer:
@@ -99,7 +99,7 @@ class OcspAnswer:
             raise UnusableAnswerError(f"{len(singles)} statuses, {len(response.certificates)} certificates")
         return cls(response, singles)
 
-    def signer(self, issuer: x509.Certificate, terms: Terms = TERMS) -> Signer:
+    def signer(self, issuer: x509.Certificate, terms: Terms = TERMS) -> OcspSigner:
         """Who signed this, and whether they may for what *issuer* issued; worked out once per issuer."""
         for known, under, signer in self._known:
             if known == issuer and under == terms:
@@ -113,19 +113,19 @@ class OcspAnswer:
         return f"<OcspAnswer for {serials}, made {self.response.produced_at_utc:%Y-%m-%d %H:%M}>"
 
 
-class Signer(NamedTuple):
+class OcspSigner(NamedTuple):
     """Who signed an answer: the issuer itself (no *delegate*), a delegate, or nobody who may, for the reason *fault*."""
 
     fault: str = ""
     delegate: x509.Certificate | None = None
 
 
-class Reply(NamedTuple):
+class OcspStatus(NamedTuple):
     """What one answer says of one certificate, on which *terms*; nothing in it depends on the time of the question."""
 
     single: ocsp.OCSPSingleResponse
     produced_at: datetime
-    signer: Signer
+    signer: OcspSigner
     terms: Terms
 
 
@@ -145,26 +145,26 @@ class OcspAnswers:
             for single in answer.singles:
                 self._by_serial.setdefault(single.serial_number, {})[answer] = None
 
-    def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[Reply, ...]:
+    def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[OcspStatus, ...]:
         """Every reply about *certificate*, also those that must not be believed, which say why.
 
         An answer may hold several about one certificate (the first is not the one that counts, as to others it is).
         """
         return tuple(
-            Reply(single, answer.response.produced_at_utc, self._signer(answer, certificate, issuer), self.terms)
+            OcspStatus(single, answer.response.produced_at_utc, self._signer(answer, certificate, issuer), self.terms)
             for answer in self._by_serial.get(certificate.serial_number, ())
             for single in answer.singles
             if _is_about(single, certificate, issuer)
         )
 
-    def _signer(self, answer: OcspAnswer, certificate: x509.Certificate, issuer: x509.Certificate) -> Signer:
+    def _signer(self, answer: OcspAnswer, certificate: x509.Certificate, issuer: x509.Certificate) -> OcspSigner:
         """Refuse an answer made when the certificate was not valid, which is about another, and one by its own key."""
         made = answer.response.produced_at_utc
         if not certificate.not_valid_before_utc <= made <= certificate.not_valid_after_utc:
-            return Signer(f"an OCSP answer made at {tell_time(made)}, when the certificate was not valid")
+            return OcspSigner(f"an OCSP answer made at {tell_time(made)}, when the certificate was not valid")
         signer = answer.signer(issuer, self.terms)
         if signer.delegate is not None and signer.delegate.public_key() == certificate.public_key():
-            return Signer("an OCSP answer signed with the key of the certificate that it is about")
+            return OcspSigner("an OCSP answer signed with the key of the certificate that it is about")
         return signer
 
     def __iter__(self) -> Iterator[OcspAnswer]:
@@ -181,7 +181,7 @@ NO_ANSWERS = OcspAnswers()
 
 
 def standing(
-    replies: Iterable[Reply], *, at: datetime, grace: timedelta, live: bool = False
+    replies: Iterable[OcspStatus], *, at: datetime, grace: timedelta, live: bool = False
 ) -> tuple[str, Code | None]:
     """Say how a certificate stands by all that is said of it; the code is None if it may be relied on.
 
@@ -203,7 +203,7 @@ def standing(
     return "; ".join(dict.fromkeys(faults)) or "no OCSP answer", Code.REVOCATION_UNKNOWN
 
 
-def untimely(reply: Reply, at: datetime, grace: timedelta) -> str:
+def untimely(reply: OcspStatus, at: datetime, grace: timedelta) -> str:
     """Say why *reply* does not count at the instant *at*, or nothing (RFC 6960 3.2 (5), (6); 4.2.2.1).
 
     *grace* is how long it still counts after its next_update, as for lists.
@@ -219,13 +219,13 @@ def untimely(reply: Reply, at: datetime, grace: timedelta) -> str:
     return ""
 
 
-def _has_counted(reply: Reply, at: datetime) -> bool:
+def _has_counted(reply: OcspStatus, at: datetime) -> bool:
     """Whether *reply* counted at its beginning, before the instant *at*."""
     begins = max(reply.single.this_update_utc, reply.produced_at)
     return not reply.signer.fault and begins <= at and not untimely(reply, begins, timedelta(0))
 
 
-def delegate_to_ask_for(reply: Reply) -> x509.Certificate | None:
+def delegate_to_ask_for(reply: OcspStatus) -> x509.Certificate | None:
     """Return the delegate that signed *reply*, where somebody must say that it is not revoked itself.
 
     RFC 6960 4.2.2.2.1: with id-pkix-ocsp-nocheck "an OCSP client can trust a responder for the lifetime of the
@@ -237,7 +237,7 @@ def delegate_to_ask_for(reply: Reply) -> x509.Certificate | None:
     return delegate
 
 
-def counts_until(reply: Reply) -> datetime:
+def counts_until(reply: OcspStatus) -> datetime:
     """Until when *reply* counts, whether it says so or not."""
     return reply.single.next_update_utc or reply.single.this_update_utc + reply.terms.oldest
 
@@ -259,24 +259,24 @@ def _certificate_id(
     return asked.issuer_name_hash, asked.issuer_key_hash, asked.serial_number
 
 
-def _signer(response: ocsp.OCSPResponse, issuer: x509.Certificate, terms: Terms) -> Signer:
+def _signer(response: ocsp.OCSPResponse, issuer: x509.Certificate, terms: Terms) -> OcspSigner:
     """Find who signed: *issuer*, or somebody whom it named directly for that (RFC 6960 4.2.2.2).
 
     The RFC's third kind, a responder that the operator trusts by hand, does not exist here.
     """
     if isinstance(hashed := _hash(response), terms.weak):
-        return Signer(f"an OCSP answer signed over {hashed.name}")
+        return OcspSigner(f"an OCSP answer signed over {hashed.name}")
     if _is_responder(response, issuer) and _signed(response, issuer):
-        return Signer()
+        return OcspSigner()
     faults = []
     for delegate in response.certificates:
         if _is_responder(response, delegate) and delegate != issuer:
             fault = _delegate_fault(delegate, issuer, terms)
             fault = fault or ("" if _signed(response, delegate) else "an OCSP answer whose signature does not hold")
             if not fault:
-                return Signer(delegate=delegate)
+                return OcspSigner(delegate=delegate)
             faults.append(fault)
-    return Signer("; ".join(faults) or "an OCSP answer that neither the issuer nor a delegate of it has signed")
+    return OcspSigner("; ".join(faults) or "an OCSP answer that neither the issuer nor a delegate of it has signed")
 
 
 def _hash(response: ocsp.OCSPResponse) -> hashes.HashAlgorithm | None:
