@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.authority import EnterpriseCa, Issued
+from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,3 +33,9 @@ def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _ca(tmp_path: Path, pristine: Path) -> EnterpriseCa:
     shutil.copytree(pristine, tmp_path / "ca")
     return EnterpriseCa.open(tmp_path / "ca")
+
+
+@pytest.fixture(name="issued")
+def _issued(ca: EnterpriseCa, noon: datetime) -> Issued:
+    """The certificate of fe1."""
+    return ca.issue(("fe1.example.test", "pool1.example.test", "example.test"), Role.FRONT_END, noon)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import stat
 import subprocess
@@ -22,25 +21,15 @@ from sipmesh.pki.crl import Reason
 from sipmesh.pki.lint import LintRefusedError
 from sipmesh.pki.profiles import CertificateKind
 from sipmesh.pki.status import CertificateState
-from sipmesh.trust.revocation.crl import RevocationList
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
 from sipmesh.trust.x509.sip_identity import identities
+from support.crls import published
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
-
-
-@pytest.fixture(name="issued")
-def _issued(ca: EnterpriseCa, noon: datetime) -> Issued:
-    return ca.issue(NAMES, Role.FRONT_END, noon)
-
-
-def published(ca: EnterpriseCa, kind: CertificateKind = CertificateKind.ISSUING) -> RevocationList:
-    issuer = ca.issuing if kind is CertificateKind.ISSUING else ca.root
-    return RevocationList.load((ca.folder / f"{kind}.crl").read_bytes(), [issuer])
 
 
 def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> None:
@@ -153,31 +142,9 @@ def test_what_is_no_role_is_a_bug(ca: EnterpriseCa, noon: datetime) -> None:
         ca.issue(NAMES, "front-end", noon)  # type: ignore[arg-type]  # the wrong type is the point
 
 
-def test_the_longest_lifetime_is_what_public_cas_may_give(ca: EnterpriseCa, noon: datetime) -> None:
-    longest = timedelta(days=397) - timedelta(minutes=5)
-    assert ca.issue(NAMES, Role.EDGE, noon, longest)
-    with pytest.raises(LintRefusedError, match="longer than 397"):
-        ca.issue(NAMES, Role.EDGE, noon, longest + timedelta(seconds=1))
-
-
-def test_no_certificate_outlives_its_issuer(ca: EnterpriseCa, noon: datetime) -> None:
-    late = noon + timedelta(days=1826 - 30)
-    assert ca.issue(NAMES, Role.EDGE, late)
-    with pytest.raises(LintRefusedError, match="exceeds its issuer's"):
-        ca.issue(NAMES, Role.EDGE, late + timedelta(seconds=1))
-
-
 def test_an_expired_issuing_ca_issues_nothing(ca: EnterpriseCa, noon: datetime) -> None:
     with pytest.raises(OperatorError, match="issues nothing"):
         ca.issue(NAMES, Role.EDGE, noon + timedelta(days=1827), timedelta(minutes=1))
-
-
-def test_a_very_long_name_has_no_common_name(ca: EnterpriseCa, noon: datetime) -> None:
-    """RFC 5280 allows 64 characters there, and no check of ours reads it."""
-    name = f"{'a' * 60}.example.test"
-    issued = ca.issue([name], Role.EDGE, noon)
-    assert issued.certificate.subject.rfc4514_string() == "O=Example"
-    assert identities(issued.certificate).usable == (name,)
 
 
 def openssl_verify(ca: EnterpriseCa, issued: Issued, folder: Path, at: datetime, *options: str) -> str:
@@ -221,12 +188,6 @@ def test_another_curve_can_be_asked_for(tmp_path: Path, noon: datetime) -> None:
     assert issued.certificate.signature_hash_algorithm.name == "sha384"
 
 
-def test_the_same_key_is_never_given_twice(ca: EnterpriseCa, noon: datetime) -> None:
-    one, other = (ca.issue(NAMES, Role.FRONT_END, noon) for _ in range(2))
-    assert one.key != other.key
-    assert one.certificate.serial_number != other.certificate.serial_number
-
-
 def test_revoking_publishes_a_list_with_the_serial_and_no_other(ca: EnterpriseCa, noon: datetime) -> None:
     one, other = (ca.issue(NAMES, Role.FRONT_END, noon).certificate for _ in range(2))
     record = ca.revoke(one.serial_number, Reason.SUPERSEDED, noon)
@@ -257,66 +218,6 @@ def test_a_root_cannot_be_revoked_but_the_issuing_ca_can(ca: EnterpriseCa, noon:
         ca.issue(NAMES, Role.FRONT_END, noon)
 
 
-def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: datetime) -> None:
-    numbers = []
-    for _ in range(3):
-        EnterpriseCa.open(ca.folder).crls.publish(noon)
-        numbers.append(published(ca).number)
-    assert numbers == [2, 3, 4]
-
-
-@pytest.mark.parametrize(("kind", "days", "due"), [(CertificateKind.ISSUING, 7, 1), (CertificateKind.ROOT, 365, 30)])
-def test_a_list_lives_its_time_and_is_due_long_before_its_end(
-    ca: EnterpriseCa, noon: datetime, kind: CertificateKind, days: int, due: int
-) -> None:
-    assert published(ca, kind).next_update == noon + timedelta(days=days)
-    assert kind not in ca.crls.due(noon + timedelta(days=due, minutes=-10))
-    assert kind in ca.crls.due(noon + timedelta(days=due))
-
-
-def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life(
-    ca: EnterpriseCa, noon: datetime
-) -> None:
-    """And the issuing CA's list does not wait for it."""
-    (ca.folder / "root.key").rename(ca.folder / "root.key.away")
-    half = noon + timedelta(days=365) / 2
-    assert CertificateKind.ROOT not in ca.crls.due(half - timedelta(minutes=10))
-    assert ca.crls.reissue(noon + timedelta(days=31)) == (ca.folder / "issuing.crl",)
-    with pytest.raises(OperatorError):
-        ca.crls.reissue(half)
-    assert published(ca).this_update > half - timedelta(minutes=10)
-
-
-def test_reissuing_makes_what_is_due_and_nothing_else(ca: EnterpriseCa, noon: datetime) -> None:
-    later = noon + timedelta(days=4)
-    assert ca.crls.reissue(later) == (ca.folder / "issuing.crl",)
-    assert published(ca).next_update == later + timedelta(days=7)
-    assert ca.crls.reissue(later) == ()
-
-
-def test_an_expired_entry_stays_for_one_lists_lifetime(ca: EnterpriseCa, noon: datetime) -> None:
-    """RFC 5280 3.3: it must appear on one list issued after it has expired."""
-    issued = ca.issue(NAMES, Role.FRONT_END, noon, timedelta(days=1))
-    ca.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
-    ca.crls.publish(noon + timedelta(days=7, hours=23))
-    assert len(published(ca).serials) == 1
-    ca.crls.publish(noon + timedelta(days=8))
-    assert len(published(ca).serials) == 0
-
-
-def test_a_key_that_others_can_read_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
-    (ca.folder / "issuing.key").chmod(0o640)
-    with pytest.raises(OperatorError, match="chmod 600"):
-        ca.issue(NAMES, Role.FRONT_END, noon)
-
-
-def test_a_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
-    shutil.copy(ca.folder / "root.key", ca.folder / "issuing.key")
-    with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
-        ca.issue(NAMES, Role.FRONT_END, noon)
-    assert ca.status(noon).servers[-1].state is CertificateState.ABANDONED
-
-
 def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issued, noon: datetime) -> None:
     later = noon + timedelta(days=6)
     status = ca.status(later)
@@ -326,30 +227,6 @@ def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issue
         (CertificateKind.ROOT, timedelta(days=359), False),
         (CertificateKind.ISSUING, timedelta(days=1), True),
     ]
-
-
-def test_a_revocation_that_was_noted_but_not_published_is_due_at_once(
-    ca: EnterpriseCa, issued: Issued, noon: datetime
-) -> None:
-    """What a crash between ledger and list leaves behind."""
-    ca._ledger.revoke(issued.certificate.serial_number, Reason.SUPERSEDED, noon)
-    again = EnterpriseCa.open(ca.folder)
-    assert again.crls.due(noon) == (CertificateKind.ISSUING,)
-    again.crls.reissue(noon)
-    assert published(again).serials == {issued.certificate.serial_number}
-
-
-@pytest.mark.parametrize("spoil", ["missing", "broken", "older"])
-def test_a_published_list_that_is_not_the_last_is_due_at_once(ca: EnterpriseCa, noon: datetime, spoil: str) -> None:
-    file = ca.folder / "issuing.crl"
-    older = file.read_bytes()
-    ca.crls.publish(noon)
-    assert ca.crls.due(noon) == ()
-    if spoil == "missing":
-        file.unlink()
-    else:
-        file.write_bytes(older if spoil == "older" else b"")
-    assert ca.crls.due(noon) == (CertificateKind.ISSUING,)
 
 
 def test_several_hands_at_once_leave_one_story(ca: EnterpriseCa, noon: datetime) -> None:
