@@ -6,8 +6,11 @@ from typing import cast
 
 import pytest
 
+from sipmesh.cli.versions import built
 from sipmesh.transport.link_writer import LinkWriter
 from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+
+pytestmark = pytest.mark.skipif(built() == "compiled", reason="compiled code takes no other class for TLS")
 
 
 class Socket:
