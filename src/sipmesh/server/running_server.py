@@ -399,7 +399,7 @@ class RunningServer:
         Closes the links that stand on them, and returns their ids.
         """
         gone = frozenset(named)
-        for authority in (self.view.loaded.authority, *self.view.loaded.partners):
+        for authority in self.view.loaded.authorities:
             authority.relist(authority.lists.revoking(gone))
         self.connector.forgive()
         return [link.id for link in self.pool.rejudge_relying_on(gone, self.dispatch.judge_again)]

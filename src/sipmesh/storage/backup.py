@@ -191,7 +191,7 @@ def _is_inside(folder: Path, name: str) -> bool:
 def _named(loaded: Loaded) -> Iterator[str]:
     """Every file that the topology names, and the users where they are in one, each as it is written there."""
     topology = loaded.topology
-    for entry in (topology.authority, *topology.federation.partners):
+    for entry in topology.authorities:
         yield from (*entry.anchors, *(name for name in entry.crls if not is_url(name)))
     yield from _of_servers(topology)
     if loaded.users_file is not None:

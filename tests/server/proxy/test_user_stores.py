@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.registrar.binding import Changes
-from sipmesh.server.proxy.user_stores import MANAGEMENT, NoLocations, NoUsers, open_stores
+from sipmesh.server.proxy.user_stores import NoLocations, NoUsers, open_stores
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.storage.users import Users
@@ -84,7 +83,7 @@ def bindings_of(network: Network, server: str) -> Path:
 
 def test_front_end_of_a_managed_network_holds_what_was_signed_and_opens_no_database(federation: Network) -> None:
     seen = seen_from(federation, FE1)
-    manager = PoolView("mgmt.example.test", cast("Role", MANAGEMENT), ("mgmt.example.test",), None, frozenset())
+    manager = PoolView("mgmt.example.test", Role.MANAGEMENT, ("mgmt.example.test",), None, frozenset())
     seen.pools = {**seen.pools, manager.name: manager}
     users, locations = open_stores(seen)
     assert isinstance(users, ReplicatedUsers)

@@ -68,5 +68,5 @@ def anchors_in_use(node: RunningServer) -> set[str]:
         for issuer, _ in link.verdict.relied_on
     }
     issuers |= {one.issuer.public_bytes() for one in node.shown.of(LinkKind.SERVER).chain}
-    anchors = (anchor for authority in (loaded.authority, *loaded.partners) for anchor in authority.anchors)
+    anchors = (anchor for authority in loaded.authorities for anchor in authority.anchors)
     return {anchor.fingerprint(SHA256()).hex() for anchor in anchors if anchor.subject.public_bytes() in issuers}

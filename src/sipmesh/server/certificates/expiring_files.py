@@ -37,13 +37,13 @@ def _read(path: Path, file: str) -> Chain:
 
 def anchors_of(loaded: Loaded) -> list[DatedItem]:
     """Every anchor in force, ours and the partners'."""
-    authorities = (loaded.authority, *loaded.partners)
+    authorities = loaded.authorities
     return [DatedItem.of_certificate(one) for authority in authorities for one in authority.anchors]
 
 
 def lists_of(loaded: Loaded) -> list[DatedItem]:
     """Every list in force, ours and the partners'."""
-    authorities = (loaded.authority, *loaded.partners)
+    authorities = loaded.authorities
     return [DatedItem.of_list(one) for authority in authorities for one in authority.lists]
 
 

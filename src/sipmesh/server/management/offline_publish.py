@@ -171,7 +171,7 @@ def _places(before: Loaded) -> tuple[frozenset[str], frozenset[str], Sequence[st
 
 
 def _dangers(before: Loaded, new: Loaded, homes: frozenset[str], domains: frozenset[str]) -> Sequence[str]:
-    authorities = (before.authority, *before.partners)
+    authorities = before.authorities
     anchors = {anchor.fingerprint(SHA256()).hex() for authority in authorities for anchor in authority.anchors}
     at_home = {home or home_by_default(before.topology) for home in homes}
     return dangers(before, new, in_use=anchors, domains=domains, homes=at_home)

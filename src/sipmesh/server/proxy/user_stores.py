@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 
-MANAGEMENT = "management"
-"""The role of the servers that hold the users and sign what others are told of them."""
-
-
 class KnownUsers(Protocol):
     """What a running server asks of the users; `Users` says what each method gives."""
 
@@ -126,6 +122,6 @@ def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
         return NoUsers(), NoLocations()
     file = view.loaded.bindings_file
     file.parent.mkdir(mode=0o700, exist_ok=True)
-    managed = any(str(pool.role) == MANAGEMENT for pool in view.pools.values())
+    managed = any(pool.role is Role.MANAGEMENT for pool in view.pools.values())
     users = ReplicatedUsers(view.organisation, view.pool.name) if managed else Users(view.loaded.users_url)
     return users, BindingStore(file)

@@ -382,7 +382,7 @@ class Fetcher:
 
 
 def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
-    return dict(zip(map(id, (loaded.authority, *loaded.partners)), loaded.list_files, strict=True))
+    return dict(zip(map(id, loaded.authorities), loaded.list_files, strict=True))
 
 
 def _supply(source: FetchJob, at: datetime) -> FetchStatus:

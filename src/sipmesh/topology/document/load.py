@@ -59,6 +59,11 @@ class Loaded:
     number: int = 0
 
     @property
+    def authorities(self) -> tuple[Authority, ...]:
+        """Our own authority, then those of the partners, in the order of the document."""
+        return (self.authority, *self.partners)
+
+    @property
     def folder(self) -> Path:
         """The folder that relative file names start from."""
         return self.file.parent
@@ -72,7 +77,7 @@ class Loaded:
         lists = [one.file for files in self.list_files for one in files.files]
         if self.number:
             return tuple(dict.fromkeys(lists))
-        entries = (self.topology.authority, *self.topology.federation.partners)
+        entries = self.topology.authorities
         anchors = [self.folder / name for entry in entries for name in entry.anchors]
         return tuple(dict.fromkeys((self.file, *anchors, *lists)))
 
@@ -104,7 +109,7 @@ class Loaded:
     @property
     def fetches(self) -> bool:
         """Whether there is anything that is not on disk, but fetched."""
-        entries = (self.topology.authority, *self.topology.federation.partners)
+        entries = self.topology.authorities
         return any(entry.ocsp or any(map(is_url, entry.crls)) for entry in entries)
 
     @property
@@ -118,7 +123,7 @@ class Loaded:
         Only what the caller relists by that is in force.
         """
         read = []
-        for authority, files in zip((self.authority, *self.partners), self.list_files, strict=True):
+        for authority, files in zip(self.authorities, self.list_files, strict=True):
             if any(one.file in changed for one in files.files):
                 files.read(changed)
                 read.append((authority, files.held()))

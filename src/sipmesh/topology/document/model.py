@@ -251,6 +251,11 @@ class Topology(Part):
     dns: Dns | None = Field(default=None, description="DNS servers to ask instead of the machine's own")
     storage: Storage = Field(default=Storage(), description="where facts are kept")
 
+    @property
+    def authorities(self) -> tuple[AuthorityEntry, ...]:
+        """Our own authority, then the partners, in the order of the document."""
+        return (self.authority, *self.federation.partners)
+
     def pool(self, name: str | None) -> Pool | None:
         """The pool of that name, if there is one."""
         return next((pool for pool in self.pools if pool.name == name), None)

@@ -38,7 +38,7 @@ def _compare(publication: Publication, topology: Topology, report: ProblemReport
     if publication.organisation != topology.organisation:
         reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
         report.add(("organisation",), reason, remedy)
-    entries = (topology.authority, *topology.federation.partners)
+    entries = topology.authorities
     unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
     for name in sorted(unnamed):
         report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)
