@@ -30,7 +30,7 @@ STAGES = {
     "read: TLS": ("CPyDef_pyopenssl___PyOpenSslTls___read",),
     "frame: cut and split": ("CPyDef_framing___MessageReader___next", "CPyDef_framing___MessageReader___take"),
     "check: what is read of the fields": ("CPyDef_check___check_request", "CPyDef_check___check_response"),
-    "edit: the copy, its octets": ("CPyDef_relay___Relay____copy", "CPyDef_rows___Message___encode"),
+    "edit: the copy, its octets": ("CPyDef_relay___Relay____copy", "CPyDef_header___Message___encode"),
     "write: TLS": ("CPyDef_link___Link____write",),
 }
 ROUTE = "CPyDef_dispatch___Dispatch___arrived"

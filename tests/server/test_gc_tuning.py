@@ -10,7 +10,8 @@ import pytest
 from sipmesh.server.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, GcTuning
 from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
-from sipmesh.sip.rows import Message, Row
+from sipmesh.sip.header import Message
+from sipmesh.sip.rows import Row
 from sipmesh.transport.link import Link
 from support.network import FE1, Network
 from support.running import on_loop

@@ -7,9 +7,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
+from sipmesh.sip.header import Message, content_length
 from sipmesh.sip.message import Request, Response, parse_head
 from sipmesh.sip.names import bits_of
-from sipmesh.sip.rows import LONE_LINE_BREAK, TOO_MANY, Message, content_length, has_long_list
+from sipmesh.sip.rows import LONE_LINE_BREAK, TOO_MANY, has_long_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

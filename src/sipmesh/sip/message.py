@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import RemoteError
 from sipmesh.sip.fields import bounded
+from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
 from sipmesh.sip.names import bits_of
 from sipmesh.sip.reasons import REASONS
-from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Message, Row, flaws_in, header_rows, one_line, rows_of
+from sipmesh.sip.rows import LONE_LINE_BREAK, VIA, Row, flaws_in, header_rows, one_line, rows_of
 from sipmesh.sip.text import ascii_upper, is_digits, octets_of, shown, text_of
 from sipmesh.sip.uri import CACHED_LENGTH, SipUri
 

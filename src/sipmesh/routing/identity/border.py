@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import RemoteError
 from sipmesh.routing.identity.realm import CHALLENGES, CREDENTIALS, NOBODY, Realms
 from sipmesh.routing.identity.sender import Sender, ServerSender
+from sipmesh.sip.header import Message
 from sipmesh.sip.names import BITS, GUARDED, GUARDED_NAMES, bits_of
-from sipmesh.sip.rows import Message, Row
+from sipmesh.sip.rows import Row
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 

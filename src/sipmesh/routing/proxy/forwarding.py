@@ -8,6 +8,7 @@ from typing import Final
 from sipmesh.routing.proxy.target_set import is_sips
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
 from sipmesh.sip.check import read_request_uri
+from sipmesh.sip.header import Message
 from sipmesh.sip.kept import keep
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.rows import (
@@ -17,7 +18,6 @@ from sipmesh.sip.rows import (
     PRIVACY,
     RECORD_ROUTE,
     ROUTE,
-    Message,
     Row,
     made_row,
 )
