@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import sipmesh
 from bench.bed import MeasurementError
 from bench.stages import OFTEN, ROUTE, STAGES, TRANSACTION, TURN, Costs, per_transaction, run_through
 
-ROOMS = ("transport", "sip", "sip.transaction", "routing", "server")
+SOURCES = Path(sipmesh.__file__).parent
 MADE_BY_MYPYC = re.compile(r"(_env)?_clear$|_____init__$|_____mypyc_lambda.*")
 
 # One turn that reads 10, frames 20, and has a message routed for 100, of which 30 are for a check; two transactions.
@@ -72,13 +75,18 @@ def test_what_every_request_runs_through_is_named_once_without_what_compilers_ad
 
 
 def found(function: str) -> Any:
-    """Find a function by its name in C: mypyc calls a method ``CPyDef_module___Class___method``."""
+    """Find a function by its name in C: mypyc calls a method ``CPyDef_module___Class___method``.
+
+    Raises AttributeError where no module of that name has it.
+    """
     module, *path = function.removeprefix("CPyDef_").replace("____", "___.").split("___")
-    (room,) = [room for room in ROOMS if importlib.util.find_spec(f"sipmesh.{room}.{module}")]
-    held: Any = importlib.import_module(f"sipmesh.{room}.{module}")
-    for name in path:
-        held = getattr(held, name.replace(".", "_"))
-    return held
+    for file in sorted(SOURCES.rglob(f"{module}.py")):
+        held: Any = importlib.import_module(".".join(file.relative_to(SOURCES.parent).with_suffix("").parts))
+        with suppress(AttributeError):
+            for name in path:
+                held = getattr(held, name.replace(".", "_"))
+            return held
+    raise AttributeError(function)
 
 
 @pytest.mark.parametrize("function", [TRANSACTION, TURN, ROUTE, *(one for many in STAGES.values() for one in many)])
