@@ -29,7 +29,7 @@ from bench.fleet import MGMT, SERVER_PORT, SMALL, WHOLE, Fleet, fleet, full
 from bench.network_size import PARTNERS, SERVERS, measure_size
 from bench.revocation import LONGEST_S
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.document.load import load
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.role import Role

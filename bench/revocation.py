@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.bed import MeasurementError, started
 from sipmesh.demo.organisation import Organisation, Plan
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.sip.transaction import client, server
 from sipmesh.sip.transaction.state import TransactionState
-from sipmesh.transport.link_state import TRANSITIONS, LinkState
+from sipmesh.transport.link.state import TRANSITIONS, LinkState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +64,7 @@ def machines() -> Iterator[Drawn]:
         server.NON_INVITE,
         TransactionState.TRYING,
     )
-    yield "link", "rules R2 and R4", "transport/link_state.py", TRANSITIONS, LinkState.CONNECTING
+    yield "link", "rules R2 and R4", "transport/link/state.py", TRANSITIONS, LinkState.CONNECTING
 
 
 def arrows(table: Mapping[Any, Any]) -> dict[tuple[str, str], list[str]]:

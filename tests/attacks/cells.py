@@ -24,7 +24,7 @@ from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import build_request
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role

@@ -25,7 +25,7 @@ from sipmesh.demo.cast import Cast
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import SERVER_AUTH, Forged
 from sipmesh.demo.impostors import IMPOSTORS, Impostor, Papers, front_end, nobody, other_edge, partner_edge
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.document.changes import block_partner, edit
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind

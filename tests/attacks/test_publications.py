@@ -21,7 +21,7 @@ from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.distribution.event import EVENT, ITEM, STATUS_EVENT
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload

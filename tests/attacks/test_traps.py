@@ -32,8 +32,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
 from sipmesh.topology.document.schema import schema
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import explain
@@ -493,9 +493,9 @@ def test_t16_nothing_is_taken_from_the_environment() -> None:
     found = {
         path.relative_to(SOURCES).as_posix() for path in SOURCES.rglob("*.py") if ENVIRONMENT.search(path.read_text())
     }
-    assert found == {"pki/passphrase.py"}
+    assert found == {"pki/keys/passphrase.py"}
     read = re.findall(
-        r"^\w*(?:VARIABLE|DIRECTORY): Final = \"(.+)\"$", (SOURCES / "pki/passphrase.py").read_text(), re.MULTILINE
+        r"^\w*(?:VARIABLE|DIRECTORY): Final = \"(.+)\"$", (SOURCES / "pki/keys/passphrase.py").read_text(), re.MULTILINE
     )
     assert read == ["SIPMESH_KEY_PASSPHRASE_FILE", "CREDENTIALS_DIRECTORY"]
 

@@ -24,7 +24,7 @@ from sipmesh.sip.fields import NameAddr
 from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.transport.hop import Hop
-from sipmesh.transport.link import Link
+from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from sipmesh.trust.trusted_peer import TrustedPeer

@@ -75,17 +75,18 @@ def test_what_every_request_runs_through_is_named_once_without_what_compilers_ad
 
 
 def found(function: str) -> Any:
-    """Find a function by its name in C: mypyc calls a method ``CPyDef_module___Class___method``.
+    """Find a function by its name in C: ``CPyDef_module___Class___method``, with the package before a module that is not alone.
 
-    Raises AttributeError where no module of that name has it.
+    Raises AttributeError where there is none.
     """
-    module, *path = function.removeprefix("CPyDef_").replace("____", "___.").split("___")
-    for file in sorted(SOURCES.rglob(f"{module}.py")):
-        held: Any = importlib.import_module(".".join(file.relative_to(SOURCES.parent).with_suffix("").parts))
-        with suppress(AttributeError):
-            for name in path:
-                held = getattr(held, name.replace(".", "_"))
-            return held
+    parts = function.removeprefix("CPyDef_").replace("____", "___.").split("___")
+    for length in (1, 2):
+        for file in sorted(SOURCES.rglob(f"{'/'.join(parts[:length])}.py")):
+            held: Any = importlib.import_module(".".join(file.relative_to(SOURCES.parent).with_suffix("").parts))
+            with suppress(AttributeError):
+                for name in parts[length:]:
+                    held = getattr(held, name.replace(".", "_"))
+                return held
     raise AttributeError(function)
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cli.world import DOMAIN, FE1, FE2, Organisation, Result, sipmesh
 from sipmesh.demo.forge import Forge, Forged, Wish
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import open_signed, sign
 from sipmesh.topology.versions.publication import KIND, Publication

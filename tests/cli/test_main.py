@@ -10,7 +10,7 @@ from OpenSSL import SSL
 
 from cli.world import environment, sipmesh
 from sipmesh import __version__
-from sipmesh.transport import link
+from sipmesh.transport.link import link
 
 COMMANDS = (
     ("demo",),

@@ -21,7 +21,7 @@ from sipmesh.sip.fields import Via
 from sipmesh.sip.framing import FramingError
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.topology.document.listeners import ListenerSpec
-from sipmesh.transport.link import Link, LinkEvents
+from sipmesh.transport.link.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, client_port_context

@@ -15,7 +15,7 @@ from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import new_instance
 from sipmesh.client.registration import KeptRegistration, RetryDelay, granted_s, refresh_in_s, retry_after_s
 from sipmesh.sip.message import Request, Response, build_request, respond
-from sipmesh.transport.link import Link
+from sipmesh.transport.link.link import Link
 from support.running import on_jumping_loop, until
 
 ALICE = "sip:alice@example.test"

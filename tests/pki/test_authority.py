@@ -17,9 +17,9 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.pki.authority import EnterpriseCa, Issued
-from sipmesh.pki.crl import Reason
-from sipmesh.pki.lint import LintRefusedError
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.lint import LintRefusedError
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.status import CertificateState
 from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING
@@ -243,7 +243,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.trust.role import Role
 
 ca, at = EnterpriseCa.open(Path(sys.argv[1])), datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.errors import LocalError, OperatorError
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.ledger import Ledger
-from sipmesh.pki.profiles import CertificateKind
 
 if TYPE_CHECKING:
     from pathlib import Path

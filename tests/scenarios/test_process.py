@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.control_socket import ask
 from support.network import FE1, FE2, Network
 from support.process import serving

@@ -19,13 +19,13 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.giver import Giver

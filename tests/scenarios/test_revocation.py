@@ -21,7 +21,7 @@ from cryptography import x509
 from sipmesh.client.dialog import Dialog
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
 from sipmesh.server.running_server import RunningServer
 from sipmesh.topology.view import certificate_names

@@ -11,8 +11,8 @@ from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.transaction.ack import ack_for
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_deadlines import DOES_NOT_READ
+from sipmesh.transport.link.deadlines import DOES_NOT_READ
+from sipmesh.transport.link.link import Link
 from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.running import on_loop, until

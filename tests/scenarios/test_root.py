@@ -21,7 +21,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server import running_server as node_module
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.topology.document.changes import add_root, remove_root
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.managed import MGMT, Managed, build_managed

@@ -13,10 +13,10 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.authority import EnterpriseCa, Issued
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.running_server import NOT_TAKEN
 from sipmesh.topology.view import certificate_names
-from sipmesh.transport.link import Link
+from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.role import Role
 from support.network import BOT, EDGE, FE1, FE2, Network, text

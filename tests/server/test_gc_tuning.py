@@ -12,7 +12,7 @@ from sipmesh.server.proxy.flow import Flow
 from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
 from sipmesh.sip.header import Message
 from sipmesh.sip.rows import Row
-from sipmesh.transport.link import Link
+from sipmesh.transport.link.link import Link
 from support.network import FE1, Network
 from support.running import on_loop
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.running_server import RunningServer
 from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import Verdict

@@ -10,7 +10,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
 from sipmesh.server.control_socket import ask
 from sipmesh.server.proxy.user_stores import NoUsers

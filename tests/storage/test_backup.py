@@ -19,8 +19,8 @@ from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.backup import EXPORTED_USERS, Manifest, back_up, copy_users, snapshot
 from sipmesh.storage.management_db import DATABASE, ManagementDb

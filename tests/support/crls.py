@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.trust.revocation.crl import RevocationList
 
 

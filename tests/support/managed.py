@@ -30,8 +30,8 @@ from sipmesh.server.service import Service
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.versions.jose import sign
 from sipmesh.topology.versions.publication import KIND, Draft
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 from support.network import EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.view import certificate_names, client_policy, view
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence

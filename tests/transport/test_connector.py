@@ -13,7 +13,7 @@ from sipmesh.demo.nameserver import NameServer
 from sipmesh.routing.proxy.locate import FEDERATION, SIPS
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.trust.evidence import LinkKind
 from transport.world import WITHIN_S, Node, bodies, on_loop, request

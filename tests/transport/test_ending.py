@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sipmesh.transport.link import A_SECOND, LOOK_AGAIN_S, Link
+from sipmesh.transport.link.link import A_SECOND, LOOK_AGAIN_S, Link
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind, PeerEvidence
 from transport.world import Heard, Node, Peer, dns_names, on_loop, predictable
 

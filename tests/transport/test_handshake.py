@@ -16,13 +16,13 @@ from OpenSSL import SSL
 
 from sipmesh.errors import LocalError
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.tls.contexts import MutualContext
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, on_loop, predictable, refused_dial, request, s_client
 
 if TYPE_CHECKING:
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.listener import Listener
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.evidence import PeerEvidence

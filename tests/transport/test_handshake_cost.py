@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from sipmesh.demo.forge import Forge
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.contexts import Identity, MutualContext

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import HandshakeFailure, LinkKind
 from transport.world import WITHIN_S, Node, Peer, bodies, dns_names, on_loop, predictable, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.verdict import Verdict

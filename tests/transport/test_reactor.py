@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.transport.reactor import Reactor
 from sipmesh.transport.tls.pyopenssl import Room
 from sipmesh.transport.watched import Watched
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sipmesh.sip.message import Request, Response
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.tls.contexts import Identity
     from sipmesh.trust.verdict import Verdict
     from transport.authority import Authority

@@ -19,7 +19,7 @@ from sipmesh.transport.connector import Connector
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.hop import Hop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.link import Link, LinkEvents
+from sipmesh.transport.link.link import Link, LinkEvents
 from sipmesh.transport.listener import Listener
 from sipmesh.transport.pool import LinkPool
 from sipmesh.transport.reactor import Reactor

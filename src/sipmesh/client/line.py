@@ -10,7 +10,7 @@ from sipmesh.client.login import Login
 from sipmesh.client.outcome import Outcome
 from sipmesh.client.party import Party
 from sipmesh.sip.message import Request, Response
-from sipmesh.transport.link import Link
+from sipmesh.transport.link.link import Link
 
 MOST_ATTEMPTS = 3
 """The request, the request with credentials, and once more if the server calls their nonce stale."""

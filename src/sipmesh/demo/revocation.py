@@ -13,7 +13,7 @@ from sipmesh.demo.forge import Forged
 from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, Network
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 

@@ -15,7 +15,7 @@ from sipmesh.sip.text import quote
 
 if TYPE_CHECKING:
     from sipmesh.distribution.items import Item, Key
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 LONGEST_STATUS = 1 << 20

@@ -14,7 +14,7 @@ from sipmesh.sip.message import Request, Response, respond
 
 if TYPE_CHECKING:
     from sipmesh.distribution.items import Item
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 
 @dataclass(slots=True)

@@ -19,16 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.errors import LocalError, OperatorError, Problem
-from sipmesh.pki import files, profiles
-from sipmesh.pki.crl import Reason
-from sipmesh.pki.crl_updater import CA_KINDS, CrlUpdater, publish_crl
-from sipmesh.pki.cross_certificate import CROSS, cross_wish
-from sipmesh.pki.issuance import issue_certificate
+from sipmesh.pki import files
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.crl.updater import CA_KINDS, CrlUpdater, publish_crl
+from sipmesh.pki.issuance import profiles
+from sipmesh.pki.issuance.issue import issue_certificate
+from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger import Ledger, Record
 from sipmesh.pki.lock import ca_lock
-from sipmesh.pki.offline_root import OfflineRoot
-from sipmesh.pki.profiles import CertificateKind, CertificateProfile
-from sipmesh.pki.signer import CaSigner
+from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
+from sipmesh.pki.offline.root import OfflineRoot
 from sipmesh.pki.status import CaStatus, CertificateStatus
 from sipmesh.trust.role import Role
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.cross_certificate import CROSS
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.offline.cross_certificate import CROSS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
     from pathlib import Path
 
-    from sipmesh.pki.crl import Reason
+    from sipmesh.pki.crl.builder import Reason
     from sipmesh.pki.ledger import Record
 
 _SLOTS = "generations.json"

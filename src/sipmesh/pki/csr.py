@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.signer import digest
+from sipmesh.pki.issuance.signer import digest
 from sipmesh.trust.x509.certificate import UNREADABLE
 from sipmesh.trust.x509.sip_identity import is_host_name
 

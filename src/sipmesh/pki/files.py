@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki import passphrase
+from sipmesh.pki.keys import passphrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from sipmesh.pki.profiles import CertificateKind
+    from sipmesh.pki.issuance.profiles import CertificateKind
 
 BUSY_S = 10.0  # how long one process waits for another's transaction
 

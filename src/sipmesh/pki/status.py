@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from sipmesh.pki.issuance.profiles import CertificateKind
     from sipmesh.pki.ledger import ListRecord, Record
-    from sipmesh.pki.profiles import CertificateKind
 
 
 class CertificateState(StrEnum):

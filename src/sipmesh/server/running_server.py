@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.authority import Authority
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.x509.certificate import CertificateId

@@ -20,7 +20,7 @@ from typing import IO, Final
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.storage.backup import CA, MANIFEST, Manifest
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.proxy.locate import Locate, is_ip
 from sipmesh.transport.handshake import Handshake
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkInput, LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.resolver import NoResolver, Resolver, locate
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.transport.watched import READ, WRITE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link import LinkEvents
+    from sipmesh.transport.link.link import LinkEvents
     from sipmesh.transport.reactor import Reactor
     from sipmesh.transport.tls.contexts import OpeningContext
 

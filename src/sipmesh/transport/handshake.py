@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.transport.lingering_close import LingeringClose
+from sipmesh.transport.link.lingering_close import LingeringClose
 from sipmesh.transport.tls.results import HandshakeError, Progress
 from sipmesh.transport.watched import READ, WRITE
 from sipmesh.trust.evidence import HandshakeFailure, PeerEvidence
 
 if TYPE_CHECKING:
-    from sipmesh.transport.link import Link, LinkEvents
+    from sipmesh.transport.link.link import Link, LinkEvents
     from sipmesh.transport.reactor import Reactor
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict

@@ -12,15 +12,15 @@ from sipmesh.errors import OperatorError
 from sipmesh.routing.budget import Budget
 from sipmesh.transport.descriptors import most_for_clients
 from sipmesh.transport.handshake import Handshake
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkInput, LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkInput, LinkState
 from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
 from sipmesh.transport.watched import Watched
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
 if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link import LinkEvents
+    from sipmesh.transport.link.link import LinkEvents
     from sipmesh.transport.reactor import Reactor
     from sipmesh.transport.tls.contexts import AcceptingContext
     from sipmesh.trust.verdict import Verdict

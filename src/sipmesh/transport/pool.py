@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from sipmesh.transport.link import Link
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipmesh.transport.deadlines import Deadlines, Timed
 from sipmesh.transport.event_loop import Loop
 from sipmesh.transport.limits import Limits
-from sipmesh.transport.registry import Registry
+from sipmesh.transport.registry.registry import Registry
 from sipmesh.transport.tls.pyopenssl import Room
 from sipmesh.transport.watched import READ, Watched
 

@@ -11,7 +11,7 @@ import pytest
 
 from cli.world import Organisation, sipmesh, until
 from sipmesh.demo.organisation import Organisation as Example
-from sipmesh.pki.passphrase import CREDENTIAL, VARIABLE
+from sipmesh.pki.keys.passphrase import CREDENTIAL, VARIABLE
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2
 

@@ -14,9 +14,9 @@ from cryptography import x509
 from sipmesh.errors import RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.csr import request_for
-from sipmesh.pki.passphrase import VARIABLE
+from sipmesh.pki.keys.passphrase import VARIABLE
 from sipmesh.server.replication.cert_renewal import (
     CERTIFICATE,
     MOST_A_DAY,

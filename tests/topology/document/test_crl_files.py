@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.trust.revocation.crl import RevocationLists
 from topology.world import NOON
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import LARGEST_ANCHORS, key_of, read_certificates
 from sipmesh.trust.role import Role

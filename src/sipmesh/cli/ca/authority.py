@@ -13,8 +13,8 @@ from sipmesh.cli.output import BAD, GOOD, WARN, cell, duration, plural, say, say
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.remote_servers import note, say_given
 from sipmesh.errors import OperatorError
-from sipmesh.pki.crl import Reason
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.storage.audit import AuditAct
 from sipmesh.trust.role import Role
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def protect(topology: TopologyFile = HERE) -> None:
     """Encrypt the private keys of this folder where they lie, with the passphrase that SIPMESH_KEY_PASSPHRASE_FILE names."""
-    from sipmesh.pki.protection import keys_below
-    from sipmesh.pki.protection import protect as encrypt
+    from sipmesh.pki.keys.protection import keys_below
+    from sipmesh.pki.keys.protection import protect as encrypt
 
     place = Place(topology)
     keys = dict.fromkeys(file.resolve() for file in (*keys_below(place.folder), *_named(place)))

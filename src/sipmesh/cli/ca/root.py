@@ -15,11 +15,11 @@ from sipmesh.cli.output import GOOD, WARN, cell, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.pki.offline_signing import OfflineKind
+from sipmesh.pki.offline.request import OfflineKind
 
 if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
-    from sipmesh.pki.offline_signing import OfflineRequest
+    from sipmesh.pki.offline.request import OfflineRequest
 
 app = typer.Typer(
     help="Another root for the network: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
@@ -142,7 +142,7 @@ def detach(
 ) -> None:
     """Take the root's key away from this machine; from then on it signs what is carried to it."""
     from sipmesh.pki import files
-    from sipmesh.pki.profiles import CertificateKind
+    from sipmesh.pki.issuance.profiles import CertificateKind
 
     ca = Place(topology).ca()
     key = ca.folder / "root.key"
@@ -233,7 +233,7 @@ def take(
 
 def _errand(file: Path) -> OfflineRequest:
     """Read an errand; raises `OperatorError`."""
-    from sipmesh.pki.offline_signing import OfflineRequest
+    from sipmesh.pki.offline.request import OfflineRequest
 
     try:
         return OfflineRequest.read(file.read_bytes(), file)

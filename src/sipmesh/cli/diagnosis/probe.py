@@ -20,14 +20,14 @@ from sipmesh.errors import SipmeshError
 from sipmesh.sip.message import Request, Response
 from sipmesh.sip.uri import SipUri
 from sipmesh.transport.connector import Connector
-from sipmesh.transport.link import LinkEvents
+from sipmesh.transport.link.link import LinkEvents
 from sipmesh.transport.reactor import Reactor
 from sipmesh.trust.verdict import LinkRefused, Verdict
 
 if TYPE_CHECKING:
     from sipmesh.sip.framing import FramingError
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.transport.resolver import Resolver
     from sipmesh.transport.tls.contexts import OpeningContext
     from sipmesh.trust.evidence import PeerEvidence

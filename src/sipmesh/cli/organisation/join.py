@@ -134,7 +134,7 @@ def grant(
 
 def _others_of(place: Place, name: str, key: ec.EllipticCurvePublicKey, at: datetime) -> list[Record]:
     """The valid certificates of a server that are for another key than *key*."""
-    from sipmesh.pki.profiles import CertificateKind
+    from sipmesh.pki.issuance.profiles import CertificateKind
 
     valid = [
         one

@@ -22,7 +22,7 @@ PAGE: Final = 500
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.running_server import RunningServer
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.verdict import Verdict
 
 

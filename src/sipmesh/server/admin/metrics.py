@@ -18,7 +18,7 @@ from sipmesh.server.agent.agent import Agent
 from sipmesh.server.management.controller import Controller
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

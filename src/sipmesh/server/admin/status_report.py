@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.server.replication.server_status import MOST_NAMES, MOST_REFUSALS, ServerStatus, ShownCertificate, text
 from sipmesh.topology.expiry.inventory import refuses_from
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.judgement.explain import headline
 

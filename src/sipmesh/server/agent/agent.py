@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sipmesh.server.replication.document_store import DocumentStore
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.x509.certificate import CertificateId
 

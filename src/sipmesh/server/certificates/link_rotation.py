@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.transport.link_state import LinkState
+from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 BEFORE: Final = timedelta(hours=1)
 """How long before the end of the old certificate a successor is opened: an hour for the old link to become quiet."""

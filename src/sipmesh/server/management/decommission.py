@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.pki.crl import Reason
+from sipmesh.pki.crl.builder import Reason
 from sipmesh.storage.audit import AuditAct
 
 if TYPE_CHECKING:

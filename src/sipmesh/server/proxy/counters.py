@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.verdict import Verdict
 
 

@@ -27,7 +27,7 @@ from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
 from sipmesh.sip.transaction.ack import reasons_of
 from sipmesh.sip.transaction.key import cancelled_key, server_key
-from sipmesh.transport.link import LinkEvents
+from sipmesh.transport.link.link import LinkEvents
 from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import Direction, LinkKind
 from sipmesh.trust.judgement.explain import headline
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.framing import FramingError
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
     from sipmesh.trust.evidence import PeerEvidence
     from sipmesh.trust.trusted_peer import TrustedPeer
     from sipmesh.trust.verdict import Verdict

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
     from sipmesh.server.quotas.usage import Usage
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 
 MOST_REFUSED: Final = 1_024

@@ -18,7 +18,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.proxy.response_context import Start
     from sipmesh.topology.view import ServerView
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 PARTNER_SERVICE: Final = "sipfederationtls"
 """How a partner without `edge:` is looked up; the verdict is on its SIP domain all the same (rule R9)."""

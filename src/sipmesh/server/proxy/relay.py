@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.storage.locations import Locations
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 TOO_LARGE_A_BODY: Final = 413
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sipmesh.server.quotas.known_addresses import KnownAddresses
     from sipmesh.sip.message import Request
     from sipmesh.transport.limits import Limits
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 
 DISPLACED: Final = "a newer link from its address took its place: nobody had logged in on it"

@@ -24,7 +24,7 @@ from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.pki import files
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.csr import read_request, request_for
-from sipmesh.pki.profiles import CertificateKind
+from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import MalformedDocumentError, open_signed, sign

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from sipmesh.transport.hop import Hop
-    from sipmesh.transport.link import Link
+    from sipmesh.transport.link.link import Link
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0

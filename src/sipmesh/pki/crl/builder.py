@@ -1,0 +1,94 @@
+"""Revocation lists of our two CAs: complete, numbered, and valid for a known time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.pki.issuance.profiles import BACKDATED, CertificateKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from sipmesh.pki.ledger import ListRecord, Record
+
+LIFETIME = {CertificateKind.ISSUING: timedelta(days=7), CertificateKind.ROOT: timedelta(days=365)}
+REISSUED_AFTER = {CertificateKind.ISSUING: timedelta(days=1), CertificateKind.ROOT: timedelta(days=30)}
+"""How old a list may become while its CA is at work: so its end is always far, and its age tells that the CA stays away."""
+
+
+class Reason(StrEnum):
+    """Why a certificate is revoked (RFC 5280 5.3.1), as far as an operator may say so."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "key-compromise"
+    AFFILIATION_CHANGED = "affiliation-changed"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessation-of-operation"
+
+
+_FLAGS = {
+    Reason.KEY_COMPROMISE: x509.ReasonFlags.key_compromise,
+    Reason.AFFILIATION_CHANGED: x509.ReasonFlags.affiliation_changed,
+    Reason.SUPERSEDED: x509.ReasonFlags.superseded,
+    Reason.CESSATION_OF_OPERATION: x509.ReasonFlags.cessation_of_operation,
+}
+"""RFC 5280 5.3.1: "the reason code CRL entry extension SHOULD be absent instead of using the unspecified (0)"."""
+
+
+def times(kind: CertificateKind, at: datetime) -> tuple[datetime, datetime]:
+    """this_update and next_update of a list made at the instant *at*, in whole seconds as X.509 has them."""
+    begin = at.replace(microsecond=0)
+    return begin - BACKDATED, begin + LIFETIME[kind]
+
+
+def due_from(made: ListRecord, *, key_is_here: bool) -> datetime:
+    """From when on a list should be made anew, so that nobody is left with a stale one while we are away.
+
+    Where the key is kept elsewhere, as a root's may be, that is half the list's life: somebody has to fetch it for that.
+    """
+    half = made.this_update + (made.next_update - made.this_update) / 2
+    return min(half, made.this_update + REISSUED_AFTER[CertificateKind(made.issuer)]) if key_is_here else half
+
+
+def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> list[Record]:
+    """The certificates that a list of *issuer* must name at the instant *at*.
+
+    RFC 5280 3.3: "An entry MUST NOT be removed from the CRL until it appears on one regularly scheduled CRL issued
+    beyond the revoked certificate's validity period"; an entry stays for one list's lifetime more.
+    """
+    return [r for r in records if r.issuer == issuer and r.revoked_at and r.not_after + LIFETIME[issuer] > at]
+
+
+def builder(
+    issuer: x509.Certificate, made: ListRecord, revoked: Iterable[Record]
+) -> x509.CertificateRevocationListBuilder:
+    """Everything but the signature."""
+    begun = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(made.this_update)
+        .next_update(made.next_update)
+        .add_extension(x509.CRLNumber(made.number), critical=False)
+        .add_extension(_authority_key(issuer), critical=False)
+    )
+    for record in revoked:
+        begun = begun.add_revoked_certificate(_entry(record))
+    return begun
+
+
+def _authority_key(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _entry(record: Record) -> x509.RevokedCertificate:
+    begun = x509.RevokedCertificateBuilder().serial_number(record.serial)
+    if record.revoked_at:
+        begun = begun.revocation_date(record.revoked_at.replace(microsecond=0))
+    flag = _FLAGS.get(Reason(record.reason or Reason.UNSPECIFIED))
+    return begun.add_extension(x509.CRLReason(flag), critical=False).build() if flag else begun.build()

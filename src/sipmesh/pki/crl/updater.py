@@ -1,0 +1,110 @@
+"""The CRLs of our two CAs, kept up to date: which are due, and the next one of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki import files
+from sipmesh.pki.crl import builder as crl
+from sipmesh.pki.issuance import profiles
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.lock import ca_lock
+from sipmesh.pki.status import ListStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.pki.ledger import Ledger
+
+CA_KINDS = (CertificateKind.ROOT, CertificateKind.ISSUING)
+
+
+class CrlUpdater:
+    """Publishes the CRLs of one CA folder. Instants are timezone-aware."""
+
+    def __init__(self, folder: Path, ledger: Ledger, certificates: Mapping[CertificateKind, x509.Certificate]) -> None:
+        self._folder, self._ledger, self._certificates = folder, ledger, certificates
+
+    def __repr__(self) -> str:
+        return f"<CrlUpdater of {self._folder}>"
+
+    def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
+        """Make and publish the next CRL, whether or not it is due; return its file."""
+        with ca_lock(self._folder):
+            return self.publish_locked(at, kind)
+
+    def due(self, at: datetime) -> tuple[CertificateKind, ...]:
+        """List which CRLs are due: by their age, or because the published file is not the newest one of the ledger."""
+        return tuple(kind for kind in CA_KINDS if self._is_due(kind, at))
+
+    def reissue(self, at: datetime) -> tuple[Path, ...]:
+        """Make the CRLs that are due; return their files. The root's comes last: its key may be kept elsewhere."""
+        with ca_lock(self._folder):
+            return tuple(self.publish_locked(at, kind) for kind in reversed(self.due(at)))
+
+    @property
+    def signed_last(self) -> datetime | None:
+        """When the newest list was signed, by the clock of that time; None where there is none."""
+        made = (self._ledger.last_list(kind) for kind in CA_KINDS)
+        return max((one.this_update + profiles.BACKDATED for one in made if one is not None), default=None)
+
+    def jump(self, by: int) -> None:
+        """Add *by* to the next CRL number, after a restore; both CRLs are due then."""
+        with ca_lock(self._folder):
+            self._ledger.jump(by)
+
+    def has_key(self, kind: CertificateKind) -> bool:
+        """Tell whether the key of a CA is in the folder: the root's may be kept elsewhere."""
+        return (self._folder / f"{kind}.key").exists()
+
+    def status(self, at: datetime) -> tuple[ListStatus, ...]:
+        """Describe the newest CRL of each CA."""
+        return tuple(self._status(kind, at) for kind in CA_KINDS)
+
+    def _status(self, kind: CertificateKind, at: datetime) -> ListStatus:
+        made = self._ledger.last_list(kind)
+        revoked = len(crl.listed(self._ledger.records(), kind, at))
+        return ListStatus(kind, self._folder / f"{kind}.crl", made, at, revoked, due=self._is_due(kind, at))
+
+    def _is_due(self, kind: CertificateKind, at: datetime) -> bool:
+        made = self._ledger.last_list(kind)
+        due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
+        if made is not None and made.this_update > at:  # signed by a clock that was ahead: it counts for nobody yet
+            return True
+        if made is None or due or made.revoked != self._ledger.revocations(kind):
+            return True
+        return _number_in(self._folder / f"{kind}.crl") != made.number
+
+    def publish_locked(self, at: datetime, kind: CertificateKind) -> Path:
+        """Publish as `publish` does, for a caller that holds the lock."""
+        if not self.has_key(kind):
+            remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
+            problem = Problem(self._folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
+            raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
+        signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
+        return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at)
+
+
+def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
+    """Journal, sign and publish a CRL; the caller holds the lock."""
+    file = folder / f"{signer.kind}.crl"
+    made = ledger.reserve_list(signer.kind, *crl.times(signer.kind, at))
+    signed = signer.sign_list(crl.builder(issuer, made, crl.listed(ledger.records(), signer.kind, at)))
+    files.write(file, signed.public_bytes(Encoding.PEM))
+    return file
+
+
+def _number_in(file: Path) -> int | None:
+    """The number of a published list, None if there is none that can be read."""
+    try:
+        found = x509.load_pem_x509_crl(file.read_bytes())
+        return found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return None

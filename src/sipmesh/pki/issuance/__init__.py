@@ -1,0 +1,1 @@
+"""Issuance of certificates: profile, lint, journal, signature, lint of the result."""

@@ -1,0 +1,223 @@
+"""What a certificate must look like before and after we sign it, read from the certificate itself.
+
+The profiles build, this looks: the rules are written down a second time, from the RFCs and the rules, so that a slip
+in one place is caught by the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.issuance.profiles import LONGEST_LEAF_LIFETIME, CertificateKind
+from sipmesh.trust.x509.certificate import DOCUMENT_SIGNING, extension, weakness
+from sipmesh.trust.x509.sip_identity import is_host_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.pki.issuance.profiles import CertificateProfile
+
+SHORTEST_SERIAL = 64  # bits; CA/Browser Forum 7.1: at least 64 bits from a CSPRNG
+LONGEST_SERIAL = 159  # bits; RFC 5280 4.1.2.2: at most 20 octets, positive
+
+_CA_EXTENSIONS = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+}
+_LEAF_EXTENSIONS = _CA_EXTENSIONS | {
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+}
+_EXTENSIONS = {
+    CertificateKind.ROOT: _CA_EXTENSIONS,
+    CertificateKind.ISSUING: _CA_EXTENSIONS | {ExtensionOID.CRL_DISTRIBUTION_POINTS},
+    CertificateKind.SERVER: _LEAF_EXTENSIONS,
+    CertificateKind.SIGNER: _LEAF_EXTENSIONS,
+}
+_PATH_LENGTH = {
+    CertificateKind.ROOT: 1,
+    CertificateKind.ISSUING: 0,
+    CertificateKind.SERVER: None,
+    CertificateKind.SIGNER: None,
+}
+_LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER)
+# The engine insists on a usage for TLS, which a signer must not have; that it has the right one is a rule below.
+_SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+
+
+class LintRefusedError(OperatorError):
+    """A certificate that we will not sign, or have signed and will not hand out."""
+
+
+def refuse(faults: list[str], file: Path) -> None:
+    """Raise LintRefusedError if there are faults."""
+    if faults:
+        remedy = "nothing was issued; ask for what the profile allows, or report this as a bug"
+        problems = tuple(Problem(file, 0, "", fault, remedy) for fault in faults)
+        raise LintRefusedError("the CA does not issue this certificate", problems)
+
+
+def lint(found: x509.Certificate, wish: CertificateProfile, issuer: x509.Certificate | None) -> list[str]:
+    """Every fault of a certificate against what was wished for; *issuer* is None for a root, which issues itself."""
+    above = issuer or found
+    return [fault for rule in RULES for fault in rule(found, wish, above)]
+
+
+def check_signed(
+    signed: x509.Certificate, draft: x509.Certificate, above: tuple[x509.Certificate, ...], *, at: datetime
+) -> list[str]:
+    """Every fault of the signed result: another content than the draft that passed, or a chain that does not hold.
+
+    *above* are its issuers, the nearest first and the root last; empty for a root.
+    """
+    faults = [] if signed.tbs_certificate_bytes == draft.tbs_certificate_bytes else ["what was signed is not the draft"]
+    chain = (signed, *above)
+    for one, issuer in zip(chain, (*above, chain[-1]), strict=True):
+        try:
+            one.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError) as wrong:
+            names = f"{one.subject.rfc4514_string()} by {issuer.subject.rfc4514_string()}"
+            faults.append(f"the signature on {names} does not hold ({type(wrong).__name__})")
+    if extension(signed, x509.SubjectAlternativeName):
+        faults += _second_voice(chain, at)
+    return faults
+
+
+def _second_voice(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str]:
+    """Ask the engine that will judge this certificate, too."""
+    builder = PolicyBuilder().store(Store([chain[-1]])).time(at)
+    if DOCUMENT_SIGNING in (extension(chain[0], x509.ExtendedKeyUsage) or ()):
+        builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_SIGNER_POLICY)
+    try:
+        builder.build_client_verifier().verify(chain[0], list(chain[1:-1]))
+    except VerificationError as wrong:
+        return [f"the path is refused: {wrong}"]
+    return []
+
+
+def serial_is_long_and_positive(
+    found: x509.Certificate, _wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """RFC 5280 4.1.2.2."""
+    if not SHORTEST_SERIAL <= found.serial_number.bit_length() <= LONGEST_SERIAL:
+        yield f"serial {found.serial_number:x} is not between {SHORTEST_SERIAL} and {LONGEST_SERIAL} bits"
+
+
+def validity_lies_within_the_issuers(
+    found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate
+) -> Iterator[str]:
+    """A certificate that outlives its issuer fails on a day that nobody expects."""
+    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
+    if not begin < end:
+        yield f"it ends ({end:%Y-%m-%d}) before it begins ({begin:%Y-%m-%d})"
+    if begin < above.not_valid_before_utc or end > above.not_valid_after_utc:
+        yield f"its validity (until {end:%Y-%m-%d}) exceeds its issuer's (until {above.not_valid_after_utc:%Y-%m-%d})"
+    if wish.kind in _LEAVES and end - begin > LONGEST_LEAF_LIFETIME:
+        yield f"it lives {(end - begin).days} days, longer than {LONGEST_LEAF_LIFETIME.days}"
+
+
+def key_is_strong_and_the_one_asked_for(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """Rule R4."""
+    if why := weakness(found):
+        yield f"it has {why}"
+    if found.public_key() != wish.key:
+        yield "it carries another key"
+
+
+def names_chain_up(found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate) -> Iterator[str]:
+    """RFC 5280 4.1.2.4 and 4.2.1.1: strict engines look for the identifiers, too."""
+    mine, theirs = extension(found, x509.AuthorityKeyIdentifier), extension(above, x509.SubjectKeyIdentifier)
+    if found.issuer != above.subject or found.subject != wish.subject:
+        yield "its subject or issuer is another"
+    if not mine or not theirs or mine.key_identifier != theirs.digest:
+        yield "its authority key identifier is not its issuer's subject key identifier"
+
+
+def extensions_are_those_of_the_profile(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """Nothing more and nothing less."""
+    present, wanted = {entry.oid for entry in found.extensions}, _EXTENSIONS[wish.kind]
+    for oid in sorted(present ^ wanted, key=lambda oid: oid.dotted_string):
+        yield f"extension {oid.dotted_string} is {'missing' if oid in wanted else 'not of the profile'}"
+
+
+def it_is_a_ca_or_it_is_not(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """RFC 5280 4.2.1.9 and 4.2.1.3."""
+    is_ca = wish.kind not in _LEAVES
+    constraints, usage = extension(found, x509.BasicConstraints), extension(found, x509.KeyUsage)
+    if not constraints or constraints.ca is not is_ca or constraints.path_length != _PATH_LENGTH[wish.kind]:
+        yield f"its basic constraints are not those of a {wish.kind} certificate"
+    if not usage or (usage.key_cert_sign, usage.crl_sign, usage.digital_signature) != (is_ca, is_ca, not is_ca):
+        yield f"its key usage is not that of a {wish.kind} certificate"
+
+
+def usages_are_those_of_its_kind(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """Every server of ours opens links and accepts them (rule R2); a signer does neither, and signs (RFC 9336 3)."""
+    usages = extension(found, x509.ExtendedKeyUsage)
+    both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
+    if wish.kind is CertificateKind.SERVER and (usages is None or set(usages) != both):
+        yield "its usages are not serverAuth and clientAuth"
+    if wish.kind is CertificateKind.SIGNER and (usages is None or list(usages) != [DOCUMENT_SIGNING]):
+        yield "its usage is not documentSigning alone"
+
+
+def names_are_those_asked_for(
+    found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
+) -> Iterator[str]:
+    """Each name of a server as DNS name and as SIP URI, and no other (RFC 5922 7.1); a signer has one, and no SIP URI."""
+    names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
+    dns = names.get_values_for_type(x509.DNSName)
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    sip = [] if wish.kind is CertificateKind.SIGNER else [f"sip:{name}" for name in wish.names]
+    if (dns, uris) != (list(wish.names), sip) or len(names) != len(dns) + len(sip):
+        how = "as DNS name alone" if wish.kind is CertificateKind.SIGNER else "each as DNS name and as SIP URI"
+        yield f"its names are not those asked for, {how}"
+    for name in wish.names:
+        if not is_host_name(name) or "." not in name:
+            yield f"{name!r} is no full host name"
+    if wish.kind in _LEAVES and not wish.names:
+        yield "it names no server"
+    if wish.kind is CertificateKind.SIGNER and len(wish.names) > 1:
+        yield "it signs for more than one server"
+    common = [str(entry.value) for entry in found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if wish.kind in _LEAVES and not set(common) <= set(wish.names[:1]):
+        yield "its common name is not its first name"
+
+
+def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate) -> Iterator[str]:
+    """RFC 5280 4.2.1.13; others fetch our lists over HTTP."""
+    points = extension(found, x509.CRLDistributionPoints) or ()
+    urls = [str(name.value) for point in points for name in point.full_name or ()]
+    if wish.kind is not CertificateKind.ROOT and (urls != [wish.crl_url] or not wish.crl_url.startswith("http://")):
+        yield "it does not say where its issuer's list is"
+
+
+RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], Iterator[str]], ...] = (
+    serial_is_long_and_positive,
+    validity_lies_within_the_issuers,
+    key_is_strong_and_the_one_asked_for,
+    names_chain_up,
+    extensions_are_those_of_the_profile,
+    it_is_a_ca_or_it_is_not,
+    usages_are_those_of_its_kind,
+    names_are_those_asked_for,
+    its_list_can_be_found,
+)

@@ -1,0 +1,59 @@
+"""The only place that reads the CA's private keys and signs with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmesh.errors import LocalError, OperatorError, Problem
+from sipmesh.pki import files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from sipmesh.pki.issuance.profiles import CertificateKind
+    from sipmesh.pki.ledger import Ticket
+
+
+class CaSigner:
+    """Signs for one CA; the key is read from its file for each signature and kept nowhere."""
+
+    def __init__(self, kind: CertificateKind, key_file: Path, certificate: x509.Certificate | None = None) -> None:
+        self.kind, self.key_file, self.certificate = kind, key_file, certificate
+
+    def __repr__(self) -> str:
+        return f"<CaSigner {self.kind} {self.key_file}>"
+
+    def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
+        """Make the one certificate that *ticket* stands for."""
+        if ticket.issuer is not self.kind:
+            raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
+        key = self._key()
+        return builder.serial_number(ticket.spend()).sign(key, digest(key.curve))
+
+    def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> x509.CertificateRevocationList:
+        """Sign a list whose number is in the ledger."""
+        key = self._key()
+        return builder.sign(key, digest(key.curve))
+
+    def _key(self) -> ec.EllipticCurvePrivateKey:
+        key = files.read_key(self.key_file)
+        if self.certificate and key.public_key() != self.certificate.public_key():
+            remedy = "restore certificate and key from the same backup"
+            problem = Problem(self.key_file, 0, "", f"is not the key of the {self.kind} certificate", remedy)
+            raise OperatorError("a private key cannot be used", (problem,))
+        return key
+
+
+def draft(builder: x509.CertificateBuilder, serial: int, curve: ec.EllipticCurve) -> x509.Certificate:
+    """The same certificate signed with a key that nobody has, to look at it before the CA's key is touched."""
+    return builder.serial_number(serial).sign(ec.generate_private_key(curve), digest(curve))
+
+
+def digest(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
+    """The hash that is as strong as the curve (RFC 5480 4)."""
+    return hashes.SHA256() if isinstance(curve, ec.SECP256R1) else hashes.SHA384()

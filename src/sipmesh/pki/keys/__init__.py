@@ -1,0 +1,1 @@
+"""Private keys where they lie: encrypted, and opened with a passphrase."""

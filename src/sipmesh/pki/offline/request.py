@@ -1,0 +1,163 @@
+"""A root whose key is kept elsewhere: what it has to sign is carried there by hand, and what it has signed is carried back.
+
+What is carried is the very document, signed with a key that nobody has. The root signs the same octets, so that what comes
+back either is what was asked for, or is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.issuance.signer import digest
+from sipmesh.trust.x509.certificate import UNREADABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = 1
+REMEDY = "make the errand anew: sipmesh ca root request"
+
+
+class OfflineKind(StrEnum):
+    """What the root is to sign."""
+
+    LIST = "list"  # its revocation list
+    CROSS = "cross"  # the issuing CA of the next generation
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineRequest:
+    """One document on its way; *root* is the SHA-256 of the root that is to sign it, in hex. *body* is DER."""
+
+    what: OfflineKind
+    root: str
+    body: bytes
+
+    def encode(self) -> bytes:
+        """Give it as the file that is carried."""
+        told = {"format": FORMAT, "what": self.what, "root": self.root, "body": base64.b64encode(self.body).decode()}
+        return json.dumps(told, indent=1).encode() + b"\n"
+
+    @classmethod
+    def read(cls, content: bytes, file: Path) -> OfflineRequest:
+        """Read the file; raises `OperatorError` for anything else."""
+        try:
+            told = json.loads(content)
+            if told["format"] != FORMAT:
+                raise _unfit(file, f"is of format {told['format']!r}, not {FORMAT}")
+            return cls(OfflineKind(told["what"]), str(told["root"]), base64.b64decode(told["body"], validate=True))
+        except (ValueError, TypeError, KeyError):
+            raise _unfit(file, "is no errand that can be read") from None
+
+    @property
+    def told(self) -> list[str]:
+        """What is to be signed, in words, for whoever has the key."""
+        if self.what is OfflineKind.LIST:
+            crl = self.list()
+            number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+            revoked = [f"  revoked: serial {entry.serial_number:x}" for entry in crl]
+            return [f"list {number} of {crl.issuer.rfc4514_string()}, until {crl.next_update_utc:%Y-%m-%d}Z", *revoked]
+        made = self.certificate()
+        return [
+            f"a certificate of {made.subject.rfc4514_string()}, which then issues for servers,",
+            f"  under {made.issuer.rfc4514_string()}, until {made.not_valid_after_utc:%Y-%m-%d}Z, serial {made.serial_number:x}",
+        ]
+
+    def list(self) -> x509.CertificateRevocationList:
+        """The list; raises `OperatorError` where it is none."""
+        try:
+            return x509.load_der_x509_crl(self.body)
+        except UNREADABLE:
+            raise OperatorError(f"the errand holds no list; {REMEDY}") from None
+
+    def certificate(self) -> x509.Certificate:
+        """The certificate; raises `OperatorError` where it is none."""
+        try:
+            return x509.load_der_x509_certificate(self.body)
+        except UNREADABLE:
+            raise OperatorError(f"the errand holds no certificate; {REMEDY}") from None
+
+    def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
+        """Sign it with the root's *key*, where that is; raises `OperatorError` for an errand to another root."""
+        if self.root != mark(root) or key.public_key() != root.public_key():
+            raise OperatorError(f"this errand is for the root with SHA-256 {self.root}, not for this one; {REMEDY}")
+        if self.what is OfflineKind.LIST:
+            made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
+        else:
+            made = _certificate_like(self.certificate()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
+        done = OfflineRequest(self.what, self.root, made)
+        done.must_be(self)
+        return done
+
+    def must_be(self, asked: OfflineRequest) -> None:
+        """Raise `OperatorError` unless this says octet for octet what was *asked* for."""
+        same = self.what is asked.what and self.root == asked.root
+        if same and self.what is OfflineKind.LIST:
+            same = self.list().tbs_certlist_bytes == asked.list().tbs_certlist_bytes
+        elif same:
+            same = self.certificate().tbs_certificate_bytes == asked.certificate().tbs_certificate_bytes
+        if not same:
+            raise OperatorError(f"this is not what the root was asked to sign; {REMEDY}")
+
+    def must_be_signed_by(self, root: x509.Certificate) -> None:
+        """Raise `OperatorError` unless *root* has signed it."""
+        try:
+            key = root.public_key()
+            if self.what is OfflineKind.LIST:
+                good = isinstance(key, ec.EllipticCurvePublicKey) and self.list().is_signature_valid(key)
+            else:
+                self.certificate().verify_directly_issued_by(root)
+                good = True
+        except (InvalidSignature, ValueError, TypeError):
+            good = False
+        if not good:
+            raise OperatorError("the root has not signed this; sign it where its key is: sipmesh ca root sign")
+
+
+def mark(certificate: x509.Certificate) -> str:
+    """The SHA-256 of a certificate in hex."""
+    return certificate.fingerprint(SHA256()).hex()
+
+
+def _list_like(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationListBuilder:
+    builder = x509.CertificateRevocationListBuilder().issuer_name(crl.issuer).last_update(crl.last_update_utc)
+    if crl.next_update_utc is not None:
+        builder = builder.next_update(crl.next_update_utc)
+    for extension in crl.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    for entry in crl:
+        builder = builder.add_revoked_certificate(entry)
+    return builder
+
+
+def _certificate_like(made: x509.Certificate) -> x509.CertificateBuilder:
+    key = made.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise OperatorError(f"the errand is for a key that is no ECDSA key; {REMEDY}")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(made.subject)
+        .issuer_name(made.issuer)
+        .public_key(key)
+        .serial_number(made.serial_number)
+        .not_valid_before(made.not_valid_before_utc)
+        .not_valid_after(made.not_valid_after_utc)
+    )
+    for extension in made.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder
+
+
+def _unfit(file: Path, reason: str) -> OperatorError:
+    return OperatorError("nothing is signed", (Problem(file, 0, "", reason, REMEDY),))

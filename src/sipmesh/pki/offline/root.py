@@ -1,0 +1,88 @@
+"""A root whose key is kept elsewhere: requests go out in files, and signed answers come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki import files
+from sipmesh.pki.crl import builder as crl
+from sipmesh.pki.issuance import lint, profiles
+from sipmesh.pki.issuance.issue import ecdsa_key
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issuance.signer import digest, draft
+from sipmesh.pki.lock import ca_lock
+from sipmesh.pki.offline.cross_certificate import CROSS, cross_wish
+from sipmesh.pki.offline.request import OfflineKind, OfflineRequest, mark
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.pki.ledger import Ledger
+    from sipmesh.pki.offline.cross_certificate import CaFolder
+
+
+class OfflineRoot:
+    """Asks the root of one CA for signatures, and puts what it has signed in place."""
+
+    def __init__(self, ca: CaFolder, ledger: Ledger) -> None:
+        self._ca, self._ledger = ca, ledger
+
+    def __repr__(self) -> str:
+        return f"<OfflineRoot of {self._ca.folder}>"
+
+    def request_crl(self, at: datetime) -> OfflineRequest:
+        """What the root has to sign for its next list, which `accept` then publishes; its number is in the ledger from now on."""
+        with ca_lock(self._ca.folder):
+            made = self._ledger.reserve_list(CertificateKind.ROOT, *crl.times(CertificateKind.ROOT, at))
+            builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), CertificateKind.ROOT, at))
+            throwaway = ec.generate_private_key(ecdsa_key(self._ca.root).curve)
+            drafted = builder.sign(throwaway, digest(throwaway.curve)).public_bytes(Encoding.DER)
+            return self._sent(OfflineRequest(OfflineKind.LIST, mark(self._ca.root), drafted))
+
+    def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
+        """What the root has to sign so that it vouches for the issuing CA of the next generation."""
+        wish = cross_wish(self._ca, other)
+        with ca_lock(self._ca.folder):
+            builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
+            looked_at = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
+            lint.refuse(lint.lint(looked_at, wish, self._ca.root), self._ca.folder)
+            names = (wish.subject.rfc4514_string(),)
+            validity = (wish.not_before, wish.not_after)
+            self._ledger.reserve(looked_at.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
+            return self._sent(
+                OfflineRequest(OfflineKind.CROSS, mark(self._ca.root), looked_at.public_bytes(Encoding.DER))
+            )
+
+    def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
+        """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
+
+        *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
+        """
+        asked = self._ca.folder / f"errand-{answer.what}.json"
+        if not asked.exists():
+            raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
+        with ca_lock(self._ca.folder):
+            answer.must_be(OfflineRequest.read(asked.read_bytes(), asked))
+            answer.must_be_signed_by(self._ca.root)
+            if answer.what is OfflineKind.LIST:
+                file = self._ca.folder / "root.crl"
+                files.write(file, answer.list().public_bytes(Encoding.PEM))
+            else:
+                if other is None:
+                    raise OperatorError("no next generation is prepared; first: sipmesh ca root prepare")
+                file = other.folder / CROSS
+                made = answer.certificate()
+                self._ledger.issued(made.serial_number, answer.body)
+                files.write(file, made.public_bytes(Encoding.PEM))
+            asked.unlink()
+        return file
+
+    def _sent(self, answer: OfflineRequest) -> OfflineRequest:
+        files.write(self._ca.folder / f"errand-{answer.what}.json", answer.encode())
+        return answer

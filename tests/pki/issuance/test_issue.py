@@ -1,0 +1,58 @@
+"""The one way that every certificate takes."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issuance.lint import LintRefusedError
+from sipmesh.pki.status import CertificateState
+from sipmesh.trust.role import Role
+from sipmesh.trust.x509.sip_identity import identities
+
+NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
+
+
+def test_the_longest_lifetime_is_what_public_cas_may_give(ca: EnterpriseCa, noon: datetime) -> None:
+    longest = timedelta(days=397) - timedelta(minutes=5)
+    assert ca.issue(NAMES, Role.EDGE, noon, longest)
+    with pytest.raises(LintRefusedError, match="longer than 397"):
+        ca.issue(NAMES, Role.EDGE, noon, longest + timedelta(seconds=1))
+
+
+def test_no_certificate_outlives_its_issuer(ca: EnterpriseCa, noon: datetime) -> None:
+    late = noon + timedelta(days=1826 - 30)
+    assert ca.issue(NAMES, Role.EDGE, late)
+    with pytest.raises(LintRefusedError, match="exceeds its issuer's"):
+        ca.issue(NAMES, Role.EDGE, late + timedelta(seconds=1))
+
+
+def test_a_very_long_name_has_no_common_name(ca: EnterpriseCa, noon: datetime) -> None:
+    """RFC 5280 allows 64 characters there, and no check of ours reads it."""
+    name = f"{'a' * 60}.example.test"
+    issued = ca.issue([name], Role.EDGE, noon)
+    assert issued.certificate.subject.rfc4514_string() == "O=Example"
+    assert identities(issued.certificate).usable == (name,)
+
+
+def test_the_same_key_is_never_given_twice(ca: EnterpriseCa, noon: datetime) -> None:
+    one, other = (ca.issue(NAMES, Role.FRONT_END, noon) for _ in range(2))
+    assert one.key != other.key
+    assert one.certificate.serial_number != other.certificate.serial_number
+
+
+def test_a_key_that_others_can_read_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    (ca.folder / "issuing.key").chmod(0o640)
+    with pytest.raises(OperatorError, match="chmod 600"):
+        ca.issue(NAMES, Role.FRONT_END, noon)
+
+
+def test_a_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+    shutil.copy(ca.folder / "root.key", ca.folder / "issuing.key")
+    with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
+        ca.issue(NAMES, Role.FRONT_END, noon)
+    assert ca.status(noon).servers[-1].state is CertificateState.ABANDONED

@@ -1,0 +1,59 @@
+"""The signer: no ticket, no signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sipmesh.errors import LocalError
+from sipmesh.pki.files import new_key
+from sipmesh.pki.issuance import profiles
+from sipmesh.pki.issuance.profiles import CertificateKind, CertificateProfile
+from sipmesh.pki.issuance.signer import CaSigner, digest
+from sipmesh.pki.ledger import Ticket
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from sipmesh.pki.authority import EnterpriseCa
+
+
+@pytest.fixture(name="builder")
+def _builder(ca: EnterpriseCa, noon: datetime) -> x509.CertificateBuilder:
+    key = new_key().public_key()
+    wish = CertificateProfile(
+        CertificateKind.SERVER,
+        profiles.server_name("Example", "x.test"),
+        ("x.test",),
+        key,
+        noon,
+        noon,
+        "http://x.test/",
+    )
+    return profiles.builder(wish, ca.issuing.subject, key)
+
+
+def test_a_ticket_buys_one_certificate_with_its_serial(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
+    signer, ticket = (
+        CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing),
+        Ticket(77, CertificateKind.ISSUING),
+    )
+    assert signer.sign(builder, ticket).serial_number == 77
+    with pytest.raises(LocalError, match="spent"):
+        signer.sign(builder, ticket)
+
+
+def test_a_ticket_of_the_other_ca_buys_nothing(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
+    ticket = Ticket(77, CertificateKind.ROOT)
+    with pytest.raises(LocalError, match="for the root CA"):
+        CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign(builder, ticket)
+    assert "unspent" in repr(ticket)
+
+
+def test_the_hash_is_as_strong_as_the_curve() -> None:
+    assert digest(ec.SECP256R1()).name == "sha256"
+    assert digest(ec.SECP384R1()).name == "sha384"

@@ -1,0 +1,127 @@
+"""A root whose key is kept elsewhere: it signs what it is shown, and nothing else comes back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki import files
+from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.pki.offline.request import OfflineKind, OfflineRequest
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sipmesh.pki.authority import EnterpriseCa
+
+
+@pytest.fixture(name="away")
+def _away(ca: EnterpriseCa, tmp_path: Path) -> Path:
+    """The root's key is here, and not where the CA is."""
+    folder = tmp_path / "safe"
+    folder.mkdir()
+    shutil.move(ca.folder / "root.key", folder / "root.key")
+    return folder
+
+
+@pytest.fixture(name="key")
+def _key(away: Path) -> ec.EllipticCurvePrivateKey:
+    return files.read_key(away / "root.key")
+
+
+def carried(errand: OfflineRequest, where: Path) -> OfflineRequest:
+    return OfflineRequest.read(errand.encode(), where)
+
+
+def test_a_list_is_asked_for_signed_and_taken(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
+) -> None:
+    with pytest.raises(OperatorError, match="is kept elsewhere"):
+        ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
+    errand = carried(ca.offline_root.request_crl(noon + timedelta(days=1)), ca.folder)
+    assert f"  revoked: serial {ca.issuing.serial_number:x}" in errand.told
+    file = ca.offline_root.accept(carried(errand.signed(ca.root, key), ca.folder), None)
+    made = x509.load_pem_x509_crl(file.read_bytes())
+    assert made.get_revoked_certificate_by_serial_number(ca.issuing.serial_number) is not None
+    assert made.is_signature_valid(key.public_key())
+    assert not list(ca.folder.glob("errand-*"))
+
+
+def test_the_issuing_ca_goes_on_without_the_roots_key(ca: EnterpriseCa, away: Path, noon: datetime) -> None:
+    assert away.exists()
+    issued = ca.issue(("fe1.example.test",), Role.FRONT_END, noon)
+    ca.revoke(issued.certificate.serial_number, Reason.UNSPECIFIED, noon)
+    assert ca.crls.reissue(noon + timedelta(days=2))[0].name == "issuing.crl"
+
+
+def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
+    generations = CaGenerations(ca.folder)
+    coming = generations.prepare(noon)
+    with pytest.raises(OperatorError, match="does not vouch"):
+        generations.activate()
+    errand = carried(ca.offline_root.request_cross(coming, noon), ca.folder)
+    assert "Example Issuing CA 2" in errand.told[0]
+    ca.offline_root.accept(errand.signed(ca.root, key), generations.next)
+    generations.activate()
+    leaf, above = x509.load_pem_x509_certificates(
+        generations.current.issue(("fe1.example.test",), Role.FRONT_END, noon).chain
+    )
+    leaf.verify_directly_issued_by(above)
+    above.verify_directly_issued_by(ca.root)
+    serials = {record.serial for record in ca.certificates if record.der is not None}
+    assert above.serial_number in serials
+
+
+def test_the_root_signs_for_nobody_else(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, tmp_path: Path, noon: datetime
+) -> None:
+    other = CaGenerations(ca.folder).prepare(noon)
+    theirs = other.offline_root.request_crl(noon)
+    with pytest.raises(OperatorError, match="not for this one"):
+        theirs.signed(ca.root, key)
+    with pytest.raises(OperatorError, match="not for this one"):
+        ca.offline_root.request_crl(noon).signed(ca.root, files.read_key(other.folder / "root.key"))
+    assert ca.offline_root.request_crl(noon).signed(ca.root, key).what is OfflineKind.LIST
+    with pytest.raises(OperatorError, match="no errand that can be read"):
+        OfflineRequest.read(b"{}", tmp_path / "errand.json")
+
+
+def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
+    """Not an older errand, not the unsigned one, not one that another key has signed."""
+    older = ca.offline_root.request_crl(noon).signed(ca.root, key)
+    newer = ca.offline_root.request_crl(noon + timedelta(days=1))
+    before = (ca.folder / "root.crl").read_bytes()
+    with pytest.raises(OperatorError, match="not what the root was asked to sign"):
+        ca.offline_root.accept(older, None)
+    with pytest.raises(OperatorError, match="the root has not signed this"):
+        ca.offline_root.accept(newer, None)
+    with pytest.raises(OperatorError, match="not what the root was asked to sign"):
+        ca.offline_root.accept(replace(newer.signed(ca.root, key), root="00"), None)
+    assert (ca.folder / "root.crl").read_bytes() == before
+    ca.offline_root.accept(newer.signed(ca.root, key), None)
+    assert (ca.folder / "root.crl").read_bytes() != before
+    with pytest.raises(OperatorError, match="was asked for nothing"):
+        ca.offline_root.accept(newer.signed(ca.root, key), None)
+
+
+def test_numbers_go_on_though_an_errand_never_comes_back(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
+) -> None:
+    def number(errand: OfflineRequest) -> int:
+        return errand.list().extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+    first = number(ca.offline_root.request_crl(noon))
+    second = ca.offline_root.request_crl(noon)
+    assert number(second) == first + 1
+    ca.offline_root.accept(second.signed(ca.root, key), None)

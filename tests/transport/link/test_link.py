@@ -1,0 +1,447 @@
+"""Links that are up: messages, keepalives, limits, deadlines and ends; the same tests for both adapters."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.errors import LocalError
+from sipmesh.transport.limits import Limits
+from sipmesh.transport.link.deadlines import DOES_NOT_READ
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
+from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+from transport.world import Node, Peer, bodies, on_loop, predictable, refused_dial, request
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.tls.contexts import Identity
+    from transport.authority import Authority
+
+UNBOUNDED = Limits(queue_stranger_bytes=1 << 26, queue_client_bytes=1 << 26, queue_server_bytes=1 << 26)
+both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
+
+
+async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link, Peer]:
+    """Bring one accepted link up, and give both of its ends."""
+    peer = await Peer.dial(node.listen(kind), node.authority, peer_identity)
+    await node.heard.until(lambda: node.heard.up)
+    return node.heard.up[-1], peer
+
+
+@both_ports
+@on_loop
+async def test_message_crosses_a_link_and_the_answer_comes_back(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        server.heard.on_message = lambda link, _message: answer_with(link, request("back"))
+        link = client.pool.obtain(client.hop("here.test", server.listen(kind)))
+        link.send(request("forth"))
+        assert link.state is LinkState.CONNECTING
+        await client.heard.until(lambda: client.heard.messages)
+        assert (bodies(server.heard), bodies(client.heard)) == (["forth"], ["back"])
+        assert link.confirmed
+        assert (link.state, link.messages_out, link.messages_in) == (LinkState.UP, 1, 1)
+
+
+@both_ports
+@on_loop
+async def test_one_byte_at_a_time_is_one_message(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for at in range(len(request("slow"))):
+                await peer.send(request("slow")[at : at + 1])
+            await node.heard.until(lambda: node.heard.messages)
+        assert bodies(node.heard) == ["slow"]
+        assert (link.bytes_in, link.messages_in) == (len(request("slow")), 1)
+
+
+@both_ports
+@on_loop
+async def test_all_that_is_sent_in_one_turn_leaves_in_one_record(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for text in ("one", "two", "three"):
+                link.send(request(text))
+            assert await peer.receive() == request("one") + request("two") + request("three")
+
+
+@both_ports
+@on_loop
+async def test_answer_to_a_message_that_came_alone_leaves_before_it_is_done_with(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        waiting = answers_that_wait(node)
+        async with peer:
+            for text in ("one", "two"):
+                peer.sock.sendall(request(text))  # from no thread, whose end would be an event beside it
+                await node.heard.until(lambda: bodies(node.heard)[-1:] == [text])  # noqa: B023 - it is over by then
+                assert await peer.receive() == request(text)
+        assert waiting == [0, 0]
+        assert (link.messages_in, link.messages_out, link.bytes_out) == (2, 2, link.bytes_in)
+
+
+@both_ports
+@on_loop
+async def test_answers_to_messages_that_came_together_leave_together(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        _, peer = await up(node, there, kind)
+        waiting = answers_that_wait(node)
+        sent = request("one") + request("two") + request("three")
+        async with peer:
+            await peer.send(sent)
+            assert await peer.receive() == sent
+        assert waiting == [len(request("one")), len(request("one") + request("two")), len(sent)]
+
+
+@both_ports
+@on_loop
+async def test_link_answers_a_ping_and_tells_nobody(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(b"\r\n\r\n")
+            assert await peer.receive() == b"\r\n"
+        assert (node.heard.messages, link.messages_in) == ([], 0)
+
+
+@on_loop
+async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there: Identity) -> None:
+    """RFC 5626 4.4.1: a single CRLF is the first SIP byte that comes back."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
+        link.send(b"\r\n\r\n")
+        await client.heard.until(lambda: link.confirmed)
+        assert client.heard.messages == []
+
+
+@on_loop
+async def test_two_pongs_are_not_taken_for_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
+    """Both are CRLF CRLF on the wire; the side that opened the link is the one that pings (RFC 5626 3.5.1)."""
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
+        await server.heard.until(lambda: server.heard.up)
+        server.heard.up[0].send(b"\r\n\r\n")
+        await client.heard.until(lambda: link.confirmed)
+        link.send(request())
+        await server.heard.until(lambda: server.heard.messages)
+        assert server.heard.up[0].bytes_in == len(request())
+
+
+@both_ports
+@on_loop
+async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
+    """After WANT_WRITE the next write begins with the same bytes: the stream arrives whole although more was queued."""
+    async with Node(ca, here, limits=UNBOUNDED) as node:
+        link, peer = await up(node, there, kind)
+        sent = [bytes([65 + at % 26]) * 40_001 for at in range(400)]
+        async with peer:
+            for piece in sent[:200]:
+                link.send(piece)
+            await node.heard.until(lambda: link.blocked)
+            assert link.bytes_out > 0
+            for piece in sent[200:]:
+                link.send(piece)
+            got = await peer.receive_exactly(400 * 40_001)
+        assert hashlib.sha256(got).digest() == hashlib.sha256(b"".join(sent)).digest()
+        await node.heard.until(lambda: link.pending_out == 0)
+
+
+@both_ports
+@on_loop
+async def test_peer_that_never_reads_has_its_bound_waiting_and_is_closed_for_no_message(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """What finds no room is not queued; the peer is closed because it takes nothing for ``stall_s``."""
+    bound = 1 << 20
+    limits = Limits(queue_client_bytes=bound, queue_stranger_bytes=bound, queue_server_bytes=bound, stall_s=1.0)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            while link.has_room(65_536):
+                assert link.send(b"x" * 65_536)
+                await node.heard.until(lambda: not link._dirty)
+            assert link.state is LinkState.UP
+            assert bound - 65_536 < link.pending_out <= bound
+            await node.heard.until(lambda: node.heard.down)
+        assert [(gone, why) for gone, why, _ in node.heard.down] == [(link, DOES_NOT_READ)]
+        assert link.pending_out == 0
+
+
+@both_ports
+@pytest.mark.parametrize(("length", "fits"), [(1000, True), (1001, False)])
+@on_loop
+async def test_queue_has_room_to_its_bound_and_not_for_a_byte_more(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, length: int, *, fits: bool
+) -> None:
+    limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            assert (link.has_room(length), link.can_hold(length)) == (fits, fits)
+            assert link.state is LinkState.UP
+
+
+@pytest.mark.parametrize(("length", "fits"), [(1100, True), (1101, False)])
+@on_loop
+async def test_short_messages_have_a_reserve_that_others_leave_free(
+    ca: Authority, here: Identity, there: Identity, length: int, *, fits: bool
+) -> None:
+    """A message that must not be lost alone closes the link where it finds no room either."""
+    limits = Limits(queue_server_bytes=1000, queue_reserved_bytes=100)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, LinkKind.SERVER)
+        async with peer:
+            assert not link.has_room(length)
+            assert link.send(b"x" * length) is fits
+            assert link.state is LinkState.UP
+            link.send_or_close(b"x" * 1101)
+            assert (link.state, link.why) == (LinkState.CLOSED, DOES_NOT_READ)
+
+
+@both_ports
+@on_loop
+async def test_socket_takes_what_it_can_before_a_queue_is_full(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Ten times the bound is queued in one batch, for a peer that reads: everything arrives."""
+    limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            for _ in range(10):
+                assert link.has_room(1000)
+                assert link.send(b"x" * 1000)
+            assert await peer.receive_exactly(10_000) == b"x" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("logged_in", "length", "fits"),
+    [(False, 500, True), (False, 501, False), (True, 501, True), (True, 1100, True), (True, 1101, False)],
+)
+@on_loop
+async def test_less_may_wait_on_a_link_that_nobody_has_logged_in_on(
+    ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, fits: bool
+) -> None:
+    """Nobody sends to a link without a login: it has no reserve."""
+    limits = Limits(queue_stranger_bytes=500, queue_client_bytes=1000, queue_reserved_bytes=100)
+    async with Node(ca, here, limits=limits) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        if logged_in:
+            link.authenticate()
+        async with peer:
+            assert link.send(b"x" * length) is fits
+            assert link.state is LinkState.UP
+
+
+@both_ports
+@on_loop
+async def test_peer_that_stalls_is_closed_in_time(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here, limits=replace(UNBOUNDED, stall_s=0.05)) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            link.send(b"x" * (15 << 20))
+            await node.heard.until(lambda: node.heard.down)
+        assert node.heard.down[0][1] == DOES_NOT_READ
+
+
+@pytest.mark.parametrize(("session", "why"), [("", "not authenticated in time"), ("alice", "idle")])
+@on_loop
+async def test_client_that_does_not_authenticate_is_closed(
+    ca: Authority, here: Identity, there: Identity, session: str, why: str
+) -> None:
+    async with Node(ca, here, limits=Limits(authenticate_s=0.05, idle_s=0.1)) as node:
+        link, peer = await up(node, there, LinkKind.CLIENT)
+        if session:
+            link.authenticate()
+        async with peer:
+            assert await peer.ended() == ""
+        assert [why for _, why, _ in node.heard.down] == [why]
+
+
+@on_loop
+async def test_client_whose_keepalive_lapses_is_closed(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here, limits=Limits(keepalive_s=0.05)) as node:
+        _, peer = await up(node, there, LinkKind.CLIENT)
+        async with peer:
+            await peer.send(b"\r\n\r\n")
+            assert await peer.receive() == b"\r\n"
+            assert await peer.ended() == ""
+        assert [why for _, why, _ in node.heard.down] == ["keepalive lapsed"]
+
+
+@on_loop
+async def test_server_link_has_no_idle_deadline(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here, limits=Limits(idle_s=0, authenticate_s=0, keepalive_s=0)) as node:
+        link, peer = await up(node, there, LinkKind.SERVER)
+        async with peer:
+            await peer.send(b"\r\n\r\n" + request())
+            await node.heard.until(lambda: node.heard.messages)
+            link.due(node.reactor.loop.time() + 1e6)
+        assert link.state is LinkState.UP
+
+
+@both_ports
+@on_loop
+async def test_unframeable_stream_gets_its_answer_and_is_closed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """What was whole before the fault is handed over first."""
+    async with Node(ca, here) as node:
+        _, peer = await up(node, there, kind)
+        node.heard.answer = b"SIP/2.0 400 Bad Request\r\n\r\n"
+        async with peer:
+            await peer.send(request("good") + b"this is no SIP\r\n\r\n")
+            assert await peer.receive() == node.heard.answer
+            assert await peer.ended() == ""
+        assert bodies(node.heard) == ["good"]
+        assert node.heard.down[0][1].startswith("unframeable: ")
+
+
+@pytest.mark.parametrize(("kind", "status"), [(LinkKind.CLIENT, 413), (LinkKind.SERVER, 0)])
+@on_loop
+async def test_server_may_send_larger_bodies_than_a_client(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind, status: int
+) -> None:
+    async with Node(ca, here, limits=Limits(body_client_bytes=1000, body_server_bytes=1001)) as node:
+        _, peer = await up(node, there, kind)
+        async with peer:
+            await peer.send(request("x" * 1001))
+            await node.heard.until(lambda: node.heard.messages or node.heard.faults)
+        assert [fault.status for fault in node.heard.faults] == ([status] if status else [])
+
+
+@both_ports
+@on_loop
+async def test_drained_link_writes_what_waits_and_takes_no_more(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here, limits=UNBOUNDED) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            link.send(b"x" * 1_000_000)
+            link.drain()
+            assert not link.send(request())
+            assert await peer.receive_exactly(1_000_000) == b"x" * 1_000_000
+            assert await peer.ended() == ""
+        await node.heard.until(lambda: node.heard.down)
+        assert node.heard.down[0][1] == "drained"
+
+
+@both_ports
+@on_loop
+async def test_drain_of_a_link_whose_peer_does_not_read_ends(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    async with Node(ca, here, limits=replace(UNBOUNDED, drain_s=0.05)) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            link.send(b"x" * (15 << 20))
+            link.drain()
+            await node.heard.until(lambda: node.heard.down)
+        assert node.heard.down[0][1] == "drained, but the peer did not read"
+
+
+@both_ports
+@on_loop
+async def test_link_down_comes_after_the_call_that_closed(
+    ca: Authority, here: Identity, there: Identity, kind: LinkKind
+) -> None:
+    """Nothing is told from within close: the caller finishes first; a second close changes nothing."""
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, kind)
+        async with peer:
+            link.send(request("last"))
+            link.close("because")
+            link.close("again")
+            assert (node.heard.down, link.send(request())) == ([], False)
+            assert await peer.receive() == request("last")
+            assert await peer.ended() == ""
+        assert [(gone, why) for gone, why, _ in node.heard.down] == [(link, "because")]
+
+
+@on_loop
+async def test_no_link_comes_up_without_an_accepted_verdict(ca: Authority, here: Identity, there: Identity) -> None:
+    """The choke point, asked directly: neither a refused verdict nor a failed handshake opens it."""
+    async with Node(ca, here) as node:
+        link, peer = await up(node, there, LinkKind.SERVER)
+        async with peer:
+            assert link.evidence is not None
+            new, tls = Link(node.reactor, node.heard, LinkKind.SERVER, Direction.ACCEPTED), link._tls
+            evidence = PeerEvidence(*evidence_head(link), failure=HandshakeFailure("handshake-failed", "test"))
+            refused = predictable(new, evidence)
+            assert tls is not None
+            with pytest.raises(LocalError):
+                new.come_up(tls, link.evidence, refused)
+            with pytest.raises(LocalError):
+                new.come_up(tls, evidence, predictable(link, link.evidence))
+            with pytest.raises(LocalError):
+                new._deliver(request())
+
+
+@on_loop
+async def test_closed_links_are_freed_without_the_garbage_collector(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    """OpenSSL holds some 20 KiB for each: a cycle would keep them until the collector looks."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with Node(ca, here) as node:
+            for kind in (LinkKind.CLIENT, LinkKind.SERVER):
+                _, peer = await up(node, there, kind)
+                peer.close()
+            assert await refused_dial(node.listeners[1], ca) != ""
+            await node.heard.until(lambda: len(node.heard.down) == 2)
+            assert [one for one in gc.get_objects() if isinstance(one, PyOpenSslTls)] == []
+    finally:
+        gc.enable()
+
+
+@on_loop
+async def test_repr_tells_state_peer_and_counters(ca: Authority, here: Identity, there: Identity) -> None:
+    async with Node(ca, here) as server, Node(ca, there) as client:
+        link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
+        assert f"<Link {link.id} opened connecting unconfirmed here.test at 127.0.0.1:" in repr(link)
+        await client.heard.until(lambda: client.heard.up)
+        assert "0 in, 0 out, 0 bytes waiting>" in repr(link)
+
+
+def answer_with(link: Link, data: bytes) -> None:
+    link.send(data)
+
+
+def answers_that_wait(node: Node) -> list[int]:
+    """Have each message sent back, and tell how many octets wait to be written after each."""
+    waiting = []
+
+    def answer(link: Link, message: Request | Response) -> None:
+        link.send(message.encode())
+        waiting.append(link.pending_out)
+
+    node.heard.on_message = answer
+    return waiting
+
+
+def evidence_head(link: Link) -> tuple[Direction, LinkKind, tuple[str, int], tuple[str, int]]:
+    return link.direction, link.kind, link.remote, link.local

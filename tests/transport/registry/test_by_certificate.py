@@ -1,0 +1,140 @@
+"""Links by what they stand on: a revocation meets its own, and what it costs is not a matter of how many others there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sipmesh.transport.event_loop import Loop
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.link.state import LinkState
+from sipmesh.transport.registry.by_certificate import LinksByCertificate
+from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
+from transport.world import Heard, Node, Peer, on_loop, predictable
+
+if TYPE_CHECKING:
+    from sipmesh.transport.reactor import Reactor
+    from sipmesh.transport.tls.contexts import Identity
+    from sipmesh.trust.verdict import Verdict
+    from sipmesh.trust.x509.certificate import CertificateId
+    from transport.authority import Authority
+
+ROOT, ISSUING = (b"root", 1), (b"root", 2)
+REFUSED = HandshakeFailure("revoked", "test")
+
+
+def leaf(number: int) -> CertificateId:
+    return b"issuing", number
+
+
+@dataclass
+class Judge:
+    """Refuses whom it is told to, and counts whom it is asked about."""
+
+    revoked: set[int] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+
+    def __call__(self, link: Link, evidence: PeerEvidence) -> Verdict:
+        self.asked.append(link.number)
+        refused = link.number in self.revoked
+        return standing(link, evidence, *(() if refused else (leaf(link.number), ISSUING, ROOT)))
+
+
+def standing(link: Link, evidence: PeerEvidence, *named: CertificateId) -> Verdict:
+    """The verdict on a peer whose path is *named*; without any, it is refused."""
+    told = replace(evidence, failure=None if named else REFUSED)
+    return replace(predictable(link, told), relied_on=frozenset(named))
+
+
+@pytest.fixture(name="reactor")
+def _reactor(ca: Authority) -> Iterator[Reactor]:
+    loop = Loop()
+
+    async def made() -> Reactor:
+        return Node(ca).reactor
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        reactor = runner.run(made())
+        yield reactor
+        runner.run(asyncio.sleep(0))
+        reactor.close()
+
+
+def stand_in(reactor: Reactor, judge: Judge) -> Link:
+    """A link without a connection, up under a verdict of *judge*; it is closed as any other."""
+    link = Link(reactor, Heard(), LinkKind.SERVER, Direction.ACCEPTED)
+    link.state = LinkState.UP
+    link.evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, ("192.0.2.1", 1), ("192.0.2.2", 2))
+    reactor.links.add(link, ())
+    assert link.judged(judge(link, link.evidence))
+    return link
+
+
+@pytest.mark.parametrize("others", [10, 1_000])
+def test_number_of_other_links_makes_no_difference_to_a_revocation(reactor: Reactor, others: int) -> None:
+    """Two links are asked about, and one of them closed, whoever else is there."""
+    from sipmesh.transport.connector import Connector
+    from sipmesh.transport.pool import LinkPool
+
+    judge = Judge()
+    links = [stand_in(reactor, judge) for _ in range(others + 2)]
+    pool = LinkPool(reactor, Connector(reactor, Heard(), Node.context_for))  # type: ignore[arg-type]  # it is never asked
+    judge.asked.clear()
+    judge.revoked.add(links[3].number)
+    named = {leaf(links[3].number), leaf(links[7].number), (b"another issuer", links[5].number)}
+    assert pool.rejudge_relying_on(named, judge) == [links[3]]
+    assert judge.asked == [links[3].number, links[7].number]
+    assert links[3].why == "no longer trusted: revoked"
+    assert [link for link in links if link.state is not LinkState.UP] == [links[3]]
+
+
+def test_all_links_under_an_issuer_are_found_by_it_each_once_and_in_order(reactor: Reactor) -> None:
+    links = [stand_in(reactor, Judge()) for _ in range(3)]
+    assert reactor.links.relying.on([ISSUING, leaf(links[1].number), ROOT]) == links
+    assert reactor.links.relying.on([leaf(links[1].number)]) == [links[1]]
+    assert reactor.links.relying.on([(b"root", 3)]) == []
+
+
+def test_new_verdict_over_another_path_takes_the_place_of_the_old_one(reactor: Reactor) -> None:
+    """What a link no longer stands on cannot bring it down."""
+    link = stand_in(reactor, Judge())
+    assert link.evidence is not None
+    assert link.judged(standing(link, link.evidence, leaf(link.number), (b"cross", 9)))
+    assert reactor.links.relying.on([ISSUING, ROOT]) == []
+    assert reactor.links.relying.on([(b"cross", 9)]) == [link]
+
+
+def test_nothing_is_left_of_links_that_are_gone(reactor: Reactor) -> None:
+    """Certificates are renewed for ever: the index holds those of live links and no others."""
+    links = [stand_in(reactor, Judge()) for _ in range(3)]
+    for link in links:
+        reactor.links.remove(link)
+        reactor.links.remove(link)
+    assert repr(reactor.links.relying) == "<LinksByCertificate of 0 links on 0 certificates>"
+
+
+def test_link_that_stands_on_nothing_is_not_held(reactor: Reactor) -> None:
+    """Clients show no certificate, and there are many of them."""
+    reliance, link = LinksByCertificate(), stand_in(reactor, Judge())
+    reliance.set(link, frozenset())
+    assert repr(reliance) == "<LinksByCertificate of 0 links on 0 certificates>"
+
+
+@on_loop
+async def test_link_is_found_from_the_time_it_is_up_until_it_is_closed(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
+    def judge(link: Link, evidence: PeerEvidence) -> Verdict:
+        return standing(link, evidence, leaf(1), ISSUING)
+
+    async with Node(ca, here, heard=Heard(judge)) as node:
+        held = node.reactor.links.relying
+        async with await Peer.dial(node.listen(LinkKind.SERVER), ca, there):
+            await node.heard.until(lambda: node.heard.up)
+            assert held.on([ISSUING]) == node.heard.up
+        await node.heard.until(lambda: node.heard.down)
+        assert held.on([ISSUING]) == []
