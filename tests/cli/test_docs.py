@@ -16,7 +16,7 @@ from sipmesh.trust.verdict import Code
 from support.checkout import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MADE = {"commands.md", "topology.md", "log-events.md", "state-tables.md", "contributing.md", "changelog.md"}
+MADE = {"commands.md", "topology.md", "log-events.md", "contributing.md", "changelog.md"}
 """Pages that are made when the site is built (tools/docs/hooks.py); `make docs` checks the links to them."""
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 GROUPS = ("topology", "ca", "user", "partner", "join")
@@ -93,6 +93,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     absent = [target for target in targets if not (page.parent / target).exists()]
     assert [target for target in absent if Path(target).name not in MADE] == []
+
+
+@each_page
+def test_every_source_file_that_a_page_names_is_there(page: Path) -> None:
+    """A page names a file from the root, from src/sipmesh or from tests."""
+    named = re.findall(r"`([a-z_]+/[a-z0-9_/]+\.py)`", page.read_text())
+    homes = [ROOT, ROOT / "src/sipmesh", ROOT / "tests"]
+    assert [name for name in named if not any((home / name).is_file() for home in homes)] == []
 
 
 @each_page

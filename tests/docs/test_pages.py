@@ -5,7 +5,7 @@ import re
 from cli.world import sipmesh
 from sipmesh.topology.document.model import Partner, Topology
 from support.checkout import DOCS, ROOT
-from tools.docs import cli_page, log_page, states_page, topology_page
+from tools.docs import cli_page, log_page, topology_page
 
 
 def test_page_of_commands_has_a_section_for_each_command() -> None:
@@ -31,13 +31,6 @@ def test_page_of_the_log_has_events_of_every_way_to_write_one() -> None:
     texts = {event.text for event in log_page.events()}
     assert {"serving", "link refused", "certificate taken"} <= texts
     assert any(text.startswith("certificate not taken") for text in texts)
-
-
-def test_page_of_states_has_a_cell_for_each_transition() -> None:
-    cells = re.findall(
-        r"(?<=\| )(?:stays|→ [A-Z]+(?:, `[A-Z]+`)?|`[A-Z]+`)(?= \|)", states_page.page().partition("\n## ")[2]
-    )
-    assert len(cells) == sum(len(table) for table in states_page.TABLES.values())
 
 
 def test_index_of_decisions_has_each_record_with_its_title() -> None:
