@@ -5,64 +5,85 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILED := .venv-compiled
 COMPILED_READY := $(COMPILED)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs
 
 .DEFAULT_GOAL := help
-.PHONY: diagrams help demo test compiled test-compiled check format conformance soak peers clean
+.PHONY: help demo test compiled test-compiled check format conformance soak peers clean docs changelog diagrams
 
-help: ## show what there is
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+# A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
+help: ## show this list
+	@sed -n -e 's/^##@ \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 $(READY): pyproject.toml tools/setup
 	@PYTHON="$(PYTHON)" tools/setup $(VENV)
 	@touch $@
-
-demo: $(READY) ## the whole network on this machine, used and attacked (ARGS=--keep leaves it running)
-	@$(BIN)/sipmesh demo $(ARGS)
-
-peers:
-	@tools/peers
-	@bench/setup
-
-test: $(READY) peers ## all tests; real peers are installed when this runs as root on Debian or Ubuntu
-	@$(BIN)/pytest $(SUITE) $(ARGS)
 
 $(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup tools/compiler tools/python $(shell find src -name '*.py')
 	@PYTHON="$(COMPILED_PYTHON)" tools/compiler
 	@PYTHON="$(COMPILED_PYTHON)" tools/setup $(COMPILED) compiled
 	@touch $@
 
-compiled: $(COMPILED_READY) ## a compiled install in .venv-compiled, the quicker one
+peers:
+	@tools/peers
+	@bench/setup
 
-test-compiled: $(COMPILED_READY) peers ## the same tests against the compiled install
-	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
+##@ Use
 
-check: $(READY) ## format, lint, types, import rules, text rules
+demo: $(READY) ## the whole network on this machine, used and attacked (ARGS=--keep: it stays up)
+	@$(BIN)/sipmesh demo $(ARGS)
+
+compiled: $(COMPILED_READY) ## install compiled in .venv-compiled: half of the CPU
+
+##@ Develop
+
+check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lint_text.py
 
-conformance: $(READY) ## write the tables of docs/conformance.md anew
-	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
+test: $(READY) peers ## all tests; as root on Debian or Ubuntu, real phones and servers are installed
+	@$(BIN)/pytest $(SUITE) $(ARGS)
 
-diagrams: $(READY) ## draw the state machines in docs/ again from their tables
-	@$(BIN)/python tools/state_diagrams.py --write
+test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
+	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
-format: $(READY) ## put the code into shape
+soak: $(READY) peers ## the tests that take minutes each
+	@$(BIN)/pytest -q -m soak -rs $(ARGS)
+
+format: $(READY) ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+clean: ## remove what make has made
+	rm -rf $(VENV) $(COMPILED) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+##@ Measure
+
 .PHONY: bench
-bench: $(READY) $(COMPILED_READY) ## what it costs, beside Kamailio (ARGS=--growth: how the cost grows; ARGS=--help)
+bench: $(READY) $(COMPILED_READY) ## measure beside Kamailio (ARGS=--growth: how the cost grows; ARGS=--help)
 	@bench/setup
 	@$(BIN)/python -m bench.compare $(ARGS)
 
-soak: $(READY) peers ## the tests that take minutes
-	@$(BIN)/pytest -q -m soak -rs $(ARGS)
+conformance: $(READY) ## write the tables of docs/reference/conformance.md again
+	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
 
-clean: ## remove what make has made
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+##@ Documents
+
+$(DOCS_READY): $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(DOCS_READY) ## build the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
+changelog: $(DOCS_READY) ## show what the fragments in changes/ will add to CHANGELOG.md
+	@$(BIN)/towncrier build --draft --version unreleased
+
+diagrams: $(READY) ## draw the state machines of the documents again from their tables
+	@$(BIN)/python tools/state_diagrams.py --write

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,8 +15,10 @@ from sipmesh.transport.limits import reasons
 from sipmesh.trust.code import Code
 from support.checkout import ROOT
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+MADE = {"commands.md", "topology.md", "log-events.md", "contributing.md", "changelog.md"}
+"""Pages that are made when the site is built (tools/docs/hooks.py); `make docs` checks the links to them."""
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 GROUPS = ("topology", "ca", "user", "partner", "join")
 
 
@@ -34,25 +37,48 @@ def options_of(*name: str) -> frozenset[str]:
 
 def test_every_verdict_code_is_documented_once() -> None:
     """An operator who meets a code has to find it, with what was wanted and what to do."""
-    rows = re.findall(r"^\| `([a-z-]+)` \|(.+)\|(.+)\|(.+)\|$", (ROOT / "docs/verdicts.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \|(.+)\|(.+)\|(.+)\|$", (ROOT / "docs/reference/verdicts.md").read_text(), re.MULTILINE
+    )
     assert sorted(row[0] for row in rows) == sorted(Code)
     assert all(cell.strip() for row in rows for cell in row)
 
 
 def test_every_limit_is_documented() -> None:
-    rows = re.findall(r"^\| `([a-z_]+)` \| [0-9.,]+ \|", (ROOT / "docs/operating.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_]+)` \| [0-9.,]+ \|", (ROOT / "docs/reference/limits.md").read_text(), re.MULTILINE)
     assert rows == list(reasons())
 
 
-def test_the_drawing_of_the_house_names_every_room() -> None:
-    drawn = re.findall(r"^  ([a-z]+)/", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+def between(page: str, begin: str, end: str) -> str:
+    """What stands between two comments of a page."""
+    return (ROOT / page).read_text().partition(f"<!-- {begin}")[2].partition(f"<!-- {end}")[0]
+
+
+def test_drawn_tree_has_every_package_and_nothing_else() -> None:
     home = Path(sipmesh.__file__).parent
-    assert sorted(drawn) == sorted(path.parent.name for path in home.glob("*/__init__.py"))
+    drawn, parents = [], [""]
+    for indent, name in re.findall(
+        r"^((?:  )+)([a-z0-9_]+)/ ", between("docs/architecture.md", "tree", "end of tree"), re.MULTILINE
+    ):
+        depth = len(indent) // 2
+        parents[depth:] = [f"{parents[depth - 1]}{name}/"]
+        drawn.append(parents[depth])
+    there = [
+        f"{path.parent.relative_to(home).as_posix()}/" for path in home.rglob("__init__.py") if path.parent != home
+    ]
+    assert sorted(drawn) == sorted(there)
+
+
+def test_drawn_import_order_is_that_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["name"] == "Imports point down")
+    drawn = between("docs/architecture.md", "layers", "end of layers").partition("```text\n")[2].partition("\n```")[0]
+    assert drawn.splitlines() == [layer.replace("sipmesh.", "") for layer in layers]
 
 
 def test_every_file_that_implements_a_standard_exists_with_its_test() -> None:
     rows = re.findall(
-        r"^\| RFC[^|]+\|[^|]+\|([^|]+)\|([^|]+)\|$", (ROOT / "docs/standards.md").read_text(), re.MULTILINE
+        r"^\| RFC[^|]+\|[^|]+\|([^|]+)\|([^|]+)\|$", (ROOT / "docs/reference/standards.md").read_text(), re.MULTILINE
     )
     assert len(rows) > 25
     for sources, tests in rows:
@@ -65,7 +91,16 @@ def test_every_file_that_implements_a_standard_exists_with_its_test() -> None:
 @each_page
 def test_every_link_leads_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    absent = [target for target in targets if not (page.parent / target).exists()]
+    assert [target for target in absent if Path(target).name not in MADE] == []
+
+
+@each_page
+def test_every_source_file_that_a_page_names_is_there(page: Path) -> None:
+    """A page names a file from the root, from src/sipmesh or from tests."""
+    named = re.findall(r"`([a-z_]+/[a-z0-9_/]+\.py)`", page.read_text())
+    homes = [ROOT, ROOT / "src/sipmesh", ROOT / "tests"]
+    assert [name for name in named if not any((home / name).is_file() for home in homes)] == []
 
 
 @each_page
@@ -76,6 +111,7 @@ def test_every_command_can_be_typed(page: Path) -> None:
             continue
         name = words[1:3] if words[1] in GROUPS else words[1:2]
         name = words[1:4] if name == ["ca", "root"] else name
+        name = name if not name[-1].startswith("-") else name[:-1]
         assert {word for word in words if word.startswith("-")} <= options_of(*name), line
 
 

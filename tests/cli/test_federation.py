@@ -1,4 +1,4 @@
-"""Two organisations become partners by hand, as docs/federation.md says, and one shuts the other out."""
+"""Two organisations become partners by hand, as docs/howto/federate.md says, and one shuts the other out."""
 
 from collections.abc import Iterator
 
@@ -17,12 +17,11 @@ def papers(of: Organisation) -> tuple[str, ...]:
 
 @pytest.fixture(name="pair")
 def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisation, Organisation]]:
-    """example.com knows the partner's edge by name, partner.test finds ours by SRV; both edges run."""
+    """example.com writes the partner's edge down, with its address; partner.test finds ours by SRV; both edges run."""
     ours = Organisation.make(tmp_path_factory.mktemp("f") / "a", whole=True)
     theirs = Organisation.make(tmp_path_factory.mktemp("f") / "b", PARTNER, whole=True)
     port = ours.ports[f"{EDGE} partner"]
     records = {
-        ("sip.partner.test", "A"): ["127.0.0.1"],
         ("_sipfederationtls._tcp.example.com", "SRV"): [f"1 1 {port} edge.example.com."],
         ("edge.example.com", "A"): ["127.0.0.1"],
     }
@@ -31,7 +30,8 @@ def _pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Organisati
             organisation.file.write_text(organisation.file.read_text() + f"dns: {{servers: ['{setting}']}}\n")
             organisation.publish("a name server of its own")
         edge = f"sip.{PARTNER}:{theirs.ports[f'edge1.{PARTNER} partner']}"
-        assert ours.type("partner", "add", PARTNER, "--edge", edge, *papers(theirs)).code == 0
+        added = ours.type("partner", "add", PARTNER, "--edge", edge, "--address", "127.0.0.1", *papers(theirs))
+        assert added.code == 0, added.err
         assert theirs.type("partner", "add", DOMAIN, *papers(ours)).code == 0
         try:
             ours.serve(FE1, FE2, EDGE)

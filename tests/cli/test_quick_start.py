@@ -1,4 +1,4 @@
-"""What README says by hand, typed by a test: its own words, with other ports, since 5061 may be taken."""
+"""What the first tutorial says, typed by a test: its own words, with other ports, since 5061 may be taken."""
 
 import re
 import shlex
@@ -12,7 +12,8 @@ from cli.world import FE1, Organisation, Result, end, environment, sipmesh, unti
 from sipmesh.demo.network import die_with_parent
 from support.checkout import ROOT
 
-README = ROOT / "README.md"
+TUTORIAL = ROOT / "docs/tutorial/first-hour.md"
+PHONES = ROOT / "docs/howto/phones.md"
 PASSWORDS = {"alice": "alice-secret", "bob": "bob-secret"}
 EXPECTED = {
     "message": 0,
@@ -26,15 +27,19 @@ EXPECTED = {
 """Which command of the third terminal leaves with what."""
 
 
-def blocks() -> tuple[str, str, str]:
-    """The three terminals."""
-    text = README.read_text().partition("## By hand")[2].partition("## Documentation")[0]
-    first, second, third, _growing = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return first, second, third
+def blocks(page: Path, begin: str, end: str) -> list[str]:
+    """The shell blocks of *page* between two headings."""
+    text = page.read_text().partition(f"## {begin}")[2].partition(f"## {end}")[0]
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def lines(begin: str, end: str) -> list[str]:
+    """The commands of the tutorial between two headings."""
+    return "".join(blocks(TUTORIAL, begin, end)).splitlines()
 
 
 class Terminal:
-    """Types README's lines in the folder of an organisation, on ports that are free."""
+    """Types the lines of the tutorial in the folder of an organisation, on ports that are free."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,10 +59,10 @@ class Terminal:
 
 @pytest.fixture(name="terminal")
 def _terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    """README's first block, typed: the organisation runs."""
+    """Steps 2 and 3, typed: the organisation runs."""
     folder = tmp_path_factory.mktemp("q") / "example.com"
     terminal = Terminal(folder)
-    init, cd, *users, serve = blocks()[0].splitlines()
+    init, cd, *users, serve = lines("2.", "4.")
     assert sipmesh(*shlex.split(init)[1:], "--dir", folder).code == 0
     assert cd == "cd example.com"
     terminal.organisation.choose_ports(whole=False)
@@ -72,8 +77,9 @@ def _terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 @pytest.fixture(name="phone")
 def _phone(terminal: Terminal) -> Iterator[Path]:
-    """README's second block, typed: baresip is registered as bob. Gives what it prints."""
-    script, _, start = terminal.ported(blocks()[1]).rstrip().rpartition("\n")
+    """The lines for baresip, typed: it is registered as bob. Gives what it prints."""
+    (block,) = blocks(PHONES, "Connect baresip", "DNS")
+    script, _, start = terminal.ported(block).rstrip().rpartition("\n")
     subprocess.run(["bash", "-e", "-c", script], cwd=terminal.folder, check=True)
     log = terminal.folder / "phone.log"
     with log.open("wb") as stream:
@@ -94,7 +100,8 @@ def _phone(terminal: Terminal) -> Iterator[Path]:
 
 @pytest.mark.peer("baresip")
 def test_a_real_phone_is_written_to_and_called_and_its_link_is_shown(terminal: Terminal, phone: Path) -> None:
-    for line in blocks()[2].splitlines():
+    _register, *steps = lines("4.", "6.")
+    for line in steps:
         left = terminal.type(line)
         wanted = next(code for words, code in EXPECTED.items() if words in line)
         assert left.code == wanted, f"{line}\n{left.out}{left.err}"
@@ -108,12 +115,13 @@ def test_a_real_phone_is_written_to_and_called_and_its_link_is_shown(terminal: T
 def test_without_a_phone_a_command_may_answer_for_bob(terminal: Terminal) -> None:
     """The same as above on a machine without baresip."""
     log = terminal.folder / "bob.log"
-    bob = terminal.organisation.spawn("register", "--stay", "--as", "bob@example.com", "--password-stdin", log=log)
+    register, *steps = lines("4.", "6.")
+    bob = terminal.organisation.spawn(*shlex.split(register)[1:], "--password-stdin", log=log)
     assert bob.stdin is not None
     bob.stdin.write(b"bob-secret\n")
     bob.stdin.flush()
     until("Waiting for messages", log)
-    for line in blocks()[2].splitlines():
+    for line in steps:
         left = terminal.type(line)
         assert left.code == next(code for words, code in EXPECTED.items() if words in line), left.out + left.err
     until("hello from the command line", log)

@@ -1,4 +1,4 @@
-"""What became of every suite, as the tables of docs/conformance.md.
+"""What became of every suite, as the tables of docs/reference/conformance.md.
 
 ``PYTHONPATH=tests:src python -m conformance.page`` writes them anew; `test_page.py` compares.
 """
@@ -19,7 +19,7 @@ from conformance.suites import as_on_links
 from sipmesh.trust.revocation.ocsp import TERMS
 from support.checkout import DOCS
 
-PAGE = DOCS / "conformance.md"
+PAGE = DOCS / "reference/conformance.md"
 BEGIN, END = "<!-- {}: made by conformance.page -->", "<!-- end of {} -->"
 
 

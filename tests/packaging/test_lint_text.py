@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import lint_text
 
 from support.checkout import ROOT
+from tools import lint_text
 
 TOOL = ROOT / "tools" / "lint_text.py"
 

@@ -191,3 +191,30 @@ def test_our_client_trusts_nobody_for_a_domain_that_is_not_ours(place: Place) ->
 
 def test_a_view_shows_itself_briefly(views: dict[str, ServerView]) -> None:
     assert repr(views[EDGE]) == "<ServerView edge1.example.test edge of sip.example.test, 2 partners>"
+
+
+@pytest.mark.parametrize(
+    ("line", "addresses"),
+    [
+        ("", (("sip.partner.test", 5061),)),
+        (", address: 192.0.2.9", (("192.0.2.9", 5061),)),
+        (", address: '2001:db8::9'", (("2001:db8::9", 5061),)),
+    ],
+)
+def test_address_of_a_partner_changes_the_way_and_never_the_name(
+    place: Place, line: str, addresses: tuple[tuple[str, int], ...]
+) -> None:
+    """Rule R9: the link goes to the address that is written down, and the name must be proved there."""
+    place.spoil(("edge: sip.partner.test", f"edge: sip.partner.test{line}"))
+    partner = view(place.load(), EDGE).partners[0]
+    assert (partner.addresses, partner.meant_name("partner.test")) == (addresses, "sip.partner.test")
+
+
+def test_partner_without_edge_and_address_is_found_by_srv(views: dict[str, ServerView]) -> None:
+    assert views[EDGE].partners[1].addresses is None
+
+
+def test_partner_with_an_address_alone_has_to_prove_its_domain(place: Place) -> None:
+    place.spoil(("edge: sip.partner.test", "address: 192.0.2.9"))
+    partner = view(place.load(), EDGE).partners[0]
+    assert (partner.addresses, partner.meant_name("partner.test")) == ((("192.0.2.9", 5061),), "partner.test")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.topology.document.listeners import ListenerSpec, listeners
+from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.topology.document.names import split_port
 from sipmesh.topology.document.report import did_you_mean
 from sipmesh.trust.authority import Authority
@@ -45,12 +46,24 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class PartnerView:
-    """Another organisation; *edge* is None where SRV finds its servers, the port None where the default holds."""
+    """Another organisation.
+
+    *edge* is None where SRV finds its servers, its port None where the default holds. *address* is None where DNS is asked.
+    """
 
     name: str
     domains: frozenset[str]
     edge: tuple[str, int | None] | None
+    address: str | None
     peer: TrustedPeer
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...] | None:
+        """Host and port of its edge, None where SRV is asked; the host is a name where DNS is asked for its address."""
+        if self.edge is None:
+            return ((self.address, PARTNER_PORT),) if self.address else None
+        host, port = self.edge
+        return ((self.address or host, port or PARTNER_PORT),)
 
     def meant_name(self, domain: str) -> str:
         """The reference identity of a link for *domain*: the edge as configured, else the domain itself (R9)."""
@@ -137,7 +150,7 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
         authority=authority,
         client_usage=partner.client_usage,
     )
-    return PartnerView(partner.name, frozenset(partner.domains), partner.edge_address, peer)
+    return PartnerView(partner.name, frozenset(partner.domains), partner.edge_address, partner.address, peer)
 
 
 class ServerView:

@@ -278,7 +278,7 @@ async def test_every_figure_is_documented(home: Network) -> None:
     async with home, page_of(home):
         _, text = await get(port, "/metrics")
     told = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
-    rows = re.findall(r"^\| `(sipmesh_\w+)` \|", (ROOT / "docs" / "operating.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(sipmesh_\w+)` \|", (ROOT / "docs/reference/metrics.md").read_text(), re.MULTILINE)
     assert told == set(rows)
 
 

@@ -128,6 +128,11 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
             ["partner partner.test's edge changes from sip.partner.test to what SRV says"],
         ),
         (
+            "edge: sip.partner.test",
+            "edge: sip.partner.test, address: 192.0.2.9",
+            ["partner partner.test's address changes from what DNS says to 192.0.2.9"],
+        ),
+        (
             "      client_usage: server-ok\n",
             "",
             ["partner other.test must now connect with a certificate that is for clients as well"],

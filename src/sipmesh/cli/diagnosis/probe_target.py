@@ -161,9 +161,8 @@ def _outside(asked: Asked, view: ServerView, host: str, port: int | None) -> Hop
     if partner is None or port is not None:
         meant = asked.names[0] if asked.names else host.lower()
         return Hop(meant, kind, addresses=((host, port or PARTNER_PORT),))
-    if partner.edge is None:
-        return Hop(host.lower(), kind, service=PARTNER_SERVICE)
-    return Hop(partner.edge[0], kind, addresses=((partner.edge[0], partner.edge[1] or PARTNER_PORT),))
+    service = PARTNER_SERVICE if partner.addresses is None else None
+    return Hop(partner.meant_name(host.lower()), kind, partner.addresses, service)
 
 
 def _resolver(

@@ -163,7 +163,8 @@ def _openers(view: ServerView, kind: str) -> frozenset[str]:
 def _say_federation(loaded: Loaded) -> None:
     federation = loaded.topology.federation
     for partner in federation.partners:
-        way = f"edge {partner.edge}" if partner.edge else "found by SRV"
+        edge = f"edge {partner.edge}" if partner.edge else "reached" if partner.address else "found by SRV"
+        way = f"{edge} at {partner.address}" if partner.address else edge
         say(f"  partner {', '.join(partner.domains)}: {way}, through {federation.route}")
     if federation.blocked:
         say(f"  blocked: {', '.join(federation.blocked)}")

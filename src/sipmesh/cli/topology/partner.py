@@ -42,6 +42,9 @@ def add(
     edge: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge; without it, SRV is asked.")
     ] = "",
+    address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The IP address of its edge, where DNS is not to be asked.")
+    ] = "",
     client_usage: Annotated[
         ClientUsage, typer.Option(help="Whether it may connect with a certificate that is for servers only.")
     ] = ClientUsage.STRICT,
@@ -66,6 +69,7 @@ def add(
     entry = {
         "domains": domains,
         "edge": edge or None,
+        "address": address or None,
         "anchors": [_named(file, place.folder) for file in ca],
         "crls": [one if is_url(one) else _named(next(files), place.folder) for one in crl],
         "client_usage": str(client_usage) if client_usage is not ClientUsage.STRICT else None,
@@ -107,7 +111,7 @@ def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
         left = one["left_s"]
         made.add_row(
             cell(", ".join(one["domains"])),
-            cell(one["edge"] or "SRV"),
+            cell(" at ".join(filter(None, (one["edge"], one["address"]))) or "SRV"),
             cell(", ".join(one["anchors"])),
             cell(one["client_usage"]),
             cell(", ".join(one["crls"])),
@@ -126,6 +130,7 @@ def _facts(loaded: Loaded) -> list[dict[str, Any]]:
         {
             "domains": list(partner.domains),
             "edge": partner.edge,
+            "address": partner.address,
             "anchors": list(partner.anchors),
             "crls": list(partner.crls),
             "client_usage": str(partner.client_usage),

@@ -11,7 +11,6 @@ from sipmesh.routing.identity.dialog_token import owner_hash
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.target import FlowTarget, Found, RemoteFlowTarget
 from sipmesh.server.proxy.flow import Flow
-from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.transport.hop import Hop
 from sipmesh.trust.evidence import LinkKind
 
@@ -132,10 +131,9 @@ class FlowTable:
         partner = self.view.partner_named(name)
         if partner is None:
             return None
-        if partner.edge is None:
-            return self.flow(self._obtain(Hop(name, LinkKind.PARTNER, service=PARTNER_SERVICE)))
-        host, port = partner.edge
-        return self.flow(self._obtain(Hop(host, LinkKind.PARTNER, ((host, port or PARTNER_PORT),))))
+        meant, addresses = partner.meant_name(name), partner.addresses
+        service = PARTNER_SERVICE if addresses is None else None
+        return self.flow(self._obtain(Hop(meant, LinkKind.PARTNER, addresses, service)))
 
 
 def _nowhere(hop: Hop) -> Link:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from sipmesh.errors import SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.proxy.locate import Locate, is_ip
-from sipmesh.topology.document.model import PARTNER_PORT
 from sipmesh.transport.resolver import locate
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class KnownAddresses:
     def take(self, view: ServerView) -> None:
         """Go by *view* from now on."""
         hosts = {host or name: port for name, (host, port) in view.addresses.items()}
-        edges = (partner.edge for partner in view.partners if partner.edge is not None)
-        hosts |= {host: port or PARTNER_PORT for host, port in edges}
+        hosts |= dict(address for partner in view.partners for address in partner.addresses or ())
         self._written = frozenset(network_of(host) for host in hosts if is_ip(host))
         self._names = {host: port for host, port in hosts.items() if not is_ip(host)}
         self._found = {name: found for name, found in self._found.items() if name in self._names}

@@ -181,6 +181,9 @@ class Partner(AuthorityEntry):
 
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(default=None, description="its edge as name or name:port; without it SRV is asked")
+    address: Address | None = Field(
+        default=None, description="the address of its edge, where DNS is not to be asked; the name must still be proved"
+    )
     client_usage: ClientUsage = Field(
         ClientUsage.STRICT, description="whether it may connect with a certificate that is for servers only"
     )

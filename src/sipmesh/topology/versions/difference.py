@@ -365,6 +365,7 @@ _SIDE: Mapping[str, Words | None] = {
 _PARTNER: Mapping[str, Words | None] = {
     **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
     "edge": _from_to("edge", "what SRV says"),
+    "address": _from_to("address", "what DNS says"),
     "client_usage": _usage,
     "third_party": _third_party,
 }

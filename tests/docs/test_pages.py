@@ -1,0 +1,55 @@
+"""The pages of the site that are made when it is built say what is in the code."""
+
+import re
+
+from cli.world import sipmesh
+from sipmesh.topology.document.model import Partner, Topology
+from support.checkout import DOCS, ROOT
+from tools.docs import cli_page, log_page, topology_page
+
+
+def test_page_of_commands_has_a_section_for_each_command() -> None:
+    shown = re.findall(r"^#+ `sipmesh ?(.*)`$", cli_page.page(), re.MULTILINE)
+    assert {"init", "topology publish", "ca root prepare", "partner add", "join grant"} <= set(shown)
+    assert all(sipmesh(*words.split(), "--help").code == 0 for words in shown)
+
+
+def test_page_of_the_topology_has_each_key() -> None:
+    page = topology_page.page()
+    for part in (Topology, Partner):
+        assert set(part.model_fields) <= set(re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE))
+
+
+def test_page_of_the_topology_links_to_parts_that_it_has() -> None:
+    page = topology_page.page()
+    heads = {head.lower() for head in re.findall(r"^## (.+)$", page, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#([a-z]+)\)", page)) <= heads
+
+
+def test_page_of_the_log_has_events_of_every_way_to_write_one() -> None:
+    """By a logger, by the limited log whose first argument is the principal, and by a name that a module imports."""
+    texts = {event.text for event in log_page.events()}
+    assert {"serving", "link refused", "certificate taken"} <= texts
+    assert any(text.startswith("certificate not taken") for text in texts)
+
+
+def test_index_of_decisions_has_each_record_with_its_title() -> None:
+    index = (DOCS / "decisions/index.md").read_text()
+    for record in sorted((DOCS / "decisions").glob("0*.md")):
+        number, title = record.read_text().partition("\n")[0].removeprefix("# ").split(": ", 1)
+        assert f"| [{number}]({record.name}) | {title} |" in index
+        assert re.findall(r"^## (.+)$", record.read_text(), re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+def test_fragments_of_the_changelog_have_a_type_that_it_knows() -> None:
+    kinds = "added|changed|deprecated|removed|fixed|security"
+    names = [file.name for file in (ROOT / "changes").iterdir() if file.name != "README.md"]
+    assert [name for name in names if not re.fullmatch(rf"[a-z0-9-]+\.({kinds})\.md", name)] == []
+
+
+def test_figures_in_the_readme_are_those_that_were_measured() -> None:
+    compared = (ROOT / "README.md").read_text().partition("## Compared with others")[2].partition("## Where")[0]
+    figures = re.findall(r"([0-9][0-9.,]*) (?:µs|KiB|ms)", compared)
+    measured = (DOCS / "performance.md").read_text()
+    assert len(figures) == 8
+    assert [figure for figure in figures if figure not in measured] == []
