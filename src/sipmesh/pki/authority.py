@@ -103,8 +103,8 @@ class EnterpriseCa:
             generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.ca_rotation`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
-            raise OperatorError("a CA is never overwritten", (problem,))
+            problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in this folder")
+            raise OperatorError("sipmesh does not overwrite a CA", (problem,))
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -127,7 +127,7 @@ class EnterpriseCa:
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
-            raise OperatorError(f"there is no whole CA in {folder}", tuple(problems))
+            raise OperatorError(f"the CA in {folder} is incomplete", tuple(problems))
         return cls(folder, Ledger(folder / "ledger.db"), certificates)
 
     @property
@@ -207,7 +207,7 @@ class EnterpriseCa:
         """
         asked = self.folder / f"errand-{errand.what}.json"
         if not asked.exists():
-            raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
+            raise OperatorError("there is no open signing request; to make it: sipmesh ca root request")
         with self._alone():
             errand.must_be(OfflineRequest.read(asked.read_bytes(), asked))
             errand.must_be_signed_by(self.root)
@@ -216,7 +216,7 @@ class EnterpriseCa:
                 files.write(file, errand.list().public_bytes(Encoding.PEM))
             else:
                 if other is None:
-                    raise OperatorError("no next generation is prepared; first: sipmesh ca root prepare")
+                    raise OperatorError("no next CA is prepared; first: sipmesh ca root prepare")
                 file = other.folder / CROSS
                 made = errand.certificate()
                 self._ledger.issued(made.serial_number, errand.body)
@@ -242,7 +242,7 @@ class EnterpriseCa:
         LintRefusedError for what the profile does not allow; then nothing was signed.
         """
         if not isinstance(role, Role):
-            raise LocalError(f"{role!r} is no role")
+            raise LocalError(f"{role!r} is not a role")
         return self._issue(Kind.SERVER, names, at, lifetime)
 
     def certify(
@@ -255,7 +255,7 @@ class EnterpriseCa:
     ) -> Certified:
         """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
         if not isinstance(role, Role):
-            raise LocalError(f"{role!r} is no role")
+            raise LocalError(f"{role!r} is not a role")
         made = self._certify(Kind.SERVER, names, key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
 
@@ -284,9 +284,9 @@ class EnterpriseCa:
         with self._alone():
             record = self._find(serial)
             if record.kind == Kind.ROOT:
-                remedy = "take it out of `anchors` in every topology instead"
-                problem = Problem(self.folder / "root.pem", 0, "", "is an anchor, which nobody can revoke", remedy)
-                raise OperatorError("a root stands by the operator's word alone", (problem,))
+                remedy = "remove it from `anchors` in every topology instead"
+                problem = Problem(self.folder / "root.pem", 0, "", "is a root certificate", remedy)
+                raise OperatorError("a root cannot be revoked", (problem,))
             self._ledger.revoke(serial, reason, at)
             self._publish(Kind(record.issuer), at)
             return self._find(serial)
@@ -383,13 +383,13 @@ class EnterpriseCa:
         if record.revoked_at or not record.not_before <= at <= record.not_after:
             why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
             problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
-            raise OperatorError("the issuing CA issues nothing", (problem,))
+            raise OperatorError("the issuing CA cannot issue", (problem,))
 
     def _find(self, serial: int) -> Record:
         found = next((record for record in self.certificates if record.serial == serial), None)
         if found is None:
             problem = Problem(self.folder / "ledger.db", 0, "", f"has no serial {serial:x}", "see `sipmesh ca status`")
-            raise OperatorError("this CA issued no such certificate", (problem,))
+            raise OperatorError("this CA has not issued that certificate", (problem,))
         return found
 
     def _is_due(self, kind: Kind, at: datetime) -> bool:
@@ -403,9 +403,11 @@ class EnterpriseCa:
 
     def _publish(self, kind: Kind, at: datetime) -> Path:
         if not self.has_key(kind):
-            remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
-            problem = Problem(self.folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
-            raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
+            remedy = (
+                "request a list from the root: sipmesh ca root request list FILE; or restore the key from your backup"
+            )
+            problem = Problem(self.folder / f"{kind}.key", 0, "", "is on another machine", remedy)
+            raise OperatorError(f"the revocation list of the {kind} CA cannot be signed here", (problem,))
         signer = Signer(kind, self.folder / f"{kind}.key", self._certificates[kind])
         return _publish(self.folder, signer, self._certificates[kind], self._ledger, at)
 
@@ -499,7 +501,7 @@ def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:
     except OSError as wrong:
         reason, remedy = f"cannot be read ({wrong.strerror})", "make a CA with `sipmesh init`, or name its folder"
     except ValueError:
-        reason, remedy = "holds no certificate that can be read", "restore it from your backup"
+        reason, remedy = "contains no readable certificate", "restore it from your backup"
     problems.append(Problem(file, 0, "", reason, remedy))
     return None
 

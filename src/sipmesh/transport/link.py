@@ -25,7 +25,7 @@ PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
 A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
 DOES_NOT_READ: Final = "peer does not read"
-TOO_SLOW: Final = "a message was not finished in time"
+TOO_SLOW: Final = "an incomplete message timed out"
 
 
 class LinkState(Enum):
@@ -237,7 +237,7 @@ class Link(Watched):
     def come_up(self, tls: PyOpenSslTls, evidence: PeerEvidence, verdict: Verdict) -> None:
         """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
         if not verdict.accepted or evidence.failure is not None:
-            raise LocalError(f"{self!r} cannot come up under {verdict!r}")
+            raise LocalError(f"{self!r} cannot be accepted with the verdict {verdict!r}")
         self._stage, self._tls, self._trusted = None, tls, True
         self.facts, self.remote, self.local = evidence.tls, evidence.remote, evidence.local
         self.evidence = evidence if evidence.presented else None
@@ -354,7 +354,7 @@ class Link(Watched):
     def drain(self) -> None:
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
         if self.state is not UP:
-            self.close("drained before it was up")
+            self.close("drained before the handshake finished")
             return
         self.state = DRAINING
         self.drain_until = self._reactor.loop.time() + self._reactor.limits.drain_s
@@ -390,7 +390,7 @@ class Link(Watched):
 
     def broken(self, error: Exception) -> None:
         """End this link after a fault of ours; nothing of it goes to the peer."""
-        self.close(f"fault in this server: {type(error).__name__}")
+        self.close(f"bug in this server: {type(error).__name__}")
 
     def due(self, now: float) -> None:
         """Act on the alarm: something has taken too long, or the alarm is set again."""

@@ -193,14 +193,14 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
 
 def _agrees(publication: Publication, topology: Topology, report: ProblemReport) -> None:
     """What stands in the publication and in its document must be the same; two answers to one question are none."""
-    remedy = "publish it anew with `sipmesh topology publish`; what was signed is not mended by hand"
+    remedy = "publish it again: sipmesh topology publish -m WHY; a signed version is never edited"
     if publication.organisation != topology.organisation:
         reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
         report.add(("organisation",), reason, remedy)
     entries = (topology.authority, *topology.federation.partners)
     unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
     for name in sorted(unnamed):
-        report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)
+        report.add((), f"the publication contains the file {name!r}, which the document does not name", remedy)
 
 
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:

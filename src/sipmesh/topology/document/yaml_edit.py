@@ -177,7 +177,7 @@ def _root(text: str) -> Node:
     except YAMLError as wrong:
         raise LocalError(f"spliced into what is not YAML: {wrong}") from None
     if not isinstance(root, MappingNode):
-        raise LocalError("spliced into what is no mapping")
+        raise LocalError("spliced into a document that is not a mapping")
     return root
 
 
