@@ -39,12 +39,13 @@ compiled: $(COMPILED_READY) ## a compiled install in .venv-compiled, the quicker
 test-compiled: $(COMPILED_READY) peers ## the same tests against the compiled install
 	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
-check: $(READY) ## format, lint, types, import rules, text rules
+check: $(READY) ## format, lint, types, import rules, text rules, plain language
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lint_text.py
+	@$(BIN)/python tools/lint_language.py
 
 conformance: $(READY) ## write the tables of docs/conformance.md anew
 	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page

@@ -109,7 +109,10 @@ USAGE = x509.KeyUsage(
         (profiles.alternative_names([*NAMES, "more.test"]), "names are not those"),
         (x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), "names are not those"),
         (x509.AuthorityKeyIdentifier(b"x" * 20, None, None), "authority key identifier"),
-        (x509.CRLDistributionPoints([x509.DistributionPoint([x509.DNSName("x.test")], None, None, None)]), "CRL distribution point"),
+        (
+            x509.CRLDistributionPoints([x509.DistributionPoint([x509.DNSName("x.test")], None, None, None)]),
+            "CRL distribution point",
+        ),
         (x509.OCSPNoCheck(), "not of the profile"),
     ],
 )
