@@ -45,6 +45,7 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lint_text.py
+	@$(BIN)/python tools/lint_language.py
 
 test: $(READY) peers ## all tests; as root on Debian or Ubuntu, real phones and servers are installed
 	@$(BIN)/pytest $(SUITE) $(ARGS)

@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -72,11 +73,11 @@ class CustomBuildHook(BuildHookInterface[Any]):
             return
         self._folder = TemporaryDirectory(prefix="sipmesh-")
         try:
-            built = compile_into(Path(self._folder.name))
+            built = compile_into(Path(self._folder.name), self.app.display_info)
         except CannotCompileError as obstacle:
             if wanted == "1":
                 raise
-            self.app.display_warning(f"sipmesh runs from source: {obstacle}")
+            self.app.display_warning(f"sipmesh is not compiled and runs from source: {obstacle}")
             return
         build_data["force_include"].update(built)
         build_data["pure_python"], build_data["infer_tag"] = False, True
@@ -91,9 +92,14 @@ class CannotCompileError(Exception):
     """This machine is not fit to compile on."""
 
 
-def compile_into(folder: Path) -> dict[str, str]:
-    """Compile below *folder*, in the root of the project; gives the place in the wheel of each extension module."""
+def compile_into(folder: Path, say: Callable[[str], object]) -> dict[str, str]:
+    """Compile below *folder*, in the root of the project; gives the place in the wheel of each extension module.
+
+    *say* shows what goes on, which pip shows with ``pip install -v`` only.
+    """
     refuse_without_compiler()
+    say(f"sipmesh: compiling {len(sources())} modules takes one to three minutes; without it: SIPMESH_COMPILE=0")
+    say("sipmesh: step 1 of 2, mypyc translates the modules to C")
     from mypyc.build import mypycify
     from setuptools import Distribution
     from setuptools.errors import CompileError
@@ -109,6 +115,7 @@ def compile_into(folder: Path) -> dict[str, str]:
         make_close(extensions, folder / "errors.h")
         mark_often(folder / "c")
     command = Distribution({"name": "sipmesh", "ext_modules": extensions}).get_command_obj("build_ext")
+    say("sipmesh: step 2 of 2, the C compiler compiles them")
     made = folder / "made"
     command.build_lib, command.build_temp, command.parallel = str(made), str(folder / "o"), os.cpu_count()
     command.ensure_finalized()

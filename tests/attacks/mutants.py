@@ -224,7 +224,7 @@ FURTHER = (
     ),
     # Where URI constraints blind both engines, our own walk is the second voice
     _at_partner("constrained: expired", _gamma(begins=-3 * DAY, ends=-DAY), "expired", _gamma()),
-    _at_partner("constrained: a leaf with CA:TRUE", _gamma(ca=True), "not-a-leaf", _gamma()),
+    _at_partner("constrained: a server certificate with CA:TRUE", _gamma(ca=True), "not-a-leaf", _gamma()),
     _at_partner(
         "constrained: below the path length",
         lambda s: s.cast.forge.server(s.further.gamma_sub, GAMMA),

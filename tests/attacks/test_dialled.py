@@ -28,23 +28,23 @@ WAYS = {
 
 DIALLED = {
     "self-signed": "untrusted-issuer",
-    "signed by a CA that nobody trusts": "untrusted-issuer",
+    "signed by an unknown CA": "untrusted-issuer",
     "our CA, a name that is not in the topology": "name-mismatch",
     "in the topology, wrong role for this link": "name-mismatch",
     "expired": "expired",
     "not yet valid": "not-yet-valid",
-    "name in the CN only": "no-sip-identity",
+    "name in the common name only": "no-sip-identity",
     "wildcard": "no-sip-identity",
-    "SAN sip:alice@example.test": "no-sip-identity",
-    "SAN https://example.test": "no-sip-identity",
-    "a leaf with CA:TRUE": "not-a-leaf",
-    "our server's name, signed by the partner's CA": "issuer-not-for-this-name",
+    "subjectAltName sip:alice@example.test": "no-sip-identity",
+    "subjectAltName https://example.test": "no-sip-identity",
+    "a server certificate with CA:TRUE": "not-a-leaf",
+    "our server's name, signed by a partner's CA": "issuer-not-for-this-name",
     "partner B's name, signed by partner A's CA": "name-mismatch",
     "partner A's name, signed by our own CA": "issuer-not-for-this-name",
     "names of two partners in one certificate": "ambiguous-identity",
     "a blocked partner": "partner-blocked",
-    "a stranger at the partner port": "name-mismatch",
-    "a server-only certificate where the partner's is strict": "accepted",  # here it serves
+    "an unknown partner": "name-mismatch",
+    "a certificate for serverAuth only": "accepted",  # here it serves
 }
 """What each impostor of the catalogue is to whoever dials it."""
 

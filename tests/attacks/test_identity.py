@@ -256,7 +256,7 @@ async def test_inside_a_call_nobody_speaks_as_somebody_else(federation: Network,
 
 @on_loop
 async def test_a_partner_does_not_come_in_as_one_of_us_by_a_call_that_it_knows(federation: Network) -> None:
-    """Its server has seen both route sets of a call. The twin goes on with the call."""
+    """Its server has seen both route sets of a call. The twin continues with the call."""
     async with federation:
         alice, erin = await federation.phone("alice", FE1), await federation.phone("erin", PARTNER_FE)
         came, _, dialog = await talking(erin, alice)

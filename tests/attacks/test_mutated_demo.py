@@ -28,27 +28,32 @@ PATIENCE_S = 60.0
 # What OpenSSL knows nothing of, or leaves to us
 OURS_ALONE: dict[str, set[str]] = {
     "handshake": {
-        "plain TCP on fe1.example.test server port",
-        "plain TCP on edge1.example.test server port",
-        "plain TCP on edge1.example.test partner port",
+        "plain TCP to fe1.example.test server port",
+        "plain TCP to edge1.example.test server port",
+        "plain TCP to edge1.example.test partner port",
         "TLS 1.1",
         "no certificate",
     },
-    "leaf": {"a leaf with CA:TRUE"},
-    "identity": {"name in the CN only", "wildcard", "SAN sip:alice@example.test", "SAN https://example.test"},
+    "leaf": {"a server certificate with CA:TRUE"},
+    "identity": {
+        "name in the common name only",
+        "wildcard",
+        "subjectAltName sip:alice@example.test",
+        "subjectAltName https://example.test",
+    },
     "blocked": {"a blocked partner"},
     "topology": {
         "our CA, a name that is not in the topology",
         "names of two partners in one certificate",
-        "a stranger at the partner port",
+        "an unknown partner",
     },
-    "name": {"DNS hijack: SRV leads to a valid certificate of another name"},
+    "name": {"DNS hijack: certificate of another name"},
     "role": {"in the topology, wrong role for this link"},
-    "usage": {"a server-only certificate where the partner's is strict"},
+    "usage": {"a certificate for serverAuth only"},
     "revocation": {
         "the partner's list is missing",
         "the partner's list is unreadable",
-        "the partner's list is past its next_update",
+        "the partner's list is expired",
     },
 }
 BESIDE_OPENSSL = OURS_ALONE | {"issuer": {"partner B's name, signed by partner A's CA"}}
@@ -57,8 +62,8 @@ BESIDE_OPENSSL = OURS_ALONE | {"issuer": {"partner B's name, signed by partner A
 WITHOUT_OPENSSL = OURS_ALONE | {
     "issuer": {
         "self-signed",
-        "signed by a CA that nobody trusts",
-        "our server's name, signed by the partner's CA",
+        "signed by an unknown CA",
+        "our server's name, signed by a partner's CA",
         "partner B's name, signed by partner A's CA",
         "partner A's name, signed by our own CA",
         "man in the middle between two servers",
@@ -164,7 +169,7 @@ def test_without_openssl_the_lines_that_a_check_guards_turn_red(
 
 
 @pytest.mark.parametrize(
-    ("check", "lines"), [("handshake", {"plain TCP on fe1.example.test client port"}), ("certificate", set())]
+    ("check", "lines"), [("handshake", {"plain TCP to fe1.example.test client port"}), ("certificate", set())]
 )
 def test_without_a_check_of_the_client_port_its_line_turns_red(
     play: Play, monkeypatch: pytest.MonkeyPatch, check: str, lines: set[str]

@@ -243,7 +243,7 @@ async def test_what_was_refused_is_told_to_management(managed: Managed) -> None:
         status = await siege.giver.status()
         while not status.get("error"):
             status = await siege.giver.status()
-        assert "not taken: signed by CN=mgmt.example.test" in status["error"]
+        assert "rejected: signed by CN=mgmt.example.test" in status["error"]
         assert "documentSigning" in status["error"]
         assert status["number"] == 1
 
@@ -626,7 +626,7 @@ async def test_draft_that_names_management_is_loaded_by_nobody_before_it_is_publ
     (folder / "topology.yaml").write_text(managed.organisation.file.read_text())
     for made in ("servers", "ca"):
         (folder / made).symlink_to(managed.organisation.folder / made)
-    with pytest.raises(OperatorError, match="draft that nobody has signed"):
+    with pytest.raises(OperatorError, match="an unsigned draft"):
         source_of(folder / "topology.yaml", FE1)
     (folder / "ca").unlink()
     (folder / "servers").unlink()

@@ -93,7 +93,7 @@ async def test_wrong_reports_are_one_line_of_the_log_however_they_differ(managed
             return "greater" in network.master.reports.misread.get(FE1, {}).get("", "")
 
         await until(misread)
-        assert [line["peer"] for line in network.told[MGMT].events("report dropped")] == [FE1]
+        assert [line["peer"] for line in network.told[MGMT].events("server report rejected")] == [FE1]
 
 
 @on_loop

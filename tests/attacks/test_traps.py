@@ -192,7 +192,7 @@ async def test_t13_a_reload_that_fails_keeps_what_is_in_force_and_says_so(stage:
         certificate.write_bytes(b"not a certificate")
         said = await process.ask("reload")
         assert str(certificate) in " ".join(said["kept"])
-        assert "certificate not taken: the old one stays in use" in process.log
+        assert "new certificate rejected: the old certificate stays in use" in process.log
         address = example.address(FE1, LinkKind.SERVER)
         assert (await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)).served
         certificate.write_bytes(good)

@@ -224,7 +224,7 @@ OBJECTIONS = (
     _at_partner("not permitted", under("outside.test"), NOT_FOR_NAME, "constraints", 47, "certificate unknown"),
     _at_partner("excluded", under("excluded.test"), NOT_FOR_NAME, "constraints", 48, "certificate unknown"),
     _at_partner("CA of RSA-1024", under("short-key.test"), "weak-key", "key", 67, "bad certificate"),
-    _at_partner("issuer is no CA", under("no-ca.test"), "untrusted-issuer", "issuing", 79, "unknown ca", 82),
+    _at_partner("issuer is not a CA", under("no-ca.test"), "untrusted-issuer", "issuing", 79, "unknown ca", 82),
     _at_partner("issuer may not sign", under("no-signer.test"), "untrusted-issuer", "issuing", 79, "unknown ca", 81, 32),
     _at_partner("CA without usage", under("no-key-usage.test"), MALFORMED, "second-engine", 81, "certificate unknown", 92),
     _at_partner("CA without AKI", under("no-aki.test"), MALFORMED, "issuing", 85, "certificate unknown"),

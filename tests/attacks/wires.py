@@ -426,7 +426,7 @@ class World:
             return
         origin, _ = self.injected[mark]
         self._hold_fields(origin.principal, response)
-        assert origin.name in self.arrived.get(asked.first(MARK) or "", set()), f"{origin.name} was not asked"
+        assert origin.name in self.arrived.get(asked.first(MARK) or "", set()), f"{origin.name} was not requested"
         for name in CHALLENGES:
             for value in response.values(name):
                 assert REALM not in value, f"{origin.name} challenges: {value}"

@@ -24,8 +24,8 @@ def test_organisation_grows_to_eight_servers_goes_back_a_version_and_removes_a_s
 ) -> None:
     grow(tmp_path / "o", told.append)
     printed = "".join(told)
-    assert "7 of 7 servers in order." in printed
-    assert "6 of 6 servers in order." in printed
+    assert "8 of 8 servers without a fault." in printed
+    assert "7 of 7 servers without a fault." in printed
     assert "revoked (cessation-of-operation)" in printed
 
 
@@ -39,14 +39,14 @@ def test_both_halves_of_a_split_network_end_on_the_last_version(tmp_path: Path, 
         pytest.skip(reason)
     split(tmp_path / "o", told.append)
     shown = " ".join("".join(told).split())
-    assert "cut off, last heard" in shown
+    assert "cut off, last report" in shown
     assert "(2 behind)" in shown
-    assert "1 of 3 servers in order." in shown
-    assert "3 of 3 servers in order." in shown
+    assert "2 of 4 servers without a fault." in shown
+    assert "4 of 4 servers without a fault." in shown
 
 
 @pytest.mark.soak
 def test_every_server_follows_management_that_was_restored_elsewhere(tmp_path: Path, told: list[str]) -> None:
     """Versions and the numbers of lists have jumped: nothing that was lost with the host can come again."""
     drill(tmp_path / "o", told.append)
-    assert "3 of 3 servers in order." in "".join(told)
+    assert "4 of 4 servers without a fault." in "".join(told)

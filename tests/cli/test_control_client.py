@@ -72,7 +72,7 @@ def test_a_changed_password_closes_the_users_links(network: Organisation) -> Non
     linked(network)
     changed = network.type("user", "password", "bob", "--password-stdin", typed="another\n")
     assert "has a new password" in changed.out
-    until("the link is gone", network.folder / "bob.log")
+    until("the link was closed", network.folder / "bob.log")
     hang_up(network)
 
 

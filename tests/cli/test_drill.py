@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def joined(far: Path, organisation: Organisation, words: Path) -> Organisation:
     assert sipmesh("join", "request", FE1, "--dir", far).code == 0
     request = words.parent / f"{FE1}.csr"
     shutil.copy(far / f"{FE1}.csr", request)
-    granted = organisation.type("join", "grant", request, "--replace")  # it has the certificate that `init` made
+    with chdir(words.parent):
+        granted = organisation.type("join", "grant", request, "--replace")  # it has the certificate that `init` made
     mark = granted.out.rpartition("SHA-256 ")[2].strip()
     accepted = sipmesh("join", "accept", request.with_suffix(".join"), "--dir", far, "--fingerprint", mark)
     assert accepted.code == 0, accepted.err

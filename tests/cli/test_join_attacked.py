@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,9 +47,15 @@ def _far(network: Organisation, tmp_path: Path) -> Path:
     folder = tmp_path / "far"
     folder.mkdir()
     assert sipmesh("join", "request", FE2, "--dir", folder).code == 0
-    granted = network.type("join", "grant", folder / f"{FE2}.csr")
+    granted = granted_in(folder, network)
     assert granted.code == 0, granted.err
     return folder
+
+
+def granted_in(folder: Path, network: Organisation, *options: str) -> Result:
+    """Grant the request in *folder*, which is the current directory: the grant is written there."""
+    with chdir(folder):
+        return network.type("join", "grant", folder / f"{FE2}.csr", *options)
 
 
 def mark(file: Path) -> str:
@@ -114,14 +121,14 @@ def test_second_root_beside_the_confirmed_one_is_not_accepted(network: Organisat
     def change(told: Told) -> None:
         told["anchors"].append(pem(root_of(MALLORY)))
 
-    refuses(network, far, change, "another fingerprint")
+    refuses(network, far, change, "not confirmed")
 
 
 def test_second_root_in_the_file_of_the_confirmed_one_is_not_accepted(network: Organisation, far: Path) -> None:
     def change(told: Told) -> None:
         told["anchors"][0] += pem(root_of(MALLORY))
 
-    refuses(network, far, change, "another fingerprint")
+    refuses(network, far, change, "not confirmed")
 
 
 def test_topology_that_names_a_second_root_and_hangs_from_it_is_not_accepted(network: Organisation, far: Path) -> None:
@@ -132,7 +139,7 @@ def test_topology_that_names_a_second_root_and_hangs_from_it_is_not_accepted(net
         root = network.root.read_bytes() + root_of(MALLORY).pem_chain
         signed_by(told, signer(MALLORY), files={"ca/root.pem": root})
 
-    refuses(network, far, change, "another fingerprint")
+    refuses(network, far, change, "not confirmed")
 
 
 def test_second_root_that_only_the_topology_names_is_not_accepted(network: Organisation, far: Path) -> None:
@@ -143,7 +150,7 @@ def test_second_root_that_only_the_topology_names_is_not_accepted(network: Organ
         papers = Forged.read(servers / f"{MGMT}.signer.pem", servers / f"{MGMT}.signer.key", ours(network))
         signed_by(told, papers, files={"ca/root.pem": network.root.read_bytes() + root_of(MALLORY).pem_chain})
 
-    refuses(network, far, change, "another fingerprint")
+    refuses(network, far, change, "not confirmed")
 
 
 def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far: Path) -> None:
@@ -156,7 +163,7 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
     )
     published = network.type("topology", "publish", "-m", "two roots")
     assert published.code == 0, published.err
-    again = network.type("join", "grant", far / f"{FE2}.csr")
+    again = granted_in(far, network)
     assert again.code == 0, again.err
     marks = mark(network.root), mark(network.folder / "ca" / "2" / "root.pem")
     for one in marks:
@@ -179,7 +186,7 @@ def test_each_root_of_a_change_of_roots_is_confirmed(network: Organisation, far:
 def test_topology_that_no_signer_of_management_has_signed_is_not_accepted(
     network: Organisation, far: Path, papers: Callable[[Organisation], Forged]
 ) -> None:
-    refuses(network, far, lambda told: signed_by(told, papers(network)), "is not believed")
+    refuses(network, far, lambda told: signed_by(told, papers(network)), "is rejected")
 
 
 def test_topology_by_a_revoked_signer_is_not_accepted(network: Organisation, far: Path) -> None:
@@ -203,11 +210,11 @@ def test_topology_by_a_revoked_signer_is_not_accepted(network: Organisation, far
 def test_management_grants_nothing_by_a_topology_whose_signer_is_revoked(network: Organisation, far: Path) -> None:
     """Nobody would accept it; once it is published anew it is granted."""
     assert network.type("ca", "revoke", MGMT).code == 0
-    refused = network.type("join", "grant", far / f"{FE2}.csr")
+    refused = granted_in(far, network)
     assert (refused.code, "topology publish" in refused.err) == (1, True)
     assert network.type("ca", "issue", MGMT).code == 0
     assert network.type("topology", "publish", "-m", "a new signer").code == 0
-    assert network.type("join", "grant", far / f"{FE2}.csr").code == 0
+    assert granted_in(far, network).code == 0
     assert accept(far, mark(network.root)).code == 0
 
 
@@ -236,7 +243,7 @@ def test_certificate_that_a_front_end_issued_is_not_put_in_place(network: Organi
     def change(told: Told) -> None:
         told["certificate"] = pem(made)
 
-    refuses(network, far, change, "certificate in this grant is not believed")
+    refuses(network, far, change, "certificate in this grant is rejected")
 
 
 def test_grant_writes_no_file_that_the_topology_does_not_name(network: Organisation, far: Path) -> None:
@@ -257,7 +264,7 @@ def test_grant_writes_no_file_that_the_topology_does_not_name(network: Organisat
 
 @pytest.mark.parametrize("server", ["../../fe2.example.com", "/etc/fe2", ""])
 def test_grant_for_no_server_name_is_no_grant(network: Organisation, far: Path, server: str) -> None:
-    refuses(network, far, lambda told: told.update(server=server), "is nothing that")
+    refuses(network, far, lambda told: told.update(server=server), "is not a file of")
 
 
 def test_second_grant_for_another_key_has_to_be_asked_for(network: Organisation, far: Path, tmp_path: Path) -> None:
@@ -265,11 +272,11 @@ def test_second_grant_for_another_key_has_to_be_asked_for(network: Organisation,
     second = tmp_path / "second"
     second.mkdir()
     assert sipmesh("join", "request", FE2, "--dir", second).code == 0
-    refused = network.type("join", "grant", second / f"{FE2}.csr")
+    refused = granted_in(second, network)
     assert (refused.code, "--replace" in refused.err, f"sipmesh ca revoke {FE2}" in refused.err) == (1, True, True)
     assert not (second / f"{FE2}.join").exists()
-    assert network.type("join", "grant", far / f"{FE2}.csr").code == 0  # the same key again
-    done = network.type("join", "grant", second / f"{FE2}.csr", "--replace")
+    assert granted_in(far, network).code == 0  # the same key again
+    done = granted_in(second, network, "--replace")
     assert (done.code, "sipmesh ca revoke --serial" in done.out) == (0, True)
     management_db = ManagementDb(network.folder)
     told = [(str(line.act), dict(line.about)) for line in management_db.audit.read()]
@@ -284,5 +291,5 @@ def test_grant_for_a_server_whose_certificate_was_revoked_needs_no_word(network:
     assert network.type("ca", "revoke", FE2).code == 0
     (far / "servers" / f"{FE2}.key").unlink()
     assert sipmesh("join", "request", FE2, "--dir", far).code == 0
-    assert network.type("join", "grant", far / f"{FE2}.csr").code == 0
+    assert granted_in(far, network).code == 0
     assert accept(far, mark(network.root)).code == 0

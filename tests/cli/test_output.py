@@ -43,8 +43,8 @@ def test_an_error_names_file_line_and_field_and_then_the_remedy(capsys: pytest.C
 
 
 def test_a_problem_without_a_line_is_told_by_its_file(capsys: pytest.CaptureFixture[str]) -> None:
-    report(OperatorError("no", (Problem(Path("ca"), 0, "", "holds no CA", "run this where it is"),)))
-    assert "  ca: holds no CA" in capsys.readouterr().err
+    report(OperatorError("no", (Problem(Path("ca"), 0, "", "contains no CA", "run this where it is"),)))
+    assert "  ca: contains no CA" in capsys.readouterr().err
 
 
 def test_a_program_gets_every_part_of_a_problem() -> None:

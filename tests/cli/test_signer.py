@@ -32,9 +32,9 @@ def test_a_management_server_is_issued_what_it_signs_by(organisation: Organisati
 
 def test_inventory_says_that_nothing_can_be_published_without_it(organisation: Organisation) -> None:
     laid = signer(organisation)
-    assert (laid["name"], laid["stops"]) == (MGMT, "nothing can be published; what was published stays in force")
+    assert (laid["name"], laid["stops"]) == (MGMT, "no version can be published; the published version stays in force")
     assert (laid["note"], laid["broken"]) == ("", False)
-    assert "nothing can be published" in organisation.type("ca", "inventory").out
+    assert "no version can be published" in organisation.type("ca", "inventory").out
 
 
 def test_where_its_file_is_on_another_machine_the_ca_knows_what_it_has_issued(organisation: Organisation) -> None:
@@ -51,6 +51,6 @@ def test_one_that_is_revoked_is_an_alarm_until_there_is_another(organisation: Or
     organisation.type("ca", "revoke", "--serial", f"{serial:x}")
     told = organisation.type("ca", "inventory")
     assert told.code == 1
-    assert f"{MGMT}: it is revoked, and nobody believes it; sipmesh ca issue {MGMT}" in told.out
+    assert f"{MGMT}: it is revoked, and servers reject its signatures; sipmesh ca issue {MGMT}" in told.out
     organisation.type("ca", "issue", MGMT)
     assert organisation.type("ca", "inventory").code == 0

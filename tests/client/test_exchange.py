@@ -150,6 +150,6 @@ def test_a_lost_link_ends_all_that_waits(loop: JumpingLoop) -> None:
 
 
 def test_a_link_that_takes_nothing_is_told_at_once(loop: JumpingLoop) -> None:
-    with pytest.raises(NoAnswerError, match="takes no more"):
+    with pytest.raises(NoAnswerError, match="accepts no further"):
         finish(loop, Wire(loop, takes=False).start("MESSAGE"))
     assert loop.now == 0.0

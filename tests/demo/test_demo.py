@@ -13,16 +13,33 @@ from pathlib import Path
 
 import pytest
 
+from sipmesh.demo.score import COLUMNS
+
 COMMAND = [sys.executable, "-m", "sipmesh", "demo"]
 PATIENCE_S = 120.0
 
 
-def test_every_line_of_the_demo_comes_out_as_it_must() -> None:
-    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+def test_every_line_of_the_demo_comes_out_as_it_must(tmp_path: Path) -> None:
+    """And fits on a screen of 80 columns, in about as many lines as a person reads."""
+    findings = tmp_path / "findings.txt"
+    command = [*COMMAND, "--findings", str(findings)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    last = done.stdout.strip().splitlines()[-1]
-    assert re.fullmatch(r"\d+ lines, every one as it must be, in \d+ s", last), last
+    shown = done.stdout.strip().splitlines()
+    assert re.fullmatch(r"(\d+) of \1 results are as expected, in \d+ s\.", shown[-1]), shown[-1]
+    assert shown[-2] == f"Full findings: {findings}"
     assert "✗" not in done.stdout
+    assert max(map(len, [*shown[:3], *shown[4:-2]])) <= COLUMNS  # but for the two that name a file
+    assert len(shown) <= 130
+    assert findings.read_text().count("remedy:") > 20
+
+
+def test_demo_with_pauses_waits_for_the_enter_key(tmp_path: Path) -> None:
+    """The standard input ends here: then nothing waits."""
+    command = [*COMMAND, "--pause", "--findings", str(tmp_path / "f.txt")]
+    done = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Press Enter for the next act.") == 5
 
 
 def descendants(pid: int) -> set[int]:

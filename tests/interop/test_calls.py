@@ -143,7 +143,7 @@ def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
 
 
 def test_phone_may_hang_up_before_it_has_registered_again(network: Network, runner: asyncio.Runner) -> None:
-    """Its new link has proved nobody yet, so the BYE is challenged (407), and goes on with the answer."""
+    """Its new link has proved nobody yet, so the BYE is challenged (407), and continues with the answer."""
     dora, emil = (phone(network, user, WHERE[user], records=False) for user in ("dora", "emil"))
 
     async def play() -> None:

@@ -48,7 +48,7 @@ def test_keys_are_their_owners_alone(ca: EnterpriseCa, issued: Issued, tmp_path:
 
 def test_a_ca_is_never_overwritten(ca: EnterpriseCa, noon: datetime) -> None:
     before = (ca.folder / "root.pem").read_bytes()
-    with pytest.raises(OperatorError, match="never overwritten"):
+    with pytest.raises(OperatorError, match="does not overwrite"):
         EnterpriseCa.create(ca.folder, "Example", noon, crl_base="http://crl.example.test")
     assert (ca.folder / "root.pem").read_bytes() == before
 
@@ -59,7 +59,7 @@ def test_an_empty_folder_may_become_a_ca(tmp_path: Path, noon: datetime) -> None
 
 
 def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path, noon: datetime) -> None:
-    with pytest.raises(LintRefusedError, match="where its issuer's list is"):
+    with pytest.raises(LintRefusedError, match="CRL distribution point"):
         EnterpriseCa.create(tmp_path / "ca", "Example", noon, crl_base="https://crl.example.test")
     assert list(tmp_path.iterdir()) == []
 
@@ -100,7 +100,7 @@ def test_a_name_asked_for_twice_or_in_capitals_is_one_name(ca: EnterpriseCa, noo
 )
 def test_what_is_no_host_name_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
     before = ca.certificates
-    with pytest.raises(LintRefusedError, match="no full host name"):
+    with pytest.raises(LintRefusedError, match="not a full host name"):
         ca.issue([name], Role.FRONT_END, noon)
     assert ca.certificates == before, "refused before the journal"
 
@@ -127,7 +127,7 @@ def test_a_signer_is_in_the_ledger_as_one_and_can_be_revoked(ca: EnterpriseCa, n
 @pytest.mark.parametrize("name", ["mg1", "*.example.test", "10.0.0.1", ""])
 def test_a_signer_for_no_host_name_is_never_issued(ca: EnterpriseCa, noon: datetime, name: str) -> None:
     before = ca.certificates
-    with pytest.raises(LintRefusedError, match="no full host name"):
+    with pytest.raises(LintRefusedError, match="not a full host name"):
         ca.issue_signer(name, noon)
     assert ca.certificates == before, "refused before the journal"
 
@@ -143,7 +143,7 @@ def test_what_is_no_role_is_a_bug(ca: EnterpriseCa, noon: datetime) -> None:
 
 
 def test_an_expired_issuing_ca_issues_nothing(ca: EnterpriseCa, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="issues nothing"):
+    with pytest.raises(OperatorError, match="cannot issue"):
         ca.issue(NAMES, Role.EDGE, noon + timedelta(days=1827), timedelta(minutes=1))
 
 
@@ -205,16 +205,16 @@ def test_revoking_twice_leaves_the_first_revocation(ca: EnterpriseCa, issued: Is
 
 
 def test_what_we_did_not_issue_cannot_be_revoked(ca: EnterpriseCa, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="no such certificate"):
+    with pytest.raises(OperatorError, match="has not issued that certificate"):
         ca.revoke(0xBAD, Reason.UNSPECIFIED, noon)
 
 
 def test_a_root_cannot_be_revoked_but_the_issuing_ca_can(ca: EnterpriseCa, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="operator's word"):
+    with pytest.raises(OperatorError, match="cannot be revoked"):
         ca.revoke(ca.root.serial_number, Reason.KEY_COMPROMISE, noon)
     ca.revoke(ca.issuing.serial_number, Reason.KEY_COMPROMISE, noon)
     assert published(ca, CertificateKind.ROOT).serials == {ca.issuing.serial_number}
-    with pytest.raises(OperatorError, match="issues nothing"):
+    with pytest.raises(OperatorError, match="cannot issue"):
         ca.issue(NAMES, Role.FRONT_END, noon)
 
 

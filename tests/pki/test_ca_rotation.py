@@ -101,15 +101,15 @@ def test_the_cross_certificate_can_be_revoked_by_the_old_root(generations: CaGen
 
 
 def test_one_change_at_a_time_and_in_order(generations: CaGenerations, noon: datetime) -> None:
-    with pytest.raises(OperatorError, match="no other root is prepared"):
+    with pytest.raises(OperatorError, match="no new root is prepared"):
         generations.activate()
     generations.prepare(noon)
-    with pytest.raises(OperatorError, match="one change of the root at a time"):
+    with pytest.raises(OperatorError, match="another root rotation is in progress"):
         generations.prepare(noon)
-    with pytest.raises(OperatorError, match="is not over"):
+    with pytest.raises(OperatorError, match="is in use"):
         generations.retire(1)
     generations.activate()
-    with pytest.raises(OperatorError, match="is not over"):
+    with pytest.raises(OperatorError, match="is in use"):
         generations.retire(2)
     assert generations.prepare(noon).folder.name == "3"
 
@@ -118,5 +118,5 @@ def test_slots_that_cannot_be_read_stop_everything(generations: CaGenerations, n
     generations.prepare(noon)
     generations.activate()
     (generations.folder / "generations.json").write_text("{")
-    with pytest.raises(OperatorError, match="nobody can tell which CA issues"):
+    with pytest.raises(OperatorError, match="it is not known which CA issues"):
         CaGenerations(generations.folder)

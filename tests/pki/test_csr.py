@@ -42,8 +42,8 @@ def test_request_gives_the_name_and_the_key_that_it_was_made_for() -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"nothing", "no request"),
-        (damaged(request_for(FE2, files.new_key())), "not signed with the key"),
+        (b"nothing", "not a readable request"),
+        (damaged(request_for(FE2, files.new_key())), "not signed with its own key"),
         (request(FE2, FE3, key=files.new_key()), "one server"),
         (request("*.example.test", key=files.new_key()), "one server"),
         (request(FE2, key=rsa.generate_private_key(65537, 2048)), "not ECDSA"),

@@ -78,7 +78,11 @@ def test_what_is_no_key_of_ours_is_the_operators_to_restore(tmp_path: Path) -> N
     rsa_key = rsa.generate_private_key(65537, 2048)
     write(tmp_path / "rsa", rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), SECRET)
     write(tmp_path / "nonsense", b"nonsense", SECRET)
-    for name, reason in (("rsa", "no ECDSA key"), ("nonsense", "no private key"), ("gone", "No such file")):
+    for name, reason in (
+        ("rsa", "not an ECDSA key"),
+        ("nonsense", "no readable private key"),
+        ("gone", "No such file"),
+    ):
         with pytest.raises(OperatorError, match=reason):
             read_key(tmp_path / name)
 
@@ -92,7 +96,7 @@ def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: i
     link.symlink_to(file)
     file.chmod(mode)
     for name in (file, link):
-        with pytest.raises(OperatorError, match=rf"{name}: has mode {mode:04o}: .*; chmod 600 {name}"):
+        with pytest.raises(OperatorError, match=rf"{name}: has mode {mode:04o}: .*; run `chmod 600 {name}`"):
             read_key(name)
         with pytest.raises(OperatorError, match=f"chmod 600 {name}"):
             must_be_private([tmp_path / "missing", name])

@@ -106,7 +106,7 @@ async def test_list_at_a_url_is_fetched_at_the_start_and_is_in_force_without_a_r
     async with fetching(federation) as scene:
         await scene.have_come()
         await scene.link(papers(federation))
-        assert not list(scene.told.events("topology taken"))
+        assert not list(scene.told.events("topology in force"))
         assert {*scene.publisher.asked} == {"GET /root.crl", "GET /issuing.crl"}
 
 
@@ -159,9 +159,9 @@ async def test_list_of_a_source_that_is_out_of_reach_counts_through_the_grace_an
         await scene.publisher.close()
         for _ in range(3):
             await scene.poke()
-        assert [line["source"] for line in scene.told.events("not fetched: what is held stays in force")] == [
-            scene.publisher.url(ISSUING)
-        ]
+        assert [
+            line["source"] for line in scene.told.events("fetch failed: the stored list or answer stays in force")
+        ] == [scene.publisher.url(ISSUING)]
         left = ends(scene) - datetime.now(UTC)
         scene.be_late(left + timedelta(hours=23))
         await scene.link(another(federation.organisations[1], PARTNER_EDGE))
@@ -199,13 +199,13 @@ async def test_source_that_is_out_of_reach_raises_an_alarm_long_before_it_refuse
         assert entry.urgent
         assert not entry.broken
         told = entry.sentence(scene.node.gatekeeper.clock())
-        assert "counts for 7 d" in told
+        assert "is valid for 7 d" in told
         assert "our edges refuse new links with partner.test" in told
         assert "it has failed since" in told
         await scene.publisher.open()
         await scene.poke()
         assert scene.alarms() == []
-        assert scene.told.last("source works again")["source"] == scene.publisher.url(ISSUING)
+        assert scene.told.last("fetch works again")["source"] == scene.publisher.url(ISSUING)
 
 
 # What is not taken
@@ -250,17 +250,17 @@ class Hand:
 
 
 WRONG: dict[str, tuple[Callable[[Hand], Page], str]] = {
-    "another CA": (lambda hand: content(hand.of_another_ca), "what is held is of"),
+    "another CA": (lambda hand: content(hand.of_another_ca), "the current list is of"),
     "same name": (lambda hand: content(hand.of_the_same_name), "is not signed by"),
-    "root": (lambda hand: content(hand.of_the_root), "what is held is of"),
+    "root": (lambda hand: content(hand.of_the_root), "the current list is of"),
     "tampered": (lambda hand: content(hand.tampered), "is not signed by"),
     "older": (lambda hand: content(hand.older), "is older than"),
-    "ended": (lambda hand: content(hand.ended), "ended at"),
+    "ended": (lambda hand: content(hand.ended), "expired at"),
     "rubbish": (lambda hand: content(hand.rubbish), "not a readable revocation list"),
-    "file": (lambda _: moved("file:///etc/hostname"), "sends us on to file"),
-    "https": (lambda _: moved("https://127.0.0.1/issuing.crl"), "sends us on to https://127.0.0.1"),
-    "elsewhere": (lambda _: moved("http://169.254.169.254/latest"), "sends us on to http://169.254.169.254"),
-    "circle": (lambda _: moved(ISSUING), "sends us on more than 3 times"),
+    "file": (lambda _: moved("file:///etc/hostname"), "redirects to the scheme file"),
+    "https": (lambda _: moved("https://127.0.0.1/issuing.crl"), "redirects to https://127.0.0.1"),
+    "elsewhere": (lambda _: moved("http://169.254.169.254/latest"), "redirects to http://169.254.169.254"),
+    "circle": (lambda _: moved(ISSUING), "redirects more than 3 times"),
 }
 
 
@@ -276,7 +276,7 @@ async def test_what_is_wrong_does_not_take_the_place_of_what_works(federation: N
         page, why = WRONG[what]
         scene.publisher.pages[ISSUING] = page(Hand(partner, held, Forge(datetime.now(UTC))))
         await scene.poke()
-        assert why in scene.told.last("not fetched: what is held stays in force")["why"]
+        assert why in scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
         assert scene.held() == held
         await (await scene.link(another(partner, PARTNER_EDGE))).stays()
         revoke(partner, leaf_of(papers(federation)))
@@ -300,7 +300,9 @@ async def test_issuing_ca_is_known_again_after_a_start_so_that_nobody_slips_a_li
         name_lists(example, evil)
         async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=evil) as again:
             await again.have_come()
-            assert "is not signed by" in again.told.last("not fetched: what is held stays in force")["why"]
+            assert (
+                "is not signed by" in again.told.last("fetch failed: the stored list or answer stays in force")["why"]
+            )
             [entry] = again.alarms()
             assert entry.broken
             evil.pages[ISSUING] = content((partner.folder / "ca" / "issuing.crl").read_bytes)
@@ -437,7 +439,7 @@ async def test_first_handshake_is_refused_and_has_the_answer_fetched_so_that_the
         await asked.scene.link(papers(federation))
         await linked.stays()
         told = asked.scene.told.last("link refused")
-        assert "being fetched" in told["remedies"][0]
+        assert "is fetching" in told["remedies"][0]
 
 
 @on_loop
@@ -449,20 +451,23 @@ async def test_who_is_revoked_by_an_answer_loses_its_link_and_no_other_does(fede
         asked.responder.status = ocsp.OCSPCertStatus.REVOKED
         await asked.asked_about(stolen.papers)
         await stolen.falls()
-        assert asked.scene.closed("OCSP answer taken") == [stolen.id]
+        assert asked.scene.closed("OCSP response in force") == [stolen.id]
         await renewed.stays()
         await asked.scene.refuses(stolen.papers, "revoked")
 
 
 WRONG_ANSWERS: dict[str, tuple[Callable[[Responder], None], str]] = {
     "unknown": (lambda one: setattr(one, "status", ocsp.OCSPCertStatus.UNKNOWN), ""),
-    "ended": (lambda one: setattr(one, "ends", -SECOND), "ended at"),
+    "ended": (lambda one: setattr(one, "ends", -SECOND), "expired at"),
     "not begun": (lambda one: setattr(one, "begins", HOUR), "begins only at"),
-    "not delegated": (lambda one: setattr(one, "signer", delegate(one.issuer, usages=SERVERS)), "not for that"),
-    "another's delegate": (lambda one: setattr(one, "signer", delegate(stranger())), "has not named"),
+    "not delegated": (
+        lambda one: setattr(one, "signer", delegate(one.issuer, usages=SERVERS)),
+        "lacks id-kp-OCSPSigning",
+    ),
+    "another's delegate": (lambda one: setattr(one, "signer", delegate(stranger())), "has not delegated"),
     "delegate that nobody vouches for": (lambda one: setattr(one, "signer", delegate(one.issuer, extra=())), ""),
     "not asked": (lambda one: one.known.clear(), "unauthorized"),
-    "about another": (lambda one: setattr(one, "about", stranger().certificate), "about another certificate"),
+    "for another certificate": (lambda one: setattr(one, "about", stranger().certificate), "for another certificate"),
 }
 
 
@@ -491,7 +496,7 @@ async def test_answer_that_is_not_a_good_one_in_force_by_a_rightful_responder_le
             await asked.scene.refuses(papers(federation), "revocation-unknown")
             await asked.asked_about(papers(federation))
         if why:
-            assert why in asked.scene.told.last("not fetched: what is held stays in force")["why"]
+            assert why in asked.scene.told.last("fetch failed: the stored list or answer stays in force")["why"]
         asked.scene.publisher.pages["/ocsp"] = rightful.page
         await asked.asked_about(papers(federation))
         await asked.scene.link(papers(federation))

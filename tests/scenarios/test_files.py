@@ -17,10 +17,10 @@ from support.network import EDGE, EDGES, FE1, PARTNER_EDGE, POOL, Network
 from support.process import Process, serving
 from support.running import on_loop, until
 
-TAKEN, NOT_TAKEN = "topology taken", "topology not taken: the old one stays in force"
+TAKEN, NOT_TAKEN = "topology in force", "topology rejected: the old version stays in force"
 LISTS = "lists taken"
 
-KEPT = "certificate not taken: the old one stays in use"
+KEPT = "new certificate rejected: the old certificate stays in use"
 
 
 @on_loop

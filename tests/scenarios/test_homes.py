@@ -346,7 +346,7 @@ async def test_phone_at_the_wrong_pool_is_remembered_with_the_right_one(two_pool
         bob = await two_pools.peer(FE1, "bob")
         assert (await bob.register()).status in {401, 403}
         [entry] = two_pools.nodes[FE1].logins.remembered.of("sip:bob@example.test")
-        assert entry.flaw == f"at home in {POOL2}: the phone has to log in at a server of that pool"
+        assert entry.flaw == f"its home pool is {POOL2}: the phone must log in at a server of that pool"
         assert two_pools.nodes[FE1].logins.failed == {"other-home": 1}
         assert (await (await two_pools.peer(FE3, "bob")).register()).status == 200
         assert two_pools.nodes[FE3].logins.remembered.of("sip:bob@example.test") == []

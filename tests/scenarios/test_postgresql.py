@@ -13,7 +13,7 @@ from support.postgres import Cluster
 from support.running import on_loop, until
 
 pytestmark = pytest.mark.peer("postgresql")
-SINCE_KNOWN = "users not refreshed: those known stay in force"
+SINCE_KNOWN = "user database cannot be read: the known users stay in force"
 
 
 def kept_in(url: str, organisation: Organisation) -> Organisation:
@@ -78,7 +78,7 @@ async def test_network_goes_on_while_the_database_of_management_is_away(managed:
         bob = await managed.agent("bob", FE1)
         assert (await bob.message("alice@example.test", "still here")).status == 200
         await managed.start(FE3)
-        await until(lambda: any(managed.told[MGMT].events("users not given yet")))
+        await until(lambda: any(managed.told[MGMT].events("users not sent yet")))
         cluster.start()
         await known(managed, "carol", FE3)
         await add(managed, "dora")

@@ -379,7 +379,7 @@ async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Netw
                     phones.append(await pool.phone(("alice", "bob", "carol")[len(phones) % 3], FE1))
             assert len(phones) > 10
             told = pool.told[FE1].last("link refused")
-            assert (str(told["code"]), "no descriptor is left" in told["verdict"]) == ("too-many-handshakes", True)
+            assert (str(told["code"]), "no file descriptor is free" in told["verdict"]) == ("too-many-handshakes", True)
             assert node.listeners[0].refused == 1
             server = await pool.peer(FE1, "alice@example.test", papers=FE2)
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200

@@ -40,10 +40,10 @@ async def test_changed_topology_is_taken_without_being_asked_and_a_bad_one_is_no
         before = (await server.ask("status"))["topology"]
         good = example.file.read_text()
         example.file.write_text(good + "nonsense: 1\n")
-        while "topology not taken" not in server.log:
+        while "topology rejected" not in server.log:
             await asyncio.sleep(0.02)
         assert (await server.ask("status"))["topology"] == before
-        [told] = [json.loads(line) for line in server.log.splitlines() if "topology not taken" in line]
+        [told] = [json.loads(line) for line in server.log.splitlines() if "topology rejected" in line]
         assert "nonsense" in told["problems"][0]
         example.file.write_text(good + "# only a comment\n")
         while (await server.ask("status"))["topology"] == before:
@@ -54,7 +54,7 @@ async def test_changed_topology_is_taken_without_being_asked_and_a_bad_one_is_no
 async def test_sighup_has_the_files_read_anew(example: Organisation) -> None:
     async with Network((example,)), serving(example, FE1) as server:
         server.started.send_signal(signal.SIGHUP)
-        while "topology taken" not in server.log:
+        while "topology in force" not in server.log:
             await asyncio.sleep(0.02)
 
 

@@ -105,7 +105,7 @@ async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
         example.document["pools"][0]["servers"][0]["ports"]["client"] = 1  # type: ignore[index]  # as above
         example.write()
         home.nodes[FE1].take(example.load())
-        assert list(home.told[FE1].events("other addresses or ports: they count from the next start of this server"))
+        assert list(home.told[FE1].events("published addresses or ports differ: restart this server to use them"))
         assert (await home.phone("alice", FE1)).user == "alice@example.test"
 
 

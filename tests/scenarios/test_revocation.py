@@ -164,7 +164,7 @@ async def test_revoked_certificate_brings_down_its_link_and_no_other_not_even_of
         await edge.stays()
         await scene.refuses(stolen.papers, "revoked")
         await (await scene.link(renewed.papers)).stays()
-        assert not list(scene.told.events("topology taken"))
+        assert not list(scene.told.events("topology in force"))
 
 
 @on_loop
@@ -210,7 +210,7 @@ async def test_server_that_leaves_the_topology_loses_its_link(example: Organisat
         front_ends["servers"] = front_ends["servers"][:1]
         example.write()
         await leaving.falls()
-        assert scene.closed("topology taken") == [leaving.id]
+        assert scene.closed("topology in force") == [leaving.id]
         await edge.stays()
         await scene.refuses(leaving.papers, "not-in-topology")
 
@@ -224,7 +224,7 @@ async def test_partner_that_leaves_the_topology_loses_its_link(federation: Netwo
         example.federate(EDGES, [])
         example.write()
         await leaving.falls()
-        assert scene.closed("topology taken") == [leaving.id]
+        assert scene.closed("topology in force") == [leaving.id]
         await ours.stays()
 
 
@@ -239,7 +239,7 @@ async def test_anchor_that_is_removed_brings_down_the_links_under_it(federation:
         entry["anchors"], entry["crls"] = entry["anchors"][1:], entry["crls"][2:]
         example.write()
         await before.falls()
-        assert scene.closed("topology taken") == [before.id]
+        assert scene.closed("topology in force") == [before.id]
         await after.stays()
         await scene.refuses(old, "untrusted-issuer")
 
@@ -415,10 +415,10 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
         assert scene.node.take(example.load()) == []
         example.federate(EDGES, [], blocked=("other.test",))
         example.write()
-        await until(lambda: list(scene.told.events("topology taken")))
+        await until(lambda: list(scene.told.events("topology in force")))
         example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(scene.told.events("lists taken")))
-        assert scene.closed("topology taken") == scene.closed("lists taken") == []
+        assert scene.closed("topology in force") == scene.closed("lists taken") == []
         await up.stays()
         example.ca.crls.publish(datetime.now(UTC) + EIGHT_DAYS)
         await until(lambda: len(list(scene.told.events("lists taken"))) > 1)

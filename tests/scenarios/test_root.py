@@ -109,7 +109,7 @@ async def test_a_root_is_changed_under_traffic(
         traffic = Traffic(alice, carol)
         going_on = asyncio.create_task(traffic.run())
 
-        for step, why in (("activate", "in the draft only"), ("switch", "lead to one root already")):
+        for step, why in (("activate", "in the draft, and not published"), ("switch", "lead to the same root already")):
             with pytest.raises(SipmeshError, match=why):
                 await network.ask(MGMT, "root", step=step)
         rewrite(network, lambda text: add_root(text, *NEW))
@@ -117,7 +117,7 @@ async def test_a_root_is_changed_under_traffic(
 
         await network.ask(MGMT, "root", step="activate")
         await shown(network, coming.issuing.subject, old.root.subject)
-        with pytest.raises(SipmeshError, match="do not stand on"):
+        with pytest.raises(SipmeshError, match="do not lead to"):
             await network.ask(MGMT, "root", step="retire")
 
         await told(network, "issuer", coming.issuing.subject)
@@ -133,7 +133,7 @@ async def test_a_root_is_changed_under_traffic(
             network.member(name).report()  # as each does every ten seconds
         await until(lambda: not network.master.publisher.plan()["dangers"])
         before = traffic.sent
-        await published(network, "the old root goes", 3)
+        await published(network, "remove the old root", 3)
         await retired(network)
         await until(lambda: traffic.sent > before + 20)
 

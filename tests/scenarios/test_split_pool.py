@@ -34,11 +34,11 @@ async def test_pool_without_a_shared_store_is_a_fault_with_a_remedy(organisation
         servers = await network.network()
         for name in (FE1, FE2):
             [fault] = servers[name]["faults"]
-            assert "pool1.example.test keeps its bindings in 2 stores" in fault["what"]
-            assert "a pool of its own" in fault["remedy"]
+            assert "pool1.example.test has 2 separate registration stores" in fault["what"]
+            assert "define a pool for each machine" in fault["remedy"]
         printed = await network.type("status", code=1)
-        assert f"✗ {FE1}, {FE2}: pool1.example.test keeps its bindings in 2 stores" in printed
-        assert "0 of 3 servers in order" in printed
+        assert f"✗ {FE1}, {FE2}: pool1.example.test has 2 separate registration stores" in printed
+        assert "1 of 4 servers without a fault" in printed
 
 
 @on_loop

@@ -199,7 +199,7 @@ async def test_path_that_is_too_long_for_the_kernel_is_the_operators_problem(tmp
 @on_loop
 async def test_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
     control = ControlSocket(tmp_path / "none" / "fe1.sock", {}, Told().log)
-    with pytest.raises(OperatorError, match="no control socket"):
+    with pytest.raises(OperatorError, match="the control socket cannot be opened"):
         await control.open()
     await control.close()
 

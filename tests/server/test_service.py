@@ -44,7 +44,7 @@ async def test_database_that_does_not_answer_holds_up_nothing_else(example: Orga
         try:
             await until(held.asked.is_set)
             example.file.write_text(example.file.read_text() + "# changed\n")
-            await until(lambda: list(told.events("topology taken")))
+            await until(lambda: list(told.events("topology in force")))
         finally:
             node.users = before
             held.let_go.set()
@@ -91,7 +91,7 @@ async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
         example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
         assert told.last("lists taken")["files"] == [str(example.folder / "ca" / "issuing.crl")]
-        assert not list(told.events("topology taken"))
+        assert not list(told.events("topology in force"))
 
 
 @on_loop
@@ -131,7 +131,7 @@ async def test_new_topology_is_in_force_by_the_kernels_word(
     async with serving_here(example, told):
         example.document["organisation"] = "Example, renamed"
         example.write()
-        await until(lambda: list(told.events("topology taken")))
+        await until(lambda: list(told.events("topology in force")))
 
 
 @on_loop
@@ -143,7 +143,7 @@ async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
     told = Told()
     async with serving_here(example, told) as node:
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
-        await until(lambda: list(told.events("topology not taken: the old one stays in force")))
+        await until(lambda: list(told.events("topology rejected: the old version stays in force")))
         example.ca.crls.publish(datetime.now(UTC))
         await until(lambda: list(told.events("lists taken")))
         assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False

@@ -116,13 +116,16 @@ WHERE seq = 3"""
 @pytest.mark.parametrize(
     ("statement", "first"),
     [
-        (OTHER, "line 3: its text is not the one that was hashed"),
-        ("UPDATE audit SET line = replace(line, 'ada', 'eve') WHERE seq = 2", "line 2: its text is not the one"),
-        ("UPDATE audit SET line = line || ' ' WHERE seq = 5", "line 5: its text is not the one"),
-        ("UPDATE audit SET line = '' WHERE seq = 1", "line 1: its text is not the one"),
-        ("UPDATE audit SET hash = previous WHERE seq = 4", "line 4: its text is not the one"),
-        ("UPDATE audit SET previous = hash WHERE seq = 4", "line 4: it carries another hash than"),
-        ("DELETE FROM audit WHERE seq = 3", "line 4: it follows line 2: something is missing between the two"),
+        (OTHER, "line 3: its text does not match its hash"),
+        (
+            "UPDATE audit SET line = replace(line, 'ada', 'eve') WHERE seq = 2",
+            "line 2: its text does not match its hash",
+        ),
+        ("UPDATE audit SET line = line || ' ' WHERE seq = 5", "line 5: its text does not match its hash"),
+        ("UPDATE audit SET line = '' WHERE seq = 1", "line 1: its text does not match its hash"),
+        ("UPDATE audit SET hash = previous WHERE seq = 4", "line 4: its text does not match its hash"),
+        ("UPDATE audit SET previous = hash WHERE seq = 4", "line 4: its hash of the line before"),
+        ("DELETE FROM audit WHERE seq = 3", "line 4: it follows line 2: lines between the two are missing"),
         ("DELETE FROM audit WHERE seq = 1", "line 2: it is the first one"),
         ("UPDATE audit SET seq = 9 WHERE seq = 5", "line 9: it follows line 4"),
         ("UPDATE audit SET seq = seq - 1", "line 0: it is the first one"),
@@ -141,7 +144,7 @@ def test_a_line_with_a_right_hash_of_its_own_breaks_the_next(long: Audit, url: s
     text = line.text.replace("fe2", "fe9")
     right = hashlib.sha256(f"{line.previous}\n{text}".encode()).hexdigest()
     tampered(url, "UPDATE audit SET line = :text, hash = :right WHERE seq = 3", text=text, right=right)
-    assert long.verify() == ["line 4: it carries another hash than that of the line before"]
+    assert long.verify() == ["line 4: its hash of the line before is wrong"]
 
 
 def test_lines_that_change_places_are_told(long: Audit, url: str) -> None:
@@ -159,7 +162,7 @@ def test_lines_cut_off_at_the_end_are_told_by_who_kept_a_head(long: Audit, url: 
     tampered(url, "DELETE FROM audit WHERE seq > 3")
     assert long.verify() == []
     (told,) = long.verify(heads)
-    assert told.startswith("version 8 carries the head ")
+    assert told.startswith("version 8 carries the hash ")
 
 
 def test_a_line_that_cannot_be_read_is_the_operators_problem_and_told_by_verify(long: Audit, url: str) -> None:

@@ -156,7 +156,7 @@ def refused(file: Path, folder: Path, why: str, passphrase: str = PASSPHRASE) ->
 
 
 def test_another_passphrase_restores_nothing(file: Path, tmp_path: Path) -> None:
-    refused(file, tmp_path / "new", "passphrase is another", PASSPHRASE + "!")
+    refused(file, tmp_path / "new", "passphrase is wrong", PASSPHRASE + "!")
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_backup_that_was_changed_or_cut_off_restores_nothing(
     """Up to the end of the last chunk: what came before it was whole, and must not be put in place all the same."""
     spoilt = tmp_path / "spoilt.backup"
     spoilt.write_bytes(spoil(file.read_bytes()))
-    refused(spoilt, tmp_path / "new", "does not open")
+    refused(spoilt, tmp_path / "new", "cannot be opened")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 some other file", b"sipmesh-vault-1\n"])
 def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
-    refused(tmp_path / "x", tmp_path / "new", "no backup")
-    refused(tmp_path / "not there", tmp_path / "new", "cannot be read")
+    refused(tmp_path / "x", tmp_path / "new", "not a backup")
+    refused(tmp_path / "absent", tmp_path / "new", "cannot be read")
 
 
 def test_folder_that_holds_anything_is_left_alone_and_an_empty_one_is_taken(
@@ -203,7 +203,7 @@ def test_folder_that_holds_anything_is_left_alone_and_an_empty_one_is_taken(
     full.mkdir()
     empty.mkdir()
     (full / "kept").write_text("mine")
-    refused(file, full, "holds something")
+    refused(file, full, "is not empty")
     restore(file, empty, PASSPHRASE, "ada", datetime.now(UTC))
     assert moved(organisation, empty).ca.organisation == organisation.domain
 
@@ -251,7 +251,7 @@ def test_entry_that_would_leave_the_folder_or_is_no_file_restores_nothing(
     organisation: Organisation, tmp_path: Path, one: tarfile.TarInfo
 ) -> None:
     spoilt = packed(tmp_path / "x.backup", organisation, one)
-    refused(spoilt, tmp_path / "deep" / "new", "not restored|already|no archive")
+    refused(spoilt, tmp_path / "deep" / "new", "not restored|already|no readable archive")
     assert not (tmp_path / "outside").exists()
 
 
@@ -274,7 +274,7 @@ def test_entry_twice_restores_nothing_and_the_rightful_twin_does(organisation: O
 
 
 def test_archive_that_is_none_and_one_without_its_description_are_refused(tmp_path: Path) -> None:
-    for content, why in ((b"x" * 2000, "no archive"), (tarfile.NUL * 10_240, "was not made by sipmesh")):
+    for content, why in ((b"x" * 2000, "no readable archive"), (tarfile.NUL * 10_240, "sipmesh did not make it")):
         file = tmp_path / "x.backup"
         with file.open("wb") as stream:
             sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=4)
@@ -303,7 +303,7 @@ def test_description_of_another_format_is_refused(content: bytes) -> None:
 def test_backup_is_never_overwritten_nor_left_half_made(organisation: Organisation, tmp_path: Path) -> None:
     file = tmp_path / "x.backup"
     file.write_text("the last one")
-    with pytest.raises(OperatorError, match="never overwritten"):
+    with pytest.raises(OperatorError, match="does not overwrite"):
         back_up(organisation.file, file, PASSPHRASE, datetime.now(UTC))
     with pytest.raises(OperatorError, match="12 characters"):
         back_up(organisation.file, tmp_path / "y.backup", "short", datetime.now(UTC))
@@ -405,7 +405,7 @@ def test_users_are_copied_into_a_database_without_users_only(organisation: Organ
     copied, original = Users(tmp_path / EXPORTED_USERS), Users(url)
     assert copied.list() == original.list()
     assert copied.number == original.number
-    with pytest.raises(OperatorError, match="there are users in"):
+    with pytest.raises(OperatorError, match="already has users"):
         copied.copy_to(original)
     for users in (copied, original):
         users.close()
@@ -433,7 +433,7 @@ def test_users_in_postgresql_come_along_by_their_rows(
 
 
 def test_vault_error_is_one_that_an_operator_understands(file: Path) -> None:
-    with pytest.raises(VaultError, match="passphrase is another"), file.open("rb") as stream:
+    with pytest.raises(VaultError, match="passphrase is wrong"), file.open("rb") as stream:
         io.BufferedReader(Opened(stream, "something else entirely")).read()
 
 

@@ -143,8 +143,8 @@ def test_parts_of_another_number_are_let_go(users: Users) -> None:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"pool": POOL2}, "have come to"),
-        ({"organisation": "Other"}, "have come to"),
+        ({"pool": POOL2}, "were sent to"),
+        ({"organisation": "Other"}, "were sent to"),
         ({"number": 1}, "after number"),
         ({"number": 9, "since": 1}, "in force"),
         ({"format": 2}, "another release"),

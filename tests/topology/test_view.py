@@ -172,7 +172,7 @@ def test_an_edge_shows_everybody_the_same_certificate_by_default(views: dict[str
 def test_an_unknown_server_is_answered_with_the_nearest(place: Place) -> None:
     with pytest.raises(OperatorError, match=r"did you mean 'fe1\.example\.test'"):
         view(place.load(), "fe1.exampel.test")
-    with pytest.raises(OperatorError, match="is no server"):
+    with pytest.raises(OperatorError, match="is not a server"):
         certificate_names(place.load().topology, "sip.example.test")
 
 

@@ -225,7 +225,7 @@ async def test_without_dns_a_name_is_not_guessed(ca: Authority, there: Identity)
     async with Node(ca, there) as client:
         client.pool.obtain(Hop("nowhere.test", PARTNER, service=FEDERATION))
         await client.heard.until(lambda: client.heard.down)
-        assert "no DNS is configured" in client.heard.down[0][1]
+        assert "no DNS server is configured" in client.heard.down[0][1]
 
 
 @pytest.mark.parametrize("stage", ["connecting", "handshake"])

@@ -189,7 +189,7 @@ async def test_fault_in_serving_one_link_does_not_reach_another(ca: Authority, h
             await second.send(request("good"))
             await node.heard.until(lambda: len(node.heard.messages) == 2)
         assert isinstance(told[0]["exception"], ZeroDivisionError)
-        assert node.heard.down[0][1] == "fault in this server: ZeroDivisionError"
+        assert node.heard.down[0][1] == "bug in this server: ZeroDivisionError"
 
 
 @on_loop

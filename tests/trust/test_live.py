@@ -49,7 +49,7 @@ def test_end_of_a_list_refuses_new_links_and_leaves_those_that_are_up(net: Netwo
     assert all(verdict.accepted for verdict in verdicts(shown, policy, WEEK))
     new, live = verdicts(shown, policy, LATE)
     assert (new.code, live.code) == ("revocation-unknown", "accepted")
-    assert "this link was up already" in finding(live, "revocation").saw
+    assert "this link was up before" in finding(live, "revocation").saw
     assert verdicts(shown, policy, LATE)[0].code == "revocation-unknown"  # what was said of the live one helps nobody
 
 

@@ -1,5 +1,7 @@
 """The policy of one link."""
 
+from __future__ import annotations
+
 from trust.network import ALPHA, Network
 
 

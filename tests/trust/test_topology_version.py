@@ -20,9 +20,9 @@ def judged(net: Network, name: str, edition: TopologyVersion) -> Verdict:
 @pytest.mark.parametrize(
     ("edition", "told", "behind"),
     [
-        (TopologyVersion(12), "this server holds version 12", False),
-        (TopologyVersion(12, 12), "this server holds version 12", False),
-        (TopologyVersion(12, 13), "this server holds version 12, and version 13 exists", True),
+        (TopologyVersion(12), "this server has version 12", False),
+        (TopologyVersion(12, 12), "this server has version 12", False),
+        (TopologyVersion(12, 13), "this server has version 12, and version 13 exists", True),
     ],
 )
 def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
@@ -31,7 +31,7 @@ def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
     verdict = judged(net, STRANGER, edition)
     assert verdict.code == "not-in-topology"
     assert finding(verdict, "topology").saw.endswith(told)
-    assert any("once it has version 13" in remedy for remedy in verdict.remedies) is behind
+    assert any("does not have version 13 yet" in remedy for remedy in verdict.remedies) is behind
     assert any(told in line for line in explain(verdict))
 
 

@@ -75,7 +75,7 @@ def reload(place: Place, before: list[Link], command: str = "reload") -> Reloade
         if result["taken"]:
             told.taken.append(answer.server)
             named |= {(answer.server, link) for link in result["closed"]}
-            kept = [f"the old certificate stays in use: {why}" for why in result.get("kept", ())]
+            kept = [f"the server keeps its old certificate: {why}" for why in result.get("kept", ())]
             told.refused += (Answer(answer.server, fault=why) for why in kept)
         else:
             told.refused.append(Answer(answer.server, fault=result["why"]))
@@ -145,4 +145,4 @@ def tell_users_changed(place: Place) -> None:
         say(f"{plural(closed, 'live link')} of this user closed.")
     for answer in answers:
         if answer.fault:
-            say(f"{answer.server} could not be told: {answer.fault}", style=WARN, error=True)
+            say(f"{answer.server} could not be notified: {answer.fault}", style=WARN, error=True)

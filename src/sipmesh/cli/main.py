@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -23,7 +24,7 @@ OK, FAILED = 0, 1
 
 app = typer.Typer(
     name="sipmesh",
-    help="SIP servers that trust each other by certificate and topology, and trust nobody else.",
+    help="SIP servers that trust each other by certificate and by topology.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -34,7 +35,9 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def _root(
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print this program's version and its parts'.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version of sipmesh and of its libraries.")
+    ] = False,
 ) -> None:
     if version:
         from sipmesh.cli.versions import versions
@@ -49,11 +52,19 @@ def _root(
 def demo(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the network running until Ctrl-C.")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Wait for the Enter key between two acts.")] = False,
+    findings: Annotated[
+        Path | None,
+        typer.Option("--findings", metavar="FILE", help="Write the full findings to this file. By default a new file."),
+    ] = None,
 ) -> None:
-    """Run the whole network on this machine, use it and attack it."""
+    """Run a whole network on this machine, use it, and attack it.
+
+    Each line is one result. The summary at the end names a file with the full findings: wanted and seen values, and remedies.
+    """
     from sipmesh.demo.run import main as play
 
-    raise typer.Exit(play(keep=keep, console=console()))
+    raise typer.Exit(play(keep=keep, pause=pause, findings=findings, console=console()))
 
 
 app.command("init")(init.init)

@@ -108,7 +108,7 @@ def report(wrong: SipmeshError) -> None:
 
 def report_fault() -> None:
     """Tell the exception that is being handled, which is a fault of ours, with its traceback."""
-    say("error: a fault in sipmesh itself; please report it with these lines:", style=BAD, error=True)
+    say("error: this is a bug in sipmesh. Please report it with these lines:", style=BAD, error=True)
     say(*traceback.format_exc().splitlines(), error=True)
 
 

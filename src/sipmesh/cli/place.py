@@ -23,9 +23,9 @@ HERE = Path("topology.yaml")
 CA = "ca"
 
 TopologyFile = Annotated[
-    Path, typer.Option("--topology", "-t", envvar="SIPMESH_TOPOLOGY", metavar="FILE", help="The topology document.")
+    Path, typer.Option("--topology", "-t", envvar="SIPMESH_TOPOLOGY", metavar="FILE", help="The topology file.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class Place:
 
         folder = self.folder / CA
         if not CaGenerations.are_in(folder):
-            remedy = "run this where the CA is, or name its topology with --topology"
-            raise OperatorError("there is no CA here", (Problem(folder, 0, "", "holds no CA", remedy),))
+            remedy = "run this command on the machine with the CA, or name its topology with --topology"
+            raise OperatorError("there is no CA here", (Problem(folder, 0, "", "contains no CA", remedy),))
         return CaGenerations(folder)
 
     @contextmanager
@@ -105,7 +105,7 @@ class Place:
         from sipmesh.storage.users import Users
 
         if published_in(self.folder) is None and held_in(self.folder):
-            raise OperatorError("users are kept where management is, which gives them to this machine; run this there")
+            raise OperatorError("the user database is on the management server; run this command there")
         users = Users(self.in_force().users_url)
         try:
             yield users

@@ -141,7 +141,7 @@ class Exchanges:
         exchange = Exchange(self, request, provisional, success)
         self._held[_key(request)] = exchange
         if not self.send(request):
-            exchange.fail(Input.LINK_LOST, NoAnswerError("the link takes no more requests"))
+            exchange.fail(Input.LINK_LOST, NoAnswerError("the link accepts no further requests"))
         return exchange
 
     def receive(self, response: Response) -> bool:

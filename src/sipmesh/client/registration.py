@@ -110,11 +110,11 @@ class KeptRegistration:
             while (outcome := await self._register(agent)).ok:
                 seconds = granted_s(outcome.response, agent.party.instance, self._expires_s)
                 if not seconds:
-                    raise LinkLostError(f"{outcome} names no registration of ours")
+                    raise LinkLostError(f"{outcome} names no registration of this client")
                 self._backoff.reset()
                 self._watcher.registered(agent, outcome, seconds)
                 if await _gone_within(agent, refresh_in_s(seconds)):
-                    return None, f"the link is gone: {agent.link.why if agent.link is not None else ''}"
+                    return None, f"the link was closed: {agent.link.why if agent.link is not None else ''}"
             return outcome, f"the server answered {outcome}"
         finally:
             pump.cancel()

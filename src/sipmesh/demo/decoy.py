@@ -1,4 +1,4 @@
-"""A server that answers everybody, under whatever papers it was given: the far end of a hijack, and its rightful twin."""
+"""A server that answers everybody, under whatever papers it was given: the far end of a hijack, and its control."""
 
 from __future__ import annotations
 

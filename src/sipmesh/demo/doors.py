@@ -1,4 +1,4 @@
-"""The impostors knock, each at the right port on a real connection, and each rightful twin after it."""
+"""The impostors connect, each to the right port on a real connection, and after each its control: a peer in order."""
 
 from __future__ import annotations
 
@@ -27,20 +27,25 @@ PLACES = {
     Door.PARTNER: (EDGE, LinkKind.PARTNER),
 }
 NOT_FOUND = 404
+CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
-SERVED = "rightful twin: 200 OK"
+ACCEPTED, REFUSED = "accepted", "REFUSED"
+"""What came of a control."""
 
 
 async def at_the_doors(network: Network, score: Score) -> None:
     """Everybody who is refused before a SIP byte is read."""
-    act = score.act("3. Impostors at the ports of example.test", "who", "verdict", "wanted", "saw", "remedy")
+    says = (
+        "Each impostor connects to a port of example.test and must be refused. Its control, the same peer without the fault,"
+        " must be accepted."
+    )
+    act = score.act("Impostors at the ports", says, "impostor", "refused as", "control")
     await without_tls(network, act)
     await old_tls(network, act)
     for impostor in IMPOSTORS:
         server, kind = PLACES[impostor.door]
-        await refused(network, act, impostor.title, (server, kind), impostor.papers(network.cast), impostor.wanted)
-        await served(network, act, (server, kind), impostor.twin(network.cast))
-    act.show()
+        papers, control = impostor.papers(network.cast), impostor.twin(network.cast)
+        await refused(network, act, impostor.title, (server, kind), papers, impostor.wanted, control=control)
 
 
 async def without_tls(network: Network, act: Act) -> None:
@@ -50,10 +55,10 @@ async def without_tls(network: Network, act: Act) -> None:
             address = network.example.address(server, kind)
             plain = await asyncio.to_thread(speak_plainly, address, server)
             verdict = await verdict_on(network, server, plain)
-            tell(act, f"plain TCP on {server} {kind} port", verdict, Code.NOT_TLS, plain)
+            tell(act, f"plain TCP to {server} {kind} port", verdict, Code.NOT_TLS, plain)
             datagram = await asyncio.to_thread(send_datagram, address, server)
             good = not datagram.answer and not datagram.served
-            act.row(f"UDP on {server} {kind} port", "no socket", "no answer", datagram.alert, "", good=good)
+            act.row(f"UDP to {server} {kind} port", "no answer", good=good, saw=datagram.alert)
 
 
 async def old_tls(network: Network, act: Act) -> None:
@@ -70,22 +75,23 @@ async def refused(
     papers: Forged | None,
     wanted: Code,
     highest: int | None = None,
+    control: Forged | None = None,
 ) -> None:
-    """Knock, and find the verdict that the server gave on that very connection."""
+    """Connect, and find the verdict that the server gave on that very connection; then connect with the *control*."""
     server, kind = place
     came = await asyncio.to_thread(
         knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE, highest=highest
     )
-    tell(act, title, await verdict_on(network, server, came), wanted, came)
+    verdict = await verdict_on(network, server, came)
+    accepted = await is_served(network, place, control) if control is not None else None
+    tell(act, title, verdict, wanted, came, control=accepted)
 
 
-async def served(network: Network, act: Act, place: tuple[str, LinkKind], papers: Forged | None) -> None:
-    """The rightful twin gets an answer."""
+async def is_served(network: Network, place: tuple[str, LinkKind], papers: Forged | None) -> bool:
+    """Whether a peer with these *papers* gets an answer."""
     server, kind = place
-    came = await asyncio.to_thread(knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE)
-    act.row(
-        f"  {SERVED}" if came.served else "  rightful twin", came.answer or came.alert, "", "", "", good=came.served
-    )
+    address = network.example.address(server, kind)
+    return (await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE)).served
 
 
 async def verdict_on(network: Network, server: str, came: Knock) -> dict[str, Any] | None:
@@ -99,23 +105,32 @@ async def verdict_on(network: Network, server: str, came: Knock) -> dict[str, An
     return None
 
 
-def tell(act: Act, title: str, verdict: dict[str, Any] | None, wanted: Code, came: Knock) -> None:
-    """One line for one impostor."""
+def tell(
+    act: Act,
+    title: str,
+    verdict: dict[str, Any] | None,
+    wanted: Code,
+    came: Knock,
+    *,
+    control: bool | None = None,
+) -> None:
+    """One line for one impostor, and for its *control*: whether that was accepted, None where there is none."""
+    marked = "" if control is None else ACCEPTED if control else REFUSED
     if verdict is None:
-        act.row(title, "no verdict", str(wanted), came.answer or came.alert, "", good=False)
+        act.row(title, "NO VERDICT", marked, good=False, expected=str(wanted), peer_got=came.answer or came.alert)
         return
     reason = next((one for one in verdict["findings"] if one["code"] == verdict["code"]), {"wanted": "", "saw": ""})
-    remedy = verdict["remedies"][0] if verdict["remedies"] else ""
-    good = verdict["code"] == wanted and not came.served
-    act.row(title, verdict["code"], reason["wanted"], reason["saw"], remedy, good=good)
+    good = verdict["code"] == wanted and not came.served and control is not False
+    details = {"wanted": reason["wanted"], "saw": reason["saw"], "remedy": " ".join(verdict["remedies"])}
+    act.row(title, verdict["code"], marked, good=good, **details, peer_got=came.answer or came.alert)
 
 
 async def in_messages(network: Network, people: People, score: Score) -> None:
     """Those whose link is in order, and whose message is not."""
-    act = score.act("   Impostors in messages", "who", "answer", "code in our log", "why")
+    says = "Each sender has a valid link, and sends a message that it may not send."
+    act = score.act("Impostors in messages", says, "sender and message", "code in our log", "answer")
     await by_partner(network, act)
     await by_client(network, people, act)
-    act.show()
 
 
 def partner_message(method: str, to: str, sender: str, *more: str) -> bytes:
@@ -140,37 +155,37 @@ BOB, ERIN = "sip:bob@example.test", "sip:erin@partner.test"
 
 BY_PARTNER: tuple[tuple[str, bytes, int, Code | None], ...] = (
     (
-        "partner, From of another domain",
+        "partner: From of another domain",
         partner_message("MESSAGE", BOB, "sip:erin@other.test"),
         403,
         Code.FROM_NOT_ALLOWED,
     ),
     (
-        "partner, asserts an identity of ours",
+        "partner: asserts a user of ours",
         partner_message("MESSAGE", BOB, ERIN, "P-Asserted-Identity: <sip:alice@example.test>"),
         403,
         Code.ASSERTION_NOT_ALLOWED,
     ),
     (
-        "  twin: its own From and identity",
+        "  control: its own From and identity",
         partner_message("MESSAGE", BOB, ERIN, "P-Asserted-Identity: <sip:erin@partner.test>"),
         200,
         None,
     ),
     (
-        "partner, REGISTER over the partner port",
+        "partner: REGISTER",
         partner_message("REGISTER", "sip:example.test", ERIN),
         403,
         Code.ROLE_NOT_ALLOWED,
     ),
     (
-        "partner, a Route that would make us a relay",
+        "partner: Route to a third party (open relay)",
         partner_message("MESSAGE", BOB, ERIN, "Route: <sip:victim.test;lr>"),
         403,
         Code.NO_ROUTE,
     ),
     (
-        "partner, asks for a third domain",
+        "partner: request for a third domain",
         partner_message("MESSAGE", "sip:x@victim.test", ERIN),
         403,
         Code.NO_ROUTE,
@@ -186,9 +201,11 @@ async def by_partner(network: Network, act: Act) -> None:
         papers = partner_edge()(network.cast)
         came = await asyncio.to_thread(knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message)
         said = int(came.answer.split()[1]) if came.served else 0
-        told = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": "carried"}
+        told = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": ""}
         good = said == status and (code is None or told["code"] == code)
-        act.row(title, came.answer or came.alert, told["code"] or "-", told["why"], good=good)
+        act.row(
+            title, told["code"] or CARRIED, str(said), good=good, why=told["why"], peer_got=came.answer or came.alert
+        )
 
 
 async def newest_refusal(network: Network, server: str) -> dict[str, Any]:
@@ -202,32 +219,26 @@ async def by_client(network: Network, people: People, act: Act) -> None:
     drain(people.bob)
     bob = people.bob.party.aor
     outcome = await people.alice.request("MESSAGE", bob, sender="sip:carol@example.test")
-    await tell_message(network, act, "client, From is somebody else", outcome, 403, Code.FROM_NOT_ALLOWED)
+    await tell_message(network, act, "client: From of another user", outcome, 403, Code.FROM_NOT_ALLOWED)
     relayed = await people.alice.request("MESSAGE", bob, [("route", "<sip:victim.test;lr>")])
-    await tell_message(network, act, "client, a Route that would make us a relay", relayed, 403, Code.NO_ROUTE)
+    await tell_message(network, act, "client: Route to a third party (open relay)", relayed, 403, Code.NO_ROUTE)
     claim = [("p-asserted-identity", "<sip:carol@example.test>")]
     outcome = await people.alice.request("MESSAGE", bob, claim, b"who am I?")
     event = await next_event(people.bob)
     identity = event.identity if isinstance(event, Text) else "nothing arrived"
-    why = f"bob sees P-Asserted-Identity {identity}: what alice claimed was taken off"
+    why = f"bob sees P-Asserted-Identity {identity}: the server has removed what alice asserted"
     good = outcome.ok and identity == people.alice.party.aor
-    act.row("client, asserts to be carol", str(outcome), "stripped", why, good=good)
+    act.row("client: alice asserts to be carol", "assertion removed", str(outcome.status), good=good, why=why)
     async with await connect(network, "carol", FE1) as stranger:
         outcome = await stranger.message("sip:nobody@example.test", "hello")
-    act.row(
-        "  twin: carol herself, to a user who is not there",
-        str(outcome),
-        "-",
-        "404: no such user",
-        good=outcome.status == NOT_FOUND,
-    )
+    act.row("  control: carol, to an unknown user", CARRIED, str(outcome.status), good=outcome.status == NOT_FOUND)
 
 
 async def tell_message(network: Network, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
     """One line for one refused message; the reference in the answer leads to the line in our log."""
     told = await newest_refusal(network, FE1)
     good = outcome.status == status and told["code"] == code and told["reference"] in str(outcome)
-    act.row(title, f"{outcome.status} {outcome.reason}", told["code"], told["why"], good=good)
+    act.row(title, told["code"], str(outcome.status), good=good, why=told["why"], reference=told["reference"])
 
 
 def drain(agent: UserAgent) -> None:
@@ -238,13 +249,14 @@ def drain(agent: UserAgent) -> None:
 
 async def on_the_way(network: Network, people: People, score: Score) -> None:
     """Those who wait at the other end of our own links: hijackers and men in the middle; and a list that is gone."""
-    act = score.act("   Impostors on the way", "who", "verdict", "wanted", "saw", "remedy")
+    says = "Our own links lead to impostors, who must get nothing. Then a partner's revocation list is lost."
+    act = score.act("Hijacked links, and a lost revocation list", says, "impostor", "refused as")
     cast = network.cast
     await hijack(
         network,
         people,
         act,
-        "DNS hijack: SRV leads to a valid certificate of another name",
+        "DNS hijack: certificate of another name",
         cast.forge.server(cast.other, "mallory.test"),
         Code.NAME_MISMATCH,
     )
@@ -256,10 +268,11 @@ async def on_the_way(network: Network, people: People, score: Score) -> None:
         cast.forge.server(cast.stranger, OTHER),
         Code.UNTRUSTED_ISSUER,
     )
-    await hijack(network, people, act, f"  {SERVED}", cast.forge.server(cast.other, OTHER), Code.ACCEPTED)
+    await hijack(
+        network, people, act, "  control: the partner itself", cast.forge.server(cast.other, OTHER), Code.ACCEPTED
+    )
     await between_client_and_server(network, act)
     await list_is_gone(network, act)
-    act.show()
 
 
 async def hijack(network: Network, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
@@ -271,23 +284,18 @@ async def hijack(network: Network, people: People, act: Act, title: str, papers:
         await network.ask(EDGE, "reload")  # else it waits a little before it dials one that has just been refused
         outcome = await people.alice.message("sip:olga@other.test", "for olga only")
         if wanted is Code.ACCEPTED:
-            act.row(title, str(outcome), "", f"{decoy.received} message", "", good=outcome.ok and decoy.received == 1)
+            got = f"{decoy.received} message"
+            act.row(title, ACCEPTED, good=outcome.ok and decoy.received == 1, alice_got=str(outcome), arrived=got)
             return
         verdict = await verdict_on(network, EDGE, Knock(decoy.address))
         tell(act, title, verdict, wanted, Knock(decoy.address, alert=f"alice got {outcome}"))
         nothing = decoy.received == 0 and not outcome.ok
-        act.row(
-            "  what the impostor got",
-            "nothing",
-            "no request",
-            f"{decoy.received} requests",
-            f"alice got {outcome}",
-            good=nothing,
-        )
+        act.row("  requests that the impostor received", str(decoy.received), good=nothing, alice_got=str(outcome))
 
 
 async def between_client_and_server(network: Network, act: Act) -> None:
     """A man in the middle with a certificate of his own: the client goes no further."""
+    title = "man in the middle between client and server"
     papers = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
     with Decoy(papers, mutual=False) as decoy:
         trust = Trust.of_pem(network.example.root.read_bytes())
@@ -297,11 +305,10 @@ async def between_client_and_server(network: Network, act: Act) -> None:
             except LinkRefused as refusal:
                 reason = refusal.verdict.reason
                 good = refusal.verdict.code is Code.UNTRUSTED_ISSUER and decoy.received == 0
-                remedy = refusal.verdict.remedies[0] if refusal.verdict.remedies else ""
-                cells = (reason.wanted, reason.saw) if reason else ("", "")
-                act.row("man in the middle between client and server", refusal.verdict.code, *cells, remedy, good=good)
+                details = {"wanted": reason.wanted, "saw": reason.saw} if reason else {}
+                act.row(title, refusal.verdict.code, good=good, **details, remedy=" ".join(refusal.verdict.remedies))
             else:
-                act.row("man in the middle between client and server", "accepted", "", "", "", good=False)
+                act.row(title, "ACCEPTED", good=False)
 
 
 async def list_is_gone(network: Network, act: Act) -> None:
@@ -310,10 +317,11 @@ async def list_is_gone(network: Network, act: Act) -> None:
     file = network.folder / OTHER / "issuing.crl"
     held = file.read_bytes()
     stale = network.cast.forge.revocations(network.cast.other, begins=-2 * DAY, ends=-DAY)
-    for how, content in (("missing", None), ("unreadable", b"no list"), ("past its next_update", stale)):
+    for how, content in (("missing", None), ("unreadable", b"no list"), ("expired", stale)):
         file.unlink() if content is None else file.write_bytes(content)
         await network.ask(EDGE, "reload")
         await refused(network, act, f"the partner's list is {how}", place, papers, Code.REVOCATION_UNKNOWN)
     file.write_bytes(held)
     await network.ask(EDGE, "reload")
-    await served(network, act, place, papers)
+    good = await is_served(network, place, papers)
+    act.row("  control: a current list again", ACCEPTED if good else REFUSED, good=good)

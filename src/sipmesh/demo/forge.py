@@ -1,6 +1,6 @@
-"""A forge of certificates, rightful and wrong, for the demo and the tests.
+"""A forge of certificates, valid and wrong, for the demo and the tests.
 
-An impostor and its rightful twin come from the same call and differ in one argument. Nothing here is linted or
+An impostor and its control come from the same call and differ in one argument. Nothing here is linted or
 journalled, and nothing that a network relies on may come from here; the enterprise CA cannot import it.
 """
 
@@ -52,7 +52,7 @@ class KeyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a certificate shall be; the defaults are those of a rightful server.
+    """What a certificate shall be; the defaults are those of a valid server.
 
     *names* go into the subjectAltName as DNS name and as ``sip:`` URI each, beside whatever *dns* and *uris* hold.
     Times are offsets from the forge's own instant; what ends before it begins begins a day earlier than that.
@@ -154,7 +154,7 @@ class Forge:
         return self.authority(f"{name} issuing CA", self.root(f"{name} root"), **changes)
 
     def server(self, issuer: Forged | None, *names: str, **changes: Any) -> Forged:
-        """Make a rightful server's certificate for *names*, but for *changes*; without *issuer* it signs itself."""
+        """Make a valid server's certificate for *names*, but for *changes*; without *issuer* it signs itself."""
         return self.forge(Wish(names[0] if names else "a server", names=names), issuer, **changes)
 
     def forge(self, wish: Wish, issuer: Forged | None = None, *, reuse: Key | None = None, **changes: Any) -> Forged:

@@ -1,4 +1,4 @@
-"""The impostors: each differs from its rightful twin in exactly one property, and both come from the same call."""
+"""The impostors: each differs from its control in exactly one property, and both come from the same call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Impostor:
-    """One that is refused at the handshake; *wanted* is the verdict it must get, *twin* shows the rightful papers."""
+    """One that is refused at the handshake; *wanted* is the verdict it must get, *twin* makes the papers of its control."""
 
     title: str
     door: Door
@@ -87,7 +87,7 @@ DAY = timedelta(days=1)
 IMPOSTORS: tuple[Impostor, ...] = (
     _at_server("no certificate", nobody, Code.NO_CERTIFICATE),
     _at_server("self-signed", self_signed, Code.UNTRUSTED_ISSUER),
-    _at_server("signed by a CA that nobody trusts", by("stranger", "fe2.example.test"), Code.UNTRUSTED_ISSUER),
+    _at_server("signed by an unknown CA", by("stranger", "fe2.example.test"), Code.UNTRUSTED_ISSUER),
     _at_server("our CA, a name that is not in the topology", named("fe9.example.test"), Code.NOT_IN_TOPOLOGY),
     Impostor(
         "in the topology, wrong role for this link",
@@ -98,14 +98,14 @@ IMPOSTORS: tuple[Impostor, ...] = (
     ),
     _at_server("expired", front_end(begins=-3 * DAY, ends=-DAY), Code.EXPIRED),
     _at_server("not yet valid", front_end(begins=DAY), Code.NOT_YET_VALID),
-    _at_server("name in the CN only", bare(), Code.NO_SIP_IDENTITY),
+    _at_server("name in the common name only", bare(), Code.NO_SIP_IDENTITY),
     _at_server("wildcard", bare(dns=("*.example.test",), uris=("sip:*.example.test",)), Code.NO_SIP_IDENTITY),
-    _at_server("SAN sip:alice@example.test", bare(uris=("sip:alice@example.test",)), Code.NO_SIP_IDENTITY),
-    _at_server("SAN https://example.test", bare(uris=("https://example.test",)), Code.NO_SIP_IDENTITY),
-    _at_server("a leaf with CA:TRUE", front_end(ca=True), Code.NOT_A_LEAF),
+    _at_server("subjectAltName sip:alice@example.test", bare(uris=("sip:alice@example.test",)), Code.NO_SIP_IDENTITY),
+    _at_server("subjectAltName https://example.test", bare(uris=("https://example.test",)), Code.NO_SIP_IDENTITY),
+    _at_server("a server certificate with CA:TRUE", front_end(ca=True), Code.NOT_A_LEAF),
     _at_server("RSA-1024 key", front_end(key=KeyKind.RSA_1024), Code.WEAK_KEY),
     _at_server(
-        "our server's name, signed by the partner's CA",
+        "our server's name, signed by a partner's CA",
         by("partner", "fe2.example.test"),
         Code.ISSUER_NOT_FOR_THIS_NAME,
     ),
@@ -121,9 +121,9 @@ IMPOSTORS: tuple[Impostor, ...] = (
         Code.AMBIGUOUS_IDENTITY,
     ),
     _at_partner("a blocked partner", by("partner", "evil.test"), Code.PARTNER_BLOCKED),
-    _at_partner("a stranger at the partner port", by("partner", "unknown.test"), Code.PARTNER_UNKNOWN),
+    _at_partner("an unknown partner", by("partner", "unknown.test"), Code.PARTNER_UNKNOWN),
     _at_partner(
-        "a server-only certificate where the partner's is strict",
+        "a certificate for serverAuth only",
         partner_edge(usages=(SERVER_AUTH,)),
         Code.WRONG_USAGE,
         other_edge(usages=(SERVER_AUTH,)),

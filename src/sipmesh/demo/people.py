@@ -14,6 +14,7 @@ from sipmesh.demo.score import Act, Score
 from sipmesh.trust.evidence import LinkKind
 
 PATIENCE_S = 10.0
+OK = 200
 
 
 @dataclass(slots=True)
@@ -40,16 +41,17 @@ async def connect(network: Network, user: str, server: str) -> UserAgent:
 
 async def log_in(network: Network, score: Score) -> People:
     """Register the three over TLS with digest; each judges chain and name of its server first."""
-    act = score.act("1. Users log in over TLS", "who", "server", "proved name", "TLS", "answer")
+    act = score.act("Users log in", "Each phone checks its server's certificate, then proves its password (digest).")
     agents = []
     for user, server in (("alice", FE1), ("bob", FE2), ("erin", PARTNER_FE)):
         agent = await connect(network, user, server)
         outcome = await agent.register()
         verdict = agent.verdict
         proved = verdict.subject if verdict is not None else ""
-        act.row(agent.party.aor, server, proved, tls_of(agent), str(outcome), good=outcome.status == 200)  # noqa: PLR2004 - OK
+        good = outcome.status == OK
+        where = {"server_proved": proved, "tls": tls_of(agent)}
+        act.row(f"{user} logs in at {server}", str(outcome), good=good, **where)
         agents.append(agent)
-    act.show()
     return People(*agents)
 
 
@@ -61,7 +63,7 @@ def tls_of(agent: UserAgent) -> str:
 
 async def talk(network: Network, people: People, score: Score) -> None:
     """Send a message and make a call along each path, then show what every hop on the way has proved."""
-    act = score.act("2. They write and call", "what", "answer", "seen by the other side", "path")
+    act = score.act("Users write and call", "alice and bob are users of example.test. erin is a user of partner.test.")
     for caller, callee in (
         (people.alice, people.bob),
         (people.alice, people.erin),
@@ -69,7 +71,6 @@ async def talk(network: Network, people: People, score: Score) -> None:
     ):
         await write(act, caller, callee)
         await call(act, caller, callee)
-    act.show()
     await show_hops(network, score)
 
 
@@ -81,7 +82,8 @@ async def write(act: Act, sender: UserAgent, receiver: UserAgent) -> None:
     arrived = isinstance(event, Text) and event.text == text and event.sender == sender.party.aor
     seen = f"“{event.text}” from {event.identity}" if isinstance(event, Text) else "nothing"
     path = " → ".join((*event.hops[1:], receiver.party.user)) if isinstance(event, Text) else ""
-    act.row(f"message {sender.party.user} → {receiver.party.user}", str(outcome), seen, path, good=arrived)
+    what = f"{sender.party.user} sends {receiver.party.user} a message"
+    act.row(what, str(outcome), good=arrived, received=seen, path=path)
 
 
 async def call(act: Act, caller: UserAgent, callee: UserAgent) -> None:
@@ -97,7 +99,8 @@ async def call(act: Act, caller: UserAgent, callee: UserAgent) -> None:
         seen = f"call from {event.identity}, then BYE"
     good = answer.ok and ended is not None and ended.ok
     said = f"INVITE {answer.status}, BYE {ended.status if ended else 'none'}"
-    act.row(f"call {caller.party.user} → {callee.party.user}", said, seen, " → ".join(made.hops), good=good)
+    path = " → ".join(made.hops)
+    act.row(f"{caller.party.user} calls {callee.party.user}", said, good=good, received=seen, path=path)
 
 
 async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
@@ -111,7 +114,10 @@ async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
 
 async def show_hops(network: Network, score: Score) -> None:
     """Show the links between servers that all this went over, as each server that opened one judged its peer."""
-    act = score.act("   The hops between servers", "from", "proved identity", "link", "TLS", "group", "messages")
+    act = score.act(
+        "Links between servers",
+        "Each server has checked the certificate of its peer: mutual TLS.",
+    )
     for server in (FE1, FE2, EDGE, PARTNER_EDGE, PARTNER_FE):
         for link in await network.ask(server, "links"):
             if link["kind"] == LinkKind.CLIENT:
@@ -119,12 +125,10 @@ async def show_hops(network: Network, score: Score) -> None:
             tls = link["tls"]
             used = f"{link['messages_in']} in, {link['messages_out']} out"
             act.row(
-                server,
-                f"{link['peer']}: {link['code']}",
-                f"{link['direction']} {link['kind']}",
-                f"{tls['version']} {tls['cipher']}",
-                tls["group"] or "not told",
-                used,
+                f"{server} ↔ {link['peer']}",
+                f"{link['code']}, {tls['version']}",
                 good=link["code"] == "accepted" and tls["version"] in {"TLSv1.2", "TLSv1.3"},
+                link=f"{link['direction']} {link['kind']}",
+                cipher=f"{tls['cipher']}, group {tls['group'] or 'unknown'}",
+                messages=used,
             )
-    act.show()

@@ -23,9 +23,13 @@ LOOK_AGAIN_S = 0.02
 
 async def revoke(network: Network, people: People, score: Score) -> None:
     """Revoke fe2's certificate; its link to fe1 must fall, fe1's link to the edge must not."""
-    act = score.act("4. A certificate is revoked while its links are up", "what", "result", "seen")
+    act = score.act(
+        "A server certificate is revoked",
+        "Links with the revoked server fe2 must close at once. Other links must stay up.",
+    )
     before = {peer: await links_with(network, peer) for peer in (FE2, EDGE)}
-    act.row("before", "both up", tell(before), good=all(before.values()))
+    up = all(before.values())
+    act.row("fe1 has links with fe2 and edge1", "up" if up else "DOWN", good=up, links=tell(before))
     papers = papers_of(network, FE2)
     serial = papers.certificate.serial_number
     started = time.monotonic()
@@ -35,12 +39,13 @@ async def revoke(network: Network, people: People, score: Score) -> None:
     fallen = await until_gone(network, before[FE2])
     took = time.monotonic() - started
     closed = f"{', '.join(before[FE2])} of fe1 {'down' if fallen else 'not down'} after {took:.2f} s"
-    act.row(f"serial {serial:x} revoked", "links with fe2 closed", closed, good=fallen)
+    result = f"closed after {took:.2f} s" if fallen else "NOT CLOSED"
+    act.row("fe2 is revoked: its links with fe1", result, good=fallen, serial=f"{serial:x}", saw=closed)
     edge_now = await links_with(network, EDGE)
-    act.row("links of others", "untouched", f"{EDGE}: {', '.join(edge_now)}", good=edge_now == before[EDGE])
+    up = edge_now == before[EDGE]
+    act.row("the link of fe1 with edge1", "up" if up else "DOWN", good=up, links=f"{EDGE}: {', '.join(edge_now)}")
     await refused_now(network, people, act, papers)
     await new_certificate(network, people, act)
-    act.show()
 
 
 def papers_of(network: Network, server: str) -> Forged:
@@ -74,11 +79,15 @@ async def until_gone(network: Network, ids: list[str]) -> bool:
 async def refused_now(network: Network, people: People, act: Act, papers: Forged) -> None:
     """A new link under the revoked certificate does not come up either, whoever opens it."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
-    act.row("alice writes to bob on fe2", "not delivered", str(outcome), good=not outcome.ok)
+    act.row(
+        "alice sends bob on fe2 a message", f"{outcome.status}, not delivered", good=not outcome.ok, answer=str(outcome)
+    )
     came = await knock_at_fe1(network, papers)
     verdict = await verdict_on(network, FE1, came)
     code = verdict["code"] if verdict is not None else "no verdict"
-    act.row("the revoked certificate knocks at fe1", code, came.answer or came.alert, good=code == Code.REVOKED)
+    act.row(
+        "fe2 connects with its revoked certificate", code, good=code == Code.REVOKED, peer_got=came.answer or came.alert
+    )
 
 
 async def knock_at_fe1(network: Network, papers: Forged) -> Knock:
@@ -99,5 +108,6 @@ async def new_certificate(network: Network, people: People, act: Act) -> None:
     event = await next_event(people.bob) if outcome.ok else None
     seen = event.text if isinstance(event, Text) else "nothing"
     came = await knock_at_fe1(network, papers_of(network, FE2))
-    act.row("the new certificate knocks at fe1", "let in", came.answer or came.alert, good=came.served)
-    act.row("alice writes to bob again", "delivered", f"{outcome}: bob reads “{seen}”", good=seen == "welcome back")
+    came_through = "accepted" if came.served else "REFUSED"
+    act.row("fe2 connects with a new certificate", came_through, good=came.served, peer_got=came.answer or came.alert)
+    act.row("alice sends bob a message again", str(outcome), good=seen == "welcome back", received=seen)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,60 +22,99 @@ from sipmesh.demo.score import Score
 from sipmesh.transport.event_loop import run
 from sipmesh.trust.evidence import LinkKind
 
+INTRODUCTION = """\
+Two organisations run here: example.test, and its partner, partner.test.
+A front end (fe1, fe2) serves phones. An edge (edge1) connects to partners.
+Each server is a process of its own. Every link between servers is mutual TLS."""
 
-def main(*, keep: bool, console: Console) -> int:
-    """Run the demo; returns 0 only if every line came out as it must."""
+Pause = Callable[[], Awaitable[None]]
+
+
+def main(*, keep: bool, pause: bool, findings: Path | None, console: Console) -> int:
+    """Run the demo; returns 0 only if every result is the expected one. *findings* is a new file if it is None."""
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="sipmesh-demo-") as folder:
-        return run(_play(Path(folder), console, keep=keep))
+        return run(_play(Path(folder), console, findings or _new_file(), keep=keep, pause=_enter if pause else _go_on))
     return 130
 
 
-async def _play(folder: Path, console: Console, *, keep: bool) -> int:
+def _new_file() -> Path:
+    number, name = tempfile.mkstemp(prefix="sipmesh-demo-", suffix=".txt")
+    os.close(number)
+    return Path(name)
+
+
+async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, pause: Pause) -> int:
     """Build, start, play, and stop; Ctrl-C stops cleanly at any point."""
     task = asyncio.current_task()
     if task is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    score = Score(console)
-    network = await Network.build(folder)
-    try:
-        await _perform(network, score)
-        if keep:
-            await _keep(network, console)
-    except asyncio.CancelledError:
-        console.print("stopping")
-    finally:
-        await network.stop()
+    with findings.open("w", encoding="utf-8") as file:
+        score = Score(console, file)
+        score.say(*INTRODUCTION.splitlines(), f"Their files: {folder}")
+        network = await Network.build(folder)
+        try:
+            await _perform(network, score, findings, pause)
+            file.flush()
+            if keep:
+                await _keep(network, score)
+        except asyncio.CancelledError:
+            score.say("stopping")
+        finally:
+            await network.stop()
     return 1 if score.wrong or not score.right else 0
 
 
-async def _perform(network: Network, score: Score) -> None:
-    """The four acts and the count."""
+async def _perform(network: Network, score: Score, findings: Path, pause: Pause) -> None:
+    """The acts, and the summary."""
     started = time.monotonic()
     await network.start()
-    score.console.print(f"{len(network.servers)} servers run as processes of their own, in {network.folder}\n")
     people = await log_in(network, score)
     try:
+        await pause()
         await talk(network, people, score)
+        await pause()
         await at_the_doors(network, score)
+        await pause()
         await in_messages(network, people, score)
+        await pause()
         await on_the_way(network, people, score)
+        await pause()
         await revoke(network, people, score)
     finally:
         await people.leave()
-    score.console.print(f"{score.summary}, in {time.monotonic() - started:.0f} s", style="bold")
+    score.conclude(time.monotonic() - started, str(findings))
 
 
-async def _keep(network: Network, console: Console) -> None:
+async def _go_on() -> None:
+    """Make no pause."""
+
+
+async def _enter() -> None:
+    """Wait for the Enter key, or for the end of the standard input."""
+    sys.stdout.write("\nPress Enter for the next act. ")
+    sys.stdout.flush()
+    pressed, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(sys.stdin, pressed.set)
+    try:
+        await pressed.wait()
+        sys.stdin.readline()
+    finally:
+        loop.remove_reader(sys.stdin)
+
+
+async def _keep(network: Network, score: Score) -> None:
     """Leave everything running until Ctrl-C, and say how a real phone logs in."""
     host, port = network.example.address(FE1, LinkKind.CLIENT)
-    console.print(
-        f"\nIt goes on running in {network.folder}. To log a phone in, such as Debian's baresip:\n"
-        f"  server {host}:{port} over TLS, CA file {network.example.root}\n"
-        "  user carol@example.test, password carol-secret (carol has an MD5 challenge only, as baresip 1.1 needs)\n"
-        f"  account line: <sip:carol@example.test;transport=tls>;auth_pass=carol-secret;"
-        f'outbound="sip:{host}:{port};transport=tls"\n'
-        f"Look at it: cd {network.example.folder} && sipmesh links\n"
-        "Ctrl-C stops it."
+    score.say(
+        f"\nThe network goes on running in {network.folder}.",
+        "To log a phone in, such as Debian's baresip, use these settings:",
+        f"  server {host}:{port} over TLS, CA file {network.example.root}",
+        "  user carol@example.test, password carol-secret",
+        "  (carol gets an MD5 challenge only, because baresip 1.1 supports nothing newer)",
+        "  account line of baresip:",
+        f'  <sip:carol@example.test;transport=tls>;auth_pass=carol-secret;outbound="sip:{host}:{port};transport=tls"',
+        f"To see its links: cd {network.example.folder} && sipmesh links",
+        "Ctrl-C stops it.",
     )
     await asyncio.Event().wait()

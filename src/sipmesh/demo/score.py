@@ -1,64 +1,89 @@
-"""What the demo shows, line by line, and whether each line came out as it must."""
+"""What the demo prints, a line for each result, and whether each result is the expected one.
+
+The screen has short lines for 80 columns. The findings file has every result in full: what was wanted, what was seen, the remedy.
+"""
 
 from __future__ import annotations
 
+import io
+import textwrap
 from dataclasses import dataclass, field
+from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 RIGHT, WRONG = Text("✓", "bold green"), Text("✗", "bold red")
 
+COLUMNS = 80
+WHAT, RESULT = 44, 24
+"""Columns of a line: what was done, the result, and what is left is for the control."""
+
 
 @dataclass(slots=True)
 class Score:
-    """Collects the lines of every act; *console* is where they are shown."""
+    """Counts the results of every act; *console* shows the lines, *findings* takes the full text."""
 
     console: Console
+    findings: TextIO = field(default_factory=io.StringIO)
     right: int = 0
     wrong: list[str] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
 
-    def act(self, title: str, *columns: str) -> Act:
-        """Begin a table."""
-        return Act(self, title, columns)
+    def act(self, title: str, says: str, *columns: str) -> Act:
+        """Begin an act: print its number, its title, a sentence that *says* what is shown, and the heads of its columns."""
+        self.acts.append(Act(self, f"Act {len(self.acts) + 1}. {title}"))
+        self.say(f"\n{self.acts[-1].title}", style="bold")
+        self.say(*textwrap.wrap(says, COLUMNS))
+        if columns:
+            self.say(f"  {line_of(*columns)}", style="dim")
+        self.findings.write(f"\n{self.acts[-1].title}\n{says}\n")
+        return self.acts[-1]
+
+    def say(self, *lines: str, style: str = "") -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self.console.print(Text(line, style), soft_wrap=True)
 
     def count(self, what: str, *, good: bool) -> Text:
-        """Count one line and return its mark."""
+        """Count a result and return its mark."""
         if good:
             self.right += 1
             return RIGHT
         self.wrong.append(what)
         return WRONG
 
-    @property
-    def summary(self) -> str:
-        """The whole demo in one line."""
+    def conclude(self, seconds: float, findings: str) -> None:
+        """Print the summary: the results of each act, the file with the full findings, and the verdict on the whole."""
+        self.say("\nSummary", style="bold")
+        for act in self.acts:
+            mark = RIGHT if act.right == act.total else WRONG
+            self.console.print(Text.assemble(mark, f" {act.title:<{WHAT}} {act.right} of {act.total} as expected"))
+        self.say(*(f"✗ not as expected: {what}" for what in self.wrong), style="bold red")
+        self.say(f"\nFull findings: {findings}")
         total = self.right + len(self.wrong)
-        if not self.wrong:
-            return f"{total} lines, every one as it must be"
-        return f"{total} lines, {len(self.wrong)} NOT as they must be: {'; '.join(self.wrong)}"
+        self.say(f"{self.right} of {total} results are as expected, in {seconds:.0f} s.", style="bold")
 
 
+@dataclass(slots=True)
 class Act:
-    """One table; its rows are shown together at the end."""
+    """A part of the demo, and the count of its results."""
 
-    def __init__(self, score: Score, title: str, columns: tuple[str, ...]) -> None:
-        self._score = score
-        self._table = Table(title=title, title_justify="left", title_style="bold", expand=True, pad_edge=False)
-        self._table.add_column("", width=1)
-        for column in columns:
-            self._table.add_column(column, overflow="fold", ratio=2 if column in {"saw", "remedy"} else 1)
+    score: Score
+    title: str
+    right: int = 0
+    total: int = 0
 
-    def row(self, *cells: str, good: bool) -> None:
-        """Add a line that had to come out in one way."""
-        self._table.add_row(self._score.count(cells[0], good=good), *cells)
+    def row(self, what: str, result: str, control: str = "", *, good: bool, **details: str) -> None:
+        """Print a result that had to come out in one way; *details* are for the findings file."""
+        mark = self.score.count(what.strip(), good=good)
+        self.right, self.total = self.right + good, self.total + 1
+        self.score.console.print(Text.assemble(mark, f" {line_of(what, result, control)}"), soft_wrap=True)
+        full = {"result": result, "control": control} | details
+        lines = (f"    {name}: {value}\n" for name, value in full.items() if value)
+        self.score.findings.write(f"  {mark.plain} {what}\n{''.join(lines)}")
 
-    def note(self, *cells: str) -> None:
-        """Add a line that only informs."""
-        self._table.add_row("", *cells)
 
-    def show(self) -> None:
-        """Print the table."""
-        self._score.console.print(self._table)
-        self._score.console.print()
+def line_of(what: str, result: str = "", control: str = "") -> str:
+    """The columns of a line, which are never cut: a long one moves what is behind it."""
+    return f"{what:<{WHAT}} {result:<{RESULT}} {control}".rstrip()

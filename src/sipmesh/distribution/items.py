@@ -66,10 +66,10 @@ def read_item(header: str, body: bytes) -> Item:
     try:
         kind, name, digest = ItemKind(parts[0]), unquote(parts[1], errors="strict"), parts[2]
     except (ValueError, IndexError):
-        raise RemoteError("a NOTIFY that does not say what its body is", rule="event package sipmesh") from None
+        raise RemoteError("a NOTIFY without the type of its body", rule="event package sipmesh") from None
     item = Item(kind, body, "" if name == "-" else name)
     if item.digest != digest:
-        raise RemoteError(f"a {kind} with another digest than it says", rule="event package sipmesh")
+        raise RemoteError(f"a {kind} that does not match its digest", rule="event package sipmesh")
     return item
 
 

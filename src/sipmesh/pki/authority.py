@@ -106,8 +106,8 @@ class EnterpriseCa:
             generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.ca_rotation`).
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in it")
-            raise OperatorError("a CA is never overwritten", (problem,))
+            problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in this folder")
+            raise OperatorError("sipmesh does not overwrite a CA", (problem,))
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -130,7 +130,7 @@ class EnterpriseCa:
         missing = (file for file in others if not file.is_file())
         problems += (Problem(file, 0, "", "is missing", "restore it from your backup") for file in missing)
         if problems:
-            raise OperatorError(f"there is no whole CA in {folder}", tuple(problems))
+            raise OperatorError(f"the CA in {folder} is incomplete", tuple(problems))
         return cls(folder, Ledger(folder / "ledger.db"), certificates)
 
     @property
@@ -182,7 +182,7 @@ class EnterpriseCa:
         LintRefusedError for what the profile does not allow; then nothing was signed.
         """
         if not isinstance(role, Role):
-            raise LocalError(f"{role!r} is no role")
+            raise LocalError(f"{role!r} is not a role")
         return self._issue(CertificateKind.SERVER, names, at, lifetime)
 
     def certify(
@@ -195,7 +195,7 @@ class EnterpriseCa:
     ) -> Certified:
         """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
         if not isinstance(role, Role):
-            raise LocalError(f"{role!r} is no role")
+            raise LocalError(f"{role!r} is not a role")
         made = self._certify(CertificateKind.SERVER, names, key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
 
@@ -229,9 +229,9 @@ class EnterpriseCa:
         with ca_lock(self.folder):
             record = self._find(serial)
             if record.kind == CertificateKind.ROOT:
-                remedy = "take it out of `anchors` in every topology instead"
-                problem = Problem(self.folder / "root.pem", 0, "", "is an anchor, which nobody can revoke", remedy)
-                raise OperatorError("a root stands by the operator's word alone", (problem,))
+                remedy = "remove it from `anchors` in every topology instead"
+                problem = Problem(self.folder / "root.pem", 0, "", "is a root certificate", remedy)
+                raise OperatorError("a root cannot be revoked", (problem,))
             self._ledger.revoke(serial, reason, at)
             self.crls.publish_locked(at, CertificateKind(record.issuer))
             return self._find(serial)
@@ -299,13 +299,13 @@ class EnterpriseCa:
         if record.revoked_at or not record.not_before <= at <= record.not_after:
             why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
             problem = Problem(self.folder / "issuing.pem", 0, "", why, "make a new CA with `sipmesh init`")
-            raise OperatorError("the issuing CA issues nothing", (problem,))
+            raise OperatorError("the issuing CA cannot issue", (problem,))
 
     def _find(self, serial: int) -> Record:
         found = next((record for record in self.certificates if record.serial == serial), None)
         if found is None:
             problem = Problem(self.folder / "ledger.db", 0, "", f"has no serial {serial:x}", "see `sipmesh ca status`")
-            raise OperatorError("this CA issued no such certificate", (problem,))
+            raise OperatorError("this CA has not issued that certificate", (problem,))
         return found
 
 
@@ -344,7 +344,7 @@ def _read(file: Path, problems: list[Problem]) -> x509.Certificate | None:
     except OSError as wrong:
         reason, remedy = f"cannot be read ({wrong.strerror})", "make a CA with `sipmesh init`, or name its folder"
     except ValueError:
-        reason, remedy = "holds no certificate that can be read", "restore it from your backup"
+        reason, remedy = "contains no readable certificate", "restore it from your backup"
     problems.append(Problem(file, 0, "", reason, remedy))
     return None
 

@@ -97,9 +97,9 @@ class CaGenerations:
         (`EnterpriseCa.ask_for_cross`). Raises `OperatorError` where one is prepared already.
         """
         if self.next is not None:
-            remedy = "activate it first: sipmesh ca root activate"
+            remedy = "activate that root first: sipmesh ca root activate"
             problem = Problem(self.next.folder, 0, "", "is prepared already", remedy)
-            raise OperatorError("one change of the root at a time", (problem,))
+            raise OperatorError("another root rotation is in progress", (problem,))
         number = max(self.numbers) + 1
         now = self.current
         made = EnterpriseCa.create(
@@ -117,11 +117,13 @@ class CaGenerations:
         """Have the prepared generation issue from now on; raises `OperatorError` where there is none."""
         coming = self.next
         if coming is None:
-            raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
+            raise OperatorError("no new root is prepared; first: sipmesh ca root prepare")
         if not (coming.folder / CROSS).exists():
-            remedy = "ask the present root: sipmesh ca root request, then sign and take"
+            remedy = "get the cross-certificate from the present root: sipmesh ca root request cross FILE, then `sign` and `take`"
             problem = Problem(coming.folder / CROSS, 0, "", "is missing", remedy)
-            raise OperatorError("the present root does not vouch for the new issuing CA yet", (problem,))
+            raise OperatorError(
+                "the present root has not signed the cross-certificate for the new issuing CA yet", (problem,)
+            )
         number = int(coming.folder.name)
         self._write(replace(self._slots, current=number))
         return self.open(number)
@@ -146,7 +148,7 @@ class CaGenerations:
     def retire(self, number: int) -> None:
         """Make no list of a generation any more; raises `OperatorError` for the one that issues."""
         if number >= self._slots.current:
-            raise OperatorError(f"generation {number} is not over: generation {self._slots.current} issues")
+            raise OperatorError(f"generation {number} is in use: generation {self._slots.current} issues")
         self._write(replace(self._slots, retired=self._slots.retired | {number}))
 
     @property
@@ -190,7 +192,7 @@ class CaGenerations:
             return _Slots(int(told["current"]), frozenset(map(int, told["retired"])))
         except (OSError, ValueError, KeyError, TypeError) as wrong:
             problem = Problem(file, 0, "", f"cannot be read ({wrong})", "restore it from your backup")
-            raise OperatorError("nobody can tell which CA issues", (problem,)) from None
+            raise OperatorError("it is not known which CA issues", (problem,)) from None
 
     def _write(self, slots: _Slots) -> None:
         told = {"current": slots.current, "retired": sorted(slots.retired)}

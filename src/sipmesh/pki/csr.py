@@ -39,15 +39,17 @@ def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePubli
         key = request.public_key()
         signed = request.is_signature_valid
     except (x509.ExtensionNotFound, *UNREADABLE):
-        raise _unfit(file, "is no request that can be read") from None
+        raise _unfit(file, "is not a readable request") from None
     if not signed:
-        raise _unfit(file, "is not signed with the key that it shows")
+        raise _unfit(file, "is not signed with its own key")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        raise _unfit(file, "shows a key that is not ECDSA on P-256 or P-384")
+        raise _unfit(file, "has a key that is not ECDSA on P-256 or P-384")
     if len(names) != 1 or not is_host_name(names[0].lower()):
-        raise _unfit(file, "does not ask for one server")
+        raise _unfit(file, "does not name exactly one server")
     return names[0].lower(), key
 
 
 def _unfit(file: Path, reason: str) -> OperatorError:
-    return OperatorError("nothing is granted", (Problem(file, 0, "", reason, "make it with `sipmesh join request`"),))
+    return OperatorError(
+        "the certificate is not issued", (Problem(file, 0, "", reason, "make a request with: sipmesh join request"),)
+    )

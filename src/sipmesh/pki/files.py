@@ -107,8 +107,8 @@ def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(pem, passphrase.read(where))
     except ValueError:
-        remedy = "put the passphrase there that this key was encrypted with, or restore the key from your backup"
-        raise _unusable(file, f"is not opened by the passphrase in {where}", remedy) from None
+        remedy = "write the passphrase of this key there, or restore the key from your backup"
+        raise _unusable(file, f"is encrypted with a passphrase that is not in {where}", remedy) from None
 
 
 def read_private(file: Path) -> bytes:
@@ -122,10 +122,10 @@ def read_private(file: Path) -> bytes:
             _must_be_private(file, stat.S_IMODE(os.fstat(opened.fileno()).st_mode))
             return opened.read()
     except PermissionError:
-        remedy = f"it belongs to {_owner(file)}: run sipmesh as that user, or give it to the user who does (chown)"
+        remedy = f"the file belongs to {_owner(file)}: run sipmesh as that user, or change the owner (chown)"
         raise _unusable(file, "cannot be read (Permission denied)", remedy) from None
     except OSError as wrong:
-        remedy = "restore it from your backup, or put the key there that belongs to the certificate"
+        remedy = "restore it from your backup, or install the key of the certificate"
         raise _unusable(file, f"cannot be read ({wrong.strerror})", remedy) from None
 
 
@@ -138,8 +138,8 @@ def must_be_private(keys: Iterable[Path]) -> None:
 
 def _must_be_private(file: Path, mode: int) -> None:
     if mode & _OTHERS:
-        remedy = f"chmod 600 {file}; if others may have read it, revoke its certificate and have a new one issued"
-        raise _unusable(file, f"has mode {mode:04o}: others than its owner can read or write it", remedy)
+        remedy = f"run `chmod 600 {file}`; if other users may have read it, revoke the certificate and issue a new certificate"
+        raise _unusable(file, f"has mode {mode:04o}: users other than its owner can read or write it", remedy)
 
 
 def _owner(file: Path) -> str:
@@ -154,9 +154,9 @@ def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = open_key(file, read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _unusable(file, "holds no private key that can be read", "restore it from your backup") from None
+        raise _unusable(file, "contains no readable private key", "restore it from your backup") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise _unusable(file, "is no ECDSA key", "restore the CA's own key from your backup")
+        raise _unusable(file, "is not an ECDSA key", "restore the CA's own key from your backup")
     return key
 
 

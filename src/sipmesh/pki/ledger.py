@@ -194,8 +194,10 @@ class Ledger:
                 yield db
                 db.execute("COMMIT")  # an exception skips this, and closing rolls back
         except sqlite3.Error as wrong:
-            remedy = "restore the ledger from your backup, or free the disk or the lock that is named here"
-            raise OperatorError("the CA's ledger fails", (Problem(self.file, 0, "", str(wrong), remedy),)) from None
+            remedy = "restore the ledger from your backup, or free the disk or the lock that the message names"
+            raise OperatorError(
+                "the CA's ledger cannot be used", (Problem(self.file, 0, "", str(wrong), remedy),)
+            ) from None
 
 
 def _record(row: tuple[str, str, str, str, str, str, bytes | None, str | None, str | None]) -> Record:

@@ -54,10 +54,10 @@ class ControlSocket:
             self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LONGEST_REQUEST)
             self.path.chmod(0o600)
         except OSError as wrong:
-            remedy = (
-                f"let our user write to {self.path.parent}, and keep its path short: a socket's has 107 bytes at most"
-            )
-            raise OperatorError("no control socket", (Problem(self.path, 0, "", str(wrong), remedy),)) from wrong
+            remedy = f"allow the user of sipmesh to write to {self.path.parent}, and use a path of at most 107 bytes"
+            raise OperatorError(
+                "the control socket cannot be opened", (Problem(self.path, 0, "", str(wrong), remedy),)
+            ) from wrong
 
     async def close(self) -> None:
         """Stop listening, hang up on whoever still asks, and take the socket away; it is not touched unless it is ours."""
@@ -88,10 +88,10 @@ class ControlSocket:
             asked = {**json.loads(line), WHO: who}
             command = self._commands.get(str(asked["command"]))
             if command is None:
-                return {"error": f"no command {asked['command']!r}", "known": sorted(self._commands)}
+                return {"error": f"unknown command {asked['command']!r}", "known": sorted(self._commands)}
             return {"result": await command(asked)}
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
-            return {"error": f"not understood: {wrong}"}
+            return {"error": f"the answer cannot be read: {wrong}"}
         except OperatorError as wrong:
             return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:
@@ -130,7 +130,7 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
                 writer.close()
                 await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as wrong:
-        raise SipmeshError(f"the server behind {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
+        raise SipmeshError(f"the server of {path.name} does not answer: {str(wrong) or 'timeout'}") from wrong
     if "error" in answer:
         problems = (Problem(Path(file), *rest) for file, *rest in answer.get("problems", ()))
         raise OperatorError(answer["error"], tuple(problems))

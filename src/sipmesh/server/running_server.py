@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 NONCE_LIFETIME_S = 300.0
 NONCE_KEY_BYTES = 32  # of this start alone: a nonce is worth nothing on another server, or after a restart
 LOOK_AGAIN_S = 60.0
-NOT_TAKEN = "certificate not taken: the old one stays in use"
+NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
 
 
 class RunningServer:
@@ -218,7 +218,9 @@ class RunningServer:
         if spec.kind is LinkKind.SERVER:
             self._listen(replace(spec, host="::" if ":" in spec.host else ANYWHERE))
         self.not_listening = (*self.not_listening, str(wrong))
-        self.log.error("not listening as published: waiting for a version with another address", why=str(wrong))
+        self.log.error(
+            "cannot listen on a published address: waiting for a version with another address", why=str(wrong)
+        )
 
     def _listen_again(self) -> None:
         """Open what the version in force says and the one before did not let us open; the server port stays as it is."""
@@ -237,7 +239,7 @@ class RunningServer:
         missing = sorted(set(self.view.names) - set(usable))
         if missing:
             remedy = f"sipmesh ca issue {self.view.name}"
-            self.log.warning("names missing in our certificate", missing=missing, remedy=remedy)
+            self.log.warning("own certificate lacks names", missing=missing, remedy=remedy)
 
     def take(self, loaded: Loaded) -> list[str]:
         """Put a topology in force: judge every live link again and close those refused now; returns their ids.
@@ -247,9 +249,9 @@ class RunningServer:
         """
         view = view_of(loaded, self.view.name)
         if view.role is not self.view.role:
-            raise OperatorError(f"{view.name} would become an {view.role}: stop this server, and start it as that")
+            raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
-            self.log.warning("other addresses or ports: they count from the next start of this server")
+            self.log.warning("published addresses or ports differ: restart this server to use them")
         decide = decide_for(view, self.tokens.incarnation)
         self.resolver.change(*view.dns_servers)
         if self.on_taking is not None:
@@ -289,7 +291,7 @@ class RunningServer:
                 )
             elif before is None or before.identity.chain != held.identity.chain:
                 self.log.info(
-                    "certificate taken", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
+                    "new certificate in use", serial=f"{leaf.serial_number:x}", ends=tell_time(leaf.not_valid_after_utc)
                 )
                 if before is not None:
                     self.renewal.rotated(self._opened_under(outside), self._replace_from(before, held))
@@ -427,7 +429,7 @@ class RunningServer:
         try:
             changed = await asyncio.to_thread(self.users.refresh)
         except OperatorError as wrong:
-            self.log.warning("users not refreshed: those known stay in force", why=str(wrong))
+            self.log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
             return 0
         return len(self.logins.close_changed(changed)) if changed else 0
 

@@ -236,7 +236,9 @@ class Service:
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
             self._reissued_at = 0.0  # lists that were signed by another clock are looked at once this one is believed
-            self._log.warning("the clock has moved, or is far from the last signature of the CA: no list is signed yet")
+            self._log.warning(
+                "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
+            )
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             others_s = self._post.clocks_s if self._post is not None else ()
             if self._clock.may_sign(now, others_s):
@@ -267,10 +269,10 @@ class Service:
         try:
             renewed = CaGenerations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
-            self._log.warning("lists not reissued", why=str(wrong))
+            self._log.warning("revocation lists not reissued", why=str(wrong))
             return
         if renewed:
-            self._log.info("lists reissued", lists=[path.name for path in renewed])
+            self._log.info("revocation lists reissued", lists=[path.name for path in renewed])
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:

@@ -187,11 +187,11 @@ def _check_address(address: NameAddr) -> None:
 
 
 def _check_tag(address: NameAddr) -> None:
-    """Refuse a tag that is no token: who writes it anew without its quotes, as we do, would write another field."""
+    """Refuse a tag that is not a token: who writes it anew without its quotes, as we do, would write another field."""
     for name, value in address.params:
         # "/" and "=" are accepted as in other parameters: base64 ends no value for any reader.
         if name == "tag" and (value is None or not is_token(value.replace("/", "0").replace("=", "0"))):
-            raise RemoteError(f"a tag that is no token: {shown(value or '')}", rule="RFC 3261 25.1: tag-param")
+            raise RemoteError(f"a tag that is not a token: {shown(value or '')}", rule="RFC 3261 25.1: tag-param")
 
 
 def _check_branch(branch: str | None) -> None:

@@ -58,7 +58,7 @@ def parse_params(text: str, field: str) -> Params:
     found = tuple([_param(part, field) for part in split_outside(text, ";")])
     if len(found) > 1 and len({name for name, _ in found}) != len(found):
         # 7.3.1: any given parameter-name MUST NOT appear more than once. (Two tags would be two identities.)
-        raise RemoteError(f"a parameter stands twice: {shown(field)}", rule="RFC 3261 7.3.1")
+        raise RemoteError(f"a parameter is given twice: {shown(field)}", rule="RFC 3261 7.3.1")
     return found
 
 

@@ -212,7 +212,7 @@ def _params(params: str, text: str) -> Params:
     found = tuple(_param(part, text) for part in params.split(";"))
     if len(found) > 1 and len({name for name, _ in found}) != len(found):
         # 19.1.1: any given parameter-name MUST NOT appear more than once.
-        raise _wrong("a URI parameter that stands twice", text)
+        raise _wrong("a URI parameter that is given twice", text)
     return found
 
 

@@ -137,7 +137,9 @@ class Audit:
                 known.add(found)
         for who, head in heads.items():
             if head not in known:
-                faults.append(f"{who} carries the head {head[:12]}, which no line has: lines were changed or cut off")
+                faults.append(
+                    f"{who} carries the hash {head[:12]}, which no line of the audit log has: lines were changed or removed"
+                )
         return faults
 
     @contextmanager
@@ -181,11 +183,11 @@ def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator
     """What is wrong with a line that stands after number *last*, whose hash is *before*."""
     seq, text, previous, found = row
     if seq != last + 1:
-        yield f"it follows line {last}: something is missing between the two" if last else "it is the first one"
+        yield f"it follows line {last}: lines between the two are missing" if last else "it is the first one"
     if previous != before:
-        yield "it carries another hash than that of the line before"
+        yield "its hash of the line before is wrong"
     if found != _hash(previous, text):
-        yield "its text is not the one that was hashed"
+        yield "its text does not match its hash"
     try:
         line = _line(seq, text, previous, found)
     except OperatorError:

@@ -88,11 +88,12 @@ def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest
     loaded = _known(document)
     if to.exists():
         raise OperatorError(
-            "a backup is never overwritten", (Problem(to, 0, "", "is there already", "name a new file"),)
+            "sipmesh does not overwrite a backup", (Problem(to, 0, "", "exists already", "name a new file"),)
         )
     if not to.parent.is_dir():
         raise OperatorError(
-            "the backup cannot be written", (Problem(to.parent, 0, "", "is no folder", "make it, or name another"),)
+            "the backup cannot be written",
+            (Problem(to.parent, 0, "", "is not a folder", "create the folder, or name another folder"),),
         )
     elsewhere = _elsewhere(loaded)
     manifest = Manifest(loaded.topology.organisation, at.astimezone(UTC), _users_entry(loaded, elsewhere), elsewhere)
@@ -216,7 +217,7 @@ def _content(file: Path) -> bytes:
     try:
         return snapshot(file)
     except sqlite3.Error as wrong:
-        problem = Problem(file, 0, "", str(wrong), "check that it is a database and can be read")
+        problem = Problem(file, 0, "", str(wrong), "check that the file is a database and is readable")
         raise OperatorError("a database cannot be copied", (problem,)) from None
 
 

@@ -193,8 +193,10 @@ def _open(path: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def _unusable(path: Path, wrong: Exception) -> OperatorError:
-    remedy = "let our user write to this file and its folder, and look for a full disk"
-    return OperatorError("the bindings cannot be kept", (Problem(path, 0, "", f"cannot be used: {wrong}", remedy),))
+    remedy = "allow the user of sipmesh to write to this file and its folder, and check the free space of the disk"
+    return OperatorError(
+        "the registrations cannot be stored", (Problem(path, 0, "", f"cannot be used: {wrong}", remedy),)
+    )
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class Database:
         try:
             return sql.make_url(url)
         except ArgumentError as wrong:
-            remedy = "write it as postgresql+psycopg://…"
+            remedy = "write the URL as postgresql+psycopg://…"
             raise OperatorError(f"the URL of the {self.what} database cannot be read; {remedy}") from wrong
 
     def _engine(self, parsed: sql.URL) -> sql.Engine:
@@ -75,7 +75,7 @@ class Database:
         try:
             engine = sql.create_engine(parsed, hide_parameters=True, poolclass=sql.NullPool)
         except ImportError as wrong:
-            remedy = "write it as postgresql+psycopg://…, and install its driver: pip install '.[postgresql]'"
+            remedy = "write the URL as postgresql+psycopg://…, and install the driver: pip install '.[postgresql]'"
             raise OperatorError(f"the {self.what} in {self.where} cannot be used: {wrong}; {remedy}") from wrong
         except SQLAlchemyError as wrong:
             raise self._unusable(self.where, wrong) from wrong
@@ -92,7 +92,7 @@ class Database:
 
     def _unusable(self, where: str, wrong: Exception) -> OperatorError:
         reason = f"{type(wrong).__name__}: {getattr(wrong, 'orig', None) or wrong}"
-        remedy = "check that the database is there and lets us in"
+        remedy = "check that the database exists and accepts the login of sipmesh"
         return OperatorError(f"the {self.what} in {where} cannot be used: {reason}; {remedy}")
 
 

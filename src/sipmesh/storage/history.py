@@ -144,7 +144,7 @@ class History:
         It is for a backup that was restored: servers may have seen versions that this history does not know of.
         """
         if not 1 <= at_least <= HIGHEST:
-            raise OperatorError(f"{at_least} is no number of a version; give one from 1 to {HIGHEST}")
+            raise OperatorError(f"{at_least} is not a version number; give a number from 1 to {HIGHEST}")
         with self._audit.changing() as db:
             known = db.execute(sql.select(_floors.c.at_least).where(_floors.c.at_least == at_least)).first()
             if known is None:
@@ -164,8 +164,10 @@ class History:
             row = db.execute(sql.select(*_FACTS, _versions.c.jws).where(_versions.c.number == number)).first()
             head = self._head(db)
         if row is None:
-            known = f"the newest is {head.number}" if head else "nothing was published yet"
-            raise OperatorError(f"there is no version {number}: {known}; see `sipmesh topology history`")
+            known = f"the newest version is {head.number}" if head else "there is no published version yet"
+            raise OperatorError(
+                f"there is no version {number}: {known}; to list the versions: sipmesh topology history"
+            )
         return Kept(_version(row), bytes(row.jws))
 
     def list(self) -> Sequence[Version]:
@@ -189,7 +191,7 @@ class History:
             misfits = _misfits(self.get(version.number), before, lines.pop(version.number, None))
             faults += (f"version {version.number}: {why}" for why in misfits)
             before = version.digest
-        return [*faults, *(f"line {one.seq} tells of version {number}, which is gone" for number, one in lines.items())]
+        return [*faults, *(f"line {one.seq} names version {number}, which is missing" for number, one in lines.items())]
 
     def _must_be(self, db: sql.Connection, base: int, head: Version | None) -> None:
         number = head.number if head else 0
@@ -197,8 +199,8 @@ class History:
             return
         since = [_version(row) for row in db.execute(sql.select(*_FACTS).where(_versions.c.number > base))]
         told = "; ".join(f"version {one.number} by {one.by} at {one.at:%Y-%m-%d %H:%M:%S}Z: {one.why}" for one in since)
-        remedy = "look at what changed with `sipmesh topology diff`, bring it into your draft, and publish again"
-        raise OperatorError(f"somebody else has published since version {base}: {told or 'nothing'}; {remedy}")
+        remedy = "see the changes with `sipmesh topology diff`, add them to your draft, and publish again"
+        raise OperatorError(f"another operator has published after version {base}: {told or 'nothing'}; {remedy}")
 
     @staticmethod
     def _head(db: sql.Connection) -> Version | None:
@@ -223,11 +225,11 @@ def _misfits(kept: Kept, before: str, line: AuditLine | None) -> Iterator[str]:
     """What is wrong with one version after the one with the digest *before*; *line* is what the log has of it."""
     version = kept.version
     if digest_of(kept.jws) != version.digest:
-        yield "its document is not the one that was published"
+        yield "its document differs from the published document"
     if line is None:
-        yield "no line of the audit log tells of it"
+        yield "the audit log has no line for it"
     elif line.about.get("digest") != version.digest:
-        yield f"line {line.seq} of the audit log tells of another document"
+        yield f"line {line.seq} of the audit log has the hash of another document"
     try:
         publication = Publication.decode(open_signed(kept.jws, KIND).payload)
     except MalformedDocumentError as wrong:
@@ -236,9 +238,9 @@ def _misfits(kept: Kept, before: str, line: AuditLine | None) -> Iterator[str]:
     if publication.number != version.number:
         yield f"its document says that it is version {publication.number}"
     if publication.previous != before:
-        yield "it does not follow the version before"
+        yield "its hash of the version before is wrong"
     if line is not None and publication.audit != line.previous:
-        yield "it carries another head of the audit log than that of the line before its own"
+        yield "its hash of the audit log is not that of the line before it"
 
 
 def _utc(at: datetime) -> datetime:

@@ -26,7 +26,9 @@ def write_secret(path: Path, secret: bytes) -> None:
         draft.replace(path)
         _sync_folder(path.parent)
     except OSError as wrong:
-        raise _unusable(path, f"cannot be written: {wrong.strerror}", "let our user write to that folder") from wrong
+        raise _unusable(
+            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
+        ) from wrong
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -40,7 +42,9 @@ def read_secret(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as wrong:
-        raise _unusable(path, f"cannot be read: {wrong.strerror}", "restore it, or let our user read it") from wrong
+        raise _unusable(
+            path, f"cannot be read: {wrong.strerror}", "restore the file, or allow the user of sipmesh to read it"
+        ) from wrong
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
         _check(path, os.fstat(descriptor))
         return file.read(LARGEST_SECRET)
@@ -55,8 +59,8 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
         _create(path, secrets.token_bytes(size))
     key = read_secret(path)
     if len(key) != size:
-        reason = f"holds {len(key)} bytes, a key of this kind has {size}"
-        raise _unusable(path, reason, "remove it, and a new one is made at the next start")
+        reason = f"has {len(key)} bytes; a key of this kind has {size}"
+        raise _unusable(path, reason, "remove the file; the next start makes a new key")
     return key
 
 
@@ -68,7 +72,9 @@ def _create(path: Path, key: bytes) -> None:
         with suppress(FileExistsError):
             os.link(draft, path)
     except OSError as wrong:
-        raise _unusable(path, f"cannot be written: {wrong.strerror}", "let our user write to that folder") from wrong
+        raise _unusable(
+            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
+        ) from wrong
     finally:
         draft.unlink()
 
@@ -92,13 +98,13 @@ def _sync_folder(folder: Path) -> None:
 
 def _check(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise _unusable(path, "is not a regular file", "name the file that holds the key")
+        raise _unusable(path, "is not a regular file", "name the key file")
     rights = stat.S_IMODE(found.st_mode)
     if rights & 0o077:
         raise _unusable(
-            path, f"has mode {rights:04o}: others may have read it", f"chmod 600 {path}, or replace the key"
+            path, f"has mode {rights:04o}: other users may have read it", f"run `chmod 600 {path}`, or replace the key"
         )
 
 
 def _unusable(path: Path, reason: str, remedy: str) -> OperatorError:
-    return OperatorError("a secret cannot be used", (Problem(path, 0, "", reason, remedy),))
+    return OperatorError("a key file cannot be used", (Problem(path, 0, "", reason, remedy),))

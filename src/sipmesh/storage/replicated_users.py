@@ -62,12 +62,12 @@ class ReplicatedUsers:
 
     def _look_at(self, came: UserDocument) -> None:
         if (came.organisation, came.pool) != (self._organisation, self._pool):
-            raise OperatorError(f"users of {came.pool} of {came.organisation} have come to {self._pool}: not taken")
+            raise OperatorError(f"rejected: users of {came.pool} of {came.organisation} were sent to {self._pool}")
         if came.number < self.number:
-            raise OperatorError(f"users of number {came.number} have come after number {self.number}: not taken")
+            raise OperatorError(f"rejected: users of number {came.number} were sent after number {self.number}")
         if came.since and self.number not in {came.since, came.number}:
             raise OperatorError(
-                f"changes since number {came.since} have come, number {self.number} is in force: not taken"
+                f"rejected: changes since number {came.since} were sent, and number {self.number} is in force"
             )
 
     def _put_in_force(self, parts: list[UserDocument]) -> frozenset[str]:

@@ -59,8 +59,8 @@ def restore(
     Raises `OperatorError` for a backup that was changed or cut off, another passphrase, and a folder that holds anything.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        problem = Problem(folder, 0, "", "is there already and holds something", "name another folder with --dir")
-        raise OperatorError("a restore overwrites nothing", (problem,))
+        problem = Problem(folder, 0, "", "exists already and is not empty", "name another folder with --dir")
+        raise OperatorError("a restore does not overwrite files", (problem,))
     with _beside(folder) as made:
         with _reading(file) as stream:
             manifest = unpack(Opened(stream, passphrase), made)
@@ -107,12 +107,12 @@ def unpack(opened: Opened, folder: Path) -> Manifest:
             for entry in tar:
                 _write(tar, entry, folder)
     except tarfile.TarError as wrong:
-        raise OperatorError(f"the backup holds no archive that can be read: {wrong}") from None
+        raise OperatorError(f"the backup contains no readable archive: {wrong}") from None
     while stream.read(1 << 20):
         pass  # the end is authenticated when it has been read
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise OperatorError(f"the backup has no {MANIFEST}: it was not made by sipmesh")
+        raise OperatorError(f"the backup has no {MANIFEST}: sipmesh did not make it")
     found = Manifest.decode(manifest.read_bytes())
     manifest.unlink()
     return found
@@ -123,11 +123,11 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
     name = PurePosixPath(entry.name)
     content = tar.extractfile(entry) if entry.isreg() else None
     if content is None or name.is_absolute() or not name.parts or ".." in name.parts or "\0" in entry.name:
-        raise OperatorError(f"the backup holds {entry.name!r}, which would not be a file in the folder: not restored")
+        raise OperatorError(f"not restored: the backup contains {entry.name!r}, which is not a file in the folder")
     file = folder.joinpath(*name.parts)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.exists():
-        raise OperatorError(f"the backup holds {entry.name!r} twice: not restored")
+        raise OperatorError(f"not restored: the backup contains {entry.name!r} twice")
     with file.open("xb") as made:
         file.chmod(files.SECRET)
         shutil.copyfileobj(content, made)

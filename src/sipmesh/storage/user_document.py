@@ -87,7 +87,7 @@ class UserDocument:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
             reason = f"{type(wrong).__name__}: {wrong}"
             raise OperatorError(
-                f"a document of users cannot be read: {reason}; it was made by another release"
+                f"the user document cannot be read: {reason}; another release of sipmesh made it"
             ) from None
 
     @classmethod
@@ -133,7 +133,7 @@ def _hashes(row: Mapping[str, Any]) -> Iterator[tuple[Algorithm, str]]:
         if key in row:
             ha1 = _text(row[key])
             if len(ha1) != _DIGITS[algorithm] or not _HEX.issuperset(ha1):
-                raise ValueError(f"{key} is no hash")
+                raise ValueError(f"{key} is not a hash")
             yield algorithm, ha1
 
 
@@ -147,11 +147,11 @@ def _full(bare: object) -> str:
 
 def _text(given: object) -> str:
     if not isinstance(given, str) or not given:
-        raise TypeError(f"{given!r} is no text")
+        raise TypeError(f"{given!r} is not a text")
     return given
 
 
 def _count(given: object, least: int) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise TypeError(f"{given!r} is no number from {least}")
+        raise TypeError(f"{given!r} is not a number from {least}")
     return given

@@ -243,7 +243,7 @@ class Users:
         with other._database.border(), other._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))
             if db.execute(sql.select(_users.c.aor).limit(1)).first():
-                raise _wrong(f"there are users in {other.where}", "copy into a database that has none")
+                raise _wrong(f"the database already has users: {other.where}", "import into an empty database")
             for table, rows in found.items():
                 db.execute(table.delete())
                 if rows:
@@ -370,7 +370,7 @@ def _has_pool(engine: sql.Engine) -> bool:
 def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
     """Compute the columns; an algorithm that the user is not to have is empty."""
     if not password or not algorithms:
-        raise _wrong(f"{uri.aor} would have no password", "give one that is not empty")
+        raise _wrong(f"{uri.aor} would have no password", "give a password that is not empty")
     user = user_of(uri.aor)
     return {
         column: ha1(user, realm or uri.domain, password, algorithm) if algorithm in algorithms else None
@@ -385,7 +385,7 @@ def _rows(db: sql.Connection, query: sql.Select[Any]) -> list[dict[str, Any]]:
 def _row_of(db: sql.Connection, aor: str) -> Mapping[str, Any]:
     rows = _rows(db, sql.select(_users).where(_users.c.aor == aor))
     if not rows:
-        raise _wrong(f"{aor} is not a user", "see who is: sipmesh user list")
+        raise _wrong(f"{aor} is not a user", "to list the users: sipmesh user list")
     return rows[0]
 
 

@@ -52,10 +52,10 @@ class _Header:
     def read(cls, stream: IO[bytes]) -> Self:
         told = stream.read(_HEADER.size)
         if len(told) < _HEADER.size or not told.startswith(_MAGIC):
-            raise VaultError("this is no backup that sipmesh made, or its beginning was changed")
+            raise VaultError("this is not a backup of sipmesh, or its beginning was changed")
         header = cls(*_HEADER.unpack(told)[1:])
         if not (1 <= header.log_n <= _MOST_LOG_N and 1 <= header.r <= _MOST_R and 1 <= header.p <= _MOST_P):
-            raise VaultError("the header of this backup was changed: it asks for more work than any that we make")
+            raise VaultError("the header of this backup was changed: its key derivation exceeds the limits of sipmesh")
         return header
 
     def encode(self) -> bytes:
@@ -79,7 +79,8 @@ class Sealing(io.RawIOBase):
         """
         if len(passphrase) < SHORTEST_PASSPHRASE:
             raise OperatorError(
-                f"a backup holds every key: give a passphrase of {SHORTEST_PASSPHRASE} characters or more, such as six words"
+                f"the passphrase is too short; a backup contains every key: use {SHORTEST_PASSPHRASE} characters or more, "
+                "such as six words"
             )
         self._header = _Header(log_n, _R, _P, entropy[:16], entropy[16:ENTROPY_BYTES])
         self._stream, self._key = stream, self._header.key(passphrase)
@@ -144,6 +145,6 @@ class Opened(io.RawIOBase):
         try:
             self._plain = self._key.decrypt(nonce, sealed, self._header.encode())
         except (InvalidTag, ValueError):  # ValueError: too short to hold a tag
-            why = "the passphrase is another, or" if self._number == 0 else "the passphrase is right, but"
-            raise VaultError(f"the backup does not open: {why} the file was changed or cut off") from None
+            why = "the passphrase is wrong, or" if self._number == 0 else "the passphrase is right, but"
+            raise VaultError(f"the backup cannot be opened: {why} the file was changed or truncated") from None
         self._number += 1

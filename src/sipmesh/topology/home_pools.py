@@ -34,6 +34,6 @@ def chosen_home(topology: Topology, pool: str) -> str:
         return name
     held = topology.pool(name)
     if held is not None:
-        raise OperatorError(f"{name} is a pool of role {held.role}; users are at home in one of: {tell_list(known)}")
+        raise OperatorError(f"{name} is a pool of role {held.role}; a home pool is one of: {tell_list(known)}")
     remedy = did_you_mean(name, known, f"the front-end pools are {tell_list(known)}")
-    raise OperatorError(f"{name!r} is no pool of the topology; {remedy}")
+    raise OperatorError(f"{name!r} is not a pool of the topology; {remedy}")

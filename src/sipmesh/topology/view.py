@@ -95,7 +95,7 @@ def unknown_server(topology: Topology, name: str, file: Path | None = None) -> O
     known = [server.name for pool in topology.pools for server in pool.servers]
     remedy = did_you_mean(name, known, f"the topology has: {', '.join(known)}")
     problems = (Problem(file, 0, "pools", f"no server is named {name!r}", remedy),) if file else ()
-    return OperatorError(f"{name!r} is no server of the topology; {remedy}", problems)
+    return OperatorError(f"{name!r} is not a server of the topology; {remedy}", problems)
 
 
 class TopologyEntries:

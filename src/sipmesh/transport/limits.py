@@ -25,18 +25,20 @@ class Limits:
     candidates: int = _limit(16, "DNS of another organisation must not send us round hundreds of addresses")
     penalty_s: float = _limit(30.0, "an address that has just failed is tried last, so that a retry meets the next one")
     redial_s: float = _limit(0.25, "a peer that refuses us is not dialled once per request")
-    handshakes_per_address: int = _limit(64, "handshakes are the costliest thing a stranger can make us do")
-    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses; the oldest gives way")
-    silent_per_address: int = _limit(64, "a connection without a ClientHello holds a descriptor for nothing")
-    silent_in_all: int = _limit(512, "the same, for many addresses; these never take the place of a handshake")
+    handshakes_per_address: int = _limit(64, "handshakes are the most expensive work that an unknown peer can cause")
+    handshakes_in_flight: int = _limit(512, "the same, for a flood from many addresses; the oldest is closed")
+    silent_per_address: int = _limit(64, "a connection without a ClientHello occupies a descriptor")
+    silent_in_all: int = _limit(512, "the same, for many addresses; these never replace a handshake")
     descriptors_kept: int = _limit(
         256, "server links, files, control and metrics need descriptors when clients have taken all others"
     )
     handshakes_per_turn: int = _limit(4, "each step blocks for up to 0.8 ms while relayed messages wait")
     accepts_per_turn: int = _limit(32, "a queue of new connections must not starve the links that are up")
-    farewell_s: float = _limit(2.0, "a refused peer that sends on would lose the alert that says why, were it cut off")
-    farewell_bytes: int = _limit(65_536, "what a refused peer still sends is read for nothing")
-    farewells: int = _limit(128, "a refused peer that stays connected holds a descriptor")
+    farewell_s: float = _limit(
+        2.0, "a refused peer that still sends would lose the TLS alert if the socket was closed at once"
+    )
+    farewell_bytes: int = _limit(65_536, "data from a refused peer is read and discarded")
+    farewells: int = _limit(128, "a refused peer that stays connected occupies a descriptor")
     accept_pause_s: float = _limit(0.5, "without free descriptors accept fails at once, again and again")
     events_per_turn: int = _limit(256, "timers, DNS and the control socket run between two turns")
     turn_bytes_per_link: int = _limit(131_072, "one busy link must not keep the others waiting")
@@ -45,7 +47,7 @@ class Limits:
     busy_bytes: int = _limit(262_144, "a link with this much unsent is worth a second one beside it")
     queue_client_bytes: int = _limit(1_048_576, "a client that does not read must not fill our memory")
     queue_stranger_bytes: int = _limit(
-        98_304, "before a login an answer waits, which may repeat a header of 64 KiB, and nothing else"
+        98_304, "before a login only a response waits, which may repeat a header of 64 KiB"
     )
     queue_server_bytes: int = _limit(16_777_216, "the same for a server, which carries many users and bodies of 5 MB")
     queue_reserved_bytes: int = _limit(
@@ -53,18 +55,20 @@ class Limits:
     )
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
-    authenticate_s: float = _limit(60.0, "a client that has not authenticated holds memory for nothing")
+    authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"
     )
     strangers_per_address: int = _limit(
-        256, "links without a login cost nothing to open; an office behind one address needs few for a moment"
+        256, "links without a login are free to open; an office behind an address needs few at a time"
     )
-    strangers_in_all: int = _limit(2_048, "the same, for many addresses; the oldest of the address with most gives way")
+    strangers_in_all: int = _limit(
+        2_048, "the same, for many addresses; the oldest link of the address with most is closed"
+    )
     links_per_user: int = _limit(32, "a user has a few devices; more links take descriptors and memory of others")
-    branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at no more than ten devices")
+    branches_per_user: int = _limit(1_000, "a user waits for a few answers at once, each at ten devices at most")
     branches_per_partner: int = _limit(5_000, "a partner has many users, and shares an edge with other partners")
-    branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be stolen")
+    branches_per_server: int = _limit(20_000, "a server carries many users and partners, and may be compromised")
     octets_per_user: int = _limit(67_108_864, "bodies are held until a request is over: calls for half a minute")
     octets_per_partner: int = _limit(134_217_728, "the same for a partner")
     octets_per_server: int = _limit(536_870_912, "the same for a server")
@@ -74,8 +78,10 @@ class Limits:
     )
     log_lines_in_all: int = _limit(200, "the same for all peers together: a full disk stops more than the log")
     message_s: float = _limit(32.0, "the sender of a message has given it up by then (RFC 3261 timer F)")
-    message_bytes_per_s: int = _limit(4_096, "what a message may take longer for each octet that has come of it")
-    idle_s: float = _limit(7_200.0, "a client that never pings is held by its registration, at most two hours")
+    message_bytes_per_s: int = _limit(4_096, "extra time for each octet of the message that has arrived")
+    idle_s: float = _limit(
+        7_200.0, "a client without keepalives stays until its registration expires, at most two hours"
+    )
     start_line_bytes: int = _limit(16_384, "method and Request-URI; longer is 414")
     header_bytes: int = _limit(65_536, "all header fields of one message")
     body_client_bytes: int = _limit(131_072, "what a client may send in one body")

@@ -169,7 +169,7 @@ class Listener(Watched):
         return self.make_room()
 
     def _turn_away(self, sock: socket.socket, link: Link) -> None:
-        text = f"no descriptor is left for it: {self._limits.descriptors_kept} are kept for servers and files"
+        text = f"no file descriptor is free for clients: {self._limits.descriptors_kept} are reserved for servers and files"
         failure = HandshakeFailure("too-many-handshakes", text)
         close_quietly(sock)
         self.refused += 1
@@ -220,7 +220,7 @@ class Greeting:
     def give_way(self) -> None:
         """Close: a newer connection has this one's place."""
         if self.link.state is LinkState.HANDSHAKE:
-            text = f"a newer connection took its place, with {self.budget.count(self.site)} more from its address"
+            text = f"closed at a limit: a newer connection replaced it, with {self.budget.count(self.site)} more from its address"
             self._over(self.handshake.end(HandshakeFailure("too-many-handshakes", text)))
 
     def ready(self, _mask: int) -> None:

@@ -44,7 +44,7 @@ class NoResolver:
 
     async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
         """Refuse."""
-        raise UnansweredError(f"no DNS is configured to ask for {question.name}")
+        raise UnansweredError(f"no DNS server is configured to resolve {question.name}")
 
 
 class DnsResolver:
@@ -68,7 +68,7 @@ class DnsResolver:
         try:
             made = dns.asyncresolver.Resolver(configure=not nameservers)
         except dns.resolver.NoResolverConfiguration as error:
-            raise OperatorError(f"the system names no DNS server: {error}") from None
+            raise OperatorError(f"the system has no DNS server: {error}") from None
         made.lifetime = self._lifetime_s
         made.cache = dns.resolver.LRUCache(CACHED)
         if nameservers:

@@ -58,7 +58,7 @@ def test_revoking_a_management_server_revokes_what_it_signs_by(organisation: Org
     """Whoever has its signer could publish a topology of their own."""
     signers = [one["serial"] for one in issued_to(organisation, MGMT) if one["kind"] == "signer"]
     done = organisation.type("ca", "revoke", MGMT)
-    assert all(f"serial {serial} of the signer of {MGMT}" in done.out for serial in signers)
+    assert all(f"serial {serial} of the document signer of {MGMT}" in done.out for serial in signers)
     crl = x509.load_pem_x509_crl((organisation.folder / "ca" / "issuing.crl").read_bytes())
     assert set(signers) < {f"{one.serial_number:x}" for one in crl}
 
@@ -123,7 +123,7 @@ def test_no_key_is_made_here_for_a_server_that_has_its_own_elsewhere(organisatio
     left = organisation.type("ca", "issue", FE1)
     assert left.code == 1
     assert f"sipmesh join request {FE1}" in left.err
-    assert "left out" in organisation.type("ca", "issue", "--all").out
+    assert "not issued" in organisation.type("ca", "issue", "--all").out
     assert not key.exists()
 
 
@@ -131,7 +131,7 @@ def test_where_there_is_no_ca_it_is_said(organisation: Organisation, tmp_path: P
     (organisation.folder / "ca").rename(tmp_path / "elsewhere")
     left = organisation.type("ca", "status")
     assert left.code == 1
-    assert "holds no CA" in left.err
+    assert "contains no CA" in left.err
 
 
 def test_an_errand_that_is_not_there_is_said_with_what_to_name(organisation: Organisation, tmp_path: Path) -> None:

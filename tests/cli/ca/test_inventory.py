@@ -47,7 +47,7 @@ def test_a_server_that_has_its_key_elsewhere_is_not_told_to_be_issued_one_here(o
 
 def test_everything_is_told_with_what_stops(organisation: Organisation) -> None:
     out = organisation.type("ca", "inventory").out
-    for told in ("phones and servers refuse it", "issuing CA", "root", "revocation list", "If the CA stayed away"):
+    for told in ("phones and servers refuse it", "issuing CA", "root", "revocation list", "Without the CA"):
         assert told in out
 
 
@@ -70,7 +70,7 @@ def test_it_works_where_the_ca_is_not(organisation: Organisation, tmp_path: Path
     assert entries(organisation)[FE1]["on_disk"]
     assert organisation.type("ca", "inventory").code == FINE
     (organisation.folder / "servers" / f"{FE1}.pem").unlink()
-    assert entries(organisation)[FE1]["note"] == "not known here: its file is on another machine"
+    assert entries(organisation)[FE1]["note"] == "unknown: its file is on another machine"
     assert "not known" in organisation.type("ca", "inventory").out
 
 
@@ -84,13 +84,13 @@ def test_revoked_certificate_is_an_alarm(organisation: Organisation) -> None:
     organisation.type("ca", "revoke", FE1)
     told = organisation.type("ca", "inventory")
     assert told.code == URGENT
-    assert f"{FE1}: it is revoked, and refused already; sipmesh ca issue {FE1}" in told.out
+    assert f"{FE1}: it is revoked, and peers refuse it; sipmesh ca issue {FE1}" in told.out
     organisation.type("ca", "issue", FE1)
     assert organisation.type("ca", "inventory").code == FINE
 
 
 def test_rotation_that_was_refused_is_told_with_its_reason_and_a_good_one_is_taken(organisation: Organisation) -> None:
-    """The certificate on disk has ended: the server goes on with the one it has, and says so."""
+    """The certificate on disk has ended: the server continues with the one it has, and says so."""
     organisation.serve(FE1)
     in_use = entries(organisation)[FE1]["in_use"]
     place = Place(organisation.file)
@@ -100,7 +100,7 @@ def test_rotation_that_was_refused_is_told_with_its_reason_and_a_good_one_is_tak
     servers = organisation.folder / "servers"
     ended.write(servers / f"{FE1}.pem", servers / f"{FE1}.key")
     kept = organisation.type("ca", "crl")
-    assert f"NOT in force on {FE1}: the old certificate stays in use: expired" in kept.out
+    assert f"NOT in force on {FE1}: the server keeps its old certificate: expired" in kept.out
     told = entries(organisation)[FE1]
     assert told["in_use"] == in_use != told["on_disk"]
     assert told["note"].startswith("the certificate on disk is not in use: expired")
@@ -115,7 +115,10 @@ def test_server_of_another_version_is_told_and_left_out(organisation: Organisati
     """It answers, but does not say what it uses."""
     with answering(organisation.folder / "state", {"server": FE1, "pid": 1}):
         told = organisation.type("ca", "inventory", "--json")
-    assert f"{FE1} does not say what it uses: it is of another version: restart it" in told.err
+    assert (
+        f"{FE1} does not report the certificates that it uses: the server runs another release of sipmesh: restart it"
+        in told.err
+    )
     assert told.code == FINE
     assert {one["in_use"] for one in told.json["entries"]} == {None}
 

@@ -66,14 +66,14 @@ def test_every_key_of_the_folder_is_encrypted_in_place(protected: Organisation) 
 def test_a_second_time_changes_nothing(protected: Organisation) -> None:
     before = {file: file.read_bytes() for file in keys_of(protected).values()}
     done = protected.type("ca", "protect")
-    assert f"{len(before)} keys of {len(before)} had been encrypted before" in done.out
+    assert f"{len(before)} keys of {len(before)} were encrypted already" in done.out
     assert before == {file: file.read_bytes() for file in before}
 
 
 def test_without_a_passphrase_nothing_is_encrypted(served: Organisation, passphrase: Path) -> None:
     left = served.type("ca", "protect")
     assert left.code == 1
-    assert f"there is no passphrase to encrypt with: name the file that holds it in {VARIABLE}" in left.err
+    assert f"there is no passphrase to encrypt with: set {VARIABLE} to the file with the passphrase" in left.err
     assert not any(map(encrypted, keys_of(served).values()))
 
 
@@ -86,7 +86,7 @@ def test_one_key_that_cannot_be_read_leaves_all_as_they_were(
     keys[f"{FE1}.key"].write_text("broken")
     left = served.type("ca", "protect")
     assert left.code == 1
-    assert f"{FE1}.key: holds no private key that can be read" in left.err
+    assert f"{FE1}.key: contains no readable private key" in left.err
     assert not any(map(encrypted, keys.values()))
 
 
@@ -149,7 +149,7 @@ def test_a_server_without_its_passphrase_does_not_start_and_says_what_is_wanted(
     assert not any(PASSPHRASE in one.err + one.out for one in said.values())
     assert "is encrypted, and no passphrase is configured" in said["missing"].err
     assert f"run `chmod 600 {passphrase}`" in said["readable"].err
-    assert f"is not opened by the passphrase in {passphrase}" in said["wrong"].err
+    assert f"is encrypted with a passphrase that is not in {passphrase}" in said["wrong"].err
     assert "cannot be read (No such file or directory)" in said["gone"].err
     passphrase.write_text(f"{PASSPHRASE}\n")
     passphrase.chmod(0o600)
@@ -164,7 +164,7 @@ def test_a_server_that_runs_keeps_its_certificate_where_the_new_key_cannot_be_op
     monkeypatch.setenv(VARIABLE, str(passphrase))
     assert served.type("ca", "issue", FE1).code == 0
     log = served.folder / f"{FE1}.log"
-    until("certificate not taken", log)
-    lines = [json.loads(line) for line in log.read_text().splitlines() if "certificate not taken" in line]
+    until("certificate rejected", log)
+    lines = [json.loads(line) for line in log.read_text().splitlines() if "certificate rejected" in line]
     assert "is encrypted, and no passphrase is configured" in str(lines[-1])
     assert served.type("explain", served.address(FE1), "--name", FE1).code == 0

@@ -127,7 +127,7 @@ def test_a_certificate_is_judged_by_the_server_that_is_named(running: Organisati
 def test_a_certificate_comes_in_another_role_than_it_was_said_to_have(running: Organisation) -> None:
     told = running.type("explain", running.folder / "servers" / f"{EDGE}.pem", "--as", "front-end")
     assert told.code == 1
-    assert "as edge: the topology says so" in told.out
+    assert "as edge: that is the role" in told.out
 
 
 def test_a_stranger_at_the_partner_port_is_unknown(running: Organisation) -> None:
@@ -150,8 +150,8 @@ def test_openssl_has_its_say_about_a_file_too(running: Organisation, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--as", "king"), "comes as one of"),
-        (("--server", "fe9.example.com"), "no server of the topology"),
+        (("--as", "king"), "belongs to one of"),
+        (("--server", "fe9.example.com"), "not a server of the topology"),
     ],
 )
 def test_a_file_needs_a_role_and_a_server_that_exist(
@@ -181,7 +181,7 @@ def test_a_refused_message_is_explained_by_its_reference(running: Organisation) 
     reference = warning.rpartition("reference ")[2].strip('"')
     told = running.type("explain", reference)
     assert told.code == 1
-    assert "elsewhere.test is no domain, server or partner of ours" in told.out
+    assert "elsewhere.test is not a domain, server or partner of this network" in told.out
     assert running.type("explain", reference, "--json").json[0]["code"] == Code.NO_ROUTE
     assert running.type("explain", "c0-0").code == 1
 
@@ -191,7 +191,7 @@ def test_refusals_are_listed_with_their_remedy(running: Organisation) -> None:
     running.acting("message", "alice", "bob@elsewhere.test", "hello")
     told = running.type("links", "--refused")
     assert "no-certificate" in told.out
-    assert "Give the peer a certificate" in told.out
+    assert "Configure the peer to present its" in told.out
     assert "no-route" in told.out
     listed = running.type("links", "--refused", "--json").json
     assert {one["code"] for one in listed["links"]} >= {Code.NO_CERTIFICATE}
@@ -206,7 +206,7 @@ def test_a_file_that_is_missing_is_not_taken_for_a_server(organisation: Organisa
 def test_nobody_is_judged_at_its_own_door_unless_that_is_asked_for(organisation: Organisation) -> None:
     """Whoever has one front end would else read that its certificate is refused."""
     left = organisation.type("explain", organisation.folder / "servers" / f"{FE1}.pem")
-    assert (left.code, "knock at itself" in left.err) == (1, True)
+    assert (left.code, "connect to itself" in left.err) == (1, True)
     assert organisation.type("explain", organisation.folder / "servers" / f"{MGMT}.pem").code == 0
 
 
@@ -215,8 +215,8 @@ def test_client_at_a_port_for_servers_is_told_to_come_as_one(running: Organisati
     there = running.address(FE1, "server")
     refused = running.type("explain", there)
     assert refused.code == 1
-    assert "in its topology" not in refused.out
-    assert f"{there} is the server port of {FE1}: it asks for a certificate, and a client shows none." in refused.out
+    assert "that its topology has" not in refused.out
+    assert f"{there} is the server port of {FE1}: it requires a certificate, and a client presents none." in refused.out
     typed = refused.out.rpartition("sipmesh ")[2].split()
     assert typed[:3] == ["explain", there, "--as"]
     assert running.type(*typed).code == 0
@@ -224,4 +224,4 @@ def test_client_at_a_port_for_servers_is_told_to_come_as_one(running: Organisati
     unknown = sipmesh("explain", there, *stranger, topology=tmp_path / "none.yaml")
     assert f"sipmesh explain {there} --as NAME" in unknown.out
     partner = running.type("explain", running.address(EDGE, "partner"))
-    assert "it takes partners only" in partner.out
+    assert "it accepts partners only" in partner.out

@@ -53,7 +53,7 @@ def test_the_first_user_is_added_with_the_organisation(tmp_path: Path) -> None:
     [
         (("short",), "short name"),
         (("192.0.2.1",), "IP address"),
-        (("example.com", "--address", "fe1"), "no IP address"),
+        (("example.com", "--address", "fe1"), "not an IP address"),
         (("example.com", "--organisation", "x" * 65), "65 characters"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_partner_that_claims_our_domain_changes_nothing(open_: Organisation, t
     before = open_.file.read_text()
     left = open_.type("partner", "add", "example.com", *papers(theirs))
     assert left.code == 1
-    assert "is ours already" in left.err
+    assert "is a name of our own" in left.err
     assert open_.file.read_text() == before
 
 
@@ -74,8 +74,8 @@ def test_a_list_that_lacks_is_said_at_once(open_: Organisation, theirs: Path) ->
     """One list of the two: everybody under the other would be refused."""
     added = open_.type("partner", "add", "partner.test", "--ca", theirs / "root.pem", "--crl", theirs / "issuing.crl")
     assert added.code == 0
-    assert "no usable list" in added.out
-    assert "none in force" in open_.type("partner", "list").out
+    assert "no usable revocation list" in added.out
+    assert "no list in force" in open_.type("partner", "list").out
 
 
 def test_a_file_beside_the_topology_is_named_by_its_place_there(open_: Organisation, theirs: Path) -> None:
@@ -194,7 +194,7 @@ def audit(organisation: Organisation) -> list[dict[str, Any]]:
 
 
 def test_a_list_may_be_named_by_the_url_that_it_is_fetched_from(open_: Organisation, theirs: Path) -> None:
-    """It is no problem that it has not come to this machine; a file that is not there is one."""
+    """It is no problem that it has not come to this machine; a file that is not in the topology is one."""
     url = "http://crl.partner.test/issuing.crl"
     given = ("--ca", theirs / "root.pem", "--crl", theirs / "root.crl", "--crl", url)
     added = open_.type("partner", "add", "partner.test", *given)

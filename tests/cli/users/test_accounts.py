@@ -34,7 +34,7 @@ def test_a_new_password_keeps_the_digest_unless_told(organisation: Organisation)
 @pytest.mark.parametrize(
     ("arguments", "typed", "why"),
     [
-        (("add", "alice@elsewhere.com"), "secret\n", "no SIP domain of ours"),
+        (("add", "alice@elsewhere.com"), "secret\n", "not a SIP domain of the topology"),
         (("add", "bob"), "", "no password"),
         (("add", "bob"), "\n", "no password"),
         (("password", "nobody"), "secret\n", "sipmesh user list"),

@@ -113,7 +113,10 @@ USAGE = x509.KeyUsage(
         (profiles.alternative_names([*NAMES, "more.test"]), "names are not those"),
         (x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES]), "names are not those"),
         (x509.AuthorityKeyIdentifier(b"x" * 20, None, None), "authority key identifier"),
-        (x509.CRLDistributionPoints([x509.DistributionPoint([x509.DNSName("x.test")], None, None, None)]), "list is"),
+        (
+            x509.CRLDistributionPoints([x509.DistributionPoint([x509.DNSName("x.test")], None, None, None)]),
+            "CRL distribution point",
+        ),
         (x509.OCSPNoCheck(), "not of the profile"),
     ],
 )
@@ -131,10 +134,10 @@ def test_one_other_extension_is_one_fault(
         (lambda wish, ca: replace(wish, not_after=ca.issuing.not_valid_after_utc + timedelta(days=1)), "exceeds"),
         (lambda wish, ca: replace(wish, not_before=ca.issuing.not_valid_before_utc - timedelta(days=1)), "exceeds"),
         (lambda wish, _: replace(wish, not_after=wish.not_before + timedelta(days=398)), "longer than 397"),
-        (lambda wish, _: replace(wish, names=("*.example.test",), subject=PLAIN), "no full host name"),
-        (lambda wish, _: replace(wish, names=("fe1",), subject=PLAIN), "no full host name"),
+        (lambda wish, _: replace(wish, names=("*.example.test",), subject=PLAIN), "not a full host name"),
+        (lambda wish, _: replace(wish, names=("fe1",), subject=PLAIN), "not a full host name"),
         (lambda wish, _: replace(wish, subject=profiles.server_name("Example", "fe2.example.test")), "common name"),
-        (lambda wish, _: replace(wish, crl_url="https://crl.example.test/issuing.crl"), "list is"),
+        (lambda wish, _: replace(wish, crl_url="https://crl.example.test/issuing.crl"), "CRL distribution point"),
     ],
 )
 def test_a_wish_beyond_the_profile_is_refused(
@@ -177,7 +180,7 @@ def test_a_signer_can_be_nothing_else(
     [
         ({"names": ()}, "names no server"),
         ({"names": (MANAGER, "mg2.example.test")}, "more than one server"),
-        ({"names": ("mg1",)}, "no full host name"),
+        ({"names": ("mg1",)}, "not a full host name"),
         ({"subject": profiles.server_name("Example", "mg2.example.test")}, "common name"),
         ({"not_after": NOON + timedelta(days=398)}, "longer than 397"),
     ],
@@ -212,14 +215,14 @@ def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: Certi
     other = builder.serial_number(SERIAL + 1).sign(key, hashes.SHA256())
     above = (ca.issuing, ca.root)
     assert check_signed(good, looked_at, above, at=noon) == []
-    assert check_signed(other, looked_at, above, at=noon) == ["what was signed is not the draft"]
+    assert check_signed(other, looked_at, above, at=noon) == ["the signed certificate differs from the draft"]
 
 
 def test_a_signature_that_does_not_hold_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     """The draft itself is signed with a key that nobody has."""
     looked_at = made(wish, ca)
     told = check_signed(looked_at, looked_at, (ca.issuing, ca.root), at=noon)
-    assert any("does not hold" in fault for fault in told)
+    assert any("is not valid" in fault for fault in told)
     assert any("path is refused" in fault for fault in told)
 
 
@@ -229,7 +232,7 @@ def test_another_kind_of_key_above_does_not_hold(ca: EnterpriseCa, wish: Certifi
     builder = builder.public_key(key.public_key()).not_valid_before(wish.not_before).not_valid_after(wish.not_after)
     other = builder.serial_number(SERIAL).sign(read_key(ca.folder / "root.key"), hashes.SHA256())
     told = check_signed(made(wish, ca), made(wish, ca), (other, ca.root), at=noon)
-    assert any("does not hold" in fault for fault in told)
+    assert any("is not valid" in fault for fault in told)
 
 
 def test_faults_become_one_refusal(ca: EnterpriseCa) -> None:

@@ -67,19 +67,19 @@ def test_an_encrypted_key_without_a_passphrase_says_where_to_name_one(
     monkeypatch.delenv(VARIABLE)
     said = refusal(encrypted)
     assert "key: is encrypted, and no passphrase is configured" in said
-    assert f"{VARIABLE}, or give it to systemd's unit by LoadCredential={CREDENTIAL}:FILE" in said
+    assert f"{VARIABLE} to the file with the passphrase, or add LoadCredential={CREDENTIAL}:FILE" in said
 
 
 def test_a_wrong_passphrase_is_told_with_the_file_that_it_came_from(encrypted: Path, passphrase: Path) -> None:
     put(passphrase, "some other passphrase, as long\n")
-    assert f"key: is not opened by the passphrase in {passphrase}" in refusal(encrypted)
+    assert f"key: is encrypted with a passphrase that is not in {passphrase}" in refusal(encrypted)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_a_passphrase_that_others_can_read_opens_nothing(encrypted: Path, passphrase: Path, mode: int) -> None:
     """The rightful twin is the same file with its mode as it was."""
     passphrase.chmod(mode)
-    assert f"{passphrase}: is readable to others; run `chmod 600 {passphrase}`" in refusal(encrypted)
+    assert f"{passphrase}: is readable for other users; run `chmod 600 {passphrase}`" in refusal(encrypted)
     passphrase.chmod(SECRET)
     read_key(encrypted)
 
@@ -92,7 +92,7 @@ def test_a_passphrase_that_is_not_there_is_told_with_its_file(encrypted: Path, p
 @pytest.mark.parametrize("content", ["", "\n", "\r\n", "\nbehind an empty line, and long enough"])
 def test_an_empty_passphrase_is_none(encrypted: Path, passphrase: Path, content: str) -> None:
     put(passphrase, content)
-    assert "holds no passphrase in its first line" in refusal(encrypted)
+    assert "has no passphrase in its first line" in refusal(encrypted)
 
 
 @pytest.mark.parametrize("rest", ["", "\n", "\r\n", "\nand what is below it\n"])
@@ -122,7 +122,7 @@ def test_systemds_credential_counts_and_may_be_shared_with_a_group_by_its_mask(
     credential = put(tmp_path / CREDENTIAL, mode=0o440)
     read_key(encrypted)
     credential.chmod(0o444)
-    assert f"{credential}: is readable to others" in refusal(encrypted)
+    assert f"{credential}: is readable for other users" in refusal(encrypted)
 
 
 def test_a_unit_with_other_credentials_has_no_passphrase_and_what_is_named_goes_first(tmp_path: Path) -> None:

@@ -52,14 +52,14 @@ def test_a_key_under_another_passphrase_leaves_all_as_they_were(tmp_path: Path, 
     other = tmp_path / "other.key"
     files.write(other, files.key_pem(files.new_key()), files.SECRET)
     files.write(passphrase, b"another passphrase, just as long\n", files.SECRET)
-    with pytest.raises(OperatorError, match=r"other\.key: is not opened by the passphrase in "):
+    with pytest.raises(OperatorError, match=r"other\.key: is encrypted with a passphrase that is not in "):
         protect([plain, other])
     assert not files.is_encrypted(plain.read_bytes())
 
 
 def test_a_passphrase_that_is_too_short_encrypts_nothing(plain: Path, passphrase: Path) -> None:
     files.write(passphrase, b"short\n", files.SECRET)
-    with pytest.raises(OperatorError, match="holds a passphrase of 5 characters"):
+    with pytest.raises(OperatorError, match="has a passphrase of 5 characters"):
         protect([plain])
     assert not files.is_encrypted(plain.read_bytes())
 

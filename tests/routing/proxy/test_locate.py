@@ -24,7 +24,7 @@ Answers = dict[tuple[str, RecordKind], list[str | Srv]]
 
 
 def located(machine: Locate, answers: Answers) -> list[tuple[str, int]]:
-    """Answer every question out of *answers*; what is not there does not exist."""
+    """Answer every question out of *answers*; what is not in the topology does not exist."""
     while questions := machine.questions():
         for question in questions:
             machine.answered(question, answers.get((question.name, question.kind), []))

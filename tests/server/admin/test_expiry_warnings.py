@@ -64,9 +64,9 @@ def test_what_cannot_be_used_is_said_whatever_its_time() -> None:
 @pytest.mark.parametrize(
     ("level", "broken", "severity", "event"),
     [
-        (Urgency.DAYS_7, False, "warning", "comes to its end"),
-        (Urgency.DAY_1, False, "error", "comes to its end"),
-        (Urgency.PAST, False, "error", "has ended"),
+        (Urgency.DAYS_7, False, "warning", "expires soon"),
+        (Urgency.DAY_1, False, "error", "expires soon"),
+        (Urgency.PAST, False, "error", "has expired"),
         (Urgency.FINE, True, "error", "cannot be used"),
     ],
 )
@@ -100,16 +100,16 @@ async def test_server_whose_certificate_ended_while_it_was_off_says_so_and_takes
     told = Told()
     async with serving_here(example, told) as node:
         example.file.write_text(example.file.read_text() + "# looked at\n")
-        await until(lambda: list(told.events("topology taken")))
-        ended = list(told.events("has ended"))
+        await until(lambda: list(told.events("topology in force")))
+        ended = list(told.events("has expired"))
         assert [(one["level"], one["name"], one["remedy"]) for one in ended] == (
             [("error", FE1, f"sipmesh ca issue {FE1}")] if over else []
         )
         if over:
-            assert ended[0]["why"].startswith(f"the certificate of {FE1} ended 3 min")
-            assert ended[0]["why"].endswith(f"to mend it: sipmesh ca issue {FE1}")
+            assert ended[0]["why"].startswith(f"the certificate of {FE1} expired 3 min")
+            assert ended[0]["why"].endswith(f"to correct it: sipmesh ca issue {FE1}")
             example.issue(FE1)
-            await until(lambda: list(told.events("certificate taken")))
+            await until(lambda: list(told.events("new certificate in use")))
             assert shown(node).ends > datetime.now(UTC)
 
 
@@ -141,4 +141,4 @@ def test_list_that_was_not_made_anew_is_a_warning_each_day() -> None:
     tell(told.log, entry, NOON)
     [line] = told.lines
     assert (line["level"], line["event"]) == ("warning", "is old")
-    assert "one is due each day" in line["why"]
+    assert "a new list is due each day" in line["why"]

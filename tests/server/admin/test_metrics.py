@@ -243,7 +243,7 @@ async def test_health_says_whether_others_can_rely_on_the_server(home: Network, 
     async with home, page_of(home):
         found, text = await get(port, "/health")
         assert found == status
-        assert (f"the certificate of {FE1} ended" in text) is ended
+        assert (f"the certificate of {FE1} expired" in text) is ended
 
 
 @on_loop

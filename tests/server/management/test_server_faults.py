@@ -41,20 +41,20 @@ def test_server_that_has_just_reported_is_in_order() -> None:
 def test_silence_is_a_fault_after_the_threshold() -> None:
     assert faults(known(), NOON + SILENT) == []
     [fault] = faults(known(), NOON + SILENT + SECOND)
-    assert fault == "cut off, last heard 31 s ago: it says nothing"
+    assert fault == "cut off, last report 31 s ago: it sends no reports"
 
 
 def test_lag_is_a_fault_after_the_threshold() -> None:
     one = known(number=2)
     reported(one).behind_since = NOON - BEHIND_TOO_LONG
     assert faults(one) == []
-    assert faults(one, NOON + SECOND) == ["behind for 1 min 1 s"]
+    assert faults(one, NOON + SECOND) == ["behind the newest version for 1 min 1 s"]
     assert faults(one, NOON + SECOND, newest=2) == []
 
 
 def test_version_that_was_never_published_is_a_fault() -> None:
     """Management has lost its history, or somebody writes what is not so."""
-    assert faults(known(number=4)) == ["holds version 4, and management has published 3 at most"]
+    assert faults(known(number=4)) == ["has version 4, but the newest published version is 3"]
 
 
 @pytest.mark.parametrize(("ahead_s", "count"), [(CLOCKS_DIFFER_S, 0), (CLOCKS_DIFFER_S + 1, 1), (-6.0, 1)])
@@ -77,15 +77,15 @@ def test_server_that_was_never_heard_and_reports_that_cannot_be_read_are_faults(
     silent = replace(known(unreadable={"": "number: missing", FE2: "links: no mapping"}), report=None)
     assert faults(silent) == [
         "its report cannot be read: number: missing",
-        f"its report that {FE2} brings cannot be read: links: no mapping",
-        "never heard of: not reached yet",
+        f"its report from {FE2} cannot be read: links: no mapping",
+        "no report from it yet: no connection yet",
     ]
     assert silent.to_json(NOON)["number"] is None
 
 
 def test_errors_of_the_server_are_faults() -> None:
     said = faults(known(error="users from mgmt: no", certificate_fault="its name is missing"))
-    assert said == ["users from mgmt: no", "new certificate not taken: its name is missing"]
+    assert said == ["users from mgmt: no", "new certificate rejected: its name is missing"]
 
 
 def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
@@ -94,6 +94,4 @@ def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     assert apart([one, known(FE2)]) == {}  # one that has not said it yet
     assert apart([one, replace(other, pool="pool2.example.test")]) == {}
     fault = apart([one, other])[POOL]
-    assert fault.what.startswith(
-        f"{POOL} keeps its bindings in 2 stores that know nothing of each other ({FE1}; {FE2})"
-    )
+    assert fault.what.startswith(f"{POOL} has 2 separate registration stores ({FE1}; {FE2})")

@@ -68,7 +68,7 @@ async def test_query_is_no_registration(home: Network) -> None:
 @pytest.mark.parametrize("contact", ["*", "<sip:alice@192.0.2.1>"])
 @on_loop
 async def test_user_takes_its_own_registration_away(home: Network, contact: str) -> None:
-    """All of it, or one that is not there, which takes nothing."""
+    """All of it, or one that is not in the topology, which takes nothing."""
     async with home:
         alice = await home.phone("alice", FE1)
         alice.contact = contact
@@ -120,7 +120,7 @@ async def test_link_that_closes_while_the_store_is_locked_does_not_take_the_serv
         with locked(home.organisations[0]):
             node.pool.close_where(lambda one: one is link, "the test has cut it")
             await alice.hung_up()
-            await until(lambda: list(home.told[FE1].events("rows of a closed flow stay until they expire")))
+            await until(lambda: list(home.told[FE1].events("registrations of a closed flow stay until they expire")))
         refused = await bob.ask(bob.request("MESSAGE", ALICE))
         assert refused.status == 480
         back = await home.phone("alice", FE1)

@@ -20,7 +20,7 @@ from support.running import on_loop
 
 
 def seen_from(network: Network, server: str) -> ServerView:
-    """The topology as *server* sees it, with users and bindings in a folder that is not there."""
+    """The topology as *server* sees it, with users and bindings in a folder that is not in the topology."""
     organisation = network.of(server)
     organisation.document["storage"] = {"users": "sqlite:///away/users.db", "bindings": "away/bindings.db"}
     organisation.write()

@@ -103,19 +103,19 @@ async def test_three_redirections_are_followed_and_no_fourth(hops: int, *, taken
         if taken:
             assert (await fetcher.get(publisher.url("/"), LARGEST)).body == b"here"
         else:
-            assert await fault(fetcher, publisher.url("/")) == "sends us on more than 3 times"
+            assert await fault(fetcher, publisher.url("/")) == "redirects more than 3 times"
 
 
 @pytest.mark.parametrize(
     ("location", "why"),
     [
-        ("file:///etc/passwd", "sends us on to file:, which is not fetched"),
-        ("ftp://127.0.0.1/", "sends us on to ftp:, which is not fetched"),
-        ("gopher:x", "sends us on to gopher:, which is not fetched"),
-        ("https://127.0.0.1/", "sends us on to https://127.0.0.1, which the topology does not name"),
-        ("//127.0.0.2/", "sends us on to http://127.0.0.2, which the topology does not name"),
-        ("http://127.0.0.1:1/", "sends us on to http://127.0.0.1, which the topology does not name"),
-        ("", "sends us on to nowhere"),
+        ("file:///etc/passwd", "redirects to the scheme file:, which is not allowed"),
+        ("ftp://127.0.0.1/", "redirects to the scheme ftp:, which is not allowed"),
+        ("gopher:x", "redirects to the scheme gopher:, which is not allowed"),
+        ("https://127.0.0.1/", "redirects to https://127.0.0.1, which the topology does not name"),
+        ("//127.0.0.2/", "redirects to http://127.0.0.2, which the topology does not name"),
+        ("http://127.0.0.1:1/", "redirects to http://127.0.0.1, which the topology does not name"),
+        ("", "redirects without a location"),
     ],
 )
 @on_loop
@@ -153,7 +153,7 @@ async def test_what_is_encoded_is_not_unpacked() -> None:
         return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
 
     async with fetching(packed) as (fetcher, publisher):
-        assert await fault(fetcher, publisher.url("/")) == "answers in an encoding that was not asked for"
+        assert await fault(fetcher, publisher.url("/")) == "answers in a content coding that was not requested"
 
 
 @on_loop

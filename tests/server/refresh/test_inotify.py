@@ -165,7 +165,7 @@ async def test_folder_that_cannot_be_watched_is_said_once_and_the_others_are_wat
     missing = tmp_path / "nowhere" / "root.crl"
     async with listening(file, missing) as (heard, listener):
         listener.watch([file, missing])
-        assert len(list(heard.told.events("a folder is looked at by the clock alone"))) == 1
+        assert len(list(heard.told.events("inotify cannot watch a folder: it is checked at intervals only"))) == 1
         put(file)
         await until(lambda: heard.calls)
 
@@ -181,4 +181,4 @@ async def test_kernel_that_tells_nothing_is_said_and_nothing_else_is_lost(
 
     monkeypatch.setattr(inotify, "INotify", none_left)
     async with listening(file) as (heard, _):
-        assert "Too many" in heard.told.last("files are looked at by the clock alone")["why"]
+        assert "Too many" in heard.told.last("inotify does not work: files are checked at intervals only")["why"]

@@ -27,7 +27,12 @@ def removed(before: str, after: str) -> list[str]:
 def test_a_new_partner_stands_behind_the_others() -> None:
     after = add_partner(TOPOLOGY, NEW)
     assert removed(TOPOLOGY, after) == []
-    new = '    - {domains: [new.test], edge: "sip.new.test:5081", anchors: [d/root.pem], crls: [d/root.crl]}\n'
+    new = (
+        "    - domains: [new.test]\n"
+        "      edge: sip.new.test:5081\n"
+        "      anchors: [d/root.pem]\n"
+        "      crls: [d/root.crl]\n"
+    )
     assert f"      client_usage: server-ok\n{new}  # never again\n" in after
 
 

@@ -127,7 +127,7 @@ def test_document_that_is_read_while_a_server_runs_leaves_large_lists_to_a_threa
     before = RevocationList.load(FORGE.revocations(CA, [7]))
     files.carry([before])
     assert list(files.held()) == [before]
-    assert "still being read" in files.held().faults[0]
+    assert "still reading it" in files.held().faults[0]
     in_thread(prepare_file, file, ENOUGH)
     files.read([file])
     assert files.left_for_later == ()

@@ -110,7 +110,7 @@ def test_a_list_past_its_next_update_is_a_warning(place: Place, noon: datetime, 
     """All three authorities' issuing lists live seven days; the last good instant is next_update itself."""
     _, warnings = place.check(noon + late)
     assert len(warnings) == stale
-    assert all("ended" in warning.reason and "crls[1]" in warning.field for warning in warnings)
+    assert all("expired" in warning.reason and "crls[1]" in warning.field for warning in warnings)
 
 
 def test_an_anchor_out_of_its_validity_is_a_warning(place: Place, noon: datetime) -> None:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     ("content", "reason"),
     [
         (None, "cannot be read (No such file"),
-        (b"", "holds no readable certificate"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "holds no readable certificate"),
-        (b"\x30\x03\x02\x01\x01", "holds no readable certificate"),
+        (b"", "contains no readable certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "contains no readable certificate"),
+        (b"\x30\x03\x02\x01\x01", "contains no readable certificate"),
     ],
 )
 def test_an_anchor_that_cannot_be_read_is_a_problem(
@@ -50,7 +50,7 @@ def test_an_anchor_that_is_no_ca_is_a_problem(place: Place, tmp_path: Path) -> N
     ca = EnterpriseCa.create(tmp_path / "d", "Leafy", NOON, crl_base="http://crl.d.test")
     leaf = ca.issue(["sip.partner.test"], Role.EDGE, NOON).certificate
     (tmp_path / "b" / "root.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
-    assert "is no CA" in place.problem().reason
+    assert "is not a CA" in place.problem().reason
 
 
 def test_an_anchor_with_a_weak_key_is_a_problem(place: Place, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_two_partners_with_one_private_anchor_are_a_problem(place: Place) -> Non
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B))
     problem = place.problem()
     assert problem.field == "federation.partners[1].anchors"
-    assert "is that of partner.test" in problem.reason
+    assert "is also an anchor of partner.test" in problem.reason
     assert "third_party" in problem.remedy
 
 
@@ -113,7 +113,7 @@ def test_an_anchor_is_not_shared_when_only_one_says_so(place: Place, who: str) -
 def test_our_own_anchor_is_nobody_elses(place: Place, third_party: str) -> None:
     ours = f"anchors: [ca/root.pem]\n      crls: [ca/root.crl, ca/issuing.crl]{third_party}"
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", ours))
-    assert "is that of our own authority" in place.problem().reason
+    assert "is also an anchor of our own authority" in place.problem().reason
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_an_anchor_without_a_list_is_a_fault(place: Place) -> None:
     place.spoil(("crls: [ca/root.crl, ca/issuing.crl]", "crls: [ca/issuing.crl]"))
     (fault,) = place.load().faults
     assert fault.field == "authority.crls"
-    assert "no usable list of CN=Example Root CA" in fault.reason
-    with pytest.raises(OperatorError, match="no usable list"):
+    assert "no usable revocation list of CN=Example Root CA" in fault.reason
+    with pytest.raises(OperatorError, match="no usable revocation list"):
         place.check()
 
 
@@ -156,7 +156,7 @@ def test_an_issuing_ca_that_our_servers_show_needs_a_list_too(place: Place, tmp_
     assert place.load().faults == ()
     place.spoil(("crls: [ca/root.crl, ca/issuing.crl]", "crls: [ca/root.crl]"))
     (fault,) = place.load().faults
-    assert "no usable list of CN=Example Issuing CA" in fault.reason
+    assert "no usable revocation list of CN=Example Issuing CA" in fault.reason
 
 
 def test_a_broken_certificate_of_a_server_does_not_keep_the_topology_out(place: Place, tmp_path: Path) -> None:

@@ -31,37 +31,47 @@ FE3 = "servers: [fe3.example.test]"
         ("address: 127.0.0.2", "address: 127.0.0.1", "pools[0].servers[1]", "port 5061"),
         ("client: 5061, server: 5062", "client: 5061, server: 5061", "pools[0].servers[0].ports.server", "port 5061"),
         # next hops
-        (EDGE_HOP, "next_hop: gone.example.test\n  - name: bot", "pools[2].next_hop", "is no pool"),
-        (EDGE_HOP, "next_hop: fe1.example.test\n  - name: bot", "pools[2].next_hop", "is no pool"),
+        (EDGE_HOP, "next_hop: gone.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),
+        (EDGE_HOP, "next_hop: fe1.example.test\n  - name: bot", "pools[2].next_hop", "is not a pool"),
         (EDGE_HOP, "next_hop: bot.example.test\n  - name: bot", "pools[2].next_hop", "is of role application"),
-        (EDGE_HOP, "next_hop: sip.example.test\n  - name: bot", "pools[2].next_hop", "round in a circle"),
-        (EDGE_HOP, "\n  - name: bot", "pools[2]", "without `next_hop` reaches nobody"),
-        (BOT_HOP, "speaks_for", "pools[3]", "without `next_hop` reaches nobody"),
+        (EDGE_HOP, "next_hop: sip.example.test\n  - name: bot", "pools[2].next_hop", "is a loop"),
+        (EDGE_HOP, "\n  - name: bot", "pools[2]", "needs `next_hop`"),
+        (BOT_HOP, "speaks_for", "pools[3]", "needs `next_hop`"),
         (POOL2, f"{POOL2}\n    next_hop: pool1.example.test", "pools[1].next_hop", "a front-end pool has no next hop"),
         # revocation
         ("crls: [c/root.crl, c/issuing.crl]", "crls: []", "federation.partners[1].crls", "is empty"),
         (USAGE, f"{USAGE}\n      revocation: both", "federation.partners[1].revocation", "is 'both' without `ocsp`"),
         (USAGE, f"{USAGE}\n      revocation: ocsp", "federation.partners[1].revocation", "is 'ocsp' without `ocsp`"),
-        (USAGE, f"{USAGE}\n      ocsp: ['http://o.test']", "federation.partners[1].ocsp", "nobody is asked"),
+        (USAGE, f"{USAGE}\n      ocsp: ['http://o.test']", "federation.partners[1].ocsp", "OCSP is not used"),
         # domains
         ("[example.test]  # ours", "[example.test, Example.test]", "sip_domains[1]", "named twice"),
         ("[evil.test]", "[evil.test, evil.test]", "federation.blocked[1]", "named twice"),
-        ("[evil.test]", "[partner.test]", "federation.blocked[0]", "is allowed too (federation.partners[0].domains[0]"),
-        ("[evil.test]", "[sip.partner.test]", "federation.blocked[0]", "is allowed too (federation.partners[0].edge"),
-        ("[evil.test]", "[example.test]", "federation.blocked[0]", "is allowed too (sip_domains[0]"),
+        (
+            "[evil.test]",
+            "[partner.test]",
+            "federation.blocked[0]",
+            "is also allowed (federation.partners[0].domains[0]",
+        ),
+        ("[evil.test]", "[sip.partner.test]", "federation.blocked[0]", "is also allowed (federation.partners[0].edge"),
+        ("[evil.test]", "[example.test]", "federation.blocked[0]", "is also allowed (sip_domains[0]"),
         ("[other.test, second.test]", "[other.test, partner.test]", "federation.partners[1].domains[1]", "another"),
         ("[other.test, second.test]", "[sip.partner.test]", "federation.partners[1].domains[0]", "another partner"),
         ("[other.test, second.test]", "[other.test, other.test]", "federation.partners[1].domains[1]", "named twice"),
-        ("[other.test, second.test]", "[example.test]", "federation.partners[1].domains[0]", "is ours already"),
-        ("edge: sip.partner.test", "edge: sip.example.test", "federation.partners[0].edge", "is ours already"),
-        ("edge: sip.partner.test", "edge: fe1.example.test", "federation.partners[0].edge", "is ours already"),
+        ("[other.test, second.test]", "[example.test]", "federation.partners[1].domains[0]", "is a name of our own"),
+        ("edge: sip.partner.test", "edge: sip.example.test", "federation.partners[0].edge", "is a name of our own"),
+        ("edge: sip.partner.test", "edge: fe1.example.test", "federation.partners[0].edge", "is a name of our own"),
         # federation
         ("route: sip.example.test", "", "federation", "no `route`"),
-        ("route: sip.example.test", "route: sp.example.test", "federation.route", "is no pool"),
+        ("route: sip.example.test", "route: sp.example.test", "federation.route", "is not a pool"),
         ("route: sip.example.test", "route: pool1.example.test", "federation.route", "role front-end, not edge"),
         # what a role has
-        ("speaks_for: [example.test]", "speaks_for: [partner.test]", "pools[3].speaks_for[0]", "no SIP domain of ours"),
-        (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "speaks for nobody by list"),
+        (
+            "speaks_for: [example.test]",
+            "speaks_for: [partner.test]",
+            "pools[3].speaks_for[0]",
+            "not a SIP domain of the topology",
+        ),
+        (POOL2, f"{POOL2}\n    speaks_for: [example.test]", "pools[1].speaks_for", "has no `speaks_for`"),
         (POOL2, f"{POOL2}\n    internal_name: in.example.test", "pools[1].internal_name", "only an edge pool"),
         (
             "servers: [edge1.example.test]",
@@ -73,19 +83,19 @@ FE3 = "servers: [fe3.example.test]"
             FE3,
             "servers: [{name: fe3.example.test, outside: {bind: 192.0.2.1}}]",
             "pools[1].servers[0].outside",
-            "only an edge has an outside",
+            "only an edge has `outside`",
         ),
         (
             FE3,
             "servers: [{name: fe3.example.test, certificate: fe3.pem}]",
             "pools[1].servers[0].certificate",
-            "has no `key` beside it",
+            "needs `key` also",
         ),
         (
             "servers: [edge1.example.test]",
             "servers: [{name: edge1.example.test, outside: {key: e.key}}]",
             "pools[2].servers[0].outside.key",
-            "has no `certificate` beside it",
+            "needs `certificate` also",
         ),
     ],
 )
@@ -148,7 +158,7 @@ def test_two_edges_on_one_outside_address_clash(place: Place) -> None:
 
 
 def test_a_wildcard_on_a_known_machine_clashes_with_its_neighbour(place: Place) -> None:
-    """A server on every address of 127.0.0.1's machine leaves none for another there."""
+    """A server on every address of 127.0.0.1's machine is removed from none for another there."""
     place.spoil(("address: 127.0.0.2", "address: 127.0.0.1, bind: '::', ports: {server: 5099}"))
     assert "port 5061 on :: is taken by" in place.problem().reason
 

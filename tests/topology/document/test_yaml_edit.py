@@ -40,8 +40,45 @@ def test_an_item_is_added_behind_the_others_and_nothing_else_moves(before: str, 
 
 
 def test_missing_keys_come_into_being() -> None:
-    assert append("x: 1\n", ("a", "b"), "new") == "x: 1\na: {b: [new]}\n"
+    assert append("x: 1\n", ("a", "b"), "new") == "x: 1\na:\n  b: [new]\n"
     assert append("x: 1\na:\n  c: 1\n", ("a", "b"), "new") == "x: 1\na:\n  c: 1\n  b: [new]\n"
+
+
+PARTNER = {"domains": ["new.test"], "edge": "sip.new.test:5081", "crls": ["d/root.crl", "d/issuing.crl"]}
+BLOCK = "- domains: [new.test]\n  edge: sip.new.test:5081\n  crls: [d/root.crl, d/issuing.crl]\n"
+
+
+def indented(text: str, columns: int) -> str:
+    return "".join(f"{' ' * columns}{line}" for line in text.splitlines(keepends=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a:\n  - x: 1  # old\nb: 1\n", "a:\n  - x: 1  # old\n" + indented(BLOCK, 2) + "b: 1\n"),
+        ("a:   # none yet\n# b's own\nb: 1\n", "a:   # none yet\n" + indented(BLOCK, 2) + "# b's own\nb: 1\n"),
+        ("a: []  # none yet\nb: 1\n", "a:  # none yet\n" + indented(BLOCK, 2) + "b: 1\n"),
+        ("b: 1\n", "b: 1\na:\n" + indented(BLOCK, 2)),
+    ],
+)
+def test_mapping_with_lists_is_written_as_a_block_with_a_key_a_line(before: str, after: str) -> None:
+    """As a person would write it; and every comment stays."""
+    assert append(before, ("a",), PARTNER) == after
+
+
+def test_short_mapping_of_plain_values_stays_on_its_line() -> None:
+    item = {"name": "fe2.example.test", "ports": {"server": 5064}}
+    assert append("a:\n  - x\n", ("a",), item) == "a:\n  - x\n  - {name: fe2.example.test, ports: {server: 5064}}\n"
+
+
+def test_list_that_is_too_long_for_a_line_has_an_item_a_line() -> None:
+    names = [f"partners/new.test/a-rather-long-name-of-a-list-{number}.crl" for number in range(3)]
+    lines = "".join(f"      - {name}\n" for name in names)
+    assert append("a: []\n", ("a",), {"crls": names}) == f"a:\n  - crls:\n{lines}"
+
+
+def test_mapping_goes_into_brackets_where_the_list_is_in_brackets() -> None:
+    assert append("a: [x]\n", ("a",), {"b": ["c"]}) == "a: [x, {b: [c]}]\n"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +116,25 @@ def test_what_cannot_be_spliced_safely_is_given_up(text: str, loc: Loc) -> None:
 def test_what_is_not_there_cannot_be_removed(loc: Loc) -> None:
     with pytest.raises(LocalError):
         remove("a: [x]\n", loc)
+
+
+KEYS = st.text("abc", min_size=1, max_size=3)
+
+
+@given(
+    st.recursive(
+        st.text(max_size=40), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner), max_leaves=8
+    )
+)
+def test_block_that_is_written_is_read_back(value: object) -> None:
+    """With `append`'s own check out of the way: it must hold by itself."""
+    try:
+        text = append("x:\n  a: []  # c\n", ("x", "a"), value)
+    except LocalError:
+        assert not written(value).isprintable() or not written(value).isascii()
+    else:
+        assert parse(text.encode(), Path("x"))[0].plain() is not None
+        assert "# c" in text
 
 
 @given(st.recursive(st.text(max_size=12), lambda inner: st.lists(inner, max_size=3), max_leaves=6))

@@ -50,7 +50,7 @@ def chain(name: str, left: timedelta = 25 * DAY, number: str = "a", fault: str =
 
 def use(loaded: Loaded, name: str, shown: Chain, *, pid: int = 4711) -> Use:
     """A running server that has everything in force that lies on disk."""
-    authorities = (loaded.authority, *loaded.partners)
+    authorities = loaded.authorities
     anchors = tuple(DatedItem.of_certificate(one) for authority in authorities for one in authority.anchors)
     lists = tuple(DatedItem.of_list(one) for authority in authorities for one in authority.lists)
     return Use(name, pid, {False: shown}, anchors, lists)
@@ -98,7 +98,7 @@ def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_c
     old = use(loaded, FE1, chain(FE1, DAY / 2))
     entry = server(stock(place, {(FE1, False): chain(FE1, number="c")}, old), FE1)
     assert (entry.level, entry.paper, entry.on_disk) == (Urgency.DAY_1, leaf(FE1, DAY / 2), leaf(FE1, number="c"))
-    assert entry.note == "the certificate in use is not the one on disk; have it read anew: kill -HUP 4711"
+    assert entry.note == "the certificate in use differs from the file; reload: kill -HUP 4711"
 
 
 def test_certificate_in_use_that_lies_on_disk_leaves_nothing_to_say(place: Place) -> None:
@@ -115,11 +115,11 @@ def test_refused_rotation_is_told_with_its_reason(place: Place) -> None:
 
 def test_server_whose_file_is_elsewhere_is_not_an_alarm(place: Place) -> None:
     found = stock(place, {})
-    assert server(found, FE2).note == "not known here: its file is on another machine"
+    assert server(found, FE2).note == "unknown: its file is on another machine"
     assert not found.urgent
 
 
-@pytest.mark.parametrize(("fault", "alarm"), [("holds no readable certificate", True), ("", False)])
+@pytest.mark.parametrize(("fault", "alarm"), [("contains no readable certificate", True), ("", False)])
 def test_file_that_cannot_be_used_is_an_alarm(place: Place, fault: str, *, alarm: bool) -> None:
     laid = Chain("servers/x.pem", fault=fault) if fault else chain(FE1)
     entry = server(stock(place, {(FE1, False): laid}), FE1)
@@ -135,7 +135,7 @@ def test_alarm_is_raised_in_the_last_week(place: Place, days: int, *, urgent: bo
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        (FE1, "phones and servers refuse it; pool1.example.test goes on with fe2.example.test"),
+        (FE1, "phones and servers refuse it; pool1.example.test continues with fe2.example.test"),
         (FE3, "phones and servers refuse it; the users of pool2.example.test cannot log in"),
         (EDGE, "our servers and partners refuse it; 2 partners are cut off: partner.test, other.test"),
         (BOT, "our servers refuse it; bot.example.test has no other server"),
@@ -162,15 +162,15 @@ def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
     )
     assert dict(sides(place.load().topology))[EDGE, True] == "o.pem"
     found = stock(place, {(EDGE, True): Chain("o.pem", (leaf(EDGE),))})
-    assert server(found, EDGE).stops == "our servers refuse it; our users reach no partner"
+    assert server(found, EDGE).stops == "our servers refuse it; our users cannot reach partners"
     outside = server(found, EDGE, outside=True)
     assert outside.stops == "partners refuse it; 2 partners are cut off: partner.test, other.test"
-    assert outside.command == "put a new certificate and its key into o.pem"
+    assert outside.command == "install a new certificate and its key in o.pem"
 
 
 def test_issuing_ca_takes_every_certificate_under_it(place: Place) -> None:
     [entry] = of(stock(place, {(FE2, False): chain(FE2), (FE1, False): chain(FE1)}), ExpiringKind.ISSUING)
-    assert entry.stops == f"every certificate under it is refused, however long that one lives: {FE1}, {FE2}"
+    assert entry.stops == f"every certificate of this CA is refused, even before its own end: {FE1}, {FE2}"
 
 
 def test_lists_say_who_refuses_whom(place: Place) -> None:
@@ -184,7 +184,7 @@ def test_lists_say_who_refuses_whom(place: Place) -> None:
 def test_list_that_a_server_has_not_read_is_told(place: Place) -> None:
     running = replace(use(place.load(), FE1, chain(FE1)), lists=())
     entries = of(stock(place, {}, running), ExpiringKind.LIST)
-    assert {one.note for one in entries} == {f"not in force on {FE1}; have it read: kill -HUP 4711"}
+    assert {one.note for one in entries} == {f"not in force on {FE1}; reload: kill -HUP 4711"}
     assert {one.in_use for one in entries} == {None}
 
 
@@ -203,8 +203,8 @@ def test_first_server_to_stop_is_told_with_whom_it_takes_along(place: Place) -> 
     assert told is not None
     assert (told.server, told.others) == (FE1, (FE2, FE3, EDGE, BOT))
     assert told.sentence(NOON) == (
-        "If the CA stayed away, fe1.example.test would stop first, in 7 d (2026-12-01 12:00:00Z), at the end of the "
-        "revocation list of CN=Example Issuing CA,O=Example; with it fe2.example.test, fe3.example.test, "
+        "Without the CA, fe1.example.test would stop first, in 7 d (2026-12-01 12:00:00Z), at the end of the revocation "
+        "list of CN=Example Issuing CA,O=Example; with it fe2.example.test, fe3.example.test, "
         "edge1.example.test, bot.example.test."
     )
 
@@ -218,11 +218,11 @@ def test_server_whose_certificate_ends_before_the_lists_stops_first(place: Place
 def test_sentence_says_when_what_stops_and_what_to_do(place: Place) -> None:
     ended = server(stock(place, {(FE1, False): chain(FE1, -5 * DAY)}), FE1)
     assert ended.sentence(NOON) == (
-        "the certificate of fe1.example.test ended 5 d ago (2026-11-19 12:00:00Z): phones and servers refuse it; "
-        "pool1.example.test goes on with fe2.example.test; to mend it: sipmesh ca issue fe1.example.test"
+        "the certificate of fe1.example.test expired 5 d ago (2026-11-19 12:00:00Z): phones and servers refuse it; "
+        "pool1.example.test continues with fe2.example.test; to correct it: sipmesh ca issue fe1.example.test"
     )
     near = server(stock(place, {(FE1, False): chain(FE1, 5 * DAY)}), FE1)
-    assert "ends in 5 d (2026-11-29 12:00:00Z); then phones" in near.sentence(NOON)
+    assert "expires in 5 d (2026-11-29 12:00:00Z); then phones" in near.sentence(NOON)
 
 
 def test_papers_survive_the_way_through_json(place: Place) -> None:
@@ -256,8 +256,8 @@ def test_signer_is_listed_with_what_stops(place: Place) -> None:
     found = take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: signer(5 * DAY)})
     (entry,) = of(found, ExpiringKind.SIGNER)
     assert (entry.name, entry.level, entry.on_disk) == (MG1, Urgency.DAYS_7, leaf(MG1, 5 * DAY))
-    assert entry.stops == "nothing can be published; what was published stays in force"
-    assert entry.sentence(NOON).startswith(f"the signer of {MG1} ends in 5 d")
+    assert entry.stops == "no version can be published; the published version stays in force"
+    assert entry.sentence(NOON).startswith(f"the document signer of {MG1} expires in 5 d")
     assert entry.command == f"sipmesh ca issue {MG1}"
     assert [one.name for one in of(found, ExpiringKind.ISSUING)] == [ISSUING.subject]
 
@@ -265,16 +265,16 @@ def test_signer_is_listed_with_what_stops(place: Place) -> None:
 def test_signer_of_another_management_server_goes_on(place: Place) -> None:
     found = take_stock(managed(place, MG1, MG2), {}, at=NOON, signers={MG1: signer()})
     first, second = of(found, ExpiringKind.SIGNER)
-    assert first.stops == f"{MG1} can publish nothing; {MG2} can"
-    assert (second.paper, second.note) == (None, "not known here: its file is on another machine")
+    assert first.stops == f"{MG1} cannot publish; {MG2} can"
+    assert (second.paper, second.note) == (None, "unknown: its file is on another machine")
     assert not second.broken
 
 
 def test_signer_that_cannot_be_used_is_an_alarm(place: Place) -> None:
-    broken = Chain(f"servers/{MG1}.signer.pem", fault="holds no readable certificate")
+    broken = Chain(f"servers/{MG1}.signer.pem", fault="contains no readable certificate")
     (entry,) = of(take_stock(managed(place, MG1), {}, at=NOON, signers={MG1: broken}), ExpiringKind.SIGNER)
     assert entry.broken
-    assert entry.note == f"servers/{MG1}.signer.pem holds no readable certificate; sipmesh ca issue {MG1}"
+    assert entry.note == f"servers/{MG1}.signer.pem contains no readable certificate; sipmesh ca issue {MG1}"
 
 
 def test_signer_of_one_server_may_be_asked_for_alone(place: Place) -> None:
@@ -295,7 +295,7 @@ def test_list_of_ours_that_was_not_made_anew_for_a_day_and_a_half_is_old(place: 
     assert not late.urgent
     [entry] = [one for one in late.entries if one.old]
     told = entry.sentence(NOON + 1.6 * DAY)
-    assert "was made 1 d 14 h ago" in told
+    assert "was signed 1 d 14 h ago" in told
     assert "from 2026-12-01 12:00:00Z on every server refuses new links" in told
     assert "sipmesh ca crl" in told
 
@@ -355,9 +355,9 @@ def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) 
 @pytest.mark.parametrize(
     ("left", "level", "told"),
     [
-        (3 * DAY, Urgency.DAYS_7, "counts for 3 d"),
-        (DAY, Urgency.DAY_1, "counts for"),
-        (-DAY, Urgency.PAST, "counts no longer"),
+        (3 * DAY, Urgency.DAYS_7, "is valid for 3 d"),
+        (DAY, Urgency.DAY_1, "is valid for"),
+        (-DAY, Urgency.PAST, "has expired"),
     ],
 )
 def test_source_that_is_an_alarm_counts_down_and_is_urgent(
@@ -368,14 +368,14 @@ def test_source_that_is_an_alarm_counts_down_and_is_urgent(
     found, entry = sourced(place, held_for(left), **failing, alarming=True)
     assert (entry.level, entry.urgent, found.urgent) == (level, True, True)
     assert told in entry.sentence(NOON)
-    assert "(answers 500): see from edge1.example.test whether it answers" in entry.sentence(NOON)
+    assert "(answers 500): check from edge1.example.test that the URL answers" in entry.sentence(NOON)
     _, quiet = sourced(place, held_for(left), **failing)
     assert quiet.level is Urgency.FINE
 
 
 def test_source_that_has_given_nothing_is_broken_once_it_has_failed_and_awaited_before(place: Place) -> None:
     _, awaited = sourced(place, None)
-    assert (awaited.broken, awaited.note[:33]) == (False, "nothing has come from it yet; see")
+    assert (awaited.broken, awaited.note[:30]) == (False, "no data was fetched yet; check")
     _, failed = sourced(place, None, failing_since=NOON, why="answers 404", alarming=True)
     assert failed.broken
     assert "answers 404" in failed.sentence(NOON)

@@ -68,12 +68,12 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "servers: [fe3.example.test]",
             "servers: [fe3.example.test, {name: fe4.example.test, address: 192.0.2.4}]",
-            ["server fe4.example.test joins pool2.example.test at 192.0.2.4"],
+            ["server fe4.example.test is added to pool2.example.test at 192.0.2.4"],
         ),
         (
             "      - {name: fe2.example.test, address: 127.0.0.2}\n",
             "",
-            ["server fe2.example.test leaves pool1.example.test"],
+            ["server fe2.example.test is removed from pool1.example.test"],
         ),
         (
             "address: 127.0.0.2",
@@ -83,7 +83,7 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             ", address: 127.0.0.2",
             "",
-            ["fe2.example.test's address changes from 127.0.0.2 to what DNS says"],
+            ["fe2.example.test's address changes from 127.0.0.2 to the DNS entry"],
         ),
         (
             "client: 5061",
@@ -93,12 +93,12 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "servers: [edge1.example.test]",
             "servers: [{name: edge1.example.test, outside: {bind: 192.0.2.1}}]",
-            ["the outside of edge1.example.test changes from nothing of its own to bind 192.0.2.1"],
+            ["the outside of edge1.example.test changes from no outside address to bind 192.0.2.1"],
         ),
         (
             "sip_domains: [example.test]",
             "sip_domains: [example.test, example.org]",
-            ["example.org becomes a SIP domain of ours"],
+            ["example.org is added to our SIP domains"],
         ),
         (
             "organisation: Example",
@@ -125,7 +125,7 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "edge: sip.partner.test, ",
             "",
-            ["partner partner.test's edge changes from sip.partner.test to what SRV says"],
+            ["partner partner.test's edge changes from sip.partner.test to DNS SRV"],
         ),
         (
             "edge: sip.partner.test",
@@ -135,12 +135,17 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "      client_usage: server-ok\n",
             "",
-            ["partner other.test must now connect with a certificate that is for clients as well"],
+            ["partner other.test must now connect with a certificate for clientAuth"],
         ),
         (
             "      client_usage: server-ok\n",
             "      client_usage: server-ok\n      third_party: true\n",
-            ["the CA of partner other.test is now said to serve others too, so that the name alone tells it apart"],
+            [
+                (
+                    "the CA of partner other.test is now declared to issue for other organisations also, so that only the name "
+                    "identifies it"
+                )
+            ],
         ),
         (
             "domains: [other.test, second.test]",
@@ -161,28 +166,28 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "crls: [c/root.crl, c/issuing.crl]",
             "crls: [c/root.crl]",
-            ["the revocation list c/issuing.crl of partner other.test is no longer read"],
+            ["the revocation list c/issuing.crl of partner other.test is removed"],
         ),
         (
             "crls: [c/root.crl, c/issuing.crl]",
             "crls: [c/root.crl, 'http://crl.other.test/i']",
             [
-                "the revocation list c/issuing.crl of partner other.test is no longer read",
-                "the revocation list http://crl.other.test/i of partner other.test is read",
+                "the revocation list c/issuing.crl of partner other.test is removed",
+                "the revocation list http://crl.other.test/i of partner other.test is added",
             ],
         ),
         (
             "crls: [c/root.crl, c/issuing.crl]",
             "crls: [c/root.crl, c/issuing.crl]\n      ocsp: ['http://ocsp.other.test/']\n      revocation: both",
             [
-                "the OCSP responder http://ocsp.other.test/ of partner other.test is asked",
-                "certificates of partner other.test now need a revocation list and an OCSP answer instead of a revocation list",
+                "the OCSP responder http://ocsp.other.test/ of partner other.test is added",
+                "certificates of partner other.test now need a revocation list and an OCSP response instead of a revocation list",
             ],
         ),
         (
             "crls: [c/root.crl, c/issuing.crl]",
             "crls: [c/root.crl, c/issuing.crl]\n      grace: 48",
-            ["the hours for which a list of partner other.test counts past its end change from the default to 48"],
+            ["the grace hours after nextUpdate for lists of partner other.test change from the default to 48"],
         ),
         (
             "federation:\n",
@@ -203,14 +208,14 @@ def test_each_change_has_its_own_words(place: Place, old: str, new: str, lines: 
 def test_a_pool_that_comes_or_goes_is_told_with_its_servers(place: Place) -> None:
     change = ("  - name: pool2.example.test\n    role: front-end\n    servers: [fe3.example.test]\n", "")
     assert told(place, change) == [
-        "pool pool2.example.test goes (front-end)",
-        "server fe3.example.test leaves pool2.example.test",
+        "pool pool2.example.test is removed (front-end)",
+        "server fe3.example.test is removed from pool2.example.test",
     ]
     assert back(place, change) == [
-        "pool pool2.example.test is new (front-end)",
-        "server fe3.example.test joins pool2.example.test",
+        "pool pool2.example.test is added (front-end)",
+        "server fe3.example.test is added to pool2.example.test",
     ]
-    assert "pool bot.example.test is new (application, next hop pool1.example.test, speaks for example.test)" in back(
+    assert "pool bot.example.test is added (application, next hop pool1.example.test, speaks for example.test)" in back(
         place, ("name: bot.example.test\n    role", "name: bots.example.test\n    role")
     )
 
@@ -229,7 +234,7 @@ def test_a_server_that_moves_is_no_server_that_leaves(place: Place) -> None:
 def test_next_hop_and_route_are_told_as_ways(place: Place) -> None:
     edge = "internal_name: edge-int.example.test\n    next_hop: pool1"
     assert told(place, (edge, edge.replace("pool1", "pool2"))) == [
-        "pool sip.example.test hands requests to pool2.example.test instead of pool1.example.test"
+        "pool sip.example.test sends requests to pool2.example.test instead of pool1.example.test"
     ]
     more = "  - {name: sip2.example.test, role: edge, servers: [e2.example.test], next_hop: pool1.example.test}\nfederation:\n"
     assert "partners are reached through sip2.example.test instead of sip.example.test" in told(
@@ -243,7 +248,7 @@ def test_first_front_end_pool_is_home_by_default_and_so_its_order_means_somethin
     turned = before.topology.model_copy(update={"pools": (pools[1], pools[0], *pools[2:])})
     assert difference(before, replace(before, topology=turned)) == [
         "the order of the pools changes to pool2.example.test, pool1.example.test, sip.example.test, bot.example.test",
-        "users who were given no home are at home in pool2.example.test instead of pool1.example.test",
+        "users without an explicit home pool have the home pool pool2.example.test instead of pool1.example.test",
     ]
 
 
@@ -263,9 +268,9 @@ def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(p
     after = Draft.read(TOPOLOGY.encode(), place.file)
     leaves, joins = difference(before.loaded, after.loaded)
     assert leaves.startswith("anchor CN=Partner Root CA,O=Partner (SHA-256 ")
-    assert leaves.endswith(") of partner partner.test leaves")
+    assert leaves.endswith(") of partner partner.test is removed")
     assert joins.startswith("anchor CN=New Root (SHA-256 ")
-    assert joins.endswith(") of partner partner.test joins")
+    assert joins.endswith(") of partner partner.test is added")
 
 
 def test_another_file_with_the_same_anchor_is_told_as_no_more_than_that(place: Place) -> None:

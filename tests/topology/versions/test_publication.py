@@ -129,12 +129,12 @@ def test_anything_else_is_refused_and_nothing_else_happens(payload: bytes) -> No
         ("number", True, "whole number"),
         ("number", "7", "whole number"),
         ("number", 7.0, "whole number"),
-        ("at", "2026-11-24T12:00:00Z", "no instant"),
-        ("at", "2026-11-24T12:00:00", "no instant"),
-        ("at", "2026-11-24T12:00:00+01:00", "no instant"),
-        ("at", "2026-11-24T12:00:00.000001+00:00", "no instant"),
-        ("at", "yesterday", "no instant"),
-        ("at", 1, "no instant"),
+        ("at", "2026-11-24T12:00:00Z", "not a time"),
+        ("at", "2026-11-24T12:00:00", "not a time"),
+        ("at", "2026-11-24T12:00:00+01:00", "not a time"),
+        ("at", "2026-11-24T12:00:00.000001+00:00", "not a time"),
+        ("at", "yesterday", "not a time"),
+        ("at", 1, "not a time"),
         ("by", "", "1 to 200 letters"),
         ("by", "x" * (LONGEST_BY + 1), "1 to 200 letters"),
         ("by", "a\x1b[2J", "control characters"),
@@ -143,23 +143,23 @@ def test_anything_else_is_refused_and_nothing_else_happens(payload: bytes) -> No
         ("why", "\ud800", "control characters"),
         ("forced", 1, "neither true nor false"),
         ("forced", None, "neither true nor false"),
-        ("previous", "AB" * 32, "no SHA-256"),
-        ("previous", "ab" * 31, "no SHA-256"),
-        ("previous", "ab" * 32 + "\n", "no SHA-256"),
-        ("audit", None, "no SHA-256"),
+        ("previous", "AB" * 32, "not a SHA-256"),
+        ("previous", "ab" * 31, "not a SHA-256"),
+        ("previous", "ab" * 32 + "\n", "not a SHA-256"),
+        ("audit", None, "not a SHA-256"),
         ("topology", "", "has 0 octets"),
         ("topology", "x" * (LARGEST_DOCUMENT + 1), f"has {LARGEST_DOCUMENT + 1} octets"),
-        ("topology", {}, "is no text"),
-        ("topology", "\ud800", "no Unicode"),
-        ("files", [], "no object"),
-        ("files", {"": ""}, "'' is no name"),
-        ("files", {"a\0b": ""}, "is no name"),
-        ("files", {"a": "A"}, "'a' is no base64"),
-        ("files", {"a": "QR=="}, "'a' is no base64 in its one spelling"),
-        ("files", {"a": "QQ==\n"}, "'a' is no base64"),
-        ("files", {"a": "Q_=="}, "'a' is no base64"),
-        ("files", {"a": None}, "'a' is no base64"),
-        ("files", {"a": "Q", "b": 1}, "'a' is no base64 in its one spelling, 'b' is no base64"),
+        ("topology", {}, "is not a text"),
+        ("topology", "\ud800", "not Unicode"),
+        ("files", [], "not an object"),
+        ("files", {"": ""}, "'' is not a file name"),
+        ("files", {"a\0b": ""}, "is not a file name"),
+        ("files", {"a": "A"}, "'a' is not canonical base64"),
+        ("files", {"a": "QR=="}, "'a' is not canonical base64"),
+        ("files", {"a": "QQ==\n"}, "'a' is not canonical base64"),
+        ("files", {"a": "Q_=="}, "'a' is not canonical base64"),
+        ("files", {"a": None}, "'a' is not canonical base64"),
+        ("files", {"a": "Q", "b": 1}, "'a' is not canonical base64, 'b' is not canonical base64"),
     ],
 )
 def test_one_other_value_is_one_problem(name: str, value: object, reason: str) -> None:
@@ -293,7 +293,7 @@ def test_an_embedded_anchor_must_be_one(place: Place, tmp_path: Path) -> None:
     made = published(place)
     spoilt = replace(made, files={**made.files, "b/root.pem": b"nonsense"})
     (problem,) = refused_load(spoilt, tmp_path)
-    assert "holds no readable certificate" in problem.reason
+    assert "contains no readable certificate" in problem.reason
     assert problem.file == tmp_path / "topology version 3"
 
 

@@ -23,7 +23,7 @@ def test_an_acceptance_names_every_check_and_what_matched(net: Network) -> None:
 def test_a_refusal_says_wanted_seen_rule_clock_and_remedy(net: Network) -> None:
     verdict = verdict_on(net.fe2_certificate(ends=-timedelta(days=1)), net.policy())
     text = "\n".join(explain(verdict))
-    assert "✗ validity      CN=fe2.example.test ended at 2026-02-28 12:00:00Z" in text
+    assert "✗ validity      CN=fe2.example.test expired at 2026-02-28 12:00:00Z" in text
     assert "wanted      valid at 2026-03-01 12:00:00Z, our clock (rule R4; RFC 5280 4.1.2.5)" in text
     assert f"URI:sip:{FE2}" in text
     assert verdict.seen is not None

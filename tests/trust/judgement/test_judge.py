@@ -436,7 +436,7 @@ def test_a_foreign_name_is_listed_and_never_counts(net: Network) -> None:
 
 def test_the_nearest_name_is_told_where_a_name_missed(net: Network) -> None:
     verdict = verdict_on(net.forge.server(net.ours, "fe22.example.test"), net.policy())
-    assert f"the nearest is {FE2}" in finding(verdict, "topology").saw
+    assert f"the nearest name is {FE2}" in finding(verdict, "topology").saw
     assert any(FE2 in remedy for remedy in verdict.remedies)
 
 

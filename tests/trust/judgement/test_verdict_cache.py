@@ -104,10 +104,10 @@ def test_a_stranger_makes_us_look_less_far_for_what_it_may_have_meant(net: Netwo
     meant = "fe050.example.tets"
     for signer in (net.stranger, net.ours):
         told = finding(after(policy, net.forge.server(signer, meant)), "topology").saw
-        assert told == f"{meant} is not there; the nearest is fe050.example.test"
+        assert told == f"{meant} is not in the topology; the nearest name is fe050.example.test"
     far = "ffe050.example.test"  # one letter more, which is half a hundred names away
     saw = [finding(after(policy, net.forge.server(one, far)), "topology").saw for one in (net.stranger, net.ours)]
-    assert ["nearest is fe050" in one for one in saw] == [False, True]
+    assert ["nearest name is fe050" in one for one in saw] == [False, True]
 
 
 # Attacks on the chain

@@ -165,7 +165,7 @@ blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both 
 @pytest.mark.parametrize(
     ("wrong", "right", "told"),
     [
-        ({"critical": (WITHIN,)}, {}, "though it is no authority"),
+        ({"critical": (WITHIN,)}, {}, "but is not a CA"),
         ({"common_name": "", "extra": (NAMES,)}, {"common_name": "", "critical": (NAMES,)}, "no subject"),
         ({"with_aki": False, "extra": (BY_SERIAL,)}, {}, "no authority key identifier"),
     ],
@@ -186,10 +186,10 @@ def test_a_leaf_that_must_not_be_issued_is_ill_formed(
 @pytest.mark.parametrize(
     ("wrong", "right", "told"),
     [
-        ({"common_name": ""}, {}, "(no subject) is an authority without a name"),
+        ({"common_name": ""}, {}, "(no subject) is a CA without a subject name"),
         ({"extra": (x509.InhibitAnyPolicy(0),)}, {"critical": (x509.InhibitAnyPolicy(0),)}, "4.2.1.14"),
     ],
-    ids=["an authority without a name", "a policy limit that others may skip"],
+    ids=["a CA without a subject name", "a policy limit that others may skip"],
 )
 def test_an_authority_that_must_not_be_issued_is_ill_formed(
     excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str

@@ -239,7 +239,7 @@ def test_a_divided_list_speaks_only_for_its_part(
     *,
     covers: bool,
 ) -> None:
-    """A certificate that is missing from another part's list is not thereby good."""
+    """A certificate that is missing from another part's list is not in the topologyby good."""
     lists = RevocationLists([load(extensions=_idp(**changes))])
     assert (lists.find(LEAF.certificate, CA.certificate) is not None) is covers
 

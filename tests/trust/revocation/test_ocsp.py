@@ -65,7 +65,7 @@ def ask(
 def test_a_good_answer_of_the_issuer_itself_passes() -> None:
     finding = ask(answer(CA, single(LEAF)))
     assert finding.passed
-    assert "in force until 2026-03-01 13:00:00Z" in finding.saw
+    assert "valid until 2026-03-01 13:00:00Z" in finding.saw
 
 
 def test_no_answer_is_not_a_good_status() -> None:
@@ -170,7 +170,7 @@ def test_an_answer_about_somebody_else_says_nothing() -> None:
         single(LEAF, issuer=namesake),
         single(FORGE.server(renamed, "x", serial=LEAF.certificate.serial_number)),
     ):
-        assert "no OCSP answer" in ask(answer(CA, about)).saw
+        assert "no OCSP response" in ask(answer(CA, about)).saw
 
 
 def test_rsa_responders_are_verified_too() -> None:
@@ -370,9 +370,9 @@ def test_a_revoked_answer_says_more_than_a_list_that_is_missing() -> None:
 
 
 def test_what_could_not_be_used_is_told_where_something_is_missing() -> None:
-    held = OcspAnswers(faults=("ocsp: the responder says unauthorized",))
+    held = OcspAnswers(faults=("ocsp: the OCSP responder answers unauthorized",))
     found = check_path((LEAF.certificate, CA.certificate), RevocationLists(), held, at=NOON, grace=NO_TIME)
-    assert "the responder says unauthorized" in found.saw
+    assert "the OCSP responder answers unauthorized" in found.saw
 
 
 # On links

@@ -39,9 +39,11 @@ def status(
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show those that have expired, too.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show expired certificates and abandoned CAs also.")
+    ] = False,
 ) -> None:
-    """Show every certificate and list with the time that is left."""
+    """Show every certificate and revocation list with its remaining time."""
     found = Place(topology).ca().status(datetime.now(UTC))
     if as_json:
         say_json(_status_json(found))
@@ -52,7 +54,7 @@ def status(
     show(_certificates_table(shown))
     show(_lists_table(found))
     if len(shown) < len(held):
-        say(f"{len(held) - len(shown)} expired or abandoned are not shown; --all shows them.", style="dim")
+        say(f"{len(held) - len(shown)} expired or abandoned are not shown. To show them: --all", style="dim")
 
 
 def _certificates_table(held: list[CertificateStatus]) -> Any:
@@ -133,25 +135,29 @@ def _list_json(one: ListStatus) -> dict[str, Any]:
 def issue(
     server: Annotated[str, typer.Argument(help="A server of the topology.")] = "",
     *,
-    every: Annotated[bool, typer.Option("--all", help="For every server of the topology.")] = False,
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="How long it is valid.")] = DAYS,
+    every: Annotated[bool, typer.Option("--all", help="Issue for every server of the topology.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="The validity of the certificate.")] = DAYS,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Issue a certificate and a key, with the names that the topology gives the server, and put them in place."""
+    """Issue a certificate and a key with the server's names from the topology, and write them to their files."""
     if bool(server) == every:
-        raise typer.BadParameter("name a server, or say --all")
+        raise typer.BadParameter("name a server, or give --all")
     place = Place(topology)
     loaded, ca, now = place.load(), place.ca(), datetime.now(UTC)
     before = links_of(place)
     names = [one.name for pool in loaded.topology.pools for one in pool.servers] if every else [server.lower()]
     away = [name for name in names if _has_its_key_elsewhere(loaded, place.generations(), name)]
     if away and not every:
-        remedy = f"while it runs it renews itself; otherwise, there: sipmesh join request {away[0]}"
+        remedy = (
+            "a running server renews its certificate itself; for a stopped server, run on its machine: sipmesh join "
+            f"request {away[0]}"
+        )
         raise OperatorError(f"the key of {away[0]} is not on this machine; {remedy}")
     for name in names:
         if name in away:
             say(
-                f"{name}: left out, its key is not on this machine; where it is, the server renews itself.", style="dim"
+                f"{name}: not issued. Its key is on another machine, and the server there renews its certificate itself.",
+                style="dim",
             )
             continue
         issued = issue_for(loaded, ca, name, now, timedelta(days=days))
@@ -192,13 +198,13 @@ def issue_for(loaded: Loaded, ca: EnterpriseCa, name: str, now: datetime, lifeti
 @app.command()
 def revoke(
     server: Annotated[
-        str, typer.Argument(help="Revoke every certificate of this server that is still valid, its signer included.")
+        str, typer.Argument(help="Revoke every valid certificate of this server, its document signer included.")
     ] = "",
-    serial: Annotated[str, typer.Option(metavar="HEX", help="Revoke the one certificate with this serial.")] = "",
-    reason: Annotated[Reason, typer.Option(help="Why, as the list will say.")] = Reason.UNSPECIFIED,
+    serial: Annotated[str, typer.Option(metavar="HEX", help="Revoke the certificate with this serial only.")] = "",
+    reason: Annotated[Reason, typer.Option(help="The reason that the revocation list gives.")] = Reason.UNSPECIFIED,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Revoke certificates: the list is written, all running servers are given it, and links go down."""
+    """Revoke certificates: sign a new revocation list, send it to all running servers, and close the links."""
     if bool(server) == bool(serial):
         raise typer.BadParameter("name a server, or give a --serial")
     place = Place(topology)
@@ -207,18 +213,20 @@ def revoke(
     before = links_of(place)
     for number in serials:
         record = generations.owner_of(number).revoke(number, reason, now)
-        what = f"the signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
+        what = f"the document signer of {record.names[0]}" if record.kind == CertificateKind.SIGNER else record.names[0]
         note(place, AuditAct.REVOKE, server=record.names[0], serial=record.serial_hex, because=str(record.reason))
         say(f"Revoked: serial {record.serial_hex} of {what} ({record.reason}).", style=GOOD)
     _say_in_force(place, before)
     if server:
-        say(f"A new one, once the old key is out of others' reach: {_for_a_new_one(place, server.lower())}")
+        say(
+            f"Remove the old key from the machine first. Then get a new certificate: {_for_a_new_one(place, server.lower())}"
+        )
 
 
 def _for_a_new_one(place: Place, name: str) -> str:
     with suppress(OperatorError):  # the topology may name it no more, or be out of order
         if _has_its_key_elsewhere(place.load(), place.generations(), name):
-            return f"on its machine, sipmesh join request {name}"
+            return f"on its machine: sipmesh join request {name}"
     return f"sipmesh ca issue {name}"
 
 
@@ -226,7 +234,7 @@ def _read_serial(text: str) -> int:
     try:
         return int(text.replace(":", ""), 16)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no serial; `sipmesh ca status` shows them in hex") from None
+        raise typer.BadParameter(f"{text!r} is no serial number; to see them in hex: sipmesh ca status") from None
 
 
 def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Record]:
@@ -235,16 +243,17 @@ def _valid_of(generations: CaGenerations, name: str, now: datetime) -> list[Reco
     held = [one for one in generations.records() if one.kind in leaves and name in one.names[:1]]
     valid = [one for one in held if one.revoked_at is None and one.not_after > now]
     if not valid:
-        known = "all of them are revoked or expired" if held else "this CA never issued one"
-        raise OperatorError(f"{name} has no certificate to revoke: {known}; see `sipmesh ca status --all`")
+        known = "all its certificates are revoked or expired" if held else "this CA has issued no certificate for it"
+        raise OperatorError(f"{name} has no certificate to revoke: {known}; see: sipmesh ca status --all")
     return valid
 
 
 @app.command()
 def crl(topology: TopologyFile = HERE) -> None:
-    """Write fresh revocation lists; a running server that has the CA folder does so by itself, every day.
+    """Sign new revocation lists.
 
-    The list of a root whose key is kept elsewhere is left out: see `ca root request`.
+    A running server with the CA folder does this itself, each day. A root whose key is on another machine is left out; its list
+    needs `ca root request`.
     """
     place = Place(topology)
     now, before = datetime.now(UTC), links_of(place)
@@ -253,13 +262,13 @@ def crl(topology: TopologyFile = HERE) -> None:
             if kind is CertificateKind.ROOT and not ca.crls.has_key(kind):
                 list_file = ca.folder / "root.crl"
                 say(
-                    f"{list_file}: left out, the root's key is elsewhere: sipmesh ca root request list FILE",
+                    f"{list_file}: not signed. The root's key is on another machine: sipmesh ca root request list FILE",
                     style="dim",
                 )
                 continue
             file, number = ca.crls.publish(now, kind), _number(ca, kind, now)
             note(place, AuditAct.LIST, file=str(file.relative_to(place.folder)), number=number)
-            say(f"{file}: list {number} of the {kind} CA.", style=GOOD)
+            say(f"{file}: revocation list {number} of the {kind} CA.", style=GOOD)
     _say_in_force(place, before)
 
 

@@ -26,17 +26,22 @@ URGENT: Final = 1
 
 
 def inventory(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Show everything that ends: what is in use, what is on disk, the time left, and what stops then.
+    """Show everything that expires: what is in use, what is on disk, the remaining time, and what stops working then.
 
-    Every certificate of every server, the issuing CAs, roots, partners' anchors and revocation lists of the topology. It
-    asks the servers that run on this machine, and works with and without the CA's folder.
+    It lists the certificates of all servers, the issuing CAs, the roots, the partners' anchors, and the revocation lists. It asks
+    the servers that run on this machine. It works with and without the CA folder.
 
-    A step of 30, 14, 7 or 1 days counts unless it is longer than half of a life: a certificate of 30 days begins to warn
-    at 14, a revocation list of 7 days at 1. For certificates 7 and 1 always count. A list of ours that is made anew each
-    day is called old from 36 hours on.
+    Warnings begin 30, 14, 7 and 1 days before the end. A step that is longer than half of the lifetime is left out. So a
+    certificate of 30 days warns from day 14 on, and a revocation list of 7 days from day 1 on. For certificates the steps 7 and 1
+    always apply. Our own revocation list is signed each day; it is marked old after 36 hours.
 
-    Exit codes: 0 (FINE): nothing has come to its last 7 days. 1 (URGENT): something has, or is past, or cannot be used.
-    2: the command cannot be read.
+    Exit codes:
+
+    0 (FINE): all items have more than 7 days.
+
+    1 (URGENT): an item has at most 7 days, has expired, or cannot be used.
+
+    2: the command line is wrong.
     """
     at = datetime.now(UTC)
     found = _take(Place(topology), at)
@@ -95,8 +100,8 @@ def _uses(place: Place) -> list[Use]:
         try:
             found.append(use_from_json(answer.result or {}))
         except (KeyError, TypeError, ValueError):
-            why = answer.fault or "it is of another version: restart it"
-            say(f"{answer.server} does not say what it uses: {why}", style=WARN, error=True)
+            why = answer.fault or "the server runs another release of sipmesh: restart it"
+            say(f"{answer.server} does not report the certificates that it uses: {why}", style=WARN, error=True)
     return found
 
 
@@ -113,7 +118,7 @@ def _show(found: Inventory) -> None:
 
 
 def _table(found: Inventory) -> Any:
-    made = table("Inventory", "what", "name", "in use", "on disk", "until", "left", "level", "what stops then")
+    made = table("Inventory", "what", "name", "in use", "on disk", "until", "left", "level", "what stops working")
     for entry in found.entries:
         paper = entry.paper
         made.add_row(

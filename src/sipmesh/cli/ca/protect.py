@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def protect(topology: TopologyFile = HERE) -> None:
-    """Encrypt the private keys of this folder where they lie, with the passphrase that SIPMESH_KEY_PASSPHRASE_FILE names."""
+    """Encrypt the private keys of this folder in place. SIPMESH_KEY_PASSPHRASE_FILE names the file with the passphrase."""
     from sipmesh.pki.keys.protection import keys_below
     from sipmesh.pki.keys.protection import protect as encrypt
 
     place = Place(topology)
     keys = dict.fromkeys(file.resolve() for file in (*keys_below(place.folder), *_named(place)))
     done = encrypt(keys)
-    say(*(f"{file} is encrypted now." for file in done), style=GOOD)
+    say(*(f"Encrypted: {file}." for file in done), style=GOOD)
     if len(done) < len(keys):
-        say(f"{plural(len(keys) - len(done), 'key')} of {len(keys)} had been encrypted before.")
+        say(f"{plural(len(keys) - len(done), 'key')} of {len(keys)} were encrypted already.")
     say(
-        "Every server and command here needs the passphrase from now on: the servers that run go on, and cannot start",
-        "again without it. Old backups may still hold keys in the clear.",
+        "From now on every server and command here needs the passphrase. Running servers go on. Without the passphrase, they",
+        "cannot start again. Old backups may contain the keys unencrypted.",
     )
 
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from sipmesh.pki.offline.request import OfflineRequest
 
 app = typer.Typer(
-    help="Another root for the network: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
+    help="Replace the root CA: prepare, publish, activate, switch, publish, retire.", no_args_is_help=True
 )
 
 
 @app.command()
 def status(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Show every generation of the CA, and the step that comes next."""
+    """Show every generation of the CA, and the next step."""
     generations = Place(topology).generations()
     facts = [
         {
@@ -55,26 +55,28 @@ def _state(number: int, current: int, old: list[int]) -> str:
         return "issues"
     if number > current:
         return "prepared"
-    return "trusted, issues nothing" if number in old else "retired"
+    return "trusted, does not issue" if number in old else "retired"
 
 
 def _following(place: Place) -> str:
     """What to do next."""
     generations = place.generations()
     if generations.next is not None:
-        return "Publish the draft that names the new root; then, once all have it in force: sipmesh ca root activate"
+        return (
+            "Publish the draft, which names the new root. When all servers have it in force: sipmesh ca root activate"
+        )
     if generations.is_crossed:
-        return "Give the new root to phones and partners; then: sipmesh ca root switch"
+        return "Give the new root certificate to phones and partners. Then: sipmesh ca root switch"
     if generations.old:
-        return "Let go of the old root: sipmesh ca root retire"
-    return "Nothing is under way."
+        return "Remove the old root: sipmesh ca root retire"
+    return "No root rotation is in progress."
 
 
 @app.command()
 def prepare(*, topology: TopologyFile = HERE) -> None:
-    """Make another root with an issuing CA under it, which the present root vouches for as well; the draft names both.
+    """Create a new root with an issuing CA under it, which the present root cross-certifies. The draft then names both roots.
 
-    Nothing is issued by it yet. What comes next is said at the end, and by `ca root status`.
+    The new CA does not issue yet. The command ends with the next step, and so does `ca root status`.
     """
     from sipmesh.topology.document.changes import add_root, edit
 
@@ -83,52 +85,58 @@ def prepare(*, topology: TopologyFile = HERE) -> None:
     anchor, crls = _names(place, made)
     draft = edit(place.file, lambda text: add_root(text, anchor, crls))
     if not place.generations().is_vouched_for:
-        say("The present root's key is elsewhere, and it has to vouch for the new issuing CA before that can issue:")
+        say(
+            "The key of the present root is on another machine. It must sign a cross-certificate before the new CA can issue:"
+        )
         say("  sipmesh ca root request cross errand.json", style=WARN)
     say(f"{made.root.subject.rfc4514_string()} is prepared, in {made.folder}.", style=GOOD)
     if draft.topology.federation.partners:
         say(
-            f"Give {made.folder / 'issuing.crl'} to partners now: who has not named it refuses you once the new CA issues.",
+            f"Give {made.folder / 'issuing.crl'} to partners now. After `activate`, a partner without it refuses your servers.",
             style=WARN,
         )
-    say(f"The draft {place.file} trusts it beside the present root. Next:")
+    say(f"The draft {place.file} names it beside the present root. Next:")
     say('  sipmesh topology publish -m "a new root"', "  sipmesh ca root activate")
 
 
 @app.command()
 def activate(*, topology: TopologyFile = HERE) -> None:
-    """Have the new CA issue, once every server trusts its root: all servers then renew their certificates by themselves."""
+    """Let the new CA issue, when every server trusts its root. All servers then renew their certificates themselves."""
     told = _ask(Place(topology), "activate")
-    say(f"Generation {told['generation']} issues from now on; servers renew by themselves: sipmesh status", style=GOOD)
-    say("Its certificates lead to the old root as well. Give the new one to phones and partners:")
+    say(
+        f"Generation {told['generation']} issues from now on. Servers renew their certificates themselves; to follow this: "
+        "sipmesh status",
+        style=GOOD,
+    )
+    say("Its certificates chain to both roots. Give the new root certificate to phones and partners:")
     say(f"  {Place(topology).ca().folder / 'root.pem'}", "Then: sipmesh ca root switch")
 
 
 @app.command()
 def switch(*, topology: TopologyFile = HERE) -> None:
-    """Have servers lead to the new root alone; who knows only the old one refuses them from then on."""
+    """Change the chains of all servers to the new root only. Peers that have only the old root then refuse them."""
     told = _ask(Place(topology), "switch")
-    say(f"Servers lead to {told['root']} alone from now on.", style=GOOD)
-    say("Links that stand on the old root are replaced, half a minute after their last call at the latest.")
+    say(f"From now on the chains of all servers lead to {told['root']} only.", style=GOOD)
+    say("Links that use the old root are replaced at most 30 seconds after their last call.")
     say("Then: sipmesh ca root retire")
 
 
 @app.command()
 def retire(*, topology: TopologyFile = HERE) -> None:
-    """Trust the old root no more: the first time the draft lets go of it, and once that is published, so does the CA."""
+    """Remove the old root: run it once to change the draft, publish, then run it again to close the old CA."""
     from sipmesh.topology.document.changes import edit, remove_root
 
     place = Place(topology)
     generations = place.generations()
     if generations.next is not None or generations.is_crossed or not generations.old:
-        raise OperatorError(f"there is no root to retire now. {_following(place)}")
+        raise OperatorError(f"there is no root to retire. {_following(place)}")
     named = place.load().topology.authority
     for number in generations.old:
         anchor, crls = _names(place, generations.open(number))
         if anchor in named.anchors:
             edit(place.file, lambda text, a=anchor, c=crls: remove_root(text, a, c, place.file))  # type: ignore[misc]
-            say(f"The draft {place.file} names {anchor} no more. Next:", style=WARN)
-            say('  sipmesh topology publish -m "the old root goes"', "  sipmesh ca root retire")
+            say(f"The draft {place.file} no longer names {anchor}. Next:", style=WARN)
+            say('  sipmesh topology publish -m "remove the old root"', "  sipmesh ca root retire")
             return
     told = _ask(place, "retire")
     say(f"Retired: generation {', '.join(map(str, told['retired']))}.", style=GOOD)
@@ -136,18 +144,18 @@ def retire(*, topology: TopologyFile = HERE) -> None:
 
 @app.command()
 def detach(
-    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put key and certificate of the root.")],
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder for the key and certificate of the root.")],
     *,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Take the root's key away from this machine; from then on it signs what is carried to it."""
+    """Move the root's key from this machine to a folder. The root then signs only requests that you carry to it."""
     from sipmesh.pki import files
     from sipmesh.pki.issuance.profiles import CertificateKind
 
     ca = Place(topology).ca()
     key = ca.folder / "root.key"
     if not ca.crls.has_key(CertificateKind.ROOT):
-        raise OperatorError(f"{key} is not here any more")
+        raise OperatorError(f"{key} is not on this machine")
     to.mkdir(parents=True, exist_ok=True)
     for name, mode in (("root.key", files.SECRET), ("root.pem", files.PUBLIC)):
         if (to / name).exists():
@@ -155,20 +163,31 @@ def detach(
         files.write(to / name, (ca.folder / name).read_bytes(), mode)
     files.read_key(to / "root.key")
     key.unlink()
-    say(f"The root's key is in {to}, and not here any more: put that away, and keep a copy.", style=GOOD)
-    say("Its list has to be made anew within half a year: sipmesh ca root request")
+    say(
+        f"The root's key is in {to} now and no longer in the CA folder. Move that folder offline, and keep a copy.",
+        style=GOOD,
+    )
+    say("The root must sign a new revocation list within six months: sipmesh ca root request list FILE")
 
 
 @app.command()
 def request(
     what: Annotated[
-        OfflineKind, typer.Argument(help="list: the root's next list; cross: its word for the next issuing CA.")
+        OfflineKind,
+        typer.Argument(
+            help="list: the root's next revocation list; cross: the cross-certificate for the next issuing CA."
+        ),
     ],
-    to: Annotated[Path, typer.Argument(metavar="FILE", help="The errand, to be carried to where the key is.")],
+    to: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="The signing request to write. Carry it to the machine with the root's key."
+        ),
+    ],
     *,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Write what a root whose key is elsewhere has to sign."""
+    """Write a signing request for a root whose key is on another machine."""
     from sipmesh.pki import files
 
     generations = Place(topology).generations()
@@ -181,19 +200,23 @@ def request(
             raise OperatorError("no next root is prepared; first: sipmesh ca root prepare")
         errand = generations.current.offline_root.request_cross(coming, at)
     files.write(to, errand.encode())
-    say(f"{to} asks the root for:", *(f"  {line}" for line in errand.told), style=GOOD)
-    say(f"Carry it to where its key is: sipmesh ca root sign {to.name} --key root.key --root root.pem")
+    say(f"{to} asks the root to sign:", *(f"  {line}" for line in errand.told), style=GOOD)
+    say(
+        f"Carry it to the machine with the root's key, and run: sipmesh ca root sign {to.name} --key root.key --root root.pem"
+    )
 
 
 @app.command()
 def sign(
-    errand_file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ca root request` has written.")],
+    errand_file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The signing request that `ca root request` has written.")
+    ],
     *,
     key: Annotated[Path, typer.Option(help="The root's key.")] = Path("root.key"),
     root: Annotated[Path, typer.Option(help="The root's certificate.")] = Path("root.pem"),
     yes: Annotated[bool, typer.Option("--yes", help="Sign without asking.")] = False,
 ) -> None:
-    """Where the root's key is: show what is to be signed, and sign it. This needs neither network nor topology."""
+    """Show a signing request and sign it, on the machine with the root's key. This needs no network and no topology."""
     from sipmesh.pki import files
     from sipmesh.topology.document.files import UnusableFileError
     from sipmesh.topology.document.trust_anchors import read_certificates
@@ -209,16 +232,18 @@ def sign(
     signed = errand.signed(certificate, files.read_key(key))
     to = errand_file.with_name(f"{errand_file.name}.signed")
     files.write(to, signed.encode())
-    say(f"{to} is signed: carry it back, and: sipmesh ca root take {to.name}", style=GOOD)
+    say(f"{to} is signed. Carry it back, and run: sipmesh ca root take {to.name}", style=GOOD)
 
 
 @app.command()
 def take(
-    signed_file: Annotated[Path, typer.Argument(metavar="FILE", help="OfflineKind the root has signed.")],
+    signed_file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The signed request that `ca root sign` has written.")
+    ],
     *,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Put in place what the root has signed, if it is what it was asked for; a list is in force at once."""
+    """Install what the root has signed, if it matches the signing request. A revocation list is in force at once."""
     place = Place(topology)
     generations = place.generations()
     errand = _errand(signed_file)
@@ -240,7 +265,7 @@ def _errand(file: Path) -> OfflineRequest:
     except OSError as wrong:
         remedy = "name the file that `sipmesh ca root request` or `sign` has written"
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", remedy)
-        raise OperatorError("there is no errand", (problem,)) from None
+        raise OperatorError("there is no signing request", (problem,)) from None
 
 
 def _names(place: Place, ca: EnterpriseCa) -> tuple[str, tuple[str, ...]]:

@@ -28,13 +28,22 @@ T = TypeVar("T")
 REFUSED_LOGIN = frozenset({401, 407})
 """Final answers that mean that our credentials did not count (RFC 3261 section 22)."""
 
-As = Annotated[str, typer.Option("--as", metavar="USER", help="Who you are, such as alice@example.com.")]
+As = Annotated[str, typer.Option("--as", metavar="USER", help="Your SIP address, such as alice@example.com.")]
 ServerOption = Annotated[
-    str, typer.Option("--server", metavar="HOST[:PORT]", help="The server; else the topology's, else found by SRV.")
+    str,
+    typer.Option(
+        "--server",
+        metavar="HOST[:PORT]",
+        help="The server. By default a server of the topology, else found by DNS SRV.",
+    ),
 ]
 Anchors = Annotated[
     list[Path] | None,
-    typer.Option("--ca", metavar="FILE", help="The root that vouches for the server; else the topology's."),
+    typer.Option(
+        "--ca",
+        metavar="FILE",
+        help="The root certificate (PEM) for the server's chain. By default the topology's root.",
+    ),
 ]
 
 
@@ -53,19 +62,22 @@ def register(
     *,
     user: As,
     stay: Annotated[
-        bool, typer.Option("--stay", help="Stay registered, answer and print what comes in, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--stay", help="Stay registered until Ctrl-C; print incoming messages, and answer incoming calls."
+        ),
     ] = False,
-    expires: Annotated[int, typer.Option(min=0, help="For how long to register, in seconds.")] = 600,
+    expires: Annotated[int, typer.Option(min=0, help="The duration of the registration, in seconds.")] = 600,
     password_stdin: FromStdin = False,
     server: ServerOption = "",
     ca: Anchors = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Register, show what the server proved and answered, and take the registration back.
+    """Register, show what the server proved and answered, and remove the registration again.
 
-    With --stay it stays registered: it refreshes before the granted time ends and sends keepalives. When the link is gone, it
-    opens another one and registers anew. It prints what happens, and leaves with 1 when a server refuses the login.
+    With --stay the registration stays. The command refreshes it before it expires, and sends keepalives. After a lost link, it
+    opens a new link and registers again. It prints each event, and exits with 1 when a server refuses the login.
     """
     caller = Caller(user, password_stdin, server, ca or [], topology)
 
@@ -112,8 +124,8 @@ def _stay(caller: Caller, expires: int, *, as_json: bool) -> Outcome:
 
 
 def message(
-    to: Annotated[str, typer.Argument(metavar="TO", help="To whom, such as bob@example.com.")],
-    text: Annotated[str, typer.Argument(help="What to write.")],
+    to: Annotated[str, typer.Argument(metavar="TO", help="The receiver, such as bob@example.com.")],
+    text: Annotated[str, typer.Argument(help="The text of the message.")],
     *,
     user: As,
     password_stdin: FromStdin = False,
@@ -122,7 +134,7 @@ def message(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Send a message, and tell the final answer."""
+    """Send a message, and show the final response."""
     caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
@@ -134,18 +146,18 @@ def message(
 
 
 def call(
-    to: Annotated[str, typer.Argument(metavar="TO", help="Whom to call.")],
+    to: Annotated[str, typer.Argument(metavar="TO", help="The user to call, such as bob@example.com.")],
     *,
     user: As,
-    seconds: Annotated[float, typer.Option("--for", min=0, help="How long to stay in the call, in seconds.")] = 3.0,
-    ring: Annotated[float, typer.Option(min=1, help="How long to let it ring, in seconds.")] = 30.0,
+    seconds: Annotated[float, typer.Option("--for", min=0, help="The duration of the call, in seconds.")] = 3.0,
+    ring: Annotated[float, typer.Option(min=1, help="The time to wait for an answer, in seconds.")] = 30.0,
     password_stdin: FromStdin = False,
     server: ServerOption = "",
     ca: Anchors = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Make a call without media, hang up, and tell both answers."""
+    """Make a call without media, hang up, and show both final responses."""
     caller = Caller(user, password_stdin, server, ca or [], topology)
 
     async def do(agent: UserAgent) -> Outcome:
@@ -237,7 +249,7 @@ def _tell(
 
 def _say_remedy(outcome: Outcome) -> None:
     if outcome.status in REFUSED_LOGIN:
-        say("the server does not take this password; set it: sipmesh user password USER")
+        say("the server rejects this password; to set it: sipmesh user password USER")
 
 
 def say_refusal(outcome: Outcome, *, as_json: bool) -> None:

@@ -42,10 +42,10 @@ class Staying:
             self._greeted = True
             self._tell(agent, outcome)
             self._say(f"Registered for {seconds} s, until {until}.", GOOD, what="registered", seconds=seconds)
-            self._say("Waiting for messages and calls; Ctrl-C ends it.", QUIET)
+            self._say("Waiting for messages and calls. To stop: Ctrl-C", QUIET)
         elif anew:
             where = f"at {agent.link.remote[0]}:{agent.link.remote[1]}" if agent.link is not None else ""
-            self._say(f"Registered anew {where}, until {until}.", GOOD, what="registered", seconds=seconds)
+            self._say(f"Registered again {where}, until {until}.", GOOD, what="registered", seconds=seconds)
         else:
             self._say(f"Refreshed, until {until}.", QUIET, what="refreshed", seconds=seconds)
 
@@ -53,12 +53,16 @@ class Staying:
         """Tell a message or a call."""
         if isinstance(event, Text):
             told: dict[str, Any] = {"from": event.sender, "identity": event.identity, "text": event.text}
-            head = f"message from {event.sender}, proved by the server: {event.identity or 'nobody'}"
+            head = f"message from {event.sender}, identity asserted by the server: {event.identity or 'none'}"
             self._say(head, what="message", **told)
             self._say(f"  {event.text}")
             return
         told = {"from": event.remote, "identity": event.identity}
-        self._say(f"call from {event.remote}, proved by the server: {event.identity or 'nobody'}", what="call", **told)
+        self._say(
+            f"call from {event.remote}, identity asserted by the server: {event.identity or 'none'}",
+            what="call",
+            **told,
+        )
         task = asyncio.ensure_future(self._say_end(event))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)

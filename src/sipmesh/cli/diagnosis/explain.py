@@ -32,8 +32,7 @@ def explain(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="host:port, a user, a certificate file, a live link (as `sipmesh links` has it),"
-            " or the reference in a refusal.",
+            help="host:port, a user, a certificate file, a link id of `sipmesh links`, or the reference in a refusal.",
         ),
     ],
     *,
@@ -42,27 +41,29 @@ def explain(
         typer.Option(
             "--as",
             metavar="ROLE",
-            help="For host:port, the server of ours that connects (else a client); for a file, what its owner comes as:"
+            help="For host:port, our server that connects (by default a client). For a file, the role of its owner:"
             " server, partner, front-end, edge or application.",
         ),
     ] = "",
     server: Annotated[
-        str, typer.Option("--server", metavar="NAME", help="The server that judges a file, or that has the link.")
+        str, typer.Option("--server", metavar="NAME", help="The server that judges the file, or that has the link.")
     ] = "",
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="DOMAIN", help="Whom you expect at a bare address.")
+        list[str] | None,
+        typer.Option("--name", metavar="DOMAIN", help="The domain or server that you expect at an IP address."),
     ] = None,
     ca: Annotated[
-        list[Path] | None, typer.Option("--ca", metavar="FILE", help="The root that vouches for the server there.")
+        list[Path] | None,
+        typer.Option("--ca", metavar="FILE", help="The root certificate (PEM) for the chain of that server."),
     ] = None,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a peer is accepted or refused: each check, what it wanted, what it saw, and what to do.
+    """Say why a peer is accepted or refused: each check, the wanted value, the seen value, and the remedy.
 
-    For a user (bob@example.com) it says where the user is at home and registered, which logins failed and why, and what to do.
+    For a user (bob@example.com) it shows the home pool, the registrations, the failed logins with their reason, and the remedy.
 
-    Leaves with 0 if the peer is accepted or the user is registered, and 1 otherwise.
+    Exit codes: 0 if the peer is accepted or the user is registered, 1 otherwise.
     """
     place = Place(topology)
     if Path(what).is_file():
@@ -133,7 +134,7 @@ def _knocks(speaker: str) -> Knocks | None:
     try:
         return Knocks(speaker)
     except ValueError:
-        raise OperatorError(f"a certificate comes as one of {', '.join(Knocks)}, not as {speaker!r}") from None
+        raise OperatorError(f"a certificate belongs to one of {', '.join(Knocks)}, and not to {speaker!r}") from None
 
 
 def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:
@@ -151,10 +152,10 @@ def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:
 
 def _only(what: str, holders: list[Answer]) -> Answer:
     if not holders:
-        raise OperatorError(f"no running server has a live link {what}; `sipmesh links` shows those there are")
+        raise OperatorError(f"no running server has a live link {what}; to see the live links: sipmesh links")
     if len(holders) > 1:
         names = ", ".join(one.server for one in holders)
-        raise OperatorError(f"several servers have a link {what}: {names}; add --server NAME")
+        raise OperatorError(f"{names} have a link {what}; name the server with --server")
     return holders[0]
 
 
@@ -167,7 +168,9 @@ def _reference(reference: str, server: str, place: Place, *, as_json: bool) -> b
         if told["reference"] == reference
     ]
     if not found:
-        raise OperatorError(f"no running server remembers the reference {reference}; look for it in the servers' logs")
+        raise OperatorError(
+            f"no running server has the reference {reference} in memory; search for it in the logs of the servers"
+        )
     if as_json:
         say_json(found)
         return False

@@ -70,7 +70,7 @@ def _show_refused(place: Place, *, as_json: bool) -> None:
         show(failures_table("Failed logins", logins))
         say("Why can a user not log in? sipmesh explain USER@DOMAIN", style="dim")
     if not peers and not messages and not logins:
-        say("Nobody has been refused since the servers started.", style="dim")
+        say("The servers have refused no link, message or login since they started.", style="dim")
 
 
 def _peers_table(peers: list[dict[str, Any]]) -> Any:

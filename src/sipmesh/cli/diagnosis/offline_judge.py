@@ -87,11 +87,13 @@ def _door(chain: list[x509.Certificate], loaded: Loaded, knocks: Knocks) -> str:
     wanted = Role.EDGE if knocks is Knocks.PARTNER else Role.FRONT_END
     doors = [server.name for pool in loaded.topology.pools if pool.role is wanted for server in pool.servers]
     if not doors:
-        raise OperatorError(f"the topology has no {wanted} at which a {knocks} could knock; name one with --server")
+        raise OperatorError(
+            f"the topology has no {wanted} to which a {knocks} could connect; name a server with --server"
+        )
     others = [name for name in doors if name not in mine]
     if not others:
         raise OperatorError(
-            f"{doors[0]} would knock at itself: the topology has no other {wanted}; name one with --server"
+            f"{doors[0]} would connect to itself: the topology has no other {wanted}; name a server with --server"
         )
     return others[0]
 
@@ -113,4 +115,4 @@ def _surprise(verdict: Verdict, comes_as: Knocks | None) -> str:
         return ""
     if str(verdict.peer.role) == comes_as:
         return ""
-    return f"it would be let in, but as {verdict.peer.role}: the topology says so of {verdict.peer.name}"
+    return f"it would be accepted, but as {verdict.peer.role}: that is the role of {verdict.peer.name} in the topology"

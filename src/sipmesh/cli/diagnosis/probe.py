@@ -134,7 +134,7 @@ class Probe(LinkEvents):
 
     async def _ask(self) -> Outcome:
         if self._line is None:
-            raise LinkLostError("the link is gone again")
+            raise LinkLostError("the link was closed")
         uri = f"sip:{self._aim.hop.name};transport=tls"
         try:
             async with asyncio.timeout(PATIENCE_S):

@@ -58,7 +58,7 @@ class Asked:
         try:
             return split_port(self.what)
         except PydanticCustomError as wrong:
-            raise OperatorError(f"{self.what!r} is no host:port, link or file: {wrong.message()}") from None
+            raise OperatorError(f"{self.what!r} is not a host:port, link or file: {wrong.message()}") from None
 
 
 def aim(asked: Asked, place: Place) -> tuple[Aim, str]:
@@ -92,24 +92,24 @@ def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
 
     addresses = (known.address if known else (host, port or TLS_PORT),)
     hop = Hop(names[0], LinkKind.CLIENT, addresses=addresses)
-    what = f"{known.kind} port of {known.server}" if known else "a server that no topology here knows"
+    what = f"{known.kind} port of {known.server}" if known else "a server that is not in the topology"
     resolver = _resolver(addresses, loaded)
     advice = _advice(asked.what, known, loaded)
     aimed = Aim(hop, client_context(trust.anchors), decide, names[0], resolver, advice=advice)
-    return aimed, f"{asked.what} ({what}), as a client that means {' or '.join(names)}"
+    return aimed, f"{asked.what} ({what}), as a client that expects {' or '.join(names)}"
 
 
 def _advice(what: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
     """What to do where the other end wants a certificate, and we have come as a client, which shows none."""
     if known is not None and known.kind is LinkKind.PARTNER:
         return (
-            f"{what} is the partner port of {known.server}: it takes partners only, who prove themselves by certificate.",
-            "To judge a partner's certificate as it would: sipmesh explain FILE --as partner",
+            f"{what} is the partner port of {known.server}: it accepts partners only, and requires their certificate.",
+            "To judge a partner's certificate as that server does: sipmesh explain FILE --as partner",
         )
     server = _opener(known, loaded) if known is not None and loaded is not None else ""
     port = f"{what} is the server port of {known.server}" if known is not None else f"{what} is a port for servers"
     return (
-        f"{port}: it asks for a certificate, and a client shows none.",
+        f"{port}: it requires a certificate, and a client presents none.",
         f"Connect as a server of ours: sipmesh explain {what} --as {server or 'NAME'}",
     )
 
@@ -128,7 +128,9 @@ def _meant(host: str, known: Known | None, loaded: Loaded | None) -> tuple[str, 
     if known is not None and loaded is not None:
         return (*loaded.topology.sip_domains, known.server)
     if is_ip(host):
-        raise OperatorError(f"an address proves no identity; say whom you expect at {host}: --name DOMAIN")
+        raise OperatorError(
+            f"an IP address proves no identity; name the domain that you expect at {host}: --name DOMAIN"
+        )
     return (host.lower(),)
 
 

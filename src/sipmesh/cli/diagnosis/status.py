@@ -11,30 +11,32 @@ import typer
 from sipmesh.cli.output import BAD, GOOD, MARKS, WARN, cell, duration, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import management_socket
+from sipmesh.trust.role import Role
 
 
 def status(
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
-    links: Annotated[bool, typer.Option("--links", help="Show whom each server has refused lately.")] = False,
+    links: Annotated[bool, typer.Option("--links", help="Show the latest refusals of each server.")] = False,
 ) -> None:
-    """Show every server: what is wrong with it, the version it holds, its certificate, its links, and how long it could go on.
+    """Show every server: its faults, its topology version, its certificate, its links, and how long it works offline.
 
-    It leaves with 1 where a server is cut off, behind, or has any other fault.
+    Exit code 1: a server is cut off, is behind, or has another fault.
     """
     from sipmesh.server.control_socket import ask
 
     told = asyncio.run(ask(management_socket(Place(topology)), "network"))
-    troubled = [one for one in (told["master"], *told["servers"]) if one["faults"]]
+    servers = [{**told["master"], "role": Role.MANAGEMENT}, *told["servers"]]
+    troubled = [one for one in servers if one["faults"]]
     if as_json:
         say_json({**told, "ok": not troubled})
     else:
         _say_faults(troubled)
-        _show(told)
-        for one in told["servers"]:
+        _show(told, servers)
+        for one in servers:
             if links and one.get("refused"):
-                say(f"{one['server']} refused lately:", *(f"  {line}" for line in one["refused"]))
+                say(f"{one['server']} refused recently:", *(f"  {line}" for line in one["refused"]))
     if troubled:
         raise typer.Exit(1)
 
@@ -50,11 +52,12 @@ def _say_faults(troubled: list[dict[str, Any]]) -> None:
         say(*([f"    → {remedy}"] if remedy else []), style=MARKS["→"])
 
 
-def _show(told: dict[str, Any]) -> None:
+def _show(told: dict[str, Any], servers: list[dict[str, Any]]) -> None:
+    """A table of the *servers*, management first among those without a fault; faults come before."""
     version, now = told["version"], datetime.fromisoformat(told["at"])
     title = f"version {version}, published by {told['master']['server']}"
-    made = table(title, "server", "role", "holds", "certificate ends", "could go on alone until", "links", "state")
-    for one in sorted(told["servers"], key=lambda one: not one["faults"]):
+    made = table(title, "server", "role", "version", "certificate expires", "works offline until", "links", "state")
+    for one in sorted(servers, key=lambda one: not one["faults"]):
         made.add_row(
             cell(one["server"], "bold"),
             cell(one["role"]),
@@ -65,9 +68,9 @@ def _show(told: dict[str, Any]) -> None:
             _state(one),
         )
     show(made)
-    count = sum(1 for one in told["servers"] if not one["faults"])
-    good = count == len(told["servers"])
-    say(f"{count} of {plural(len(told['servers']), 'server')} in order.", style=GOOD if good else WARN)
+    count = sum(1 for one in servers if not one["faults"])
+    style = GOOD if count == len(servers) else WARN
+    say(f"{count} of {plural(len(servers), 'server')} without a fault.", style=style)
 
 
 def _held(one: dict[str, Any], version: int) -> Any:
@@ -94,4 +97,4 @@ def _links(one: dict[str, Any]) -> str:
 def _state(one: dict[str, Any]) -> Any:
     if one["faults"]:
         return cell("; ".join(fault["what"] for fault in one["faults"]), BAD)
-    return cell(f"by {one['by']}" if one.get("by") else "in order", GOOD)
+    return cell(f"good, reported by {one['by']}" if one.get("by") else "good", GOOD)

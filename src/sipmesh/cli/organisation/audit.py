@@ -12,18 +12,20 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.topology.publish import chronicle_of
 from sipmesh.errors import OperatorError, Problem
 
-app = typer.Typer(help="Who changed what in whom we trust.", no_args_is_help=False, invoke_without_command=True)
+app = typer.Typer(
+    help="The audit log: each change of trust, by whom and when.", no_args_is_help=False, invoke_without_command=True
+)
 
 
 @app.callback()
 def read(
     context: typer.Context,
     *,
-    since: Annotated[int, typer.Option(min=0, metavar="N", help="Only lines after this one.")] = 0,
+    since: Annotated[int, typer.Option(min=0, metavar="N", help="Show only the lines after this number.")] = 0,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Show the log of changes of trust; with --json one JSON object a line."""
+    """Show the audit log. With --json each line is a JSON object."""
     if context.invoked_subcommand is not None:
         return
     lines = chronicle_of(Place(topology)).audit.read(since)
@@ -43,7 +45,7 @@ def _short(value: object) -> str:
 
 @app.command()
 def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Check that no line was changed, taken out or put in, and that each version names the chain as it was."""
+    """Check that no line was changed, removed or inserted, and that each version has the hash of its audit line."""
     management_db = chronicle_of(Place(topology))
     faults = list(management_db.history.verify())
     if as_json:
@@ -52,7 +54,11 @@ def verify(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
             raise typer.Exit(1)
         return
     if faults:
-        remedy = "restore it from a backup, and find out who wrote to it"
+        remedy = "restore the file from a backup, and find out which user or program changed it"
         where = Place(topology).folder / "management.db"
-        raise OperatorError("the audit log does not hold", tuple(Problem(where, 0, "", why, remedy) for why in faults))
-    say(f"The audit log holds: {plural(len(management_db.audit.read()), 'line')}, each on the one before.", style=GOOD)
+        raise OperatorError("the audit log was changed", tuple(Problem(where, 0, "", why, remedy) for why in faults))
+    say(
+        f"The audit log is intact: {plural(len(management_db.audit.read()), 'line')}, and each carries the hash of the line "
+        "before.",
+        style=GOOD,
+    )

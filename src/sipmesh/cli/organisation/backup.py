@@ -22,7 +22,7 @@ PassphraseFile = Annotated[
     typer.Option(
         "--passphrase-file",
         metavar="FILE",
-        help="Take the passphrase from the first line of a file that you alone can read, or with - from the standard input.",
+        help="Read the passphrase from the first line of this file, which only you may read; - is the standard input.",
     ),
 ]
 
@@ -30,45 +30,49 @@ _OTHERS = 0o077
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make; it must not be there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write. It must not exist yet.")],
     *,
     passphrase_file: PassphraseFile = None,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Write everything that cannot be made anew into one encrypted file: CA, topology, history, audit log, users, keys.
+    """Write all data that cannot be recreated to an encrypted file: CA, topology, history, audit log, users, keys.
 
-    Servers may run meanwhile. Keep the passphrase elsewhere: without it nobody opens the file, and with it anybody.
+    Servers may run meanwhile. Store the passphrase in another place. A person with the file and the passphrase has every key;
+    without the passphrase the backup is lost.
     """
     from sipmesh.storage.backup import back_up
 
     passphrase = _passphrase(passphrase_file, twice=True)
     made = back_up(Place(topology).file, file, passphrase, datetime.now(UTC))
-    say(f"{file} holds {made.organisation} as it is now ({file.stat().st_size:,} octets).", style=GOOD)
-    say("Keep it on another machine, and the passphrase somewhere else again.")
+    say(f"{file} contains {made.organisation} as of now ({file.stat().st_size:,} octets).", style=GOOD)
+    say("Keep it on another machine. Keep the passphrase in a third place.")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file.")],
     *,
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="The folder to restore to: empty, or not there yet.")
+        Path, typer.Option("--dir", metavar="DIR", help="The folder to restore to. It must be empty, or not exist yet.")
     ],
     address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where management is from now on, if this host has another address.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="The new address of the management server, if this host has another address."
+        ),
     ] = "",
     passphrase_file: PassphraseFile = None,
 ) -> None:
-    """Restore a backup to an empty folder, all of it or nothing.
+    """Restore a backup to an empty folder, completely or not at all.
 
-    Numbers of lists, versions and users jump, so that none is given out twice, and the audit log gets a line. With --address
-    the next version is signed at once: it is the last one but for the address of management, and servers take it by themselves.
+    The numbers of revocation lists, versions and users skip ahead, so that no number is used twice. The audit log gets a line.
+    With --address the next version is signed at once: only the address of management differs, and servers load it themselves.
     """
     from sipmesh.server.control_socket import name_of
     from sipmesh.server.management.relocation import Relocation, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
     if not file.is_file():
-        problem = Problem(file, 0, "", "is not there", "name the file of a backup")
+        problem = Problem(file, 0, "", "does not exist", "name a backup file")
         raise OperatorError("there is nothing to restore", (problem,))
     passphrase = _passphrase(passphrase_file, twice=False)
     who, at = name_of(os.getuid()), datetime.now(UTC)
@@ -80,11 +84,11 @@ def restore(
 
     restored = put_back(file, folder, passphrase, who, at, last=move)
     organisation, then = restored.manifest.organisation, f"{restored.manifest.at:%Y-%m-%d %H:%M:%S}Z"
-    say(f"{folder} holds {organisation} as it was at {then}.", style=GOOD)
+    say(f"{folder} contains {organisation} as of {then}.", style=GOOD)
     for one in moved:
-        say(f"Version {one.version.number} says that management is at {address}.", style=GOOD)
+        say(f"Version {one.version.number} names {address} as the address of management.", style=GOOD)
         if one.draft:
-            say(f"The draft does not say so yet: {one.draft}", style=WARN)
+            say(f"The draft still has the old address: {one.draft}", style=WARN)
     _say_users(folder, restored)
     _say_rest(folder, restored, moved=bool(moved))
 
@@ -97,8 +101,8 @@ def _passphrase(file: Path | None, *, twice: bool) -> str:
         return _first_line(sys.stdin.readline(), "the standard input")
     try:
         if file.stat().st_mode & _OTHERS:
-            problem = Problem(file, 0, "", "is readable to others", f"run `chmod 600 {file}`")
-            raise OperatorError("a passphrase that others can read protects nothing", (problem,))
+            problem = Problem(file, 0, "", "is readable for other users", f"run `chmod 600 {file}`")
+            raise OperatorError("other users can read the passphrase", (problem,))
         return _first_line(file.read_text().partition("\n")[0], str(file))
     except (OSError, UnicodeDecodeError) as wrong:
         problem = Problem(file, 0, "", f"cannot be read ({wrong})", "name a file with the passphrase in its first line")
@@ -121,30 +125,33 @@ def _say_users(folder: Path, restored: Restored) -> None:
     try:
         count = copy_users(export, Place(folder / HERE).load().users_url)
     except OperatorError as wrong:
-        say(f"The users were not put back into their database: {wrong.message}", style=WARN)
-        say(f"  when it is there and empty: sipmesh user import {EXPORTED_USERS}")
+        say(f"The users were not restored to their database: {wrong.message}", style=WARN)
+        say(f"  When the database exists and is empty: sipmesh user import {EXPORTED_USERS}")
         return
     export.unlink()
-    say(f"{count} users are back in their database.", style=GOOD)
+    say(f"{count} users are restored to their database.", style=GOOD)
 
 
 def _say_rest(folder: Path, restored: Restored, *, moved: bool) -> None:
     made = f"{restored.manifest.at:%Y-%m-%d %H:%M}Z"
     steps = [
         f"cd {folder}",
-        f"what was done since {made} is not in it: revoke again what was revoked, and issue anew what was issued",
-        "sipmesh ca issue --all, where certificates have ended meanwhile",
+        f"the backup ends at {made}: repeat later revocations, and issue later certificates again",
+        "if certificates have expired since: sipmesh ca issue --all",
     ]
     if restored.next_version is None:
         steps.append(
-            "if this host has another address than the old one: change `address` of its servers in topology.yaml"
+            "if the address of this host differs from the old host: change `address` of its servers in topology.yaml"
         )
     elif not moved:
-        steps.append("if this host has another address than the old one: restore again, with --address ADDRESS")
-    steps += [f"{kind}.key is not in it: fetch it, then `sipmesh ca crl`" for kind in restored.keys_missing]
-    steps += [f"put {entry} back to {original}" for original, entry in restored.manifest.elsewhere.items()]
-    steps.append("start management, or without it every server: sipmesh serve NAME")
+        steps.append("if the address of this host differs from the old host: restore again, with --address ADDRESS")
+    steps += [
+        f"{kind}.key is not in the backup: copy it to the CA folder, then: sipmesh ca crl"
+        for kind in restored.keys_missing
+    ]
+    steps += [f"copy {entry} to {original}" for original, entry in restored.manifest.elsewhere.items()]
+    steps.append("start the management server, or every server where there is none: sipmesh serve NAME")
     if restored.next_version is not None and not moved:
         number = restored.next_version
-        steps.append(f"sipmesh topology publish -m WHY, which makes version {number}: all servers follow by themselves")
+        steps.append(f"publish version {number}, which all servers then load: sipmesh topology publish -m WHY")
     say("", "Next:", *(f"  {step}" for step in steps))

@@ -28,8 +28,8 @@ FOLDER_MODE = 0o755
 """Others may look in: what is secret, the CA, keys and users, has a mode of its own."""
 
 TEMPLATE = """\
-# The network of {domain}: who is in it, and therefore who is trusted. Whoever is not named here is refused.
-# This is the draft. What counts is what was published: sipmesh topology publish -m "why".
+# The network of {domain}. It names every server and partner that is trusted. All others are refused.
+# This is a draft. Servers use the published version. To publish the draft: sipmesh topology publish -m "why"
 
 sipmesh: 1  # the version of this format
 organisation: {organisation}
@@ -43,22 +43,22 @@ authority:
   crls: [ca/root.crl, ca/issuing.crl]
 
 pools:
-  # Management signs what is published, and gives it to all other servers. It carries no calls.
+  # The management server signs each version and sends it to all other servers. It carries no calls.
   - name: mgmt.{domain}
     role: management
     servers:
       - {{name: mgmt.{domain}, address: {address}, ports: {{server: 5070}}}}
 
   # Front ends. Phones log in on port 5061, your other servers connect on port 5062; `ports` sets others.
-  # `address` is where the server listens, and where your other servers look for it. Without it, a server listens on
-  # every address, and DNS says where it is.
+  # A server listens on `address`, and other servers connect to it there. Without `address`, the server listens on
+  # every address, and other servers find it by DNS.
   - name: pool1.{domain}
     role: front-end
     servers:
       - {{name: fe1.{domain}, address: {address}}}
       #- {{name: fe2.{domain}, address: {address}, ports: {{client: 5063, server: 5064}}}}
 
-  # An edge speaks with partners, and with nobody else. Remove the # in front of these lines to have one.
+  # An edge connects to partners. To have an edge, remove the # in front of these lines.
   #- name: sip.{domain}
   #  role: edge
   #  servers:
@@ -66,7 +66,7 @@ pools:
   #  internal_name: edge-int.{domain}
   #  next_hop: pool1.{domain}
 
-# With whom you federate. `sipmesh partner add` writes the partners; an empty list allows nobody.
+# Federation. `sipmesh partner add` writes the partners. Without partners, no other organisation can connect.
 #federation:
 #  route: sip.{domain}
 """
@@ -76,25 +76,31 @@ def init(
     domain: Annotated[str, typer.Argument(help="Your SIP domain, such as example.com.")],
     *,
     folder: Annotated[
-        Path | None, typer.Option("--dir", metavar="DIR", help="The folder to make; ./DOMAIN by default.")
+        Path | None, typer.Option("--dir", metavar="DIR", help="The folder to create. By default ./DOMAIN.")
     ] = None,
     organisation: Annotated[
         str,
-        typer.Option("--organisation", metavar="NAME", help="The name in your certificates; the domain by default."),
+        typer.Option(
+            "--organisation", metavar="NAME", help="The organisation name in your certificates. By default the domain."
+        ),
     ] = "",
     address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the first server listens; other machines need another one.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address on which the servers listen. Other machines cannot reach a loopback address.",
+        ),
     ] = "127.0.0.1",
     user: Annotated[str, typer.Option(metavar="NAME", help="Add a first user, such as alice.")] = "",
     digest: Digests = None,
     password_stdin: FromStdin = False,
 ) -> None:
-    """Make an organisation in one folder: CA, topology, a server's certificate and, if wanted, a first user."""
+    """Create an organisation in a folder: CA, topology, server certificates and, if wanted, a first user."""
     name = _domain(domain)
     target = folder or Path(name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        problem = Problem(target, 0, "", "is there already", "name another folder with --dir")
-        raise OperatorError("an organisation is never overwritten", (problem,))
+        problem = Problem(target, 0, "", "exists already", "name another folder with --dir")
+        raise OperatorError("sipmesh does not overwrite an organisation", (problem,))
     password = new_password(f"{user}@{name}", from_stdin=password_stdin) if user else ""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -138,7 +144,7 @@ def _unfit(wrong: PydanticCustomError) -> OperatorError:
 
 def _organisation(name: str) -> str:
     if len(name) > LONGEST_ORGANISATION:
-        raise OperatorError(f"the organisation has {len(name)} characters; write it in {LONGEST_ORGANISATION}")
+        raise OperatorError(f"the organisation has {len(name)} characters; use at most {LONGEST_ORGANISATION}")
     return name
 
 
@@ -159,11 +165,11 @@ def _build(folder: Path, domain: str, organisation: str, address: str) -> None:
 
 
 def _tell(folder: Path, domain: str, user: str) -> None:
-    say(f"{folder} holds the organisation {domain}.", style=GOOD)
+    say(f"{folder} contains the organisation {domain}.", style=GOOD)
     say(
-        f"  {folder / HERE}  who is in your network: read it, it is short; version 1 of it is published",
-        f"  {folder / CA}  your certificate authority: keep a copy of it, and keep it to yourself",
-        f"  {folder / CA / 'root.pem'}  the one file of it that others need: phones and partners trust you by it",
+        f"  {folder / HERE}  the topology: your servers and partners. Read it. Version 1 is published.",
+        f"  {folder / CA}  your certificate authority. Keep it secret, and keep a copy.",
+        f"  {folder / CA / 'root.pem'}  your root certificate. Give it to phones and partners.",
         "",
         "Next:",
         f"  cd {folder}",

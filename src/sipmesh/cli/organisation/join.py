@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.ledger import Record
 
-app = typer.Typer(help="Bring a server on another machine into the network.", no_args_is_help=True)
+app = typer.Typer(help="Add a server on another machine to the network.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of this machine's server.")]
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The folder of the server on this machine.")]
 
 LARGEST = 64 << 20
 
 
 @app.command()
 def request(
-    server: Annotated[str, typer.Argument(help="The server's full name, as the topology will have it.")],
+    server: Annotated[str, typer.Argument(help="The server's full name, as in the topology.")],
     *,
     folder: Folder = Path(),
 ) -> None:
-    """On the new machine: make its key, and a request to carry to management."""
+    """On the new machine: create its key, and a certificate request to carry to the machine with the CA."""
     from sipmesh.pki import files
     from sipmesh.pki.csr import request_for
     from sipmesh.topology.document.names import fqdn
@@ -54,28 +54,28 @@ def request(
         files.write(key_file, files.key_pem(key), files.SECRET)
     made = folder / f"{name}.csr"
     files.write(made, request_for(name, key))
-    say(f"{made} is the request; carry it to management, where it is granted:", style=GOOD)
+    say(f"{made} is the request. Carry it to the machine with the CA, and run there:", style=GOOD)
     say(f"  sipmesh join grant {made.name}")
 
 
 @app.command()
 def grant(
-    request_file: Annotated[Path, typer.Argument(metavar="REQUEST", help="What the new machine has made.")],
+    request_file: Annotated[Path, typer.Argument(metavar="REQUEST", help="The request file of the new machine.")],
     *,
-    days: Annotated[int, typer.Option(min=1, max=397, help="How long its certificate is valid.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=397, help="The validity of the certificate.")] = 30,
     replace: Annotated[
         bool,
         typer.Option(
             "--replace",
-            help="Issue it although the server has a valid certificate, which stays valid until it ends or is revoked.",
+            help="Issue a second certificate. The first stays valid until it expires or is revoked.",
         ),
     ] = False,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Where the CA is: issue the certificate, with the names that the published topology gives the server.
+    """On the machine with the CA: issue the certificate, with the server's names from the published topology.
 
-    A server that has a valid certificate already is granted another one with --replace only: whoever brought the request will
-    be that server, beside whoever has the key of the other certificate.
+    It writes the grant to the current directory. A server with a valid certificate needs --replace. Only grant a request whose
+    sender you know: the sender can act as this server, and so can the owner of the other key.
     """
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_request
@@ -90,7 +90,7 @@ def grant(
     management_db = chronicle_of(place)
     head = management_db.history.head()
     if head is None:
-        raise OperatorError("nothing is published yet; first: sipmesh topology publish -m WHY")
+        raise OperatorError("there is no published version yet; first: sipmesh topology publish -m WHY")
     loaded = loaded_version(place, head.number)
     name, key = read_request(_read(request_file), request_file)
     pool = loaded.topology.pool_of(name)
@@ -114,7 +114,7 @@ def grant(
         about["beside"] = " ".join(one.serial_hex for one in valid)
     management_db.audit.append(name_of(os.getuid()), AuditAct.JOIN, about, at=at)
     lists = {entry: place.folder / entry for entry in loaded.list_names}
-    made = request_file.with_suffix(".join")
+    made = Path(request_file.with_suffix(".join").name)
     given = JoinGrant(
         server=name,
         publication=publication,
@@ -125,10 +125,18 @@ def grant(
     )
     files.write(made, given.encode())
     if valid:
-        say(f"{name} has other valid certificates. Once it uses the new one, revoke them:", style=WARN)
+        say(
+            f"{name} has other valid certificates. When the server uses the new certificate, revoke the others:",
+            style=WARN,
+        )
         say(*(f"  sipmesh ca revoke --serial {one.serial_hex}" for one in valid), "")
-    say(f"{made} is what {name} was granted: carry it back, where it is accepted:", style=GOOD)
-    say(f"  sipmesh join accept {made.name}", "", "Compare there what it says of the root; here it is:")
+    say(f"{made} in the current directory is the grant for {name}.", style=GOOD)
+    say(
+        "Carry it to the new machine, and run there:",
+        f"  sipmesh join accept {made}",
+        "",
+        "The new machine shows the fingerprint of the root. Compare it with this:",
+    )
     say(*(f"  {_mark(anchor)}" for anchor in loaded.authority.anchors))
 
 
@@ -147,29 +155,29 @@ def _others_of(place: Place, name: str, key: ec.EllipticCurvePublicKey, at: date
 def _already(name: str, valid: list[Record]) -> str:
     told = ", ".join(f"serial {one.serial_hex} until {one.not_after:%Y-%m-%d}" for one in valid)
     return (
-        f"{name} has a valid certificate for another key ({told}); if its key is lost or was read by others, revoke it first"
-        f" (sipmesh ca revoke {name}); if both are to be valid until then, say --replace"
+        f"{name} has a valid certificate for another key ({told}): if that key is lost or stolen, revoke the certificate first"
+        f" (sipmesh ca revoke {name}); to have both valid, give --replace"
     )
 
 
 @app.command()
 def accept(
-    bundle_file: Annotated[Path, typer.Argument(metavar="GRANT", help="What management has granted.")],
+    bundle_file: Annotated[Path, typer.Argument(metavar="GRANT", help="The grant file from management.")],
     *,
     folder: Folder = Path(),
     fingerprint: Annotated[
         list[str] | None,
         typer.Option(
             metavar="HEX",
-            help="The root's SHA-256, as `join grant` has shown it; give it once for each root. Else you are asked.",
+            help="The root's SHA-256, as `join grant` shows it, once for each root. Without it you are asked.",
         ),
     ] = None,
 ) -> None:
-    """On the new machine: check what was granted, and put it in place.
+    """On the new machine: check the grant, and install it.
 
-    Every root that the grant names has to be confirmed, and all else is judged under those roots. It may be done again, such
-    as for a server whose certificate has ended: what it holds then stays, if it is whole, and a server that runs takes its new
-    certificate by itself.
+    You must confirm every root in the grant. Everything else in the grant is verified with these roots. You may repeat this, for
+    example after the certificate has expired. Documents of the server stay if they are complete, and a running server loads its
+    new certificate itself.
     """
     from sipmesh.pki import files
     from sipmesh.server.replication.join_grant import JoinGrant
@@ -179,14 +187,16 @@ def accept(
     judged = given.judged(_confirmed(given.anchors, fingerprint or []), folder, at)
     key = files.read_key(folder / "servers" / f"{name}.key")
     if given.chain[0].public_key() != key.public_key():
-        raise OperatorError(f"{bundle_file} was granted for another key than servers/{name}.key; request it anew")
+        raise OperatorError(
+            f"{bundle_file} is a grant for another key than servers/{name}.key; make a new request: sipmesh join request"
+        )
     runs = _runs(folder, name)
     loaded = judged.hold(folder, runs=runs)
     for wrong in judged.put_lists(folder, loaded, at):
-        say(f"{wrong}; management gives a fresh one", style=WARN)
+        say(f"{wrong}; get a new grant from management: sipmesh join grant", style=WARN)
     judged.put_certificate(folder, loaded)
     if runs:
-        say(f"{name} runs with version {loaded.number}, and has a new certificate.", style=GOOD)
+        say(f"{name} uses version {loaded.number} and its new certificate.", style=GOOD)
         place = Place(folder / HERE)
         say_reloaded(reload(place, links_of(place)))
         return
@@ -204,8 +214,8 @@ def _confirmed(anchors: tuple[x509.Certificate, ...], given: list[str]) -> froze
     """The fingerprints that the operator has compared: nobody can check for them that these roots are theirs."""
     if given:
         return frozenset(one.replace(":", "").lower() for one in given)
-    say("Every root that this network trusts, as the grant has it:", *(f"  {_mark(anchor)}" for anchor in anchors))
-    typer.confirm("Are they the very ones that management has shown?", abort=True)
+    say("The grant names these roots:", *(f"  {_mark(anchor)}" for anchor in anchors))
+    typer.confirm("Are these the fingerprints that `join grant` has shown?", abort=True)
     return frozenset(anchor.fingerprint(SHA256()).hex() for anchor in anchors)
 
 
@@ -219,4 +229,4 @@ def _read(file: Path) -> bytes:
     try:
         return read_file(file, LARGEST)
     except UnusableFileError as wrong:
-        raise OperatorError("nothing was done", (Problem(file, 0, "", str(wrong), "name another file"),)) from None
+        raise OperatorError("nothing was changed", (Problem(file, 0, "", str(wrong), "name another file"),)) from None

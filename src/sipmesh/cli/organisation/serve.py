@@ -20,16 +20,14 @@ class Level(StrEnum):
 
 
 def serve(
-    names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="The server's full name, as the topology has it.")
-    ],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The server's full name, as in the topology.")],
     topology: TopologyFile = HERE,
-    log_level: Annotated[Level, typer.Option(help="The least that is logged.")] = Level.INFO,
+    log_level: Annotated[Level, typer.Option(help="The lowest level that is logged.")] = Level.INFO,
 ) -> None:
-    """Run a server of the topology until it is told to stop; several run in this one process.
+    """Run servers of the topology in this process until a signal stops it.
 
-    SIGTERM and Ctrl-C drain and stop it; SIGHUP, and every change of the files that the topology names, has it read them
-    anew. It logs to the standard error: coloured text on a terminal, one JSON object a line elsewhere.
+    SIGTERM and Ctrl-C drain and stop the servers. SIGHUP reloads all files that the topology names; a change of a file does so
+    too. The log goes to standard error: coloured text on a terminal, else one JSON object a line.
     """
     from sipmesh.server.log import configure, get_log
     from sipmesh.server.service import serve as run

@@ -27,7 +27,7 @@ class Change:
     def __init__(self, place: Place) -> None:
         self._place = place
         if not place.file.exists() and held_in(place.folder):
-            raise OperatorError("this machine has joined, and the draft is where management is; run this there")
+            raise OperatorError("the draft is on the management server; run this command there")
         self._before = links_of(place)
         self._pending = unpublished(place, place.load())
 
@@ -61,9 +61,9 @@ class Change:
             say_reloaded(reload(self._place, self._before))
             return
         if self._pending.changes:
-            say("NOT in force: the draft held changes already that are not published:", style=WARN)
+            say("NOT in force: the draft contains other changes that are not published:", style=WARN)
             say(*(f"  {change}" for change in self._pending.changes))
-            say(f'  to publish all of it: sipmesh topology publish -m "{why}"')
+            say(f'  to publish them all: sipmesh topology publish -m "{why}"')
             raise typer.Exit(1)
         socket = running_management(self._place)
         if socket is None:

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
-app = typer.Typer(help="The document that says who is in the network.", no_args_is_help=True)
+app = typer.Typer(help="The topology: the signed document that names all servers and partners.", no_args_is_help=True)
 
 
 @app.command()
 def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """Say everything that is wrong with the topology, its anchors, its lists and the certificates of this machine.
+    """Show all problems of the topology, its anchors, its revocation lists and the certificates on this machine.
 
-    In a network with management this is the draft, and it is said whether it differs from what is published.
+    In a network with management this checks the draft, and shows how it differs from the published version.
     """
     from sipmesh.server.management.publish_checks import must_open
     from sipmesh.topology.document.load import check as read
@@ -56,7 +56,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
         told = {"published": pending.base, "unpublished": list(pending.changes)} if pending.base else {}
         say_json({"ok": True, "problems": [], "warnings": list(map(problem_json, warnings)), **told})
         return
-    say(f"{topology} is in order: {_in_numbers(loaded)}.", style=GOOD)
+    say(f"{topology} is valid: {_in_numbers(loaded)}.", style=GOOD)
     _say_pending(pending)
     if warnings:
         say(f"{plural(len(warnings), 'warning')}:", style=WARN)
@@ -65,10 +65,10 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
 def _say_pending(pending: Unpublished) -> None:
     if pending.changes:
-        say(f"It is a draft, and differs from version {pending.base}, which is published:", style=WARN)
-        say(*(f"  {change}" for change in pending.changes), '  to publish it: sipmesh topology publish -m "why"')
+        say(f"The draft differs from version {pending.base}, which is published:", style=WARN)
+        say(*(f"  {change}" for change in pending.changes), '  to publish the draft: sipmesh topology publish -m "why"')
     elif pending.base:
-        say(f"It says the same as version {pending.base}, which is published.")
+        say(f"The draft equals version {pending.base}, which is published.")
 
 
 def _in_numbers(loaded: Loaded) -> str:
@@ -114,14 +114,14 @@ def show_topology(
         str,
         typer.Argument(
             metavar="[SERVER|VERSION]",
-            help="Show what this server knows, or the document of this version; by default, the whole network.",
+            help="A server, to show its view of the network; or a version number. By default the whole network.",
         ),
     ] = "",
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Show the network as it is in force: servers, where they listen, who may open which link, and the partners."""
+    """Show the network in force: servers, where they listen, which peer may open which link, and the partners."""
     place = Place(topology)
     if what.isdecimal():  # no server has such a name: a name has a dot
         show_version(place, int(what), as_json=as_json)
@@ -179,7 +179,7 @@ def _show_server(view: ServerView, *, as_json: bool) -> None:
         return
     say(f"{view.name}, {view.role} in {view.pool.name}", style="bold")
     say(f"  certificate  {view.certificate}", f"  names in it  {', '.join(view.names)}")
-    made = table("", "port", "for", "bound to", "who may open it", "may speak for")
+    made = table("", "port", "for", "bound to", "opened by", "may speak for")
     for port in facts["listeners"]:
         for opener in port["may_open"] or [{"name": None, "asserts": []}]:
             spoken = ", ".join(opener["asserts"])
@@ -216,7 +216,7 @@ def _may_open(view: ServerView, kind: str) -> Iterator[dict[str, Any]]:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of the document, for editors and programs."""
+    """Print the JSON Schema of the topology, for editors and programs."""
     from sipmesh.topology.document.schema import schema_text
 
     say_document(schema_text())

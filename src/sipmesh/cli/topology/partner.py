@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.trust.authority import Authority
 
-app = typer.Typer(help="Other organisations.", no_args_is_help=True)
+app = typer.Typer(help="Partners: other organisations that you federate with.", no_args_is_help=True)
 
 
 @app.command()
@@ -31,33 +31,40 @@ def add(
     *,
     ca: Annotated[
         list[Path],
-        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Its root certificate (PEM); may be repeated."),
+        typer.Option(
+            exists=True, dir_okay=False, metavar="FILE", help="Its root certificate (PEM). Repeat it for more roots."
+        ),
     ],
     crl: Annotated[
         list[str],
         typer.Option(
-            metavar="FILE|URL", help="A list of each CA of its chain; a URL is fetched by the edges. Repeat it."
+            metavar="FILE|URL",
+            help="A revocation list (file or URL) of a CA in its chain. Repeat it for each CA. Edges fetch URLs.",
         ),
     ],
     edge: Annotated[
-        str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge; without it, SRV is asked.")
+        str, typer.Option(metavar="HOST[:PORT]", help="The name of its edge. By default found by DNS SRV.")
     ] = "",
     address: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The IP address of its edge, where DNS is not to be asked.")
     ] = "",
     client_usage: Annotated[
-        ClientUsage, typer.Option(help="Whether it may connect with a certificate that is for servers only.")
+        ClientUsage, typer.Option(help="Whether its edge may connect with a certificate for serverAuth only.")
     ] = ClientUsage.STRICT,
     third_party: Annotated[
-        bool, typer.Option("--third-party", help="Its CA serves others too: its name alone tells it apart.")
+        bool,
+        typer.Option(
+            "--third-party",
+            help="Its CA issues for other organisations also, so that only the name identifies the partner.",
+        ),
     ] = False,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Let another organisation in: its CA counts for its own names, and for nothing else.
+    """Add a partner: its CA is trusted for the partner's own names only.
 
-    Its lists are read again whenever their files change: keep them fresh there. In a network with management, files from
-    elsewhere are copied below `partners`, and the change is published at once if the draft holds no other.
+    Servers read its revocation lists again when their files change: keep the files up to date. In a network with management,
+    files from other folders are copied to `partners`. The change is published at once if the draft has no other change.
     """
     from sipmesh.topology.document.changes import add_partner, edit
 
@@ -78,7 +85,7 @@ def add(
     loaded = edit(topology, lambda text: add_partner(text, entry))
     say(f"{domains[0]} is a partner, through {loaded.topology.federation.route}.", style=GOOD)
     if loaded.faults:
-        say("Some lists cannot be used yet, so that who stands on them is refused:", style=WARN)
+        say("Some revocation lists cannot be used yet. Until then, certificates of their CAs are refused:", style=WARN)
         say_problems(loaded.faults)
     change.take_effect(f"{domains[0]} is a partner", wait)
 
@@ -88,7 +95,7 @@ def _files_among(lists: list[str]) -> list[Path]:
     found = [Path(one) for one in lists if not is_url(one)]
     for file in found:
         if not file.is_file():
-            raise typer.BadParameter(f"there is no file '{file}'", param_hint="--crl")
+            raise typer.BadParameter(f"the file '{file}' does not exist", param_hint="--crl")
     return found
 
 
@@ -100,7 +107,7 @@ def _named(file: Path, folder: Path) -> str:
 
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """List partners as they are in force, with their edges and the time left on their lists, and who is blocked."""
+    """List the partners in force, with their edges and the remaining time of their lists, and the blocked domains."""
     loaded = Place(topology).in_force()
     facts, blocked = _facts(loaded), loaded.topology.federation.blocked
     if as_json:
@@ -115,12 +122,12 @@ def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
             cell(", ".join(one["anchors"])),
             cell(one["client_usage"]),
             cell(", ".join(one["crls"])),
-            cell(duration(left) if left is not None else "none in force", BAD if left is None or left < 0 else GOOD),
+            cell(duration(left) if left is not None else "no list in force", BAD if left is None or left < 0 else GOOD),
         )
     if facts:
         show(made)
     else:
-        say("There are no partners: sipmesh partner add --help", style="dim")
+        say("There are no partners. To add one: sipmesh partner add --help", style="dim")
     say(*([f"Blocked: {', '.join(blocked)}"] if blocked else []))
 
 
@@ -154,10 +161,10 @@ def block(
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
 ) -> None:
-    """Refuse an organisation whatever it proves; its live links are closed at once.
+    """Refuse an organisation with any certificate. Its live links are closed at once.
 
-    In a network with management the version in force is published anew with this one change. Other changes in the draft do not
-    hold it up: they stay there unpublished. The draft gets the same change.
+    In a network with management the version in force is published again with this one change. Other changes in the draft stay
+    unpublished. The draft gets the same change.
     """
     from sipmesh.server.replication.topology_source import published_in
 
@@ -193,9 +200,9 @@ def _block_in_draft(place: Place, name: str) -> None:
         draft = edit(place.file, lambda text: block_partner(text, name, place.file))
         others = unpublished(place, draft).changes
     except OperatorError as wrong:
-        say(f"The draft does not block {name}, and to publish it would undo the block: {wrong.message}", style=WARN)
+        say(f"The draft does not block {name}. To publish it would undo the block: {wrong.message}", style=WARN)
         say_problems(wrong.problems)
         return
     if others:
-        say("The draft holds other changes, which stay there and are not published:", style=WARN)
+        say("The draft contains other changes, which are not published:", style=WARN)
         say(*(f"  {change}" for change in others))

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.publication import Publication
 
-Why = Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why, as the history will say.")]
-Force = Annotated[bool, typer.Option("--force", help="Publish although it breaks what the refusal has named.")]
-Wait = Annotated[float, typer.Option(min=0, max=60, help="Seconds to wait until every server has it in force.")]
+Why = Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="The reason, for the history.")]
+Force = Annotated[bool, typer.Option("--force", help="Publish although the change breaks what the refusal names.")]
+Wait = Annotated[
+    float, typer.Option(min=0, max=60, help="Seconds to wait until every server has the version in force.")
+]
 
 WAIT_S = 10.0
 
@@ -40,11 +42,11 @@ def publish(
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Sign the draft as the next version of the topology, and have every server put it in force.
+    """Sign the draft as the next version of the topology, and send it to every server.
 
-    It is compared with the version before, and what has changed is shown. Where nothing was ever published, this makes
-    version 1, from which on the servers of this network load nothing that is unsigned. While no management server runs, it
-    is signed all the same, and in force when it starts.
+    The command shows the changes since the version before. The first time it makes version 1; from then on the servers of this
+    network load only signed versions. Without a running management server, the version is signed now and is in force when that
+    server starts.
     """
     place = Place(topology)
     if not _ever_published(place):
@@ -68,13 +70,13 @@ def publish_draft(
     began, draft = time.monotonic(), place.file.name
     plan = _ask(socket, "plan", draft=draft)
     if plan.get("draft") != draft:
-        raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; start it again")
+        raise OperatorError(f"the running management server publishes topology.yaml and not {draft}; restart it")
     if not as_json:
         _say_plan(plan)
     given = {"base": plan["base"], "digest": plan["digest"], "force": force}
     told = _ask(socket, "publish", why=why, draft=draft, **given)
     if draft != HERE.name and not as_json:
-        say(f"{draft} is published, and {HERE.name} is left as it is.", style=WARN)
+        say(f"{draft} is published. {HERE.name} is unchanged.", style=WARN)
     _tell(socket, told, wait, began, as_json=as_json)
 
 
@@ -121,19 +123,19 @@ def say_rested(rested: Rested, *, as_json: bool = False) -> None:
         return
     say(*([f"  {line}" for line in rested.changes] or ["Nothing has changed."]))
     say(f"Version {version.number} is published.", style=GOOD)
-    say("No management server runs here: the others are given it when it does. Start it: sipmesh serve NAME")
+    say("No management server runs here. The other servers receive the version when it runs: sipmesh serve NAME")
 
 
 def rollback(
     version: Annotated[int, typer.Argument(min=1, help="The version whose content becomes the next version.")],
     *,
-    why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="Why, as the history will say.")] = "",
+    why: Annotated[str, typer.Option("-m", "--message", metavar="WHY", help="The reason, for the history.")] = "",
     force: Force = False,
     wait: Wait = WAIT_S,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Publish the content of an old version as a new one; the draft stays as it is."""
+    """Publish the content of an old version as a new version. The draft does not change."""
     socket = management_socket(Place(topology))
     began = time.monotonic()
     head = _ask(socket, "history")[-1]["version"]
@@ -144,7 +146,7 @@ def rollback(
 
 
 def history(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """List every version with who published it, when and why."""
+    """List every version: who published it, when and why."""
     versions = [_version_json(one) for one in chronicle_of(Place(topology)).history.list()]
     if as_json:
         say_json(versions)
@@ -158,12 +160,12 @@ def history(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
 def diff(
     before: Annotated[int, typer.Argument(min=1, help="A version.")],
-    after: Annotated[int, typer.Argument(min=0, help="Another one; 0, or nothing, for the draft.")] = 0,
+    after: Annotated[int, typer.Argument(min=0, help="The other version. By default 0, the draft.")] = 0,
     *,
     topology: TopologyFile = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """Say in words what differs between two versions, or between a version and the draft."""
+    """Show the changes between two versions, or between a version and the draft."""
     from sipmesh.topology.versions.difference import difference
 
     place = Place(topology)
@@ -173,7 +175,7 @@ def diff(
     if as_json:
         say_json(changes)
         return
-    say(*(changes or ["They say the same."]))
+    say(*(changes or ["There is no difference."]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +211,8 @@ def chronicle_of(place: Place) -> ManagementDb:
 
     if not ManagementDb.is_in(place.folder):
         if held_in(place.folder):
-            raise OperatorError("versions and the audit log are kept where management is; run this there")
-        raise OperatorError(f"nothing was ever published in {place.folder}; see: sipmesh topology publish --help")
+            raise OperatorError("the versions and the audit log are on the management server; run this command there")
+        raise OperatorError(f"there is no published version in {place.folder}; see: sipmesh topology publish --help")
     return ManagementDb(place.folder)
 
 
@@ -243,7 +245,7 @@ def management_socket(place: Place) -> Path:
         named = managers(place)
         remedy = f"start it: sipmesh serve {named[0]}" if named else "add a pool of role management"
         if not _ever_published(place) and place.in_force().number:
-            remedy = f"ask where {named[0]} runs"
+            remedy = f"run this command on the machine of {named[0]}"
         raise OperatorError(f"no management server runs on this machine; {remedy}")
     return socket
 
@@ -283,7 +285,7 @@ def _say_first(first: Version, *, as_json: bool) -> None:
         say_json({"version": first.number, "digest": first.digest})
         return
     say(f"Version {first.number} is published.", style=GOOD)
-    say("Start the management server, and then the others: sipmesh serve NAME")
+    say("Start the management server, then the other servers: sipmesh serve NAME")
 
 
 def _say_changes(base: int, changes: Sequence[str]) -> None:

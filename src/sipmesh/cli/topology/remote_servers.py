@@ -43,19 +43,22 @@ def say_given(place: Place, here: list[str]) -> None:
         return
     socket = running_management(place)
     if socket is None:
-        say(f"NOT given to {', '.join(others)}: no management server runs here.", style=WARN)
+        say(f"NOT sent to {', '.join(others)}: no management server runs here.", style=WARN)
         return
     try:
         told = asyncio.run(ask(socket, "network"))["servers"]
     except SipmeshError as wrong:
-        say(f"Whether {', '.join(others)} have it cannot be told: {wrong}", style=WARN)
+        say(f"It is not known whether {', '.join(others)} have it: {wrong}", style=WARN)
         return
     reached = [one["server"] for one in told if one["server"] in others and one["reached"]]
     missed = [name for name in others if name not in reached]
     if reached:
-        say(f"Management gives it to {plural(len(reached), 'other server')}: {', '.join(reached)}.", style=GOOD)
+        say(f"Management sends it to {plural(len(reached), 'other server')}: {', '.join(reached)}.", style=GOOD)
     if missed:
-        say(f"NOT reached now: {', '.join(missed)}; each gets it when it can be. See: sipmesh status", style=WARN)
+        say(
+            f"NOT reachable now: {', '.join(missed)}. Each receives it when it is reachable again. See: sipmesh status",
+            style=WARN,
+        )
 
 
 def _servers(loaded: Any) -> set[str]:

@@ -34,13 +34,22 @@ class Digest(StrEnum):
 Digests = Annotated[
     list[Digest] | None,
     typer.Option(
-        "--digest", help="What phones are asked for; both by default, md5 alone for those that know no other."
+        "--digest",
+        help="The digest algorithm of the challenge. By default both; md5 alone for phones that support no other.",
     ),
 ]
 HomePool = Annotated[
-    str, typer.Option("--pool", metavar="POOL", help="The front-end pool that the user's phones log in at.")
+    str,
+    typer.Option(
+        "--pool", metavar="POOL", help="The user's home pool: the front-end pool at which the user's phones log in."
+    ),
 ]
-Address = Annotated[str, typer.Argument(metavar="USER", help="alice@example.com, or alice where you have one domain.")]
+Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="USER", help="The user, such as alice@example.com; alice is enough where you have one domain."
+    ),
+]
 
 
 @app.command()
@@ -81,7 +90,7 @@ def new_home(loaded: Loaded, pool: str, aor: str) -> str | None:
     known = front_end_pools(loaded.topology)
     if len(known) > 1:
         remedy = f"add --pool with one of: {', '.join(known)}"
-        raise OperatorError(f"{aor} could be at home in {len(known)} pools; {remedy}")
+        raise OperatorError(f"{aor} has a choice of {len(known)} home pools; {remedy}")
     return None
 
 
@@ -94,7 +103,7 @@ def full_address(user: str, loaded: Loaded) -> str:
         user = f"{user}@{domains[0]}"
     host = user.rpartition("@")[2].lower()
     if host not in domains:
-        raise OperatorError(f"{host} is no SIP domain of ours; the topology has: {', '.join(domains)}")
+        raise OperatorError(f"{host} is not a SIP domain of the topology; it has: {', '.join(domains)}")
     return user
 
 
@@ -131,7 +140,7 @@ def list_users(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> Non
     if found:
         show(made)
     else:
-        say("There are no users yet: sipmesh user add alice", style="dim")
+        say("There are no users yet. To add a user: sipmesh user add alice", style="dim")
 
 
 def _home_by_default(place: Place) -> str:
@@ -153,12 +162,10 @@ def _json(one: User, default: str) -> dict[str, object]:
 def move(
     user: Address,
     *,
-    pool: Annotated[
-        str, typer.Option("--pool", metavar="POOL", help="The front-end pool that is the home from now on.")
-    ],
+    pool: Annotated[str, typer.Option("--pool", metavar="POOL", help="The new home pool, a front-end pool.")],
     topology: TopologyFile = HERE,
 ) -> None:
-    """Give a user another home; the user's live links are closed at once, and phones log in at the new pool."""
+    """Move a user to another home pool. The user's live links are closed at once, and phones log in at the new pool."""
     from sipmesh.topology.home_pools import chosen_home
 
     place = Place(topology)
@@ -168,7 +175,7 @@ def move(
     with place.users() as users:
         before = users.one(aor).pool or default
         if before == home:
-            raise OperatorError(f"{aor} is at home in {home} already")
+            raise OperatorError(f"{aor} has the home pool {home} already")
         moved = users.move(aor, home)
     tell_users_changed(place)
     say(f"{_plain(moved)} has moved from {before} to {home}.", style=GOOD)
@@ -178,7 +185,7 @@ def move(
 def password(
     user: Address, *, digest: Digests = None, password_stdin: FromStdin = False, topology: TopologyFile = HERE
 ) -> None:
-    """Change a password; the user's live links are closed at once."""
+    """Change a password. The user's live links are closed at once."""
     place = Place(topology)
     aor = full_address(user, place.in_force())
     new = new_password(aor, from_stdin=password_stdin)
@@ -190,26 +197,28 @@ def password(
 
 @app.command()
 def remove(user: Address, topology: TopologyFile = HERE) -> None:
-    """Remove a user; the user's live links are closed at once."""
+    """Remove a user. The user's live links are closed at once."""
     place = Place(topology)
     aor = full_address(user, place.in_force())
     with place.users() as users:
         users.remove(aor)
     tell_users_changed(place)
-    say(f"{aor} is no user any more.", style=GOOD)
+    say(f"{aor} is removed.", style=GOOD)
 
 
 @app.command("import")
 def import_users(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A database file of users, such as a restore leaves.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A database file of users, as `sipmesh restore` writes it.")
+    ],
     topology: TopologyFile = HERE,
 ) -> None:
-    """Copy all users of a file into the database of the topology, which must have none."""
+    """Copy all users of a file to the user database of the topology, which must be empty."""
     from sipmesh.storage.backup import copy_users
 
     if not file.is_file():
-        raise OperatorError(f"{file} is not there")
+        raise OperatorError(f"the file {file} does not exist")
     place = Place(topology)
     count = copy_users(file, place.in_force().users_url)
     tell_users_changed(place)
-    say(f"{count} users have come from {file}.", style=GOOD)
+    say(f"{count} users are imported from {file}.", style=GOOD)

@@ -9,7 +9,7 @@ import typer
 
 from sipmesh.errors import OperatorError
 
-FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Take the password from the standard input.")]
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from the standard input.")]
 
 
 def new_password(whose: str, *, from_stdin: bool) -> str:
@@ -31,5 +31,5 @@ def known_password(whose: str, *, from_stdin: bool) -> str:
 def _first_line() -> str:
     line = sys.stdin.readline().rstrip("\r\n")
     if not line:
-        raise OperatorError("there is no password on the standard input; try: printf '%s\\n' PASSWORD | sipmesh ...")
+        raise OperatorError("the standard input has no password; try: printf '%s\\n' PASSWORD | sipmesh ...")
     return line

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
-    """List every registered device: its user, server, link, contact, user agent, and when its registration ends.
+    """List every registered device: its user, server, link, contact, user agent, and when its registration expires.
 
-    It asks the servers that run on this machine. Devices that are registered at servers of another machine are listed there.
+    It asks the servers that run on this machine. Registrations on other machines are listed there.
     """
     place = Place(topology)
     first = [one for one in answers_of(place, "registrations") if one.result["registers"]]

@@ -43,29 +43,29 @@ class UserReport:
     def remedies(self) -> Iterator[str]:
         """What to do, the most likely first; nothing for a user who is registered and has not failed since."""
         if self.exists is False:
-            near = f"did you mean {self.similar}? If not: " if self.similar else ""
+            near = f"did you mean {self.similar}? If not, add the user: " if self.similar else ""
             yield f"{near}sipmesh user add {self.user}"
             return
         flaws = dict.fromkeys(one["class"] for one in self.failures)
         yield from (remedy for flaw in flaws if (remedy := self._remedy(flaw)))
         if self.not_asked:
-            yield f"ask where {', '.join(self.not_asked)} runs as well: sipmesh explain {self.user}"
+            yield f"run this command on the machine of {', '.join(self.not_asked)} also: sipmesh explain {self.user}"
         if not self.bindings and not self.failures and self.asked:
             yield (
-                f"no login was tried at {', '.join(self.asked)} since it started: see that the phone reaches its client port"
-                " and trusts our root; a refused link is in: sipmesh links --refused"
+                f"no phone has tried this login at {', '.join(self.asked)} since the start. Check that the phone reaches "
+                "the client port and trusts our root. Refused links: sipmesh links --refused"
             )
 
     def _remedy(self, flaw: str) -> str:
         name = self.user.partition("@")[0]
         said = {
-            "wrong-password": f"set the password anew, here and on the phone: sipmesh user password {self.user}",
-            "unknown-user": f"the user did not exist when that login failed: let the phone try again as {self.user}",
-            "wrong-user-name": f"the phone logs in under another name: set its authentication name to {name}",
-            "wrong-algorithm": f"let the phone use a digest it is offered: sipmesh user password {self.user}"
+            "wrong-password": f"set a new password, here and on the phone: sipmesh user password {self.user}",
+            "unknown-user": f"the user did not exist when that login failed: log in again as {self.user}",
+            "wrong-user-name": f"the phone uses another authentication name: set it to {name}",
+            "wrong-algorithm": f"offer the digest algorithms that the phone supports: sipmesh user password {self.user}"
             " --digest sha-256 --digest md5",
-            "other-home": f"point the phone at a server of {self.pool}: {', '.join(self.servers)}",
-            "malformed": "the phone writes credentials that break RFC 7616: look for a newer firmware",
+            "other-home": f"configure a server of the pool {self.pool} on the phone: {', '.join(self.servers)}",
+            "malformed": "the phone sends credentials that break RFC 7616: update its firmware",
         }
         return said.get(flaw, "")
 
@@ -140,11 +140,11 @@ def _take(report: UserReport, answer: Answer) -> None:
         return
     report.asked.append(answer.server)
     if not told["ready"]:
-        report.faults.append(f"{answer.server}: management has not sent it the users yet")
+        report.faults.append(f"{answer.server}: the server has not received the users from management yet")
     elif report.exists is None:
         report.exists, report.pool = told["home"] is not None, told["home"] or ""
     elif report.exists is not (told["home"] is not None):
-        state = "does not know this user yet" if report.exists else "still knows this user"
+        state = "the server does not know this user yet" if report.exists else "the server still knows this user"
         report.faults.append(f"{answer.server}: {state}; see: sipmesh status")
     known = {(one["server"], one["contact"]): one for one in report.bindings}
     for row in told["bindings"]:
@@ -158,9 +158,9 @@ def _take(report: UserReport, answer: Answer) -> None:
 
 def _say(report: UserReport) -> None:
     if report.exists is False:
-        say(f"{report.user} is no user.", style=BAD)
+        say(f"{report.user} is not a user.", style=BAD)
     else:
-        home = f", at home in {report.pool}" if report.pool else ""
+        home = f", home pool {report.pool}" if report.pool else ""
         digest = f", digest {' or '.join(report.digest)}" if report.digest else ""
         say(f"{report.user} is {'a user' if report.exists else 'not known to be a user'}{home}{digest}.", style="bold")
     say(*report.faults, style=WARN)

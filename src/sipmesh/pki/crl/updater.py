@@ -85,9 +85,11 @@ class CrlUpdater:
     def publish_locked(self, at: datetime, kind: CertificateKind) -> Path:
         """Publish as `publish` does, for a caller that holds the lock."""
         if not self.has_key(kind):
-            remedy = "have it sign: sipmesh ca root request list FILE; or restore the key from your backup"
-            problem = Problem(self._folder / f"{kind}.key", 0, "", "is kept elsewhere", remedy)
-            raise OperatorError(f"the list of the {kind} CA is not made here", (problem,))
+            remedy = (
+                "request a list from the root: sipmesh ca root request list FILE; or restore the key from your backup"
+            )
+            problem = Problem(self._folder / f"{kind}.key", 0, "", "is on another machine", remedy)
+            raise OperatorError(f"the revocation list of the {kind} CA cannot be signed here", (problem,))
         signer = CaSigner(kind, self._folder / f"{kind}.key", self._certificates[kind])
         return publish_crl(self._folder, signer, self._certificates[kind], self._ledger, at)
 

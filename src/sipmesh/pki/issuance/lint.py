@@ -63,7 +63,7 @@ class LintRefusedError(OperatorError):
 def refuse(faults: list[str], file: Path) -> None:
     """Raise LintRefusedError if there are faults."""
     if faults:
-        remedy = "nothing was issued; ask for what the profile allows, or report this as a bug"
+        remedy = "no certificate was issued; request a certificate that the profile allows, or report a bug"
         problems = tuple(Problem(file, 0, "", fault, remedy) for fault in faults)
         raise LintRefusedError("the CA does not issue this certificate", problems)
 
@@ -81,14 +81,18 @@ def check_signed(
 
     *above* are its issuers, the nearest first and the root last; empty for a root.
     """
-    faults = [] if signed.tbs_certificate_bytes == draft.tbs_certificate_bytes else ["what was signed is not the draft"]
+    faults = (
+        []
+        if signed.tbs_certificate_bytes == draft.tbs_certificate_bytes
+        else ["the signed certificate differs from the draft"]
+    )
     chain = (signed, *above)
     for one, issuer in zip(chain, (*above, chain[-1]), strict=True):
         try:
             one.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError) as wrong:
             names = f"{one.subject.rfc4514_string()} by {issuer.subject.rfc4514_string()}"
-            faults.append(f"the signature on {names} does not hold ({type(wrong).__name__})")
+            faults.append(f"the signature on {names} is not valid ({type(wrong).__name__})")
     if extension(signed, x509.SubjectAlternativeName):
         faults += _second_voice(chain, at)
     return faults
@@ -192,7 +196,7 @@ def names_are_those_asked_for(
         yield f"its names are not those asked for, {how}"
     for name in wish.names:
         if not is_host_name(name) or "." not in name:
-            yield f"{name!r} is no full host name"
+            yield f"{name!r} is not a full host name"
     if wish.kind in _LEAVES and not wish.names:
         yield "it names no server"
     if wish.kind is CertificateKind.SIGNER and len(wish.names) > 1:
@@ -207,7 +211,7 @@ def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _ab
     points = extension(found, x509.CRLDistributionPoints) or ()
     urls = [str(name.value) for point in points for name in point.full_name or ()]
     if wish.kind is not CertificateKind.ROOT and (urls != [wish.crl_url] or not wish.crl_url.startswith("http://")):
-        yield "it does not say where its issuer's list is"
+        yield "its CRL distribution point is missing or wrong"
 
 
 RULES: tuple[Callable[[x509.Certificate, CertificateProfile, x509.Certificate], Iterator[str]], ...] = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "SIPMESH_KEY_PASSPHRASE_FILE"
 CREDENTIAL: Final = "sipmesh-key"
 HOW: Final = (
-    f"name the file that holds it in {VARIABLE}, or give it to systemd's unit by LoadCredential={CREDENTIAL}:FILE"
+    f"set {VARIABLE} to the file with the passphrase, or add LoadCredential={CREDENTIAL}:FILE to the systemd unit"
 )
 
 SHORTEST: Final = 20
@@ -52,13 +52,17 @@ def read(file: Path) -> bytes:
     try:
         if file.stat().st_mode & forbidden:
             raise _unusable(
-                file, "is readable to others", f"run `chmod 600 {file}`, and take another passphrase if it was read"
+                file,
+                "is readable for other users",
+                f"run `chmod 600 {file}`, and choose a new passphrase if another user has read it",
             )
         line = file.read_bytes().partition(b"\n")[0].removesuffix(b"\r")
     except OSError as wrong:
         raise _unusable(file, f"cannot be read ({wrong.strerror})", HOW) from None
     if not line:
-        raise _unusable(file, "holds no passphrase in its first line", f"make one: openssl rand -base64 24 > {file}")
+        raise _unusable(
+            file, "has no passphrase in its first line", f"make a passphrase: openssl rand -base64 24 > {file}"
+        )
     if len(line) > LONGEST:
         raise _unusable(file, f"has more than {LONGEST:,} octets in its first line", HOW)
     return line
@@ -70,8 +74,8 @@ def to_encrypt_with() -> bytes | None:
         return None
     found = read(file)
     if len(found) < SHORTEST:
-        reason = f"holds a passphrase of {len(found)} characters, and a key is encrypted with {SHORTEST} or more"
-        raise _unusable(file, reason, "make one that nobody has to type: openssl rand -base64 24")
+        reason = f"has a passphrase of {len(found)} characters; the minimum is {SHORTEST}"
+        raise _unusable(file, reason, "make a random passphrase: openssl rand -base64 24")
     return found
 
 

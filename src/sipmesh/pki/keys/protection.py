@@ -54,7 +54,7 @@ def _plain(file: Path) -> tuple[bytes, PrivateKeyTypes] | None:
         problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "run this as the owner of the keys")
         raise OperatorError("a private key cannot be used", (problem,)) from None
     except (ValueError, UnsupportedAlgorithm):
-        problem = Problem(file, 0, "", "holds no private key that can be read", "restore it from your backup")
+        problem = Problem(file, 0, "", "contains no readable private key", "restore it from your backup")
         raise OperatorError("a private key cannot be used", (problem,)) from None
     return None if files.is_encrypted(pem) else (pem, key)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 1
-REMEDY = "make the errand anew: sipmesh ca root request"
+REMEDY = "make the signing request again: sipmesh ca root request"
 
 
 class OfflineKind(StrEnum):
@@ -58,7 +58,7 @@ class OfflineRequest:
                 raise _unfit(file, f"is of format {told['format']!r}, not {FORMAT}")
             return cls(OfflineKind(told["what"]), str(told["root"]), base64.b64decode(told["body"], validate=True))
         except (ValueError, TypeError, KeyError):
-            raise _unfit(file, "is no errand that can be read") from None
+            raise _unfit(file, "is not a readable signing request") from None
 
     @property
     def told(self) -> list[str]:
@@ -79,19 +79,21 @@ class OfflineRequest:
         try:
             return x509.load_der_x509_crl(self.body)
         except UNREADABLE:
-            raise OperatorError(f"the errand holds no list; {REMEDY}") from None
+            raise OperatorError(f"the signing request contains no revocation list; {REMEDY}") from None
 
     def certificate(self) -> x509.Certificate:
         """The certificate; raises `OperatorError` where it is none."""
         try:
             return x509.load_der_x509_certificate(self.body)
         except UNREADABLE:
-            raise OperatorError(f"the errand holds no certificate; {REMEDY}") from None
+            raise OperatorError(f"the signing request contains no certificate; {REMEDY}") from None
 
     def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
         """Sign it with the root's *key*, where that is; raises `OperatorError` for an errand to another root."""
         if self.root != mark(root) or key.public_key() != root.public_key():
-            raise OperatorError(f"this errand is for the root with SHA-256 {self.root}, not for this one; {REMEDY}")
+            raise OperatorError(
+                f"this signing request is for the root with SHA-256 {self.root}, and the root here is another; {REMEDY}"
+            )
         if self.what is OfflineKind.LIST:
             made = _list_like(self.list()).sign(key, digest(key.curve)).public_bytes(Encoding.DER)
         else:
@@ -108,7 +110,7 @@ class OfflineRequest:
         elif same:
             same = self.certificate().tbs_certificate_bytes == asked.certificate().tbs_certificate_bytes
         if not same:
-            raise OperatorError(f"this is not what the root was asked to sign; {REMEDY}")
+            raise OperatorError(f"the signed content differs from the signing request; {REMEDY}")
 
     def must_be_signed_by(self, root: x509.Certificate) -> None:
         """Raise `OperatorError` unless *root* has signed it."""
@@ -122,7 +124,9 @@ class OfflineRequest:
         except (InvalidSignature, ValueError, TypeError):
             good = False
         if not good:
-            raise OperatorError("the root has not signed this; sign it where its key is: sipmesh ca root sign")
+            raise OperatorError(
+                "the root has not signed this; on the machine with the root's key: sipmesh ca root sign"
+            )
 
 
 def mark(certificate: x509.Certificate) -> str:
@@ -144,7 +148,7 @@ def _list_like(crl: x509.CertificateRevocationList) -> x509.CertificateRevocatio
 def _certificate_like(made: x509.Certificate) -> x509.CertificateBuilder:
     key = made.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise OperatorError(f"the errand is for a key that is no ECDSA key; {REMEDY}")
+        raise OperatorError(f"the signing request is for a key that is not an ECDSA key; {REMEDY}")
     builder = (
         x509.CertificateBuilder()
         .subject_name(made.subject)
@@ -160,4 +164,4 @@ def _certificate_like(made: x509.Certificate) -> x509.CertificateBuilder:
 
 
 def _unfit(file: Path, reason: str) -> OperatorError:
-    return OperatorError("nothing is signed", (Problem(file, 0, "", reason, REMEDY),))
+    return OperatorError("nothing was signed", (Problem(file, 0, "", reason, REMEDY),))

@@ -66,7 +66,7 @@ class OfflineRoot:
         """
         asked = self._ca.folder / f"errand-{answer.what}.json"
         if not asked.exists():
-            raise OperatorError("the root was asked for nothing; ask it: sipmesh ca root request")
+            raise OperatorError("there is no open signing request; to make it: sipmesh ca root request")
         with ca_lock(self._ca.folder):
             answer.must_be(OfflineRequest.read(asked.read_bytes(), asked))
             answer.must_be_signed_by(self._ca.root)
@@ -75,7 +75,7 @@ class OfflineRoot:
                 files.write(file, answer.list().public_bytes(Encoding.PEM))
             else:
                 if other is None:
-                    raise OperatorError("no next generation is prepared; first: sipmesh ca root prepare")
+                    raise OperatorError("no next CA is prepared; first: sipmesh ca root prepare")
                 file = other.folder / CROSS
                 made = answer.certificate()
                 self._ledger.issued(made.serial_number, answer.body)

@@ -30,7 +30,9 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
     """Tell which user a client's request comes from, once the link has proved to be that user."""
     uri = from_uri(request)
     if uri is None or uri.host not in domains or uri.user is None or request.from_.has_verstat:
-        return Answer(403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is no user of our domains")
+        return Answer(
+            403, code=Code.FROM_NOT_ALLOWED, why=f"From {shown(request.from_.uri)} is not a user of our domains"
+        )
     if not sender.users:
         return Prove(uri.aor, 407)
     if uri.aor not in sender.users:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Rule(Enum):
     """What becomes of a field at the borders of this server."""
 
-    REMOVED = "removed, whoever sends it"
+    REMOVED = "always removed"
     INSIDE = "removed where a partner or an edge has sent it"
     OWN = "removed unless every address in it is the sender's to use; removed where privacy is asked for"
     CHALLENGE = "in a response of a server kept where the realm is its own; else removed"

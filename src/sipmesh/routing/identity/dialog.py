@@ -114,7 +114,7 @@ def refused_target(uri: SipUri, route_set: RouteSet, other: Side, known: Inside)
         return None
     if isinstance(other, PeerSide) and host in known.peers.get(other, NOTHING).hosts:
         return None
-    return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not where the other side of this dialog is")
+    return Answer(403, code=Code.NO_ROUTE, why=f"{host} is not the address of the other side of this dialog")
 
 
 def refused_routes(request: Request, first: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
@@ -130,9 +130,11 @@ def refused_routes(request: Request, first: SipUri, route_set: RouteSet, other: 
     for route in request.routes:
         uri = route.sip_uri if route.is_sip else None
         if uri is None or not uri.has("lr") or uri.headers:
-            return Answer(403, code=Code.NO_ROUTE, why=f"{shown(route.uri)} is no loose route, and it is behind a user")
+            return Answer(
+                403, code=Code.NO_ROUTE, why=f"{shown(route.uri)} is not a loose route, and it follows a user"
+            )
         if uri.host in known.reserved or uri.host in known.blocked:
-            return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {uri.host} from behind a user")
+            return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {uri.host}, after a user")
     return None
 
 
@@ -150,7 +152,7 @@ def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, inc
     behind = peers.get(other, NOTHING)
     names, kind = behind.names, behind.kind
     if not names:
-        return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog has left the topology")
+        return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog was removed from the topology")
     instead = None
     if route_set.past is not None and route_set.past.pool == other:  # its server may be gone, and the user here by now
         user, entries = route_set.past.side, route_set.past.entries
@@ -184,7 +186,7 @@ def acknowledge(
     """Pass the ACK of a 2xx along its dialog; any other has been taken by its transaction, and none is answered."""
     other = other_side(route_set, sender)
     if other is None:
-        return Drop("an ACK outside any dialog of ours")
+        return Drop("an ACK outside the known dialogs")
     refused = refused_inside(request, route_set, other, sender, allowed, known)
     outcome = refused if refused is not None else across(request, route_set, other, known.peers, incarnation)
     return outcome if isinstance(outcome, Forward) else Drop(outcome.why)
@@ -198,11 +200,17 @@ def unbound(request: Request, route_set: RouteSet) -> Answer | None:
     opens nothing outside its dialog.
     """
     if route_set.beyond is not None:
-        return Answer(403, code=Code.NO_ROUTE, why=f"its Route leads to {route_set.beyond.host}: we relay for nobody")
+        return Answer(
+            403, code=Code.NO_ROUTE, why=f"its Route leads to {route_set.beyond.host}: this server is not an open relay"
+        )
     if request.to.tag is not None:
-        return Answer(481, code=Code.NO_ROUTE, why="it has a To tag, but this link is no side of a dialog of ours")
+        return Answer(481, code=Code.NO_ROUTE, why="it has a To tag, but this link does not belong to the dialog")
     if route_set.stray or route_set.dialog is not None:
-        return Answer(403, code=Code.NO_ROUTE, why="the token in its Route is of another dialog, or of no side of it")
+        return Answer(
+            403,
+            code=Code.NO_ROUTE,
+            why="the token in its Route belongs to another dialog, or to neither side of this dialog",
+        )
     return None
 
 

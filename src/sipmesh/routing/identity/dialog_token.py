@@ -200,7 +200,7 @@ class Tokens:
         """Make the token *text* of ours anew for the initiator, once the other side has answered under *tag*."""
         token = self.read(text)
         if not isinstance(token, DialogToken):
-            raise LocalError(f"{text!r} is no token of a dialog")
+            raise LocalError(f"{text!r} is not a dialog token")
         return self.dialog(token.a, token.b, token.begun.answered_by(self.tag_hash(tag)))
 
     def name_hash(self, name: str) -> bytes:

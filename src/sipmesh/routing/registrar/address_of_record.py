@@ -17,7 +17,7 @@ def read_address(text: str) -> SipUri:
     try:
         uri = SipUri.parse(text if ascii_lower(text).startswith(("sip:", "sips:")) else f"sip:{text}")
     except RemoteError as wrong:
-        raise OperatorError(f"{text!r} is no SIP address: {wrong}; {REMEDY}") from wrong
+        raise OperatorError(f"{text!r} is not a SIP address: {wrong}; {REMEDY}") from wrong
     if uri.user is None or uri.password is not None:  # "mailto:alice@example.com" would read as a user with a password
         raise OperatorError(f"{text!r} is not the address of a user; {REMEDY}")
     return uri

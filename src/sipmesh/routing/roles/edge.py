@@ -37,7 +37,7 @@ class EdgeFacts:
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFacts) -> Outcome:
     """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
     if isinstance(sender, ClientSender):
-        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="no client speaks on the links of an edge")
+        return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="an edge has no links with clients")
     if request.method == "ACK":
         return acknowledge(request, route_set, sender, sender.peer.asserts, facts.inside, facts.incarnation)
     other = other_side(route_set, sender)
@@ -79,7 +79,9 @@ def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
     uri = request.ruri
     if uri.host not in facts.domains or uri.user is None:
         return Answer(
-            403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: we carry nothing beyond our domains"
+            403,
+            code=Code.NO_ROUTE,
+            why=f"a partner sent a request for {uri.host}: requests of partners may reach our domains only",
         )
     return Forward((ServerTarget(turned(facts.next_hop, request.call_id), LinkKind.SERVER, request.uri),), None)
 
@@ -90,5 +92,5 @@ def outwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
     if host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")
     if host not in facts.partners:
-        return Answer(404, code=Code.NO_ROUTE, why=f"{host} is no partner of ours")
+        return Answer(404, code=Code.NO_ROUTE, why=f"{host} is not a partner")
     return Forward((ServerTarget((facts.partners[host],), LinkKind.PARTNER, request.uri),), None)

@@ -130,7 +130,7 @@ def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     address = assertion.sip_uri(request.to)
     if address is None or address.host not in facts.domains or not facts.names.ours(request.ruri):
-        why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a domain of ours"
+        why = f"REGISTER of {shown(request.to.uri)} at {shown(request.uri)}: not a SIP domain of this network"
         return Answer(404, code=Code.NO_ROUTE, why=why)
     return Register(address.aor) if address.aor in sender.users else Prove(address.aor, 401)
 
@@ -138,9 +138,13 @@ def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
 def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
     """Send down the flow that a server of our pool named; the user is never looked up again (RFC 5626 section 5.3)."""
     if not isinstance(sender, ServerSender) or sender.peer.pool != facts.pool:
-        return Answer(403, code=Code.NO_ROUTE, why="a flow of ours was named by a peer that is not of our pool")
+        return Answer(403, code=Code.NO_ROUTE, why="the peer named a flow of this server, and is not in its pool")
     if request.method in {"ACK", "REGISTER"}:
-        return Drop("nobody sends that to a flow") if request.method == "ACK" else register(request, sender, facts)
+        return (
+            Drop("this method is not allowed on a flow")
+            if request.method == "ACK"
+            else register(request, sender, facts)
+        )
     who = assertion.of_server(request, sender, may_pass_on(sender, facts))
     return (
         who if isinstance(who, Answer) else attributed(to_flow(request, flow.side, facts.incarnation, Found.TOKEN), who)
@@ -165,10 +169,12 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
     about a home send a request neither round nor to and fro.
     """
     if isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END:
-        why = f"{sender.peer.name} sent us a request for {outcome.aor}, who is at home in {home}"
+        why = f"{sender.peer.name} sent a request for {outcome.aor}, whose home pool is {home}"
         return Answer(404, code=Code.OTHER_HOME, why=why)
     if not servers:
-        return Answer(404, code=Code.OTHER_HOME, why=f"{outcome.aor} is at home in {home}, which has left the topology")
+        return Answer(
+            404, code=Code.OTHER_HOME, why=f"{outcome.aor} has the home pool {home}, which is no longer in the topology"
+        )
     target = ServerTarget(turned(servers, request.call_id), LinkKind.SERVER, request.uri)
     return Forward((target,), outcome.identity)
 
@@ -177,14 +183,18 @@ def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndF
     """Route what is not for a user of ours: to an application, or by the edges to a partner."""
     if uri.host in facts.applications:
         if not may_leave(sender):
-            return Answer(403, code=Code.NO_ROUTE, why=f"a partner asked for {uri.host}: it reaches users alone")
+            return Answer(
+                403, code=Code.NO_ROUTE, why=f"a partner sent a request for {uri.host}: partners can reach users only"
+            )
         return Forward((ServerTarget(facts.applications[uri.host], LinkKind.SERVER, request.uri),), who)
     if uri.host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{uri.host} is blocked")
     if uri.host not in facts.partner_domains or not facts.route:
-        return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is no domain, server or partner of ours")
+        return Answer(404, code=Code.NO_ROUTE, why=f"{uri.host} is not a domain, server or partner of this network")
     if not may_leave(sender):
-        return Answer(403, code=Code.NO_ROUTE, why=f"we carry nothing from one partner to another ({uri.host})")
+        return Answer(
+            403, code=Code.NO_ROUTE, why=f"requests from a partner to another partner are not forwarded ({uri.host})"
+        )
     return Forward((ServerTarget(turned(facts.route, request.call_id), LinkKind.SERVER, request.uri),), who)
 
 

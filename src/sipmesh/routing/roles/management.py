@@ -13,7 +13,9 @@ from sipmesh.trust.code import Code
 def decide(request: Request, _place: RouteSet, _sender: Sender, names: Names) -> Outcome:
     """Decide what becomes of *request*; what is about the network itself has been taken off before."""
     if request.method == "ACK":
-        return Drop("management has no call that it could belong to")
+        return Drop("a management server has no calls")
     if request.method == "OPTIONS" and request.ruri.user is None and names.ours(request.ruri):
         return capabilities(request)
-    return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"{request.method} to management, which carries nothing")
+    return Answer(
+        403, code=Code.ROLE_NOT_ALLOWED, why=f"{request.method} to a management server, which forwards no requests"
+    )

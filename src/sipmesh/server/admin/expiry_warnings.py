@@ -84,7 +84,7 @@ def _event(entry: InventoryEntry) -> str:
     if entry.broken:
         return "cannot be used"
     if entry.what is ExpiringKind.SOURCE and entry.level is not Urgency.PAST:
-        return "is out of reach"
+        return "is unreachable"
     if entry.old and entry.level is Urgency.FINE:
         return "is old"
-    return "has ended" if entry.level is Urgency.PAST else "comes to its end"
+    return "has expired" if entry.level is Urgency.PAST else "expires soon"

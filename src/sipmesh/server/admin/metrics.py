@@ -45,23 +45,33 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every figure, as it is now."""
         yield self._links()
-        yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "Handshakes that go on.", value=self._in_flight())
+        yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "TLS handshakes in progress.", value=self._in_flight())
         yield self._verdicts()
         yield self._messages()
         yield self._refused_messages()
         yield from self._users()
         yield from self._calls()
-        yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
+        yield GaugeMetricFamily(
+            "sipmesh_requests_waiting",
+            "Branches (client transactions) that wait for a response.",
+            value=self._waiting(),
+        )
         yield self._waits()
         unanswered = self._node.dispatch.unanswered
-        yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
+        yield CounterMetricFamily(
+            "sipmesh_requests_unanswered",
+            "Branches (client transactions) that timed out without a response.",
+            value=unanswered,
+        )
         yield from self._queues()
         yield from self._principals()
         yield self._ends()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.shown.faults)
         yield GaugeMetricFamily(
-            "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
+            "sipmesh_certificates_not_taken",
+            "New certificates that this server rejected; it uses the old certificates.",
+            value=not_taken,
         )
         yield from self._versions()
 
@@ -69,10 +79,20 @@ class Figures(Collector):
         """Where the network runs by publications; without management these have no samples."""
         post, at = self._node.dispatch.post, self._node.view.loaded.number
         held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
-        newest = GaugeMetricFamily("sipmesh_topology_newest", "The newest version known of.", labels=())
-        unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
-        behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
-        audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
+        newest = GaugeMetricFamily(
+            "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
+        )
+        unheard = GaugeMetricFamily(
+            "sipmesh_management_unheard_seconds",
+            "Seconds since the last contact with the management server.",
+            labels=(),
+        )
+        behind = GaugeMetricFamily(
+            "sipmesh_servers_behind", "Servers that do not have the newest version of the topology in force.", labels=()
+        )
+        audit = GaugeMetricFamily(
+            "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
+        )
         if isinstance(post, Agent | Controller):
             held.add_metric((), at)
             newest.add_metric((), post.newest)
@@ -85,7 +105,7 @@ class Figures(Collector):
         yield from (held, newest, unheard, behind, audit)
 
     def _links(self) -> Metric:
-        family = GaugeMetricFamily("sipmesh_links", "Links by kind and state.", labels=("kind", "state"))
+        family = GaugeMetricFamily("sipmesh_links", "Links, by kind and state.", labels=("kind", "state"))
         found = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
         for labels, count in found.items():
             family.add_metric(labels, count)
@@ -99,7 +119,7 @@ class Figures(Collector):
         return self._node.dispatch.load
 
     def _waits(self) -> Metric:
-        told = "Seconds from a request that went out to its final response."
+        told = "Seconds from a forwarded request to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
         for method, waits in self._node.dispatch.waits.items():
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
@@ -112,8 +132,8 @@ class Figures(Collector):
             waiting[str(link.kind)] += link.pending_out
             blocked[str(link.kind)] += link.blocked
         for name, told, found in (
-            ("sipmesh_bytes_waiting", "Octets that wait to be written, over all links.", waiting),
-            ("sipmesh_links_blocked", "Links whose peer does not take what waits for it.", blocked),
+            ("sipmesh_bytes_waiting", "Octets in the write queues of all links.", waiting),
+            ("sipmesh_links_blocked", "Links whose peer does not read.", blocked),
         ):
             family = GaugeMetricFamily(name, told, labels=("kind",))
             for kind, count in found.items():
@@ -125,7 +145,9 @@ class Figures(Collector):
         node = self._node
         accounts, log = node.accounts, node.peer_log
         displaced = CounterMetricFamily(
-            "sipmesh_displaced", "ExpiringKind gave way at a limit.", labels=("limit", "kind")
+            "sipmesh_displaced",
+            "Connections, links and logins that were closed or dropped at a limit.",
+            labels=("limit", "kind"),
         )
         for listener in node.listeners:
             displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
@@ -134,9 +156,15 @@ class Figures(Collector):
         displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
         displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
         displaced.add_metric(("logins_waiting", "client"), node.failures.displaced)
-        limited = CounterMetricFamily("sipmesh_requests_limited", "Requests beyond a limit.", labels=("principal",))
-        branches = GaugeMetricFamily("sipmesh_branches_most", "Branches of the fullest.", labels=("principal",))
-        octets = GaugeMetricFamily("sipmesh_octets_most", "Octets held for the same.", labels=("principal",))
+        limited = CounterMetricFamily(
+            "sipmesh_requests_limited", "Requests that were refused at a limit.", labels=("principal",)
+        )
+        branches = GaugeMetricFamily(
+            "sipmesh_branches_most", "Branches of the principal that has most.", labels=("principal",)
+        )
+        octets = GaugeMetricFamily(
+            "sipmesh_octets_most", "Octets in memory for the principal that has most.", labels=("principal",)
+        )
         for kind, count in accounts.refused.items():
             limited.add_metric((kind,), count)
         for kind, account in accounts.fullest().items():
@@ -144,19 +172,25 @@ class Figures(Collector):
             octets.add_metric((kind,), account.octets)
         yield from (displaced, limited, branches, octets)
         strangers, waiting = len(accounts.strangers), len(node.failures.waiting)
-        yield GaugeMetricFamily("sipmesh_links_without_login", "Links that nobody has logged in on.", value=strangers)
-        yield GaugeMetricFamily("sipmesh_logins_waiting", "Attempts to log in that wait.", value=waiting)
-        yield CounterMetricFamily("sipmesh_log_lines_summed", "Lines that were counted, not written.", value=log.summed)
+        yield GaugeMetricFamily("sipmesh_links_without_login", "Client links without a login.", value=strangers)
+        yield GaugeMetricFamily(
+            "sipmesh_logins_waiting", "Logins that wait for their delay after failures.", value=waiting
+        )
+        yield CounterMetricFamily(
+            "sipmesh_log_lines_summed", "Log lines that were counted and not written.", value=log.summed
+        )
 
     def _verdicts(self) -> Metric:
-        told = "Handshakes that ended, by the verdict on the peer."
+        told = "Finished TLS handshakes, by the verdict on the peer."
         family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
         for labels, count in self._node.tally.verdicts.items():
             family.add_metric(labels, count)
         return family
 
     def _messages(self) -> Metric:
-        family = CounterMetricFamily("sipmesh_messages", "SIP messages by kind of link.", labels=("kind", "direction"))
+        family = CounterMetricFamily(
+            "sipmesh_messages", "SIP messages, by kind of link and direction.", labels=("kind", "direction")
+        )
         found = Counter(self._node.tally.messages)
         for link in self._node.pool.all():
             found[str(link.kind), "in"] += link.messages_in
@@ -166,15 +200,19 @@ class Figures(Collector):
         return family
 
     def _refused_messages(self) -> Metric:
-        family = CounterMetricFamily("sipmesh_messages_refused", "Refused messages by code.", labels=("code",))
+        family = CounterMetricFamily(
+            "sipmesh_messages_refused", "Refused SIP messages, by verdict code.", labels=("code",)
+        )
         for code, count in self._node.tally.refused_messages.items():
             family.add_metric((code,), count)
         return family
 
     def _users(self) -> Iterator[Metric]:
         """Who is registered and who tried to be; a server that logs nobody in has no samples."""
-        held = GaugeMetricFamily("sipmesh_registrations", "Bindings on links of this server.", labels=())
-        told = "Logins by result; a failed one by the class of what was wrong."
+        held = GaugeMetricFamily(
+            "sipmesh_registrations", "Registrations (bindings) on links of this server.", labels=()
+        )
+        told = "Logins, by result; failed logins also by flaw."
         family = CounterMetricFamily("sipmesh_logins", told, labels=("result", "flaw"))
         if self._node.view.role is Role.FRONT_END:
             held.add_metric((), self._node.registrations.count())
@@ -185,16 +223,16 @@ class Figures(Collector):
 
     def _calls(self) -> Iterator[Metric]:
         dispatch = self._node.dispatch
-        started = "INVITEs outside a dialog that this server has sent on."
+        started = "Calls that this server has forwarded: INVITE requests outside a dialog."
         yield CounterMetricFamily("sipmesh_calls_started", started, value=dispatch.calls_started)
-        told = "Their first final responses, by class."
+        told = "First final responses to these calls, by status class."
         family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
         for name, count in dispatch.calls_ended.items():
             family.add_metric((name,), count)
         yield family
 
     def _ends(self) -> Metric:
-        told = "Seconds that a certificate or a list still counts; negative once it has ended."
+        told = "Seconds until a certificate or revocation list expires; negative after that."
         family = GaugeMetricFamily("sipmesh_ends_in_seconds", told, labels=("what", "name"))
         at = datetime.now(UTC)
         left: dict[tuple[str, str], float] = {}
@@ -208,7 +246,7 @@ class Figures(Collector):
         return family
 
     def _failing(self) -> Metric:
-        told = "Seconds for which a source of lists or answers has failed; 0 where it works."
+        told = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
         family = GaugeMetricFamily("sipmesh_source_failing_seconds", told, labels=("source", "owner"))
         at = self._node.gatekeeper.clock()
         for one in self._node.supplies(at):
@@ -237,7 +275,7 @@ class MetricsPage:
     async def open(self) -> None:
         """Listen where the topology says; raises `OperatorError` where that cannot be, or where it says nothing."""
         if self._node.view.metrics is None:
-            raise OperatorError(f"{self._node.view.name} has no `metrics` in the topology")
+            raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
         app = web.Application()
         app.add_routes([web.get("/metrics", self._metrics), web.get("/health", self._health)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GOODBYE_S)
@@ -246,7 +284,13 @@ class MetricsPage:
         try:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as wrong:
-            place = Problem(self._node.file, 0, "metrics", str(wrong), "give this server another `metrics` address")
+            place = Problem(
+                self._node.file,
+                0,
+                "metrics",
+                str(wrong),
+                "set another `metrics` address for this server in the topology",
+            )
             raise OperatorError(f"no metrics on {host} port {port}", (place,)) from wrong
 
     async def close(self) -> None:

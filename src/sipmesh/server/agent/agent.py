@@ -264,7 +264,7 @@ class Agent:
         except RemoteError as wrong:
             status, fault = ServerStatus(number=0, unreadable=text(str(wrong))), str(wrong)
             if self._dropped.is_due(peer.name, self._loop.time()):
-                self._log.warning("report dropped", peer=peer.name, by=peer.name, why=fault)
+                self._log.warning("server report rejected", peer=peer.name, by=peer.name, why=fault)
         self._relayed[peer.name] = self._loop.time(), status
         self.report()
         return fault
@@ -296,7 +296,9 @@ class Agent:
         if newest > self._documents.known_to_exist:
             self._documents.known_to_exist = newest
             if newest > self._server.view.loaded.number:
-                self._log.info("a newer version exists", version=newest, ours=self._server.view.loaded.number, by=peer)
+                self._log.info(
+                    "a newer topology version exists", version=newest, ours=self._server.view.loaded.number, by=peer
+                )
 
     def _take_issuing(self, issuing: str) -> None:
         """Another CA issues now, or shows itself by another certificate: we follow, and edges behind us hear of it.
@@ -308,7 +310,9 @@ class Agent:
         self._issuing = issuing
         shown = read_issuing(issuing)
         if shown is not None and self._applicant.show(shown, self._server.view):
-            self._log.info("issuing CA shown by another certificate", issuer=shown.issuer.rfc4514_string())
+            self._log.info(
+                "the issuing CA has another certificate: chain updated", issuer=shown.issuer.rfc4514_string()
+            )
         self._loop.call_soon(self.report)
         self._notifier.changed()
 
@@ -338,7 +342,7 @@ class Agent:
         """Report what was not taken until it is; of many, the first are reported."""
         if key in self._errors or len(self._errors) < MOST_ERRORS:
             self._errors[key] = why
-        self._log.error("not taken: what was in force stays", why=why)
+        self._log.error("document rejected: the old version stays in force", why=why)
         self._loop.call_soon(self.report)
 
     def _take_topology(self, jws: bytes) -> None:
@@ -380,7 +384,7 @@ class Agent:
         closed = self._server.take(loaded)
         self._topology = Item(ItemKind.TOPOLOGY, jws, number=loaded.number)
         self._errors.clear()
-        self._log.info("topology taken", version=loaded.number, digest=self._topology.digest[:12], closed=closed)
+        self._log.info("topology in force", version=loaded.number, digest=self._topology.digest[:12], closed=closed)
         self.report()
         self._keep_rounds()
         self._notifier.take(self._server.view.trusted.get)
@@ -390,7 +394,7 @@ class Agent:
         """Write a list to its file, from where it comes into force as any list does; a large one is read by a thread first."""
         if not is_read(item.body):
             if len(self._reading) >= MOST_READ_AHEAD:
-                raise RemoteError(f"too many large lists at once: {item.name}", rule="rule R12", status=488)
+                raise RemoteError(f"too many large revocation lists at once: {item.name}", rule="rule R12", status=488)
             self._reading[item.digest] = self._loop.create_task(self._read_ahead(item))
             return
         loaded = self._pending[1] if self._pending is not None else self._server.view.loaded
@@ -417,11 +421,13 @@ class Agent:
         """Lists come ahead of the version that names them; until one does, they are written nowhere."""
         if not is_portable(item.name):
             raise RemoteError(
-                f"a list under a name that leads out of our folder: {item.name}", rule="rule R5", status=488
+                f"a revocation list with a path outside of the server's folder: {item.name}", rule="rule R5", status=488
             )
         held = sum(len(one.body) for one in self._early.values())
         if held + len(item.body) > MOST_EARLY:
-            raise RemoteError(f"a list that the topology does not name: {item.name}", rule="rule R5", status=488)
+            raise RemoteError(
+                f"a revocation list that the topology does not name: {item.name}", rule="rule R5", status=488
+            )
         self._early[item.name] = item
 
     def _take_early(self, loaded: Loaded) -> None:
@@ -440,7 +446,7 @@ class Agent:
             return  # there are more parts to come
         self._documents.keep_users(self._parts, anew=not roster.since)
         self._parts = []
-        self._log.info("users taken", closed=closed)
+        self._log.info("users in force", closed=closed)
         self.report()
 
     def _take_certificate(self, item: Item) -> None:
@@ -457,7 +463,7 @@ class Agent:
         payload = signed_by_management(item.body, REVOKED, self._server.view.loaded, now_utc())
         closed = self._server.take_revoked(named_in(payload))
         self._revoked = item
-        self._log.info("revocations taken ahead of their list", closed=closed)
+        self._log.info("pushed revocations in force", closed=closed)
         self._notifier.changed()
 
     # Saying how we are

@@ -208,8 +208,8 @@ class Controller:
                 if report.number < self._topology.number:
                     self._notifier.again(name)
         for name, report in self.reports.late(now_utc()):
-            why = report.status.error or self._rounds.why_not(name) or "it has not said why"
-            self._log.warning("server behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
+            why = report.status.error or self._rounds.why_not(name) or "the server has reported no error"
+            self._log.warning("server is behind", peer=name, holds=report.number, newest=self._topology.number, why=why)
 
     # Giving
 
@@ -241,7 +241,7 @@ class Controller:
                 self._of_pool[pool, since] = self._changed_in(pool, since)
             except OperatorError as wrong:
                 self._owing = True
-                self._log.warning("users not given yet", peer=peer.name, why=str(wrong))
+                self._log.warning("users not sent yet", peer=peer.name, why=str(wrong))
                 return ()
         return self._of_pool[pool, since]
 
@@ -258,7 +258,9 @@ class Controller:
             try:
                 self._revoked = Item(ItemKind.REVOKED, self._sign(payload, REVOKED))
             except OperatorError as wrong:
-                self._log.warning("revocations travel with their list alone", why=str(wrong))
+                self._log.warning(
+                    "revocations cannot be pushed: servers receive them with the revocation list", why=str(wrong)
+                )
         self._notifier.changed()
 
     async def refresh(self) -> None:
@@ -269,7 +271,7 @@ class Controller:
         try:
             changed = await asyncio.to_thread(self._users.refresh)
         except OperatorError as wrong:
-            self._log.warning("users not refreshed: those known stay in force", why=str(wrong))
+            self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
             return
         if changed or self._owing:
             self._owing = False
@@ -300,7 +302,7 @@ class Controller:
         if fault:
             self.reports.unreadable(server, fault, by)
             if self._dropped.is_due(f"{server} {by}", self._loop.time()):
-                self._log.warning("report dropped", peer=server, by=by or server, why=fault)
+                self._log.warning("server report rejected", peer=server, by=by or server, why=fault)
             return fault
         self._grant(server, status.request, at)
         self.reports.heard(server, status, at, self._topology.number, by=by)
@@ -336,7 +338,7 @@ class Controller:
             if signer_chain(self._server.view) != signer:
                 self._grantor.sign_anew()
         except OperatorError as wrong:
-            self._log.error("our own certificate is not renewed", why=str(wrong))
+            self._log.error("own certificate not renewed", why=str(wrong))
 
     def _members(self) -> list[tuple[str, str, Role]]:
         """Every server that is to follow, with its pool and role."""

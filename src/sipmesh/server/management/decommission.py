@@ -42,10 +42,14 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
         serials = CaGenerations(folder / CA).revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at)
     except OperatorError as wrong:
         told = ", ".join(sorted(gone))
-        tell("servers have left, but their certificates are not revoked", servers=told, why=str(wrong))
+        tell(
+            "servers were removed from the topology, but their certificates are not revoked",
+            servers=told,
+            why=str(wrong),
+        )
         return
     for serial, server in serials.items():
-        about = {"server": server, "serial": f"{serial:x}", "because": "it has left the topology"}
+        about = {"server": server, "serial": f"{serial:x}", "because": "the server was removed from the topology"}
         audit.append(who, AuditAct.REVOKE, about, at=at)
 
 

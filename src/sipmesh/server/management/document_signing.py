@@ -24,11 +24,13 @@ def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> byte
     try:
         chain = tuple(read_certificates(certificate))
     except UnusableFileError as wrong:
-        raise OperatorError("nothing can be signed", (Problem(certificate, 0, "", str(wrong), remedy),)) from None
+        raise OperatorError(
+            "the topology cannot be signed", (Problem(certificate, 0, "", str(wrong), remedy),)
+        ) from None
     signed = sign(payload, kind, chain, files.read_key(key_file))
     try:
         believe(open_signed(signed, kind), server.loaded, at)
     except RemoteError as wrong:
         problem = Problem(certificate, 0, "", str(wrong), remedy)
-        raise OperatorError("no server would believe what is signed now", (problem,)) from None
+        raise OperatorError("servers would reject a document that is signed now", (problem,)) from None
     return signed

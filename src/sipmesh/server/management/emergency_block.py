@@ -26,9 +26,9 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
     try:
         text = block_partner(old.topology, name, folder / f"topology version {old.number}")
     except LocalError as wrong:
-        remedy = "block it in the draft, under `federation.blocked`, and publish that"
+        remedy = "add it to `federation.blocked` in the draft, and publish the draft"
         raise OperatorError(
-            f"version {old.number} is written in a way that we cannot change ({wrong}); {remedy}"
+            f"version {old.number} has a YAML form that sipmesh cannot edit ({wrong}); {remedy}"
         ) from None
     if text == old.topology:
         return None

@@ -45,10 +45,8 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
     draft = _draft(file)
     managers = sorted(signers_of(draft.loaded))
     if not managers:
-        remedy = (
-            "add a pool of role management with one server, and have its certificates issued: sipmesh ca issue NAME"
-        )
-        raise OperatorError(f"{file} names nobody who could publish; {remedy}")
+        remedy = "add a pool of role management with one server, and issue its certificates: sipmesh ca issue NAME"
+        raise OperatorError(f"{file} names no management server; {remedy}")
     must_be_portable(draft.loaded)
     must_open(draft.loaded)
     server = view(draft.loaded, managers[0])
@@ -115,7 +113,7 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
 def _head(management_db: ManagementDb) -> Version:
     head = management_db.history.head()
     if head is None:
-        raise OperatorError("nothing was published yet")
+        raise OperatorError("there is no published version yet")
     return head
 
 
@@ -138,7 +136,9 @@ def _publish_next(
     found = list(_dangers(before, draft.loaded, homes, domains))
     if found and not force:
         told = "; ".join(found)
-        raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+        raise OperatorError(
+            f"not published, because the change breaks something: {told}; to publish it anyway, add --force"
+        )
     server = view(before, min(signers_of(before)))
 
     def make(slot: Slot) -> bytes:
@@ -161,11 +161,19 @@ def _places(before: Loaded) -> tuple[frozenset[str], frozenset[str], Sequence[st
     try:
         users = Users(before.users_url)
     except OperatorError as wrong:
-        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
+        return (
+            frozenset(),
+            frozenset(),
+            (f"the user database could not be read for home pools and domains: {wrong.message}",),
+        )
     try:
         return *users.places(), ()
     except OperatorError as wrong:
-        return frozenset(), frozenset(), (f"the users were not asked for their homes and domains: {wrong.message}",)
+        return (
+            frozenset(),
+            frozenset(),
+            (f"the user database could not be read for home pools and domains: {wrong.message}",),
+        )
     finally:
         users.close()
 
@@ -181,6 +189,6 @@ def _draft(file: Path) -> Draft:
     try:
         content = file.read_bytes()
     except OSError as wrong:
-        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+        problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft to this file")
         raise OperatorError("there is no draft to publish", (problem,)) from None
     return Draft.read(content, file)

@@ -30,7 +30,7 @@ def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
     if file is not None and not file.exists():
         folder = Path(file).parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
-            raise _unusable(new, f"{folder} is no folder that we may write to")
+            raise _unusable(new, f"{folder} is not a folder that sipmesh may write to")
         return
     try:
         Users(new.users_url).close()
@@ -39,8 +39,8 @@ def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
 
 
 def _unusable(new: Loaded, why: str) -> OperatorError:
-    remedy = "name a database that opens from here, or leave it as it is published"
-    return OperatorError("its users' database cannot be used", (Problem(new.file, 0, STORAGE, why, remedy),))
+    remedy = "name a database that this machine can open, or leave `users` unchanged"
+    return OperatorError("the user database of the draft cannot be used", (Problem(new.file, 0, STORAGE, why, remedy),))
 
 
 def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
@@ -49,7 +49,7 @@ def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
     for name in sorted(old.keys() & now.keys()):
         if old[name] != now[name]:
             where = ", ".join(f"{one.host} port {one.port} ({one.kind})" for one in now[name])
-            yield f"{name} listens at its other addresses from its next start on: {where}; restart it, and see that it runs"
+            yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
 
 
 def _specs(loaded: Loaded) -> dict[str, tuple[ListenerSpec, ...]]:

@@ -127,15 +127,15 @@ class Publisher:
         file = self._folder / name
         if Path(name).name != name:
             problem = Problem(file, 0, "", "is not in the folder of topology.yaml", f"copy it to {self._folder}")
-            raise OperatorError("this is no draft of this network", (problem,))
+            raise OperatorError("this is not a draft of this network", (problem,))
         try:
             content = file.read_bytes()
         except OSError as wrong:
-            problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
+            problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft to this file")
             raise OperatorError("there is no draft to publish", (problem,)) from None
         draft = Draft.read(content, file)
         if digest and draft.loaded.digest != digest:
-            raise OperatorError(f"{file} has changed since it was compared; look at it again, and publish then")
+            raise OperatorError(f"{file} has changed since it was compared; check it again, then publish")
         return draft
 
     def _changes(self, new: Loaded) -> list[str]:
@@ -162,7 +162,9 @@ class Publisher:
         found = list(self._dangers(draft.loaded))
         if found and not force:
             told = "; ".join(found)
-            raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+            raise OperatorError(
+                f"not published, because the change breaks something: {told}; to publish it anyway, add --force"
+            )
         changes = self._changes(draft.loaded)
         at = now_utc()
 
@@ -172,7 +174,7 @@ class Publisher:
             )
             signed = sign_as(self._server.view, made.encode(), KIND, at)
             if len(signed) > LARGEST_GIVEN:
-                raise OperatorError(f"the publication has {len(signed)} octets, and servers take {LARGEST_GIVEN}")
+                raise OperatorError(f"the publication has {len(signed)} octets; servers accept at most {LARGEST_GIVEN}")
             return signed
 
         version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)

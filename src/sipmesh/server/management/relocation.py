@@ -42,7 +42,7 @@ def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocat
     """
     if not ManagementDb.is_in(folder):
         raise OperatorError(
-            "nothing was ever published here; change the address in topology.yaml, and start the servers"
+            "there is no published version here; change the address in topology.yaml, and start the servers"
         )
     management_db = ManagementDb(folder)
     try:
@@ -60,16 +60,16 @@ def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocat
 def _publish(management_db: ManagementDb, folder: Path, address: str, who: str, at: datetime) -> Version:
     head = management_db.history.head()
     if head is None:
-        raise OperatorError("nothing was ever published here; change the address in topology.yaml, then publish")
+        raise OperatorError("there is no published version here; change the address in topology.yaml, then publish")
     old = version_of(management_db, head.number)
     try:
         text = move_management(old.topology, address, folder / f"topology version {old.number}")
     except LocalError as wrong:
-        raise OperatorError(f"version {old.number} is written in a way that we cannot change: {wrong}") from None
+        raise OperatorError(f"version {old.number} has a YAML form that sipmesh cannot edit: {wrong}") from None
     loaded = load_published(replace(old, topology=text), folder)
     managers = sorted(signers_of(loaded))
     if not managers:
-        raise OperatorError(f"version {old.number} names no management server that could move")
+        raise OperatorError(f"version {old.number} names no management server")
     draft, server, why = Draft(loaded, text, old.files), view(loaded, managers[0]), f"management is at {address} now"
 
     def make(slot: Slot) -> bytes:

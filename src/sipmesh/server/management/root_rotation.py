@@ -45,9 +45,11 @@ class RootRotation:
         generations = CaGenerations(self._folder)
         coming = generations.next
         if coming is None:
-            raise OperatorError("no other root is prepared; first: sipmesh ca root prepare")
+            raise OperatorError("no new root is prepared; first: sipmesh ca root prepare")
         if coming.root not in self._server.view.loaded.authority.anchors:
-            raise OperatorError("the new root is in the draft only; first: sipmesh topology publish -m WHY")
+            raise OperatorError(
+                "the new root is in the draft, and not published; first: sipmesh topology publish -m WHY"
+            )
         if missing := self._members.missing(self._server.view.loaded.number):
             told = ", ".join(missing)
             raise OperatorError(
@@ -61,10 +63,12 @@ class RootRotation:
         """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
         generations = CaGenerations(self._folder)
         if not generations.is_crossed:
-            raise OperatorError("servers lead to one root already; what comes next: sipmesh ca root status")
+            raise OperatorError(
+                "the chains of all servers lead to the same root already; to see the next step: sipmesh ca root status"
+            )
         name = generations.current.issuing.subject.rfc4514_string()
         if late := self.not_issued_by(name):
-            raise OperatorError(f"these servers do not show a certificate of {name} yet: {', '.join(late)}")
+            raise OperatorError(f"these servers do not present a certificate of {name} yet: {', '.join(late)}")
         generations.switch()
         self._root_changed(who, "switch", generations.number)
         return {"generation": generations.number, "root": generations.current.root.subject.rfc4514_string()}
@@ -74,11 +78,13 @@ class RootRotation:
         generations = CaGenerations(self._folder)
         name = generations.current.root.subject.rfc4514_string()
         if late := self.not_under(name):
-            raise OperatorError(f"these servers do not stand on {name} yet: {', '.join(late)}")
+            raise OperatorError(f"the chains of these servers do not lead to {name} yet: {', '.join(late)}")
         old = generations.old
         for number in old:
             if generations.open(number).root in self._server.view.loaded.authority.anchors:
-                raise OperatorError(f"root {number} is still trusted; take it out of the draft, and publish that first")
+                raise OperatorError(
+                    f"root {number} is still trusted; remove it from the draft, and publish the draft first"
+                )
         for number in old:
             generations.retire(number)
         self._root_changed(who, "retire", generations.number)
@@ -99,5 +105,5 @@ class RootRotation:
 
     def _root_changed(self, who: str, step: str, generation: int) -> None:
         self._audit.append(who, AuditAct.ROOT, {"step": step, "generation": generation}, at=now_utc())
-        self._log.warning("change of the root", step=step, generation=generation, by=who)
+        self._log.warning("root rotation step", step=step, generation=generation, by=who)
         self._changed()

@@ -82,8 +82,8 @@ class Known:
         """Everything that is wrong with it; *newest* is the version that it should have in force."""
         yield from self._unreadable()
         if self.report is None:
-            start = f"start it: sipmesh serve {self.server}; and see that its machine can be reached"
-            yield Fault(f"never heard of: {self.why_not or 'not reached yet'}", start)
+            start = f"start it: sipmesh serve {self.server}; and check that its machine is reachable from here"
+            yield Fault(f"no report from it yet: {self.why_not or 'no connection yet'}", start)
             return
         yield from self._unheard(self.report, at)
         yield from self._behind(self.report, newest, at)
@@ -91,41 +91,43 @@ class Known:
 
     def _unreadable(self) -> Iterator[Fault]:
         for by, why in self.unreadable.items():
-            brought = f" that {by} brings" if by else ""
+            brought = f" from {by}" if by else ""
             yield Fault(f"its report{brought} cannot be read: {why}", "run the same release of sipmesh on every server")
 
     def _unheard(self, report: StatusReport, at: datetime) -> Iterator[Fault]:
-        remedy = f"see whether {self.server} runs, and whether its server port can be reached from here"
+        remedy = f"check that {self.server} runs, and that its server port is reachable from here"
         if self._is_silent(at):
             ago = tell_span(at - report.heard_at)
-            yield Fault(f"cut off, last heard {ago} ago: {self.why_not or 'it says nothing'}", remedy)
+            yield Fault(f"cut off, last report {ago} ago: {self.why_not or 'it sends no reports'}", remedy)
         elif self.why_not and not self.linked:
             yield Fault(f"no link to it: {self.why_not}", remedy)
 
     def _behind(self, report: StatusReport, newest: int, at: datetime) -> Iterator[Fault]:
         since = report.behind_since
         if report.number > newest:
-            remedy = "restore management from a newer backup; if this server was taken over, revoke it"
-            yield Fault(f"holds version {report.number}, and management has published {newest} at most", remedy)
+            remedy = "restore management from a newer backup; if this server was compromised, revoke it"
+            yield Fault(f"has version {report.number}, but the newest published version is {newest}", remedy)
         if report.number < newest and since is not None and at - since > BEHIND_TOO_LONG:
-            remedy = f"see the log of {self.server}: it says why it does not take version {newest}"
-            yield Fault(f"behind for {tell_span(at - since)}", remedy)
+            remedy = f"read the log of {self.server}: it says why the server rejects version {newest}"
+            yield Fault(f"behind the newest version for {tell_span(at - since)}", remedy)
 
     def _said(self, report: StatusReport) -> Iterator[Fault]:
         yield from reported_faults(self.server, report.status)
         clock = report.clock_s
         if clock is not None and abs(clock) > CLOCKS_DIFFER_S:
             side = "ahead" if clock > 0 else "behind"
-            yield Fault(f"its clock is {abs(clock):.0f} s {side}", f"set the clock of {self.server}, such as by NTP")
+            yield Fault(
+                f"its clock is {abs(clock):.0f} s {side}", f"set the clock of {self.server}, for example by NTP"
+            )
 
 
 def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     """What a server says itself is wrong with it."""
     if status.error:
-        yield Fault(status.error, f"see the log of {server}")
+        yield Fault(status.error, f"read the log of {server}")
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
-        yield Fault(f"new certificate not taken: {status.certificate_fault}", remedy)
+        yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:
@@ -142,7 +144,7 @@ def apart(servers: Iterable[Known]) -> dict[str, Fault]:
 
 def _apart(pool: str, groups: list[list[str]]) -> Fault:
     told = "; ".join(tell_list(sorted(group)) for group in sorted(groups))
-    what = f"{pool} keeps its bindings in {len(groups)} stores that know nothing of each other ({told})"
-    lost = "a user who is registered at one cannot be reached through the others"
-    remedy = "run all servers of a pool in one folder of one machine, or give each machine a pool of its own"
+    what = f"{pool} has {len(groups)} separate registration stores ({told})"
+    lost = "a user who is registered at a server of one store is unreachable through the others"
+    remedy = "run all servers of a pool in the same folder of the same machine, or define a pool for each machine"
     return Fault(f"{what}: {lost}", remedy)

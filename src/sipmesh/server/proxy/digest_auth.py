@@ -147,7 +147,7 @@ class DigestAuth:
         closes = self._failures.failed(self._attempt(flow, aor), self._loop.time()) and not flow.users
         home = self.homes.elsewhere(aor)
         if home:
-            flaw = f"at home in {home}: the phone has to log in at a server of that pool"
+            flaw = f"its home pool is {home}: the phone must log in at a server of that pool"
         self._remember(flow, request, aor, flaw, closes=closes)
         self._log.warning(
             flow.account.name,

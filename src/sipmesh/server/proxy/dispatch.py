@@ -61,7 +61,7 @@ NO_USERS_YET: Final = Answer(
 )
 
 TOO_MANY_LOGINS: Final = Answer(
-    503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many logins of its user, or from its address, wait"
+    503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many logins of this user, or from this address, wait"
 )
 
 COARSE: Final = {
@@ -80,7 +80,7 @@ COARSE: Final = {
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """What our own event package consists of; these may be of any other package as well."""
 
-NOT_ITS_PACKAGE: Final = "an event package of the network itself, which its sender has no part in"
+NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
 
 
 class ControlPlane(Protocol):
@@ -199,7 +199,9 @@ class Dispatch(LinkEvents):
         self._flow_table.forget(flow)
         self._logins.gone(flow)
         self.accounts.gone(flow)
-        self._attempt("rows of a closed flow stay until they expire", lambda: self._registrations.flow_closed(flow))
+        self._attempt(
+            "registrations of a closed flow stay until they expire", lambda: self._registrations.flow_closed(flow)
+        )
         self._relay.link_down(flow)
         if self.post is not None and link.kind is LinkKind.SERVER:
             self.post.link_down(link, why)
@@ -318,7 +320,7 @@ class Dispatch(LinkEvents):
             return
         loop = loop_hash(request)
         if self._branches.looped(request, loop):
-            self._answer(flow, request, key, Answer(482, why="it has been here before, by the same way"))
+            self._answer(flow, request, key, Answer(482, why="a loop: the request was here before, by the same route"))
             return
         place = take_place(request, self.names, self._tokens, flow.link.local)
         outcome = self.decide(request, place, flow.sender)
@@ -379,14 +381,14 @@ class Dispatch(LinkEvents):
         self.accounts.refuse(account)
         self._log.warning(
             flow.account.name,
-            "too much under way",
+            "too many octets in memory",
             link=flow.link.id,
             principal=f"{account.kind} {account.name}",
             method=request.method[:32],
             branches=account.branches,
             octets=account.octets,
         )
-        return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too much of its sender is under way")
+        return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many octets of its sender in memory")
 
     def _carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
         if isinstance(outcome, ToUser):
@@ -407,7 +409,7 @@ class Dispatch(LinkEvents):
         if home is None and not self._logins.ready:
             return NO_USERS_YET
         if home is None or flow.sender is None:
-            return Answer(404, why=f"{outcome.aor} is no user of ours")
+            return Answer(404, why=f"{outcome.aor} is not a user of this network")
         view = self._gatekeeper.view
         if home != view.pool.name:
             return to_home(request, outcome, flow.sender, home, view.servers_of(home))
@@ -467,7 +469,7 @@ class Dispatch(LinkEvents):
 
     def tick(self) -> None:
         """Sweep what has a deadline; called about once a second."""
-        self._attempt("deadlines not swept", self._relay.sweep)
+        self._attempt("expired transactions not removed", self._relay.sweep)
         self.accounts.sweep()
         self._log.sweep()
-        self._attempt("rows not expired", lambda: self._registrations.expire(time.time()))
+        self._attempt("expired registrations not removed", lambda: self._registrations.expire(time.time()))

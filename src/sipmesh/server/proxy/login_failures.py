@@ -20,7 +20,7 @@ FLAWS: Final = {
     "unknown user": "unknown-user",
     "the user name is not that of the address": "wrong-user-name",
     "was not offered": "wrong-algorithm",
-    "at home in": "other-home",
+    "its home pool is": "other-home",
     "malformed": "malformed",
 }
 """What a flaw contains, and the class under which it is counted; any other flaw is ``other``."""

@@ -46,7 +46,7 @@ def decide_for(view: ServerView, incarnation: int) -> Decide:
     if view.role is Role.MANAGEMENT:
         names = names_of(view)
         return lambda request, place, sender: management.decide(request, place, sender, names)
-    raise OperatorError(f"{view.name} is an {view.role}: applications are servers of other makes, run by themselves")
+    raise OperatorError(f"{view.name} is an {view.role}: sipmesh does not run applications, which are other programs")
 
 
 def _edge(view: ServerView, incarnation: int) -> Decide:

@@ -96,7 +96,7 @@ class NoLocations:
 
     def apply(self, changes: Changes) -> None:
         """Refuse; raises `LocalError`."""
-        raise LocalError(f"a server that registers nobody was to store {changes!r}")
+        raise LocalError(f"a server without registrations was to store {changes!r}")
 
     def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
         """Find nobody on the flow."""

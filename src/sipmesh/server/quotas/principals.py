@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
 
 
-DISPLACED: Final = "a newer link from its address took its place: nobody had logged in on it"
+DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
 
 
 class Principals:
@@ -68,7 +68,7 @@ class Principals:
             self._move(flow, self._account("user", user))
         displaced = self.of_users.add(user, flow.link)
         if displaced is not None:
-            displaced.close("a newer link of its user took its place")
+            displaced.close("closed at a limit: a newer link of its user replaced it")
 
     def carried(self, server: Usage, identity: str | None, request: Request) -> Usage:
         """Give the account of a request that a server of ours has sent: of its *identity*, within that of the server.
@@ -117,7 +117,7 @@ class Principals:
         displaced = self.strangers.displace_one()
         if displaced is None:
             return False
-        displaced.close("its descriptor was needed: nobody had logged in on it")
+        displaced.close("closed at a limit, without a login: its file descriptor was needed")
         return True
 
     def refuse(self, account: Usage) -> None:

@@ -89,8 +89,12 @@ class CrlFetchJob:
         fetched = await fetcher.get(self.name, self.largest, self._validators if held is not None else UNKNOWN)
         if fetched.body is None:
             if held is None or held.next_update <= clock():
-                ended = f"than list {held.number}, which ended at {tell_time(held.next_update)}" if held else "for us"
-                raise FetchError(f"has nothing newer {ended}")
+                ended = (
+                    f"than list {held.number}, which expired at {tell_time(held.next_update)}"
+                    if held
+                    else "for this CA"
+                )
+                raise FetchError(f"has no newer list {ended}")
             return
         held, issuers = self._held_now(self._file), self._issuers(self._file)
         # A list of a million serials takes seconds to read, and links must not wait for that.

@@ -216,7 +216,7 @@ class Fetcher:
         if held is not None and not why:
             pause = self._succeeded(work, held.ends, at)
         else:
-            pause = self._failed(work, why or "what has come cannot be used", at)
+            pause = self._failed(work, why or "the answer cannot be used", at)
         work.timer = self._node.loop.call_later(pause.total_seconds(), self._due, work)
 
     async def _attempt(self, source: FetchJob) -> str:
@@ -228,12 +228,12 @@ class Fetcher:
             return str(wrong)
         except Exception as fault:  # noqa: BLE001 - see above
             self._log.error("fault", what=f"in fetching from {source.name}", exc_info=fault)
-            return "a fault of ours, see the log"
+            return "a bug in sipmesh; see the log"
         return ""
 
     def _succeeded(self, work: _Work, ends: datetime, at: datetime) -> timedelta:
         if work.told:
-            self._log.info("source works again", source=work.source.name, owner=work.source.owner)
+            self._log.info("fetch works again", source=work.source.name, owner=work.source.owner)
         work.told = ""
         return work.source.pace.succeeded(at, ends)
 
@@ -246,7 +246,7 @@ class Fetcher:
             work.told = reason
             held = source.held
             self._log.warning(
-                "not fetched: what is held stays in force",
+                "fetch failed: the stored list or answer stays in force",
                 source=source.name,
                 owner=source.owner or self._loaded.topology.organisation,
                 why=why,
@@ -357,7 +357,7 @@ class Fetcher:
         closed = self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), about)
         if closed:
             serial = f"{about.certificate.serial_number:x}"
-            self._log.warning("OCSP answer taken", owner=owner, serial=serial, closed=closed)
+            self._log.warning("OCSP response in force", owner=owner, serial=serial, closed=closed)
 
     def _is_forgotten(self, source: OcspFetchJob) -> bool:
         asked, mark = self._asked[source.owner], source.about.mark

@@ -99,7 +99,7 @@ class HttpFetcher:
         """Send *body*, of the media type *kind*, and give what is answered; raises `FetchError`."""
         fetched = await self._bounded("POST", url, largest, {"Content-Type": kind}, body)
         if fetched.body is None:
-            raise FetchError("answers 304 to what was no condition")
+            raise FetchError("answers 304 to an unconditional request")
         return fetched.body
 
     async def close(self) -> None:
@@ -128,8 +128,8 @@ class HttpFetcher:
                 return found
             at = _joined(at, found)
             if at.scheme != first.scheme or at.origin() != first:
-                raise FetchError(f"sends us on to {at.scheme}://{at.host or ''}, which the topology does not name")
-        raise FetchError(f"sends us on more than {self._limits.redirects} times")
+                raise FetchError(f"redirects to {at.scheme}://{at.host or ''}, which the topology does not name")
+        raise FetchError(f"redirects more than {self._limits.redirects} times")
 
     async def _ask(
         self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None
@@ -144,7 +144,7 @@ class HttpFetcher:
             if response.status != HTTPStatus.OK:
                 raise FetchError(f"answers {response.status}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise FetchError("answers in an encoding that was not asked for")
+                raise FetchError("answers in a content coding that was not requested")
             return Fetched(await _read(response, largest), Validators.of(response.headers))
 
     def _open(self) -> aiohttp.ClientSession:
@@ -166,10 +166,10 @@ class HttpFetcher:
 
 def _joined(at: URL, location: str) -> URL:
     if not location:
-        raise FetchError("sends us on to nowhere")
+        raise FetchError("redirects without a location")
     there = at.join(URL(location))
     if there.scheme not in {"http", "https"}:
-        raise FetchError(f"sends us on to {there.scheme}:, which is not fetched")
+        raise FetchError(f"redirects to the scheme {there.scheme}:, which is not allowed")
     return there
 
 

@@ -37,7 +37,7 @@ class FileEvents:
         try:
             self._kernel = INotify(nonblocking=True)
         except OSError as wrong:
-            log.warning("files are looked at by the clock alone", why=str(wrong))
+            log.warning("inotify does not work: files are checked at intervals only", why=str(wrong))
         else:
             loop.add_reader(self._kernel.fileno(), self._heard)
 
@@ -69,7 +69,9 @@ class FileEvents:
         except OSError as wrong:
             if folder not in self._deaf:
                 self._deaf.add(folder)
-                self._log.warning("a folder is looked at by the clock alone", folder=str(folder), why=str(wrong))
+                self._log.warning(
+                    "inotify cannot watch a folder: it is checked at intervals only", folder=str(folder), why=str(wrong)
+                )
             return None
         self._deaf.discard(folder)
         return number

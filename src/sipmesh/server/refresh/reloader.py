@@ -117,10 +117,10 @@ class Reloader:
         except OperatorError as wrong:
             problems = [str(problem) for problem in wrong.problems]
             closed += self._follow(problem.file for problem in wrong.problems)
-            self._log.error("topology not taken: the old one stays in force", why=wrong.message, problems=problems)
+            self._log.error("topology rejected: the old version stays in force", why=wrong.message, problems=problems)
             return {"taken": False, "why": wrong.message, "problems": problems, "closed": closed}
         closed += self._follow()
-        self._log.info("topology taken", digest=loaded.digest[:12], closed=closed)
+        self._log.info("topology in force", digest=loaded.digest[:12], closed=closed)
         kept = list(self._node.shown.faults)  # why certificates on disk are not in use
         return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
 

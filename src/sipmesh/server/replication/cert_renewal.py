@@ -213,7 +213,11 @@ class Grantor:
         """Refuse what is too much: whoever holds the key of a server could fill ledger and audit log with it."""
         lately = [one for one in self._granted_at.get(server, []) if at - one < A_DAY]
         if len(lately) >= MOST_A_DAY:
-            raise RemoteError(f"{server} was granted {len(lately)} certificates in a day", rule="rule R6", status=403)
+            raise RemoteError(
+                f"{server} has received {len(lately)} certificates in a day, which is the limit",
+                rule="rule R6",
+                status=403,
+            )
         self._granted_at[server] = [*lately, at]
 
     def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
@@ -221,18 +225,18 @@ class Grantor:
         try:
             signed = open_signed(request.encode(), REQUEST)
         except MalformedDocumentError as wrong:
-            raise RemoteError(f"no request of {server}: {wrong}", rule="rule R6", status=403) from None
+            raise RemoteError(f"not a request of {server}: {wrong}", rule="rule R6", status=403) from None
         leaf = signed.chain[0]
         record = self._record_of(leaf)
         if record is None or record.names[0] != server or record.kind != CertificateKind.SERVER:
             raise RemoteError(f"a request for {server} is not signed with its key", rule="rule R6", status=403)
         if record.revoked_at is not None or not record.not_before <= at <= record.not_after:
-            raise RemoteError(f"the certificate of {server} counts no more", rule="rule R6", status=403)
+            raise RemoteError(f"the certificate of {server} has expired or was revoked", rule="rule R6", status=403)
         if not is_due(leaf, at) and issued_by(leaf, CaGenerations(self._folder).current.issuing):
-            raise RemoteError(f"the certificate of {server} is not due", rule="rule R6", status=403)
+            raise RemoteError(f"the certificate of {server} is not due for renewal", rule="rule R6", status=403)
         name, key = read_request(signed.payload, self._folder)
         if name != server:
-            raise RemoteError(f"{server} asks for a certificate of {name}", rule="rule R6", status=403)
+            raise RemoteError(f"{server} requests a certificate for {name}", rule="rule R6", status=403)
         return key
 
     def _record_of(self, leaf: x509.Certificate) -> Record | None:
@@ -290,4 +294,8 @@ def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
 
 def about(server: str, certificate: x509.Certificate) -> dict[str, Any]:
     """What the audit log tells of a certificate that was granted."""
-    return {"server": server, "serial": f"{certificate.serial_number:x}", "because": "its last one was to end"}
+    return {
+        "server": server,
+        "serial": f"{certificate.serial_number:x}",
+        "because": "its last certificate was near its end",
+    }

@@ -62,7 +62,7 @@ class CrlStore:
         Raises `RemoteError` for one that nobody could use: it must not take the place of one that works.
         """
         if not is_portable(item.name):
-            raise _refused(item.name, "its name leads out of the folder")
+            raise _refused(item.name, "its path leads out of the folder")
         file = self._folder / item.name
         held = self._item(item.name)
         if held is not None and held.digest == item.digest:
@@ -72,17 +72,19 @@ class CrlStore:
         except UnusableListError as wrong:
             raise _refused(item.name, str(wrong)) from None
         if at >= new.next_update:
-            raise _refused(item.name, "its next update is past")
+            raise _refused(item.name, "its nextUpdate has passed")
         if new.this_update > at + SKEW:
-            raise _refused(item.name, f"it begins only at {tell_time(new.this_update)}; our clock says {tell_time(at)}")
+            raise _refused(
+                item.name, f"its thisUpdate is {tell_time(new.this_update)}, and the clock here says {tell_time(at)}"
+            )
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
         if new.is_forged(known):
-            raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, whose name it bears")
+            raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
         if held is not None:
             old = _usable(held, at)
             if old is not None and old.issuer_der != new.issuer_der and not known:
                 raise _refused(
-                    item.name, f"it is of {new.issuer.rfc4514_string()}, and not of {old.issuer.rfc4514_string()}"
+                    item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
                 )
             if old is not None and not _is_newer(new, old):
                 return False
@@ -101,9 +103,9 @@ def must_be_portable(loaded: Loaded) -> None:
     """Raise `OperatorError` for lists that other servers could not have under their names."""
     wrong = [name for name in loaded.list_names if not is_portable(name)]
     if wrong:
-        remedy = "copy it below the folder of the topology, and name it from there"
-        problems = tuple(Problem(loaded.file, 0, "crls", f"{name} lies elsewhere", remedy) for name in wrong)
-        raise OperatorError("not published: other servers have no such files", problems)
+        remedy = "copy it to a folder below the topology, and write its new path there"
+        problems = tuple(Problem(loaded.file, 0, "crls", f"{name} is in another folder", remedy) for name in wrong)
+        raise OperatorError("not published: other servers do not have these files", problems)
 
 
 def _usable(held: Item, at: datetime) -> RevocationList | None:
@@ -123,4 +125,4 @@ def _is_newer(new: RevocationList, old: RevocationList) -> bool:
 
 
 def _refused(name: str, why: str) -> RemoteError:
-    return RemoteError(f"list {name} not taken: {why}", rule="rule R12", status=488)
+    return RemoteError(f"list {name} rejected: {why}", rule="rule R12", status=488)

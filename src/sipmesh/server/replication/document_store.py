@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 USERS = "sipmesh-users"
 """The typ of a signed document of users."""
 
-JOIN_AGAIN = "have this server join again: sipmesh join"
+JOIN_AGAIN = "join this server again: sipmesh join"
 
 
 class DocumentStore:
@@ -103,9 +103,9 @@ class DocumentStore:
         except OperatorError:  # which only a join mends
             self._record.forget()
         if publication.number < self.highest:
-            reason = f"has version {self.highest} in force before, and this is version {publication.number}"
-            problem = Problem(self._topology, 0, "", reason, "have management grant it anew: sipmesh join grant")
-            raise OperatorError("a server takes no older version", (problem,))
+            reason = f"has had version {self.highest} in force, and this is version {publication.number}"
+            problem = Problem(self._topology, 0, "", reason, "get a new grant from management: sipmesh join grant")
+            raise OperatorError("a server does not load an older version", (problem,))
         self.keep(jws, load_published(publication, self.folder))
 
     def load(self) -> Loaded:
@@ -118,9 +118,9 @@ class DocumentStore:
         publication = self._open(jws, self._pinned())
         record = self.record
         if record is not None and not record.has_topology(jws):
-            raise self._broken(self._topology, f"is not version {record.number}, which this server has taken last")
+            raise self._broken(self._topology, f"is not version {record.number}, which this server has loaded last")
         if record is None and publication.number < self.highest:
-            reason = f"is version {publication.number}, and this server has taken version {self.highest}"
+            reason = f"is version {publication.number}, and this server has loaded version {self.highest}"
             raise self._broken(self._topology, reason)
         return publication
 
@@ -150,9 +150,9 @@ class DocumentStore:
             signed = open_signed(jws, KIND)
             publication = Publication.decode(signed.payload)
         except MalformedDocumentError as wrong:
-            raise self._broken(self._topology, f"is not what was signed ({wrong})") from None
+            raise self._broken(self._topology, f"does not match its signature ({wrong})") from None
         if why := _disbelieved(signed, anchors, publication.at):
-            raise self._broken(self._topology, f"is signed by nobody that this server has trusted: {why}")
+            raise self._broken(self._topology, f"has no signer that this server has trusted: {why}")
         return publication
 
     def _pinned(self) -> list[x509.Certificate]:
@@ -162,15 +162,17 @@ class DocumentStore:
         except OSError as wrong:
             raise self._broken(self._anchors, f"cannot be read ({wrong.strerror})") from None
         except UNREADABLE:
-            raise self._broken(self._anchors, "holds no certificate") from None
+            raise self._broken(self._anchors, "contains no certificate") from None
         record = self.record
         if record is not None and not record.has_anchors(content):
-            raise self._broken(self._anchors, f"holds other anchors than version {record.number} had when it was taken")
+            raise self._broken(
+                self._anchors, f"has other anchors than version {record.number} had when this server loaded it"
+            )
         return anchors
 
     def _broken(self, file: Path, reason: str) -> OperatorError:
         return OperatorError(
-            "nothing is loaded but what was signed and taken", (Problem(file, 0, "", reason, JOIN_AGAIN),)
+            "a server loads only signed and accepted documents", (Problem(file, 0, "", reason, JOIN_AGAIN),)
         )
 
     @property
@@ -190,11 +192,11 @@ class DocumentStore:
             raise _refused(str(wrong)) from None
         mine = in_force.topology.organisation
         if publication.organisation != mine:
-            raise _refused(f"a publication of {publication.organisation!r}, and this is {mine!r}")
+            raise _refused(f"a publication for {publication.organisation!r}, and this server belongs to {mine!r}")
         floor = max(self.highest, in_force.number)
         if publication.number <= floor:
             raise _refused(
-                f"version {publication.number}, after version {floor}: nothing is rolled back by an older one"
+                f"version {publication.number} after version {floor}: a server does not load an older version"
             )
         believe(signed, in_force, at)
         self.known_to_exist = max(self.known_to_exist, publication.number)
@@ -293,7 +295,7 @@ def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
     belief = judge_signer(signed.presented, authority, signers_of(in_force), at=at, engine_errors=errors)
     if not belief.believed:
         who = tell_subject(signed.chain[0])
-        raise _refused(f"signed by {who}, who is not believed: {belief.code}: {'; '.join(belief.reasons)}")
+        raise _refused(f"signed by {who}, which is not trusted: {belief.code}: {'; '.join(belief.reasons)}")
 
 
 def signers_of(loaded: Loaded) -> frozenset[str]:
@@ -317,7 +319,7 @@ def _signed(jws: bytes, kind: str) -> Signed:
 
 
 def _refused(why: str) -> RemoteError:
-    return RemoteError(f"not taken: {why}", rule="rule R5", status=488)
+    return RemoteError(f"rejected: {why}", rule="rule R5", status=488)
 
 
 def _disbelieved(signed: Signed, anchors: list[x509.Certificate], at: datetime) -> str:

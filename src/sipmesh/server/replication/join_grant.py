@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.versions.jose import Signed
 
 FORMAT = 1
-AGAIN = "have it granted anew: sipmesh join grant"
+AGAIN = "get a new grant: sipmesh join grant"
 
 
 def mark_of(anchor: x509.Certificate) -> str:
@@ -83,7 +83,7 @@ class JoinGrant:
                 proof=tuple(map(_decoded, told.get("proof", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
-            raise OperatorError(f"{file} is nothing that `sipmesh join grant` has made") from None
+            raise OperatorError(f"{file} is not a file of `sipmesh join grant`") from None
 
     def encode(self) -> bytes:
         """Write it as JSON."""
@@ -123,8 +123,8 @@ class JoinGrant:
         unknown = [mark_of(anchor) for anchor in anchors if mark_of(anchor) not in confirmed]
         if unknown:
             raise OperatorError(
-                f"this grant names a root with another fingerprint than was confirmed: {', '.join(unknown)}; nothing was"
-                " accepted. If management shows it as well, name each root with --fingerprint"
+                f"the grant names a root that you have not confirmed: {', '.join(unknown)}. The grant was not accepted. If "
+                "`join grant` shows this root also, give --fingerprint for each root"
             )
 
     def _opened(self) -> tuple[Signed, Publication]:
@@ -132,7 +132,7 @@ class JoinGrant:
             signed = open_signed(self.publication, KIND)
             return signed, Publication.decode(signed.payload)
         except MalformedDocumentError as wrong:
-            raise OperatorError(f"the topology in this grant is not what was signed ({wrong}); {AGAIN}") from None
+            raise OperatorError(f"the topology in this grant does not match its signature ({wrong}); {AGAIN}") from None
 
     def _evidence(self) -> RevocationLists:
         """The lists of the grant; one that cannot be used says why where it is missing."""
@@ -163,7 +163,7 @@ class JoinGrant:
         verdict = judge(evidence, policy, at=at)
         if not verdict.accepted:
             wrong = "; ".join(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in verdict.failed)
-            raise OperatorError(f"the certificate in this grant is not believed: {verdict.code}: {wrong}; {AGAIN}")
+            raise OperatorError(f"the certificate in this grant is rejected: {verdict.code}: {wrong}; {AGAIN}")
 
 
 def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Authority, at: datetime) -> None:
@@ -175,8 +175,8 @@ def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Auth
     belief = judge_signer(signed.presented, authority, signers_of(loaded), at=at, engine_errors=errors)
     if not belief.believed:
         raise OperatorError(
-            f"the signer of the topology is not believed: {belief.code}: {'; '.join(belief.reasons)};"
-            f" publish it once more where management is (sipmesh topology publish -m WHY), then {AGAIN}"
+            f"the signer of the topology is rejected: {belief.code}: {'; '.join(belief.reasons)}; publish again on the "
+            f"management server (sipmesh topology publish -m WHY), then {AGAIN}"
         )
 
 
@@ -224,7 +224,7 @@ class Judged:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
             raise OperatorError(
-                f"the topology has the certificate in {name}, outside of {folder}: nothing is written there"
+                f"the topology names {name} for the certificate, which is outside of {folder}: sipmesh does not write there"
             )
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -81,9 +81,9 @@ class PublicationRecordFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as wrong:
-            remedy = "have this server join again: sipmesh join"
+            remedy = "join this server again: sipmesh join"
             problem = Problem(self.file, 0, "", f"cannot be read ({wrong})", remedy)
-            raise OperatorError("nobody can tell which version this server had in force", (problem,)) from None
+            raise OperatorError("it is not known which version this server had in force", (problem,)) from None
 
     def write(self, record: PublicationRecord) -> None:
         """Write it, whole or not at all."""

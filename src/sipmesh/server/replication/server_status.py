@@ -48,7 +48,7 @@ def _instant(given: object) -> datetime:
             return found.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ValueError("is no instant with a time zone")
+    raise ValueError("is not a time with a time zone")
 
 
 def _text(given: str) -> str:

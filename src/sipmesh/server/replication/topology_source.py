@@ -59,7 +59,7 @@ class PublishedVersion:
         """Read the newest version."""
         head = self.management_db.history.head()
         if head is None:
-            raise OperatorError("nothing was ever published here; publish with: sipmesh topology publish -m WHY")
+            raise OperatorError("there is no published version here; to publish: sipmesh topology publish -m WHY")
         return load_published(version_of(self.management_db, head.number), self._folder, head.digest)
 
 
@@ -86,8 +86,8 @@ def source_of(file: Path, name: str) -> TopologySource:
         return documents
     draft = DraftFile(file)
     if signers_of(draft.load()):
-        remedy = "publish it where management is, or have this server join: sipmesh join"
-        raise OperatorError(f"{file} is a draft that nobody has signed; {remedy}")
+        remedy = "publish it on the management server, or join this server to the network: sipmesh join"
+        raise OperatorError(f"{file} is an unsigned draft; {remedy}")
     return draft
 
 
@@ -99,9 +99,11 @@ def _must_be_followed(documents: DocumentStore, management_db: ManagementDb) -> 
     with suppress(OperatorError):
         if record.has_topology(management_db.history.get(record.number).jws):
             return
-    reason = f"is not the history of version {record.number}, which {documents.name} has taken last"
-    remedy = "restore the newest backup to an empty folder (sipmesh restore), or have this server join: sipmesh join"
-    raise OperatorError("no other history is followed", (Problem(documents.folder / DATABASE, 0, "", reason, remedy),))
+    reason = f"does not contain version {record.number}, which {documents.name} has loaded last"
+    remedy = "restore the newest backup to an empty folder (sipmesh restore), or join this server again: sipmesh join"
+    raise OperatorError(
+        "this is another history of versions", (Problem(documents.folder / DATABASE, 0, "", reason, remedy),)
+    )
 
 
 def _hold(documents: DocumentStore, management_db: ManagementDb, folder: Path) -> None:
@@ -125,7 +127,7 @@ def version_of(management_db: ManagementDb, number: int) -> Publication:
     try:
         return Publication.decode(open_signed(management_db.history.get(number).jws, KIND).payload)
     except MalformedDocumentError as wrong:
-        raise OperatorError(f"version {number} in the history was touched: {wrong}") from None
+        raise OperatorError(f"version {number} in the history was changed: {wrong}") from None
 
 
 def published_in(folder: Path) -> Loaded | None:
@@ -148,5 +150,5 @@ def _begin(documents: DocumentStore, jws: bytes, folder: Path) -> None:
     try:
         anchors = read_certificates(root)
     except UnusableFileError as wrong:
-        raise OperatorError(f"{root} {wrong}; it is needed to check what was published") from None
+        raise OperatorError(f"{root} {wrong}; it is needed to check the published version") from None
     documents.begin(jws, anchors)

@@ -92,9 +92,9 @@ def edit(file: Path, change: Callable[[str], str]) -> Loaded:
     try:
         after = change(before.decode()).encode()
     except (LocalError, UnicodeDecodeError) as wrong:
-        remedy = "make this change by hand, then run `sipmesh topology check`"
-        problem = Problem(file, 0, "", f"is written in a way that we cannot change ({wrong})", remedy)
-        raise OperatorError("the topology is left as it was", (problem,)) from None
+        remedy = "edit the file by hand, then run: sipmesh topology check"
+        problem = Problem(file, 0, "", f"has a YAML form that sipmesh cannot edit ({wrong})", remedy)
+        raise OperatorError("the topology file is unchanged", (problem,)) from None
     loaded = load_text(after, file)
     if after != before:
         _replace(file, after)

@@ -128,7 +128,7 @@ class ListFiles:
         }  # a delta alone speaks for nobody
         for issuer in self._issuers:
             if issuer.subject.public_bytes() not in have:
-                yield replace(self._lack, reason=f"no usable list of {issuer.subject.rfc4514_string()}")
+                yield replace(self._lack, reason=f"no usable revocation list of {issuer.subject.rfc4514_string()}")
 
     @property
     def awaited(self) -> tuple[ListFile, ...]:
@@ -162,7 +162,7 @@ class OlderListError(UnusableListError):
 
 
 def _why_awaited(one: ListFile) -> str:
-    return f"not fetched yet from {one.name}" if one.is_awaited else f"{one.name} is large, and still being read"
+    return f"not fetched yet from {one.name}" if one.is_awaited else f"{one.name} is large; sipmesh is still reading it"
 
 
 def _read_list(one: ListFile, issuers: Sequence[x509.Certificate], before: RevocationList | None) -> RevocationList:
@@ -173,7 +173,7 @@ def _read_list(one: ListFile, issuers: Sequence[x509.Certificate], before: Revoc
     """
     found = read_list(one.file, one.largest)
     if found.is_forged(issuers):
-        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, whose name it bears")
+        raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
     if before is not None and found.is_older_than(before):
-        raise OlderListError(f"list {found.number} is older than list {before.number}, which stays in force")
+        raise OlderListError(f"revocation list {found.number} is older than list {before.number}, which stays in force")
     return found

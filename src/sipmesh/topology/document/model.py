@@ -42,22 +42,26 @@ class Part(BaseModel):
 class Ports(Part):
     """The ports of one server; what is left out takes the default of its role."""
 
-    client: Port | None = Field(default=None, description="clients log in here over TLS (front ends; default 5061)")
-    server: Port | None = Field(default=None, description="our own servers connect here (default 5062)")
-    partner: Port | None = Field(default=None, description="partners connect here (outside of an edge; default 5061)")
+    client: Port | None = Field(
+        default=None, description="phones log in on this port over TLS (front ends; default 5061)"
+    )
+    server: Port | None = Field(default=None, description="our own servers connect to this port (default 5062)")
+    partner: Port | None = Field(
+        default=None, description="partners connect to this port (outside of an edge; default 5061)"
+    )
 
 
 class Outside(Part):
     """The side of an edge that faces other organisations."""
 
     address: Address | None = Field(
-        default=None, description="the address that others reach, where DNS is not to be asked"
+        default=None, description="the address that partners connect to; by default DNS is used"
     )
     bind: Address | None = Field(
-        default=None, description="the address to listen on; by default `address`, else every one"
+        default=None, description="the address to listen on; by default `address`, else every address"
     )
     certificate: FileName | None = Field(
-        default=None, description="certificate chain shown to partners, if not the inside one"
+        default=None, description="certificate chain for partners; by default that of the inside"
     )
     key: FileName | None = Field(default=None, description="private key of that certificate")
 
@@ -67,10 +71,10 @@ class Server(Part):
 
     name: Fqdn = Field(description="full name of the server, its identity in this network")
     address: Address | None = Field(
-        default=None, description="the address that our servers connect to, where DNS is not to be asked"
+        default=None, description="the address that our servers connect to; by default DNS is used"
     )
     bind: Address | None = Field(
-        default=None, description="the address to listen on; by default `address`, else every one"
+        default=None, description="the address to listen on; by default `address`, else every address"
     )
     ports: Ports = Field(default=Ports(), description="ports that differ from the defaults")
     outside: Outside | None = Field(default=None, description="the side of an edge that faces partners")
@@ -80,7 +84,7 @@ class Server(Part):
     key: FileName | None = Field(default=None, description="private key; by default servers/NAME.key")
     metrics: ListenOn | None = Field(
         default=None,
-        description="address:port of its figures for Prometheus over HTTP, or a port of the loopback; by default none",
+        description="address:port of its metrics (Prometheus over HTTP), or a port on loopback; by default none",
     )
 
     @property
@@ -120,12 +124,12 @@ AnyServer = Annotated[Server, BeforeValidator(_in_full, json_schema_input_type=s
 class Pool(Part):
     """One or more servers that share a name and a role."""
 
-    name: Fqdn = Field(description="full name of the pool; a single server may bear the same name")
-    role: Role = Field(description="what its servers are for")
+    name: Fqdn = Field(description="full name of the pool; the only server of a pool may have the same name")
+    role: Role = Field(description="the role of its servers")
     servers: tuple[AnyServer, ...] = Field(min_length=1, description="the servers of the pool")
     internal_name: Fqdn | None = Field(default=None, description="the name of an edge pool on its inside")
     next_hop: Fqdn | None = Field(
-        default=None, description="the front-end pool that an edge or application hands requests to"
+        default=None, description="the front-end pool to which an edge or application sends requests"
     )
     speaks_for: tuple[Fqdn, ...] = Field(
         default=(), description="SIP domains of ours whose users an application may assert"
@@ -143,20 +147,20 @@ class AuthorityEntry(Part):
 
     anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[FileOrUrl, ...] = Field(
-        description="revocation lists, one for each CA that issues in the chain: files, or URLs from which they are fetched"
+        description="revocation lists, a list for each CA in the chain: files, or URLs that servers fetch"
     )
-    ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, asked in this order")
+    ocsp: tuple[HttpUrl, ...] = Field(default=(), description="URLs of its OCSP responders, in the order of use")
     revocation: RevocationSource = Field(
         default=RevocationSource.LISTS,
-        description="what must speak for a certificate: lists, OCSP answers where there is no list, or both",
+        description="the revocation check: lists, ocsp (OCSP responses where there is no list), or both",
     )
     grace: Hours | None = Field(
         default=None,
-        description="hours for which a list or an answer still counts past its next update (ours: 0, a partner's: 24)",
+        description="hours of grace after nextUpdate of a list or OCSP response (default: ours 0, a partner's 24)",
     )
 
     list_limit: Mebibytes | None = Field(
-        default=None, description="MiB that one of its revocation lists may have (ours: 64, a partner's: 8)"
+        default=None, description="largest size of a revocation list in MiB (default: ours 64, a partner's 8)"
     )
 
     @property
@@ -180,16 +184,18 @@ class Partner(AuthorityEntry):
     """MiB: a hundred and fifty thousand entries. What a partner revokes costs our memory and our time."""
 
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
-    edge: FqdnAndPort | None = Field(default=None, description="its edge as name or name:port; without it SRV is asked")
+    edge: FqdnAndPort | None = Field(
+        default=None, description="its edge as name or name:port; by default found by DNS SRV"
+    )
     address: Address | None = Field(
         default=None, description="the address of its edge, where DNS is not to be asked; the name must still be proved"
     )
     client_usage: ClientUsage = Field(
-        ClientUsage.STRICT, description="whether it may connect with a certificate that is for servers only"
+        ClientUsage.STRICT, description="whether its edge may connect with a certificate for serverAuth only"
     )
     third_party: bool = Field(
         default=False,
-        description="its anchors belong to a CA that serves others too, so that the name alone tells it apart",
+        description="its CA issues for other organisations also, so that only the name identifies the partner",
     )
 
     @property
@@ -220,15 +226,19 @@ class Federation(Part):
     """With whom we speak beyond our own organisation. An empty list allows nobody."""
 
     route: Fqdn | None = Field(default=None, description="the edge pool through which partners are reached")
-    discovery: Discovery = Field(default="off", description="partners are named here, never discovered")
-    partners: tuple[Partner, ...] = Field(default=(), description="the organisations that may speak with us")
-    blocked: tuple[Fqdn, ...] = Field(default=(), description="domains and edges that may not, whatever they prove")
+    discovery: Discovery = Field(
+        default="off", description="partners are listed under `partners`; there is no automatic discovery"
+    )
+    partners: tuple[Partner, ...] = Field(default=(), description="the organisations that may connect")
+    blocked: tuple[Fqdn, ...] = Field(
+        default=(), description="domains and edges that are refused, with any certificate"
+    )
 
 
 class Dns(Part):
     """Which DNS servers to ask instead of the machine's own."""
 
-    servers: tuple[AddressAndPort, ...] = Field(min_length=1, description="address or address:port of each")
+    servers: tuple[AddressAndPort, ...] = Field(min_length=1, description="address or address:port of each DNS server")
 
 
 class Storage(Part):
@@ -236,7 +246,7 @@ class Storage(Part):
 
     users: str = Field(default="sqlite:///users.db", min_length=1, description="database URL of the users")
     bindings: FileName = Field(
-        default="state/bindings.db", description="file of the pool's bindings, on a disk of this machine"
+        default="state/bindings.db", description="file of the pool's registrations, on a disk of this machine"
     )
 
 
@@ -251,8 +261,8 @@ class Topology(Part):
     authority: AuthorityEntry = Field(description="our enterprise CA")
     pools: tuple[Pool, ...] = Field(min_length=1, description="all our servers, pool by pool")
     federation: Federation = Field(default=Federation(), description="our partners")
-    dns: Dns | None = Field(default=None, description="DNS servers to ask instead of the machine's own")
-    storage: Storage = Field(default=Storage(), description="where facts are kept")
+    dns: Dns | None = Field(default=None, description="DNS servers to use; by default those of the machine")
+    storage: Storage = Field(default=Storage(), description="where users and registrations are stored")
 
     @property
     def authorities(self) -> tuple[AuthorityEntry, ...]:

@@ -39,18 +39,16 @@ def fqdn(text: str) -> str:
     """Return *text* in lower case if it is a full host name: at least two labels, no address, no wildcard."""
     name = text.lower()
     if is_ip(name):
-        raise _refuse(f"{text!r} is an IP address", "write the full name, an address proves no identity")
+        raise _refuse(f"{text!r} is an IP address", "write the full name; an IP address proves no identity")
     if "*" in name:
-        raise _refuse(
-            f"{text!r} is a wildcard", "name each server or domain, wildcards are trusted nowhere (RFC 5922 7.2)"
-        )
+        raise _refuse(f"{text!r} is a wildcard", "name each server or domain; wildcards are not allowed (RFC 5922 7.2)")
     if not text.isascii():  # before lower(): that of the Kelvin sign is an ASCII k
-        raise _refuse(f"{text!r} is not ASCII", "write the name as DNS carries it (xn--...)")
+        raise _refuse(f"{text!r} is not ASCII", "write the name as in DNS (xn--...)")
     if name.endswith("."):
         raise _refuse(f"{text!r} ends in a dot", f"write {text.rstrip('.')!r}")
     labels = name.split(".")
     if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)) or is_digits(labels[-1]):
-        raise _refuse(f"{text!r} is no host name", "use letters, digits and hyphens between dots (RFC 1123 2.1)")
+        raise _refuse(f"{text!r} is not a host name", "use letters, digits and hyphens between dots (RFC 1123 2.1)")
     if len(labels) == 1:
         raise _refuse(f"{text!r} is a short name", f"write it in full, such as '{name}.example.com'")
     return name
@@ -61,7 +59,7 @@ def address(text: str) -> str:
     try:
         return str(ip_address(text.strip("[]")))
     except ValueError:
-        raise _refuse(f"{text!r} is no IP address", "write an IPv4 or IPv6 address such as 192.0.2.1") from None
+        raise _refuse(f"{text!r} is not an IP address", "write an IPv4 or IPv6 address such as 192.0.2.1") from None
 
 
 def split_port(text: str) -> tuple[str, int | None]:
@@ -71,7 +69,7 @@ def split_port(text: str) -> tuple[str, int | None]:
     if not colon or (not bracketed and ":" in host) or (bracketed and not host.endswith("]")):
         return text.strip("[]"), None
     if not (is_digits(port) and 1 <= int(port[:6]) <= _HIGHEST_PORT):
-        raise _refuse(f"{port!r} is no port", f"write a number from 1 to {_HIGHEST_PORT} after the colon")
+        raise _refuse(f"{port!r} is not a port", f"write a number from 1 to {_HIGHEST_PORT} after the colon")
     return host.strip("[]"), int(port)
 
 
@@ -119,15 +117,20 @@ def http_url(text: str) -> str:
         parts = urlsplit(text)
         _, host = parts.port, parts.hostname
     except ValueError as wrong:
-        raise _refuse(f"{text!r} is no URL ({wrong})", "write http://HOST/PATH") from None
+        raise _refuse(f"{text!r} is not a URL ({wrong})", "write http://HOST/PATH") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise _refuse(f"{text!r} is nothing that can be fetched", "write http://HOST/PATH or https://HOST/PATH")
+        raise _refuse(f"{text!r} has a scheme that is not allowed", "write http://HOST/PATH or https://HOST/PATH")
     if not text.isascii() or not text.isprintable() or " " in text or len(text) > _LONGEST_URL:
-        raise _refuse(f"{text[:60]!r} is no URL", f"write at most {_LONGEST_URL} letters of ASCII, others as %XX")
+        raise _refuse(
+            f"{text[:60]!r} is not a URL", f"write at most {_LONGEST_URL} ASCII characters; encode others as %XX"
+        )
     if parts.username is not None or parts.password is not None:
-        raise _refuse("a URL with a name or a password in it", "lists and answers are fetched without logging in")
+        raise _refuse(
+            "the URL contains a user name or password",
+            "remove the user name and password; sipmesh fetches without login",
+        )
     if parts.fragment:
-        raise _refuse(f"{text!r} has a fragment", "leave out # and what is behind it")
+        raise _refuse(f"{text!r} has a fragment", "remove # and the text after it")
     return text
 
 

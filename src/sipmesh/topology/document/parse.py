@@ -162,9 +162,9 @@ def _sentence(error: ErrorDetails) -> tuple[str, str]:
             return f"`{dotted(loc[-1:])}` is missing", f"add `{loc[-1]}`: {_field(loc).description}"
         case "extra_forbidden":
             known = _model_at(loc[:-1]).model_fields
-            return "is not a known key", did_you_mean(str(loc[-1]), known, f"known here: {', '.join(known)}")
+            return "is not a known key", did_you_mean(str(loc[-1]), known, f"known keys: {', '.join(known)}")
         case "too_short" | "string_too_short":
-            return "is empty", f"give at least one: {_described(loc)}"
+            return "is empty", f"give at least one value: {_described(loc)}"
         case "enum" | "literal_error":
             return f"is {_seen(error['input'])}", f"write {context['expected']}"
     return _misfit(error)
@@ -172,7 +172,7 @@ def _sentence(error: ErrorDetails) -> tuple[str, str]:
 
 _WANTED = {
     "string_type": "text",
-    "tuple_type": "a list, such as [one, two]",
+    "tuple_type": "a list, such as [a, b]",
     "model_type": "keys with values",
     "model_attributes_type": "keys with values",
     "dict_type": "keys with values",

@@ -136,9 +136,11 @@ def _list_file(loc: Loc, name: str, folder: Path, report: ProblemReport) -> List
     return ListFile(loc, name, folder / name, report.problem(loc, "", _REMEDY_LIST))
 
 
-_REMEDY_FETCHED = "see what that URL gives; it is fetched again by itself"
-_REMEDY_LIST = "fetch the authority's newest list, or make ours with `sipmesh ca crl`"
-_REMEDY_NO_LIST = "add the file of its list; without it everything it issued is refused (revocation-unknown)"
+_REMEDY_FETCHED = "check what that URL returns; servers fetch it again automatically"
+_REMEDY_LIST = "fetch the newest list of that CA; for our own CA: sipmesh ca crl"
+_REMEDY_NO_LIST = (
+    "add the file of its revocation list; until then all certificates of this CA are refused (revocation-unknown)"
+)
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
@@ -153,7 +155,7 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
             return x509.load_pem_x509_certificates(content)
         return [x509.load_der_x509_certificate(content)]
     except UNREADABLE:
-        raise UnusableFileError("holds no readable certificate") from None
+        raise UnusableFileError("contains no readable certificate") from None
 
 
 def key_of(certificate: x509.Certificate) -> bytes:
@@ -172,7 +174,9 @@ def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Proble
             continue
         for certificate in found:
             if why := _unfit(certificate):
-                report.add(place, f"{file}: {why}", "name the root certificate of the CA, not one that it issued")
+                report.add(
+                    place, f"{file}: {why}", "name the root certificate of the CA, not a certificate that the CA issued"
+                )
             else:
                 anchors.append(certificate)
     return anchors
@@ -184,12 +188,12 @@ def _unfit(certificate: x509.Certificate) -> str:
         subject = certificate.subject.rfc4514_string()
         key_of(certificate)
         if not is_authority(certificate):
-            return f"{subject} is no CA"
+            return f"{subject} is not a CA"
         if weak := weakness(certificate, signature=False):
             return f"{subject} has {weak}"
         return "" if may_sign_certificates(certificate) else f"{subject} may not sign certificates"
     except UNREADABLE as wrong:
-        return f"holds a certificate that cannot be used ({wrong})"
+        return f"contains a certificate that cannot be used ({wrong})"
 
 
 def anchors_are_told_apart(
@@ -201,7 +205,7 @@ def anchors_are_told_apart(
     for n, (partner, authority) in enumerate(zip(topology.federation.partners, partners, strict=True)):
         for key in {key_of(anchor) for anchor in authority.anchors}:
             if key in owner or (key in shared and not partner.third_party):
-                reason = f"an anchor of {partner.name} is that of {owner.get(key) or shared[key]}"
+                reason = f"an anchor of {partner.name} is also an anchor of {owner.get(key) or shared[key]}"
                 report.add(("federation", "partners", n, "anchors"), reason, _REMEDY_SHARED)
             elif partner.third_party:
                 shared[key] = f"{partner.name} (third party)"
@@ -210,7 +214,7 @@ def anchors_are_told_apart(
 
 
 _REMEDY_SHARED = (
-    "name this partner's own root; if a third-party CA serves both partners, say `third_party: true` at each of them"
+    "name this partner's own root; if the same third-party CA issues for both partners, add `third_party: true` to both"
 )
 
 
@@ -220,8 +224,8 @@ def stale(materials: Iterable[TrustMaterial], report: ProblemReport, *, at: date
     for material in materials:
         for loc, held in material.lists.lists:
             if held.next_update < at:
-                reason = f"list {held.number} ended {held.next_update:%Y-%m-%d %H:%M}Z"
-                remedy = "fetch the newest, or make ours with `sipmesh ca crl`; until then its certificates are refused"
+                reason = f"revocation list {held.number} expired {held.next_update:%Y-%m-%d %H:%M}Z"
+                remedy = "fetch the newest list; for our own CA: sipmesh ca crl; until then certificates of this CA are refused"
                 told.append(report.problem(loc, reason, remedy))
         for anchor in material.authority.anchors:
             if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:

@@ -74,7 +74,7 @@ def own_names_are_unique(document: _Document) -> None:
             shared = home == loc and len(pool.servers) <= 1 and servers_of_that_name <= 1
             if first != place and not shared:
                 reason = f"{name!r} is already the name of {document.place(first)}"
-                document.report.add(place, reason, "give each server and pool a name of its own")
+                document.report.add(place, reason, "give each server and pool a different name")
 
 
 def domains_name_no_server(document: _Document) -> None:
@@ -82,7 +82,7 @@ def domains_name_no_server(document: _Document) -> None:
     domains = set(document.topology.sip_domains)
     for loc, _, server in document.servers():
         if server.name in domains:
-            reason = f"{server.name!r} is a SIP domain, which every front end's certificate carries"
+            reason = f"{server.name!r} is a SIP domain, which is in the certificate of every front end"
             document.report.add((*loc, "name"), reason, f"name the server, such as 'fe1.{server.name}'")
 
 
@@ -131,11 +131,11 @@ def names_have_one_owner(document: _Document) -> None:
     for name, loc, n in _partner_names(document):
         first, owner = theirs.setdefault(name, (loc, n))
         if name in ours:
-            reason = f"{name!r} is ours already ({document.place(ours[name])})"
-            document.report.add(loc, reason, "a partner may claim its own names only: remove one of the two")
+            reason = f"{name!r} is a name of our own ({document.place(ours[name])})"
+            document.report.add(loc, reason, "a partner may have its own names only: remove one of the two entries")
         elif owner != n:
-            reason = f"{name!r} is claimed by another partner already ({document.place(first)})"
-            document.report.add(loc, reason, "leave it to the partner that owns it")
+            reason = f"{name!r} is a name of another partner already ({document.place(first)})"
+            document.report.add(loc, reason, "keep it in the entry of the partner that owns it")
 
 
 def nobody_is_allowed_and_blocked(document: _Document) -> None:
@@ -143,8 +143,8 @@ def nobody_is_allowed_and_blocked(document: _Document) -> None:
     allowed = {name: loc for name, loc, _ in _partner_names(document)} | _our_names(document)
     for n, name in enumerate(document.topology.federation.blocked):
         if name in allowed:
-            reason = f"{name!r} is allowed too ({document.place(allowed[name])})"
-            remedy = f"keep one; `sipmesh partner block {name}` moves a partner here"
+            reason = f"{name!r} is also allowed ({document.place(allowed[name])})"
+            remedy = f"keep one of the two; to move a partner here: sipmesh partner block {name}"
             document.report.add(("federation", "blocked", n), reason, remedy)
 
 
@@ -163,7 +163,9 @@ def ports_do_not_clash(document: _Document) -> None:
             if first != place or among_mine:
                 whose = document.place(first) if first != place else "another port of this server"
                 reason = f"port {spec.port} on {spec.host} is taken by {whose}"
-                document.report.add(place, reason, f"give `{spec.kind}` another port or the server another `bind`")
+                document.report.add(
+                    place, reason, f"change the port of `{spec.kind}`, or the `bind` address of the server"
+                )
             mine.setdefault(spec.port, []).append(spec.host)
 
 
@@ -175,15 +177,13 @@ def settings_fit_the_role(document: _Document) -> None:
             remedy = f"remove it; ports here: {', '.join(sorted(known))}"
             document.report.add((*loc, "ports", name), f"a server of role {pool.role} has no {name} port", remedy)
         if server.outside and pool.role is not Role.EDGE:
-            document.report.add(
-                (*loc, "outside"), "only an edge has an outside", "remove it, or make this an edge pool"
-            )
+            document.report.add((*loc, "outside"), "only an edge has `outside`", "remove it, or make this an edge pool")
     for loc, pool in document.pools():
         if pool.internal_name and pool.role is not Role.EDGE:
-            document.report.add((*loc, "internal_name"), "only an edge pool has an inside name", "remove it")
+            document.report.add((*loc, "internal_name"), "only an edge pool has `internal_name`", "remove it")
         if pool.speaks_for and pool.role is not Role.APPLICATION:
-            remedy = "remove it; front ends speak for all SIP domains of ours, edges for the partners' (rule R10)"
-            document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} speaks for nobody by list", remedy)
+            remedy = "remove it; front ends assert users of all our SIP domains, edges those of partners (rule R10)"
+            document.report.add((*loc, "speaks_for"), f"a pool of role {pool.role} has no `speaks_for`", remedy)
 
 
 def certificates_come_with_keys(document: _Document) -> None:
@@ -192,9 +192,7 @@ def certificates_come_with_keys(document: _Document) -> None:
         for here, side in ((loc, server), ((*loc, "outside"), server.outside)):
             if side and bool(side.certificate) != bool(side.key):
                 given, lacking = ("certificate", "key") if side.certificate else ("key", "certificate")
-                document.report.add(
-                    (*here, given), f"has no `{lacking}` beside it", f"name both files: add `{lacking}`"
-                )
+                document.report.add((*here, given), f"needs `{lacking}` also", f"name both files: add `{lacking}`")
 
 
 def next_hops_lead_somewhere(document: _Document) -> None:
@@ -204,10 +202,10 @@ def next_hops_lead_somewhere(document: _Document) -> None:
         if pool.next_hop is None:
             if pool.role in (Role.EDGE, Role.APPLICATION) and document.written(place) not in document.unread.places:
                 remedy = f"add `next_hop`: {_front_ends(document)}"
-                document.report.add(loc, f"an {pool.role} pool without `next_hop` reaches nobody", remedy)
+                document.report.add(loc, f"an {pool.role} pool needs `next_hop`", remedy)
         elif circle := _circle(document.topology, pool):
-            remedy = f"point it to a front-end pool: {_front_ends(document)}"
-            document.report.add(place, f"goes round in a circle: {' → '.join(circle)}", remedy)
+            remedy = f"set it to a front-end pool: {_front_ends(document)}"
+            document.report.add(place, f"is a loop: {' → '.join(circle)}", remedy)
         else:
             _next_hop_is_a_front_end(document, place, pool, pool.next_hop)
 
@@ -218,14 +216,14 @@ def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: 
     if target is None:
         if name not in document.unread.texts:
             remedy = did_you_mean(name, front_ends, f"name a front-end pool: {_front_ends(document)}")
-            document.report.add(place, f"{name!r} is no pool of this topology", remedy)
+            document.report.add(place, f"{name!r} is not a pool of this topology", remedy)
     elif target.role is not Role.FRONT_END:
         remedy = f"name a front-end pool: {_front_ends(document)}"
         document.report.add(place, f"{name!r} is of role {target.role}, not front-end", remedy)
     elif pool.role in (Role.FRONT_END, Role.MANAGEMENT):
-        remedy = "remove it; front ends reach each other without, and partners by `federation.route`"
+        remedy = "remove it; front ends reach each other directly, and partners by `federation.route`"
         if pool.role is Role.MANAGEMENT:
-            remedy = "remove it; management hands requests to nobody"
+            remedy = "remove it; a management server forwards no requests"
         document.report.add(place, f"a {pool.role} pool has no next hop", remedy)
 
 
@@ -240,7 +238,7 @@ def _circle(topology: Topology, start: Pool) -> list[str]:
 
 def _front_ends(document: _Document) -> str:
     named = [pool.name for pool in document.topology.pools if pool.role is Role.FRONT_END]
-    return ", ".join(named) or "there is none yet, add one"
+    return ", ".join(named) or "there is no such pool yet; add a pool"
 
 
 def management_is_one_server(document: _Document) -> None:
@@ -248,8 +246,8 @@ def management_is_one_server(document: _Document) -> None:
     held = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
     for loc, pool in held:
         if len(pool.servers) > 1:
-            remedy = "keep one, and restore a backup on another machine when it is lost: sipmesh restore"
-            document.report.add((*loc, "servers"), "management is one server", remedy)
+            remedy = "keep one; if its machine is lost, restore a backup on another machine: sipmesh restore"
+            document.report.add((*loc, "servers"), "a network has one management server", remedy)
     for loc, pool in held[1:]:
         document.report.add(loc, f"{held[0][1].name} is management already", f"remove {pool.name}")
 
@@ -261,7 +259,7 @@ def applications_speak_for_domains_of_ours(document: _Document) -> None:
         for n, domain in enumerate(pool.speaks_for):
             if domain not in ours and domain not in document.unread.texts:
                 remedy = did_you_mean(domain, ours, f"name one of our SIP domains: {', '.join(ours)}")
-                document.report.add((*loc, "speaks_for", n), f"{domain!r} is no SIP domain of ours", remedy)
+                document.report.add((*loc, "speaks_for", n), f"{domain!r} is not a SIP domain of the topology", remedy)
 
 
 def federation_goes_through_an_edge(document: _Document) -> None:
@@ -271,12 +269,12 @@ def federation_goes_through_an_edge(document: _Document) -> None:
     remedy = f"name an edge pool: {', '.join(edges) or 'there is none yet, add one'}"
     if federation.route is None:
         if federation.partners and loc not in document.unread.places:
-            document.report.add(loc[:1], "has partners but no `route` to reach them", remedy)
+            document.report.add(loc[:1], "has partners, but no `route`", remedy)
         return
     target = document.topology.pool(federation.route)
     if target is None and federation.route not in document.unread.texts:
         remedy = did_you_mean(federation.route, edges, remedy)
-        document.report.add(loc, f"{federation.route!r} is no pool of this topology", remedy)
+        document.report.add(loc, f"{federation.route!r} is not a pool of this topology", remedy)
     elif target and target.role is not Role.EDGE:
         document.report.add(loc, f"{federation.route!r} is a pool of role {target.role}, not edge", remedy)
 
@@ -293,17 +291,17 @@ def revocation_can_be_told(document: _Document) -> None:
             and not _is_unread(document, (*loc, "crls"))
         ):
             described = type(entry).model_fields["crls"].description
-            document.report.add((*loc, "crls"), "is empty", f"give at least one: {described}")
+            document.report.add((*loc, "crls"), "is empty", f"give at least one value: {described}")
         if (
             not entry.ocsp
             and entry.revocation is not RevocationSource.LISTS
             and not _is_unread(document, (*loc, "ocsp"))
         ):
-            remedy = "add `ocsp`: the URLs of its responders, or write `revocation: lists`"
+            remedy = "add `ocsp` with the URLs of its responders, or write `revocation: lists`"
             document.report.add((*loc, "revocation"), f"is {str(entry.revocation)!r} without `ocsp`", remedy)
         if entry.ocsp and entry.revocation is RevocationSource.LISTS and not _is_unread(document, (*loc, "revocation")):
             remedy = "add `revocation: both`, or `revocation: ocsp` where there is no list; or remove this"
-            document.report.add((*loc, "ocsp"), "nobody is asked while `revocation` is 'lists'", remedy)
+            document.report.add((*loc, "ocsp"), "OCSP is not used while `revocation` is 'lists'", remedy)
 
 
 def _is_unread(document: _Document, loc: Loc) -> bool:

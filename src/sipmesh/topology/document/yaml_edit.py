@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.yaml_tree import Loc
 
 # Plain in YAML 1.1 and 1.2, in and out of brackets; all else is quoted as JSON, which YAML reads.
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*(?::[0-9]{1,5})?")
 _NOT_TEXT = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+_WIDTH = 100
+"""Columns of a line: what is longer becomes a block."""
 
 
 def written(value: object) -> str:
@@ -36,6 +38,48 @@ def written(value: object) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def block_of_key(key: object, value: object) -> list[str]:
+    """Write a key with its value as lines of a block: what is short and plain on one line, all else a key or an item a line."""
+    on_one = f"{key}: {written(value)}"
+    if not _needs_block(value, on_one):
+        return [on_one]
+    inner = (
+        block_of_item(value) if isinstance(value, dict) else [line for part in _parts(value) for line in _dashed(part)]
+    )
+    return [f"{key}:", *(f"  {line}" for line in inner)]
+
+
+def block_of_item(item: object) -> list[str]:
+    """Write an item as lines of a block, without its dash."""
+    on_one = written(item)
+    if isinstance(item, dict) and _needs_block(item, on_one):
+        return [line for key, value in item.items() for line in block_of_key(key, value)]
+    return [on_one]
+
+
+def _dashed(item: object) -> list[str]:
+    first, *others = block_of_item(item)
+    return [f"- {first}", *(f"  {line}" for line in others)]
+
+
+def _needs_block(value: object, on_one: str) -> bool:
+    """Whether a value is too long for a line, or a mapping with a list in it: brackets in braces are hard to read."""
+    parts = list(value.values()) if isinstance(value, dict) else _parts(value)
+    return bool(parts) and (
+        len(on_one) > _WIDTH or any(_holds_list(part, inside=isinstance(value, dict)) for part in parts)
+    )
+
+
+def _holds_list(part: object, *, inside: bool) -> bool:
+    if isinstance(part, dict):
+        return any(_holds_list(one, inside=True) for one in part.values())
+    return isinstance(part, list | tuple) and (inside or any(_holds_list(one, inside=False) for one in part))
+
+
+def _parts(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def append(text: str, loc: Loc, item: object) -> str:
@@ -100,9 +144,13 @@ def _append(text: str, loc: Loc, item: object) -> str:
         for key in reversed(missing[1:]):
             value = {key: value}
         return _add_member(text, held, str(missing[0]), value)
+    above = _at(root, loc[:-1])
+    if isinstance(above, MappingNode) and not above.flow_style and not (isinstance(held, SequenceNode) and held.value):
+        return _fill(text, above, str(loc[-1]), held, item)
     if isinstance(held, SequenceNode):
         return _add_item(text, held, item)
-    return _fill(text, _key_end(root, loc), item)
+    colon = _key_end(root, loc)
+    return text[:colon] + f" [{written(item)}]" + text[colon:]
 
 
 def _remove(text: str, loc: Loc) -> str:
@@ -129,8 +177,16 @@ def _root(text: str) -> Node:
     except YAMLError as wrong:
         raise LocalError(f"spliced into what is not YAML: {wrong}") from None
     if not isinstance(root, MappingNode):
-        raise LocalError("spliced into what is no mapping")
+        raise LocalError("spliced into a document that is not a mapping")
     return root
+
+
+def _at(root: Node, loc: Loc) -> Node | None:
+    """The node at *loc*, if there is one."""
+    held: Node | None = root
+    for step in loc:
+        held = _member(held, step) if held else None
+    return held
 
 
 def _member(node: Node, step: str | int) -> Node | None:
@@ -145,9 +201,7 @@ def _member(node: Node, step: str | int) -> Node | None:
 
 def _key_end(root: Node, loc: Loc) -> int:
     """Where the colon of the key at *loc* ends."""
-    held: Node | None = root
-    for step in loc[:-1]:
-        held = _member(held, step) if held else None
+    held = _at(root, loc[:-1])
     if isinstance(held, MappingNode):
         for key, _ in held.value:
             if key.value == loc[-1]:
@@ -182,12 +236,13 @@ def _newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _insert_line(text: str, index: int, line: str) -> str:
-    """Put *line* behind the line that *index* stands on."""
+def _insert_lines(text: str, index: int, column: int, lines: list[str]) -> str:
+    """Put *lines*, which begin at *column*, behind the line that *index* is in."""
     at = _line_end(text, index)
     broken = text[:at].endswith("\n")
     newline = _newline(text)
-    return text[:at] + ("" if broken else newline) + line + newline + text[at:]
+    inserted = "".join(f"{' ' * column}{line}{newline}" for line in lines)
+    return text[:at] + ("" if broken else newline) + inserted + text[at:]
 
 
 def _add_member(text: str, held: Node, key: str, value: object) -> str:
@@ -195,13 +250,13 @@ def _add_member(text: str, held: Node, key: str, value: object) -> str:
         raise LocalError(f"no mapping to put {key} into")
     if held.flow_style:
         return _insert_in_brackets(text, held, f"{key}: {written(value)}")
-    return _insert_line(text, _end(held), " " * held.start_mark.column + f"{key}: {written(value)}")
+    return _insert_lines(text, _end(held), held.start_mark.column, block_of_key(key, value))
 
 
 def _add_item(text: str, held: SequenceNode, item: object) -> str:
     if held.flow_style:
         return _insert_in_brackets(text, held, written(item))
-    return _insert_line(text, _end(held), " " * held.start_mark.column + f"- {written(item)}")
+    return _insert_lines(text, _end(held), held.start_mark.column, _dashed(item))
 
 
 def _insert_in_brackets(text: str, held: Node, inserted: str) -> str:
@@ -212,9 +267,14 @@ def _insert_in_brackets(text: str, held: Node, inserted: str) -> str:
     return before + comma + space + inserted + text[len(before) :].lstrip(" ")
 
 
-def _fill(text: str, colon: int, item: object) -> str:
-    """Give a key that has no value its first item."""
-    return text[:colon] + f" [{written(item)}]" + text[colon:]
+def _fill(text: str, above: MappingNode, key: str, held: Node, item: object) -> str:
+    """Give a key of a block, which has no value or an empty list, its first item; a comment on its line stays."""
+    colon, lines = _key_end(above, (key,)), block_of_key(key, [item])
+    empty = isinstance(held, SequenceNode)
+    start, end = (held.start_mark.index, held.end_mark.index) if empty else (colon, colon)
+    if len(lines) == 1:
+        return text[:colon] + lines[0].removeprefix(f"{key}:") + text[end if empty else colon :]
+    return _insert_lines(text[:start].rstrip(" ") + text[end:], colon - 1, above.start_mark.column, lines[1:])
 
 
 def _remove_in_brackets(text: str, items: list[Node], number: int) -> str:

@@ -98,7 +98,7 @@ def read(file: Path) -> bytes:
             content = opened.read(LARGEST_DOCUMENT + 1)
     except (OSError, ValueError) as wrong:
         why = getattr(wrong, "strerror", None) or str(wrong)
-        remedy = "name the topology file, or make one with `sipmesh init DOMAIN`"
+        remedy = "name the topology file, or make a topology: sipmesh init DOMAIN"
         raise _broken(Problem(file, 0, "", f"cannot be read ({why})", remedy)) from None
     if len(content) > LARGEST_DOCUMENT:
         raise _broken(Problem(file, 0, "", f"is larger than {LARGEST_DOCUMENT} octets", "name the topology file"))
@@ -118,12 +118,12 @@ def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
     except MarkedYAMLError as wrong:
         raise _broken(_syntax(wrong, file)) from None
     except YAMLError as wrong:
-        reason = f"is not YAML ({str(wrong).splitlines()[0]})"
-        raise _broken(Problem(file, 0, "", reason, "remove what is no plain text")) from None
+        reason = f"is not YAML ({str(wrong).splitlines()[0]}"
+        raise _broken(Problem(file, 0, "", reason, "remove the characters that are not plain text")) from None
     except RecursionError:
         raise _broken(Problem(file, 0, "", "is nested too deeply", "see `sipmesh topology schema`")) from None
     if not isinstance(root, Node) or root.tag == _TAG + "null":
-        raise _broken(Problem(file, 1, "", "is empty", "make a topology with `sipmesh init DOMAIN`"))
+        raise _broken(Problem(file, 1, "", "is empty", "make a topology: sipmesh init DOMAIN"))
     reader = _Reader(file)
     return reader.entry(root, (), root.start_mark.line), reader.problems
 
@@ -136,7 +136,7 @@ def _syntax(wrong: MarkedYAMLError, file: Path) -> Problem:
     """Say where the YAML parser stopped and why."""
     mark = wrong.problem_mark or wrong.context_mark
     reason = f"is not YAML: {wrong.problem or wrong.context}"
-    remedy = "mend the indentation, brackets or quotes here"
+    remedy = "correct the indentation, brackets or quotes on this line"
     return Problem(file, mark.line + 1 if mark else 0, "", reason, remedy)
 
 
@@ -188,5 +188,5 @@ class _Reader:
         if tag == _TAG + "int" and text.isascii() and text.isdigit() and len(text) < len(str(MOST_ENTRIES * 10**6)):
             return int(text)
         if tag not in _TEXT_TAGS and tag != _TAG + "int":
-            self.note(node, path, f"has the tag {tag}, which means nothing here", "remove the tag")
+            self.note(node, path, f"has the YAML tag {tag}, which is not allowed", "remove the tag")
         return text

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
     from sipmesh.topology.document.model import Pool, Topology
 
-NEW_CA = "make a new CA with `sipmesh init`, and put its root beside the old one under authority.anchors"
+NEW_CA = "replace the CA in time: sipmesh ca root prepare"
 
 
 def server_stops(topology: Topology, name: str, *, outside: bool, also_outside: bool) -> str:
     """What a server's certificate takes with it; *also_outside* is one that partners see as well as our servers."""
     pool = topology.pool_of(name)
     if pool is None:
-        return "nothing: the topology does not name it"
+        return "no effect: the topology does not name it"
     told = [f"{_refusers(pool.role, outside=outside, also_outside=also_outside)} refuse it"]
     mates = [server.name for server in pool.servers if server.name != name]
     if mates:
-        told.append(f"{pool.name} goes on with {tell_list(mates)}")
+        told.append(f"{pool.name} continues with {tell_list(mates)}")
     else:
         told += lost(topology, pool, outside=outside, also_outside=also_outside)
     return "; ".join(told)
@@ -33,8 +33,8 @@ def signer_stops(topology: Topology, name: str) -> str:
     """What the certificate takes with it by which a management server signs; what it signed stays in force."""
     others = [one for one in managers(topology) if one != name]
     if others:
-        return f"{name} can publish nothing; {tell_list(others)} can"
-    return "nothing can be published; what was published stays in force"
+        return f"{name} cannot publish; {tell_list(others)} can"
+    return "no version can be published; the published version stays in force"
 
 
 def managers(topology: Topology) -> list[str]:
@@ -62,7 +62,7 @@ def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -
     if partners and (outside or also_outside):
         told.append(f"{_count(partners, 'partner is', 'partners are')} cut off: {tell_list(partners)}")
     elif partners:
-        told.append("our users reach no partner")
+        told.append("our users cannot reach partners")
     return told or [f"{pool.name} has no other server"]
 
 
@@ -73,21 +73,21 @@ def _count(names: Sequence[str], one: str, many: str) -> str:
 def issuing_stops(servers: Sequence[str]) -> str:
     """What an issuing CA takes with it: the certificates of *servers*, as far as we know of them."""
     known = f": {tell_list(servers)}" if servers else ""
-    return f"every certificate under it is refused, however long that one lives{known}"
+    return f"every certificate of this CA is refused, even before its own end{known}"
 
 
 def root_stops(others: Sequence[str]) -> str:
     """What our root takes with it; *others* are the roots that go on."""
     if others:
-        return f"phones and servers refuse everything under it; what is under {tell_list(others)} goes on"
-    return "all servers refuse each other, and phones and partners refuse all of them"
+        return f"phones and servers refuse all certificates under it; certificates under {tell_list(others)} stay valid"
+    return "all servers refuse each other; phones and partners refuse all servers"
 
 
 def partner_stops(partner: str, others: Sequence[str]) -> str:
     """What a partner's root takes with it."""
     if others:
-        return f"our edges refuse what {partner} has under it; what is under {tell_list(others)} goes on"
-    return f"our edges refuse {partner}: no message and no call in either direction"
+        return f"our edges refuse certificates of {partner} under it; certificates under {tell_list(others)} stay valid"
+    return f"our edges refuse {partner}: no messages and calls in either direction"
 
 
 def list_stops(issuer: str, partner: str) -> str:
@@ -99,16 +99,23 @@ def list_stops(issuer: str, partner: str) -> str:
 
 def list_command(partner: str) -> str:
     """What gives a new list."""
-    return f"fetch the newest list of {partner} into the files that its crls: name" if partner else "sipmesh ca crl"
+    return (
+        f"fetch the newest revocation list of {partner} into the files under `crls` of its entry"
+        if partner
+        else "sipmesh ca crl"
+    )
 
 
 def server_command(name: str, file: str, *, outside: bool, elsewhere: bool = False) -> str:
     """What gives a server a new certificate; *elsewhere* is one whose key is on another machine, and which renews itself."""
     if elsewhere:
-        return f"see that {name} runs and is linked (sipmesh status); otherwise, on its machine: sipmesh join request {name}"
-    return f"put a new certificate and its key into {file}" if outside else f"sipmesh ca issue {name}"
+        return (
+            f"check that {name} runs and has a link to management (sipmesh status); otherwise, on its machine: sipmesh "
+            f"join request {name}"
+        )
+    return f"install a new certificate and its key in {file}" if outside else f"sipmesh ca issue {name}"
 
 
 def partner_command(partner: str) -> str:
     """What gives a partner a new root."""
-    return f"put the new root of {partner} beside the old one, under anchors: of its entry"
+    return f"add the new root of {partner} to `anchors` of its entry, beside the old root"

@@ -44,7 +44,7 @@ class ExpiringKind(StrEnum):
     SOURCE = "source"
 
 
-_CALLED = {ExpiringKind.SERVER: "certificate of", ExpiringKind.SIGNER: "signer of"}
+_CALLED = {ExpiringKind.SERVER: "certificate of", ExpiringKind.SIGNER: "document signer of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,21 @@ class InventoryEntry:
             return f"the {what}: {self.note}"
         left, when = self.paper.ends - at, tell_time(self.paper.ends)
         if self.paper.begins > at:
-            begins = f"begins only in {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)})"
-            why = "the clock of who signed it was ahead, or the clock here is behind"
-            return f"the {what} {begins}: {self.stops}; {why}; once the clocks are right: {self.command}"
+            begins = f"is valid only in {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)})"
+            why = "the clock of its issuer was ahead, or the clock here is behind"
+            return f"the {what} {begins}: {self.stops}; {why}; correct the clocks, then: {self.command}"
         if self.what is ExpiringKind.SOURCE:
-            held = "counts no longer" if self.level is Urgency.PAST else f"counts for {tell_span(left)} more"
-            return f"what came from the {what} {held} ({when}); then {self.stops}; {self.command}"
+            held = "has expired" if self.level is Urgency.PAST else f"is valid for {tell_span(left)} more"
+            return f"the data of the {what} {held} ({when}); then {self.stops}; {self.command}"
         if self.old and self.level is Urgency.FINE:
-            made = f"was made {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and one is due each day"
-            return f"the {what} {made}; from {when} on {self.stops}; to mend it: {self.command}"
+            made = (
+                f"was signed {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and a new list is due "
+                "each day"
+            )
+            return f"the {what} {made}; from {when} on {self.stops}; to correct it: {self.command}"
         if self.level is Urgency.PAST:
-            return f"the {what} ended {tell_span(left)} ({when}): {self.stops}; to mend it: {self.command}"
-        return f"the {what} ends in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
+            return f"the {what} expired {tell_span(left)} ({when}): {self.stops}; to correct it: {self.command}"
+        return f"the {what} expires in {tell_span(left)} ({when}); then {self.stops}; to renew it: {self.command}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class Countdown:
         when = f"stopped {tell_span(left)}" if left.total_seconds() < 0 else f"would stop first, in {tell_span(left)}"
         others = f"; with it {tell_list(self.others)}" if self.others else ""
         ends = f"({tell_time(self.ends)}), at the end of {self.because}"
-        return f"If the CA stayed away, {self.server} {when} {ends}{others}."
+        return f"Without the CA, {self.server} {when} {ends}{others}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def refuses_from(use: Use) -> ExpectedRefusal:
     """
     chain = use.shown.get(False)
     if chain is None or not chain.papers:
-        return ExpectedRefusal(None, "it shows no certificate")
+        return ExpectedRefusal(None, "it presents no certificate")
     ends = [
         (paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}")
         for n, paper in _numbered(chain)
@@ -259,14 +262,14 @@ class _Stock:
     def _supply(self, server: str, supply: FetchStatus) -> InventoryEntry:
         """A source that a running server fetches from; it is told of long before what it gave counts no longer."""
         issuer = supply.held.subject if supply.held else "its CA"
-        command = f"see from {server} whether it answers"
+        command = f"check from {server} that the URL answers"
         if supply.failing_since is not None:
             command = f"it has failed since {tell_time(supply.failing_since)} ({tell(supply.why)}): {command}"
         alarm = Urgency.FINE
         if supply.alarming and supply.held is not None:
             alarm = max(Urgency.DAYS_7, _alarm(supply.held.ends - self.at))
         missing = supply.held is None
-        refused = f"nothing has come from it yet; {command}" if supply.failing_since is None else command
+        refused = f"no data was fetched yet; {command}" if supply.failing_since is None else command
         return InventoryEntry(
             what=ExpiringKind.SOURCE,
             name=supply.source,
@@ -290,7 +293,7 @@ class _Stock:
         elsewhere = in_use is None and on_disk is not None and on_disk.file == LEDGER
         command = impact.server_command(name, self._file(on_disk, in_use), outside=outside, elsewhere=elsewhere)
         revoked = paper is not None and self._is_revoked(paper)
-        note = f"it is revoked, and refused already; {command}" if revoked else ""
+        note = f"it is revoked, and peers refuse it; {command}" if revoked else ""
         return InventoryEntry(
             what=ExpiringKind.SERVER,
             name=name,
@@ -311,9 +314,9 @@ class _Stock:
         paper = laid.leaf if laid else None
         command = impact.server_command(name, file, outside=False)
         revoked = paper is not None and self._is_revoked(paper)
-        note = f"it is revoked, and nobody believes it; {command}" if revoked else ""
+        note = f"it is revoked, and servers reject its signatures; {command}" if revoked else ""
         if laid is None:
-            note = "not known here: its file is on another machine"
+            note = "unknown: its file is on another machine"
         elif laid.fault:
             note = f"{laid.file} {laid.fault}; {command}"
         return InventoryEntry(
@@ -344,8 +347,8 @@ class _Stock:
         if on_disk and on_disk.fault:
             return f"{on_disk.file} {on_disk.fault}; {command}"
         if on_disk and in_use and on_disk.leaf and in_use.leaf and on_disk.leaf != in_use.leaf:
-            return f"the certificate in use is not the one on disk; have it read anew: {self._reload(name)}"
-        return "" if on_disk or in_use else "not known here: its file is on another machine"
+            return f"the certificate in use differs from the file; reload: {self._reload(name)}"
+        return "" if on_disk or in_use else "unknown: its file is on another machine"
 
     def _reload(self, *names: str) -> str:
         return f"kill -HUP {' '.join(str(self.uses[name].pid) for name in names)}"
@@ -392,7 +395,7 @@ class _Stock:
     ) -> InventoryEntry:
         """An entry for what the topology names: it lies on disk, and every running server should have it in force."""
         lacking = [name for name, use in self.uses.items() if not use.uses(paper)]
-        note = f"not in force on {tell_list(lacking)}; have it read: {self._reload(*lacking)}" if lacking else ""
+        note = f"not in force on {tell_list(lacking)}; reload: {self._reload(*lacking)}" if lacking else ""
         return InventoryEntry(
             what=what,
             name=paper.subject,
@@ -414,9 +417,9 @@ class _Stock:
                 name=fault.field,
                 owner=self.loaded.topology.organisation,
                 level=Urgency.FINE,
-                stops="everything that this list would vouch for is refused already",
+                stops="all certificates that need this list are refused",
                 command=fault.remedy,
-                note=f"{fault.reason}: everything that it would vouch for is refused; {fault.remedy}",
+                note=f"{fault.reason}: all certificates that need it are refused; {fault.remedy}",
                 broken=True,
             )
 

@@ -54,8 +54,8 @@ def dangers(
 def _organisation(old: Topology, new: Topology) -> Iterator[str]:
     if old.organisation != new.organisation:
         yield (
-            f"the organisation changes its name to {tell(new.organisation)}: every server refuses a version that is of "
-            f"another organisation than {tell(old.organisation)}, and stays behind for good"
+            f"the organisation changes its name to {tell(new.organisation)}: every server rejects versions of another "
+            f"organisation than {tell(old.organisation)}, and never loads a new version again"
         )
 
 
@@ -65,14 +65,13 @@ def _management(old: Topology, new: Topology) -> Iterator[str]:
         return
     if not after:
         yield (
-            "management goes: nothing can be published after this, no revocation is pushed any more, and every server "
-            "goes on by this version"
+            "management is removed: no later version can be published, no revocation is pushed, and every server keeps "
+            "this version"
         )
     elif gone := [name for name in before if name not in after]:
         yield (
-            f"the management server changes from {tell_list(gone)} to {tell_list(after)}: nothing that {tell_list(gone)} "
-            f"signs after this is believed, and a server that misses this version believes nothing that {tell_list(after)} "
-            "signs"
+            f"the management server changes from {tell_list(gone)} to {tell_list(after)}: servers then reject signatures of "
+            f"{tell_list(gone)}, and a server that misses this version rejects signatures of {tell_list(after)}"
         )
 
 
@@ -82,16 +81,16 @@ def _pools(old: Topology, new: Topology, homes: Collection[str]) -> Iterator[str
             continue
         after = new.pool(pool.name)
         if after is None or after.role is not pool.role:
-            how = "goes" if after is None else f"becomes {after.role}"
+            how = "is removed" if after is None else f"becomes {after.role}"
             lost = list(_lost_with(old, new, pool, homes))
             if lost:
                 yield f"pool {pool.name} {how}: {'; '.join(lost)}"
         elif not {server.name for server in pool.servers} & {server.name for server in after.servers}:
             names = tell_list([server.name for server in after.servers])
-            yield f"no server of pool {pool.name} stays: until {names} can be reached, {'; '.join(_lost(old, pool))}"
+            yield f"all servers of pool {pool.name} are replaced: until {names} are reachable, {'; '.join(_lost(old, pool))}"
     before, after_all = home_by_default(old), home_by_default(new)
     if before in homes and before != after_all and new.pool(before) is not None:
-        yield f"users who were given no home move from {before} to {after_all}, and their phones have to follow"
+        yield f"users without an explicit home pool move from {before} to {after_all}, and their phones must log in there"
 
 
 def _lost(old: Topology, pool: Pool) -> list[str]:
@@ -99,20 +98,20 @@ def _lost(old: Topology, pool: Pool) -> list[str]:
     return [_UNHEARD] if pool.role is Role.APPLICATION else impact.lost(old, pool, outside=False, also_outside=True)
 
 
-_UNHEARD = "what is sent to it reaches nobody"
+_UNHEARD = "requests to it are not delivered"
 
 
 def _lost_with(old: Topology, new: Topology, pool: Pool, homes: Collection[str]) -> Iterator[str]:
     """What a pool takes with it that is not put right elsewhere in the new topology."""
     if pool.role is Role.FRONT_END and pool.name in homes:
-        yield "users are at home there, and cannot log in until each is moved to another pool"
+        yield "it is the home pool of users, who cannot log in until each is moved to another pool"
     if pool.role is Role.FRONT_END and not any(one.role is Role.FRONT_END for one in new.pools):
-        yield "no front end is left, so that nobody can log in and no server learns of a new version"
+        yield "no front end is left: users cannot log in, and servers do not receive new versions"
     if pool.role is Role.EDGE and old.federation.route == pool.name:
         stay = {domain for partner in new.federation.partners for domain in partner.domains}
         partners = [partner.name for partner in old.federation.partners if stay.intersection(partner.domains)]
         if partners:
-            yield f"it is the edge that partners know: until they know another, we hear nothing of {tell_list(partners)}"
+            yield f"partners connect to this edge: until they use another edge, {tell_list(partners)} cannot reach us"
     if pool.role is Role.APPLICATION:
         yield _UNHEARD
 
@@ -120,12 +119,12 @@ def _lost_with(old: Topology, new: Topology, pool: Pool, homes: Collection[str])
 def _domains(old: Topology, new: Topology, domains: Collection[str]) -> Iterator[str]:
     for name in old.sip_domains:
         if name in domains and name not in new.sip_domains:
-            yield f"{name} is no SIP domain of ours any more: its users cannot log in, and nobody reaches them"
+            yield f"{name} is removed from our SIP domains: its users cannot log in, and cannot be called"
 
 
 def _anchors(old: Loaded, new: Loaded, in_use: Collection[str]) -> Iterator[str]:
     for anchor in _dropped(old.authority, new.authority, in_use):
-        yield f"our anchor {anchor} leaves, and certificates in use stand on it: they are refused, and their links closed"
+        yield f"our anchor {anchor} is removed, and certificates in use chain to it: they are refused, and their links are closed"
     for pair in pairings(old, new):
         if pair.old is None:
             continue
@@ -133,8 +132,8 @@ def _anchors(old: Loaded, new: Loaded, in_use: Collection[str]) -> Iterator[str]
         if pair.new is None and set(partner.identities) <= set(new.topology.federation.blocked):
             continue  # whoever is blocked is meant to lose its links
         for anchor in _dropped(authority, pair.new[1] if pair.new else None, in_use):
-            how = "leaves" if pair.new else "leaves with the partner"
-            yield f"anchor {anchor} of partner {partner.name} {how}, and links stand on it: they are closed"
+            how = "is removed" if pair.new else "is removed with the partner"
+            yield f"anchor {anchor} of partner {partner.name} {how}, and links use it: they are closed"
 
 
 def _dropped(old: Authority, new: Authority | None, in_use: Collection[str]) -> Iterator[str]:

@@ -113,17 +113,17 @@ def _organisation(old: Topology, new: Topology) -> Iterator[str]:
     yield from _names(
         old.sip_domains,
         new.sip_domains,
-        lambda name: f"{name} becomes a SIP domain of ours",
-        lambda name: f"{name} is no SIP domain of ours any more",
+        lambda name: f"{name} is added to our SIP domains",
+        lambda name: f"{name} is removed from our SIP domains",
         "our SIP domains",
     )
 
 
 def _pools(old: Topology, new: Topology) -> Iterator[str]:
     before, after = {pool.name: pool for pool in old.pools}, {pool.name: pool for pool in new.pools}
-    yield from (f"pool {name} goes ({pool.role})" for name, pool in before.items() if name not in after)
+    yield from (f"pool {name} is removed ({pool.role})" for name, pool in before.items() if name not in after)
     new_ones = (pool for name, pool in after.items() if name not in before)
-    yield from (f"pool {pool.name} is new ({pool.role}{_settings(pool)})" for pool in new_ones)
+    yield from (f"pool {pool.name} is added ({pool.role}{_settings(pool)})" for pool in new_ones)
     yield from _order([*before], [*after], "the pools")
     yield from _home(old, new)
     yield from _servers(old, new)
@@ -136,7 +136,7 @@ def _home(old: Topology, new: Topology) -> Iterator[str]:
     """What the first front-end pool is for, whatever its name."""
     before, after = home_by_default(old), home_by_default(new)
     if before != after:
-        yield f"users who were given no home are at home in {after or 'no pool'} instead of {before or 'no pool'}"
+        yield f"users without an explicit home pool have the home pool {after or 'no pool'} instead of {before or 'no pool'}"
 
 
 def _settings(pool: Pool) -> str:
@@ -165,9 +165,9 @@ def _servers(old: Topology, new: Topology) -> Iterator[str]:
     for name in [*before, *(name for name in after if name not in before)]:
         was, will = before.get(name), after.get(name)
         if will is None and was is not None:
-            yield f"server {name} leaves {was[0].name}"
+            yield f"server {name} is removed from {was[0].name}"
         elif was is None and will is not None:
-            yield f"server {name} joins {will[0].name}{_placed(will[1])}"
+            yield f"server {name} is added to {will[0].name}{_placed(will[1])}"
         elif was is not None and will is not None:
             if was[0].name != will[0].name:
                 yield f"server {name} moves from {was[0].name} to {will[0].name}"
@@ -184,7 +184,7 @@ def _server(old: Server, new: Server) -> Iterator[str]:
     if old.outside is not None and new.outside is not None:
         yield from _fields(f"the outside of {old.name}", old.outside, new.outside, _SIDE)
     elif old.outside != new.outside:
-        had, has = (_spell(side, "none") if side else "nothing of its own" for side in (old.outside, new.outside))
+        had, has = (_spell(side, "none") if side else "no outside address" for side in (old.outside, new.outside))
         yield f"the outside of {old.name} changes from {had} to {has}"
 
 
@@ -193,32 +193,32 @@ def _authority(
 ) -> Iterator[str]:
     """Anchors are told by their certificates, and by the names of their files only where nothing else says it."""
     before, after = ({_mark(one): one for one in authority.anchors} for authority in read)
-    yield from (f"anchor {_anchor(before[mark])} of {whose} leaves" for mark in before if mark not in after)
-    yield from (f"anchor {_anchor(after[mark])} of {whose} joins" for mark in after if mark not in before)
+    yield from (f"anchor {_anchor(before[mark])} of {whose} is removed" for mark in before if mark not in after)
+    yield from (f"anchor {_anchor(after[mark])} of {whose} is added" for mark in after if mark not in before)
     if old.anchors != new.anchors:
         yield f"the anchors of {whose} are named by {tell_list(new.anchors)} instead of {tell_list(old.anchors)}"
     yield from _names(
         old.crls,
         new.crls,
-        lambda name: f"the revocation list {name} of {whose} is read",
-        lambda name: f"the revocation list {name} of {whose} is no longer read",
+        lambda name: f"the revocation list {name} of {whose} is added",
+        lambda name: f"the revocation list {name} of {whose} is removed",
         f"the revocation lists of {whose}",
     )
     yield from _names(
         old.ocsp,
         new.ocsp,
-        lambda url: f"the OCSP responder {url} of {whose} is asked",
-        lambda url: f"the OCSP responder {url} of {whose} is no longer asked",
+        lambda url: f"the OCSP responder {url} of {whose} is added",
+        lambda url: f"the OCSP responder {url} of {whose} is removed",
         f"the OCSP responders of {whose}",
     )
     if old.revocation is not new.revocation:
         yield f"certificates of {whose} now need {_NEEDED[new.revocation]} instead of {_NEEDED[old.revocation]}"
     if old.grace != new.grace:
         before_s, after_s = (_spell(entry.grace, "the default") for entry in (old, new))
-        yield f"the hours for which a list of {whose} counts past its end change from {before_s} to {after_s}"
+        yield f"the grace hours after nextUpdate for lists of {whose} change from {before_s} to {after_s}"
     if old.list_limit != new.list_limit:
         before_s, after_s = (_spell(entry.list_limit, "the default") for entry in (old, new))
-        yield f"the MiB that a list of {whose} may have change from {before_s} to {after_s}"
+        yield f"the largest size of a list of {whose} in MiB changes from {before_s} to {after_s}"
 
 
 def _mark(certificate: x509.Certificate) -> str:
@@ -238,7 +238,7 @@ def _federation(old: Topology, new: Topology) -> Iterator[str]:
         after.blocked,
         lambda name: f"{name} is blocked",
         lambda name: f"{name} is no longer blocked",
-        "what is blocked",
+        "the blocked names",
     )
 
 
@@ -288,7 +288,7 @@ def _welcome(partner: Partner, authority: Authority) -> str:
     told = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
     told += [f"under {' and '.join(map(_anchor, authority.anchors)) or 'no anchor'}"]
     told += ["of a third-party CA"] if partner.third_party else []
-    told += ["by a certificate for servers alone"] if partner.client_usage is ClientUsage.SERVER_OK else []
+    told += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
     return ", ".join(told)
 
 
@@ -308,7 +308,7 @@ def _partner(old: Partner, new: Partner, read: tuple[Authority, Authority]) -> I
 
 
 def _next_hop(whose: str, old: str | None, new: str | None) -> str:
-    return f"{whose} hands requests to {new or 'nobody'} instead of {old or 'nobody'}"
+    return f"{whose} sends requests to {new or 'no pool'} instead of {old or 'no pool'}"
 
 
 def _route(_whose: str, old: str | None, new: str | None) -> str:
@@ -317,19 +317,19 @@ def _route(_whose: str, old: str | None, new: str | None) -> str:
 
 def _usage(whose: str, _old: ClientUsage, new: ClientUsage) -> str:
     if new is ClientUsage.SERVER_OK:
-        return f"{whose} may now connect with a certificate that is for servers alone"
-    return f"{whose} must now connect with a certificate that is for clients as well"
+        return f"{whose} may now connect with a certificate for serverAuth only"
+    return f"{whose} must now connect with a certificate for clientAuth"
 
 
 def _third_party(whose: str, _old: object, new: object) -> str:
-    whom = "others too, so that the name alone tells it apart" if new else "nobody else"
-    return f"the CA of {whose} is now said to serve {whom}"
+    whom = "other organisations also, so that only the name identifies it" if new else "this partner only"
+    return f"the CA of {whose} is now declared to issue for {whom}"
 
 
 _NEEDED = {
     RevocationSource.LISTS: "a revocation list",
-    RevocationSource.ANSWERS: "an OCSP answer where there is no list",
-    RevocationSource.BOTH: "a revocation list and an OCSP answer",
+    RevocationSource.ANSWERS: "an OCSP response where there is no list",
+    RevocationSource.BOTH: "a revocation list and an OCSP response",
 }
 _DNS = _from_to("the list of DNS servers to ask", "the machine's own")
 _TOPOLOGY: Mapping[str, Words | None] = {
@@ -347,7 +347,7 @@ _POOL: Mapping[str, Words | None] = {
 }
 _SERVER: Mapping[str, Words | None] = {
     **dict.fromkeys(("name", "ports", "outside")),
-    "address": _from_to("address", "what DNS says"),
+    "address": _from_to("address", "the DNS entry"),
     "bind": _from_to("address to listen on", "the default"),
     "certificate": _from_to("certificate file", "the default"),
     "key": _from_to("key file", "the default"),
@@ -357,15 +357,15 @@ _PORTS: Mapping[str, Words | None] = {
     name: _from_to(f"{name} port", "the default") for name in ("client", "server", "partner")
 }
 _SIDE: Mapping[str, Words | None] = {
-    "address": _from_to("address", "what DNS says"),
+    "address": _from_to("address", "the DNS entry"),
     "bind": _from_to("address to listen on", "the default"),
     "certificate": _from_to("certificate file", "that of the inside"),
     "key": _from_to("key file", "that of the inside"),
 }
 _PARTNER: Mapping[str, Words | None] = {
     **dict.fromkeys(("domains", "anchors", "crls", "ocsp", "revocation", "grace", "list_limit")),
-    "edge": _from_to("edge", "what SRV says"),
-    "address": _from_to("address", "what DNS says"),
+    "edge": _from_to("edge", "DNS SRV"),
+    "address": _from_to("address", "DNS"),
     "client_usage": _usage,
     "third_party": _third_party,
 }

@@ -100,7 +100,7 @@ def open_signed(jws: bytes, kind: str, largest: int = LARGEST) -> Signed:
         found = PyJWS([algorithm]).decode_complete(jws, key, [algorithm])
     except InvalidSignatureError:
         raise MalformedDocumentError(
-            f"the signature of {tell_subject(chain[0])} does not hold", rule="RFC 7515 5.2"
+            f"the signature of {tell_subject(chain[0])} is not valid", rule="RFC 7515 5.2"
         ) from None
     except PyJWTError as wrong:
         raise MalformedDocumentError(f"it cannot be read: {wrong}", rule="RFC 7515 5.2") from None
@@ -123,7 +123,7 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
         raise MalformedDocumentError(f"its header cannot be read: {wrong}", rule="RFC 7515 4") from None
     if "crit" in header:  # "If any of the listed extension Header Parameters are not understood [...] invalid"
         raise MalformedDocumentError(
-            f"it demands {_quote(header['crit'])}, which we do not know", rule="RFC 7515 4.1.11"
+            f"it requires {_quote(header['crit'])}, which sipmesh does not support", rule="RFC 7515 4.1.11"
         )
     if odd := sorted(header.keys() ^ _HEADERS):
         told = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
@@ -134,7 +134,9 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
 def _chain(x5c: object) -> tuple[x509.Certificate, ...]:
     """The certificates of the header (RFC 7515 4.1.6: base64, not base64url, the signer's first)."""
     if not isinstance(x5c, list) or not 0 < len(x5c) <= LONGEST_CHAIN:
-        raise MalformedDocumentError(f"its x5c is no list of 1 to {LONGEST_CHAIN} certificates", rule="RFC 7515 4.1.6")
+        raise MalformedDocumentError(
+            f"its x5c is not a list of 1 to {LONGEST_CHAIN} certificates", rule="RFC 7515 4.1.6"
+        )
     return tuple(_certificate(n, text) for n, text in enumerate(x5c))
 
 

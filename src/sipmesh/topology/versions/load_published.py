@@ -34,11 +34,11 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
 
 def _compare(publication: Publication, topology: Topology, report: ProblemReport) -> None:
     """Report where the publication and its document differ: two answers to one question are none."""
-    remedy = "publish it again with `sipmesh topology publish`; a signed version cannot be edited"
+    remedy = "publish it again: sipmesh topology publish -m WHY; a signed version is never edited"
     if publication.organisation != topology.organisation:
         reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"
         report.add(("organisation",), reason, remedy)
     entries = topology.authorities
     unnamed = set(publication.files).difference(*(entry.anchors for entry in entries))
     for name in sorted(unnamed):
-        report.add((), f"the publication brings the file {name!r}, which the document does not name", remedy)
+        report.add((), f"the publication contains the file {name!r}, which the document does not name", remedy)

@@ -46,7 +46,7 @@ class MalformedPublicationError(MalformedDocumentError):
     """A payload that is no publication of ours; *problems* says everything that is wrong with it."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__(f"it is no publication: {'; '.join(problems)}", rule=f"{KIND}, format {FORMAT}")
+        super().__init__(f"it is not a publication: {'; '.join(problems)}", rule=f"{KIND}, format {FORMAT}")
         self.problems = problems
 
 
@@ -94,14 +94,14 @@ class Publication:
         }
         payload = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
         if len(payload) > LARGEST_PAYLOAD:
-            remedy = "name smaller files under `anchors`, each with the one root that is meant"
+            remedy = "name smaller files under `anchors`, each with one root only"
             raise OperatorError(f"the publication has {len(payload)} octets, more than {LARGEST_PAYLOAD}; {remedy}")
         try:
             same = Publication.decode(payload) == self
         except MalformedPublicationError as wrong:
             raise LocalError(f"a publication cannot be made: {'; '.join(wrong.problems)}") from None
         if not same:
-            raise LocalError("a publication would not be read as it was meant")
+            raise LocalError("the publication reads back differently: a bug in sipmesh")
         return payload
 
     @classmethod
@@ -201,13 +201,13 @@ class _MisfitError(Exception):
 
 def _format(given: object) -> int:
     if given != FORMAT or isinstance(given, bool | float):
-        raise _MisfitError(f"is not {FORMAT}: a newer management server made it; renew this one")
+        raise _MisfitError(f"is not {FORMAT}: a newer release of sipmesh made it; update sipmesh on this server")
     return FORMAT
 
 
 def _number(given: object) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= HIGHEST:
-        raise _MisfitError(f"is no whole number from 1 to {HIGHEST}")
+        raise _MisfitError(f"is not a whole number from 1 to {HIGHEST}")
     return given
 
 
@@ -218,16 +218,16 @@ def _instant(given: object) -> datetime:
     except ValueError:
         found = None
     if found is None or found.utcoffset() != timedelta(0) or found.microsecond or found.isoformat() != given:
-        raise _MisfitError("is no instant such as 2026-11-25T12:00:00+00:00")
+        raise _MisfitError("is not a time such as 2026-11-25T12:00:00+00:00")
     return found.replace(tzinfo=UTC)
 
 
 def _words(longest: int) -> Callable[[object], str]:
     def read(given: object) -> str:
         if not isinstance(given, str) or not 1 <= len(given) <= longest:
-            raise _MisfitError(f"is no text of 1 to {longest} letters")
+            raise _MisfitError(f"is not a text of 1 to {longest} letters")
         if any(category(one) in _UNREADABLE and one != "\n" for one in given):
-            raise _MisfitError("holds control characters")
+            raise _MisfitError("contains control characters")
         return given
 
     return read
@@ -244,17 +244,17 @@ def _yes_or_no(given: object) -> bool:
 
 def _digest(given: object) -> str:
     if not isinstance(given, str) or not _DIGEST.fullmatch(given):
-        raise _MisfitError("is no SHA-256 in hex, nor empty")
+        raise _MisfitError("is not a SHA-256 in hex, and not empty")
     return given
 
 
 def _document(given: object) -> str:
     if not isinstance(given, str):
-        raise _MisfitError("is no text")
+        raise _MisfitError("is not a text")
     try:
         length = len(given.encode())
     except UnicodeEncodeError:
-        raise _MisfitError("is no Unicode text") from None
+        raise _MisfitError("is not Unicode text") from None
     if not 0 < length <= LARGEST_DOCUMENT:
         raise _MisfitError(f"has {length} octets, not 1 to {LARGEST_DOCUMENT}")
     return given
@@ -262,7 +262,7 @@ def _document(given: object) -> str:
 
 def _files(given: object) -> dict[str, bytes]:
     if not isinstance(given, dict):
-        raise _MisfitError("is no object of names and base64")
+        raise _MisfitError("is not an object of names and base64")
     problems = [f"{name!a} {wrong}" for name, content in given.items() if (wrong := _file_problem(name, content))]
     if problems:
         raise _MisfitError(f"is not in order: {', '.join(problems)}")
@@ -271,13 +271,13 @@ def _files(given: object) -> dict[str, bytes]:
 
 def _file_problem(name: str, content: object) -> str:
     if not name or "\0" in name:
-        return "is no name of a file"
+        return "is not a file name"
     try:
         decoded = base64.b64decode(content, validate=True) if isinstance(content, str) else None
     except ValueError:
         decoded = None
     if decoded is None or base64.b64encode(decoded).decode() != content:
-        return "is no base64 in its one spelling"
+        return "is not canonical base64"
     return f"has {len(decoded)} octets, more than {LARGEST_ANCHORS}" if len(decoded) > LARGEST_ANCHORS else ""
 
 

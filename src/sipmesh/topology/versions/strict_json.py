@@ -13,7 +13,7 @@ def read_object(text: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(found, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - a fault of the text, not of a caller
+        raise ValueError("it is not an object")  # noqa: TRY004 - a fault of the text, not of a caller
     return found
 
 
@@ -25,4 +25,4 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON (RFC 8259 6)")
+    raise ValueError(f"{word} is not JSON (RFC 8259 6)")

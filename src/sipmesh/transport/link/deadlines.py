@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.limits import Limits
 
 DOES_NOT_READ: Final = "peer does not read"
-TOO_SLOW: Final = "a message was not finished in time"
+TOO_SLOW: Final = "an incomplete message timed out"
 
 
 class LinkDeadlines:

@@ -230,7 +230,7 @@ class Link(RegisteredLink):
     def come_up(self, tls: PyOpenSslTls, evidence: PeerEvidence, verdict: Verdict) -> None:
         """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
         if not verdict.accepted or evidence.failure is not None:
-            raise LocalError(f"{self!r} cannot come up under {verdict!r}")
+            raise LocalError(f"{self!r} cannot be accepted with the verdict {verdict!r}")
         self._stage, self._tls, self._trusted = None, tls, True
         self.facts, self.remote, self.local = evidence.tls, evidence.remote, evidence.local
         self.evidence = evidence if evidence.presented else None
@@ -347,7 +347,7 @@ class Link(RegisteredLink):
         """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
         state = state_after(self.state, LinkInput.DRAIN)
         if state is CLOSED:
-            self.close("drained before it was up")
+            self.close("drained before the handshake finished")
         elif self.state is not DRAINING:
             self.state = state
             until = self._deadlines.drain_until = self._reactor.loop.time() + self._reactor.limits.drain_s
@@ -383,7 +383,7 @@ class Link(RegisteredLink):
 
     def broken(self, error: Exception) -> None:
         """End this link after a fault of ours; nothing of it goes to the peer."""
-        self.close(f"fault in this server: {type(error).__name__}")
+        self.close(f"bug in this server: {type(error).__name__}")
 
     def due(self, now: float) -> None:
         """Act on the alarm: something has taken too long, or the alarm is set again."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CIPHERS_TLS12: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"  # AEAD and forward secrecy only
 CIPHERS_TLS13: Final = b"TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
-ISSUE_REMEDY: Final = "issue it again: sipmesh ca issue"
+ISSUE_REMEDY: Final = "issue the certificate again: sipmesh ca issue"
 
 type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 

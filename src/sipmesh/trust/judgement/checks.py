@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 Check = Callable[[Evaluation], Finding | None]
 
 ANY_USAGE = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
-NO_PATH = "there is no path to an anchor that counts"
-NO_ENTRY = "no one entry of the topology is named"
+NO_PATH = "there is no path to a trusted anchor"
+NO_ENTRY = "the certificate does not identify one topology entry"
 
 
 def handshake(evaluation: Evaluation) -> Finding:
@@ -65,7 +65,7 @@ def no_certificate_asked(_case: Evaluation) -> Finding:
     return _NOT_ASKED
 
 
-_NOT_ASKED = CheckQuestion("certificate", "nothing: clients prove themselves by password", "rule R3").passed(
+_NOT_ASKED = CheckQuestion("certificate", "no certificate: clients log in with a password", "rule R3").passed(
     "no certificate is requested on a client port"
 )
 
@@ -86,13 +86,13 @@ def certificate(evaluation: Evaluation) -> Finding | None:
 
 def engine(evaluation: Evaluation) -> Finding:
     """Ask OpenSSL, the first engine: every error stands but those that it leaves to us."""
-    asked = CheckQuestion("engine", "no error of OpenSSL that stands", "rule R4: two engines must agree")
+    asked = CheckQuestion("engine", "no error from OpenSSL", "rule R4: two engines must agree")
     errors = evaluation.evidence.engine_errors
     standing = [error for error in errors if not is_left_to_us(error)]
     if standing:
         codes = {_issuer_code(evaluation) if (code := meaning(e)) is Code.UNTRUSTED_ISSUER else code for e in standing}
         return asked.refused("; ".join(map(tell, standing)), most_telling(codes))
-    return asked.passed("; ".join(f"{tell(error)} (left to our own check)" for error in errors) or "no error")
+    return asked.passed("; ".join(f"{tell(error)} (decided by the sipmesh check)" for error in errors) or "no error")
 
 
 def issuer(evaluation: Evaluation) -> Finding:
@@ -102,14 +102,14 @@ def issuer(evaluation: Evaluation) -> Finding:
     if evaluation.trail.path:
         return asked.passed(" < ".join(held.subject.rfc4514_string() for held in evaluation.trail.path))
     if evaluation.excess:
-        return asked.unjudged("no path was looked for: the chain asks for too much")
+        return asked.unjudged("the path was not built: the chain exceeds the limits")
     if _cut_short(evaluation):
-        return asked.unjudged("OpenSSL stopped at the key of the leaf, before it looked for an issuer")
+        return asked.unjudged("OpenSSL rejected the key of the leaf before it searched for an issuer")
     signer = evaluation.leaf.issuer.rfc4514_string() if evaluation.leaf else ""
     if evaluation.elsewhere.authority:
         signer += f", which leads to an anchor of {evaluation.elsewhere.authority.name}"
     elif evaluation.leaf and evaluation.leaf.issuer == evaluation.leaf.subject:
-        signer = "a certificate that signs itself"
+        signer = "a self-signed certificate"
     return asked.refused(f"issued by {signer}", _issuer_code(evaluation))
 
 
@@ -144,7 +144,8 @@ def second_engine(evaluation: Evaluation) -> Finding:
         return asked.unjudged(NO_PATH)
     if evaluation.trail.engine_is_blind:
         return asked.passed(
-            "it does not read URI constraints, directory constraints or critical policies; our own walk stands in"
+            "cryptography cannot check URI constraints, directory constraints or critical policies; the sipmesh path check "
+            "decides"
         )
     if evaluation.trail.refusal:
         return asked.refused(evaluation.trail.refusal, Code.MALFORMED_CERTIFICATE)
@@ -158,22 +159,24 @@ def validity(evaluation: Evaluation) -> Finding:
     if begin <= evaluation.at and evaluation.at.replace(microsecond=0) <= end:
         return asked.passed(until)
     if late := chain.expired(evaluation.line, evaluation.at):
-        saw = "; ".join(f"{tell_subject(held)} ended at {tell_time(held.not_valid_after_utc)}" for held in late)
+        saw = "; ".join(f"{tell_subject(held)} expired at {tell_time(held.not_valid_after_utc)}" for held in late)
         return asked.refused(saw, Code.EXPIRED)
     early = chain.early(evaluation.line, evaluation.at)
-    saw = "; ".join(f"{tell_subject(held)} begins at {tell_time(held.not_valid_before_utc)}" for held in early)
+    saw = "; ".join(f"{tell_subject(held)} is valid from {tell_time(held.not_valid_before_utc)}" for held in early)
     return asked.refused(saw, Code.NOT_YET_VALID)
 
 
 def leaf(evaluation: Evaluation) -> Finding:
     """Ask that the certificate is an end entity's: neither engine objects to every CA that poses as a server."""
-    asked = CheckQuestion("leaf", "no CA certificate, and no right to sign certificates", "rule R4; RFC 5280 4.2.1.9")
+    asked = CheckQuestion(
+        "leaf", "an end-entity certificate without the right to sign certificates", "rule R4; RFC 5280 4.2.1.9"
+    )
     held = evaluation.line[0]
     usage = extension(held, x509.KeyUsage)
     if is_authority(held):
         return asked.refused("basic constraints say CA:TRUE", Code.NOT_A_LEAF)
     if usage is not None and usage.key_cert_sign:
-        return asked.refused("the key usage holds keyCertSign", Code.NOT_A_LEAF)
+        return asked.refused("the key usage contains keyCertSign", Code.NOT_A_LEAF)
     return asked.passed("an end entity")
 
 
@@ -189,7 +192,7 @@ def issuing(evaluation: Evaluation) -> Finding:
     """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
     asked = CheckQuestion(
         "issuing",
-        "issuers that are CAs within their path length, extensions in order, policies as demanded",
+        "issuers that are CAs within their path length, extensions in order, policies as required",
         "RFC 5280 6.1.4, 6.1.5, 4.2",
     )
     if not evaluation.trail.path:
@@ -255,12 +258,12 @@ def topology(evaluation: Evaluation) -> Finding:
 
 def _meant_alone(evaluation: Evaluation, asked: CheckQuestion) -> Finding:
     if evaluation.policy.meant is None:
-        saw = f"{evaluation.policy.meant_name or 'nobody'}, whom we meant, is no entry of the topology" + _held(
+        saw = f"{evaluation.policy.meant_name or 'no peer'}, the expected peer, is not in the topology" + _held(
             evaluation
         )
         return asked.refused(saw, _unknown_code(evaluation))
     if not evaluation.proved:
-        return asked.unjudged(f"it does not prove to be {evaluation.policy.meant_name}")
+        return asked.unjudged(f"it does not prove the identity {evaluation.policy.meant_name}")
     return _undivided(evaluation, asked)
 
 
@@ -283,17 +286,17 @@ def _unknown_code(evaluation: Evaluation) -> Code:
 def _held(evaluation: Evaluation) -> str:
     """Which version this server holds, where there are versions: the name may stand in a newer one."""
     edition = evaluation.policy.edition
-    return f"; this server holds {edition}" if edition.number else ""
+    return f"; this server has {edition}" if edition.number else ""
 
 
 def _unknown(evaluation: Evaluation) -> Iterable[str]:
     for name in evaluation.unknown:
         if shared := evaluation.shared.get(name):
-            yield f"{name} is in the scope of {shared}, but identifies no single server"
+            yield f"{name} is in the scope of {shared}, but is not the name of a single server"
         elif near := evaluation.nearest.get(name):
-            yield f"{name} is not there; the nearest is {near}"
+            yield f"{name} is not in the topology; the nearest name is {near}"
         else:
-            yield f"{name} is not there"
+            yield f"{name} is not in the topology"
 
 
 def name(evaluation: Evaluation) -> Finding | None:
@@ -301,11 +304,11 @@ def name(evaluation: Evaluation) -> Finding | None:
     if not evaluation.opened:
         return None
     meant = evaluation.policy.meant_name
-    asked = CheckQuestion("name", f"the name we meant, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
+    asked = CheckQuestion("name", f"the expected name, {meant}", "rule R9; RFC 5922 7.3; RFC 9525 6")
     if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
     if evaluation.policy.meant is None:
-        return asked.unjudged("whom we meant is no entry of the topology")
+        return asked.unjudged("the expected peer is not in the topology")
     if ascii_lower(meant) in evaluation.proved:
         return asked.passed(meant)
     return asked.refused(tell_list(evaluation.names.usable), Code.NAME_MISMATCH)
@@ -317,13 +320,13 @@ def scope(evaluation: Evaluation) -> Finding | None:
         return None
     asked = CheckQuestion("scope", f"names in the scope of {evaluation.peer.name}", "rule R8")
     outside = tell_list([*evaluation.foreign, *(spelt for spelt, why in evaluation.names.ignored if why == BESIDE_URI)])
-    return asked.passed(f"all; never counted: {outside}" if outside else "all")
+    return asked.passed(f"all used names; ignored: {outside}" if outside else "all")
 
 
 def role(evaluation: Evaluation) -> Finding:
     """Ask whether the entry may be at the other end of this kind of link (the table of links)."""
     asked = CheckQuestion(
-        "role", f"one that may be on a {evaluation.policy.kind} link of {evaluation.policy.here}", "rule R5"
+        "role", f"an entry that may be on a {evaluation.policy.kind} link of {evaluation.policy.here}", "rule R5"
     )
     if evaluation.peer is None or not evaluation.proved:
         return asked.unjudged(NO_ENTRY)
@@ -391,9 +394,7 @@ def revocation(evaluation: Evaluation) -> Finding:
     return check_listed(evaluation.listed, held, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
-_REVOCATION = CheckQuestion(
-    "revocation", "every certificate of the path in good standing", "RFC 5280 6.3.3; rule R7, R12"
-)
+_REVOCATION = CheckQuestion("revocation", "no revoked certificate in the path", "RFC 5280 6.3.3; rule R7, R12")
 
 
 # The order is the order in which an operator reads them. A mutation test takes each out in turn.

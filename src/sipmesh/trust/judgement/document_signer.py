@@ -176,7 +176,7 @@ def name(evaluation: Evaluation) -> Finding:
         return asked.unjudged("there is no certificate")
     names = alternative_names(evaluation.leaf)
     saw = tell_list(list(map(spell, names))) or tell_list(
-        [f"CN:{cn}, which never counts" for cn in common_names(evaluation.leaf)]
+        [f"CN:{cn}, which is ignored" for cn in common_names(evaluation.leaf)]
     )
     dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
@@ -238,8 +238,10 @@ def _remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
 
 
 _ADVICE = {
-    Code.NOT_IN_TOPOLOGY: "Sign on a server of the management pool that is in force here; a former one counts no more.",
-    Code.NO_SIP_IDENTITY: "Issue its signer anew, with `sipmesh ca issue` and the name of the management server.",
-    Code.AMBIGUOUS_IDENTITY: "Issue its signer anew, with `sipmesh ca issue`: it has the name of one server and no SIP URI.",
-    Code.WRONG_USAGE: "Issue its signer anew, with `sipmesh ca issue`: a server's certificate signs no document.",
+    Code.NOT_IN_TOPOLOGY: "Sign on the management server that the version in force names. Former management servers are "
+    "not accepted.",
+    Code.NO_SIP_IDENTITY: "Issue the document signer again: sipmesh ca issue MANAGEMENT-SERVER",
+    Code.AMBIGUOUS_IDENTITY: "Issue the document signer again with `sipmesh ca issue`: it needs the name of one server, "
+    "and no SIP URI.",
+    Code.WRONG_USAGE: "Issue the document signer again with `sipmesh ca issue`: a server certificate cannot sign documents.",
 }

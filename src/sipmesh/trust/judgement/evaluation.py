@@ -136,7 +136,7 @@ class Evaluation:
     @cached_property
     def trail(self) -> Trail:
         """The path under the first counted authority that has one."""
-        best = Trail(refusal="nobody's anchors count for these names")
+        best = Trail(refusal="no authority is trusted for these names")
         if self.leaf is None:
             return best
         if self.excess:

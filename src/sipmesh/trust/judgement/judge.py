@@ -168,7 +168,7 @@ def ask(check: Check, evaluation: Evaluation) -> Finding | None:
     try:
         return check(evaluation)
     except UNREADABLE as wrong:
-        asked = CheckQuestion(check.__name__, "a certificate that can be judged", "rule R12")
+        asked = CheckQuestion(check.__name__, "a certificate that sipmesh can check", "rule R12")
         return asked.refused(f"{type(wrong).__name__}: {wrong}", Code.MALFORMED_CERTIFICATE)
 
 

@@ -54,7 +54,7 @@ Path = tuple[x509.Certificate, ...]  # leaf first, anchor last
 def _usage_of_authority(_policy: Policy, _held: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
     """Keep the engine off issuers that are for nothing like TLS, so that it goes on to look for another path."""
     if usage is not None and TLS_USAGES.isdisjoint(usage):
-        raise ValueError("an issuer whose usages allow no TLS")
+        raise ValueError("an issuer whose extended key usage does not allow TLS")
 
 
 # Usage is judged by our own check, which knows the partner's client_usage, and names by RFC 5922: the engine would
@@ -237,7 +237,7 @@ def _extension_faults(held: x509.Certificate) -> tuple[str, ...]:
 def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
     for one in held.extensions:
         if one.critical and one.oid not in _PROCESSED:
-            yield f"has the critical extension {one.oid.dotted_string}, which we do not process (RFC 5280 4.2)"
+            yield f"has the critical extension {one.oid.dotted_string}, which sipmesh does not support (RFC 5280 4.2)"
         if not one.critical and (section := _MUST_BE_CRITICAL.get(one.oid)):
             yield f"has {type(one.value).__name__} not marked critical (RFC 5280 {section})"
     # RFC 5280 4.2.1.11 wants it critical, RFC 3280 left that open: who issues under policies may be of that time.
@@ -250,12 +250,12 @@ def _faults_of_authority(held: x509.Certificate) -> Iterator[str]:
     if extension(held, x509.SubjectKeyIdentifier) is None:
         yield "has no subject key identifier (RFC 5280 4.2.1.2)"
     if not list(held.subject):  # nobody's constraint on directory names would hold it
-        yield "is an authority without a name (RFC 5280 4.1.2.6)"
+        yield "is a CA without a subject name (RFC 5280 4.1.2.6)"
 
 
 def _faults_of_leaf(held: x509.Certificate) -> Iterator[str]:
     if extension(held, x509.NameConstraints) is not None:
-        yield "has name constraints, though it is no authority (RFC 5280 4.2.1.10)"
+        yield "has name constraints, but is not a CA (RFC 5280 4.2.1.10)"
     if not list(held.subject) and not _has_critical_names(held):
         yield "has no subject, and no subjectAltName that is marked critical (RFC 5280 4.2.1.6)"
 

@@ -286,7 +286,7 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     """
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
-    asked = CheckQuestion(CHECK, f"serial {serial:x} not on a list of its issuer that is in force", RULE)
+    asked = CheckQuestion(CHECK, f"serial {serial:x} not on a current revocation list of its issuer", RULE)
     saw, code = _standing(serial, held, at, grace)
     return asked.passed(saw) if code is None else asked.refused(saw, code)
 
@@ -299,15 +299,15 @@ def _standing(
     For a *live* link a list goes on that is past its time, and nothing more is forgiven it.
     """
     if held is None:
-        return "no list of this issuer", Code.REVOCATION_UNKNOWN
+        return "no revocation list of this issuer", Code.REVOCATION_UNKNOWN
     if serial in held.serials:
         return f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
     if at < held.this_update:
-        saw = f"list {held.number} begins only at {tell_time(held.this_update)}; our clock says {tell_time(at)}"
+        saw = f"the thisUpdate of list {held.number} is {tell_time(held.this_update)}; the clock here says {tell_time(at)}"
         return saw, Code.REVOCATION_UNKNOWN
     if at > held.next_update + grace:
-        saw = f"list {held.number} ended at {tell_time(held.next_update)}; our clock says {tell_time(at)}"
-        return (f"{saw}; this link was up already", None) if live else (saw, Code.REVOCATION_UNKNOWN)
+        saw = f"list {held.number} expired at {tell_time(held.next_update)}; the clock here says {tell_time(at)}"
+        return (f"{saw}; accepted, because this link was up before", None) if live else (saw, Code.REVOCATION_UNKNOWN)
     return held.in_force, None
 
 
@@ -379,7 +379,9 @@ def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Oc
     saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace, live=live)
     if code is None:
         return heard.reply
-    return heard.reply._replace(signer=OcspSigner(f"an OCSP responder that is to be asked for itself: {saw}"))
+    return heard.reply._replace(
+        signer=OcspSigner(f"an OCSP responder whose certificate needs an OCSP check itself: {saw}")
+    )
 
 
 def _stands(
@@ -417,12 +419,12 @@ def check_path(
 
 
 _QUESTIONS = {
-    RevocationSource.LISTS: CheckQuestion(CHECK, "every certificate of the path on no list, by lists in force", RULE),
+    RevocationSource.LISTS: CheckQuestion(CHECK, "no certificate of the path on a current revocation list", RULE),
     RevocationSource.ANSWERS: CheckQuestion(
-        CHECK, "every certificate of the path good by a list or an OCSP answer in force", OCSP_RULE
+        CHECK, "every certificate of the path good, by a current list or OCSP response", OCSP_RULE
     ),
     RevocationSource.BOTH: CheckQuestion(
-        CHECK, "every certificate of the path good by a list and an OCSP answer in force", OCSP_RULE
+        CHECK, "every certificate of the path good, by a current list and a current OCSP response", OCSP_RULE
     ),
 }
 
@@ -492,7 +494,7 @@ def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | No
             base = held.value.crl_number
         elif held.critical:
             raise UnusableListError(
-                f"the list has the critical extension {held.oid.dotted_string}, which we do not process"
+                f"the list has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
             )
         elif isinstance(held.value, x509.CRLNumber):
             number = held.value.crl_number
@@ -503,9 +505,9 @@ def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | No
 
 def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scope:
     if point.indirect_crl:
-        raise UnusableListError("an indirect list speaks for other issuers")
+        raise UnusableListError("the list is indirect: it has certificates of other issuers")
     if point.only_some_reasons or point.only_contains_attribute_certs:
-        raise UnusableListError("the list is partial (some reasons or attribute certificates)")
+        raise UnusableListError("the list is partial: some reasons, or attribute certificates only")
     return Scope(
         points=frozenset(_point_names(point, issuer)),
         leaves=not point.only_contains_ca_certs,
@@ -524,7 +526,7 @@ def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
     for held in entry.extensions:
         if held.critical:
             raise UnusableListError(
-                f"an entry has the critical extension {held.oid.dotted_string}, which we do not process"
+                f"an entry has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
             )
         if isinstance(held.value, x509.CRLReason):
             gone = held.value.reason is not x509.ReasonFlags.remove_from_crl

@@ -48,7 +48,7 @@ class ListSignature:
         tbs, outside, _ = parts
         inside = spans(der, tbs.begin, tbs.end)[1]  # after the version, which was looked at
         if der[inside.start : inside.end] != der[outside.start : outside.end]:
-            raise ValueError("its signature is of another algorithm than its content says (RFC 5280 5.1.1.2)")
+            raise ValueError("its signature algorithm differs from that in its content (RFC 5280 5.1.1.2)")
         signed, hashed = memoryview(der)[tbs.start : tbs.end], crl.signature_hash_algorithm
         digest = hashlib.new(hashed.name.replace("-", "_"), signed).digest() if hashed is not None else bytes(signed)
         return cls(crl.signature, digest, hashed, crl.signature_algorithm_parameters)

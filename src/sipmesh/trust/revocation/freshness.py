@@ -43,11 +43,11 @@ def look_at_list(
         UnusableListError: *held* stays; the text says why.
     """
     if new.next_update <= at:
-        raise UnusableListError(f"list {new.number} ended at {tell_time(new.next_update)}")
+        raise UnusableListError(f"list {new.number} expired at {tell_time(new.next_update)}")
     if new.this_update > at + SKEW:
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
-        raise UnusableListError(f"is not signed by {_issuer(new)}, whose name it bears")
+        raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
     if held is not None:
         _follows(new, held, at)
     return new
@@ -57,12 +57,12 @@ def _follows(new: RevocationList, held: RevocationList, at: datetime) -> None:
     """One place publishes the list of one CA; while that is in force no other takes its place, and an older one never."""
     if new.issuer_der != held.issuer_der:
         if at <= held.next_update:
-            raise UnusableListError(f"is a list of {_issuer(new)}, and what is held is of {_issuer(held)}")
+            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(held)}")
         return
     if (new.scope, new.base is None) != (held.scope, held.base is None) and at <= held.next_update:
-        raise UnusableListError("speaks for others than the list that is held")
+        raise UnusableListError("has another scope than the current list")
     if (new.this_update, new.number) < (held.this_update, held.number):
-        raise UnusableListError(f"list {new.number} is older than list {held.number}, which is held")
+        raise UnusableListError(f"list {new.number} is older than the current list {held.number}")
 
 
 def _issuer(one: RevocationList) -> str:
@@ -82,12 +82,14 @@ def look_at_answer(
     new = OcspAnswer.load(data)
     replies = _replies(new, about)
     if not replies:
-        raise UnusableAnswerError("the answer is about another certificate")
+        raise UnusableAnswerError("the OCSP response is for another certificate")
     faults = [reply.signer.fault or untimely(reply, at, _NO_GRACE) for reply in replies]
     if "" not in faults:
         raise UnusableAnswerError("; ".join(dict.fromkeys(faults)))
     if held is not None and _made(replies) < _made(_replies(held, about)):
-        raise UnusableAnswerError(f"the answer of {tell_time(max(_made(replies)))} is older than what is held")
+        raise UnusableAnswerError(
+            f"the OCSP response of {tell_time(max(_made(replies)))} is older than the current response"
+        )
     return new
 
 

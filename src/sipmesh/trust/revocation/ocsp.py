@@ -83,18 +83,18 @@ class OcspAnswer:
                 critical extension (RFC 6960 4.4: "The critical flag SHOULD NOT be set for any of them").
         """
         if len(der) > LARGEST:
-            raise UnusableAnswerError(f"the answer has {len(der)} octets")
+            raise UnusableAnswerError(f"the OCSP response has {len(der)} octets")
         try:
             response = ocsp.load_der_ocsp_response(der)
             if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-                raise UnusableAnswerError(f"the responder says {response.response_status.name.lower()}")
+                raise UnusableAnswerError(f"the OCSP responder answers {response.response_status.name.lower()}")
             singles = tuple(response.responses)
             _touch(response, singles)
             critical = _critical_extensions(response.tbs_response_bytes)
         except (TypeError, IndexError, *UNREADABLE) as wrong:
-            raise UnusableAnswerError(f"not a readable OCSP answer: {wrong}") from None
+            raise UnusableAnswerError(f"not a readable OCSP response: {wrong}") from None
         if critical:
-            raise UnusableAnswerError("the answer has a critical extension that we do not know")
+            raise UnusableAnswerError("the OCSP response has an unknown critical extension")
         if len(singles) > MOST_SINGLES or len(response.certificates) > MOST_CERTIFICATES:
             raise UnusableAnswerError(f"{len(singles)} statuses, {len(response.certificates)} certificates")
         return cls(response, singles)
@@ -161,10 +161,10 @@ class OcspAnswers:
         """Refuse an answer made when the certificate was not valid, which is about another, and one by its own key."""
         made = answer.response.produced_at_utc
         if not certificate.not_valid_before_utc <= made <= certificate.not_valid_after_utc:
-            return OcspSigner(f"an OCSP answer made at {tell_time(made)}, when the certificate was not valid")
+            return OcspSigner(f"an OCSP response made at {tell_time(made)}, when the certificate was not valid")
         signer = answer.signer(issuer, self.terms)
         if signer.delegate is not None and signer.delegate.public_key() == certificate.public_key():
-            return OcspSigner("an OCSP answer signed with the key of the certificate that it is about")
+            return OcspSigner("an OCSP response signed with the key of the certificate itself")
         return signer
 
     def __iter__(self) -> Iterator[OcspAnswer]:
@@ -192,15 +192,15 @@ def standing(
     replies = tuple(replies)
     said = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
     if revoked := said.get(ocsp.OCSPCertStatus.REVOKED):
-        return f"an OCSP answer of {tell_time(revoked.single.this_update_utc)} says revoked", Code.REVOKED
+        return f"an OCSP response of {tell_time(revoked.single.this_update_utc)} says revoked", Code.REVOKED
     if ocsp.OCSPCertStatus.UNKNOWN in said:
         return "the OCSP responder does not know the certificate", Code.REVOCATION_UNKNOWN
     faults = [reply.signer.fault or untimely(reply, at, grace) for reply in replies]
     if live and "" not in faults and any(_has_counted(reply, at) for reply in replies):
-        return f"{'; '.join(dict.fromkeys(faults))}; this link was up already", None
+        return f"{'; '.join(dict.fromkeys(faults))}; accepted, because this link was up before", None
     if "" in faults:
-        return f"an OCSP answer is in force until {tell_time(counts_until(replies[faults.index('')]))}", None
-    return "; ".join(dict.fromkeys(faults)) or "no OCSP answer", Code.REVOCATION_UNKNOWN
+        return f"an OCSP response is valid until {tell_time(counts_until(replies[faults.index('')]))}", None
+    return "; ".join(dict.fromkeys(faults)) or "no OCSP response", Code.REVOCATION_UNKNOWN
 
 
 def untimely(reply: OcspStatus, at: datetime, grace: timedelta) -> str:
@@ -211,9 +211,9 @@ def untimely(reply: OcspStatus, at: datetime, grace: timedelta) -> str:
     begins, ends, delegate = reply.single.this_update_utc, counts_until(reply), reply.signer.delegate
     latest = max(begins, reply.produced_at)
     if latest > at + reply.terms.skew:
-        return f"an OCSP answer begins only at {tell_time(latest)}; our clock says {tell_time(at)}"
+        return f"the thisUpdate of an OCSP response is {tell_time(latest)}; the clock here says {tell_time(at)}"
     if ends < begins or at > ends + grace:
-        return f"an OCSP answer ended at {tell_time(ends)}; our clock says {tell_time(at)}"
+        return f"an OCSP response expired at {tell_time(ends)}; the clock here says {tell_time(at)}"
     if delegate is not None and not delegate.not_valid_before_utc <= at <= delegate.not_valid_after_utc:
         return f"an OCSP responder whose certificate is not valid at {tell_time(at)}"
     return ""
@@ -265,18 +265,18 @@ def _signer(response: ocsp.OCSPResponse, issuer: x509.Certificate, terms: Terms)
     The RFC's third kind, a responder that the operator trusts by hand, does not exist here.
     """
     if isinstance(hashed := _hash(response), terms.weak):
-        return OcspSigner(f"an OCSP answer signed over {hashed.name}")
+        return OcspSigner(f"an OCSP response signed over {hashed.name}")
     if _is_responder(response, issuer) and _signed(response, issuer):
         return OcspSigner()
     faults = []
     for delegate in response.certificates:
         if _is_responder(response, delegate) and delegate != issuer:
             fault = _delegate_fault(delegate, issuer, terms)
-            fault = fault or ("" if _signed(response, delegate) else "an OCSP answer whose signature does not hold")
+            fault = fault or ("" if _signed(response, delegate) else "an OCSP response whose signature is not valid")
             if not fault:
                 return OcspSigner(delegate=delegate)
             faults.append(fault)
-    return OcspSigner("; ".join(faults) or "an OCSP answer that neither the issuer nor a delegate of it has signed")
+    return OcspSigner("; ".join(faults) or "an OCSP response that neither the issuer nor its delegate has signed")
 
 
 def _hash(response: ocsp.OCSPResponse) -> hashes.HashAlgorithm | None:
@@ -343,14 +343,14 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
     try:
         usages, bits = extension(delegate, x509.ExtendedKeyUsage), extension(delegate, x509.KeyUsage)
         if usages is None or ExtendedKeyUsageOID.OCSP_SIGNING not in usages:
-            return "an OCSP responder whose certificate is not for that (id-kp-OCSPSigning)"
+            return "an OCSP responder whose certificate lacks id-kp-OCSPSigning"
         if bits is not None and not (bits.digital_signature or bits.content_commitment):
             return "an OCSP responder whose key may not sign"
         if any(one.critical and not isinstance(one.value, _OF_DELEGATES) for one in delegate.extensions):
-            return "an OCSP responder with a critical extension that we do not know"
+            return "an OCSP responder with an unknown critical extension"
         if weak := weakness(delegate, weak=terms.weak):
             return f"an OCSP responder with {weak}"
-        return "" if _issued(delegate, issuer) else "an OCSP responder that the issuer has not named"
+        return "" if _issued(delegate, issuer) else "an OCSP responder that the issuer has not delegated"
     except (TypeError, *UNREADABLE):
         return "an OCSP responder whose certificate cannot be read"
 

@@ -99,7 +99,7 @@ class _Walk:
         self_issued = held.subject == held.issuer
         self.nodes = self._under(said.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
         if self.explicit == 0 and self.nodes is None:
-            return "was not issued under a policy that is demanded (RFC 5280 6.1.3 (f))"
+            return "was not issued under a required policy (RFC 5280 6.1.3 (f))"
         if last:
             return ""
         if any(ANY in pair for pair in said.mappings):
@@ -164,7 +164,7 @@ class _Walk:
         )
         if explicit > 0 or suits:
             return []
-        return [f"{leaf.subject.rfc4514_string()} was not issued under a policy that is demanded (RFC 5280 6.1.5 (g))"]
+        return [f"{leaf.subject.rfc4514_string()} was not issued under a required policy (RFC 5280 6.1.5 (g))"]
 
 
 _ANY_ORIGIN = frozenset({ANY})

@@ -22,7 +22,7 @@ class Element(NamedTuple):
     def sequence(self) -> list[Element]:
         """The elements of a SEQUENCE; ValueError for anything else."""
         if self.tag != SEQUENCE:
-            raise ValueError(f"tag {self.tag:#x} is no SEQUENCE")
+            raise ValueError(f"tag {self.tag:#x} is not a SEQUENCE")
         return self.inside()
 
 

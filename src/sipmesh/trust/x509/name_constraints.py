@@ -66,7 +66,10 @@ def _bound_by(below: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
 def _violations(certificate: x509.Certificate, held: x509.NameConstraints) -> Iterator[str]:
     names = (*alternative_names(certificate), *_subject(certificate))
     if len(names) * (len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ())) > COMPARISONS:
-        yield f"limits names too much to be checked against the {len(names)} of {certificate.subject.rfc4514_string()}"
+        yield (
+            f"has name constraints that are too many to check against the {len(names)} of "
+            f"{certificate.subject.rfc4514_string()}"
+        )
         return
     for kind in _KINDS:
         allowed, denied = _of_kind(held.permitted_subtrees, kind), _of_kind(held.excluded_subtrees, kind)

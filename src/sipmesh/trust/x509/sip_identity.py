@@ -19,7 +19,7 @@ WILDCARD = "a wildcard names no SIP domain (RFC 5922 7.2)"
 USERINFO = "a URI with a user names a user, not a domain"
 NOT_SIP = "only the sip scheme names a SIP domain"
 NOT_A_HOST = "not a host name"
-BESIDE_URI = "DNS names do not count beside a SIP URI"
+BESIDE_URI = "DNS names are ignored beside a SIP URI"
 
 
 @dataclass(frozen=True, slots=True)
