@@ -1,0 +1,45 @@
+"""The two ends of a link without a network: what one end sends is kept until the test hands it to the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from sipmesh.sip.framing import Keepalive, MessageReader
+from sipmesh.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from sipmesh.transport.link import Link
+
+
+@dataclass(eq=False)
+class Wire:
+    """What one end needs of a link: it sends bytes, and it may be kept for signed documents alone."""
+
+    sent: bytearray = field(default_factory=bytearray)
+    reserved: bool = False
+    drained: bool = False
+
+    def send(self, message: bytes) -> bool:
+        """Keep a message."""
+        self.sent += message
+        return True
+
+    def send_or_close(self, message: bytes) -> None:
+        """Keep a message."""
+        self.send(message)
+
+    def drain(self) -> None:
+        """Note that nothing more is sent."""
+        self.drained = True
+
+    @property
+    def link(self) -> Link:
+        """The same, for whoever takes a link."""
+        return cast("Link", self)
+
+    def taken(self) -> list[Request | Response]:
+        """Give the messages that were sent since the last call, as the other end reads them."""
+        messages = list(MessageReader().feed(bytes(self.sent)))
+        self.sent.clear()
+        return [message for message in messages if not isinstance(message, Keepalive)]
