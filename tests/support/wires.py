@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from sipmesh.sip.framing import Keepalive, MessageReader
+from sipmesh.sip.framing import Keepalive, MessageReader, ReadLimits
 from sipmesh.sip.message import Request, Response
+from sipmesh.trust.evidence import Direction
 
 if TYPE_CHECKING:
     from sipmesh.transport.link import Link
+    from sipmesh.trust.policy import TrustedPeer
+
+LIMITS = ReadLimits(body=5_000_000)
 
 
 @dataclass(eq=False)
 class Wire:
-    """What one end needs of a link: it sends bytes, and it may be kept for signed documents alone."""
+    """What one end needs of a link: it sends bytes, it may be kept for signed documents alone, and *peer* was proved on it."""
 
-    sent: bytearray = field(default_factory=bytearray)
+    peer: TrustedPeer | None = None
+    direction: Direction = Direction.OPENED
     reserved: bool = False
     drained: bool = False
+    sent: bytearray = field(default_factory=bytearray, repr=False)
+
+    @property
+    def verdict(self) -> SimpleNamespace:
+        """What a verdict says of the peer."""
+        return SimpleNamespace(peer=self.peer)
 
     def send(self, message: bytes) -> bool:
         """Keep a message."""
@@ -40,6 +52,6 @@ class Wire:
 
     def taken(self) -> list[Request | Response]:
         """Give the messages that were sent since the last call, as the other end reads them."""
-        messages = list(MessageReader().feed(bytes(self.sent)))
+        messages = list(MessageReader(LIMITS).feed(bytes(self.sent)))
         self.sent.clear()
         return [message for message in messages if not isinstance(message, Keepalive)]

@@ -84,6 +84,21 @@ def test_version_that_is_not_newer_is_refused(managed: Managed, store: DocumentS
     assert store.newer(managed.version(6), in_force, now()).number == 6
 
 
+def test_version_that_could_not_be_written_is_taken_when_it_comes_again(managed: Managed, store: DocumentStore) -> None:
+    """The record is written first, so that nothing older is loaded; the same version may be taken once more, no other."""
+    jws, in_force = managed.version(5), store.load()
+    in_the_way = store.state / f".{FE1}.topology.new"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        store.keep(jws, store.newer(jws, in_force, now()))
+    in_the_way.rmdir()
+    assert (store.highest, restarted(managed).load().number, restarted(managed).highest) == (5, 1, 5)
+    with pytest.raises(RemoteError, match="rolled back"):
+        store.newer(managed.version(5, why="another"), in_force, now())
+    store.keep(jws, store.newer(jws, in_force, now()))
+    assert restarted(managed).load().number == 5
+
+
 def test_version_of_another_organisation_or_another_signer_is_refused(managed: Managed, store: DocumentStore) -> None:
     in_force = store.load()
     with pytest.raises(RemoteError, match="and this is"):
