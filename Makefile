@@ -59,7 +59,7 @@ bench: $(READY) $(COMPILED_READY) ## what it costs, beside Kamailio (ARGS=--grow
 	@$(BIN)/python -m bench.compare $(ARGS)
 
 soak: $(READY) peers ## the tests that take minutes
-	@$(BIN)/pytest -q -m soak -rs $(ARGS)
+	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
 
 clean: ## remove what make has made
 	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
