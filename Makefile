@@ -7,10 +7,10 @@ COMPILED := .venv-compiled
 COMPILED_READY := $(COMPILED)/.ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
-SUITE := -q -n auto --dist worksteal -m "not soak" -rs
+SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compiled test-compiled check format conformance soak peers clean
+.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak peers clean
 
 help: ## show what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,13 @@ peers:
 test: $(READY) peers ## all tests; real peers are installed when this runs as root on Debian or Ubuntu
 	@$(BIN)/pytest $(SUITE) $(ARGS)
 
+test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)
+	@tests="$$($(BIN)/python tools/changed.py --since $(or $(SINCE),main) --depth $(or $(DEPTH),1))" && \
+	if [ -z "$$tests" ]; then echo "no test is touched"; else $(BIN)/pytest $(SUITE) $(ARGS) $$tests; fi
+
+mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
+	@$(BIN)/python tools/mirror.py $(ARGS)
+
 $(COMPILED_READY): pyproject.toml hatch_build.py hatch_often.txt tools/setup tools/compiler tools/python $(shell find src -name '*.py')
 	@PYTHON="$(COMPILED_PYTHON)" tools/compiler
 	@PYTHON="$(COMPILED_PYTHON)" tools/setup $(COMPILED) compiled
@@ -45,6 +52,7 @@ check: $(READY) ## format, lint, types, import rules, text rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lint_text.py
+	@$(BIN)/python tools/mirror.py --names
 
 conformance: $(READY) ## write the tables of docs/conformance.md anew
 	@PYTHONPATH=tests:src $(BIN)/python -m conformance.page
