@@ -8,10 +8,10 @@ COMPILED_READY := $(COMPILED)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 # A distribution builds its Python for speed, which others mostly are not: docs/performance.md has the figures.
 COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(PYTHON))
-SUITE := -q -n auto --dist worksteal -m "not soak" -rs
+SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test compiled test-compiled check format conformance soak peers clean docs changelog diagrams
+.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak peers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -46,15 +46,23 @@ check: $(READY) ## what CI checks first: format, lint, types, import order, text
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/lint_text.py
 	@$(BIN)/python tools/lint_language.py
+	@$(BIN)/python tools/mirror.py --names
 
 test: $(READY) peers ## all tests; as root on Debian or Ubuntu, real phones and servers are installed
 	@$(BIN)/pytest $(SUITE) $(ARGS)
+
+test-changed: $(READY) ## the tests that a change touches, from where the branch left main (SINCE=REVISION, DEPTH=2)
+	@tests="$$($(BIN)/python tools/changed.py --since $(or $(SINCE),main) --depth $(or $(DEPTH),1))" && \
+	if [ -z "$$tests" ]; then echo "no test is touched"; else $(BIN)/pytest $(SUITE) $(ARGS) $$tests; fi
+
+mirror: $(READY) peers ## how much of each module its own tests reach (ARGS="server/agent sip")
+	@$(BIN)/python tools/mirror.py $(ARGS)
 
 test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
 	@$(COMPILED)/bin/pytest --compiled -o pythonpath="tests ." $(SUITE) $(ARGS)
 
 soak: $(READY) peers ## the tests that take minutes each
-	@$(BIN)/pytest -q -m soak -rs $(ARGS)
+	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
 
 format: $(READY) ## format the code
 	@$(BIN)/ruff format .

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -368,13 +368,16 @@ def _example(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
     return build(tmp_path_factory.mktemp("wires"))[0]
 
 
-def play(example: Organisation, examples: int, steps: int = 30) -> None:
-    """Run the machine on the servers of *example*."""
+def play(example: Organisation, examples: int, steps: int = 30, chosen: int | None = None) -> None:
+    """Run the machine on the servers of *example*; *chosen* is the seed of its acts, None for that of Hypothesis."""
+
+    class Chosen(Identity):
+        """The machine under that seed."""
 
     async def main() -> None:
         Identity.world = World(example)
         run_state_machine_as_test(
-            Identity,
+            Identity if chosen is None else seed(chosen)(Chosen),
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,
@@ -473,11 +476,30 @@ OFF: dict[str, list[tuple[Any, str, Any]]] = {
 }
 
 
+FOUND_SOON: dict[str, int] = {
+    "To is the name of the other side": 7,
+    "nothing is in a dialog without its token": 17,
+    "a server is held to the domains of its From": 18,
+    "a server asserts only what it may": 2,
+    "a flow is named by its own pool": 4,
+}
+"""Seeds under which the machine soon notices that a rule is off. Where one does not any more, the long search goes on."""
+
+
 @pytest.mark.parametrize("rule", OFF)
-def test_a_rule_that_is_switched_off_is_missed(example: Organisation, rule: str) -> None:
+def test_machine_notices_a_rule_that_is_switched_off(example: Organisation, rule: str) -> None:
     with ExitStack() as stack:
         for where, name, instead in OFF[rule]:
             stack.enter_context(patch.object(where, name, instead))
-        with pytest.raises(BaseException):  # noqa: B017, PT011 - what was found counts, not how it was told
-            play(example, examples=800)
-    assert Identity.world.broken, "the machine failed for another reason"
+        assert (rule in FOUND_SOON and noticed(example, 20, FOUND_SOON[rule])) or noticed(example, 800)
+
+
+def noticed(example: Organisation, examples: int, chosen: int | None = None) -> bool:
+    """Tell whether somebody became somebody else within so many examples; no other failure counts."""
+    try:
+        play(example, examples, chosen=chosen)
+    except BaseException:
+        if not Identity.world.broken:
+            raise
+        return True
+    return False

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from interop.baresip import Baresip
-from interop.phones import phone, started
+from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
 
 pytestmark = pytest.mark.peer("baresip")
 
 SECONDS_OF_TONE = 3.0
-
-
-@pytest.fixture(name="runner")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(name="network")
-def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
-    """The demo's two organisations, with users that a phone which knows MD5 only can be."""
-    network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
-    yield network
-    runner.run(network.stop())
 
 
 async def write_and_call(caller: Baresip, callee: Baresip) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from interop.baresip import Baresip
-from interop.phones import phone, started
+from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
 from sipmesh.trust.evidence import LinkKind
 
@@ -19,19 +18,6 @@ WHERE = {"dora": FE1, "emil": FE2, "gina": FE1, "fritz": PARTNER_FE, "hanna": PA
 ONE_ORGANISATION = ("dora", "emil", "gina")
 ACROSS = ("dora", "fritz", "emil")
 TO_THEIR_OWN = ("fritz", "dora", "hanna")
-
-
-@pytest.fixture(name="runner", scope="module")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(name="network", scope="module")
-def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
-    network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
-    yield network
-    runner.run(network.stop())
 
 
 async def registered(stack: AsyncExitStack, *phones: Baresip) -> None:

@@ -58,12 +58,6 @@ class World:
         return agent
 
 
-@pytest.fixture(name="runner")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
 @pytest.fixture(name="world")
 def _world(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[World]:
     world = runner.run(_started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it

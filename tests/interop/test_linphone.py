@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from interop.baresip import Baresip
 from interop.linphone import NAMESPACE, Linphone
-from interop.phones import phone, started
+from interop.phones import phone
 from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
 from sipmesh.trust.evidence import LinkKind
 
@@ -26,19 +25,6 @@ def _hosts_of_its_own() -> None:
         if os.environ.get("CI"):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-
-
-@pytest.fixture(name="runner", scope="module")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(name="network", scope="module")
-def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
-    network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
-    yield network
-    runner.run(network.stop())
 
 
 def linphone(network: Network) -> Linphone:

@@ -18,12 +18,6 @@ pytestmark = pytest.mark.peer("baresip", "kamailio")
 PATIENCE_S = 15.0
 
 
-@pytest.fixture(name="runner", scope="module")
-def _runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
-
-
 @pytest.fixture(name="network", scope="module")
 def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
     network = runner.run(started(tmp_path_factory.mktemp("n"), FE1))  # short: sockets lie in it

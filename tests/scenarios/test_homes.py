@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from scenarios.test_logins import telling
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import cancel_for
 from sipmesh.storage.users import Users
@@ -24,6 +23,7 @@ from support.network import (
     inside,
     nobody_like,
     ringing,
+    telling,
     text,
 )
 from support.running import on_jumping_loop, on_loop

@@ -11,7 +11,7 @@ from sipmesh.storage.users import Users
 from support.network import FE1, Network
 from support.peer import Peer
 from support.process import serving
-from support.running import on_loop
+from support.running import on_jumping_loop, on_loop
 
 LIMITS = FailureLimits()
 WRONG = (
@@ -20,7 +20,7 @@ WRONG = (
 )
 
 
-@on_loop
+@on_jumping_loop
 async def test_link_that_keeps_failing_is_closed_and_its_user_still_logs_in_elsewhere(home: Network) -> None:
     """All at once, so that no answer is waited for: the count is what closes."""
     async with home:

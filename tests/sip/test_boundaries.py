@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sipmesh.errors import RemoteError
@@ -11,6 +11,7 @@ from sipmesh.routing.identity.response_policy import repeats, restore
 from sipmesh.sip.check import check_request, check_response
 from sipmesh.sip.framing import Keepalive, MessageReader, parse_message
 from sipmesh.sip.message import Request, Response
+from support.examples import examples
 from support.other_readers import by_the_grammar, disagreements
 
 BODY = b"MESSAGE sip:bob@example.test SIP/2.0\r\nFrom: <sip:boss@example.test>;tag=9\r\n\r\nforged"
@@ -115,7 +116,7 @@ def test_good_messages_pass_and_are_read_alike(message: bytes) -> None:
     assert_read_alike(message)
 
 
-@settings(max_examples=3000)
+@examples(1000, 3000)
 @given(
     st.sampled_from([REQUEST, RESPONSE]),
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 2), st.sampled_from(MANGLES)), min_size=1, max_size=4),
@@ -128,7 +129,7 @@ def test_mangled_messages_are_refused_or_read_alike(message: bytes, changes: lis
     assert_read_alike(message)
 
 
-@settings(max_examples=1000)
+@examples(400, 1000)
 @given(
     st.sampled_from([REQUEST, RESPONSE]),
     st.integers(0, len(HEAD) - 1),

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sipmesh.demo.organisation import Organisation
+from sipmesh.storage.backup import back_up
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.restore import Restored, restore
+from sipmesh.storage.vault import CHUNK
+from storage.backups import LATER, PASSPHRASE
 from storage.databases import BOTH, POSTGRESQL
+from storage.publishing import made
+from support.network import build_example
 
 
 @pytest.fixture(name="url", params=BOTH)
@@ -19,3 +29,31 @@ def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def _file(url: str) -> Path:
     """The file of the database, for tests that are of SQLite alone."""
     return Path(url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture(name="backed_up", scope="session")
+def _backed_up(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
+    """An organisation with two versions of its topology, and enough in its ledger for several chunks."""
+    organisation = build_example(tmp_path_factory.mktemp("old") / "example.test")
+    management_db = ManagementDb(organisation.folder)
+    for base in range(2):
+        management_db.history.publish(base, made, "ada", "because", at=datetime.now(UTC))
+    management_db.close()
+    (organisation.folder / "ca" / "notes.bin").write_bytes(os.urandom(2 * CHUNK))
+    (organisation.folder / "state").mkdir()
+    (organisation.folder / "state" / "fe1.token-key").write_bytes(b"secret of a start")
+    return organisation
+
+
+@pytest.fixture(name="backup", scope="session")
+def _backup(backed_up: Organisation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("kept") / "example.backup"
+    back_up(backed_up.file, file, PASSPHRASE, datetime.now(UTC))
+    return file
+
+
+@pytest.fixture(name="back", scope="session")
+def _back(backup: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Restored]:
+    """The backup, restored once for all who only look."""
+    folder = tmp_path_factory.mktemp("new") / "example.test"
+    return folder, restore(backup, folder, PASSPHRASE, "ada (1000)", datetime.now(UTC) + LATER)

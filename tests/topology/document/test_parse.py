@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from sipmesh.errors import OperatorError
 from sipmesh.topology.document.load import load_text
+from support.examples import examples
 from topology.world import TOPOLOGY
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ VALUES = st.recursive(
 LINES = TOPOLOGY.splitlines(keepends=True)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@examples(80, 200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(LINES) - 1), st.sampled_from(["drop", "double", "value"]), VALUES)
 def test_any_line_dropped_doubled_or_filled_with_anything_loads_or_is_refused(
     place: Place, at: int, how: str, value: object

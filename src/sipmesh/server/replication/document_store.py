@@ -194,7 +194,7 @@ class DocumentStore:
         if publication.organisation != mine:
             raise _refused(f"a publication for {publication.organisation!r}, and this server belongs to {mine!r}")
         floor = max(self.highest, in_force.number)
-        if publication.number <= floor:
+        if publication.number <= floor and not self._is_unfinished(jws, publication, in_force):
             raise _refused(
                 f"version {publication.number} after version {floor}: a server does not load an older version"
             )
@@ -205,6 +205,12 @@ class DocumentStore:
                 return load_published(publication, self.folder)
         except OperatorError as wrong:
             raise _refused(f"version {publication.number} cannot be used: {wrong}") from None
+
+    def _is_unfinished(self, jws: bytes, publication: Publication, in_force: Loaded) -> bool:
+        """Whether this is the very version of the record, which could not be written then, or not be put in force."""
+        record = self.record
+        same = record is not None and record.number == publication.number and record.topology == digest(jws)
+        return same and publication.number > in_force.number
 
     def read(self, jws: bytes) -> Loaded:
         """Read a publication that `newer` has let in with the files that are here now; raises `OperatorError`."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sipmesh.cli.versions import built
+from sipmesh.errors import LocalError
+from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from support.network import FE1, Network
 from support.peer import HungUpError
 from support.running import on_loop, until
@@ -172,3 +175,75 @@ async def test_client_learns_how_the_world_sees_it(home: Network) -> None:
         answered = await alice.ask(request)
         assert answered.top_via.param("received") == "127.0.0.1"
         assert (answered.top_via.param("rport") or "").isdigit()
+
+
+@on_loop
+async def test_call_to_nobody_of_ours_is_refused_and_its_ack_goes_no_further(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        invite = alice.request("INVITE", "sip:nobody@example.test")
+        answer = await alice.ask(invite)
+        assert answer.status == 404
+        [flow] = home.nodes[FE1].flow_table.sessions()
+        assert (len(flow.refused), len(flow.served)) == (1, 0)
+        await alice.send(ack_for(invite, answer))
+        await until(lambda: not flow.refused)
+
+
+@on_loop
+async def test_refusal_has_a_coarse_class_and_a_reference_to_our_log(home: Network) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+        subscribe = alice.request("SUBSCRIBE", "sip:bob@example.test")
+        subscribe.append("event", "sipmesh")
+        refused = await alice.ask(subscribe)
+        assert refused.status == 489
+        [told] = home.nodes[FE1].dispatch.refused_messages
+        assert (told["code"], told["status"]) == ("role-not-allowed", 489)
+        warning = refused.first("warning") or ""
+        assert "refused: role" in warning
+        assert told["reference"] in warning
+
+
+@on_loop
+async def test_cancel_of_nothing_is_told_so(home: Network) -> None:
+    """RFC 3261 section 9.2."""
+    async with home:
+        alice = await home.phone("alice", FE1)
+        cancel = cancel_for(alice.request("INVITE", "sip:bob@example.test"))
+        assert (await alice.ask(cancel)).status == 481
+
+
+@on_loop
+async def test_server_that_is_full_says_when_to_come_back(home: Network) -> None:
+    async with home:
+        node = home.nodes[FE1]
+        alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
+        node.dispatch._max_exchanges = 1
+        await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
+        first = await bob.request_in("MESSAGE")
+        refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
+        assert (refused.status, refused.first("retry-after")) == (503, "5")
+        assert node.dispatch.load == 1
+        await bob.reply(first, 200)
+        assert (await alice.final()).status == 200
+        assert node.dispatch.load == 0
+        assert node.dispatch.waits["other"].total > 0
+
+
+@pytest.mark.skipif(built() == "compiled", reason="a method of a compiled object cannot be replaced")
+@on_loop
+async def test_store_that_cannot_be_written_is_a_500_whose_reason_stays_here(
+    home: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with home:
+        alice = await home.phone("alice", FE1)
+
+        def fails(*_: object) -> None:
+            raise LocalError("the disk is gone")
+
+        monkeypatch.setattr(home.nodes[FE1].registrations, "register", fails)
+        answer = await alice.register()
+        assert (answer.status, b"disk" in answer.encode()) == (500, False)
+        assert home.told[FE1].last("request failed")["why"] == "the disk is gone"
+        home.told[FE1].lines.clear()

@@ -1,0 +1,55 @@
+"""What a server says of itself: its certificate, its links, and what it refused lately."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from sipmesh.server.admin.status_report import LATELY, anchors_in_use, shown_certificate, standing
+from sipmesh.topology.document.trust_anchors import read_certificates
+from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
+from support.running import on_loop, until
+
+
+@on_loop
+async def test_report_has_the_certificate_the_links_and_the_peers(pool: Network) -> None:
+    async with pool:
+        alice = await pool.phone("alice", FE1)
+        await pool.phone("bob", FE2)
+        await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))
+        await pool.peer(FE1, papers=EDGE)
+        node = pool.nodes[FE1]
+        await until(lambda: len(node.pool.all()) == 2)
+        status = standing(node)
+        assert status.links == {"client": 1, "server": 1, "partner": 0}
+        assert status.peers == (EDGE,)
+        assert status.certificate == shown_certificate(read_certificates(pool.papers(FE1)[0]))
+        assert (status.certificate_fault, status.refused) == ("", ())
+        assert status.started_at is not None
+        assert abs(datetime.now(UTC) - status.started_at) < timedelta(minutes=1)
+        assert status.bindings
+        assert status.refuses_from is not None
+
+
+@on_loop
+async def test_refusals_of_servers_are_told_for_ten_minutes_and_those_of_clients_are_not(federation: Network) -> None:
+    federation.starts = (FE1,)
+    async with federation:
+        node = federation.nodes[FE1]
+        with suppress(OSError):
+            stranger = await federation.peer(FE1, papers=PARTNER_EDGE)
+            await stranger.hung_up()
+        await until(node.gatekeeper.refused)
+        [told] = standing(node).refused
+        assert "server link" in told
+        [verdict] = node.gatekeeper.refused()
+        assert datetime.now(UTC) - verdict.at < LATELY
+
+
+@on_loop
+async def test_anchor_in_use_is_that_of_our_own_certificate(home: Network) -> None:
+    async with home:
+        root = read_certificates(home.organisations[0].root)[0]
+        assert anchors_in_use(home.nodes[FE1]) == {root.fingerprint(SHA256()).hex()}

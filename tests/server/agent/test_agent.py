@@ -1,0 +1,340 @@
+"""An agent takes what management signed, hands it on to the edges behind it, and says what it has in force. No network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sipmesh.distribution.event import EVENT, ITEM, STATUS_EVENT, SubscriptionDialog
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.server.agent.agent import MOST_EARLY, MOST_ERRORS, REPORT_EVERY_S, WAIT_FOR_LISTS_S, hops_to
+from sipmesh.server.replication.document_store import USERS
+from sipmesh.server.wiring import here
+from sipmesh.sip.message import Request, Response
+from sipmesh.storage.user_document import UserDocument
+from sipmesh.topology.view import view
+from sipmesh.trust.evidence import Direction
+from support.control_plane import Plane
+from support.managed import MGMT, Managed
+from support.network import EDGE, FE1, FE2, FE3, POOL
+from support.running import on_jumping_loop
+from support.wires import Wire
+
+LIST, OTHER_LIST = "ca/issuing.crl", "ca/other.crl"
+
+
+class Giver:
+    """Management in the hands of a test: it accepts the subscription of a server, and gives it what the test wants."""
+
+    def __init__(self, plane: Plane, server: str = FE1, giver: str = MGMT) -> None:
+        self.plane, self.server = plane, server
+        self.here = replace(here(plane.hosts[MGMT].view), name=giver)
+        self.wire = Wire(plane.hosts[server].view.trusted[giver], Direction.ACCEPTED)
+        plane.agents[server].link_up(self.wire.link)
+        self.asked = [message for message in self.wire.taken() if isinstance(message, Request)]
+        begun = self.asked[0] if self.asked else self.here.first("SUBSCRIBE", server, [])
+        self.dialog = SubscriptionDialog(begun.call_id, "m", begun.from_.tag or "", server)
+
+    def ask(self, request: Request) -> Response:
+        """Send a request and give its answer."""
+        self.plane.deliver(request, self.server, self.wire)
+        [answer] = [one for one in self.wire.taken() if isinstance(one, Response)]
+        return answer
+
+    def notify(self, headers: list[tuple[str, str]], body: bytes) -> int:
+        """Send a NOTIFY of the subscription, and give the status of its answer."""
+        fixed = [("event", EVENT), ("subscription-state", "active"), *headers]
+        return self.ask(self.here.next("NOTIFY", self.dialog, fixed, body)).status
+
+    def give(self, item: Item) -> int:
+        """Give a document."""
+        return self.notify([(ITEM, item.header)], item.body)
+
+    def topology(self, jws: bytes) -> int:
+        """Give a version."""
+        return self.give(Item(ItemKind.TOPOLOGY, jws))
+
+    def tell(self, *items: Item, highest: int = 0) -> int:
+        """Tell what there is."""
+        held = {item.key: (item.number, item.digest) for item in items}
+        return self.notify([], ReplicationState(held, datetime.now(UTC).isoformat(), highest).encode())
+
+
+def error(plane: Plane, server: str = FE1) -> str:
+    """What a server says that it has not taken."""
+    plane.agents[server].report()
+    return str(plane.agents[server]._errors)
+
+
+def another_list(managed: Managed) -> bytes:
+    """The next list of our issuing CA; the one on disk stays."""
+    file = managed.organisation.folder / LIST
+    before = file.read_bytes()
+    EnterpriseCa.open(managed.organisation.folder / "ca").crls.publish(datetime.now(UTC))
+    made = file.read_bytes()
+    file.write_bytes(before)
+    return made
+
+
+# Who may give
+
+
+@pytest.mark.parametrize(("server", "giver", "asks"), [(FE1, MGMT, 1), (FE1, EDGE, 0), (EDGE, FE1, 1), (EDGE, FE3, 0)])
+@on_jumping_loop
+async def test_server_subscribes_at_who_may_give_to_it(managed: Managed, server: str, giver: str, asks: int) -> None:
+    """Management gives to a front end, and a front end of its next hop to an edge."""
+    with Plane(managed) as plane:
+        assert len(Giver(plane, server, giver).asked) == asks
+
+
+@on_jumping_loop
+async def test_document_of_a_server_that_may_not_give_is_refused(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        assert Giver(plane, FE1, EDGE).topology(managed.version(2)) == 403
+        assert Giver(plane).topology(managed.version(2)) == 200
+
+
+@on_jumping_loop
+async def test_other_server_of_the_pool_is_asked_once(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        wire = plane.wire(FE1, FE2)
+        plane.agents[FE1].link_up(wire.link)
+        [request] = wire.taken()
+        assert isinstance(request, Request)
+        assert (request.method, request.expires) == ("SUBSCRIBE", 0)
+        plane.agents[FE1].link_down(wire.link, "closed")
+
+
+@on_jumping_loop
+async def test_subscription_from_elsewhere_is_refused_as_an_unknown_event(managed: Managed) -> None:
+    """RFC 6665 section 8.3.2; a request of another package is not ours to answer."""
+    with Plane(managed) as plane:
+        giver = Giver(plane, FE1, EDGE)
+        body = ReplicationState({}, "").encode()
+        assert giver.ask(giver.here.first("SUBSCRIBE", FE1, [("event", EVENT)], body)).status == 489
+        other = giver.here.first("SUBSCRIBE", FE1, [("event", "presence")])
+        assert not plane.agents[FE1].requested(giver.wire.link, plane.hosts[FE1].view.trusted[EDGE], other)
+
+
+# Versions
+
+
+@on_jumping_loop
+async def test_version_is_held_and_in_force_and_goes_on_to_the_edge(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect(FE1, EDGE)
+        assert Giver(plane).topology(managed.version(2)) == 200
+        plane.exchange()
+        for name in (FE1, EDGE):
+            assert (plane.number(name), managed.holding(name).highest) == (2, 2)
+            assert plane.agents[name].behind == 0
+        assert [line["version"] for line in plane.hosts[EDGE].told.events("topology taken")] == [2]
+
+
+@on_jumping_loop
+async def test_version_that_is_refused_is_reported_until_another_is_taken(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        giver = Giver(plane)
+        wrong = managed.signed(managed.payload(2), managed.papers(FE2))
+        assert giver.topology(wrong) == 488
+        assert "who is not believed" in error(plane)
+        assert (plane.number(FE1), managed.holding(FE1).highest) == (1, 1)
+        assert giver.topology(managed.version(2)) == 200
+        assert error(plane) == "{}"
+
+
+@on_jumping_loop
+async def test_version_that_cannot_be_put_in_force_is_taken_when_it_comes_again(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, jws = Giver(plane), managed.version(2)
+        plane.hosts[FE1].refuses = "it would become an edge"
+        assert giver.topology(jws) == 488
+        assert (plane.number(FE1), "would become an edge" in error(plane)) == (1, True)
+        plane.hosts[FE1].refuses = ""
+        assert giver.topology(jws) == 200
+        assert plane.number(FE1) == 2
+
+
+@on_jumping_loop
+async def test_version_that_is_told_of_makes_the_server_behind(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, agent = Giver(plane), plane.agents[FE1]
+        assert (agent.behind, agent.newest) == (0, 1)
+        assert giver.tell(highest=7) == 200
+        assert (agent.behind, agent.newest) == (7, 7)
+        assert [line["version"] for line in plane.hosts[FE1].told.events("a newer version exists")] == [7]
+
+
+# Lists
+
+
+@on_jumping_loop
+async def test_list_is_written_and_looked_at(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        item, file = Item(ItemKind.LIST, another_list(managed), LIST), managed.folder(FE1) / LIST
+        assert Giver(plane).give(item) == 200
+        assert (file.read_bytes(), plane.hosts[FE1].looked) == (item.body, [file])
+
+
+@on_jumping_loop
+async def test_list_that_no_version_names_yet_is_written_with_the_version_that_does(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, file = Giver(plane), managed.folder(FE1) / OTHER_LIST
+        item = Item(ItemKind.LIST, another_list(managed), OTHER_LIST)
+        assert giver.give(item) == 200
+        assert not file.exists()
+        name_another_list(managed)
+        assert giver.topology(managed.version(2)) == 200
+        assert file.read_bytes() == item.body
+
+
+def name_another_list(managed: Managed) -> None:
+    """Let the draft name one more list, which lies on the host of management."""
+    ours = managed.organisation.folder
+    shutil.copy(ours / LIST, ours / OTHER_LIST)
+
+    def change(document: dict[str, Any]) -> None:
+        document["authority"]["crls"].append(OTHER_LIST)
+
+    managed.edit(change)
+
+
+@pytest.mark.parametrize("comes", [True, False])
+@on_jumping_loop
+async def test_version_waits_for_a_list_that_was_announced_and_not_for_ever(managed: Managed, *, comes: bool) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, item = Giver(plane), Item(ItemKind.LIST, another_list(managed), OTHER_LIST)
+        name_another_list(managed)
+        giver.tell(item)
+        assert giver.topology(managed.version(2)) == 200
+        assert plane.number(FE1) == 1
+        if comes:
+            assert giver.give(item) == 200
+            assert plane.number(FE1) == 2
+        await asyncio.sleep(WAIT_FOR_LISTS_S + 0.1)
+        assert (plane.number(FE1), (managed.folder(FE1) / OTHER_LIST).exists()) == (2, comes)
+
+
+@on_jumping_loop
+async def test_list_outside_of_the_folder_or_beyond_the_limit_is_refused(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver, body = Giver(plane), another_list(managed)
+        assert giver.give(Item(ItemKind.LIST, body, "../outside.crl")) == 488
+        assert not (managed.folder(FE1).parent / "outside.crl").exists()
+        plane.agents[FE1]._early["large"] = Item(ItemKind.LIST, bytes(MOST_EARLY), "large")
+        assert giver.give(Item(ItemKind.LIST, body, OTHER_LIST)) == 488
+        plane.agents[FE1]._early.clear()
+        assert giver.give(Item(ItemKind.LIST, body, OTHER_LIST)) == 200
+
+
+# Users, certificates, revocations
+
+
+def users(managed: Managed, part: int, parts: int, number: int = 3) -> Item:
+    document = UserDocument(managed.organisation.domain, POOL, number, part=part, parts=parts)
+    return Item(ItemKind.USERS, managed.signed(document.encode(), kind=USERS), str(part), number)
+
+
+@on_jumping_loop
+async def test_users_are_in_force_and_kept_once_all_parts_have_come(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver = Giver(plane)
+        assert giver.give(users(managed, 1, 2)) == 200
+        assert (plane.hosts[FE1].users_number(), managed.holding(FE1).users()) == (0, [])
+        assert giver.give(users(managed, 2, 2)) == 200
+        assert (plane.hosts[FE1].users_number(), len(managed.holding(FE1).users())) == (3, 2)
+
+
+@on_jumping_loop
+async def test_users_that_management_has_not_signed_are_refused(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        document = UserDocument(managed.organisation.domain, POOL, 3).encode()
+        assert (
+            Giver(plane).give(Item(ItemKind.USERS, managed.signed(document, managed.papers(FE2), USERS), "1", 3)) == 488
+        )
+        assert plane.hosts[FE1].users_number() == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [ItemKind.CERTIFICATE, ItemKind.REVOKED, ItemKind.USERS, ItemKind.LIST, ItemKind.TOPOLOGY]
+)
+@on_jumping_loop
+async def test_document_that_is_none_is_refused_and_reported(managed: Managed, kind: ItemKind) -> None:
+    with Plane(managed, FE1) as plane:
+        assert Giver(plane).give(Item(kind, b"nothing", LIST if kind is ItemKind.LIST else FE1)) == 488
+        assert f"{kind} from {MGMT}" in error(plane)
+
+
+@on_jumping_loop
+async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        assert Giver(plane).give(Item(ItemKind.CERTIFICATE, b"for the edge", EDGE)) == 200
+        agent, edge = plane.agents[FE1], plane.hosts[FE1].view.trusted[EDGE]
+        assert [item.body for item in agent.items(edge) if item.kind is ItemKind.CERTIFICATE] == [b"for the edge"]
+        assert [item for item in agent.items(None) if item.kind is ItemKind.CERTIFICATE] == []
+        assert list(agent.users(edge, 0)) == []
+
+
+@on_jumping_loop
+async def test_errors_that_are_reported_are_bounded(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        giver = Giver(plane)
+        for number in range(MOST_ERRORS + 1):
+            assert giver.give(Item(ItemKind.LIST, b"nothing", f"/{number}.crl")) == 488
+        assert len(plane.agents[FE1]._errors) == MOST_ERRORS
+
+
+# Saying how it is
+
+
+@on_jumping_loop
+async def test_server_reports_every_ten_seconds(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plane.connect(MGMT, FE1)
+        agent, loop = plane.agents[FE1], asyncio.get_running_loop()
+        before = plane.controller.reports.reports[FE1].heard_at
+        plane.hosts[FE1].status = plane.hosts[FE1].status.model_copy(update={"certificate_fault": "gone"})
+        agent.tick()
+        plane.exchange()
+        assert plane.controller.reports.reports[FE1].heard_at == before
+        begun = loop.time()
+        await asyncio.sleep(REPORT_EVERY_S)
+        assert agent.unheard_s >= loop.time() - begun
+        agent.tick()
+        plane.exchange()
+        assert plane.controller.reports.reports[FE1].status.certificate_fault == "gone"
+        assert agent.unheard_s == 0
+
+
+@on_jumping_loop
+async def test_report_of_an_edge_that_cannot_be_read_is_told_to_management(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        body = json.dumps({"number": "seven"}).encode()
+        request = here(plane.hosts[EDGE].view).first("PUBLISH", FE1, [("event", STATUS_EVENT)], body)
+        plane.deliver(request, FE1, plane.wire(FE1, EDGE))
+        plane.exchange()
+        assert "number" in plane.controller.reports.misread[EDGE][FE1]
+        assert [line["peer"] for line in plane.hosts[FE1].told.events("report dropped")] == [EDGE]
+
+
+@on_jumping_loop
+async def test_agent_has_no_commands_and_hears_no_clock(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        agent = plane.agents[FE1]
+        await agent.refresh()
+        assert (agent.commands(), agent.clocks_s) == ({}, ())
+        agent.lists_taken(frozenset())
+
+
+def test_way_to_a_server_is_its_published_address(managed: Managed) -> None:
+    seen = view(managed.organisation.load(), FE1)
+    hops = hops_to(seen, [FE1, FE2])
+    assert {name: hop.addresses for name, hop in hops.items()} == {FE2: (seen.addresses[FE2],)}

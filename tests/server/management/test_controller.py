@@ -1,0 +1,217 @@
+"""The controller gives every server what it lacks, and knows of each what it has in force. No network: bytes are handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from sipmesh.distribution.event import EVENT, STATUS_EVENT
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller, edges_behind
+from sipmesh.server.wiring import here
+from sipmesh.sip.message import Request, Response
+from sipmesh.storage.audit import AuditAct
+from sipmesh.topology.view import view
+from support.control_plane import Plane
+from support.managed import MGMT, Managed, without
+from support.network import EDGE, FE1, FE2, FE3, POOL, POOL2
+from support.running import on_jumping_loop, on_loop
+from support.wires import Wire
+
+
+def servers(told: dict[str, list[dict[str, object]]]) -> dict[object, dict[str, object]]:
+    return {one["server"]: one for one in told["servers"]}
+
+
+@on_jumping_loop
+async def test_version_reaches_the_front_end_and_the_edge_behind_it(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        assert plane.controller.behind == len(plane.controller.missing(1)) == 3  # fe2, fe3 and fe4 were never heard
+        assert (await plane.publish())["version"] == 2
+        assert {name: plane.number(name) for name in (MGMT, FE1, EDGE)} == {MGMT: 2, FE1: 2, EDGE: 2}
+        assert set(plane.controller.missing(2)).isdisjoint({FE1, EDGE})
+        assert plane.controller.newest == 2
+
+
+@on_jumping_loop
+async def test_server_that_comes_back_gets_what_it_has_missed(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        plane.disconnect(MGMT, FE1, "the cable is out")
+        await plane.publish()
+        assert plane.number(FE1) == 1
+        network = servers(plane.controller.network())
+        assert "the cable is out" in json.dumps(network[FE1])
+        await asyncio.sleep(1)
+        plane.connect(MGMT, FE1)
+        assert plane.number(FE1) == plane.number(EDGE) == 2
+
+
+@on_loop
+async def test_users_of_its_pool_are_given_and_changes_follow(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        await plane.controller.refresh()
+        plane.connect_all()
+        host = plane.hosts[FE1]
+        assert host.users is not None
+        assert set(host.users.verifiers) == {"sip:alice@example.test", "sip:bob@example.test"}
+        plane.users.add("dora@example.test", "dora-secret", pool=POOL2)
+        await plane.controller.refresh()
+        plane.exchange()
+        assert host.users.homes == {"sip:dora@example.test": POOL2}
+        assert host.users_number() == plane.users.number
+        assert plane.hosts[EDGE].users is None
+
+
+@on_jumping_loop
+async def test_revoked_certificate_is_known_ahead_of_its_list(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
+        ca = managed.organisation.ca
+        ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        named = (ca.issuing.subject.public_bytes(), serial)
+        plane.controller.lists_taken(frozenset({named}))
+        plane.exchange()
+        for name in (FE1, EDGE):
+            assert plane.hosts[name].revoked == {named}
+            assert (managed.folder(name) / "ca/issuing.crl") in plane.hosts[name].looked
+
+
+@on_jumping_loop
+async def test_report_of_each_server_is_known_and_that_of_an_edge_through_its_front_end(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        for host in plane.hosts.values():
+            host.status = host.status.model_copy(update={"error": f"of {host.view.name}"})
+        plane.agents[EDGE].report()
+        plane.exchange()
+        reports = plane.controller.reports.reports
+        assert {name: (reports[name].status.error, reports[name].by) for name in (FE1, EDGE)} == {
+            FE1: ("", ""),
+            EDGE: ("", FE1),
+        }
+        assert plane.controller.statuses()[FE2] is None
+        assert plane.controller.size == 5
+        assert abs(plane.controller.clocks_s[0]) < 5
+
+
+@on_jumping_loop
+async def test_report_that_cannot_be_read_changes_nothing_and_is_told(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        before = plane.controller.reports.reports[FE1]
+        publish(plane, {"number": "seven"})
+        assert plane.controller.reports.reports[FE1] == before
+        assert "number" in plane.controller.reports.misread[FE1][""]
+        assert [line["peer"] for line in plane.hosts[MGMT].told.events("report dropped")] == [FE1]
+
+
+@on_jumping_loop
+async def test_front_end_speaks_for_no_edge_of_another_pool(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plane.connect(MGMT, FE1)
+        publish(
+            plane, {"number": 1, "relayed": {FE3: {"number": 9}, "nobody.test": {"number": 9}, EDGE: {"number": 1}}}
+        )
+        assert set(plane.controller.reports.reports) == {FE1, EDGE}
+
+
+def publish(plane: Plane, status: dict[str, object]) -> None:
+    """Say something in the name of fe1, and hand over what follows."""
+    request = here(plane.hosts[FE1].view).first("PUBLISH", MGMT, [("event", STATUS_EVENT)], json.dumps(status).encode())
+    plane.deliver(request, MGMT, plane.wire(MGMT, FE1))
+    plane.exchange()
+
+
+@on_jumping_loop
+async def test_certificate_that_a_server_asks_for_wrongly_is_refused_and_audited(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plane.connect(MGMT, FE1)
+        publish(plane, {"number": 1, "request": "nothing that was signed"})
+        [line] = [line for line in plane.management_db.audit.read() if line.act == AuditAct.REFUSED]
+        assert line.who == FE1
+        assert [line["peer"] for line in plane.hosts[MGMT].told.events("certificate not renewed")] == [FE1]
+
+
+@on_jumping_loop
+async def test_server_that_refused_a_version_gets_it_again_later(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plane.connect(MGMT, FE1)
+        plane.hosts[FE1].refuses = "the disk is full"
+        await plane.publish()
+        assert plane.number(FE1) == 1
+        plane.hosts[FE1].refuses = ""
+        plane.controller.tick()
+        plane.exchange()
+        assert plane.number(FE1) == 1
+        await asyncio.sleep(AGAIN_EVERY_S)
+        plane.controller.tick()
+        plane.exchange()
+        assert plane.number(FE1) == 2
+
+
+@on_jumping_loop
+async def test_operator_waits_for_the_servers_that_have_not_the_version(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        await plane.publish(without(FE2))
+        told = await plane.ask("acknowledged", version=2, wait_s=30.0)
+        assert (told["version"], told["missing"]) == (2, [FE3, "fe4.example.test"])
+        waiting = asyncio.create_task(plane.controller.acknowledged(3, 30.0))
+        await plane.publish()
+        assert await waiting == ([FE3, "fe4.example.test"], [])
+
+
+@on_jumping_loop
+async def test_server_that_left_is_revoked_and_forgotten(managed: Managed) -> None:
+    with Plane(managed) as plane:
+        plane.connect_all()
+        serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
+        await plane.publish(without(FE2))
+        assert FE2 not in servers(plane.controller.network())
+        revoked = [line.about for line in plane.management_db.audit.read() if line.act == AuditAct.REVOKE]
+        assert [one["serial"] for one in revoked] == [f"{serial:x}"]
+
+
+@on_jumping_loop
+async def test_subscription_of_an_edge_is_refused_by_management(managed: Managed) -> None:
+    """Management reaches front ends alone."""
+    with Plane(managed, FE1) as plane:
+        wire = Wire(plane.hosts[MGMT].view.trusted[EDGE])
+        request = here(plane.hosts[FE1].view).first("SUBSCRIBE", MGMT, [("event", EVENT)], b"")
+        assert asked(plane.controller, wire, request).status == 403
+        other = here(plane.hosts[FE1].view).first("SUBSCRIBE", MGMT, [("event", "presence")], b"")
+        assert not plane.controller.requested(wire.link, plane.hosts[MGMT].view.trusted[EDGE], other)
+
+
+def asked(controller: Controller, wire: Wire, request: Request) -> Response:
+    """The answer to one request."""
+    assert wire.peer is not None
+    assert controller.requested(wire.link, wire.peer, request)
+    [answer] = wire.taken()
+    assert isinstance(answer, Response)
+    return answer
+
+
+@on_loop
+async def test_database_of_users_that_is_away_stops_nothing_else(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        file = plane.hosts[MGMT].view.loaded.users_file
+        assert file is not None
+        plane.users.close()
+        file.rename(file.with_suffix(".away"))
+        file.mkdir()
+        await plane.controller.refresh()
+        assert list(plane.hosts[MGMT].told.events("users not refreshed: those known stay in force"))
+        assert (await plane.publish(force=True))["version"] == 2
+
+
+def test_edges_behind_a_pool_are_those_that_hand_requests_to_it(managed: Managed) -> None:
+    seen = view(managed.organisation.load(), MGMT)
+    assert edges_behind(seen, POOL) == {EDGE}
+    assert edges_behind(seen, POOL2) == frozenset()

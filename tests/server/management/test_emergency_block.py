@@ -1,0 +1,53 @@
+"""A version that blocks an organisation and is otherwise the version before."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.server.management.emergency_block import blocking
+from sipmesh.topology.versions.publication import Draft, Publication
+from topology.world import NOON, TOPOLOGY
+
+
+@pytest.fixture(name="published", scope="module")
+def _published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Publication, Path]:
+    """A version with two partners, and its folder."""
+    folder = tmp_path_factory.mktemp("published")
+    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
+        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    (folder / "topology.yaml").write_text(TOPOLOGY)
+    draft = Draft.read(TOPOLOGY.encode(), folder / "topology.yaml")
+    return draft.compiled(1, "ada", "because", at=datetime.now(UTC)), folder
+
+
+def test_partner_that_is_blocked_goes_with_the_anchors_that_it_alone_has(published: tuple[Publication, Path]) -> None:
+    old, folder = published
+    draft = blocking(old, "PARTNER.test", folder)
+    assert draft is not None
+    federation = draft.loaded.topology.federation
+    assert "partner.test" in federation.blocked
+    assert [partner.name for partner in federation.partners] == ["other.test"]
+    assert set(old.files) - set(draft.files) == {"b/root.pem"}
+
+
+def test_domain_of_no_partner_is_blocked_beside_the_partners(published: tuple[Publication, Path]) -> None:
+    old, folder = published
+    draft = blocking(old, "worse.test", folder)
+    assert draft is not None
+    assert {"evil.test", "worse.test"} <= set(draft.loaded.topology.federation.blocked)
+    assert dict(draft.files) == dict(old.files)
+
+
+def test_domain_that_is_blocked_already_needs_no_version(published: tuple[Publication, Path]) -> None:
+    assert blocking(published[0], "evil.test", published[1]) is None
+
+
+@pytest.mark.parametrize("name", ["not a domain", "example.test"])
+def test_name_that_cannot_be_blocked_is_refused(published: tuple[Publication, Path], name: str) -> None:
+    with pytest.raises(OperatorError):
+        blocking(published[0], name, published[1])

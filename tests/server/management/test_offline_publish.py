@@ -1,0 +1,125 @@
+"""Publishing while no management server runs: the first version, the next one, and a block."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.server.management.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
+from sipmesh.server.replication.topology_source import version_of
+from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.management_db import ManagementDb
+from support.managed import MGMT, Managed, without
+from support.network import FE1, FE2, POOL
+from support.telling import Told
+
+WHO = "ada (1)"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def at_rest(managed: Managed, *, force: bool = False) -> Rested:
+    return publish_at_rest(managed.organisation.file, WHO, "because", now(), Told().log.error, force=force)
+
+
+def kept(managed: Managed) -> tuple[int, list[str]]:
+    """The number of the newest version, and what the audit log has."""
+    management_db = ManagementDb(managed.folder(MGMT))
+    head = management_db.history.head()
+    acts = [line.act for line in management_db.audit.read()]
+    assert management_db.history.verify() == []
+    management_db.close()
+    return head.number if head is not None else 0, acts
+
+
+def test_first_version_is_number_1_and_there_is_one(managed_model: Organisation, managed: Managed) -> None:
+    assert kept(managed) == (1, [AuditAct.PUBLISH])
+    with pytest.raises(OperatorError):
+        publish_first(managed.organisation.file, WHO, "again", now())
+    assert kept(managed)[0] == 1
+
+
+def test_first_version_needs_management(example: Organisation) -> None:
+    with pytest.raises(OperatorError, match="names nobody who could publish"):
+        publish_first(example.file, WHO, "because", now())
+    assert not ManagementDb.is_in(example.folder)
+
+
+def test_next_version_has_the_draft_and_says_what_changed(managed: Managed) -> None:
+    managed.edit(without(FE2))
+    rested = at_rest(managed)
+    assert (rested.version.number, rested.forced) == (2, [])
+    assert any(FE2 in change for change in rested.changes)
+    assert kept(managed) == (2, [AuditAct.PUBLISH, AuditAct.PUBLISH, AuditAct.REVOKE])
+
+
+def lose_a_pool(document: dict[str, Any]) -> None:
+    """Leave users without their home."""
+    document["pools"] = [pool for pool in document["pools"] if pool["name"] != POOL]
+    for pool in document["pools"]:
+        if "next_hop" in pool:
+            pool["next_hop"] = "pool2.example.test"
+
+
+def test_version_that_breaks_something_needs_force(managed: Managed) -> None:
+    managed.edit(lose_a_pool)
+    with pytest.raises(OperatorError, match="it would break something"):
+        at_rest(managed)
+    assert kept(managed) == (1, [AuditAct.PUBLISH, AuditAct.REFUSED])
+    rested = at_rest(managed, force=True)
+    assert (rested.version.number, bool(rested.forced)) == (2, True)
+
+
+def test_draft_that_cannot_be_read_is_not_published(managed: Managed) -> None:
+    managed.organisation.file.unlink()
+    with pytest.raises(OperatorError, match="there is no draft"):
+        at_rest(managed)
+    assert kept(managed)[0] == 1
+
+
+def test_network_without_a_version_has_no_next_one(example: Organisation) -> None:
+    with pytest.raises(OperatorError, match="nothing was published yet"):
+        publish_at_rest(example.file, WHO, "because", now(), Told().log.error, force=False)
+
+
+def test_users_that_cannot_be_asked_do_not_keep_a_version_back(managed: Managed) -> None:
+    """The version may be the one that names another database."""
+    file = managed.organisation.load().users_file
+    assert file is not None
+    file.unlink()
+    file.mkdir()
+    managed.edit(lambda document: document.update(storage={"users": "sqlite:///people.db"}))
+    rested = at_rest(managed)
+    assert rested.version.number == 2
+    assert any("the users were not asked" in change for change in rested.changes)
+
+
+def test_block_is_a_version_of_its_own_and_leaves_the_draft_alone(managed: Managed) -> None:
+    managed.organisation.file.write_text("this draft is not in order")
+    rested = block_at_rest(managed.folder(MGMT), "evil.test", WHO, now(), Told().log.error)
+    assert rested.version.number == 2
+    management_db = ManagementDb(managed.folder(MGMT))
+    assert "evil.test" in version_of(management_db, 2).topology
+    management_db.close()
+    again = block_at_rest(managed.folder(MGMT), "evil.test", WHO, now(), Told().log.error)
+    assert (again.version.number, again.changes) == (2, ())
+
+
+def test_block_that_cannot_be_made_is_in_the_audit_log(managed: Managed) -> None:
+    with pytest.raises(OperatorError):
+        block_at_rest(managed.folder(MGMT), "not a domain", WHO, now(), Told().log.error)
+    assert kept(managed) == (1, [AuditAct.PUBLISH, AuditAct.REFUSED])
+
+
+def test_version_without_a_signer_is_not_published(managed: Managed) -> None:
+    managed.papers(f"{MGMT}.signer")[0].unlink()
+    managed.edit(without(FE1))
+    with pytest.raises(OperatorError, match="nothing can be signed"):
+        at_rest(managed)
+    assert kept(managed)[0] == 1

@@ -1,0 +1,44 @@
+"""What a draft would mean for servers: whether its database opens, and what counts from a restart."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.server.management.publish_checks import from_a_restart, must_open
+from sipmesh.topology.document.load import Loaded
+from support.network import FE1, FE2
+
+
+def with_users(example: Organisation, url: str) -> Loaded:
+    """The draft with another database of users."""
+    example.document["storage"] = {"users": url}
+    example.write()
+    return example.load()
+
+
+def test_database_that_opens_or_can_be_made_is_right(example: Organisation) -> None:
+    must_open(example.load())
+    must_open(with_users(example, "sqlite:///new.db"))
+    assert not (example.folder / "new.db").exists()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///away/users.db", "sqlite:///ca", "sqlite:///topology.yaml"])
+def test_database_that_does_not_open_is_refused_unless_it_is_in_force(example: Organisation, url: str) -> None:
+    new = with_users(example, url)
+    with pytest.raises(OperatorError, match="users' database cannot be used"):
+        must_open(new)
+    must_open(new, new)
+
+
+def test_server_whose_address_changes_is_to_be_restarted(example: Organisation) -> None:
+    before = example.load()
+    assert list(from_a_restart(before, before)) == []
+    servers = example.document["pools"][0]["servers"]  # type: ignore[index]  # it is what build_example wrote
+    servers[0]["ports"]["client"] = 5999
+    example.write()
+    [told] = from_a_restart(before, example.load())
+    assert FE1 in told
+    assert "5999" in told
+    assert FE2 not in told

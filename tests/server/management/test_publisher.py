@@ -1,0 +1,123 @@
+"""Publishing by a running manager: the draft that was compared, all of it or nothing. No network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.audit import AuditAct
+from support.control_plane import Plane
+from support.managed import MGMT, Managed, without
+from support.network import FE1, FE2, POOL2
+from support.running import on_jumping_loop
+
+WHO = "ada (1)"
+
+
+def publish(plane: Plane, plan: dict[str, Any], *, force: bool = False) -> dict[str, Any]:
+    publisher = plane.controller.publisher
+    return publisher.publish(WHO, "because", plan["base"], plan["digest"], force=force, name=plan["draft"])
+
+
+def refusals(plane: Plane) -> list[Mapping[str, Any]]:
+    return [line.about for line in plane.management_db.audit.read() if line.act == AuditAct.REFUSED]
+
+
+@on_jumping_loop
+async def test_plan_says_what_publishing_would_change_and_changes_nothing(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        assert plane.controller.publisher.plan()["changes"] == []
+        managed.edit(without(FE2))
+        plan = plane.controller.publisher.plan()
+        assert (plan["base"], plan["draft"], plan["dangers"]) == (1, "topology.yaml", [])
+        assert any(FE2 in change for change in plan["changes"])
+        assert plane.number(MGMT) == 1
+
+
+@on_jumping_loop
+async def test_published_draft_is_in_force(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        managed.edit(without(FE2))
+        told = publish(plane, plane.controller.publisher.plan())
+        assert (told["version"], told["forced"], plane.number(MGMT)) == (2, [], 2)
+        assert FE2 not in plane.hosts[MGMT].view.trusted
+        assert refusals(plane) == []
+
+
+@on_jumping_loop
+async def test_draft_that_changed_since_the_plan_is_refused(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plan = plane.controller.publisher.plan()
+        managed.edit(without(FE2))
+        with pytest.raises(OperatorError, match="has changed since it was compared"):
+            publish(plane, plan)
+        assert plane.number(MGMT) == 1
+        assert [one["act"] for one in refusals(plane)] == ["publish"]
+
+
+@on_jumping_loop
+async def test_second_of_two_operators_is_refused(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plan = plane.controller.publisher.plan()
+        publish(plane, plan)
+        with pytest.raises(OperatorError):
+            publish(plane, plan)
+        assert plane.number(MGMT) == 2
+
+
+@on_jumping_loop
+async def test_draft_that_breaks_something_needs_force(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        plane.users.add("dora@example.test", "dora-secret", pool=POOL2)
+        plane.users.refresh()
+
+        def change(document: dict[str, Any]) -> None:
+            document["pools"] = [pool for pool in document["pools"] if pool["name"] != POOL2]
+
+        managed.edit(change)
+        plan = plane.controller.publisher.plan()
+        assert plan["dangers"]
+        with pytest.raises(OperatorError, match="--force"):
+            publish(plane, plan)
+        assert publish(plane, plan, force=True)["forced"] == plan["dangers"]
+
+
+@pytest.mark.parametrize("name", ["../topology.yaml", "/etc/hosts", "gone.yaml"])
+@on_jumping_loop
+async def test_draft_elsewhere_or_nowhere_is_refused(managed: Managed, name: str) -> None:
+    with Plane(managed, FE1) as plane, pytest.raises(OperatorError):
+        plane.controller.publisher.plan(name)
+
+
+@on_jumping_loop
+async def test_draft_in_another_file_of_the_folder_is_published(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        file = managed.organisation.file
+        managed.edit(without(FE2))
+        file.rename(file.with_name("other.yaml"))
+        assert publish(plane, plane.controller.publisher.plan("other.yaml"))["version"] == 2
+
+
+@on_jumping_loop
+async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        managed.edit(without(FE2))
+        publish(plane, plane.controller.publisher.plan())
+        told = plane.controller.publisher.rollback(WHO, "", 1, 2, force=False)
+        assert (told["version"], FE2 in plane.hosts[MGMT].view.trusted) == (3, True)
+        with pytest.raises(OperatorError):
+            plane.controller.publisher.rollback(WHO, "", 9, 3, force=False)
+        assert refusals(plane)[-1]["to"] == 9
+
+
+@on_jumping_loop
+async def test_block_is_published_whatever_stands_in_the_draft(managed: Managed) -> None:
+    with Plane(managed, FE1) as plane:
+        managed.organisation.file.write_text("not in order")
+        publisher = plane.controller.publisher
+        assert publisher.block(WHO, "evil.test")["version"] == 2
+        assert plane.hosts[MGMT].view.loaded.topology.federation.blocked == ("evil.test",)
+        assert publisher.block(WHO, "evil.test") == {"version": 2, "changes": [], "forced": [], "closed": []}

@@ -1,0 +1,67 @@
+"""What a request and its branches count on the account of their sender, and that nothing of it is left."""
+
+from __future__ import annotations
+
+from routing.messages import request
+from sipmesh.server.proxy.flow_table import FlowTable
+from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
+from sipmesh.server.quotas.usage import Usage
+from sipmesh.sip.transaction.client import ClientTransaction
+from sipmesh.sip.transaction.server import ServerTransaction
+from support.network import FE1, Network
+from support.running import on_loop, until
+
+
+async def proxied_in(home: Network) -> tuple[ProxiedRequest, FlowTable]:
+    """A request on the flow of a phone, on an account of its own."""
+    await home.phone("alice", FE1)
+    table = home.nodes[FE1].flow_table
+    await until(lambda: [one for one in table.sessions() if one.users])
+    [flow] = table.sessions()
+    made = ProxiedRequest(flow, request(), "key", ServerTransaction(invite=True))
+    made.account = Usage("user", "sip:alice@example.test", 10, 10_000)
+    return made, table
+
+
+def branch_of(proxied: ProxiedRequest, body: bytes) -> SentBranch:
+    sent = request()
+    sent.body = body
+    return SentBranch(proxied, 0, "z9hG4bK1", proxied.flow, sent, ClientTransaction(invite=True))
+
+
+@on_loop
+async def test_request_counts_its_octets_in_place_of_those_before(home: Network) -> None:
+    async with home:
+        proxied, _ = await proxied_in(home)
+        proxied.hold(500)
+        proxied.hold(200)
+        assert (proxied.account.octets, proxied.account.branches) == (200, 0)
+        proxied.hold(0)
+        assert proxied.account.idle
+        assert "INVITE key" in repr(proxied)
+
+
+@on_loop
+async def test_branch_that_is_answered_waits_no_more_and_lets_go_of_its_body(home: Network) -> None:
+    async with home:
+        proxied, _ = await proxied_in(home)
+        branch = branch_of(proxied, b"x" * 300)
+        branch.count(1_000)
+        assert (proxied.account.branches, proxied.account.octets) == (1, 1_000)
+        for _ in range(2):
+            branch.settle()
+            assert (proxied.account.branches, proxied.account.octets, branch.request.body) == (0, 700, b"")
+        branch.forget()
+        assert proxied.account.idle
+
+
+@on_loop
+async def test_branch_that_is_forgotten_before_its_answer_counts_nothing(home: Network) -> None:
+    async with home:
+        proxied, _ = await proxied_in(home)
+        branch = branch_of(proxied, b"")
+        branch.count(1_000)
+        for _ in range(2):
+            branch.forget()
+            assert proxied.account.idle
+        assert "z9hG4bK1" in repr(branch)

@@ -1,0 +1,172 @@
+"""What is fetched: a list, or an answer about one certificate; nothing worse than what is held comes into force."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+
+from sipmesh.demo.forge import Forge
+from sipmesh.errors import SipmeshError
+from sipmesh.server.refresh.backoff import Backoff
+from sipmesh.server.refresh.fetch_jobs import About, CrlFetchJob, OcspFetchJob
+from sipmesh.server.refresh.http_fetch import FetchError, HttpFetcher
+from sipmesh.topology.document.crl_cache import read_content
+from sipmesh.transport.resolver import NoResolver
+from sipmesh.trust.revocation.crl import RevocationList
+from sipmesh.trust.revocation.ocsp import OcspAnswer
+from support.publisher import Publisher, Responder, content
+from support.running import on_loop
+
+NOW = datetime.now(UTC)
+NO_GRACE = timedelta(0)
+FORGE = Forge(NOW)
+CA, OTHER = FORGE.organisation("Example"), FORGE.organisation("Other")
+LEAF = FORGE.server(CA, "fe1.example.test")
+ABOUT = About(LEAF.certificate, CA.certificate)
+
+
+@asynccontextmanager
+async def publishing() -> AsyncIterator[tuple[HttpFetcher, Publisher]]:
+    fetcher = HttpFetcher(NoResolver())
+    async with Publisher() as publisher:
+        try:
+            yield fetcher, publisher
+        finally:
+            await fetcher.close()
+
+
+class Lists:
+    """One list that is fetched to a file, and what is in force of it."""
+
+    def __init__(self, folder: Path, url: str, issuers: tuple[x509.Certificate, ...] = (CA.certificate,)) -> None:
+        self.file, self.puts = folder / "list.crl", 0
+        self.held: RevocationList | None = None
+        self.job = CrlFetchJob(
+            url, "", NO_GRACE, Backoff(lambda: 0.5), self.file, lambda _: self.held, lambda _: issuers, self.put
+        )
+
+    def put(self, file: Path) -> None:
+        self.held, self.puts = read_content(file.read_bytes()), self.puts + 1
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@on_loop
+async def test_list_is_written_and_in_force_once(tmp_path: Path) -> None:
+    async with publishing() as (fetcher, publisher):
+        body = FORGE.revocations(CA, number=1)
+        publisher.pages["/"] = content(lambda: body)
+        lists = Lists(tmp_path, publisher.url("/"))
+        assert lists.job.held is None
+        for _ in range(2):
+            await lists.job.fetch(fetcher, now)
+        assert (lists.puts, lists.file.read_bytes()) == (1, body)
+        assert lists.job.held is not None
+        assert lists.job.held.number == "1"
+        assert publisher.url("/") in repr(lists.job)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b"nothing", FORGE.revocations(OTHER, number=9), FORGE.revocations(CA, number=9, key=OTHER.key)],
+    ids=["no list", "of another CA", "signed by another key"],
+)
+@on_loop
+async def test_list_that_is_wrong_leaves_the_one_that_is_held(tmp_path: Path, wrong: bytes) -> None:
+    published = [FORGE.revocations(CA, number=1)]
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = content(lambda: published[-1])
+        lists = Lists(tmp_path, publisher.url("/"))
+        await lists.job.fetch(fetcher, now)
+        before = lists.file.read_bytes()
+        published.append(wrong)
+        with pytest.raises(SipmeshError):
+            await lists.job.fetch(fetcher, now)
+        assert (lists.file.read_bytes(), lists.puts) == (before, 1)
+        published.append(FORGE.revocations(CA, number=10))
+        await lists.job.fetch(fetcher, now)
+        assert lists.puts == 2
+
+
+@on_loop
+async def test_source_with_nothing_newer_is_a_failure_once_the_list_has_ended(tmp_path: Path) -> None:
+    async def unchanged(request: web.Request) -> web.StreamResponse:
+        if "If-None-Match" in request.headers:
+            return web.Response(status=304)
+        return web.Response(body=FORGE.revocations(CA, number=1), headers={"ETag": '"one"'})
+
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = unchanged
+        lists = Lists(tmp_path, publisher.url("/"))
+        await lists.job.fetch(fetcher, now)
+        await lists.job.fetch(fetcher, now)
+        assert lists.puts == 1
+        with pytest.raises(FetchError, match="has nothing newer than list 1"):
+            await lists.job.fetch(fetcher, lambda: now() + timedelta(days=400))
+
+
+class Answers:
+    """An answer that is fetched, and what is held of it."""
+
+    def __init__(self, *urls: str) -> None:
+        self.held: OcspAnswer | None = None
+        self.job = OcspFetchJob(urls, ABOUT, "", NO_GRACE, Backoff(lambda: 0.5), lambda: self.held, self.put)
+
+    def put(self, answer: OcspAnswer, _body: bytes) -> None:
+        self.held = answer
+
+
+def responder(**changes: object) -> Responder:
+    return Responder(CA, known=[LEAF.certificate], **changes)  # type: ignore[arg-type]  # each test gives its own
+
+
+@on_loop
+async def test_answer_of_the_first_responder_that_has_one_is_held() -> None:
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = responder().page
+        answers = Answers(publisher.url("/gone"), publisher.url("/"))
+        assert answers.job.held is None
+        await answers.job.fetch(fetcher, now)
+        held = answers.job.held
+        assert held is not None
+        assert held.begins <= now() < held.ends
+        assert answers.job.name == f"{publisher.url('/gone')} for {LEAF.certificate.serial_number:x}"
+        assert len(ABOUT.mark) == 32
+
+
+@on_loop
+async def test_responder_that_knows_sha1_alone_is_asked_so_first_the_next_time() -> None:
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = responder(sha1_alone=True).page
+        answers = Answers(publisher.url("/"))
+        for asked in (2, 3):
+            await answers.job.fetch(fetcher, now)
+            assert len(publisher.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signer": OTHER},
+        {"about": FORGE.server(CA, "fe2.example.test").certificate},
+        {"ends": timedelta(minutes=-1), "begins": timedelta(minutes=-2)},
+    ],
+    ids=["another signer", "another certificate", "ended"],
+)
+@on_loop
+async def test_answer_that_is_wrong_is_not_held_and_every_responder_is_named(changes: dict[str, object]) -> None:
+    async with publishing() as (fetcher, publisher):
+        publisher.pages["/"] = responder(**changes).page
+        answers = Answers(publisher.url("/gone"), publisher.url("/"))
+        with pytest.raises(FetchError) as failed:
+            await answers.job.fetch(fetcher, now)
+        assert answers.held is None
+        assert all(url in str(failed.value) for url in answers.job.urls)

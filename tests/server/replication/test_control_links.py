@@ -1,0 +1,105 @@
+"""Links that are kept up: one to each server, dialled again after a pause that doubles."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sipmesh.server.replication.control_links import FIRST_PAUSE_S, LONGEST_PAUSE_S, ControlLinks
+from sipmesh.transport.hop import Hop
+from sipmesh.trust.evidence import LinkKind
+from support.running import on_jumping_loop
+from support.wires import Wire
+
+FE1, FE2 = "fe1.example.test", "fe2.example.test"
+
+
+def hop(name: str, port: int = 5062) -> Hop:
+    return Hop(name, LinkKind.SERVER, (("127.0.0.1", port),))
+
+
+class Dialled:
+    """What was dialled, in order, with the link that came of it."""
+
+    def __init__(self) -> None:
+        self.hops: list[Hop] = []
+        self.wires: list[Wire] = []
+        self.links = ControlLinks(asyncio.get_running_loop(), lambda hop: self.dial(hop).link)
+
+    def dial(self, hop: Hop) -> Wire:
+        self.hops.append(hop)
+        self.wires.append(Wire())
+        return self.wires[-1]
+
+
+@on_jumping_loop
+async def test_each_server_gets_one_reserved_link() -> None:
+    dialled = Dialled()
+    for _ in range(2):
+        dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+    assert [one.name for one in dialled.hops] == [FE1, FE2]
+    assert all(wire.reserved and dialled.links.has(wire.link) for wire in dialled.wires)
+    assert not dialled.links.has(Wire().link)
+
+
+@on_jumping_loop
+async def test_link_that_is_gone_is_dialled_again_after_a_pause_that_doubles() -> None:
+    dialled, loop = Dialled(), asyncio.get_running_loop()
+    dialled.links.take({FE1: hop(FE1)})
+    pauses = []
+    for failures in range(1, 8):
+        dialled.links.gone(dialled.wires[-1].link, "refused")
+        assert dialled.links.why_not(FE1) == "refused"
+        begun = loop.time()
+        while len(dialled.wires) == failures:
+            await asyncio.sleep(0.05)
+        pauses.append(round(loop.time() - begun, 1))
+    assert pauses == [FIRST_PAUSE_S, 0.4, 0.8, 1.6, 3.2, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+
+
+@on_jumping_loop
+async def test_pause_is_short_again_after_a_link_was_up() -> None:
+    dialled = Dialled()
+    dialled.links.take({FE1: hop(FE1)})
+    for _ in range(3):
+        dialled.links.gone(dialled.wires[-1].link, "refused")
+        await asyncio.sleep(LONGEST_PAUSE_S)
+    dialled.links.up(dialled.wires[-1].link)
+    assert dialled.links.why_not(FE1) == ""
+    dialled.links.gone(dialled.wires[-1].link, "closed")
+    await asyncio.sleep(FIRST_PAUSE_S + 0.1)
+    assert len(dialled.wires) == 5
+
+
+@on_jumping_loop
+async def test_server_with_another_address_is_dialled_at_once_where_there_is_no_link() -> None:
+    dialled = Dialled()
+    dialled.links.take({FE1: hop(FE1)})
+    dialled.links.take({FE1: hop(FE1, 6062)})
+    assert len(dialled.hops) == 1
+    dialled.links.gone(dialled.wires[-1].link, "closed")
+    dialled.links.take({FE1: hop(FE1, 7062)})
+    assert [one.addresses for one in dialled.hops][-1] == (("127.0.0.1", 7062),)
+    await asyncio.sleep(LONGEST_PAUSE_S)
+    assert len(dialled.hops) == 2
+
+
+@on_jumping_loop
+async def test_server_that_left_is_drained_and_dialled_no_more() -> None:
+    dialled = Dialled()
+    dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+    dialled.links.gone(dialled.wires[1].link, "closed")
+    dialled.links.take({})
+    assert [wire.drained for wire in dialled.wires] == [True, False]
+    await asyncio.sleep(LONGEST_PAUSE_S)
+    assert (len(dialled.hops), dialled.links.why_not(FE2)) == (2, "")
+
+
+@on_jumping_loop
+async def test_nothing_is_dialled_after_the_end() -> None:
+    dialled = Dialled()
+    dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+    dialled.links.gone(dialled.wires[0].link, "closed")
+    dialled.links.close()
+    await asyncio.sleep(LONGEST_PAUSE_S)
+    assert len(dialled.hops) == 2
+    assert not dialled.links.has(dialled.wires[1].link)

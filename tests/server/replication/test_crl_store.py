@@ -1,0 +1,154 @@
+"""Lists of this machine: what is given on, and what may take the place of what is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.issuance.profiles import CertificateKind as Profile
+from sipmesh.server.replication.crl_store import LARGEST_GIVEN, CrlStore, is_portable, must_be_portable
+from sipmesh.topology.document.load import Loaded
+from topology.world import NOON, TOPOLOGY, Place
+
+NAME = "ca/issuing.crl"
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(name="authorities", scope="module")
+def _authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Our CA and those of two partners, made once."""
+    folder = tmp_path_factory.mktemp("authorities")
+    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
+        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    return folder
+
+
+@pytest.fixture(name="loaded")
+def _loaded(tmp_path: Path, authorities: Path) -> Loaded:
+    shutil.copytree(authorities, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "topology.yaml").write_text(TOPOLOGY)
+    return Place(tmp_path / "topology.yaml").load()
+
+
+def newer(loaded: Loaded, after: timedelta = HOUR) -> Item:
+    """The list that our CA signs after the one that is there; the file stays as it was."""
+    file = loaded.folder / NAME
+    before = file.read_bytes()
+    EnterpriseCa.open(loaded.folder / "ca").crls.publish(NOON + after)
+    item = Item(ItemKind.LIST, file.read_bytes(), NAME)
+    file.write_bytes(before)
+    return item
+
+
+def test_every_list_that_the_topology_names_is_given(loaded: Loaded) -> None:
+    store = CrlStore(loaded.folder)
+    items = {item.name: item for item in store.items(loaded)}
+    assert set(items) == set(loaded.list_names)
+    assert items[NAME].body == (loaded.folder / NAME).read_bytes()
+    assert {id(item) for item in store.items(loaded)} == {id(item) for item in items.values()}
+
+
+def test_list_that_has_changed_is_read_again(loaded: Loaded) -> None:
+    store = CrlStore(loaded.folder)
+    before = {item.name: item.digest for item in store.items(loaded)}
+    (loaded.folder / NAME).write_bytes(newer(loaded).body)
+    changed = {item.name for item in store.items(loaded) if item.digest != before[item.name]}
+    assert changed == {NAME}
+
+
+def test_list_that_is_not_here_or_too_large_is_left_out(loaded: Loaded) -> None:
+    (loaded.folder / NAME).unlink()
+    (loaded.folder / "ca/root.crl").write_bytes(b"x" * (LARGEST_GIVEN + 1))
+    names = {item.name for item in CrlStore(loaded.folder).items(loaded)}
+    assert names == set(loaded.list_names) - {NAME, "ca/root.crl"}
+
+
+def test_newer_list_takes_the_place_of_the_older_one_and_not_the_other_way_round(loaded: Loaded) -> None:
+    store, at = CrlStore(loaded.folder), NOON + HOUR
+    [older] = [item for item in store.items(loaded) if item.name == NAME]
+    item = newer(loaded)
+    assert store.put(item, loaded, at)
+    assert (loaded.folder / NAME).read_bytes() == item.body
+    assert not store.put(item, loaded, at)
+    assert not store.put(older, loaded, at)
+    assert (loaded.folder / NAME).read_bytes() == item.body
+
+
+@pytest.mark.parametrize("content", [None, b"nothing"])
+def test_file_that_is_not_there_or_cannot_be_read_is_written(loaded: Loaded, content: bytes | None) -> None:
+    item, file = newer(loaded), loaded.folder / NAME
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert CrlStore(loaded.folder).put(item, loaded, NOON + HOUR)
+    assert file.read_bytes() == item.body
+
+
+def test_list_of_an_unknown_issuer_does_not_take_the_place_of_a_list_that_works(
+    loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stranger = tmp_path_factory.mktemp("stranger")
+    EnterpriseCa.create(stranger / "ca", "Stranger", NOON, crl_base="http://crl.test")
+    item = Item(ItemKind.LIST, (stranger / NAME).read_bytes(), NAME)
+    with pytest.raises(RemoteError, match="and not of"):
+        CrlStore(loaded.folder).put(item, loaded, NOON)
+    (loaded.folder / NAME).unlink()
+    assert CrlStore(loaded.folder).put(item, loaded, NOON)
+
+
+@pytest.mark.parametrize(
+    ("change", "after", "why"),
+    [
+        (lambda _: Item(ItemKind.LIST, b"nothing", NAME), HOUR, "not a readable"),
+        (lambda item: item, timedelta(days=400), "its next update is past"),
+        (lambda item: item, timedelta(0), "it begins only at"),
+        (lambda item: Item(ItemKind.LIST, item.body, "../outside.crl"), HOUR, "out of the folder"),
+        (lambda item: Item(ItemKind.LIST, item.body, "/etc/outside.crl"), HOUR, "out of the folder"),
+    ],
+    ids=["unreadable", "ended", "not begun", "above", "absolute"],
+)
+def test_list_that_nobody_could_use_is_refused(
+    loaded: Loaded, change: Callable[[Item], Item], after: timedelta, why: str
+) -> None:
+    """It must not take the place of one that works; the rightful list is taken."""
+    before, item = (loaded.folder / NAME).read_bytes(), newer(loaded)
+    with pytest.raises(RemoteError, match=why) as refused:
+        CrlStore(loaded.folder).put(change(item), loaded, NOON + after)
+    assert (refused.value.status, (loaded.folder / NAME).read_bytes()) == (488, before)
+    assert CrlStore(loaded.folder).put(item, loaded, NOON + HOUR)
+
+
+def test_list_that_its_issuer_has_not_signed_is_refused(loaded: Loaded) -> None:
+    store, name = CrlStore(loaded.folder), "ca/root.crl"
+    EnterpriseCa.open(loaded.folder / "ca").crls.publish(NOON + HOUR, Profile.ROOT)
+    rightful = x509.load_pem_x509_crl((loaded.folder / name).read_bytes()).public_bytes(Encoding.DER)
+    (loaded.folder / name).unlink()
+    with pytest.raises(RemoteError, match="is not signed by"):
+        store.put(Item(ItemKind.LIST, rightful[:-1] + bytes([rightful[-1] ^ 1]), name), loaded, NOON + HOUR)
+    assert not (loaded.folder / name).exists()
+    assert store.put(Item(ItemKind.LIST, rightful, name), loaded, NOON + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("name", "portable"), [("ca/root.crl", True), ("root.crl", True), ("/ca/root.crl", False), ("ca/../../x", False)]
+)
+def test_name_is_portable_below_the_folder_alone(name: str, *, portable: bool) -> None:
+    assert is_portable(name) is portable
+
+
+def test_topology_with_a_list_elsewhere_is_not_published(loaded: Loaded) -> None:
+    must_be_portable(loaded)
+    place = Place(loaded.file)
+    elsewhere = loaded.folder / "ca/root.crl"
+    place.spoil(("crls: [ca/root.crl, ca/issuing.crl]}\npools", f"crls: [{elsewhere}, ca/issuing.crl]}}\npools"))
+    with pytest.raises(OperatorError, match="lies elsewhere"):
+        must_be_portable(place.load())

@@ -1,0 +1,220 @@
+"""What a server holds: a newer version that management signed, the users, and no way back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.replication.document_store import (
+    USERS,
+    DocumentStore,
+    held_in,
+    signed_by_management,
+    signers_of,
+)
+from sipmesh.server.replication.revocation_push import REVOKED
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.user_document import UserDocument
+from support.managed import MGMT, Managed
+from support.network import EXAMPLE, FE1, POOL
+
+
+@pytest.fixture(name="store")
+def _store(managed: Managed) -> DocumentStore:
+    """What fe1 holds after it has joined."""
+    managed.join(FE1)
+    return restarted(managed)
+
+
+def restarted(managed: Managed) -> DocumentStore:
+    """The store as a server opens it at its start."""
+    return managed.holding(FE1)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def users(managed: Managed, number: int, *names: str, since: int = 0) -> bytes:
+    """Signed users of the pool."""
+    aors = [f"sip:{name}@{EXAMPLE}" for name in names]
+    verifiers = {aor: Verifier(aor, 1, {Algorithm.MD5: "ab" * 16}) for aor in aors}
+    document = UserDocument("example.test", POOL, number, since, verifiers=verifiers)
+    return managed.signed(document.encode(), kind=USERS)
+
+
+def test_server_that_has_joined_holds_the_version(managed: Managed, store: DocumentStore) -> None:
+    assert store.is_there
+    assert store.is_whole
+    assert (store.document(), store.highest) == (managed.published(), 1)
+    assert store.load().number == 1
+    assert held_in(store.folder) == [FE1]
+
+
+def test_server_that_has_not_joined_holds_nothing(managed: Managed) -> None:
+    store = restarted(managed)
+    assert (store.is_there, store.is_whole, store.highest, store.users()) == (False, False, 0, [])
+    with pytest.raises(OperatorError, match="cannot be read"):
+        store.load()
+
+
+def test_newer_version_is_kept_over_a_restart(managed: Managed, store: DocumentStore) -> None:
+    jws, known = managed.version(5), list[int]()
+    store.on_known = known.append
+    loaded = store.newer(jws, store.load(), now())
+    assert (loaded.number, store.known_to_exist, known) == (5, 5, [5])
+    assert store.highest == 1
+    store.keep(jws, store.read(jws))
+    again = restarted(managed)
+    assert (again.load().number, again.highest, again.document()) == (5, 5, jws)
+
+
+def test_version_that_is_not_newer_is_refused(managed: Managed, store: DocumentStore) -> None:
+    jws = managed.version(5)
+    in_force = store.newer(jws, store.load(), now())
+    store.keep(jws, in_force)
+    for number in (1, 4, 5):
+        with pytest.raises(RemoteError, match="rolled back") as refused:
+            store.newer(managed.version(number), in_force, now())
+        assert refused.value.status == 488
+    assert store.newer(managed.version(6), in_force, now()).number == 6
+
+
+def test_version_that_could_not_be_written_is_taken_when_it_comes_again(managed: Managed, store: DocumentStore) -> None:
+    """The record is written first, so that nothing older is loaded; the same version may be taken once more, no other."""
+    jws, in_force = managed.version(5), store.load()
+    in_the_way = store.state / f".{FE1}.topology.new"
+    in_the_way.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        store.keep(jws, store.newer(jws, in_force, now()))
+    in_the_way.rmdir()
+    assert (store.highest, restarted(managed).load().number, restarted(managed).highest) == (5, 1, 5)
+    with pytest.raises(RemoteError, match="rolled back"):
+        store.newer(managed.version(5, why="another"), in_force, now())
+    store.keep(jws, store.newer(jws, in_force, now()))
+    assert restarted(managed).load().number == 5
+
+
+def test_version_of_another_organisation_or_another_signer_is_refused(managed: Managed, store: DocumentStore) -> None:
+    in_force = store.load()
+    with pytest.raises(RemoteError, match="and this is"):
+        store.newer(managed.version(2, organisation="Other"), in_force, now())
+    with pytest.raises(RemoteError, match="who is not believed"):
+        store.newer(managed.signed(managed.payload(2), managed.papers(FE1)), in_force, now())
+    with pytest.raises(RemoteError, match="not taken"):
+        store.newer(managed.signed(managed.payload(2), kind=USERS), in_force, now())
+    with pytest.raises(RemoteError, match="not taken"):
+        store.newer(managed.signed(b"{}"), in_force, now())
+    assert store.newer(managed.version(2), in_force, now()).number == 2
+
+
+def test_version_that_was_touched_on_disk_is_not_loaded(managed: Managed, store: DocumentStore) -> None:
+    file = store.state / f"{FE1}.topology"
+    file.write_bytes(managed.version(1))
+    with pytest.raises(OperatorError, match="is not version 1"):
+        restarted(managed).load()
+    file.write_bytes(b"nothing")
+    with pytest.raises(OperatorError, match="is not what was signed"):
+        restarted(managed).load()
+    file.write_bytes(managed.published())
+    assert restarted(managed).load().number == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\n!\n"])
+def test_anchors_that_were_touched_are_not_loaded(managed: Managed, store: DocumentStore, content: bytes) -> None:
+    (store.state / f"{FE1}.anchors").write_bytes(content)
+    with pytest.raises(OperatorError, match="holds"):
+        restarted(managed).load()
+    (store.state / f"{FE1}.anchors").unlink()
+    with pytest.raises(OperatorError, match="cannot be read"):
+        restarted(managed).load()
+
+
+def test_operator_brings_no_older_version(managed: Managed, store: DocumentStore) -> None:
+    jws = managed.version(5)
+    store.keep(jws, store.newer(jws, store.load(), now()))
+    anchors = list(store.load().authority.anchors)
+    with pytest.raises(OperatorError, match="takes no older version"):
+        restarted(managed).begin(managed.published(), anchors)
+    restarted(managed).begin(managed.version(6), anchors)
+    assert restarted(managed).load().number == 6
+
+
+def test_join_mends_a_record_that_cannot_be_read(managed: Managed, store: DocumentStore) -> None:
+    (store.folder / "servers" / f"{FE1}.held").write_bytes(b"nothing")
+    with pytest.raises(OperatorError, match="nobody can tell"):
+        restarted(managed).load()
+    restarted(managed).begin(managed.published(), list(managed.organisation.load().authority.anchors))
+    assert restarted(managed).load().number == 1
+
+
+def test_record_is_made_for_what_an_earlier_release_held(managed: Managed, store: DocumentStore) -> None:
+    (store.folder / "servers" / f"{FE1}.held").unlink()
+    again = restarted(managed)
+    assert again.record is None
+    again.adopt()
+    again.adopt()
+    assert again.record is not None
+    assert again.record.number == 1
+
+
+def test_version_below_the_highest_number_is_not_loaded_without_a_record(
+    managed: Managed, store: DocumentStore
+) -> None:
+    (store.folder / "servers" / f"{FE1}.held").unlink()
+    (store.state / f"{FE1}.highest").write_text("7\n")
+    with pytest.raises(OperatorError, match="has taken version 7"):
+        restarted(managed).load()
+
+
+def test_management_notes_the_version_that_it_follows(managed: Managed) -> None:
+    store = managed.holding(MGMT)
+    store.follow(3, b"version 3")
+    store.follow(2, b"version 2")
+    assert store.highest == 3
+    assert store.is_there
+
+
+def test_users_are_kept_over_a_restart(managed: Managed, store: DocumentStore) -> None:
+    whole, change = users(managed, 3, "alice", "bob"), users(managed, 4, "carol", since=3)
+    payload = store.newer_users(whole, store.load(), now())
+    assert UserDocument.decode(payload).number == 3
+    store.keep_users([whole], anew=True)
+    store.keep_users([change], anew=False)
+    assert [UserDocument.decode(held).number for held in restarted(managed).users()] == [3, 4]
+    store.keep_users([users(managed, 5)], anew=True)
+    assert [UserDocument.decode(held).number for held in restarted(managed).users()] == [5]
+
+
+def test_users_that_were_cut_off_or_signed_by_another_are_none(managed: Managed, store: DocumentStore) -> None:
+    """Management then gives all of them again."""
+    store.keep_users([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], anew=True)
+    file = store.state / f"{FE1}.users"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-100])
+    assert restarted(managed).users() == []
+    document = UserDocument("example.test", POOL, 9).encode()
+    file.write_bytes(managed.signed(document, managed.papers(FE1), USERS) + b"\n")
+    assert restarted(managed).users() == []
+    file.write_bytes(whole)
+    assert len(restarted(managed).users()) == 2
+
+
+def test_document_of_another_kind_is_believed_from_management_alone(managed: Managed, store: DocumentStore) -> None:
+    in_force = store.load()
+    assert signers_of(in_force) == {MGMT}
+    signed = managed.signed(b"payload", kind=REVOKED)
+    assert signed_by_management(signed, REVOKED, in_force, now()) == b"payload"
+    with pytest.raises(RemoteError, match="not taken"):
+        signed_by_management(signed, USERS, in_force, now())
+    with pytest.raises(RemoteError, match="who is not believed"):
+        signed_by_management(managed.signed(b"payload", managed.papers(FE1), REVOKED), REVOKED, in_force, now())
+
+
+def test_item_of_the_store_is_what_travels(managed: Managed, store: DocumentStore) -> None:
+    item = Item(ItemKind.TOPOLOGY, store.document(), number=1)
+    assert item.body == managed.published()

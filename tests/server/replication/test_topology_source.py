@@ -1,0 +1,111 @@
+"""Where a server has its topology from: nothing unsigned where something was ever signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.errors import OperatorError
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.replication.topology_source import (
+    DraftFile,
+    PublishedVersion,
+    published_in,
+    source_of,
+    version_of,
+)
+from sipmesh.storage.management_db import DATABASE, ManagementDb
+from support.managed import MGMT, Managed
+from support.network import EDGE, FE1, FE2
+
+NOW = datetime.now(UTC)
+
+
+def test_network_without_management_loads_its_file(example: Organisation) -> None:
+    source = source_of(example.file, FE1.upper())
+    assert isinstance(source, DraftFile)
+    assert source.load().digest == example.load().digest
+    assert published_in(example.folder) is None
+
+
+def test_management_follows_its_history_and_no_draft(managed: Managed) -> None:
+    managed.organisation.file.write_text("not in order")
+    source = source_of(managed.organisation.file, MGMT)
+    assert isinstance(source, PublishedVersion)
+    assert source.load().number == 1
+    assert managed.holding(MGMT).highest == 1
+    source.management_db.close()
+    published = published_in(managed.folder(MGMT))
+    assert published is not None
+    assert published.number == 1
+
+
+def test_managed_server_loads_what_it_holds(managed: Managed) -> None:
+    managed.join(FE1)
+    source = source_of(managed.folder(FE1) / "topology.yaml", FE1)
+    assert isinstance(source, DocumentStore)
+    assert source.load().number == 1
+
+
+def test_draft_that_names_management_is_loaded_by_nobody(managed: Managed) -> None:
+    (managed.folder(MGMT) / DATABASE).unlink()
+    for name in (FE1, MGMT):
+        with pytest.raises(OperatorError, match="a draft that nobody has signed"):
+            source_of(managed.organisation.file, name)
+
+
+def test_server_beside_management_begins_with_the_newest_version(managed: Managed) -> None:
+    source = source_of(managed.organisation.file, FE1)
+    assert isinstance(source, DocumentStore)
+    assert (source.load().number, source.highest) == (1, 1)
+    (source.state / f"{FE1}.topology").unlink()
+    again = source_of(managed.organisation.file, FE1)
+    assert again.load().number == 1
+
+
+def test_server_beside_management_takes_a_version_that_came_while_it_was_off(managed: Managed) -> None:
+    source_of(managed.organisation.file, EDGE)
+    management_db = ManagementDb(managed.folder(MGMT))
+    management_db.history.publish(1, lambda slot: managed.version(slot.number), "ada", "because", at=NOW)
+    management_db.close()
+    assert source_of(managed.organisation.file, EDGE).load().number == 2
+
+
+def test_history_of_another_network_is_not_followed(managed: Managed) -> None:
+    source = source_of(managed.organisation.file, MGMT)
+    assert isinstance(source, PublishedVersion)
+    source.management_db.close()
+    record = managed.holding(MGMT).record
+    assert record is not None
+    (managed.folder(MGMT) / DATABASE).unlink()
+    Managed(managed.organisation, managed.where)
+    with pytest.raises(OperatorError, match="no other history is followed"):
+        source_of(managed.organisation.file, MGMT)
+
+
+def test_history_without_a_version_is_empty(managed: Managed) -> None:
+    (managed.folder(MGMT) / DATABASE).unlink()
+    management_db = ManagementDb(managed.folder(MGMT))
+    with pytest.raises(OperatorError, match="nothing was ever published"):
+        PublishedVersion(management_db, managed.folder(MGMT)).load()
+    management_db.close()
+    assert published_in(managed.folder(MGMT)) is None
+
+
+def test_version_that_is_not_in_the_history_is_refused(managed: Managed) -> None:
+    management_db = ManagementDb(managed.folder(MGMT))
+    assert version_of(management_db, 1).number == 1
+    with pytest.raises(OperatorError):
+        version_of(management_db, 2)
+    management_db.close()
+
+
+def test_server_beside_management_needs_the_root(managed: Managed) -> None:
+    folder = managed.folder(MGMT)
+    (folder / "ca/ledger.db").rename(folder / "ca/away")
+    assert source_of(managed.organisation.file, FE1).load().number == 1
+    (folder / "ca/root.pem").unlink()
+    with pytest.raises(OperatorError, match="it is needed to check what was published"):
+        source_of(managed.organisation.file, FE2)

@@ -1,0 +1,58 @@
+"""A server gets the role that goes with where its topology comes from."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.server.agent.agent import Agent
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.wiring import here
+from sipmesh.topology.view import view
+from sipmesh.trust.evidence import LinkKind
+from support.managed import MGMT, Managed
+from support.network import EDGE, FE1, Network
+from support.running import on_loop
+from support.service import service_here
+from support.telling import Told
+
+
+@on_loop
+async def test_management_is_the_controller_and_others_are_agents(managed: Managed) -> None:
+    async with managed:
+        await managed.start(MGMT, FE1, EDGE)
+        assert isinstance(managed.master, Controller)
+        for name in (FE1, EDGE):
+            assert isinstance(managed.member(name), Agent)
+            assert managed.nodes[name].is_managed
+        await managed.acknowledged(1, FE1, EDGE)
+        assert not managed.nodes[MGMT].is_managed
+
+
+@on_loop
+async def test_users_that_an_agent_holds_are_in_force_at_its_start(managed: Managed) -> None:
+    async with managed:
+        await managed.start(MGMT, FE1)
+        await managed.acknowledged(1, FE1)
+        await managed.agent("alice", FE1)
+        number = managed.nodes[FE1].users_number
+        await managed.stop(MGMT, FE1)
+        await managed.start(FE1)
+        assert managed.nodes[FE1].users_number == number > 0
+        await managed.agent("alice", FE1)
+
+
+@on_loop
+async def test_server_of_a_network_without_management_has_neither_role(home: Network) -> None:
+    async with service_here(home.organisations[0], Told(), FE1) as (service, node):
+        assert service._post is None
+        assert (node.is_managed, node.dispatch.post) == (False, None)
+
+
+@pytest.mark.parametrize("name", [FE1, EDGE])
+def test_server_names_its_listener_for_servers_in_the_dialogs_of_the_network(home: Network, name: str) -> None:
+    seen = view(home.organisations[0].load(), name)
+    ours = here(seen)
+    port = home.organisations[0].address(name, LinkKind.SERVER)[1]
+    assert ours.name == name
+    assert ours.sent_by.endswith(f":{port}")
+    assert len({ours.token() for _ in range(100)}) == 100

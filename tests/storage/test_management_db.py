@@ -1,0 +1,43 @@
+"""What management keeps lies in one database in the folder of the organisation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.management_db import DATABASE, ManagementDb
+from storage.publishing import made
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_history_and_audit_log_are_there_after_a_restart(tmp_path: Path) -> None:
+    assert not ManagementDb.is_in(tmp_path)
+    first = ManagementDb(tmp_path)
+    version = first.history.publish(0, made, "ada", "because", at=NOON)
+    first.audit.append("ada", AuditAct.BLOCK, {"blocked": ["evil.test"]}, at=NOON)
+    first.close()
+    assert ManagementDb.is_in(tmp_path)
+    second = ManagementDb(tmp_path)
+    assert second.history.head() == version
+    assert [line.act for line in second.audit.read()] == [AuditAct.PUBLISH, AuditAct.BLOCK]
+    assert second.history.verify() == []
+    second.close()
+
+
+def test_version_and_its_line_of_the_audit_log_are_of_one_database(tmp_path: Path) -> None:
+    management_db = ManagementDb(tmp_path)
+    management_db.history.publish(0, made, "ada", "because", at=NOON)
+    [line] = management_db.audit.read()
+    assert (line.act, line.who) == (AuditAct.PUBLISH, "ada")
+    management_db.close()
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"nothing of ours" * 100)
+    with pytest.raises(OperatorError, match=DATABASE):
+        ManagementDb(tmp_path)

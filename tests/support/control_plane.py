@@ -1,0 +1,197 @@
+"""Management, a front end and an edge without a network: what each of them sends is handed to the other as bytes.
+
+The documents, the CA, the history and the users are real, and each server has a folder of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.server.agent.agent import Agent
+from sipmesh.server.control_socket import WHO
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.replication.topology_source import PublishedVersion
+from sipmesh.server.wiring import here
+from sipmesh.sip.message import Request, Response, respond
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.user_document import UserDocument
+from sipmesh.storage.users import Users
+from sipmesh.topology.document.load import Loaded
+from sipmesh.topology.view import ServerView, view
+from sipmesh.trust.evidence import Direction
+from sipmesh.trust.x509.certificate import CertificateId
+from support.managed import MGMT, Change, Managed
+from support.network import EDGE, FE1
+from support.telling import Told
+from support.wires import Wire
+
+
+@dataclass
+class Host:
+    """The server that a controller or an agent is part of: it has in force what it was given, and serves nobody."""
+
+    view: ServerView
+    told: Told = field(default_factory=Told)
+    status: ServerStatus = field(default_factory=lambda: ServerStatus(number=0))
+    revoked: set[CertificateId] = field(default_factory=set)
+    users: UserDocument | None = None
+    looked: list[Path] = field(default_factory=list)
+    refuses: str = ""
+
+    def take(self, loaded: Loaded) -> list[str]:
+        """Put a version in force, unless it *refuses*."""
+        if self.refuses:
+            raise OperatorError(self.refuses)
+        self.view = view(loaded, self.view.name)
+        return []
+
+    def take_revoked(self, named: Iterable[CertificateId]) -> list[str]:
+        """Keep what was revoked."""
+        self.revoked.update(named)
+        return []
+
+    def take_users(self, document: bytes) -> int:
+        """Keep the users, once their last part has come."""
+        read = UserDocument.decode(document)
+        self.users = read if read.part == read.parts else self.users
+        return 0
+
+    def users_number(self) -> int:
+        """The number of the users in force."""
+        return self.users.number if self.users is not None else 0
+
+    def look(self, files: list[Path]) -> None:
+        """Note which files were written."""
+        self.looked += files
+
+    def not_listening(self) -> tuple[str, ...]:
+        """It listens as published."""
+        return ()
+
+    def standing(self) -> ServerStatus:
+        """What it says of itself."""
+        return self.status
+
+
+class Plane:
+    """The two ends of the control plane, and the edge behind the front end, joined by `exchange`."""
+
+    def __init__(self, managed: Managed, *agents: str) -> None:
+        self.managed, self._loop = managed, asyncio.get_running_loop()
+        self._wires: dict[tuple[str, str], Wire] = {}
+        self.management_db = ManagementDb(managed.folder(MGMT))
+        published = PublishedVersion(self.management_db, managed.folder(MGMT)).load()
+        self.hosts = {MGMT: Host(view(published, MGMT))}
+        self.users = Users(published.users_url)
+        self.agents = {name: self._agent(name) for name in agents or (FE1, EDGE)}
+        self.controller = self._controller()
+
+    def _controller(self) -> Controller:
+        host = self.hosts[MGMT]
+        parts = (self.management_db, self.users, here(host.view), self._loop)
+        return Controller(host, *parts, lambda hop: self._dial(MGMT, hop.name).link, host.told.log)
+
+    def _agent(self, name: str) -> Agent:
+        if not self.managed.holding(name).is_there:
+            self.managed.join(name)
+        documents = self.managed.holding(name)
+        host = self.hosts[name] = Host(view(documents.load(), name))
+        parts = (host, documents, here(host.view), self._loop)
+        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, host.look, host.told.log)
+
+    def __enter__(self) -> Self:
+        self.controller.begin()
+        for agent in self.agents.values():
+            agent.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.controller.close()
+        for agent in self.agents.values():
+            agent.close()
+        self.users.close()
+        self.management_db.close()
+
+    # Links
+
+    def _end(self, name: str) -> Controller | Agent:
+        return self.controller if name == MGMT else self.agents[name]
+
+    def _dial(self, opener: str, acceptor: str) -> Wire:
+        """Make the opener's end of a new link; nobody is there until `connect`."""
+        wire = self._wires[opener, acceptor] = Wire(self.hosts[opener].view.trusted.get(acceptor))
+        return wire
+
+    def wire(self, end: str, other: str) -> Wire:
+        """The end that *end* has of its link with *other*."""
+        return self._wires[end, other]
+
+    def connect(self, opener: str, acceptor: str) -> None:
+        """Let the link that *opener* has dialled come up, and hand over all that follows."""
+        peer = self.hosts[acceptor].view.trusted.get(opener)
+        accepted = self._wires[acceptor, opener] = Wire(peer, Direction.ACCEPTED)
+        self._end(opener).link_up(self.wire(opener, acceptor).link)
+        self._end(acceptor).link_up(accepted.link)
+        self.exchange()
+
+    def connect_all(self) -> None:
+        """Let management reach the front end, and the front end the edge."""
+        for opener, acceptor in ((MGMT, FE1), (FE1, EDGE)):
+            if acceptor in self.agents:
+                self.connect(opener, acceptor)
+
+    def disconnect(self, opener: str, acceptor: str, why: str = "closed") -> None:
+        """Let a link end."""
+        for end, other in ((opener, acceptor), (acceptor, opener)):
+            self._end(end).link_down(self._wires.pop((end, other)).link, why)
+
+    def exchange(self) -> None:
+        """Hand over what each end has sent until nobody sends anything more."""
+        while ways := [way for way, wire in self._wires.items() if wire.sent and (way[1], way[0]) in self._wires]:
+            for sender, receiver in ways:
+                for message in self.wire(sender, receiver).taken():
+                    self.deliver(message, receiver, self.wire(receiver, sender))
+
+    def deliver(self, message: Request | Response, receiver: str, wire: Wire) -> None:
+        """Hand one message to *receiver* on its end of a link, as its dispatch does: what it refuses is answered."""
+        end = self._end(receiver)
+        if isinstance(message, Response):
+            end.responded(wire.link, message)
+            return
+        try:
+            assert wire.peer is not None
+            assert end.requested(wire.link, wire.peer, message)
+        except RemoteError as wrong:
+            wire.send(respond(message, wrong.status, str(wrong)).encode())
+
+    async def settle(self) -> None:
+        """Give what was put off to the next turn of the loop its turn, and hand over what follows."""
+        await asyncio.sleep(0)
+        self.exchange()
+
+    # What is asked
+
+    def number(self, name: str) -> int:
+        """The version that a server has in force."""
+        return self.hosts[name].view.loaded.number
+
+    async def ask(self, command: str, **given: Any) -> Any:
+        """Ask management, as its control socket does."""
+        return await self.controller.commands()[command]({WHO: "ada (1)", **given})
+
+    async def publish(self, change: Change | None = None, *, force: bool = False) -> dict[str, Any]:
+        """Publish the draft, with a *change* to it if there is one, and hand over all that follows."""
+        if change is not None:
+            self.managed.edit(change)
+        plan = await self.ask("plan")
+        told: dict[str, Any] = await self.ask(
+            "publish", why="because", base=plan["base"], digest=plan["digest"], force=force
+        )
+        await self.settle()
+        return told

@@ -1,0 +1,35 @@
+"""The limits of the links: each has a reason, and each is for a kind of link."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipmesh.transport.limits import Limits, reasons
+from sipmesh.trust.evidence import LinkKind
+
+
+def test_every_limit_has_a_reason() -> None:
+    assert all(reasons().values())
+    assert len(reasons()) > 20
+
+
+@pytest.mark.parametrize(("kind", "body"), [(LinkKind.CLIENT, 131_072), (LinkKind.SERVER, 5_000_000)])
+def test_body_limit_follows_the_kind_of_link(kind: LinkKind, body: int) -> None:
+    assert Limits().reading(kind).body == body
+
+
+def test_links_of_one_kind_share_one_object_of_read_limits() -> None:
+    assert Limits().reading(LinkKind.SERVER) is Limits().reading(LinkKind.PARTNER)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "later"),
+    [(LinkKind.CLIENT, 98_304, 1_048_576), (LinkKind.SERVER, 16_777_216, 16_777_216)],
+)
+def test_client_may_queue_more_once_it_has_logged_in(kind: LinkKind, first: int, later: int) -> None:
+    limits = Limits()
+    assert (limits.queue_bytes_at_first(kind), limits.queue_bytes(kind)) == (first, later)
+
+
+def test_queue_of_a_stranger_is_never_longer_than_that_of_a_client() -> None:
+    assert Limits(queue_client_bytes=1_000).queue_bytes_at_first(LinkKind.CLIENT) == 1_000

@@ -1,0 +1,28 @@
+"""The settings of every TCP socket."""
+
+from __future__ import annotations
+
+import socket
+
+from sipmesh.transport.sockets import KEEPALIVE_IDLE_S, UNACKNOWLEDGED_MS, address_of, close_quietly, keep_alive
+
+
+def test_socket_sends_at_once_and_notices_a_peer_that_is_gone() -> None:
+    with socket.socket() as sock:
+        keep_alive(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == KEEPALIVE_IDLE_S
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNACKNOWLEDGED_MS
+
+
+def test_address_is_host_and_port_in_either_family() -> None:
+    assert address_of(("127.0.0.1", 5061)) == ("127.0.0.1", 5061)
+    assert address_of(("::1", 5061, 0, 0)) == ("::1", 5061)
+
+
+def test_socket_that_is_closed_is_closed_again_without_an_error() -> None:
+    sock = socket.socket()
+    close_quietly(sock)
+    close_quietly(sock)
+    assert sock.fileno() == -1

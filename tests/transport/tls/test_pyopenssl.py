@@ -1,0 +1,143 @@
+"""TLS over pyOpenSSL on a pair of sockets: what each end reads, writes and sees, and how it ends."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sipmesh.transport.tls.contexts import mutual_context
+from sipmesh.transport.tls.pyopenssl import PyOpenSslTls, Room
+from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError
+
+if TYPE_CHECKING:
+    from sipmesh.transport.tls.contexts import Identity
+    from transport.authority import Authority
+
+Ends = tuple[PyOpenSslTls, PyOpenSslTls]
+
+
+@pytest.fixture(name="sockets")
+def _sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    here, there = socket.socketpair()
+    for sock in (here, there):
+        sock.settimeout(0)  # non-blocking
+    yield here, there
+    here.close()
+    there.close()
+
+
+@pytest.fixture(name="ends")
+def _ends(ca: Authority, here: Identity, there: Identity, sockets: tuple[socket.socket, socket.socket]) -> Ends:
+    """The end that opened the link, and the one that accepted it; nothing was sent yet."""
+    opening = mutual_context(there, [ca.root]).opened(sockets[0], "here.test")
+    return opening, mutual_context(here, [ca.root]).accepted(sockets[1])
+
+
+def shake_hands(ends: Ends) -> None:
+    for _ in range(10):
+        if {end.handshake() for end in ends} == {Progress.DONE}:
+            return
+    raise AssertionError("no handshake")
+
+
+def test_handshake_waits_for_the_other_end_and_is_done(ends: Ends) -> None:
+    opening, accepting = ends
+    assert accepting.handshake() is Progress.WANT_READ
+    assert not accepting.greeted
+    assert opening.handshake() is Progress.WANT_READ
+    accepting.handshake()
+    assert accepting.greeted
+    shake_hands(ends)
+
+
+def test_each_end_sees_what_the_other_presented(ends: Ends, here: Identity, there: Identity) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    assert opening.presented()[0] == here.leaf.public_bytes(Encoding.DER)
+    assert accepting.presented()[0] == there.leaf.public_bytes(Encoding.DER)
+    assert (opening.engine_errors(), accepting.engine_errors()) == ((), ())
+    assert (opening.facts().version, accepting.facts().sni, opening.facts().sni) == ("TLSv1.3", "here.test", "")
+    assert opening.facts().cipher == accepting.facts().cipher
+
+
+def test_bytes_pass_in_both_directions_and_nothing_there_is_empty(ends: Ends) -> None:
+    shake_hands(ends)
+    room = Room()
+    for sender, receiver in (ends, ends[::-1]):
+        assert receiver.read(room) == b""
+        assert sender.write(b"hello") == 5
+        assert sender.write(memoryview(b", world")) == 7
+        assert bytes(receiver.read(room) or b"") + bytes(receiver.read(room) or b"") == b"hello, world"
+
+
+def test_record_that_is_read_in_parts_waits_where_epoll_does_not_see_it(ends: Ends) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    accepting.read(Room())
+    opening.read(Room())
+    opening.write(b"0123456789")
+    assert accepting.read(Room(4)) == b"0123"
+    assert accepting.pending() == 6
+    assert accepting.read(Room(RECORD)) == b"456789"
+    assert accepting.pending() == 0
+
+
+def test_full_socket_takes_nothing_more(ends: Ends) -> None:
+    opening, _ = ends
+    shake_hands(ends)
+    taken = [opening.write(b"x" * RECORD) for _ in range(200)]
+    assert 0 in taken
+
+
+def test_end_without_close_notify_is_told_from_one_with_it(ends: Ends) -> None:
+    opening, accepting = ends
+    shake_hands(ends)
+    accepting.read(Room())
+    opening.close()
+    assert accepting.read(Room()) is None
+
+
+def test_link_that_breaks_raises(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    _, accepting = ends
+    shake_hands(ends)
+    sockets[0].close()
+    with pytest.raises(TlsError):
+        accepting.read(Room())
+    with pytest.raises(TlsError):
+        accepting.write(b"x")
+
+
+def test_what_is_no_tls_fails_the_handshake(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    sockets[0].send(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(HandshakeError) as failed:
+        ends[1].handshake()
+    assert failed.value.failure.code == "not-tls"
+
+
+def test_end_that_goes_in_the_handshake_fails_it(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    sockets[0].close()
+    with pytest.raises(HandshakeError):
+        ends[1].handshake()
+
+
+def test_end_whose_ca_is_unknown_is_refused_and_its_certificate_is_kept(
+    ca: Authority, other_ca: Authority, here: Identity, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    stranger = other_ca.issue("there.test")
+    ends = (
+        mutual_context(stranger, [ca.root]).opened(sockets[0], "here.test"),
+        mutual_context(here, [ca.root]).accepted(sockets[1]),
+    )
+    with pytest.raises(HandshakeError):
+        shake_hands(ends)
+    assert ends[1].presented()
+    assert ends[1].engine_errors()
+
+
+def test_end_describes_itself(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+    assert f"fd={sockets[0].fileno()}" in repr(ends[0])
+    assert ends[0].fileno() == sockets[0].fileno()
