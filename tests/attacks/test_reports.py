@@ -136,5 +136,5 @@ async def test_edge_that_writes_nonsense_is_told_of_and_its_front_ends_go_on(
         edge._subscriber.publish({"number": "one"})
         await until(lambda: network.master.reports.misread.get(EDGE))
         told = await network.network()
-        assert told[EDGE]["faults"][0]["what"].startswith(f"its report that {FE1} brings cannot be read: number")
+        assert told[EDGE]["faults"][0]["what"].startswith(f"its report from {FE1} cannot be read: number")
         assert told[FE1]["faults"] == []

@@ -459,7 +459,7 @@ async def test_who_is_revoked_by_an_answer_loses_its_link_and_no_other_does(fede
 WRONG_ANSWERS: dict[str, tuple[Callable[[Responder], None], str]] = {
     "unknown": (lambda one: setattr(one, "status", ocsp.OCSPCertStatus.UNKNOWN), ""),
     "ended": (lambda one: setattr(one, "ends", -SECOND), "expired at"),
-    "not begun": (lambda one: setattr(one, "begins", HOUR), "begins only at"),
+    "not begun": (lambda one: setattr(one, "begins", HOUR), "the thisUpdate of an OCSP response is"),
     "not delegated": (
         lambda one: setattr(one, "signer", delegate(one.issuer, usages=SERVERS)),
         "lacks id-kp-OCSPSigning",
