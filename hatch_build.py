@@ -32,7 +32,10 @@ FROM_SOURCE = {
     ),
     **dict.fromkeys(("transport/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
-    **dict.fromkeys(("server/proxy/login_failures", "server/quotas/limited_log"), "runs for refusals only"),
+    **dict.fromkeys(
+        ("server/proxy/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),
+        "runs for refusals only",
+    ),
 }
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 

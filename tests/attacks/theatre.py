@@ -7,6 +7,7 @@ from typing import Any
 
 from sipmesh.demo.network import BOTS, Network
 from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.refresh.reloader import ReloadResult
 from sipmesh.server.running_server import RunningServer
 from support.telling import Told
 
@@ -31,9 +32,10 @@ class Theatre(Network):
         ).commands()
         return await commands[command](given)
 
-    def reload(self, server: str) -> dict[str, Any]:
+    def reload(self, server: str) -> ReloadResult:
         """Read topology and lists anew."""
-        return {"closed": self.nodes[server].take(self.organisation_of(server).load())}
+        closed = self.nodes[server].put_in_force(self.organisation_of(server).load())
+        return ReloadResult(taken=True, closed=closed)
 
     async def stop(self) -> None:
         """Drain every server, and end the DNS."""

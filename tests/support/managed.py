@@ -164,17 +164,17 @@ class Managed:
             self.services.pop(name, None)
 
     def member(self, name: str) -> Agent:
-        """The post of a server that is told."""
-        post = self.services[name]._post
-        assert isinstance(post, Agent)
-        return post
+        """The agent of a managed server."""
+        agent = self.services[name].control_plane
+        assert isinstance(agent, Agent)
+        return agent
 
     @property
     def master(self) -> Controller:
-        """The post of management."""
-        post = self.services[MGMT]._post
-        assert isinstance(post, Controller)
-        return post
+        """The controller of the management server."""
+        controller = self.services[MGMT].control_plane
+        assert isinstance(controller, Controller)
+        return controller
 
     def number(self, name: str) -> int:
         """The version that a server has in force."""

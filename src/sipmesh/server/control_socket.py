@@ -12,6 +12,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class ControlSocket:
         try:
             who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line, who)).encode() + b"\n")
+                writer.write(json.dumps(await self._answer(line, who), default=_plain).encode() + b"\n")
                 await writer.drain()
         except (ValueError, ConnectionError) as wrong:
             self._log.warning("control connection ended", why=str(wrong))
@@ -96,6 +97,13 @@ class ControlSocket:
             return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:
             return {"error": str(wrong)}
+
+
+def _plain(result: object) -> dict[str, Any]:
+    """The result of a command as JSON has it: a frozen dataclass, by the names of its fields."""
+    if is_dataclass(result) and not isinstance(result, type):
+        return asdict(result)
+    raise TypeError(f"no JSON for {result!r}")
 
 
 def _strings(problem: Problem) -> tuple[str, int, str, str, str]:

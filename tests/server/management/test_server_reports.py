@@ -17,10 +17,10 @@ def test_a_server_that_stays_behind_is_told_of_once() -> None:
     reports.heard(FE1, ServerStatus(number=1), NOON, newest=1)
     reports.published(NOON + timedelta(seconds=1))
     reports.heard(FE1, ServerStatus(number=1), NOON + timedelta(seconds=5), newest=2)
-    assert reports.late(NOON + BEHIND_TOO_LONG) == []
+    assert reports.late(NOON + BEHIND_TOO_LONG, BEHIND_TOO_LONG) == []
     late = NOON + BEHIND_TOO_LONG + timedelta(seconds=1)
-    assert [name for name, _ in reports.late(late)] == [FE1]
-    assert reports.late(late) == []
+    assert [name for name, _ in reports.late(late, BEHIND_TOO_LONG)] == [FE1]
+    assert reports.late(late, BEHIND_TOO_LONG) == []
     reports.heard(FE1, ServerStatus(number=2), late, newest=2)
     assert reports.reports[FE1].behind_since is None
     assert reports.servers_with(2) == {FE1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,7 @@ PAGE: Final = 500
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.refresh.reloader import ReloadResult
     from sipmesh.server.running_server import RunningServer
     from sipmesh.transport.link.link import Link
     from sipmesh.trust.verdict import Verdict
@@ -30,7 +32,7 @@ class AdminCommands:
     """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
 
     def __init__(
-        self, node: RunningServer, reload: Callable[[], dict[str, Any]], look: Callable[[], dict[str, Any]]
+        self, node: RunningServer, reload: Callable[[], ReloadResult], look: Callable[[], ReloadResult]
     ) -> None:
         self._node, self._reload, self._look = node, reload, look
 
@@ -63,7 +65,7 @@ class AdminCommands:
             "up_s": round(time.time() - node.started_at, 1),
             "listeners": [
                 {"kind": one.kind, "host": one.address[0], "port": one.address[1], "accepted": one.accepted}
-                for one in node.listeners
+                for one in node.listening.listeners
             ],
             "links": len(node.pool.all()),
             "topology": node.view.loaded.digest,
@@ -101,7 +103,7 @@ class AdminCommands:
 
     async def refused_messages(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The latest messages that were refused, newest first, each under the reference that its sender was told."""
-        return list(reversed(self._node.dispatch.refused_messages))
+        return [asdict(refused) for refused in reversed(self._node.refusals.newest)]
 
     async def registrations(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """A page of the live bindings on links of this server; *next* is the key to ask for more with, None at the end."""
@@ -155,17 +157,17 @@ class AdminCommands:
             raise SipmeshError(f"{self._node.view.name} has no live link {asked['id']}")
         return told(link.verdict)
 
-    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, object]:
         """Read topology, lists and certificates anew."""
-        return self._reload()
+        return self._reload().to_json()
 
-    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, object]:
         """Take over files that have changed at once; new revocation lists cost the links that they close, and no more."""
-        return self._look()
+        return self._look().to_json()
 
     async def users_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         """Take over changes of users at once."""
-        return {"closed": await self._node.refresh_users()}
+        return {"closed": await self._node.user_updates.refresh()}
 
 
 def told(verdict: Verdict) -> dict[str, Any]:

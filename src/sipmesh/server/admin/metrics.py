@@ -59,7 +59,7 @@ class Figures(Collector):
         yield from self._principals()
         yield self._ends()
         yield self._failing()
-        not_taken = sum(1 for _ in self._node.shown.faults)
+        not_taken = sum(1 for _ in self._node.certificates.presented.faults)
         yield GaugeMetricFamily(
             "sipmesh_certificates_not_taken", "New certificates that were refused.", value=not_taken
         )
@@ -67,20 +67,20 @@ class Figures(Collector):
 
     def _versions(self) -> Iterator[Metric]:
         """Where the network runs by publications; without management these have no samples."""
-        post, at = self._node.dispatch.post, self._node.view.loaded.number
+        control_plane, at = self._node.control_plane, self._node.view.loaded.number
         held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
         newest = GaugeMetricFamily("sipmesh_topology_newest", "The newest version known of.", labels=())
         unheard = GaugeMetricFamily("sipmesh_management_unheard_seconds", "Since management was heard.", labels=())
         behind = GaugeMetricFamily("sipmesh_servers_behind", "Servers without the newest version.", labels=())
         audit = GaugeMetricFamily("sipmesh_audit_lines", "Lines of the audit log.", labels=("head",))
-        if isinstance(post, Agent | Controller):
+        if isinstance(control_plane, Agent | Controller):
             held.add_metric((), at)
-            newest.add_metric((), post.newest)
-        if isinstance(post, Agent):
-            unheard.add_metric((), post.unheard_s)
-        if isinstance(post, Controller):
-            behind.add_metric((), post.behind)
-            if (last := post.audit_head()) is not None:
+            newest.add_metric((), control_plane.newest)
+        if isinstance(control_plane, Agent):
+            unheard.add_metric((), control_plane.unheard_s)
+        if isinstance(control_plane, Controller):
+            behind.add_metric((), control_plane.behind)
+            if (last := control_plane.audit_head()) is not None:
                 audit.add_metric((last.hash,), last.seq)
         yield from (held, newest, unheard, behind, audit)
 
@@ -93,7 +93,7 @@ class Figures(Collector):
 
     def _in_flight(self) -> int:
         opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
-        return opening + sum(listener.handshakes for listener in self._node.listeners)
+        return opening + sum(listener.handshakes for listener in self._node.listening.listeners)
 
     def _waiting(self) -> int:
         return self._node.dispatch.load
@@ -124,10 +124,8 @@ class Figures(Collector):
         """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
         node = self._node
         accounts, log = node.accounts, node.peer_log
-        displaced = CounterMetricFamily(
-            "sipmesh_displaced", "ExpiringKind gave way at a limit.", labels=("limit", "kind")
-        )
-        for listener in node.listeners:
+        displaced = CounterMetricFamily("sipmesh_displaced", "What gave way at a limit.", labels=("limit", "kind"))
+        for listener in node.listening.listeners:
             displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
             shaking = listener.shaking.displaced + listener.reserved.displaced
             displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)

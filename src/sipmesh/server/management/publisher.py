@@ -1,34 +1,37 @@
-"""Publishing: the draft is compared, signed and kept as the next version, all of it or nothing."""
+"""Publishing on a running management server: what the operator asks for is compared, published and put in force."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.server.clock import now_utc
 from sipmesh.server.management.decommission import follow_up
-from sipmesh.server.management.document_signing import sign_as
 from sipmesh.server.management.emergency_block import blocking
-from sipmesh.server.management.publish_checks import from_a_restart, must_open
-from sipmesh.server.management.server_reports import ServerReports, now_utc
-from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
+from sipmesh.server.management.publishing import (
+    InUse,
+    PublishRequest,
+    breaks,
+    changes_between,
+    publish,
+    read_draft,
+)
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit import AuditAct
-from sipmesh.topology.home_pools import home_by_default
-from sipmesh.topology.versions.breaking_changes import dangers
-from sipmesh.topology.versions.difference import difference
 from sipmesh.topology.versions.load_published import load_published
-from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.topology.versions.publication import Draft
 
 DRAFT: Final = "topology.yaml"
 """The file of the draft, where no other one is named."""
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
+    from sipmesh.server.management.server_reports import ServerReports
     from sipmesh.server.replication.server_status import ServerStatus
-    from sipmesh.storage.history import Slot
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
@@ -41,9 +44,6 @@ class InForce(Protocol):
     def view(self) -> ServerView:
         """The topology in force."""
 
-    def standing(self) -> ServerStatus:
-        """What this server says of itself."""
-
 
 class Places(Protocol):
     """What publishing asks of the users."""
@@ -52,55 +52,74 @@ class Places(Protocol):
         """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What publishing the draft in the file *draft* would mean: *base* is the version in force, *digest* that of the draft."""
+
+    draft: str
+    base: int
+    digest: str
+    changes: Sequence[str]
+    dangers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PutInForce:
+    """A *version* that was published and is in force here: *closed* are the ids of the links that it closed."""
+
+    version: int
+    changes: Sequence[str] = ()
+    forced: Sequence[str] = ()
+    closed: Sequence[str] = ()
+
+
 class Publisher:
-    """Makes versions; *apply* lives by one that was kept, and gives the ids of the links that it closed."""
+    """Makes versions; *apply* lives by one that was kept, and gives the ids of the links that it closed.
+
+    *own_status* is what this server says of itself.
+    """
 
     def __init__(
         self,
         server: InForce,
+        own_status: Callable[[], ServerStatus],
         management_db: ManagementDb,
         users: Places,
         reports: ServerReports,
         apply: Callable[[int], list[str]],
         log: Log,
     ) -> None:
-        self._server, self._chronicle, self._users, self._census = server, management_db, users, reports
-        self._history, self._audit, self._apply, self._log = management_db.history, management_db.audit, apply, log
+        self._server, self._own_status, self._management_db = server, own_status, management_db
+        self._users, self._reports, self._apply, self._log = users, reports, apply, log
         self._folder = server.view.loaded.folder
 
     def __repr__(self) -> str:
         return f"<Publisher in {self._folder}>"
 
-    def plan(self, name: str = DRAFT) -> dict[str, Any]:
+    def plan(self, name: str = DRAFT) -> Plan:
         """What publishing the draft in the file *name* would mean; raises `OperatorError` for a draft with problems."""
-        draft = self._read_draft(name)
-        return {
-            "draft": name,
-            "base": self._server.view.loaded.number,
-            "digest": draft.loaded.digest,
-            "changes": self._changes(draft.loaded),
-            "dangers": list(self._dangers(draft.loaded)),
-        }
+        new, in_force = self._read_draft(name).loaded, self._server.view.loaded
+        found = breaks(in_force, new, self._in_use())
+        return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found)
 
-    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT) -> dict[str, Any]:
+    def publish(self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT) -> PutInForce:
         """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
 
         *base* and *digest* are those of the plan that the operator has seen, and *name* is the file of that plan.
         """
         with self._audited(who, {"act": "publish", "why": why}):
             draft = self._read_draft(name, digest)
-            return self._put_in_force(draft, AuditAct.PUBLISH, who, why, base, force=force)
+            return self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force))
 
-    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> dict[str, Any]:
+    def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
         """Publish the content of an old version as a new one; raises `OperatorError`."""
         with self._audited(who, {"act": "rollback", "to": number}):
-            old = version_of(self._chronicle, number)
+            old = version_of(self._management_db, number)
             draft = Draft(load_published(old, self._folder), old.topology, old.files)
-            return self._put_in_force(
-                draft, AuditAct.ROLLBACK, who, why or f"back to version {number}", base, force=force
-            )
+            why = why or f"back to version {number}"
+            return self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force, AuditAct.ROLLBACK))
 
-    def block(self, who: str, name: str) -> dict[str, Any]:
+    def block(self, who: str, name: str) -> PutInForce:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 
         What stands in the draft is neither read nor published: a block must not wait for it. Nothing is published where *name*
@@ -108,18 +127,19 @@ class Publisher:
         """
         with self._audited(who, {"act": "block", "name": name}):
             base = self._server.view.loaded.number
-            draft = blocking(version_of(self._chronicle, base), name, self._folder)
+            draft = blocking(version_of(self._management_db, base), name, self._folder)
             if draft is None:
-                return {"version": base, "changes": [], "forced": [], "closed": []}
-            return self._put_in_force(draft, AuditAct.PUBLISH, who, f"{name} is blocked", base, force=False)
+                return PutInForce(base)
+            return self._put_in_force(PublishRequest(draft, who, f"{name} is blocked", now_utc(), base))
 
     @contextmanager
-    def _audited(self, who: str, about: dict[str, Any]) -> Iterator[None]:
+    def _audited(self, who: str, about: Mapping[str, object]) -> Iterator[None]:
         """A refused attempt is a line in the audit log as well."""
         try:
             yield
         except OperatorError as wrong:
-            self._audit.append(who, AuditAct.REFUSED, {**about, "refused": wrong.message}, at=now_utc())
+            told = {**about, "refused": wrong.message}
+            self._management_db.audit.append(who, AuditAct.REFUSED, told, at=now_utc())
             raise
 
     def _read_draft(self, name: str, digest: str = "") -> Draft:
@@ -128,56 +148,26 @@ class Publisher:
         if Path(name).name != name:
             problem = Problem(file, 0, "", "is not in the folder of topology.yaml", f"copy it to {self._folder}")
             raise OperatorError("this is no draft of this network", (problem,))
-        try:
-            content = file.read_bytes()
-        except OSError as wrong:
-            problem = Problem(file, 0, "", f"cannot be read ({wrong.strerror})", "write the draft there")
-            raise OperatorError("there is no draft to publish", (problem,)) from None
-        draft = Draft.read(content, file)
+        draft = read_draft(file)
         if digest and draft.loaded.digest != digest:
             raise OperatorError(f"{file} has changed since it was compared; look at it again, and publish then")
         return draft
 
-    def _changes(self, new: Loaded) -> list[str]:
-        """What *new* changes, and what of that counts from a restart only."""
-        in_force = self._server.view.loaded
-        return [*difference(in_force, new), *from_a_restart(in_force, new)]
-
-    def _dangers(self, new: Loaded) -> Sequence[str]:
-        """What *new* would break, by what servers have said of their links, and where users are at home."""
-        in_force = self._server.view.loaded
-        in_use = set(self._server.standing().anchors)
-        for report in self._census.reports.values():
-            in_use.update(report.status.anchors)
+    def _in_use(self) -> InUse:
+        """What servers have said of their links, and where users are at home."""
+        anchors = set(self._own_status().anchors)
+        for report in self._reports.reports.values():
+            anchors.update(report.status.anchors)
         homes, domains = self._users.places()
-        found = {home or home_by_default(in_force.topology) for home in homes}
-        return dangers(in_force, new, in_use=in_use, domains=domains, homes=found)
+        return InUse(frozenset(anchors), homes, domains)
 
-    def _put_in_force(
-        self, draft: Draft, act: AuditAct, who: str, why: str, base: int, *, force: bool
-    ) -> dict[str, Any]:
-        """Sign, store and apply a version, and give it to everybody: one transaction, then what follows from it."""
-        must_be_portable(draft.loaded)
-        must_open(draft.loaded, self._server.view.loaded)
-        found = list(self._dangers(draft.loaded))
-        if found and not force:
-            told = "; ".join(found)
-            raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
-        changes = self._changes(draft.loaded)
-        at = now_utc()
-
-        def make(slot: Slot) -> bytes:
-            made = draft.compiled(
-                slot.number, who, why, at=at, forced=bool(found), previous=slot.previous, audit=slot.audit
-            )
-            signed = sign_as(self._server.view, made.encode(), KIND, at)
-            if len(signed) > LARGEST_GIVEN:
-                raise OperatorError(f"the publication has {len(signed)} octets, and servers take {LARGEST_GIVEN}")
-            return signed
-
-        version = self._history.publish(base, make, who, why, at=at, dangers=found, act=act)
-        before = self._server.view.loaded
-        closed = self._apply(version.number)
-        follow_up(self._folder, self._audit, before, draft.loaded, who, at, self._log.error)
-        self._log.info("published", version=version.number, by=who, why=why, changes=changes, forced=found)
-        return {"version": version.number, "changes": changes, "forced": found, "closed": closed}
+    def _put_in_force(self, request: PublishRequest) -> PutInForce:
+        """Publish, live by the new version, give it to every server, and do what follows from it."""
+        before: Loaded = self._server.view.loaded
+        new = publish(self._management_db, request, self._server.view, before, self._in_use())
+        number, who, why = new.version.number, request.who, request.why
+        closed = self._apply(number)
+        audit, after = self._management_db.audit, request.draft.loaded
+        follow_up(self._folder, audit, before, after, who, request.at, self._log.error)
+        self._log.info("published", version=number, by=who, why=why, changes=new.changes, forced=new.forced)
+        return PutInForce(number, new.changes, new.forced, closed)

@@ -122,7 +122,7 @@ class Fetcher:
 
     async def close(self) -> None:
         """Fetch no more."""
-        self._node.gatekeeper.heard = None
+        self._node.gatekeeper.attach(None)
         works, self._works = self._works, {}
         for work in works.values():
             work.stop()
@@ -161,7 +161,7 @@ class Fetcher:
                         largest=entry.largest_list,
                     ),
                 )
-        self._node.gatekeeper.heard = self._judged
+        self._node.gatekeeper.attach(self)
 
     def _carry(self, before: Loaded, loaded: Loaded) -> None:
         """Let the lists in force speak on where those that are named now have still to come."""
@@ -297,7 +297,7 @@ class Fetcher:
                 else:
                     self._works.pop(key).stop()
 
-    def _judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """Hear of a verdict: whoever is accepted, or would be if we knew more, is asked about once the handshake is over.
 
         Nobody else: a stranger shall not choose about whom we ask, nor have us ask at all.
@@ -342,26 +342,26 @@ class Fetcher:
         asked = self._asked[owner]
 
         def put(answer: OcspAnswer, body: bytes) -> None:
-            self._take_answer(owner, about, mark, answer, body)
+            self._accept_answer(owner, about, mark, answer, body)
 
         def held() -> OcspAnswer | None:
             return self._asked[owner].held.get(mark) if owner in self._asked else None
 
         return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
 
-    def _take_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
+    def _accept_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
         """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
         asked = self._asked[owner]
         files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
         asked.held[mark] = answer
-        closed = self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), about)
+        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.held.values()), about)
         if closed:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP answer taken", owner=owner, serial=serial, closed=closed)
 
     def _is_forgotten(self, source: OcspFetchJob) -> bool:
         asked, mark = self._asked[source.owner], source.about.mark
-        if self._node.stands_on(source.about):
+        if self._node.revocation.is_relied_on(source.about):
             asked.heard_at[mark] = self._node.gatekeeper.clock()
         return self._node.gatekeeper.clock() - asked.heard_at[mark] > FORGOTTEN
 
@@ -372,7 +372,7 @@ class Fetcher:
         asked.held.pop(mark, None)
         answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
-        self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), source.about)
+        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.held.values()), source.about)
 
     # What is told
 

@@ -99,7 +99,7 @@ class Applicant:
         files.write(view.certificate, b"".join(one.public_bytes(Encoding.PEM) for one in (chain[0], issuing)))
         return True
 
-    def take(self, payload: bytes, view: ServerView) -> bool:
+    def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
         """Put a certificate in place with its key; False if it is for no key that waits here, such as one that came before.
 
         Raises `RemoteError` for what is not for this server.
