@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from sipmesh.demo.network import BOTS, Network
 from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reloader import ReloadResult
 from sipmesh.server.running_server import RunningServer
 from support.telling import Told
@@ -30,7 +32,7 @@ class Theatre(Network):
         commands = AdminCommands(
             self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)
         ).commands()
-        return await commands[command](given)
+        return json.loads(encode(await commands[command](given)))
 
     def reload(self, server: str) -> ReloadResult:
         """Read topology and lists anew."""

@@ -12,7 +12,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class ControlSocket:
         try:
             who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line, who), default=_plain).encode() + b"\n")
+                writer.write(encode(await self._answer(line, who)))
                 await writer.drain()
         except (ValueError, ConnectionError) as wrong:
             self._log.warning("control connection ended", why=str(wrong))
@@ -99,11 +99,15 @@ class ControlSocket:
             return {"error": str(wrong)}
 
 
-def _plain(result: object) -> dict[str, Any]:
-    """The result of a command as JSON has it: a frozen dataclass, by the names of its fields."""
-    if is_dataclass(result) and not isinstance(result, type):
-        return asdict(result)
-    raise TypeError(f"no JSON for {result!r}")
+def encode(answer: object) -> bytes:
+    """Write an answer as one line of JSON; a dataclass in it becomes an object by the names of its fields."""
+    return json.dumps(answer, default=_fields_of).encode() + b"\n"
+
+
+def _fields_of(given: object) -> dict[str, object]:
+    if is_dataclass(given):
+        return {field.name: getattr(given, field.name) for field in fields(given)}
+    raise TypeError(f"no JSON for {given!r}")
 
 
 def _strings(problem: Problem) -> tuple[str, int, str, str, str]:

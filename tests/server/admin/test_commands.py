@@ -12,6 +12,7 @@ import pytest
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reloader import ReloadResult
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
@@ -30,7 +31,7 @@ def operator_of(network: Network, server: str = FE1) -> AdminCommands:
 async def asked(network: Network, command: str, **given: Any) -> Any:
     """Ask, and see that the answer can be written as JSON."""
     answer = await operator_of(network).commands()[command](given)
-    return json.loads(json.dumps(answer))
+    return json.loads(encode(answer))
 
 
 @on_loop
