@@ -13,7 +13,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
 from sipmesh.server.control_socket import ask
-from sipmesh.server.proxy.user_stores import NoUsers
+from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service

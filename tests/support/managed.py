@@ -23,7 +23,7 @@ from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.controller import Controller
-from sipmesh.server.management.offline_publish import publish_first
+from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service

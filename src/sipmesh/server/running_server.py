@@ -19,18 +19,18 @@ from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
 from sipmesh.server.proxy.counters import Counters
-from sipmesh.server.proxy.digest_auth import DigestAuth
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
-from sipmesh.server.proxy.home_pools import HomePools
-from sipmesh.server.proxy.login_waits import LoginWaits
+from sipmesh.server.proxy.login.digest_auth import DigestAuth
+from sipmesh.server.proxy.login.home_pools import HomePools
+from sipmesh.server.proxy.login.login_waits import LoginWaits
+from sipmesh.server.proxy.login.user_stores import open_stores
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
-from sipmesh.server.proxy.user_stores import open_stores
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
 from sipmesh.server.quotas.principals import Principals

@@ -10,8 +10,8 @@ from sipmesh.storage.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.digest_auth import DigestAuth
-    from sipmesh.server.proxy.user_stores import KnownUsers
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.user_stores import KnownUsers
 
 
 class UserUpdates:

@@ -64,7 +64,7 @@ def restore(
     the next version is signed at once: it is the last one but for the address of management, and servers take it by themselves.
     """
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.relocation import Relocation, publish_moved
+    from sipmesh.server.management.publishing.relocation import Relocation, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
     if not file.is_file():

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.server.control_socket import WHO, Command
-from sipmesh.server.management.publisher import DRAFT
+from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
     from sipmesh.server.management.network import Acknowledgement
-    from sipmesh.server.management.publisher import Plan, PutInForce
+    from sipmesh.server.management.publishing.publisher import Plan, PutInForce
     from sipmesh.server.management.root_rotation import RootStep
     from sipmesh.storage.history import Version
 

@@ -8,11 +8,11 @@ from sipmesh.distribution.event import is_ours
 from sipmesh.distribution.notifier import Notifier
 from sipmesh.errors import OperatorError
 from sipmesh.server.clock import now_utc
-from sipmesh.server.management.decommission import CA, servers_of
 from sipmesh.server.management.issuing import Issuing
 from sipmesh.server.management.network import Network
 from sipmesh.server.management.offers import Offers
-from sipmesh.server.management.publisher import Publisher
+from sipmesh.server.management.publishing.decommission import CA, servers_of
+from sipmesh.server.management.publishing.publisher import Publisher
 from sipmesh.server.management.report_receiver import ReportReceiver
 from sipmesh.server.management.root_rotation import RootRotation
 from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sipmesh.distribution.event import Here
     from sipmesh.server.log import Log
     from sipmesh.server.management.offers import Directory
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.replication.server_status import ServerStatus
     from sipmesh.storage.audit import AuditLine
     from sipmesh.storage.management_db import ManagementDb

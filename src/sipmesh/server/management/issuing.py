@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.clock import now_utc
-from sipmesh.server.management.decommission import CA
-from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.management.publishing.decommission import CA
+from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
 from sipmesh.storage.audit import AuditAct
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.storage.audit import Audit
 
 

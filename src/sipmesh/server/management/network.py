@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.management.server_faults import Fault
     from sipmesh.server.management.server_reports import ServerReports
     from sipmesh.server.replication.server_status import ServerStatus

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError
 from sipmesh.server.clock import now_utc
-from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.replication.cert_renewal import Grantor
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.view import ServerView

@@ -14,7 +14,7 @@ from sipmesh.storage.audit import AuditAct
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
     from sipmesh.storage.audit import Audit
 

@@ -16,7 +16,7 @@ from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
 from sipmesh.server.proxy.executor import NO_USERS_YET, RETRY_AFTER_S
-from sipmesh.server.proxy.login_waits import PendingLogin
+from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.sip.rows import EVENT, PROXY_REQUIRE
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
-    from sipmesh.server.proxy.digest_auth import DigestAuth
     from sipmesh.server.proxy.executor import Executor
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
     from sipmesh.server.proxy.latency_histogram import LatencyHistogram
-    from sipmesh.server.proxy.login_waits import LoginWaits
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog

@@ -15,7 +15,7 @@ from sipmesh.trust.evidence import LinkKind
 if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.proxy.flow import Flow
-    from sipmesh.server.proxy.home_pools import HomePools
+    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.proxy.message_refusals import MessageRefusals
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay

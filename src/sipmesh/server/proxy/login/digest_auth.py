@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
-from sipmesh.server.proxy.login_failures import FailedLogin, LoginFailures, flaw_class
-from sipmesh.server.proxy.login_waits import TOO_MANY, attempt_of
+from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
+from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.trust.code import Code
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.home_pools import HomePools
+    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.server.management.offline_publish import opened
-from sipmesh.server.management.publishing import PublishRequest, publish
+from sipmesh.server.management.publishing.offline_publish import opened
+from sipmesh.server.management.publishing.publish import PublishRequest, publish
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.management_db import ManagementDb

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipmesh.errors import OperatorError, Problem
-from sipmesh.server.management.document_signing import sign_as
-from sipmesh.server.management.publish_checks import from_a_restart, must_open
+from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
 from sipmesh.storage.audit import AuditAct
 from sipmesh.topology.home_pools import home_by_default

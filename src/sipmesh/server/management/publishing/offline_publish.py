@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.decommission import Tell, follow_up
-from sipmesh.server.management.emergency_block import blocking
-from sipmesh.server.management.publishing import (
+from sipmesh.server.management.publishing.decommission import Tell, follow_up
+from sipmesh.server.management.publishing.emergency_block import blocking
+from sipmesh.server.management.publishing.publish import (
     InUse,
     NewVersion,
     PublishRequest,

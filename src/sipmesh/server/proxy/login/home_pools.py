@@ -8,7 +8,7 @@ from sipmesh.topology.home_pools import home_by_default
 
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.server.proxy.user_stores import KnownUsers
+    from sipmesh.server.proxy.login.user_stores import KnownUsers
     from sipmesh.topology.view import ServerView
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.registrar.binding import Changes
-from sipmesh.server.proxy.user_stores import NoLocations, NoUsers, open_stores
+from sipmesh.server.proxy.login.user_stores import NoLocations, NoUsers, open_stores
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.storage.users import Users

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.management import publishing
-from sipmesh.server.management.offline_publish import block_at_rest, publish_at_rest, publish_first
-from sipmesh.server.management.publisher import Publisher
-from sipmesh.server.management.publishing import must_fit
-from sipmesh.server.management.relocation import publish_moved
+from sipmesh.server.management.publishing import publish as publishing
+from sipmesh.server.management.publishing.offline_publish import block_at_rest, publish_at_rest, publish_first
+from sipmesh.server.management.publishing.publish import must_fit
+from sipmesh.server.management.publishing.publisher import Publisher
+from sipmesh.server.management.publishing.relocation import publish_moved
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.server.replication.server_status import ServerStatus

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.clock import now_utc
-from sipmesh.server.management.decommission import follow_up
-from sipmesh.server.management.emergency_block import blocking
-from sipmesh.server.management.publishing import (
+from sipmesh.server.management.publishing.decommission import follow_up
+from sipmesh.server.management.publishing.emergency_block import blocking
+from sipmesh.server.management.publishing.publish import (
     InUse,
     PublishRequest,
     breaks,
