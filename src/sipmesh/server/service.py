@@ -73,7 +73,7 @@ async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer]
     try:
         for service in services:
             service.read()
-        for service in sorted(services, key=lambda one: one.role is not Role.FRONT_END):
+        for service in sorted(services, key=lambda service: service.role is not Role.FRONT_END):
             service.build()  # a front end first, since the loop sleeps where the first one has its links
         for service in services:
             await service.start()
@@ -201,9 +201,9 @@ class Service:
             self._open.push_async_callback(page.close)
             await page.open()
 
-    def fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
-        self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
+        self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a database that is slow to answer holds up nothing else."""

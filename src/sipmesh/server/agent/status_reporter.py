@@ -77,10 +77,10 @@ class StatusReporter:
     def report(self) -> None:
         """Publish what this server has in force."""
         self._reported_at = self._loop.time()
-        told = self._status().to_json()
+        own = self._status().to_json()
         relayed = relayed_reports(self._relayed, self._loop.time())
         if self._outlet is not None:
-            self._outlet.publish({**told, "relayed": relayed} if relayed else told)
+            self._outlet.publish({**own, "relayed": relayed} if relayed else own)
 
     def _status(self) -> ServerStatus:
         view = self._server.view
@@ -115,10 +115,10 @@ class StatusReporter:
 
     # The edges behind us
 
-    def heard(self, peer: TrustedPeer, told: Mapping[str, object]) -> str:
+    def heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """An edge behind us says how it is: management hears it from us. Returns what is wrong with the report."""
         try:
-            status, fault = ServerStatus.read(told), ""
+            status, fault = ServerStatus.read(report), ""
         except RemoteError as wrong:
             status, fault = ServerStatus(number=0, unreadable=text(str(wrong))), str(wrong)
             if self._dropped.is_due(peer.name, self._loop.time()):

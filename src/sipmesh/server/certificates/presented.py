@@ -74,7 +74,7 @@ class PresentedCertificates:
         try:
             found = Identity.load(*files)
         except OperatorError as wrong:
-            return replace(before, fault="; ".join(f"{one.file}: {one.reason}" for one in wrong.problems))
+            return replace(before, fault="; ".join(f"{problem.file}: {problem.reason}" for problem in wrong.problems))
         if _same(found, before.identity):
             return PresentedCertificate(found)
         fault = why_not(found, view, at, outside=outside)
@@ -88,10 +88,10 @@ def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:
         yield True, outside
 
 
-def _same(one: Identity, other: Identity) -> bool:
+def _same(found: Identity, other: Identity) -> bool:
     """Whether both show the same; the key fits the certificate in either, so that it is the same, too."""
-    return [held.public_bytes(Encoding.DER) for held in one.chain] == [
-        held.public_bytes(Encoding.DER) for held in other.chain
+    return [certificate.public_bytes(Encoding.DER) for certificate in found.chain] == [
+        certificate.public_bytes(Encoding.DER) for certificate in other.chain
     ]
 
 
@@ -124,7 +124,7 @@ def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[F
         kind=LinkKind.PARTNER,
         remote=NOWHERE,
         local=NOWHERE,
-        presented=tuple(held.public_bytes(Encoding.DER) for held in identity.chain),
+        presented=tuple(certificate.public_bytes(Encoding.DER) for certificate in identity.chain),
     )
     verdict = judge(evidence, view.policy_on_us(LinkKind.PARTNER), at=at)
     return [finding for finding in verdict.failed if finding.judged and finding.code not in ABROAD]

@@ -138,9 +138,9 @@ class Controller:
         """Why there is no link to a server; empty where there is one, or none is to be."""
         return self._links.why_not(server)
 
-    def _heard(self, peer: TrustedPeer, told: Mapping[str, object]) -> str:
+    def _heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Take the report of a server; returns what is wrong with it."""
-        fault = self._receiver.heard(peer, told)
+        fault = self._receiver.heard(peer, report)
         self.network.heard()
         return fault
 

@@ -149,11 +149,11 @@ class Network:
         at, view, ours = now_utc(), self._server.view, self._own_status()
         members = [(member, self._known(member)) for member in self.members()]
         split = apart(known for _, known in members)
-        told = []
+        statuses = []
         for member, known in members:
             stores = [split[known.pool]] if known.pool in split else []
-            told.append(MemberStatus(known, member.role, [*known.faults(newest, at), *stores]))
-        return NetworkStatus(newest, at, view.name, ours, list(reported_faults(view.name, ours)), told)
+            statuses.append(MemberStatus(known, member.role, [*known.faults(newest, at), *stores]))
+        return NetworkStatus(newest, at, view.name, ours, list(reported_faults(view.name, ours)), statuses)
 
     def _known(self, member: Member) -> Known:
         name, reports = member.name, self._reports

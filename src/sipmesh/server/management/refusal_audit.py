@@ -40,7 +40,7 @@ class RefusalAudit:
         if last is None and len(self._last) >= MOST_SERVERS:
             del self._last[next(iter(self._last))]
         self._last[server] = _Refused(at)
-        told: dict[str, Any] = {"refused": why[:LONGEST_REASON]}
+        line: dict[str, Any] = {"refused": why[:LONGEST_REASON]}
         if last is not None and last.more:
-            told["again"] = last.more
-        return told
+            line["again"] = last.more
+        return line

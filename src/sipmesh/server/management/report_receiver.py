@@ -47,21 +47,21 @@ class ReportReceiver:
     def __repr__(self) -> str:
         return f"<ReportReceiver of {self._server.view.name}>"
 
-    def heard(self, peer: TrustedPeer, told: Mapping[str, object]) -> str:
+    def heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Take the report of a server, and those of edges that it brings; returns what is wrong with its own."""
-        own = {key: value for key, value in told.items() if key != "relayed"}
-        relayed = told.get("relayed")
+        own = {key: value for key, value in report.items() if key != "relayed"}
+        relayed = report.get("relayed")
         fault = self._accept(peer.name, own)
         if isinstance(relayed, dict):
             for name in relayed.keys() & edges_behind(self._server.view, peer.pool or ""):
                 self._accept(name, relayed[name], by=peer.name)
         return fault
 
-    def _accept(self, server: str, told: object, by: str = "") -> str:
+    def _accept(self, server: str, report: object, by: str = "") -> str:
         """Take one report; one that cannot be read changes nothing but what is said of this server."""
         at = now_utc()
         try:
-            status = ServerStatus.read(told)
+            status = ServerStatus.read(report)
             fault = status.unreadable if by else ""
         except RemoteError as wrong:
             fault = str(wrong)

@@ -66,9 +66,9 @@ class RootRotation:
         if coming.root not in self._server.view.loaded.authority.anchors:
             raise OperatorError("the new root is in the draft only; first: sipmesh topology publish -m WHY")
         if missing := self._members.missing(self._server.view.loaded.number):
-            told = ", ".join(missing)
+            names = ", ".join(missing)
             raise OperatorError(
-                f"these servers do not have version {self._server.view.loaded.number} in force yet: {told}"
+                f"these servers do not have version {self._server.view.loaded.number} in force yet: {names}"
             )
         generations.activate()
         self._root_changed(who, "activate", generations.number)

@@ -86,9 +86,9 @@ class Principals:
         Without an identity it is that of the domain in From, which a partner's edge has checked; all domains that are
         no partner's have one together, since anybody may write them.
         """
-        held = self._carried.get((server.name, identity or ""))
-        if held is not None and identity is not None:
-            return held
+        account = self._carried.get((server.name, identity or ""))
+        if account is not None and identity is not None:
+            return account
         domain = identity.rpartition("@")[2] if identity is not None else domain_of(request)
         partner = self._partner_of(domain)
         within = self._carried_for(server, "partner", partner) if partner else server
@@ -98,11 +98,11 @@ class Principals:
 
     def _carried_for(self, within: Usage, kind: str, name: str, server: Usage | None = None) -> Usage:
         server = server or within
-        held = self._carried.get((server.name, name))
-        if held is None:
+        account = self._carried.get((server.name, name))
+        if account is None:
             told = f"{name or 'without an identity'} through {server.name}"
-            held = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
-        return held
+            account = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
+        return account
 
     def set_aside(self, flow: CountedLink) -> None:
         """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
@@ -137,9 +137,9 @@ class Principals:
 
     def sweep(self) -> None:
         """Forget principals that have nothing here any more."""
-        for held in (self._held, self._carried):
-            for key in [key for key, account in held.items() if account.idle]:
-                del held[key]
+        for accounts in (self._held, self._carried):
+            for key in [key for key, account in accounts.items() if account.idle]:
+                del accounts[key]
 
     def fullest(self) -> dict[str, Usage]:
         """Give for each kind of principal the account with the most branches, for the figures."""
@@ -150,10 +150,10 @@ class Principals:
         return found
 
     def _account(self, kind: str, name: str) -> Usage:
-        held = self._held.get((kind, name))
-        if held is None:
-            held = self._held[kind, name] = Usage(kind, name, *self._most(kind))
-        return held
+        account = self._held.get((kind, name))
+        if account is None:
+            account = self._held[kind, name] = Usage(kind, name, *self._most(kind))
+        return account
 
     def _most(self, kind: str) -> tuple[int, int]:
         """Tell how many branches and octets a principal of *kind* may have."""

@@ -302,7 +302,9 @@ class Fetcher:
 
         Nobody else: a stranger shall not choose about whom we ask, nor have us ask at all.
         """
-        refused = verdict.code is Code.REVOCATION_UNKNOWN and all(one.check == "revocation" for one in verdict.failed)
+        refused = verdict.code is Code.REVOCATION_UNKNOWN and all(
+            finding.check == "revocation" for finding in verdict.failed
+        )
         if not (verdict.accepted or refused) or (verdict.accepted and evidence.presented in self._seen):
             return
         if verdict.accepted:

@@ -139,8 +139,8 @@ def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
 
 def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
     try:
-        told = json.loads(payload)
-        return str(told["server"]), x509.load_pem_x509_certificates(told["chain"].encode())
+        document = json.loads(payload)
+        return str(document["server"]), x509.load_pem_x509_certificates(document["chain"].encode())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
         raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None
 

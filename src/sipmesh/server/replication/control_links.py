@@ -46,58 +46,58 @@ class ControlLinks:
         for name in [name for name in self._links if name not in hops]:
             self._end(self._links.pop(name))
         for name, hop in hops.items():
-            held = self._links.get(name)
-            if held is None:
-                held = self._links[name] = ControlLink(hop)
-                self._open(held)
-            elif held.hop != hop:
-                held.hop, held.pause = hop, FIRST_PAUSE_S
-                if held.link is None:
-                    self._open(held)
+            entry = self._links.get(name)
+            if entry is None:
+                entry = self._links[name] = ControlLink(hop)
+                self._open(entry)
+            elif entry.hop != hop:
+                entry.hop, entry.pause = hop, FIRST_PAUSE_S
+                if entry.link is None:
+                    self._open(entry)
 
-    def _end(self, held: ControlLink) -> None:
-        if held.waits is not None:
-            held.waits.cancel()
-        if held.link is not None:
-            link, held.link = held.link, None
+    def _end(self, entry: ControlLink) -> None:
+        if entry.waits is not None:
+            entry.waits.cancel()
+        if entry.link is not None:
+            link, entry.link = entry.link, None
             link.drain()
 
-    def _open(self, held: ControlLink) -> None:
-        if held.waits is not None:
-            held.waits.cancel()
-            held.waits = None
-        held.link = self._dial(held.hop)
-        held.link.reserved = True
+    def _open(self, entry: ControlLink) -> None:
+        if entry.waits is not None:
+            entry.waits.cancel()
+            entry.waits = None
+        entry.link = self._dial(entry.hop)
+        entry.link.reserved = True
 
     def has(self, link: Link) -> bool:
         """Tell whether *link* is one of these."""
-        return any(held.link is link for held in self._links.values())
+        return any(entry.link is link for entry in self._links.values())
 
     def up(self, link: Link) -> None:
         """A link came up: the next failure is the first again."""
-        for held in self._links.values():
-            if held.link is link:
-                held.pause, held.why = FIRST_PAUSE_S, ""
+        for entry in self._links.values():
+            if entry.link is link:
+                entry.pause, entry.why = FIRST_PAUSE_S, ""
 
     def gone(self, link: Link, why: str) -> None:
         """A link is gone: open another after a pause, which doubles with each failure."""
-        for held in self._links.values():
-            if held.link is link:
-                held.link, held.why = None, why
-                held.waits = self._loop.call_later(held.pause, self._open, held)
-                held.pause = min(2 * held.pause, LONGEST_PAUSE_S)
+        for entry in self._links.values():
+            if entry.link is link:
+                entry.link, entry.why = None, why
+                entry.waits = self._loop.call_later(entry.pause, self._open, entry)
+                entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 
     def why_not(self, name: str) -> str:
         """Why there is no link to a server at the moment; empty where there is one, or none is to be."""
-        held = self._links.get(name)
-        return held.why if held is not None else ""
+        entry = self._links.get(name)
+        return entry.why if entry is not None else ""
 
     def close(self) -> None:
         """Open no more."""
-        for held in self._links.values():
-            if held.waits is not None:
-                held.waits.cancel()
-            held.link = None
+        for entry in self._links.values():
+            if entry.waits is not None:
+                entry.waits.cancel()
+            entry.link = None
         self._links.clear()
 
 

@@ -91,8 +91,8 @@ def publish(
     must_open(draft.loaded, before)
     found = breaks(before, draft.loaded, in_use) if before is not None else ()
     if found and not request.force:
-        told = "; ".join(found)
-        raise OperatorError(f"not published, since it would break something: {told}; --force does it all the same")
+        sentences = "; ".join(found)
+        raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
 
     def make(slot: Slot) -> bytes:
         made = draft.compiled(
