@@ -450,8 +450,8 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
         assert abs((await managed.network())[FE1]["clock_s"]) < 5
         status = managed.master.reports.reports[FE1].status
         ahead = status.model_copy(update={"at": datetime.now(UTC) + timedelta(seconds=90)})
-        managed.master.reports.heard(FE1, ahead, datetime.now(UTC), 1)
-        managed.master.reports.heard(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
+        managed.master.reports.record(FE1, ahead, datetime.now(UTC), 1)
+        managed.master.reports.record(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
         network = await managed.network()
         assert network[FE1]["clock_s"] == pytest.approx(90, abs=2)
         assert network[EDGE]["clock_s"] is None

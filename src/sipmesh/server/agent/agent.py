@@ -62,9 +62,11 @@ class Agent:
         self.applier = DocumentApplier(
             server, documents, self.held, crls, self._applicant, loader, self.reporter, self, loop, log
         )
-        self._subscriber = Subscriber(here, self.held.state, self._told, self.applier.given, self._settled, loop.time)
+        self._subscriber = Subscriber(
+            here, self.held.state, self._state_received, self.applier.receive, self._settled, loop.time
+        )
         self.reporter.attach(self._subscriber)
-        self._notifier = Notifier(here, self.held, self.reporter.heard)
+        self._notifier = Notifier(here, self.held, self.reporter.receive)
         self._links = ControlLinks(loop, dial)
         self._heard_at = loop.time()
 
@@ -203,9 +205,9 @@ class Agent:
     def _settled(self, _link: Link) -> None:
         self.reporter.report()
 
-    def _told(self, peer: str, state: ReplicationState) -> None:
+    def _state_received(self, peer: str, state: ReplicationState) -> None:
         """What the other end holds: a version that is newer than ours is on its way, or exists at least."""
-        self.applier.offered(state)
+        self.applier.note_offer(state)
         self._follow_issuing(state.issuing)
         number, _ = state.topology
         newest = max(number, state.highest)

@@ -72,11 +72,11 @@ class DocumentApplier:
         if self._patience is not None:
             self._patience.cancel()
 
-    def offered(self, state: ReplicationState) -> None:
+    def note_offer(self, state: ReplicationState) -> None:
         """Note what the server that gives to us holds."""
         self._offered = state
 
-    def given(self, peer: str, item: Item) -> None:
+    def receive(self, peer: str, item: Item) -> None:
         """Take one item; a fault is told to whoever gave it, to management, and to our log. Raises `RemoteError`."""
         try:
             self._accept(item)

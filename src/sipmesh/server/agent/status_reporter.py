@@ -115,7 +115,7 @@ class StatusReporter:
 
     # The edges behind us
 
-    def heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
+    def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """An edge behind us says how it is: management hears it from us. Returns what is wrong with the report."""
         try:
             status, fault = ServerStatus.read(report), ""

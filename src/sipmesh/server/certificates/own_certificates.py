@@ -40,7 +40,7 @@ class OwnCertificates:
         self._control_plane: ControlPlane | None = None
 
     def __repr__(self) -> str:
-        return f"<OwnCertificates of {self._view.name}: {len(self.presented.held)} certificates>"
+        return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
 
     def attach(self, control_plane: ControlPlane) -> None:
         """Tell *control_plane* of a new certificate from now on."""
@@ -93,31 +93,37 @@ class OwnCertificates:
         if not any(self.presented.faults):
             return False
         after = self.presented.after(self._view, at)
-        return any(held.identity is not self.presented.held[outside].identity for outside, held in after.held.items())
+        return any(
+            certificate.identity is not self.presented.certificates[outside].identity
+            for outside, certificate in after.certificates.items()
+        )
 
     def _present(self, view: ServerView, presented: PresentedCertificates) -> None:
         """Show what has changed from now on, and tell of it; links that are up stay as they are."""
-        for outside, held in presented.held.items():
-            self._tell_of(view, outside, held)
-        changed = any(held is not self.presented.held.get(outside) for outside, held in presented.held.items())
+        for outside, certificate in presented.certificates.items():
+            self._tell_of(view, outside, certificate)
+        changed = any(
+            certificate is not self.presented.certificates.get(outside)
+            for outside, certificate in presented.certificates.items()
+        )
         self.presented = presented
         if changed and self._control_plane is not None:
             self._loop.call_soon(self._control_plane.certificate_changed)
 
-    def _tell_of(self, view: ServerView, outside: bool, held: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
-        before, leaf = self.presented.held.get(outside), held.identity.leaf
-        if held.fault:
+    def _tell_of(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
+        before, leaf = self.presented.certificates.get(outside), certificate.identity.leaf
+        if certificate.fault:
             remedy = server_command(view.name, view.identity(LinkKind.PARTNER)[0].name, outside=outside)
-            self._log.error(NOT_TAKEN, file=str(held.identity.chain_path), why=held.fault, remedy=remedy)
-        elif before is None or before.identity.chain != held.identity.chain:
+            self._log.error(NOT_TAKEN, file=str(certificate.identity.chain_path), why=certificate.fault, remedy=remedy)
+        elif before is None or before.identity.chain != certificate.identity.chain:
             ends = tell_time(leaf.not_valid_after_utc)
             self._log.info("certificate taken", serial=f"{leaf.serial_number:x}", ends=ends)
             if before is not None:
-                self.rotation.rotated(self._opened_under(outside), self._replace_from(before, held))
+                self.rotation.rotated(self._opened_under(outside), self._replace_from(before, certificate))
 
     def chains(self) -> Mapping[bool, Chain]:
         """What is presented, for the inventory: by whether it is for partners only."""
-        return {outside: held.chain for outside, held in self.presented.held.items()}
+        return {outside: certificate.chain for outside, certificate in self.presented.certificates.items()}
 
     # Links under the old one
 
@@ -149,7 +155,7 @@ class OwnCertificates:
 
     def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
         """The links that we opened showing one of our certificates."""
-        partners_too = not outside and True not in self.presented.held
+        partners_too = not outside and True not in self.presented.certificates
         kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
         return self._opened(kinds | ({LinkKind.PARTNER} if partners_too else set()))
 

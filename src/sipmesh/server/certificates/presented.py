@@ -48,7 +48,7 @@ class PresentedCertificate:
 class PresentedCertificates:
     """All that one server shows: by whether it is for partners only. Immutable: a change makes another one."""
 
-    held: Mapping[bool, PresentedCertificate]
+    certificates: Mapping[bool, PresentedCertificate]
 
     @classmethod
     def first(cls, view: ServerView) -> PresentedCertificates:
@@ -57,20 +57,20 @@ class PresentedCertificates:
 
     def of(self, kind: LinkKind) -> Identity:
         """What is shown on links of *kind*."""
-        outside = kind is LinkKind.PARTNER and True in self.held
-        return self.held[outside].identity
+        outside = kind is LinkKind.PARTNER and True in self.certificates
+        return self.certificates[outside].identity
 
     @property
     def faults(self) -> Iterator[str]:
         """Why what lies on disk is not in use, for each certificate of which that is so."""
-        return (held.fault for held in self.held.values() if held.fault)
+        return (certificate.fault for certificate in self.certificates.values() if certificate.fault)
 
     def after(self, view: ServerView, at: datetime) -> PresentedCertificates:
         """What is shown under *view*: what lies on disk if it is good, otherwise what was shown before, with the reason."""
         return PresentedCertificates({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
 
     def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> PresentedCertificate:  # noqa: FBT001
-        before = self.held.get(outside, self.held[False])
+        before = self.certificates.get(outside, self.certificates[False])
         try:
             found = Identity.load(*files)
         except OperatorError as wrong:

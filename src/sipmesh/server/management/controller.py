@@ -83,7 +83,7 @@ class Controller:
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
-        self._notifier = Notifier(here, self._offers, self._heard)
+        self._notifier = Notifier(here, self._offers, self._report_received)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self.publisher = Publisher(server, own_status, management_db, users, self.reports, self._apply, log)
@@ -138,10 +138,10 @@ class Controller:
         """Why there is no link to a server; empty where there is one, or none is to be."""
         return self._links.why_not(server)
 
-    def _heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
+    def _report_received(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Take the report of a server; returns what is wrong with it."""
-        fault = self._receiver.heard(peer, report)
-        self.network.heard()
+        fault = self._receiver.receive(peer, report)
+        self.network.report_received()
         return fault
 
     # Figures

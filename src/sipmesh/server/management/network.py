@@ -123,7 +123,7 @@ class Network:
         names = [member.name for member in self.members()]
         return {name: reports[name].status if name in reports else None for name in names}
 
-    def heard(self) -> None:
+    def report_received(self) -> None:
         """A server has reported: whoever waits looks again."""
         news, self._news = self._news, asyncio.Event()
         news.set()

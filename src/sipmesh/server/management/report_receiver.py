@@ -47,7 +47,7 @@ class ReportReceiver:
     def __repr__(self) -> str:
         return f"<ReportReceiver of {self._server.view.name}>"
 
-    def heard(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
+    def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
         """Take the report of a server, and those of edges that it brings; returns what is wrong with its own."""
         own = {key: value for key, value in report.items() if key != "relayed"}
         relayed = report.get("relayed")
@@ -71,7 +71,7 @@ class ReportReceiver:
                 self._log.warning("report dropped", peer=server, by=by or server, why=fault)
             return fault
         self._grant(server, status.request, at)
-        self._reports.heard(server, status, at, self._newest(), by=by)
+        self._reports.record(server, status, at, self._newest(), by=by)
         return ""
 
     def _grant(self, server: str, request: str, at: datetime) -> None:

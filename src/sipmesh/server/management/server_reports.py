@@ -40,7 +40,7 @@ class ServerReports:
     misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and who brought it ("" for itself)
     _warned: set[str] = field(default_factory=set)
 
-    def heard(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
+    def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
         """Take a report; *newest* is the version that every server should hold by now.
 
         What was brought is as old as its bringer says; of several that bring the same server, the one that heard it last counts.

@@ -69,7 +69,7 @@ class _Work:
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
     began_at: float = float("-inf")
-    told: str = ""
+    logged: str = ""
 
     def stop(self) -> None:
         """Fetch no more."""
@@ -81,13 +81,13 @@ class _Work:
 
 @dataclass(slots=True)
 class _Asked:
-    """The answers of one authority's responders: *held* by the mark of the certificate, *heard_at* by the same."""
+    """The answers of one authority's responders: *answers* by the mark of the certificate, *heard_at* by the same."""
 
     owner: str
     authority: Authority
     urls: tuple[str, ...]
     grace: timedelta
-    held: dict[str, OcspAnswer] = field(default_factory=dict)
+    answers: dict[str, OcspAnswer] = field(default_factory=dict)
     heard_at: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -212,7 +212,7 @@ class Fetcher:
 
     async def _fetch(self, work: _Work) -> None:
         why = await self._attempt(work.source)
-        at, held = self._node.gatekeeper.clock(), work.source.held
+        at, held = self._node.gatekeeper.clock(), work.source.item
         if held is not None and not why:
             pause = self._succeeded(work, held.ends, at)
         else:
@@ -232,9 +232,9 @@ class Fetcher:
         return ""
 
     def _succeeded(self, work: _Work, ends: datetime, at: datetime) -> timedelta:
-        if work.told:
+        if work.logged:
             self._log.info("source works again", source=work.source.name, owner=work.source.owner)
-        work.told = ""
+        work.logged = ""
         return work.source.pace.succeeded(at, ends)
 
     def _failed(self, work: _Work, why: str, at: datetime) -> timedelta:
@@ -242,9 +242,9 @@ class Fetcher:
         source = work.source
         pause = source.pace.failed(at, why)
         reason = _NUMBERS.sub("#", why)
-        if reason != work.told:
-            work.told = reason
-            held = source.held
+        if reason != work.logged:
+            work.logged = reason
+            held = source.item
             self._log.warning(
                 "not fetched: what is held stays in force",
                 source=source.name,
@@ -286,9 +286,11 @@ class Fetcher:
         for owner, entry, authority in self._concerned(loaded):
             if entry.revocation is not RevocationSource.LISTS:
                 asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
-                asked.held = before[owner].held if owner in before else answers_on_disk(loaded.folder, authority.name)
+                asked.answers = (
+                    before[owner].answers if owner in before else answers_on_disk(loaded.folder, authority.name)
+                )
                 asked.heard_at = before[owner].heard_at if owner in before else {}
-                authority.hear(OcspAnswers(asked.held.values()))
+                authority.hear(OcspAnswers(asked.answers.values()))
                 self._asked[owner] = asked
         for key, work in list(self._works.items()):
             if isinstance(source := work.source, OcspFetchJob):
@@ -347,7 +349,7 @@ class Fetcher:
             self._accept_answer(owner, about, mark, answer, body)
 
         def held() -> OcspAnswer | None:
-            return self._asked[owner].held.get(mark) if owner in self._asked else None
+            return self._asked[owner].answers.get(mark) if owner in self._asked else None
 
         return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
 
@@ -355,8 +357,8 @@ class Fetcher:
         """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
         asked = self._asked[owner]
         files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
-        asked.held[mark] = answer
-        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.held.values()), about)
+        asked.answers[mark] = answer
+        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), about)
         if closed:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP answer taken", owner=owner, serial=serial, closed=closed)
@@ -371,10 +373,10 @@ class Fetcher:
         asked, mark = self._asked[source.owner], source.about.mark
         self._works.pop(f"{source.owner} {mark}").stop()
         del asked.heard_at[mark]
-        asked.held.pop(mark, None)
+        asked.answers.pop(mark, None)
         answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
-        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.held.values()), source.about)
+        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), source.about)
 
     # What is told
 
@@ -388,7 +390,7 @@ def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
 
 
 def _supply(source: FetchJob, at: datetime) -> FetchStatus:
-    held, pace = source.held, source.pace
+    held, pace = source.item, source.pace
     alarming = pace.alarms(at, held.ends if held is not None else None)
     if held is not None:
         held = replace(held, ends=held.ends + source.grace)
