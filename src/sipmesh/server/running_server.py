@@ -138,7 +138,7 @@ class RunningServer:
         self.flow_table = FlowTable(view, tokens.incarnation)
         self.neighbours = KnownAddresses(view)
         self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
-        self.accounts, self.tally = Principals(self.limits, self.neighbours, self._partner_of), Counters()
+        self.accounts, self.counters = Principals(self.limits, self.neighbours, self._partner_of), Counters()
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -156,7 +156,7 @@ class RunningServer:
     def _wire_dispatch(self, branches: Branches, border: Border) -> None:
         """Put together what decides about messages and what carries that out."""
         view = self.view
-        self.refusals = MessageRefusals(view.name, self.peer_log, self.tally)
+        self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
         self.executor = Executor(
             view=view,
             border=border,
@@ -181,7 +181,7 @@ class RunningServer:
             branches=branches,
             log=self.peer_log,
             accounts=self.accounts,
-            counters=self.tally,
+            counters=self.counters,
         )
 
     def _wire_links(self) -> None:

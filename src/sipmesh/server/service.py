@@ -108,7 +108,7 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
-        self._endings = ExpiryWarnings()
+        self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Service:
     @property
     def busy(self) -> bool:
         """Whether somebody waits for an answer."""
-        return self._node.dispatch.load > 0
+        return self._node.relay.load > 0
 
     @property
     def role(self) -> Role | None:
@@ -254,7 +254,7 @@ class Service:
         """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
         if self._node.certificates.would_change(at):
             self._reading.reload()
-        for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
+        for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
     def _reissue_lists(self) -> None:

@@ -53,7 +53,7 @@ class Figures(Collector):
         yield from self._calls()
         yield GaugeMetricFamily("sipmesh_requests_waiting", "Branches that wait for an answer.", value=self._waiting())
         yield self._waits()
-        unanswered = self._node.dispatch.unanswered
+        unanswered = self._node.relay.unanswered
         yield CounterMetricFamily("sipmesh_requests_unanswered", "Branches that nobody answered.", value=unanswered)
         yield from self._queues()
         yield from self._principals()
@@ -96,12 +96,13 @@ class Figures(Collector):
         return opening + sum(listener.handshakes for listener in self._node.listening.listeners)
 
     def _waiting(self) -> int:
-        return self._node.dispatch.load
+        return self._node.relay.load
 
     def _waits(self) -> Metric:
         told = "Seconds from a request that went out to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
-        for method, waits in self._node.dispatch.waits.items():
+        relay = self._node.relay
+        for method, waits in (("INVITE", relay.invite_waits), ("other", relay.waits)):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
@@ -149,13 +150,13 @@ class Figures(Collector):
     def _verdicts(self) -> Metric:
         told = "Handshakes that ended, by the verdict on the peer."
         family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
-        for labels, count in self._node.tally.verdicts.items():
+        for labels, count in self._node.counters.verdicts.items():
             family.add_metric(labels, count)
         return family
 
     def _messages(self) -> Metric:
         family = CounterMetricFamily("sipmesh_messages", "SIP messages by kind of link.", labels=("kind", "direction"))
-        found = Counter(self._node.tally.messages)
+        found = Counter(self._node.counters.messages)
         for link in self._node.pool.all():
             found[str(link.kind), "in"] += link.messages_in
             found[str(link.kind), "out"] += link.messages_out
@@ -165,7 +166,7 @@ class Figures(Collector):
 
     def _refused_messages(self) -> Metric:
         family = CounterMetricFamily("sipmesh_messages_refused", "Refused messages by code.", labels=("code",))
-        for code, count in self._node.tally.refused_messages.items():
+        for code, count in self._node.counters.refused_messages.items():
             family.add_metric((code,), count)
         return family
 
@@ -182,13 +183,13 @@ class Figures(Collector):
         yield from (held, family)
 
     def _calls(self) -> Iterator[Metric]:
-        dispatch = self._node.dispatch
+        relay = self._node.relay
         started = "INVITEs outside a dialog that this server has sent on."
-        yield CounterMetricFamily("sipmesh_calls_started", started, value=dispatch.calls_started)
+        yield CounterMetricFamily("sipmesh_calls_started", started, value=relay.calls_started)
         told = "Their first final responses, by class."
         family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
-        for name, count in dispatch.calls_ended.items():
-            family.add_metric((name,), count)
+        for digit in range(2, 7):
+            family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
 
     def _ends(self) -> Metric:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
-    from sipmesh.server.proxy.latency_histogram import LatencyHistogram
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
     from sipmesh.server.proxy.registrations import Registrations
@@ -102,31 +101,6 @@ class Dispatch(LinkEvents):
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by another topology from now on."""
         self.names, self.decide = names, decide
-
-    @property
-    def load(self) -> int:
-        """How many branches wait for their final response."""
-        return self._relay.load
-
-    @property
-    def waits(self) -> dict[str, LatencyHistogram]:
-        """How long branches have waited for their final response, by method."""
-        return {"INVITE": self._relay.invite_waits, "other": self._relay.waits}
-
-    @property
-    def calls_started(self) -> int:
-        """How many INVITEs outside a dialog were sent on."""
-        return self._relay.calls_started
-
-    @property
-    def calls_ended(self) -> dict[str, int]:
-        """How many of these got a final response, by its class."""
-        return {f"{digit}xx": self._relay.calls_ended[digit] for digit in range(2, 7)}
-
-    @property
-    def unanswered(self) -> int:
-        """How many branches got no final response in time."""
-        return self._relay.unanswered
 
     # Links
 
