@@ -84,5 +84,5 @@ class ReportReceiver:
         except (OperatorError, RemoteError) as wrong:
             line = self._not_granted.line(server, str(wrong), at)
             if line is not None:
-                self._log.warning("certificate not renewed", peer=server, why=line["refused"])
-                self._audit.append(server, AuditAct.REFUSED, {"act": "issue", **line}, at=at)
+                self._log.warning("certificate not renewed", peer=server, why=line.refused)
+                self._audit.append(server, AuditAct.REFUSED, {"act": "issue", **line.about()}, at=at)
