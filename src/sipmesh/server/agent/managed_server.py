@@ -5,15 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from sipmesh.server.listening import Listening
-    from sipmesh.server.proxy.gatekeeper import Gatekeeper
-    from sipmesh.server.revocation_updates import RevocationUpdates
-    from sipmesh.server.user_updates import UserUpdates
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
+    from sipmesh.trust.x509.certificate import CertificateId
+
+
+class VersionObserver(Protocol):
+    """Says in verdicts that a newer version exists (`proxy.gatekeeper.Gatekeeper`)."""
+
+    def knows_of(self, newest: int) -> None:
+        """Version *newest* exists."""
+
+
+class Revoker(Protocol):
+    """Puts revocations in force (`revocation_updates.RevocationUpdates`)."""
+
+    def revoke(self, named: Iterable[CertificateId]) -> list[str]:
+        """Refuse those certificates from now on; returns the ids of the links that are closed."""
+
+
+class UserUpdater(Protocol):
+    """Takes over who may log in (`user_updates.UserUpdates`)."""
+
+    @property
+    def number(self) -> int:
+        """The number of the users that are in force."""
+
+    def accept_document(self, document: bytes) -> int:
+        """Take over a document; returns how many links that closed. Raises `OperatorError`."""
+
+
+class Ports(Protocol):
+    """The ports of the server (`listening.Listening`)."""
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Why it does not listen as published."""
 
 
 class ManagedServer(Protocol):
@@ -24,20 +54,20 @@ class ManagedServer(Protocol):
         """The topology in force."""
 
     @property
-    def gatekeeper(self) -> Gatekeeper:
-        """Judges links, and says in verdicts that a newer version exists."""
+    def gatekeeper(self) -> VersionObserver:
+        """Hears of newer versions."""
 
     @property
-    def revocation(self) -> RevocationUpdates:
+    def revocation(self) -> Revoker:
         """Puts revocations in force."""
 
     @property
-    def user_updates(self) -> UserUpdates:
+    def user_updates(self) -> UserUpdater:
         """Takes over who may log in."""
 
     @property
-    def listening(self) -> Listening:
-        """The ports, and why the server does not listen as published."""
+    def listening(self) -> Ports:
+        """The ports."""
 
 
 class Loader(Protocol):
