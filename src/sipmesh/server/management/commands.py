@@ -84,7 +84,7 @@ class ManagementCommands:
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
     async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Every server with what it holds, against the master's version."""
+        """Every server with what it holds, against the newest version."""
         return self._controller.network.status(self._controller.newest).to_json()
 
 
