@@ -26,14 +26,17 @@ COMPILED = ("sip", "routing", "transport", "server/proxy", "server/quotas")
 FROM_SOURCE = {
     **dict.fromkeys(("transport/connector", "transport/listener", "transport/resolver"), "has coroutines"),
     **dict.fromkeys(
-        ("transport/event_loop", "server/proxy/user_stores"), "is the base of a class that is not compiled"
+        ("transport/event_loop", "server/proxy/login/user_stores"), "is the base of a class that is not compiled"
     ),
     **dict.fromkeys(
         ("transport/tls/contexts", "transport/tls/path_check", "transport/tls/self_handshake"), "runs once"
     ),
     **dict.fromkeys(("transport/descriptors", "server/quotas/known_addresses"), "runs once for each link"),
     **dict.fromkeys(("server/proxy/gatekeeper", "server/proxy/counters"), "runs once for each link"),
-    **dict.fromkeys(("server/proxy/login_failures", "server/quotas/limited_log"), "runs for refusals only"),
+    **dict.fromkeys(
+        ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),
+        "runs for refusals only",
+    ),
 }
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 

@@ -168,7 +168,7 @@ class World:
 
     def reload(self, server: str) -> list[str]:
         """Have *server* read its topology and its lists anew; returns the links that it closed."""
-        return self.node(server).take(self.organisation.load())
+        return self.node(server).put_in_force(self.organisation.load())
 
 
 def _options(meant: str) -> bytes:

@@ -96,7 +96,7 @@ class Stage:
             assert papers is not None
             return await self._led_astray(row.meant, papers)
         server, kind = row.door
-        listener = next(one for one in self.network.nodes[server].listeners if one.kind is kind)
+        listener = next(one for one in self.network.nodes[server].listening.listeners if one.kind is kind)
         before = listener.accepted
         self.network.nodes[server].gatekeeper.refusals.clear()
         came = await asyncio.to_thread(self._knock, row, who, papers)

@@ -247,5 +247,5 @@ async def test_users_of_before_log_nobody_in(managed: Managed) -> None:
         for content, number in ((old, 0), (new, 9)):
             file.write_bytes(content)
             await managed.start(FE1)
-            assert managed.nodes[FE1].users_number == number
+            assert managed.nodes[FE1].user_updates.number == number
             await managed.stop(FE1)

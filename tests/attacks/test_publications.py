@@ -446,11 +446,11 @@ async def test_users_that_are_not_for_us_are_not_taken(managed: Managed) -> None
             users(managed, 9, since=5),
         ):
             assert (await siege.giver.give(wrong)).status == 488
-            assert managed.nodes[FE1].users_number == 0
+            assert managed.nodes[FE1].user_updates.number == 0
         assert (await siege.giver.give(users(managed, 9))).status == 200
-        assert managed.nodes[FE1].users_number == 9
+        assert managed.nodes[FE1].user_updates.number == 9
         assert (await siege.giver.give(users(managed, 8))).status == 488
-        assert managed.nodes[FE1].users_number == 9
+        assert managed.nodes[FE1].user_updates.number == 9
         client = await siege.stack.enter_async_context(
             await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"mallory@{EXAMPLE}")
         )
@@ -593,14 +593,14 @@ async def test_users_on_disk_that_were_edited_log_nobody_in(managed: Managed, ed
         await managed.stop(FE1)
         file.write_bytes(edit(good))
         await managed.start(FE1)
-        assert managed.nodes[FE1].users_number == 0
+        assert managed.nodes[FE1].user_updates.number == 0
         giver = await Giver.meet(siege.stack, managed, FE1)
         assert giver.held.users == 0  # so that all of them are given
         assert (await giver.give(users(managed, 9))).status == 200
         await managed.stop(FE1)
         assert file.read_bytes().split(b".")[1] == good.split(b".")[1]
         await managed.start(FE1)
-        assert managed.nodes[FE1].users_number == 9
+        assert managed.nodes[FE1].user_updates.number == 9
 
 
 @pytest.mark.parametrize("server", [FE1, EDGE])

@@ -10,7 +10,7 @@ import pytest
 
 from cli.test_foreign_text import ATTACK, dangerous
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.agent import agent
+from sipmesh.server.agent import status_reporter
 from support.managed import MGMT, Managed, build_managed
 from support.network import EDGE, FE1, FE2
 from support.running import on_loop, until
@@ -53,7 +53,7 @@ def _managed(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no server report by the clock: its good report would take back what the test has just written in its name."""
-    monkeypatch.setattr(agent, "REPORT_EVERY_S", 3600.0)
+    monkeypatch.setattr(status_reporter, "REPORT_EVERY_S", 3600.0)
 
 
 @on_loop
@@ -73,7 +73,7 @@ async def test_report_of_a_wrong_type_is_dropped_and_told_of_that_server_alone(
         printed = await network.type("status", code=1)
         assert f"✗ {FE1}: its report cannot be read" in printed
         assert json.loads(await network.type("status", "--json", code=1))["servers"][1]["server"] == FE2
-        network.member(FE1).report()
+        network.member(FE1).reporter.report()
         await until(lambda: not network.master.reports.misread)
         assert (await network.network())[FE1]["faults"] == []
 

@@ -132,7 +132,7 @@ async def test_t4_an_empty_list_of_partners_lets_nobody_in(stage: Stage) -> None
         assert await stage.attempt(row, "twin") == TWIN
         example.federate(EDGES, [])
         example.write()
-        network.nodes[EDGE].take(example.load())
+        network.nodes[EDGE].put_in_force(example.load())
         assert await stage.attempt(row, "impostor") == "untrusted-issuer"
 
 
@@ -205,7 +205,7 @@ async def test_t13_a_new_anchor_that_cannot_be_read_leaves_the_old_one(stage: St
     async with stage.network as network:
         (tmp_path / OTHER / "root.pem").write_bytes(b"nonsense")
         with pytest.raises(OperatorError) as refused:
-            network.nodes[EDGE].take(example.load())
+            network.nodes[EDGE].put_in_force(example.load())
         assert [problem for problem in refused.value.problems if "root.pem" in str(problem)]
         came = await both(stage, partners(OTHER), rightful_other)
         assert came == ("issuer-not-for-this-name", TWIN)
@@ -219,7 +219,7 @@ async def test_t14_a_revoked_intermediate_blocks_what_it_issued(stage: Stage, tm
         assert (await both(stage, rightful_other, rightful_other))[1] == TWIN
         assert other.issuer is not None
         (tmp_path / OTHER / "root.crl").write_bytes(stage.cast.forge.revocations(other.issuer, [other]))
-        network.nodes[EDGE].take(example.load())
+        network.nodes[EDGE].put_in_force(example.load())
         assert await both(stage, rightful_other, RIGHTFUL_PARTNER) == ("revoked", TWIN)
 
 
@@ -440,7 +440,7 @@ async def test_t10_a_session_cannot_bring_back_a_peer_revoked_since(
     async with stage.network as network:
         assert all([await asyncio.to_thread(visitor.come) for visitor in visitors])
         (tmp_path / OTHER / "issuing.crl").write_bytes(forge.revocations(other, [revoked, REVOKED]))
-        network.nodes[EDGE].take(example.load())
+        network.nodes[EDGE].put_in_force(example.load())
         assert [await asyncio.to_thread(visitor.come) != "" for visitor in visitors] == [True, False]
         assert next(iter(network.nodes[EDGE].gatekeeper.refused())).code is Code.REVOKED
 

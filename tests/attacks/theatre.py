@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from sipmesh.demo.network import BOTS, Network
 from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.control_socket import encode
+from sipmesh.server.refresh.reloader import ReloadResult
 from sipmesh.server.running_server import RunningServer
 from support.telling import Told
 
@@ -29,11 +32,12 @@ class Theatre(Network):
         commands = AdminCommands(
             self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)
         ).commands()
-        return await commands[command](given)
+        return json.loads(encode(await commands[command](given)))
 
-    def reload(self, server: str) -> dict[str, Any]:
+    def reload(self, server: str) -> ReloadResult:
         """Read topology and lists anew."""
-        return {"closed": self.nodes[server].take(self.organisation_of(server).load())}
+        closed = self.nodes[server].put_in_force(self.organisation_of(server).load())
+        return ReloadResult(taken=True, closed=closed)
 
     async def stop(self) -> None:
         """Drain every server, and end the DNS."""

@@ -20,7 +20,7 @@ from cryptography import x509
 from bench.organisation import PASSWORD
 from sipmesh.demo.organisation import HOST, Organisation, Plan
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
-from sipmesh.server.management.offline_publish import publish_first
+from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users

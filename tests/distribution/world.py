@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,7 @@ class Ends:
     holds: ReplicationState = field(default_factory=lambda: ReplicationState({}, AT))
     items: list[Item] = field(default_factory=list)
     states: list[ReplicationState] = field(default_factory=list)
-    statuses: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[Mapping[str, Any]] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     fault: str = ""
     now: float = 0.0
@@ -89,7 +89,7 @@ class Ends:
             lambda: self.now,
         )
 
-    def _heard(self, _peer: TrustedPeer, status: dict[str, Any]) -> str:
+    def _heard(self, _peer: TrustedPeer, status: Mapping[str, Any]) -> str:
         self.statuses.append(status)
         return self.fault
 

@@ -120,7 +120,7 @@ async def test_partner_speaks_for_its_own_domain_only(
         headers = [("p-asserted-identity", asserted)] if asserted else []
         refused = await theirs.ask(theirs.request("MESSAGE", "sip:alice@example.test", headers, sender=sender))
         assert refused.status == 403
-        assert federation.nodes[EDGE].dispatch.refused_messages[-1]["code"] == code
+        assert federation.nodes[EDGE].refusals.newest[-1].code == code
         rightful = theirs.request("MESSAGE", "sip:alice@example.test", sender=erins())
         assert (await theirs.ask(rightful)).status == 480
 

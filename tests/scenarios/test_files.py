@@ -107,7 +107,7 @@ async def test_server_with_another_role_is_not_taken(home: Network) -> None:
         pools[1]["servers"].append(moved)
         example.write()
         with pytest.raises(OperatorError, match="edge"):
-            node.take(example.load())
+            node.put_in_force(example.load())
         assert node.view.pool.name == POOL
         await home.phone("alice", FE1)
 

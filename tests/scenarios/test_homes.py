@@ -271,7 +271,7 @@ async def test_user_who_moves_is_closed_at_the_old_pool_and_found_at_the_new_one
         alice, bob, dora = [await two_pools.phone(*who) for who in (("alice", FE1), ("bob", FE3), ("dora", FE4))]
         _change(two_pools, "bob@example.test", POOL)
         for node in two_pools.nodes.values():
-            await node.refresh_users()
+            await node.user_updates.refresh()
         await bob.hung_up()
         assert not _rows(two_pools.nodes[FE3], "bob")
         assert (await (await two_pools.peer(FE3, "bob")).register()).status == 401
@@ -289,10 +289,10 @@ async def test_pools_that_disagree_about_a_home_send_nothing_round(two_pools: Ne
         alice = await two_pools.phone("alice", FE1)
         _change(two_pools, "bob@example.test", POOL)
         for name in (FE3, FE4):
-            await two_pools.nodes[name].refresh_users()
+            await two_pools.nodes[name].user_updates.refresh()
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 404
         for name in (FE1, FE2):
-            await two_pools.nodes[name].refresh_users()
+            await two_pools.nodes[name].user_updates.refresh()
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
 
 
@@ -307,7 +307,7 @@ async def test_users_of_a_pool_that_has_left_the_topology_are_nowhere(two_pools:
         assert isinstance(pools, list)
         organisation.document["pools"] = [pool for pool in pools if pool["name"] != POOL2]
         organisation.write()
-        two_pools.nodes[FE1].take(organisation.load())
+        two_pools.nodes[FE1].put_in_force(organisation.load())
         refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
         assert refused.status == 404
         assert "home" in (refused.first("warning") or "")
@@ -324,7 +324,7 @@ async def test_topology_that_moves_the_first_pool_closes_the_links_of_those_who_
         assert isinstance(pools, list)
         organisation.document["pools"] = [pools[1], pools[0], *pools[2:]]
         organisation.write()
-        assert len(two_pools.nodes[FE1].take(organisation.load())) == 1
+        assert len(two_pools.nodes[FE1].put_in_force(organisation.load())) == 1
         await carol.hung_up()
         await alice.silent()
 

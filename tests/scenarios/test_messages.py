@@ -56,9 +56,9 @@ async def test_refused_message_can_be_looked_up_by_its_reference(home: Network) 
     async with home:
         alice = await home.agent("alice", FE1)
         refused = await alice.request("MESSAGE", "bob@example.test", sender="carol@example.test")
-        told = home.nodes[FE1].dispatch.refused_messages[-1]
-        assert told["reference"] in refused.warnings[0]
-        assert (told["code"], told["peer"]) == ("from-not-allowed", "sip:alice@example.test")
+        told = home.nodes[FE1].refusals.newest[-1]
+        assert told.reference in refused.warnings[0]
+        assert (told.code, told.peer) == ("from-not-allowed", "sip:alice@example.test")
         assert "carol" not in refused.warnings[0]
 
 

@@ -93,12 +93,12 @@ async def test_front_end_goes_on_while_its_own_database_is_away(home: Network, c
     async with home:
         alice, node = await home.phone("alice", FE1), home.nodes[FE1]
         cluster.stop()
-        assert await node.refresh_users() == 0
+        assert await node.user_updates.refresh() == 0
         assert "cannot be used" in home.told[FE1].last(SINCE_KNOWN)["why"]
         assert (await (await home.peer(FE1, "bob")).register(password="guessed")).status == 401
         assert (await (await home.peer(FE1, "bob")).register()).status == 200
         assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
         cluster.start()
         home.organisations[0].add_users("dora")
-        await node.refresh_users()
+        await node.user_updates.refresh()
         assert (await (await home.peer(FE1, "dora")).register()).status == 200

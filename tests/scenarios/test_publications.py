@@ -294,7 +294,7 @@ async def test_without_management_servers_start_from_what_they_hold_and_calls_go
         await managed.acknowledged(1)
         await managed.publish(blocked("evil.test"))
         await managed.acknowledged(2)
-        await until(lambda: managed.nodes[FE1].users_number)
+        await until(lambda: managed.nodes[FE1].user_updates.number)
         await managed.stop(MGMT)
         await managed.stop(*MEMBERS)
         await managed.start(*MEMBERS)
@@ -417,12 +417,12 @@ async def test_users_change_on_every_server_as_the_operator_types(managed: Manag
         await managed.start(MGMT, FE1, FE3)
         await managed.acknowledged(1)
         for name in (FE1, FE3):
-            await until(lambda name=name: managed.nodes[name].users_number)  # type: ignore[misc]
-        number = managed.nodes[FE1].users_number
+            await until(lambda name=name: managed.nodes[name].user_updates.number)  # type: ignore[misc]
+        number = managed.nodes[FE1].user_updates.number
         await managed.type(
             "user", "add", "dora", "--pool", "pool1.example.test", "--password-stdin", typed="dora-secret\n"
         )
-        await until(lambda: managed.nodes[FE1].users_number > number)
+        await until(lambda: managed.nodes[FE1].user_updates.number > number)
         assert await status(FE1, "dora-secret") == 200
         logged_in = await managed.phone(FE1, "dora")
         assert (await logged_in.register()).status == 200
@@ -452,8 +452,8 @@ async def test_clock_that_differs_is_shown(managed: Managed) -> None:
         assert abs((await managed.network())[FE1]["clock_s"]) < 5
         status = managed.master.reports.reports[FE1].status
         ahead = status.model_copy(update={"at": datetime.now(UTC) + timedelta(seconds=90)})
-        managed.master.reports.heard(FE1, ahead, datetime.now(UTC), 1)
-        managed.master.reports.heard(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
+        managed.master.reports.record(FE1, ahead, datetime.now(UTC), 1)
+        managed.master.reports.record(EDGE, ahead, datetime.now(UTC), 1, by=FE1)
         network = await managed.network()
         assert network[FE1]["clock_s"] == pytest.approx(90, abs=2)
         assert network[EDGE]["clock_s"] is None
@@ -487,7 +487,7 @@ async def test_edge_that_is_cut_off_is_not_taken_for_one_that_speaks(managed: Ma
         while datetime.now(UTC) - said_at < timedelta(seconds=1.5):
             for name in (FE1, FE2):
                 before = census.reports[name].heard_at
-                managed.member(name).report()
+                managed.member(name).reporter.report()
                 await until(lambda name=name, before=before: census.reports[name].heard_at > before)  # type: ignore[misc]
             assert census.reports[EDGE].heard_at - said_at < timedelta(seconds=0.75)
         await managed.start(EDGE)
@@ -643,11 +643,11 @@ async def test_server_whose_published_address_is_not_its_own_takes_the_version_t
         await managed.stop(FE1)
         await managed.start(FE1)
         assert managed.number(FE1) == 2
-        assert any("192.0.2.1" in one for one in managed.nodes[FE1].not_listening)
+        assert any("192.0.2.1" in one for one in managed.nodes[FE1].listening.faults)
         told = await managed.publish(at("127.0.0.1"), why="mended")
         assert told["version"] == 3
         await managed.acknowledged(3)
-        assert managed.nodes[FE1].not_listening == ()
+        assert managed.nodes[FE1].listening.faults == ()
         assert (await managed.agent("alice", FE1)) is not None
         port = managed.organisation.address(FE1, LinkKind.CLIENT)[1]
         await managed.stop(FE1)
@@ -655,4 +655,4 @@ async def test_server_whose_published_address_is_not_its_own_takes_the_version_t
         with held, pytest.raises(SipmeshError, match="cannot listen"):
             await managed.start(FE1)  # a port that somebody else has is no address to wait for
         await managed.start(FE1)
-        assert managed.nodes[FE1].not_listening == ()
+        assert managed.nodes[FE1].listening.faults == ()

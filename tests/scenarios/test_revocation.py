@@ -355,9 +355,9 @@ async def test_call_over_a_link_that_was_closed_goes_on_over_a_new_one_under_the
         assert (await made.answered()).ok
         stolen = leaf_of(papers_of(example, FE2))
         example.issue(FE2)
-        pool.nodes[FE2].take(example.load())
+        pool.nodes[FE2].put_in_force(example.load())
         revoke(example, stolen)
-        [old] = pool.nodes[FE1].take_lists({example.folder / "ca" / "issuing.crl"})
+        [old] = pool.nodes[FE1].revocation.accept_crls({example.folder / "ca" / "issuing.crl"})
         if method == "INVITE":
             assert (await inside(made, "INVITE")).status == 200
             assert (await inside(came, "INVITE")).status == 200
@@ -385,7 +385,7 @@ async def test_call_with_a_partner_goes_on_over_its_other_server(federation: Net
             await alice.reply(rung, 200)
             assert (await first.final(method="INVITE")).status == 200
             revoke(partner, leaf_of(stolen))
-            [_] = federation.nodes[EDGE].take_lists({partner.folder / "ca" / "issuing.crl"})
+            [_] = federation.nodes[EDGE].revocation.accept_crls({partner.folder / "ca" / "issuing.crl"})
             await first.hung_up()
             await alice.send(inside_of(Dialog.of_callee(rung, alice.tag), alice, "BYE"))
             await second.reply(await second.request_in("BYE"), 200)
@@ -412,7 +412,7 @@ async def test_end_of_a_list_keeps_new_links_out_and_those_that_are_up_outlive_e
         up = await scene.link(papers_of(example, FE2))
         eight_days_on(scene)
         await scene.refuses(papers_of(example, EDGE), "revocation-unknown")
-        assert scene.node.take(example.load()) == []
+        assert scene.node.put_in_force(example.load()) == []
         example.federate(EDGES, [], blocked=("other.test",))
         example.write()
         await until(lambda: list(scene.told.events("topology in force")))
@@ -449,7 +449,7 @@ async def test_list_that_cannot_be_relied_on_ends_what_stands_on_it_whatever_its
         eight_days_on(scene)
         put_in_place(example, spoil)
         if spoil == "missing":
-            scene.node.take(example.load())
+            scene.node.put_in_force(example.load())
         await fallen.falls()
         assert scene.told.last("link closed")["code"] == "revocation-unknown"
         await twin.stays()

@@ -18,7 +18,7 @@ from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server import running_server as node_module
+from sipmesh.server.certificates import own_certificates
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.topology.document.changes import add_root, remove_root
 from sipmesh.transport.link.state import LinkState
@@ -93,7 +93,7 @@ def links_on(network: Managed, root: x509.Certificate) -> list[str]:
 async def test_a_root_is_changed_under_traffic(
     organisation: Organisation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_module, "LOOK_AGAIN_S", 0.5)
+    monkeypatch.setattr(own_certificates, "LOOK_AGAIN_S", 0.5)
     old = CaGenerations(organisation.folder / "ca").current
     async with Managed(organisation, tmp_path) as network:
         await network.start(*SERVERS)
@@ -130,8 +130,8 @@ async def test_a_root_is_changed_under_traffic(
 
         rewrite(network, lambda text: remove_root(text, *OLD, organisation.file))
         for name in SERVERS[1:]:
-            network.member(name).report()  # as each does every ten seconds
-        await until(lambda: not network.master.publisher.plan()["dangers"])
+            network.member(name).reporter.report()  # as each does every ten seconds
+        await until(lambda: not network.master.publisher.plan().dangers)
         before = traffic.sent
         await published(network, "remove the old root", 3)
         await retired(network)
@@ -157,7 +157,7 @@ async def retired(network: Managed) -> None:
     await network.ask(MGMT, "root", step="retire")
     before = {name: report.heard_at for name, report in network.master.reports.reports.items()}
     for name in SERVERS[1:]:
-        network.member(name).report()  # as each does every ten seconds
+        network.member(name).reporter.report()  # as each does every ten seconds
     reports = network.master.reports.reports
     await until(lambda: all(reports[name].heard_at > at for name, at in before.items()))
     faults = {name: one["faults"] for name, one in (await network.network()).items() if one["faults"]}
@@ -173,7 +173,7 @@ def settled(organisation: Organisation) -> None:
 def be_quick(network: Managed) -> None:
     """Let links be quiet after a moment, and an answered INVITE keep its link busy for no longer."""
     for one in network.nodes.values():
-        one.renewal.quiet_s = 0.02
+        one.certificates.rotation.quiet_s = 0.02
         for kept in (one.dispatch._relay._lingering, one.dispatch._relay._served):
             kept.seconds = 0.1
 
@@ -189,7 +189,7 @@ async def shown(network: Managed, issuer: x509.Name, root: x509.Name) -> None:
     """Wait until every server shows a certificate of *issuer* under *root*."""
 
     def done() -> bool:
-        chains = [node.shown.of(LinkKind.SERVER).chain for node in network.nodes.values()]
+        chains = [node.certificates.presented.of(LinkKind.SERVER).chain for node in network.nodes.values()]
         return all((chain[0].issuer, chain[-1].issuer) == (issuer, root) for chain in chains)
 
     await until(done)
@@ -197,7 +197,7 @@ async def shown(network: Managed, issuer: x509.Name, root: x509.Name) -> None:
 
 async def told(network: Managed, what: str, name: x509.Name) -> None:
     """Wait until management has heard so of every server."""
-    succession, wanted = network.master.succession, name.rfc4514_string()
+    succession, wanted = network.master.root_rotation, name.rfc4514_string()
     late = succession.not_issued_by if what == "issuer" else succession.not_under
     await until(lambda: not late(wanted))
 
@@ -205,5 +205,5 @@ async def told(network: Managed, what: str, name: x509.Name) -> None:
 def replaced(network: Managed, root: x509.Certificate) -> bool:
     """Look at the links as the server does every few seconds; whether none of them stands on *root* any more."""
     for node in network.nodes.values():
-        node.replace_links(datetime.now(UTC))
+        node.certificates.replace_links(datetime.now(UTC))
     return not links_on(network, root)

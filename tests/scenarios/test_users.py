@@ -82,7 +82,7 @@ async def test_user_that_is_added_may_log_in_without_a_restart(home: Network) ->
     async with home:
         home.organisations[0].add_users("dora")
         assert (await (await home.peer(FE1, "dora")).register()).status == 401
-        await home.nodes[FE1].refresh_users()
+        await home.nodes[FE1].user_updates.refresh()
         assert (await (await home.peer(FE1, "dora")).register()).status == 200
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
-from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, ask, running
+from sipmesh.server.admin.replies import BindingReply, RegistrationsReply
+from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, ask, encode, running
 from support.running import on_loop
 from support.telling import Told
 
@@ -229,3 +230,15 @@ def leave_behind(path: Path) -> None:
     """Leave a socket that nobody listens on, as kill -9 does."""
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
+
+
+def test_dataclass_in_an_answer_is_written_by_the_names_of_its_fields() -> None:
+    reply = RegistrationsReply((BindingReply("alice", "fe1", None, None, "<sip:a>", "phone", "never"),), None, True)  # noqa: FBT003
+    told = json.loads(encode({"result": [reply]}))
+    assert told["result"][0]["registers"] is True
+    assert told["result"][0]["bindings"][0]["user"] == "alice"
+
+
+def test_answer_that_json_does_not_know_is_a_fault() -> None:
+    with pytest.raises(TypeError, match="no JSON for"):
+        encode({"result": object()})

@@ -75,7 +75,7 @@ def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file:
     watched = Watched([file])
     _in_place(file)
     other.write_text("two, and longer")
-    watched.take([other])
+    watched.restart([other])
     assert watched.changed() == []
     _removed(file)
     assert watched.changed() == []

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sipmesh.server.gc_tuning import BUSY_EVERY_S, QUIET_EVERY_S, YOUNG, GcTuning
-from sipmesh.server.proxy.flow import Flow
-from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
+from sipmesh.server.proxy.flow import Flow, ProxiedRequest, SentBranch
 from sipmesh.sip.header import Message
 from sipmesh.sip.rows import Row
 from sipmesh.transport.link.link import Link

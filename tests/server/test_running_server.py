@@ -53,12 +53,12 @@ async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_
         node = await linked(pool)
         view, judged = node.view, count_judgements(node)
         ca.crls.publish(datetime.now(UTC))
-        assert node.take_lists({file}) == []
+        assert node.revocation.accept_crls({file}) == []
         assert judged == []
         [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
         serial = x509.load_pem_x509_certificates(pool.papers(FE2)[0].read_bytes())[0].serial_number
         ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
-        assert node.take_lists({file}) == [between.id]
+        assert node.revocation.accept_crls({file}) == [between.id]
         assert judged == [between.remote]
         assert node.view is view
 
@@ -71,7 +71,7 @@ async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
         node = await linked(pool)
         [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
         file.unlink()
-        assert node.take_lists({file}) == [between.id]
+        assert node.revocation.accept_crls({file}) == [between.id]
         assert between.why == "no longer trusted: revocation-unknown"
 
 

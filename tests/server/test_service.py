@@ -13,7 +13,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server import service
 from sipmesh.server.control_socket import ask
-from sipmesh.server.proxy.user_stores import NoUsers
+from sipmesh.server.proxy.login.user_stores import NoUsers
 from sipmesh.server.refresh import inotify
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service
@@ -40,13 +40,13 @@ async def test_database_that_does_not_answer_holds_up_nothing_else(example: Orga
     """Deadlines are swept and files are looked at all the same."""
     told, held = Told(), Held()
     async with serving_here(example, told) as node:
-        before, node.users = node.users, held
+        before, node.user_updates._users = node.user_updates._users, held
         try:
             await until(held.asked.is_set)
             example.file.write_text(example.file.read_text() + "# changed\n")
             await until(lambda: list(told.events("topology in force")))
         finally:
-            node.users = before
+            node.user_updates._users = before
             held.let_go.set()
 
 

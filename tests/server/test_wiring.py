@@ -34,18 +34,18 @@ async def test_users_that_an_agent_holds_are_in_force_at_its_start(managed: Mana
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1, FE1)
         await managed.agent("alice", FE1)
-        number = managed.nodes[FE1].users_number
+        number = managed.nodes[FE1].user_updates.number
         await managed.stop(MGMT, FE1)
         await managed.start(FE1)
-        assert managed.nodes[FE1].users_number == number > 0
+        assert managed.nodes[FE1].user_updates.number == number > 0
         await managed.agent("alice", FE1)
 
 
 @on_loop
 async def test_server_of_a_network_without_management_has_neither_role(home: Network) -> None:
     async with service_here(home.organisations[0], Told(), FE1) as (service, node):
-        assert service._post is None
-        assert (node.is_managed, node.dispatch.post) == (False, None)
+        assert service.control_plane is None
+        assert (node.is_managed, node.dispatch._control_plane) == (False, None)
 
 
 @pytest.mark.parametrize("name", [FE1, EDGE])

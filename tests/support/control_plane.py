@@ -6,14 +6,16 @@ The documents, the CA, the history and the users are real, and each server has a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.server.agent.agent import Agent
-from sipmesh.server.control_socket import WHO
+from sipmesh.server.control_socket import WHO, encode
+from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import PublishedVersion
@@ -43,38 +45,52 @@ class Host:
     users: UserDocument | None = None
     looked: list[Path] = field(default_factory=list)
     refuses: str = ""
+    known: list[int] = field(default_factory=list)
 
-    def take(self, loaded: Loaded) -> list[str]:
+    def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a version in force, unless it *refuses*."""
         if self.refuses:
             raise OperatorError(self.refuses)
         self.view = view(loaded, self.view.name)
         return []
 
-    def take_revoked(self, named: Iterable[CertificateId]) -> list[str]:
+    def revoke(self, named: Iterable[CertificateId]) -> list[str]:
         """Keep what was revoked."""
         self.revoked.update(named)
         return []
 
-    def take_users(self, document: bytes) -> int:
+    def accept_document(self, document: bytes) -> int:
         """Keep the users, once their last part has come."""
         read = UserDocument.decode(document)
         self.users = read if read.part == read.parts else self.users
         return 0
 
-    def users_number(self) -> int:
+    @property
+    def number(self) -> int:
         """The number of the users in force."""
         return self.users.number if self.users is not None else 0
 
-    def look(self, files: list[Path]) -> None:
+    def look(self, at: Collection[Path] | None = None) -> None:
         """Note which files were written."""
-        self.looked += files
+        self.looked += at or ()
 
-    def not_listening(self) -> tuple[str, ...]:
+    @property
+    def faults(self) -> tuple[str, ...]:
         """It listens as published."""
         return ()
 
-    def standing(self) -> ServerStatus:
+    def knows_of(self, newest: int) -> None:
+        """Note that a newer version exists."""
+        self.known.append(newest)
+
+    @property
+    def gatekeeper(self) -> Self:
+        """This stands in for every part of a server."""
+        return self
+
+    revocation = user_updates = listening = gatekeeper
+
+    def own_status(self) -> ServerStatus:
         """What it says of itself."""
         return self.status
 
@@ -94,16 +110,16 @@ class Plane:
 
     def _controller(self) -> Controller:
         host = self.hosts[MGMT]
-        parts = (self.management_db, self.users, here(host.view), self._loop)
-        return Controller(host, *parts, lambda hop: self._dial(MGMT, hop.name).link, host.told.log)
+        parts = (host, host, host.own_status, self.management_db, self.users, here(host.view), self._loop)
+        return Controller(*parts, lambda hop: self._dial(MGMT, hop.name).link, host.told.log)
 
     def _agent(self, name: str) -> Agent:
         if not self.managed.holding(name).is_there:
             self.managed.join(name)
         documents = self.managed.holding(name)
         host = self.hosts[name] = Host(view(documents.load(), name))
-        parts = (host, documents, here(host.view), self._loop)
-        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, host.look, host.told.log)
+        parts = (host, documents, host, host.own_status, here(host.view), self._loop)
+        return Agent(*parts, lambda hop: self._dial(name, hop.name).link, host.told.log)
 
     def __enter__(self) -> Self:
         self.controller.begin()
@@ -183,7 +199,8 @@ class Plane:
 
     async def ask(self, command: str, **given: Any) -> Any:
         """Ask management, as its control socket does."""
-        return await self.controller.commands()[command]({WHO: "ada (1)", **given})
+        answer = await ManagementCommands(self.controller).commands()[command]({WHO: "ada (1)", **given})
+        return json.loads(encode(answer))
 
     async def publish(self, change: Change | None = None, *, force: bool = False) -> dict[str, Any]:
         """Publish the draft, with a *change* to it if there is one, and hand over all that follows."""

@@ -23,7 +23,7 @@ from sipmesh.demo.organisation import Organisation, Plan
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.controller import Controller
-from sipmesh.server.management.offline_publish import publish_first
+from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.service import Service
@@ -164,17 +164,17 @@ class Managed:
             self.services.pop(name, None)
 
     def member(self, name: str) -> Agent:
-        """The post of a server that is told."""
-        post = self.services[name]._post
-        assert isinstance(post, Agent)
-        return post
+        """The agent of a managed server."""
+        agent = self.services[name].control_plane
+        assert isinstance(agent, Agent)
+        return agent
 
     @property
     def master(self) -> Controller:
-        """The post of management."""
-        post = self.services[MGMT]._post
-        assert isinstance(post, Controller)
-        return post
+        """The controller of the management server."""
+        controller = self.services[MGMT].control_plane
+        assert isinstance(controller, Controller)
+        return controller
 
     def number(self, name: str) -> int:
         """The version that a server has in force."""

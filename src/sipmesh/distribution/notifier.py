@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,7 +52,7 @@ class Notifier:
     *heard* takes what a server says of itself, and returns what is wrong with it, empty if nothing is.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, dict[str, Any]], str]) -> None:
+    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
         self._here, self._shelf, self._heard = here, shelf, heard
         self._held: dict[Link, Subscription] = {}
 

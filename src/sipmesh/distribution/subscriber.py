@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class Subscriber:
                 headers = (("event", EVENT), ("expires", str(EXPIRES_S)))
                 self._ask(made.link, self._here.next("SUBSCRIBE", made.dialog, headers, self._state().encode()))
 
-    def publish(self, status: dict[str, Any]) -> None:
+    def publish(self, status: Mapping[str, Any]) -> None:
         """Say what this server has in force, on every link on which a subscription stands (RFC 3903 section 4)."""
         body = json.dumps(status, separators=(",", ":")).encode()
         headers = (("event", STATUS_EVENT), ("expires", str(EXPIRES_S)))

@@ -1,4 +1,4 @@
-"""Whether the machine's clock may be relied on for a signature: a list that begins in the future refuses everybody.
+"""The machine's clock, and whether it may be relied on for a signature: a list that begins in the future refuses everybody.
 
 A clock that is set, or that is far from the last signature of the CA when a server starts, is doubted for a minute: by then time
 synchronisation has mended it, or it agrees with itself. Servers that report another time are believed more than it is.
@@ -6,7 +6,7 @@ synchronisation has mended it, or it agrees with itself. Servers that report ano
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ JUMP: Final = timedelta(minutes=5)
 
 GAP: Final = timedelta(hours=36)
 """A CA at work signs a list each day."""
+
+
+def now_utc() -> datetime:
+    """The machine's time, with its time zone, which is UTC."""
+    return datetime.now(UTC)
 
 
 class ClockWatch:

@@ -12,6 +12,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class ControlSocket:
         try:
             who = _peer_of(writer.get_extra_info("socket"))
             while line := await reader.readline():
-                writer.write(json.dumps(await self._answer(line, who)).encode() + b"\n")
+                writer.write(encode(await self._answer(line, who)))
                 await writer.drain()
         except (ValueError, ConnectionError) as wrong:
             self._log.warning("control connection ended", why=str(wrong))
@@ -96,6 +97,17 @@ class ControlSocket:
             return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:
             return {"error": str(wrong)}
+
+
+def encode(answer: object) -> bytes:
+    """Write an answer as one line of JSON; a dataclass in it becomes an object by the names of its fields."""
+    return json.dumps(answer, default=_fields_of).encode() + b"\n"
+
+
+def _fields_of(given: object) -> dict[str, object]:
+    if is_dataclass(given):
+        return {field.name: getattr(given, field.name) for field in fields(given)}
+    raise TypeError(f"no JSON for {given!r}")
 
 
 def _strings(problem: Problem) -> tuple[str, int, str, str, str]:

@@ -30,7 +30,7 @@ class Watched:
     def __repr__(self) -> str:
         return f"<Watched {len(self._seen)} files>"
 
-    def take(self, files: Iterable[Path]) -> None:
+    def restart(self, files: Iterable[Path]) -> None:
         """Watch *files* from now on, as they look now."""
         self._seen = {path: stamp(path) for path in files}
 

@@ -50,18 +50,18 @@ def get_log(**bound: str) -> Log:
     return log
 
 
-def bounded(_logger: object, _level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def bounded(_logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Cut what is too long: a peer decides what its text says, and not how much of our disk that takes."""
-    for key, value in told.items():
-        told[key] = value[:LONGEST_TRACEBACK] if key == TRACEBACK else _cut(value)
-    return told
+    for key, value in event.items():
+        event[key] = value[:LONGEST_TRACEBACK] if key == TRACEBACK else _cut(value)
+    return event
 
 
-def made_printable(_logger: object, _level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def made_printable(_logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Make every text printable, for a terminal."""
-    for key, value in told.items():
-        told[key] = _margined(value) if key == TRACEBACK else _shown(value)
-    return told
+    for key, value in event.items():
+        event[key] = _margined(value) if key == TRACEBACK else _shown(value)
+    return event
 
 
 def _margined(trace: str) -> str:
@@ -73,9 +73,9 @@ def _coloured() -> structlog.dev.ConsoleRenderer:
     return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
-def _json(told: Any, **given: Any) -> str:
+def _json(event: Any, **given: Any) -> str:
     """Write JSON in ASCII, but for what no terminal may act on: DEL is the only such character that JSON leaves as it is."""
-    return printable_json(json.dumps(told, **given))
+    return printable_json(json.dumps(event, **given))
 
 
 def _cut(value: Any, deep: int = 0) -> Any:

@@ -21,19 +21,22 @@ from sipmesh.server.admin.expiry_warnings import ExpiryWarnings, concerning, sto
 from sipmesh.server.clock import ClockWatch
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket
 from sipmesh.server.gc_tuning import GcTuning
+from sipmesh.server.management.commands import ManagementCommands
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running_server import RunningServer
-from sipmesh.server.wiring import post_for
+from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
 from sipmesh.transport.event_loop import run
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from sipmesh.server.control_socket import Command
     from sipmesh.server.log import Log
-    from sipmesh.server.refresh.fetcher import Fetcher
     from sipmesh.topology.document.load import Loaded
 
 TICK_S = 0.5
@@ -70,7 +73,7 @@ async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer]
     try:
         for service in services:
             service.read()
-        for service in sorted(services, key=lambda one: one.role is not Role.FRONT_END):
+        for service in sorted(services, key=lambda service: service.role is not Role.FRONT_END):
             service.build()  # a front end first, since the loop sleeps where the first one has its links
         for service in services:
             await service.start()
@@ -105,8 +108,7 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
-        self._endings = ExpiryWarnings()
-        self.fetching: Fetcher | None = None
+        self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -119,7 +121,7 @@ class Service:
     @property
     def busy(self) -> bool:
         """Whether somebody waits for an answer."""
-        return self._node.dispatch.load > 0
+        return self._node.relay.load > 0
 
     @property
     def role(self) -> Role | None:
@@ -139,16 +141,27 @@ class Service:
         self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded)
         self._open.callback(self._log.info, "stopped", server=node.view.name)
         self._open.push_async_callback(node.drain)
-        node.on_taking = self._follow_sources
-        self._follow_sources(node.view.loaded)
-        self._open.push_async_callback(self._fetch_no_more)
+        self.fetching = FetchOnDemand(node, self._look, self._log)
+        node.fetch_by(self.fetching)
+        self._open.push_async_callback(self.fetching.close)
         self._reading = reading = Reloader(node, self._source, loop, self._log)
         self._open.callback(reading.close)
         self._clock = ClockWatch(_signed_last(node.view.loaded.folder))
-        self._post = post = post_for(node, self._source, reading, self._log)
-        operator = AdminCommands(node, reload=reading.reload, look=reading.look)
-        commands = {**operator.commands(), **(post.commands() if post is not None else {})}
-        self._control = ControlSocket(node.state / f"{node.view.name}{SOCKET_SUFFIX}", commands, self._log)
+        self.control_plane = attach_control_plane(node, self._source, reading, self._log)
+        socket = node.state / f"{node.view.name}{SOCKET_SUFFIX}"
+        self._control = ControlSocket(socket, self._commands(), self._log)
+
+    def _commands(self) -> Mapping[str, Command]:
+        """The commands of the control socket: those of every server, and on the management server its own."""
+        commands = AdminCommands(self._node, reload=self._reading.reload, look=self._reading.look).commands()
+        if self._controller is None:
+            return commands
+        return {**commands, **ManagementCommands(self._controller).commands()}
+
+    @property
+    def _controller(self) -> Controller | None:
+        """The control plane of this server, if it is the management server."""
+        return self.control_plane if isinstance(self.control_plane, Controller) else None
 
     async def start(self) -> None:
         """Listen."""
@@ -160,9 +173,9 @@ class Service:
     def begin(self, ready: Callable[[RunningServer], None] | None) -> None:
         """Reach others, now that all that share this process listen."""
         node = self._node
-        if self._post is not None:
-            self._post.begin()
-            self._open.callback(self._post.close)
+        if self.control_plane is not None:
+            self.control_plane.begin()
+            self._open.callback(self.control_plane.close)
         self._open.callback(node.loop.create_task(self._look_up_neighbours()).cancel)
         self._log.info("serving", server=node.view.name, role=node.view.role, version=node.view.loaded.number)
         if ready is not None:
@@ -176,21 +189,6 @@ class Service:
         """Read everything anew."""
         self._reading.reload()
 
-    def _follow_sources(self, loaded: Loaded) -> None:
-        """Fetch what a topology names; where it names nothing, what that needs is not even loaded."""
-        if self.fetching is None:
-            if not loaded.fetches:
-                return
-            from sipmesh.server.refresh.fetcher import Fetcher
-
-            self.fetching = Fetcher(self._node, self._look, self._log)
-            self._node.supplies = self.fetching.supplies
-        self.fetching.follow(loaded)
-
-    async def _fetch_no_more(self) -> None:
-        if self.fetching is not None:
-            await self.fetching.close()
-
     def _look(self, files: Collection[Path]) -> object:
         return self._reading.look(files)
 
@@ -203,9 +201,9 @@ class Service:
             self._open.push_async_callback(page.close)
             await page.open()
 
-    def fault(self, _loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+    def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
-        self._log.error("fault", what=told.get("message"), exc_info=told.get("exception"))
+        self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a database that is slow to answer holds up nothing else."""
@@ -220,9 +218,9 @@ class Service:
 
     async def _refreshing(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self._node.refresh_users()
-            if self._post is not None:
-                await self._post.refresh()
+            await self._node.user_updates.refresh()
+            if self._controller is not None:
+                await self._controller.refresh_users()
             await _pause(stop)
 
     async def _look_up_neighbours(self) -> None:
@@ -240,25 +238,25 @@ class Service:
                 "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
             )
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
-            others_s = self._post.clocks_s if self._post is not None else ()
+            others_s = self._controller.clocks_s if self._controller is not None else ()
             if self._clock.may_sign(now, others_s):
                 self._reissued_at = now
                 self._reissue_lists()
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
-            self._node.replace_links(datetime.now(UTC))
+            self._node.certificates.replace_links(datetime.now(UTC))
         if now - self._warned_at >= WARN_EVERY_S or not self._warned_at:
             self._warned_at = now
             self._warn(datetime.now(UTC))
         self._reading.look_again()
-        if self._post is not None:
-            self._post.tick()
+        if self.control_plane is not None:
+            self.control_plane.tick()
 
     def _warn(self, at: datetime) -> None:
         """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
-        if self._node.would_show(at):
+        if self._node.certificates.would_change(at):
             self._reading.reload()
-        for entry in concerning(self._node, self._endings.due(stock_of(self._node, at))):
+        for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
     def _reissue_lists(self) -> None:

@@ -12,6 +12,8 @@ import pytest
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
+from sipmesh.server.control_socket import encode
+from sipmesh.server.refresh.reloader import ReloadResult
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -21,13 +23,15 @@ from support.running import on_loop, until
 
 def operator_of(network: Network, server: str = FE1) -> AdminCommands:
     """The desk of one server; *reload* and *look* only say that they were asked for."""
-    return AdminCommands(network.nodes[server], lambda: {"taken": True}, lambda: {"taken": True, "closed": []})
+    return AdminCommands(
+        network.nodes[server], lambda: ReloadResult(taken=True, closed=()), lambda: ReloadResult(taken=True, closed=())
+    )
 
 
 async def asked(network: Network, command: str, **given: Any) -> Any:
     """Ask, and see that the answer can be written as JSON."""
     answer = await operator_of(network).commands()[command](given)
-    return json.loads(json.dumps(answer))
+    return json.loads(encode(answer))
 
 
 @on_loop
@@ -117,7 +121,7 @@ async def test_change_of_users_counts_as_soon_as_the_command_is_answered(home: N
 @on_loop
 async def test_reload_is_passed_on_and_its_answer_back(home: Network) -> None:
     async with home:
-        assert await asked(home, "reload") == {"taken": True}
+        assert await asked(home, "reload") == {"taken": True, "closed": []}
 
 
 async def refused_at(network: Network) -> int:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from sipmesh.server.admin.status_report import LATELY, anchors_in_use, shown_certificate, standing
+from sipmesh.server.admin.status_report import LATELY, anchors_in_use, shown_certificate, status_of
 from sipmesh.topology.document.trust_anchors import read_certificates
 from support.network import EDGE, FE1, FE2, PARTNER_EDGE, Network
 from support.running import on_loop, until
@@ -22,7 +22,7 @@ async def test_report_has_the_certificate_the_links_and_the_peers(pool: Network)
         await pool.peer(FE1, papers=EDGE)
         node = pool.nodes[FE1]
         await until(lambda: len(node.pool.all()) == 2)
-        status = standing(node)
+        status = status_of(node)
         assert status.links == {"client": 1, "server": 1, "partner": 0}
         assert status.peers == (EDGE,)
         assert status.certificate == shown_certificate(read_certificates(pool.papers(FE1)[0]))
@@ -42,7 +42,7 @@ async def test_refusals_of_servers_are_told_for_ten_minutes_and_those_of_clients
             stranger = await federation.peer(FE1, papers=PARTNER_EDGE)
             await stranger.hung_up()
         await until(node.gatekeeper.refused)
-        [told] = standing(node).refused
+        [told] = status_of(node).refused
         assert "server link" in told
         [verdict] = node.gatekeeper.refused()
         assert datetime.now(UTC) - verdict.at < LATELY

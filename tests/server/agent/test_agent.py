@@ -14,7 +14,10 @@ import pytest
 from sipmesh.distribution.event import EVENT, ITEM, STATUS_EVENT, SubscriptionDialog
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.server.agent.agent import MOST_EARLY, MOST_ERRORS, REPORT_EVERY_S, WAIT_FOR_LISTS_S, hops_to
+from sipmesh.server.agent.crl_receiver import MOST_EARLY
+from sipmesh.server.agent.document_applier import WAIT_FOR_LISTS_S
+from sipmesh.server.agent.status_reporter import MOST_ERRORS, REPORT_EVERY_S
+from sipmesh.server.replication.control_links import hops_to
 from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
@@ -69,8 +72,8 @@ class Giver:
 
 def error(plane: Plane, server: str = FE1) -> str:
     """What a server says that it has not taken."""
-    plane.agents[server].report()
-    return str(plane.agents[server]._errors)
+    plane.agents[server].reporter.report()
+    return str(plane.agents[server].reporter._errors)
 
 
 def another_list(managed: Managed) -> bytes:
@@ -135,7 +138,7 @@ async def test_version_is_held_and_in_force_and_goes_on_to_the_edge(managed: Man
         for name in (FE1, EDGE):
             assert (plane.number(name), managed.holding(name).highest) == (2, 2)
             assert plane.agents[name].behind == 0
-        assert [line["version"] for line in plane.hosts[EDGE].told.events("topology taken")] == [2]
+        assert [line["version"] for line in plane.hosts[EDGE].told.events("topology in force")] == [2]
 
 
 @on_jumping_loop
@@ -169,7 +172,7 @@ async def test_version_that_is_told_of_makes_the_server_behind(managed: Managed)
         assert (agent.behind, agent.newest) == (0, 1)
         assert giver.tell(highest=7) == 200
         assert (agent.behind, agent.newest) == (7, 7)
-        assert [line["version"] for line in plane.hosts[FE1].told.events("a newer version exists")] == [7]
+        assert [line["version"] for line in plane.hosts[FE1].told.events("a newer topology version exists")] == [7]
 
 
 # Lists
@@ -228,9 +231,9 @@ async def test_list_outside_of_the_folder_or_beyond_the_limit_is_refused(managed
         giver, body = Giver(plane), another_list(managed)
         assert giver.give(Item(ItemKind.LIST, body, "../outside.crl")) == 488
         assert not (managed.folder(FE1).parent / "outside.crl").exists()
-        plane.agents[FE1]._early["large"] = Item(ItemKind.LIST, bytes(MOST_EARLY), "large")
+        plane.agents[FE1].applier._crls._early["large"] = Item(ItemKind.LIST, bytes(MOST_EARLY), "large")
         assert giver.give(Item(ItemKind.LIST, body, OTHER_LIST)) == 488
-        plane.agents[FE1]._early.clear()
+        plane.agents[FE1].applier._crls._early.clear()
         assert giver.give(Item(ItemKind.LIST, body, OTHER_LIST)) == 200
 
 
@@ -247,9 +250,9 @@ async def test_users_are_in_force_and_kept_once_all_parts_have_come(managed: Man
     with Plane(managed, FE1) as plane:
         giver = Giver(plane)
         assert giver.give(users(managed, 1, 2)) == 200
-        assert (plane.hosts[FE1].users_number(), managed.holding(FE1).users()) == (0, [])
+        assert (plane.hosts[FE1].number, managed.holding(FE1).users()) == (0, [])
         assert giver.give(users(managed, 2, 2)) == 200
-        assert (plane.hosts[FE1].users_number(), len(managed.holding(FE1).users())) == (3, 2)
+        assert (plane.hosts[FE1].number, len(managed.holding(FE1).users())) == (3, 2)
 
 
 @on_jumping_loop
@@ -259,7 +262,7 @@ async def test_users_that_management_has_not_signed_are_refused(managed: Managed
         assert (
             Giver(plane).give(Item(ItemKind.USERS, managed.signed(document, managed.papers(FE2), USERS), "1", 3)) == 488
         )
-        assert plane.hosts[FE1].users_number() == 0
+        assert plane.hosts[FE1].number == 0
 
 
 @pytest.mark.parametrize(
@@ -277,9 +280,9 @@ async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
     with Plane(managed) as plane:
         assert Giver(plane).give(Item(ItemKind.CERTIFICATE, b"for the edge", EDGE)) == 200
         agent, edge = plane.agents[FE1], plane.hosts[FE1].view.trusted[EDGE]
-        assert [item.body for item in agent.items(edge) if item.kind is ItemKind.CERTIFICATE] == [b"for the edge"]
-        assert [item for item in agent.items(None) if item.kind is ItemKind.CERTIFICATE] == []
-        assert list(agent.users(edge, 0)) == []
+        assert [item.body for item in agent.held.items(edge) if item.kind is ItemKind.CERTIFICATE] == [b"for the edge"]
+        assert [item for item in agent.held.items(None) if item.kind is ItemKind.CERTIFICATE] == []
+        assert list(agent.held.users(edge, 0)) == []
 
 
 @on_jumping_loop
@@ -288,7 +291,7 @@ async def test_errors_that_are_reported_are_bounded(managed: Managed) -> None:
         giver = Giver(plane)
         for number in range(MOST_ERRORS + 1):
             assert giver.give(Item(ItemKind.LIST, b"nothing", f"/{number}.crl")) == 488
-        assert len(plane.agents[FE1]._errors) == MOST_ERRORS
+        assert len(plane.agents[FE1].reporter._errors) == MOST_ERRORS
 
 
 # Saying how it is
@@ -322,16 +325,7 @@ async def test_report_of_an_edge_that_cannot_be_read_is_told_to_management(manag
         plane.deliver(request, FE1, plane.wire(FE1, EDGE))
         plane.exchange()
         assert "number" in plane.controller.reports.misread[EDGE][FE1]
-        assert [line["peer"] for line in plane.hosts[FE1].told.events("report dropped")] == [EDGE]
-
-
-@on_jumping_loop
-async def test_agent_has_no_commands_and_hears_no_clock(managed: Managed) -> None:
-    with Plane(managed, FE1) as plane:
-        agent = plane.agents[FE1]
-        await agent.refresh()
-        assert (agent.commands(), agent.clocks_s) == ({}, ())
-        agent.lists_taken(frozenset())
+        assert [line["peer"] for line in plane.hosts[FE1].told.events("server report rejected")] == [EDGE]
 
 
 def test_way_to_a_server_is_its_published_address(managed: Managed) -> None:

@@ -14,7 +14,7 @@ from cryptography import x509
 from sipmesh.demo.organisation import Organisation
 from sipmesh.pki.authority import EnterpriseCa, Issued
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.running_server import NOT_TAKEN
+from sipmesh.server.certificates.own_certificates import NOT_TAKEN
 from sipmesh.topology.view import certificate_names
 from sipmesh.transport.link.link import Link
 from sipmesh.trust.evidence import Direction, LinkKind
@@ -92,13 +92,13 @@ async def test_certificate_that_peers_would_refuse_is_not_shown_and_its_rightful
         assert (await alice.message("bob@example.test", "before")).ok
         before, links = await shown(pool, LinkKind.SERVER), ids(pool)
         lay(example)
-        assert node.take(example.load()) == []
+        assert node.put_in_force(example.load()) == []
         assert reason in told.last(NOT_TAKEN)["why"]
         assert told.last(NOT_TAKEN)["remedy"] == f"sipmesh ca issue {FE1}"
         assert reason in node.use().shown[False].fault
         assert [await shown(pool, kind) for kind in (LinkKind.CLIENT, LinkKind.SERVER)] == [before, before]
         good(example)
-        assert node.take(example.load()) == []
+        assert node.put_in_force(example.load()) == []
         assert not node.use().shown[False].fault
         assert [await shown(pool, kind) for kind in (LinkKind.CLIENT, LinkKind.SERVER)] == [laid(example)] * 2
         assert (await alice.message("bob@example.test", "after")).ok
@@ -118,7 +118,7 @@ async def test_rotation_under_a_call_loses_no_link_and_new_links_show_the_new_ce
         for turn in range(5):
             for name in (FE1, FE2):
                 example.issue(name)
-                assert pool.nodes[name].take(example.load()) == []
+                assert pool.nodes[name].put_in_force(example.load()) == []
                 assert (await alice.message("bob@example.test", f"{turn} {name}")).ok
         assert ids(pool) == links
         assert (await call.hang_up()) is not None
@@ -155,7 +155,7 @@ async def test_sixty_rotations_under_messages_lose_no_message_and_no_link(pool: 
         for _ in range(30):
             for name in (FE1, FE2):
                 example.issue(name)
-                assert pool.nodes[name].take(example.load()) == []
+                assert pool.nodes[name].put_in_force(example.load()) == []
             await five_more(sent)
         over.set()
         await talking
@@ -177,7 +177,7 @@ async def test_list_is_in_force_although_the_certificate_beside_it_cannot_be_use
         example.ca.revoke(theirs.serial_number, Reason.KEY_COMPROMISE, datetime.now(UTC))
         between = [link.id for link in pool.nodes[FE1].pool.all() if link.peer_name == FE2]
         assert between
-        assert set(pool.nodes[FE1].take(example.load())) == set(between)
+        assert set(pool.nodes[FE1].put_in_force(example.load())) == set(between)
 
 
 @on_loop
@@ -187,13 +187,13 @@ async def test_certificate_that_becomes_good_without_a_change_of_its_file_is_not
     async with home:
         node, issued = home.nodes[FE1], issue(example)
         files(example)[0].write_bytes(issued.chain)
-        assert not node.would_show(datetime.now(UTC))
-        node.take(example.load())
-        assert not node.would_show(datetime.now(UTC))
+        assert not node.certificates.would_change(datetime.now(UTC))
+        node.put_in_force(example.load())
+        assert not node.certificates.would_change(datetime.now(UTC))
         issued.write(*files(example))
-        assert node.would_show(datetime.now(UTC))
-        node.take(example.load())
-        assert not node.would_show(datetime.now(UTC))
+        assert node.certificates.would_change(datetime.now(UTC))
+        node.put_in_force(example.load())
+        assert not node.certificates.would_change(datetime.now(UTC))
 
 
 @pytest.mark.parametrize(("name", "reason"), [("sip.example.test", ""), ("sip.other.test", "name-mismatch")])
@@ -212,7 +212,7 @@ async def test_what_partners_are_shown_may_come_from_another_ca_and_has_to_name_
         issued = abroad.issue([name], Role.EDGE, datetime.now(UTC))
         issued.write(example.folder / "servers" / "out.pem", example.folder / "servers" / "out.key")
         example.write()
-        node.take(example.load())
+        node.put_in_force(example.load())
         outside = node.use().shown[True]
         assert outside.fault.startswith(reason) if reason else not outside.fault
         assert outside.leaf is not None
@@ -230,22 +230,22 @@ async def test_link_under_the_old_certificate_is_replaced_before_that_ends_and_n
         alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
         assert (await alice.message("bob@example.test", "one")).ok
         node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
-        node.renewal.quiet_s = 0
+        node.certificates.rotation.quiet_s = 0
         [old] = opened(pool)
         example.issue(FE1)
-        node.take(example.load())
-        assert node.replace_links(end - 2 * HOUR) == []
+        node.put_in_force(example.load())
+        assert node.certificates.replace_links(end - 2 * HOUR) == []
         assert opened(pool) == [old]
-        node.replace_links(end - HOUR)
+        node.certificates.replace_links(end - HOUR)
         assert len(opened(pool)) == 2
         assert (await alice.message("bob@example.test", "two")).ok
-        await until(lambda: node.replace_links(end - HOUR) == [old.id])
+        await until(lambda: node.certificates.replace_links(end - HOUR) == [old.id])
         assert (await alice.message("bob@example.test", "three")).ok
         [new] = opened(pool)
         assert new is not old
         assert new.confirmed
         assert [(await text(bob)).text for _ in range(3)] == ["one", "two", "three"]
-        assert node.replace_links(end) == []
+        assert node.certificates.replace_links(end) == []
         assert opened(pool) == [new]
 
 
@@ -256,14 +256,14 @@ async def test_link_with_a_call_that_rings_is_not_let_go(pool: Network) -> None:
         bob = await pool.phone("bob", FE2)
         alice = await pool.phone("alice", FE1)
         node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
-        node.renewal.quiet_s = 0
+        node.certificates.rotation.quiet_s = 0
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         invite = await bob.request_in("INVITE")
         example.issue(FE1)
-        node.take(example.load())
-        node.replace_links(end)
+        node.put_in_force(example.load())
+        node.certificates.replace_links(end)
         await until(lambda: len([link for link in opened(pool) if link.confirmed]) == 2)
-        assert node.replace_links(end) == []
+        assert node.certificates.replace_links(end) == []
         await bob.reply(invite, 200)
         assert (await alice.final()).status == 200
 
@@ -276,15 +276,15 @@ async def test_successor_that_cannot_be_opened_leaves_the_old_link(pool: Network
         alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
         assert (await alice.message("bob@example.test", "one")).ok
         node, end = pool.nodes[FE1], laid(example).not_valid_after_utc
-        node.renewal.quiet_s = 0
+        node.certificates.rotation.quiet_s = 0
         [old] = opened(pool)
         example.issue(FE1)
-        node.take(example.load())
-        for listener in pool.nodes[FE2].listeners:
+        node.put_in_force(example.load())
+        for listener in pool.nodes[FE2].listening.listeners:
             listener.close()
-        node.replace_links(end - HOUR)
+        node.certificates.replace_links(end - HOUR)
         await until(lambda: opened(pool) == [old])
-        assert node.replace_links(end - HOUR + MINUTE / 2) == []
+        assert node.certificates.replace_links(end - HOUR + MINUTE / 2) == []
         assert opened(pool) == [old]
         assert (await alice.message("bob@example.test", "two")).ok
 

@@ -42,7 +42,7 @@ def test_good_certificate_comes_into_use(example: Organisation) -> None:
     assert serial(after) != serial(first)
     assert list(after.faults) == []
     assert after.of(LinkKind.CLIENT) is after.of(LinkKind.SERVER)
-    leaf = after.held[False].chain.leaf
+    leaf = after.certificates[False].chain.leaf
     assert leaf is not None
     assert leaf.number == f"{serial(after):x}"
 
@@ -118,6 +118,6 @@ def test_edge_may_show_partners_a_certificate_of_another_ca_with_its_names(
     other.issue([name], Role.EDGE, NOW).write(example.folder / "servers/out.pem", example.folder / "servers/out.key")
     example.write()
     after = first.after(seen(example, EDGE), datetime.now(UTC))
-    assert after.held[True].fault.startswith(why)
+    assert after.certificates[True].fault.startswith(why)
     assert (after.of(LinkKind.PARTNER).chain == after.of(LinkKind.SERVER).chain) is bool(why)
-    assert after.held[False].fault == ""
+    assert after.certificates[False].fault == ""

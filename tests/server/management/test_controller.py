@@ -10,7 +10,9 @@ from cryptography import x509
 
 from sipmesh.distribution.event import EVENT, STATUS_EVENT
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller, edges_behind
+from sipmesh.server.management.controller import AGAIN_EVERY_S, Controller
+from sipmesh.server.management.network import Acknowledgement
+from sipmesh.server.management.offers import edges_behind
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
 from sipmesh.storage.audit import AuditAct
@@ -30,10 +32,12 @@ def servers(told: dict[str, list[dict[str, object]]]) -> dict[object, dict[str, 
 async def test_version_reaches_the_front_end_and_the_edge_behind_it(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
-        assert plane.controller.behind == len(plane.controller.missing(1)) == 3  # fe2, fe3 and fe4 were never heard
+        assert (
+            plane.controller.behind == len(plane.controller.network.missing(1)) == 3
+        )  # fe2, fe3 and fe4 were never heard
         assert (await plane.publish())["version"] == 2
         assert {name: plane.number(name) for name in (MGMT, FE1, EDGE)} == {MGMT: 2, FE1: 2, EDGE: 2}
-        assert set(plane.controller.missing(2)).isdisjoint({FE1, EDGE})
+        assert set(plane.controller.network.missing(2)).isdisjoint({FE1, EDGE})
         assert plane.controller.newest == 2
 
 
@@ -44,7 +48,7 @@ async def test_server_that_comes_back_gets_what_it_has_missed(managed: Managed) 
         plane.disconnect(MGMT, FE1, "the cable is out")
         await plane.publish()
         assert plane.number(FE1) == 1
-        network = servers(plane.controller.network())
+        network = servers(plane.controller.network.status(plane.controller.newest).to_json())
         assert "the cable is out" in json.dumps(network[FE1])
         await asyncio.sleep(1)
         plane.connect(MGMT, FE1)
@@ -54,16 +58,16 @@ async def test_server_that_comes_back_gets_what_it_has_missed(managed: Managed) 
 @on_loop
 async def test_users_of_its_pool_are_given_and_changes_follow(managed: Managed) -> None:
     with Plane(managed) as plane:
-        await plane.controller.refresh()
+        await plane.controller.refresh_users()
         plane.connect_all()
         host = plane.hosts[FE1]
         assert host.users is not None
         assert set(host.users.verifiers) == {"sip:alice@example.test", "sip:bob@example.test"}
         plane.users.add("dora@example.test", "dora-secret", pool=POOL2)
-        await plane.controller.refresh()
+        await plane.controller.refresh_users()
         plane.exchange()
         assert host.users.homes == {"sip:dora@example.test": POOL2}
-        assert host.users_number() == plane.users.number
+        assert host.number == plane.users.number
         assert plane.hosts[EDGE].users is None
 
 
@@ -75,7 +79,7 @@ async def test_revoked_certificate_is_known_ahead_of_its_list(managed: Managed) 
         ca = managed.organisation.ca
         ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
         named = (ca.issuing.subject.public_bytes(), serial)
-        plane.controller.lists_taken(frozenset({named}))
+        plane.controller.crls_changed(frozenset({named}))
         plane.exchange()
         for name in (FE1, EDGE):
             assert plane.hosts[name].revoked == {named}
@@ -88,15 +92,15 @@ async def test_report_of_each_server_is_known_and_that_of_an_edge_through_its_fr
         plane.connect_all()
         for host in plane.hosts.values():
             host.status = host.status.model_copy(update={"error": f"of {host.view.name}"})
-        plane.agents[EDGE].report()
+        plane.agents[EDGE].reporter.report()
         plane.exchange()
         reports = plane.controller.reports.reports
         assert {name: (reports[name].status.error, reports[name].by) for name in (FE1, EDGE)} == {
             FE1: ("", ""),
             EDGE: ("", FE1),
         }
-        assert plane.controller.statuses()[FE2] is None
-        assert plane.controller.size == 5
+        assert plane.controller.network.statuses()[FE2] is None
+        assert len(plane.controller.network.members()) == 5
         assert abs(plane.controller.clocks_s[0]) < 5
 
 
@@ -108,7 +112,7 @@ async def test_report_that_cannot_be_read_changes_nothing_and_is_told(managed: M
         publish(plane, {"number": "seven"})
         assert plane.controller.reports.reports[FE1] == before
         assert "number" in plane.controller.reports.misread[FE1][""]
-        assert [line["peer"] for line in plane.hosts[MGMT].told.events("report dropped")] == [FE1]
+        assert [line["peer"] for line in plane.hosts[MGMT].told.events("server report rejected")] == [FE1]
 
 
 @on_jumping_loop
@@ -162,9 +166,9 @@ async def test_operator_waits_for_the_servers_that_have_not_the_version(managed:
         await plane.publish(without(FE2))
         told = await plane.ask("acknowledged", version=2, wait_s=30.0)
         assert (told["version"], told["missing"]) == (2, [FE3, "fe4.example.test"])
-        waiting = asyncio.create_task(plane.controller.acknowledged(3, 30.0))
+        waiting = asyncio.create_task(plane.controller.network.acknowledged(3, 30.0))
         await plane.publish()
-        assert await waiting == ([FE3, "fe4.example.test"], [])
+        assert await waiting == Acknowledgement(3, [FE3, "fe4.example.test"], [], 4)
 
 
 @on_jumping_loop
@@ -173,7 +177,7 @@ async def test_server_that_left_is_revoked_and_forgotten(managed: Managed) -> No
         plane.connect_all()
         serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
         await plane.publish(without(FE2))
-        assert FE2 not in servers(plane.controller.network())
+        assert FE2 not in servers(plane.controller.network.status(plane.controller.newest).to_json())
         revoked = [line.about for line in plane.management_db.audit.read() if line.act == AuditAct.REVOKE]
         assert [one["serial"] for one in revoked] == [f"{serial:x}"]
 
@@ -206,8 +210,8 @@ async def test_database_of_users_that_is_away_stops_nothing_else(managed: Manage
         plane.users.close()
         file.rename(file.with_suffix(".away"))
         file.mkdir()
-        await plane.controller.refresh()
-        assert list(plane.hosts[MGMT].told.events("users not refreshed: those known stay in force"))
+        await plane.controller.refresh_users()
+        assert list(plane.hosts[MGMT].told.events("user database cannot be read: the known users stay in force"))
         assert (await plane.publish(force=True))["version"] == 2
 
 

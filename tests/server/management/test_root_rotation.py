@@ -8,6 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
+from sipmesh.server.management.root_rotation import RootStep
 from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
 from sipmesh.storage.audit import AuditAct
 from sipmesh.topology.document.changes import add_root
@@ -36,7 +37,7 @@ def prepare(managed: Managed) -> None:
 def publish(plane: Plane) -> None:
     """Publish the draft as it lies in its file."""
     plan = plane.controller.publisher.plan()
-    plane.controller.publisher.publish(WHO, "because", plan["base"], plan["digest"], force=True)
+    plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True)
 
 
 def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[str, ...] = MEMBERS) -> None:
@@ -46,7 +47,7 @@ def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[st
     status = ServerStatus(number=number, certificate=shown)
     plane.hosts[MGMT].status = status
     for name in servers:
-        plane.controller.reports.heard(name, status, datetime.now(UTC), number)
+        plane.controller.reports.record(name, status, datetime.now(UTC), number)
 
 
 def names(managed: Managed) -> tuple[str, str]:
@@ -58,16 +59,16 @@ def names(managed: Managed) -> tuple[str, str]:
 @on_jumping_loop
 async def test_steps_follow_one_after_the_other(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        steps = plane.controller.succession
+        steps = plane.controller.root_rotation
         before, old_root = names(managed)
         prepare(managed)
         publish(plane)
         report(plane, before, old_root)
-        assert steps.activate(WHO)["generation"] == 2
+        assert steps.activate(WHO).generation == 2
         issuing, new_root = names(managed)
         assert issuing != before
         report(plane, issuing, old_root)
-        assert steps.switch(WHO) == {"generation": 2, "root": new_root}
+        assert steps.switch(WHO) == RootStep(2, new_root)
         report(plane, issuing, new_root)
         with pytest.raises(OperatorError, match="root 1 is still trusted"):
             steps.retire(WHO)
@@ -79,10 +80,10 @@ async def test_steps_follow_one_after_the_other(managed: Managed) -> None:
 async def test_root_that_is_not_prepared_or_not_published_is_not_activated(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         with pytest.raises(OperatorError, match="no other root is prepared"):
-            plane.controller.succession.activate(WHO)
+            plane.controller.root_rotation.activate(WHO)
         prepare(managed)
-        with pytest.raises(OperatorError, match="in the draft only"):
-            plane.controller.succession.activate(WHO)
+        with pytest.raises(OperatorError, match="in the draft, and not published"):
+            plane.controller.root_rotation.activate(WHO)
         assert generations(managed).number == 1
 
 
@@ -93,18 +94,18 @@ async def test_server_that_does_not_trust_the_new_root_holds_the_activation_up(m
         publish(plane)
         report(plane, servers=MEMBERS[1:])
         with pytest.raises(OperatorError, match=FE1):
-            plane.controller.succession.activate(WHO)
+            plane.controller.root_rotation.activate(WHO)
         assert generations(managed).number == 1
         report(plane)
-        plane.controller.succession.activate(WHO)
+        plane.controller.root_rotation.activate(WHO)
         assert generations(managed).number == 2
 
 
 @on_jumping_loop
 async def test_server_with_a_certificate_of_the_former_ca_holds_the_switch_up(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        steps = plane.controller.succession
-        with pytest.raises(OperatorError, match="lead to one root already"):
+        steps = plane.controller.root_rotation
+        with pytest.raises(OperatorError, match="lead to the same root already"):
             steps.switch(WHO)
         former, old_root = names(managed)
         prepare(managed)
@@ -125,8 +126,8 @@ async def test_server_under_the_former_root_or_never_heard_holds_the_retirement_
     with Plane(managed, FE1) as plane:
         _, root = names(managed)
         report(plane, under=root, servers=(FE1, FE2, FE3, EDGE))
-        assert plane.controller.succession.not_under(root) == [FE4]
+        assert plane.controller.root_rotation.not_under(root) == [FE4]
         with pytest.raises(OperatorError, match=FE4):
-            plane.controller.succession.retire(WHO)
+            plane.controller.root_rotation.retire(WHO)
         report(plane, under=root)
-        assert plane.controller.succession.retire(WHO) == {"retired": []}
+        assert plane.controller.root_rotation.retire(WHO).retired == []

@@ -14,14 +14,14 @@ EDGE, FE1, FE2 = "edge1.example.test", "fe1.example.test", "fe2.example.test"
 
 def test_a_server_that_stays_behind_is_told_of_once() -> None:
     reports = ServerReports()
-    reports.heard(FE1, ServerStatus(number=1), NOON, newest=1)
+    reports.record(FE1, ServerStatus(number=1), NOON, newest=1)
     reports.published(NOON + timedelta(seconds=1))
-    reports.heard(FE1, ServerStatus(number=1), NOON + timedelta(seconds=5), newest=2)
-    assert reports.late(NOON + BEHIND_TOO_LONG) == []
+    reports.record(FE1, ServerStatus(number=1), NOON + timedelta(seconds=5), newest=2)
+    assert reports.late(NOON + BEHIND_TOO_LONG, BEHIND_TOO_LONG) == []
     late = NOON + BEHIND_TOO_LONG + timedelta(seconds=1)
-    assert [name for name, _ in reports.late(late)] == [FE1]
-    assert reports.late(late) == []
-    reports.heard(FE1, ServerStatus(number=2), late, newest=2)
+    assert [name for name, _ in reports.late(late, BEHIND_TOO_LONG)] == [FE1]
+    assert reports.late(late, BEHIND_TOO_LONG) == []
+    reports.record(FE1, ServerStatus(number=2), late, newest=2)
     assert reports.reports[FE1].behind_since is None
     assert reports.servers_with(2) == {FE1}
 
@@ -29,8 +29,8 @@ def test_a_server_that_stays_behind_is_told_of_once() -> None:
 def test_forwarded_report_does_not_count_as_contact() -> None:
     """Two front ends quote it: what it said last counts, whoever brings it later."""
     reports = ServerReports()
-    reports.heard(EDGE, ServerStatus(number=2, ago_s=1.0), NOON, newest=2, by=FE1)
-    reports.heard(EDGE, ServerStatus(number=1, ago_s=40.0), NOON, newest=2, by=FE2)
+    reports.record(EDGE, ServerStatus(number=2, ago_s=1.0), NOON, newest=2, by=FE1)
+    reports.record(EDGE, ServerStatus(number=1, ago_s=40.0), NOON, newest=2, by=FE2)
     report = reports.reports[EDGE]
     assert (report.number, report.heard_at, report.by) == (2, NOON - timedelta(seconds=1), FE1)
 
@@ -38,11 +38,11 @@ def test_forwarded_report_does_not_count_as_contact() -> None:
 def test_a_clock_is_compared_for_what_was_heard_from_the_server_itself() -> None:
     reports = ServerReports()
     ahead = ServerStatus(number=1, at=NOON + timedelta(seconds=7))
-    reports.heard(FE1, ahead, NOON, newest=1)
-    reports.heard(EDGE, ahead, NOON, newest=1, by=FE1)
+    reports.record(FE1, ahead, NOON, newest=1)
+    reports.record(EDGE, ahead, NOON, newest=1, by=FE1)
     assert reports.reports[FE1].clock_s == 7.0
     assert reports.reports[EDGE].clock_s is None
-    reports.heard(FE1, ServerStatus(number=1), NOON + timedelta(seconds=1), newest=1)
+    reports.record(FE1, ServerStatus(number=1), NOON + timedelta(seconds=1), newest=1)
     assert reports.reports[FE1].clock_s is None
 
 
@@ -50,7 +50,7 @@ def test_report_that_cannot_be_read_is_noted_for_each_bringer_until_a_good_one_c
     reports = ServerReports()
     reports.unreadable(EDGE, "number: missing", by=FE1)
     reports.unreadable(EDGE, "links: no mapping", by=FE2)
-    reports.heard(EDGE, ServerStatus(number=1), NOON, newest=1, by=FE1)
+    reports.record(EDGE, ServerStatus(number=1), NOON, newest=1, by=FE1)
     assert reports.misread == {EDGE: {FE2: "links: no mapping"}}
     reports.keep(frozenset({FE1, EDGE}))
     assert reports.misread == {}

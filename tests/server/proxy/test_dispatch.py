@@ -198,11 +198,11 @@ async def test_refusal_has_a_coarse_class_and_a_reference_to_our_log(home: Netwo
         subscribe.append("event", "sipmesh")
         refused = await alice.ask(subscribe)
         assert refused.status == 489
-        [told] = home.nodes[FE1].dispatch.refused_messages
-        assert (told["code"], told["status"]) == ("role-not-allowed", 489)
+        [told] = home.nodes[FE1].refusals.newest
+        assert (told.code, told.status) == ("role-not-allowed", 489)
         warning = refused.first("warning") or ""
         assert "refused: role" in warning
-        assert told["reference"] in warning
+        assert told.reference in warning
 
 
 @on_loop
@@ -224,11 +224,11 @@ async def test_server_that_is_full_says_when_to_come_back(home: Network) -> None
         first = await bob.request_in("MESSAGE")
         refused = await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))
         assert (refused.status, refused.first("retry-after")) == (503, "5")
-        assert node.dispatch.load == 1
+        assert node.relay.load == 1
         await bob.reply(first, 200)
         assert (await alice.final()).status == 200
-        assert node.dispatch.load == 0
-        assert node.dispatch.waits["other"].total > 0
+        assert node.relay.load == 0
+        assert node.relay.waits.total > 0
 
 
 @pytest.mark.skipif(built() == "compiled", reason="a method of a compiled object cannot be replaced")

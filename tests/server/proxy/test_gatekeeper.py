@@ -48,7 +48,7 @@ def test_new_topology_counts_at_once_and_the_old_policies_are_forgotten(
     front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
     front_ends["servers"] = front_ends["servers"][:1]
     example.write()
-    gatekeeper.take(view(example.load(), FE1))
+    gatekeeper.apply_view(view(example.load(), FE1))
     after = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     assert FE2 not in after.may_open
     assert EDGE in after.may_open
@@ -97,7 +97,7 @@ def test_newer_version_that_is_known_of_is_told_until_it_is_in_force(
     gatekeeper: Gatekeeper, federation: Network
 ) -> None:
     loaded = federation.of(FE1).load()
-    gatekeeper.take(view(replace(loaded, number=12), FE1))
+    gatekeeper.apply_view(view(replace(loaded, number=12), FE1))
     told = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     assert str(told.edition) == "version 12"
     gatekeeper.knows_of(13)
@@ -105,13 +105,13 @@ def test_newer_version_that_is_known_of_is_told_until_it_is_in_force(
         assert str(policy.edition) == "version 12, and version 13 exists"
     gatekeeper.knows_of(12)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition.is_behind
-    gatekeeper.take(view(replace(loaded, number=13), FE1))
+    gatekeeper.apply_view(view(replace(loaded, number=13), FE1))
     assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 13"
 
 
 def test_what_is_known_already_costs_no_policy(gatekeeper: Gatekeeper, federation: Network) -> None:
     """Every server tells with every notification what it knows of."""
-    gatekeeper.take(view(replace(federation.of(FE1).load(), number=12), FE1))
+    gatekeeper.apply_view(view(replace(federation.of(FE1).load(), number=12), FE1))
     held = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     gatekeeper.knows_of(12)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "") is held

@@ -54,8 +54,8 @@ async def test_call_that_nobody_answers_at_all_gets_408_when_timer_b_ends(home: 
         await alice.send(ack_for(invite, timed_out))
         await alice.silent()
         assert is_idle(node)
-        assert node.dispatch.unanswered == 1
-        assert not any(waits.total for waits in node.dispatch.waits.values())
+        assert node.relay.unanswered == 1
+        assert node.relay.waits.total == node.relay.invite_waits.total == 0
 
 
 @on_jumping_loop

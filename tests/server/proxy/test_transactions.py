@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from routing.messages import request
+from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
 from sipmesh.server.proxy.flow_table import FlowTable
-from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
 from sipmesh.server.quotas.usage import Usage
 from sipmesh.sip.transaction.client import ClientTransaction
 from sipmesh.sip.transaction.server import ServerTransaction

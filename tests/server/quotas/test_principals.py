@@ -357,7 +357,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
     with descriptors(in_all=taken() + 160), ExitStack() as silent:
         async with pool:
             alice = await pool.phone("alice", FE1)
-            listener = pool.nodes[FE1].listeners[0]
+            listener = pool.nodes[FE1].listening.listeners[0]
             while not listener.silent.displaced:
                 silent.enter_context(socket.create_connection(pool.address(FE1)))
                 await asyncio.sleep(0)
@@ -380,7 +380,7 @@ async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Netw
             assert len(phones) > 10
             told = pool.told[FE1].last("link refused")
             assert (str(told["code"]), "no file descriptor is free" in told["verdict"]) == ("too-many-handshakes", True)
-            assert node.listeners[0].refused == 1
+            assert node.listening.listeners[0].refused == 1
             server = await pool.peer(FE1, "alice@example.test", papers=FE2)
             assert (await server.ask(server.request("OPTIONS", "sip:example.test"))).status == 200
             await phones[0].silent()
@@ -421,12 +421,12 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
         shown = managed.nodes[FE1].view
         papers = read_certificates(shown.certificate), files.read_key(shown.key)
         early = sign(request_for(FE1, files.new_key()), REQUEST, *papers).decode()
-        thief, kept = managed.member(FE1), managed.master._not_granted._last
+        thief, kept = managed.member(FE1), managed.master._receiver._not_granted._last
         for number in range(1, 40):
             request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
-            thief._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
+            thief.reporter._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
             thief._applicant.request = asking(request)  # type: ignore[method-assign]
-            thief.report()
+            thief.reporter.report()
             await until(partial(told_of, kept, FE1, number))
         management_db = ManagementDb(managed.organisation.folder)
         refused = Counter(line.who for line in management_db.audit.read() if line.act == AuditAct.REFUSED)

@@ -46,13 +46,13 @@ class Lists:
 
     def __init__(self, folder: Path, url: str, issuers: tuple[x509.Certificate, ...] = (CA.certificate,)) -> None:
         self.file, self.puts = folder / "list.crl", 0
-        self.held: RevocationList | None = None
+        self.item: RevocationList | None = None
         self.job = CrlFetchJob(
-            url, "", NO_GRACE, Backoff(lambda: 0.5), self.file, lambda _: self.held, lambda _: issuers, self.put
+            url, "", NO_GRACE, Backoff(lambda: 0.5), self.file, lambda _: self.item, lambda _: issuers, self.put
         )
 
     def put(self, file: Path) -> None:
-        self.held, self.puts = read_content(file.read_bytes()), self.puts + 1
+        self.item, self.puts = read_content(file.read_bytes()), self.puts + 1
 
 
 def now() -> datetime:
@@ -65,12 +65,12 @@ async def test_list_is_written_and_in_force_once(tmp_path: Path) -> None:
         body = FORGE.revocations(CA, number=1)
         publisher.pages["/"] = content(lambda: body)
         lists = Lists(tmp_path, publisher.url("/"))
-        assert lists.job.held is None
+        assert lists.job.item is None
         for _ in range(2):
             await lists.job.fetch(fetcher, now)
         assert (lists.puts, lists.file.read_bytes()) == (1, body)
-        assert lists.job.held is not None
-        assert lists.job.held.number == "1"
+        assert lists.job.item is not None
+        assert lists.job.item.number == "1"
         assert publisher.url("/") in repr(lists.job)
 
 
@@ -117,11 +117,11 @@ class Answers:
     """An answer that is fetched, and what is held of it."""
 
     def __init__(self, *urls: str) -> None:
-        self.held: OcspAnswer | None = None
-        self.job = OcspFetchJob(urls, ABOUT, "", NO_GRACE, Backoff(lambda: 0.5), lambda: self.held, self.put)
+        self.item: OcspAnswer | None = None
+        self.job = OcspFetchJob(urls, ABOUT, "", NO_GRACE, Backoff(lambda: 0.5), lambda: self.item, self.put)
 
     def put(self, answer: OcspAnswer, _body: bytes) -> None:
-        self.held = answer
+        self.item = answer
 
 
 def responder(**changes: object) -> Responder:
@@ -133,9 +133,9 @@ async def test_answer_of_the_first_responder_that_has_one_is_held() -> None:
     async with publishing() as (fetcher, publisher):
         publisher.pages["/"] = responder().page
         answers = Answers(publisher.url("/gone"), publisher.url("/"))
-        assert answers.job.held is None
+        assert answers.job.item is None
         await answers.job.fetch(fetcher, now)
-        held = answers.job.held
+        held = answers.job.item
         assert held is not None
         assert held.begins <= now() < held.ends
         assert answers.job.name == f"{publisher.url('/gone')} for {LEAF.certificate.serial_number:x}"
@@ -168,5 +168,5 @@ async def test_answer_that_is_wrong_is_not_held_and_every_responder_is_named(cha
         answers = Answers(publisher.url("/gone"), publisher.url("/"))
         with pytest.raises(FetchError) as failed:
             await answers.job.fetch(fetcher, now)
-        assert answers.held is None
+        assert answers.item is None
         assert all(url in str(failed.value) for url in answers.job.urls)

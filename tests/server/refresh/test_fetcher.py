@@ -52,8 +52,8 @@ class Fetched(Scene):
         service, self.node = await self._stack.enter_async_context(
             service_here(self.organisation, self.told, self.name)
         )
-        assert service.fetching is not None
-        self.fetching = service.fetching
+        assert service.fetching.fetcher is not None
+        self.fetching = service.fetching.fetcher
         return self
 
     async def poke(self, path: str = ISSUING) -> None:
@@ -319,7 +319,7 @@ async def test_only_edges_fetch_what_partners_publish_and_nobody_gives_it_on(fed
     example, _ = federation.organisations
     async with fetching(federation) as scene, service_here(example, Told(), FE1) as (service, node):
         await scene.have_come()
-        assert service.fetching is not None
+        assert service.fetching.fetcher is not None
         assert service.fetching.supplies(datetime.now(UTC)) == ()
         given = {item.name for item in CrlStore(example.folder).items(node.view.loaded)}
         assert given == {"ca/root.crl", "ca/issuing.crl"}

@@ -20,7 +20,7 @@ async def test_bad_document_leaves_the_old_one_in_force(pool: Network) -> None:
         node, before = pool.nodes[FE1], pool.nodes[FE1].view
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
         with pytest.raises(OperatorError, match="nonsense"):
-            node.take(example.load())
+            node.put_in_force(example.load())
         assert node.view is before
         assert (await alice.message("bob@example.test", "two")).ok
         assert [(await text(bob)).text for _ in range(2)] == ["one", "two"]
@@ -35,7 +35,7 @@ async def test_document_without_this_server_is_not_taken(pool: Network) -> None:
         front_ends["servers"] = front_ends["servers"][1:]
         example.write()
         with pytest.raises(OperatorError, match=FE1):
-            pool.nodes[FE1].take(example.load())
+            pool.nodes[FE1].put_in_force(example.load())
         assert FE2 in pool.nodes[FE1].view.trusted
 
 
@@ -53,7 +53,7 @@ async def test_server_that_leaves_the_topology_loses_its_links_and_nobody_else_d
         node = federation.nodes[FE1]
         closed = {link.id for link in node.pool.all() if link.peer_name == FE2}
         assert closed
-        assert set(node.take(example.load())) == closed
+        assert set(node.put_in_force(example.load())) == closed
         assert (await alice.message("bob@example.test", "two")).status == 480
         assert (await alice.message("erin@partner.test", "two")).ok
         assert [(await text(erin)).text for _ in range(2)] == ["one", "two"]
@@ -70,14 +70,14 @@ async def test_partner_that_is_blocked_loses_its_links_and_its_way_in(federation
         example.document["federation"] = {"route": EDGES, "partners": [], "blocked": ["partner.test"]}
         example.write()
         for name in (EDGE, FE1, FE2):
-            federation.nodes[name].take(example.load())
+            federation.nodes[name].put_in_force(example.load())
         assert (await alice.message("erin@partner.test", "two")).status == 403
         assert not (await erin.message("alice@example.test", "two")).ok
         assert not [link for link in federation.nodes[EDGE].pool.all() if link.kind is LinkKind.PARTNER]
         example.document["federation"] = document
         example.write()
         for name in (EDGE, FE1, FE2):
-            federation.nodes[name].take(example.load())
+            federation.nodes[name].put_in_force(example.load())
         federation.nodes[PARTNER_EDGE].connector.forgive()
         assert (await erin.message("alice@example.test", "three")).ok
 
@@ -94,7 +94,7 @@ async def test_rights_of_a_live_link_follow_the_new_document(federation: Network
         federation_document["partners"][0]["domains"] = ["partner.test", "new.test"]  # type: ignore[index]  # as above
         example.write()
         for name in (EDGE, FE1, FE2):
-            assert federation.nodes[name].take(example.load()) == []
+            assert federation.nodes[name].put_in_force(example.load()) == []
         assert (await theirs.ask(theirs.request("MESSAGE", "sip:alice@example.test"))).status == 480
 
 
@@ -104,7 +104,7 @@ async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
     async with home:
         example.document["pools"][0]["servers"][0]["ports"]["client"] = 1  # type: ignore[index]  # as above
         example.write()
-        home.nodes[FE1].take(example.load())
+        home.nodes[FE1].put_in_force(example.load())
         assert list(home.told[FE1].events("published addresses or ports differ: restart this server to use them"))
         assert (await home.phone("alice", FE1)).user == "alice@example.test"
 
@@ -120,7 +120,7 @@ async def test_request_to_a_side_of_a_dialog_that_has_left_is_refused(pool: Netw
         front_ends = example.document["pools"][0]  # type: ignore[index]  # as above
         front_ends["servers"] = front_ends["servers"][:1]
         example.write()
-        pool.nodes[FE1].take(example.load())
+        pool.nodes[FE1].put_in_force(example.load())
         ended = await made.hang_up()
         assert ended is not None
         assert ended.status == 403
@@ -139,7 +139,7 @@ async def test_other_name_servers_are_asked_at_once(federation: Network) -> None
         assert (await alice.message("erin@partner.test", "one")).status == 500
         example.document["dns"] = {"servers": [other.setting]}
         example.write()
-        federation.nodes[EDGE].take(example.load())
+        federation.nodes[EDGE].put_in_force(example.load())
         assert (await alice.message("erin@partner.test", "two")).ok
         assert (await text(erin)).text == "two"
     other.close()

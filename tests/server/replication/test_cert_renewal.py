@@ -122,7 +122,7 @@ def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(
     assert grantor.asked(FE1, request, place.loaded, DUE)
     item = grantor.item(FE1)
     assert item is not None
-    assert applicant.take(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    assert applicant.accept_certificate(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
     key = place.view(FE1).key
     assert files.is_encrypted(key.read_bytes())
     assert files.read_key(key).public_key() == place.leaf(FE1).public_key()
@@ -136,7 +136,7 @@ def test_a_server_gets_its_next_certificate_with_the_names_of_the_topology(place
     item = grantor.item(FE1)
     assert item is not None
     before = place.leaf(FE1)
-    assert applicant.take(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
+    assert applicant.accept_certificate(open_signed(item.body, CERTIFICATE).payload, place.view(FE1))
     after = place.leaf(FE1)
     assert after.not_valid_after_utc > before.not_valid_after_utc
     assert after.public_key() != before.public_key()
@@ -228,15 +228,15 @@ def test_what_is_for_another_server_or_for_no_key_here_is_not_put_in_place(place
     assert theirs is not None
     payload = open_signed(theirs.body, CERTIFICATE).payload
     with pytest.raises(RemoteError, match=f"a certificate of {FE2}"):
-        applicant.take(payload, place.view(FE1))
+        applicant.accept_certificate(payload, place.view(FE1))
     before = place.leaf(FE1)
     relabelled = json.dumps({**json.loads(payload), "server": FE1}).encode()
-    assert not applicant.take(relabelled, place.view(FE1))
+    assert not applicant.accept_certificate(relabelled, place.view(FE1))
     applicant.request(place.view(FE1), DUE)
-    assert not applicant.take(relabelled, place.view(FE1))
+    assert not applicant.accept_certificate(relabelled, place.view(FE1))
     assert place.leaf(FE1) == before
     with pytest.raises(RemoteError, match="cannot be read"):
-        applicant.take(b"{}", place.view(FE1))
+        applicant.accept_certificate(b"{}", place.view(FE1))
 
 
 def test_management_renews_its_own_also_when_they_have_ended(place: Place) -> None:

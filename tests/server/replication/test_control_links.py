@@ -35,7 +35,7 @@ class Dialled:
 async def test_each_server_gets_one_reserved_link() -> None:
     dialled = Dialled()
     for _ in range(2):
-        dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+        dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     assert [one.name for one in dialled.hops] == [FE1, FE2]
     assert all(wire.reserved and dialled.links.has(wire.link) for wire in dialled.wires)
     assert not dialled.links.has(Wire().link)
@@ -44,7 +44,7 @@ async def test_each_server_gets_one_reserved_link() -> None:
 @on_jumping_loop
 async def test_link_that_is_gone_is_dialled_again_after_a_pause_that_doubles() -> None:
     dialled, loop = Dialled(), asyncio.get_running_loop()
-    dialled.links.take({FE1: hop(FE1)})
+    dialled.links.keep({FE1: hop(FE1)})
     pauses = []
     for failures in range(1, 8):
         dialled.links.gone(dialled.wires[-1].link, "refused")
@@ -59,7 +59,7 @@ async def test_link_that_is_gone_is_dialled_again_after_a_pause_that_doubles() -
 @on_jumping_loop
 async def test_pause_is_short_again_after_a_link_was_up() -> None:
     dialled = Dialled()
-    dialled.links.take({FE1: hop(FE1)})
+    dialled.links.keep({FE1: hop(FE1)})
     for _ in range(3):
         dialled.links.gone(dialled.wires[-1].link, "refused")
         await asyncio.sleep(LONGEST_PAUSE_S)
@@ -73,11 +73,11 @@ async def test_pause_is_short_again_after_a_link_was_up() -> None:
 @on_jumping_loop
 async def test_server_with_another_address_is_dialled_at_once_where_there_is_no_link() -> None:
     dialled = Dialled()
-    dialled.links.take({FE1: hop(FE1)})
-    dialled.links.take({FE1: hop(FE1, 6062)})
+    dialled.links.keep({FE1: hop(FE1)})
+    dialled.links.keep({FE1: hop(FE1, 6062)})
     assert len(dialled.hops) == 1
     dialled.links.gone(dialled.wires[-1].link, "closed")
-    dialled.links.take({FE1: hop(FE1, 7062)})
+    dialled.links.keep({FE1: hop(FE1, 7062)})
     assert [one.addresses for one in dialled.hops][-1] == (("127.0.0.1", 7062),)
     await asyncio.sleep(LONGEST_PAUSE_S)
     assert len(dialled.hops) == 2
@@ -86,9 +86,9 @@ async def test_server_with_another_address_is_dialled_at_once_where_there_is_no_
 @on_jumping_loop
 async def test_server_that_left_is_drained_and_dialled_no_more() -> None:
     dialled = Dialled()
-    dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+    dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     dialled.links.gone(dialled.wires[1].link, "closed")
-    dialled.links.take({})
+    dialled.links.keep({})
     assert [wire.drained for wire in dialled.wires] == [True, False]
     await asyncio.sleep(LONGEST_PAUSE_S)
     assert (len(dialled.hops), dialled.links.why_not(FE2)) == (2, "")
@@ -97,7 +97,7 @@ async def test_server_that_left_is_drained_and_dialled_no_more() -> None:
 @on_jumping_loop
 async def test_nothing_is_dialled_after_the_end() -> None:
     dialled = Dialled()
-    dialled.links.take({FE1: hop(FE1), FE2: hop(FE2)})
+    dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     dialled.links.gone(dialled.wires[0].link, "closed")
     dialled.links.close()
     await asyncio.sleep(LONGEST_PAUSE_S)

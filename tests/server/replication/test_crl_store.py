@@ -109,7 +109,7 @@ def test_list_of_an_unknown_issuer_does_not_take_the_place_of_a_list_that_works(
     ("change", "after", "why"),
     [
         (lambda _: Item(ItemKind.LIST, b"nothing", NAME), HOUR, "not a readable"),
-        (lambda item: item, timedelta(days=400), "its next update is past"),
+        (lambda item: item, timedelta(days=400), "its nextUpdate has passed"),
         (lambda item: item, timedelta(0), "it begins only at"),
         (lambda item: Item(ItemKind.LIST, item.body, "../outside.crl"), HOUR, "out of the folder"),
         (lambda item: Item(ItemKind.LIST, item.body, "/etc/outside.crl"), HOUR, "out of the folder"),

@@ -81,7 +81,7 @@ def test_history_of_another_network_is_not_followed(managed: Managed) -> None:
     assert record is not None
     (managed.folder(MGMT) / DATABASE).unlink()
     Managed(managed.organisation, managed.where)
-    with pytest.raises(OperatorError, match="no other history is followed"):
+    with pytest.raises(OperatorError, match="this is another history of versions"):
         source_of(managed.organisation.file, MGMT)
 
 

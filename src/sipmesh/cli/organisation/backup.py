@@ -68,7 +68,7 @@ def restore(
     With --address the next version is signed at once: only the address of management differs, and servers load it themselves.
     """
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.relocation import Relocation, publish_moved
+    from sipmesh.server.management.publishing.relocation import Relocation, publish_moved
     from sipmesh.storage.restore import restore as put_back
 
     if not file.is_file():

@@ -38,7 +38,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
     In a network with management this checks the draft, and shows how it differs from the published version.
     """
-    from sipmesh.server.management.publish_checks import must_open
+    from sipmesh.server.management.publishing.publish_checks import must_open
     from sipmesh.topology.document.load import check as read
 
     now = datetime.now(UTC)

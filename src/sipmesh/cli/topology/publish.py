@@ -19,7 +19,7 @@ from sipmesh.errors import OperatorError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sipmesh.server.management.offline_publish import Rested
+    from sipmesh.server.management.publishing.offline_publish import Rested
     from sipmesh.storage.history import Version
     from sipmesh.storage.management_db import ManagementDb
     from sipmesh.topology.document.load import Loaded
@@ -83,7 +83,7 @@ def publish_draft(
 def publish_block(place: Place, name: str, wait: float) -> None:
     """Publish the version in force with one change, *name* is blocked, unless it is; raises and leaves as `publish_draft`."""
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.offline_publish import block_at_rest
+    from sipmesh.server.management.publishing.offline_publish import block_at_rest
 
     began, socket = time.monotonic(), running_management(place)
     if socket is None:
@@ -104,7 +104,7 @@ def publish_block(place: Place, name: str, wait: float) -> None:
 def publish_at_rest(place: Place, why: str, *, force: bool = False) -> Rested:
     """Publish while no management server runs; raises `OperatorError`."""
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.offline_publish import publish_at_rest as at_rest
+    from sipmesh.server.management.publishing.offline_publish import publish_at_rest as at_rest
 
     who = name_of(os.getuid())
     return at_rest(place.file, who, why, datetime.now(UTC), _say_undone, force=force)
@@ -233,7 +233,7 @@ def loaded_version(place: Place, number: int) -> Loaded:
 def publish_first(place: Place, why: str) -> Version:
     """Make version 1 where nothing was published yet; there is no server yet that could be asked. Gives the version."""
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.management.offline_publish import publish_first as first
+    from sipmesh.server.management.publishing.offline_publish import publish_first as first
 
     return first(place.file, name_of(os.getuid()), why, datetime.now(UTC))
 

@@ -9,6 +9,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
+from sipmesh.server.admin.replies import (
+    BindingReply,
+    ClosedReply,
+    ExplainReply,
+    LinkReply,
+    ListenerReply,
+    RegistrationsReply,
+    TlsReply,
+    UserReply,
+)
 from sipmesh.server.certificates.expiring_files import use_to_json
 from sipmesh.server.control_socket import Command
 from sipmesh.server.proxy.flow import Flow
@@ -21,16 +31,17 @@ PAGE: Final = 500
 
 if TYPE_CHECKING:
     from sipmesh.routing.registrar.binding import Binding
+    from sipmesh.server.proxy.message_refusals import RefusedMessage
+    from sipmesh.server.refresh.reloader import ReloadResult
     from sipmesh.server.running_server import RunningServer
     from sipmesh.transport.link.link import Link
-    from sipmesh.trust.verdict import Verdict
 
 
 class AdminCommands:
     """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
 
     def __init__(
-        self, node: RunningServer, reload: Callable[[], dict[str, Any]], look: Callable[[], dict[str, Any]]
+        self, node: RunningServer, reload: Callable[[], ReloadResult], look: Callable[[], ReloadResult]
     ) -> None:
         self._node, self._reload, self._look = node, reload, look
 
@@ -61,49 +72,46 @@ class AdminCommands:
             "role": node.view.role,
             "pid": os.getpid(),
             "up_s": round(time.time() - node.started_at, 1),
-            "listeners": [
-                {"kind": one.kind, "host": one.address[0], "port": one.address[1], "accepted": one.accepted}
-                for one in node.listeners
-            ],
+            "listeners": [ListenerReply(one.kind, *one.address, one.accepted) for one in node.listening.listeners],
             "links": len(node.pool.all()),
             "topology": node.view.loaded.digest,
             **use_to_json(node.use()),
         }
 
-    async def links(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def links(self, _asked: Mapping[str, Any]) -> list[LinkReply]:
         """Every live link with its verdict in short."""
         return [self._link(link) for link in self._node.pool.all()]
 
-    def _link(self, link: Link) -> dict[str, Any]:
+    def _link(self, link: Link) -> LinkReply:
         users = sorted(link.flow.users) if isinstance(link.flow, Flow) else []
-        return {
-            "server": self._node.view.name,
-            "id": link.id,
-            "kind": link.kind,
-            "direction": link.direction,
-            "state": link.state.value,
-            "confirmed": link.confirmed,
-            "peer": link.peer_name or ", ".join(users) or link.meant,
-            "remote": f"{link.remote[0]}:{link.remote[1]}",
-            "code": link.verdict.code if link.verdict is not None else None,
-            "tls": {"version": link.facts.version, "cipher": link.facts.cipher, "group": link.facts.group},
-            "age_s": round(self._node.loop.time() - link.opened_at, 1),
-            "messages_in": link.messages_in,
-            "messages_out": link.messages_out,
-            "bytes_in": link.bytes_in,
-            "bytes_out": link.bytes_out,
-        }
+        return LinkReply(
+            server=self._node.view.name,
+            id=link.id,
+            kind=link.kind,
+            direction=link.direction,
+            state=link.state.value,
+            confirmed=link.confirmed,
+            peer=link.peer_name or ", ".join(users) or link.meant,
+            remote=f"{link.remote[0]}:{link.remote[1]}",
+            code=link.verdict.code if link.verdict is not None else None,
+            tls=TlsReply(link.facts.version, link.facts.cipher, link.facts.group),
+            age_s=round(self._node.loop.time() - link.opened_at, 1),
+            messages_in=link.messages_in,
+            messages_out=link.messages_out,
+            bytes_in=link.bytes_in,
+            bytes_out=link.bytes_out,
+        )
 
     async def refused(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The latest refusals, newest first."""
         newest = list(self._node.gatekeeper.refused())
         return [to_json(verdict) for verdict in newest[: int(asked.get("most", 50))]]
 
-    async def refused_messages(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def refused_messages(self, _asked: Mapping[str, Any]) -> list[RefusedMessage]:
         """The latest messages that were refused, newest first, each under the reference that its sender was told."""
-        return list(reversed(self._node.dispatch.refused_messages))
+        return list(reversed(self._node.refusals.newest))
 
-    async def registrations(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def registrations(self, asked: Mapping[str, Any]) -> RegistrationsReply:
         """A page of the live bindings on links of this server; *next* is the key to ask for more with, None at the end."""
         node, links = self._node, self._client_links()
         aor, name = map(str, asked.get("after", ("", "")))
@@ -111,63 +119,58 @@ class AdminCommands:
         key = found[-1].key if len(found) == PAGE else None
         rows = [self._binding(row, links) for row in found]
         following = [key.aor, key.name] if key is not None else None
-        return {"bindings": rows, "next": following, "registers": bool(node.registrations.store)}
+        return RegistrationsReply(rows, following, bool(node.registrations.store))
 
     def _client_links(self) -> dict[int, Link]:
         """The links of clients by number, which is what a binding has of its link."""
         return {link.number: link for link in self._node.pool.all() if link.kind is LinkKind.CLIENT}
 
-    def _binding(self, row: Binding, links: Mapping[int, Link]) -> dict[str, Any]:
+    def _binding(self, row: Binding, links: Mapping[int, Link]) -> BindingReply:
         """One binding; *link* is the id of its link, if that is one of ours and up."""
         link = links.get(row.flow) if row.server == self._node.view.name else None
-        return {
-            "user": row.aor.removeprefix("sip:"),
-            "server": row.server,
-            "link": link.id if link is not None else None,
-            "remote": tell_address(link.remote) if link is not None else None,
-            "contact": row.contact,
-            "user_agent": row.user_agent,
-            "expires": datetime.fromtimestamp(row.expires_at, UTC).isoformat(),
-        }
+        return BindingReply(
+            user=row.aor.removeprefix("sip:"),
+            server=row.server,
+            link=link.id if link is not None else None,
+            remote=tell_address(link.remote) if link is not None else None,
+            contact=row.contact,
+            user_agent=row.user_agent,
+            expires=datetime.fromtimestamp(row.expires_at, UTC).isoformat(),
+        )
 
     async def login_failures(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The last failed logins of all users, newest first."""
         return [one.to_json() for one in self._node.logins.remembered.newest(int(asked.get("most", 50)))]
 
-    async def user(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def user(self, asked: Mapping[str, Any]) -> UserReply:
         """What this server knows of one user: the home, where it is registered in the pool, and its failed logins."""
         node, aor, links = self._node, str(asked["user"]), self._client_links()
-        return {
-            "server": node.view.name,
-            "pool": node.view.pool.name,
-            "role": node.view.role,
-            "started_at": datetime.fromtimestamp(node.started_at, UTC).isoformat(),
-            "ready": node.homes.ready,
-            "home": node.homes.of(aor),
-            "bindings": [self._binding(row, links) for row in node.registrations.bindings(aor)],
-            "failures": [one.to_json() for one in node.logins.remembered.of(aor)],
-        }
+        return UserReply(
+            server=node.view.name,
+            pool=node.view.pool.name,
+            role=node.view.role,
+            started_at=datetime.fromtimestamp(node.started_at, UTC).isoformat(),
+            ready=node.homes.ready,
+            home=node.homes.of(aor),
+            bindings=[self._binding(row, links) for row in node.registrations.bindings(aor)],
+            failures=[one.to_json() for one in node.logins.remembered.of(aor)],
+        )
 
-    async def explain(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def explain(self, asked: Mapping[str, Any]) -> ExplainReply:
         """The verdict on one live link, in words and as values."""
         link = self._node.pool.by_id(str(asked["id"]))
         if link is None or link.verdict is None:
             raise SipmeshError(f"{self._node.view.name} has no live link {asked['id']}")
-        return told(link.verdict)
+        return ExplainReply(explain(link.verdict), to_json(link.verdict))
 
-    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def reload(self, _asked: Mapping[str, Any]) -> dict[str, object]:
         """Read topology, lists and certificates anew."""
-        return self._reload()
+        return self._reload().to_json()
 
-    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def files_changed(self, _asked: Mapping[str, Any]) -> dict[str, object]:
         """Take over files that have changed at once; new revocation lists cost the links that they close, and no more."""
-        return self._look()
+        return self._look().to_json()
 
-    async def users_changed(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def users_changed(self, _asked: Mapping[str, Any]) -> ClosedReply:
         """Take over changes of users at once."""
-        return {"closed": await self._node.refresh_users()}
-
-
-def told(verdict: Verdict) -> dict[str, Any]:
-    """One verdict in words and as values."""
-    return {"lines": explain(verdict), "verdict": to_json(verdict)}
+        return ClosedReply(await self._node.user_updates.refresh())

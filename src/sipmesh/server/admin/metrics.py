@@ -57,7 +57,7 @@ class Figures(Collector):
             value=self._waiting(),
         )
         yield self._waits()
-        unanswered = self._node.dispatch.unanswered
+        unanswered = self._node.relay.unanswered
         yield CounterMetricFamily(
             "sipmesh_requests_unanswered",
             "Branches (client transactions) that timed out without a response.",
@@ -67,7 +67,7 @@ class Figures(Collector):
         yield from self._principals()
         yield self._ends()
         yield self._failing()
-        not_taken = sum(1 for _ in self._node.shown.faults)
+        not_taken = sum(1 for _ in self._node.certificates.presented.faults)
         yield GaugeMetricFamily(
             "sipmesh_certificates_not_taken",
             "New certificates that this server rejected; it uses the old certificates.",
@@ -77,7 +77,7 @@ class Figures(Collector):
 
     def _versions(self) -> Iterator[Metric]:
         """Where the network runs by publications; without management these have no samples."""
-        post, at = self._node.dispatch.post, self._node.view.loaded.number
+        control_plane, at = self._node.control_plane, self._node.view.loaded.number
         held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
         newest = GaugeMetricFamily(
             "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
@@ -93,14 +93,14 @@ class Figures(Collector):
         audit = GaugeMetricFamily(
             "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
         )
-        if isinstance(post, Agent | Controller):
+        if isinstance(control_plane, Agent | Controller):
             held.add_metric((), at)
-            newest.add_metric((), post.newest)
-        if isinstance(post, Agent):
-            unheard.add_metric((), post.unheard_s)
-        if isinstance(post, Controller):
-            behind.add_metric((), post.behind)
-            if (last := post.audit_head()) is not None:
+            newest.add_metric((), control_plane.newest)
+        if isinstance(control_plane, Agent):
+            unheard.add_metric((), control_plane.unheard_s)
+        if isinstance(control_plane, Controller):
+            behind.add_metric((), control_plane.behind)
+            if (last := control_plane.audit_head()) is not None:
                 audit.add_metric((last.hash,), last.seq)
         yield from (held, newest, unheard, behind, audit)
 
@@ -113,15 +113,16 @@ class Figures(Collector):
 
     def _in_flight(self) -> int:
         opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
-        return opening + sum(listener.handshakes for listener in self._node.listeners)
+        return opening + sum(listener.handshakes for listener in self._node.listening.listeners)
 
     def _waiting(self) -> int:
-        return self._node.dispatch.load
+        return self._node.relay.load
 
     def _waits(self) -> Metric:
         told = "Seconds from a forwarded request to its final response."
         family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
-        for method, waits in self._node.dispatch.waits.items():
+        relay = self._node.relay
+        for method, waits in (("INVITE", relay.invite_waits), ("other", relay.waits)):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
@@ -149,7 +150,7 @@ class Figures(Collector):
             "Connections, links and logins that were closed or dropped at a limit.",
             labels=("limit", "kind"),
         )
-        for listener in node.listeners:
+        for listener in node.listening.listeners:
             displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
             shaking = listener.shaking.displaced + listener.reserved.displaced
             displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
@@ -183,7 +184,7 @@ class Figures(Collector):
     def _verdicts(self) -> Metric:
         told = "Finished TLS handshakes, by the verdict on the peer."
         family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
-        for labels, count in self._node.tally.verdicts.items():
+        for labels, count in self._node.counters.verdicts.items():
             family.add_metric(labels, count)
         return family
 
@@ -191,7 +192,7 @@ class Figures(Collector):
         family = CounterMetricFamily(
             "sipmesh_messages", "SIP messages, by kind of link and direction.", labels=("kind", "direction")
         )
-        found = Counter(self._node.tally.messages)
+        found = Counter(self._node.counters.messages)
         for link in self._node.pool.all():
             found[str(link.kind), "in"] += link.messages_in
             found[str(link.kind), "out"] += link.messages_out
@@ -203,7 +204,7 @@ class Figures(Collector):
         family = CounterMetricFamily(
             "sipmesh_messages_refused", "Refused SIP messages, by verdict code.", labels=("code",)
         )
-        for code, count in self._node.tally.refused_messages.items():
+        for code, count in self._node.counters.refused_messages.items():
             family.add_metric((code,), count)
         return family
 
@@ -222,13 +223,13 @@ class Figures(Collector):
         yield from (held, family)
 
     def _calls(self) -> Iterator[Metric]:
-        dispatch = self._node.dispatch
+        relay = self._node.relay
         started = "Calls that this server has forwarded: INVITE requests outside a dialog."
-        yield CounterMetricFamily("sipmesh_calls_started", started, value=dispatch.calls_started)
+        yield CounterMetricFamily("sipmesh_calls_started", started, value=relay.calls_started)
         told = "First final responses to these calls, by status class."
         family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
-        for name, count in dispatch.calls_ended.items():
-            family.add_metric((name,), count)
+        for digit in range(2, 7):
+            family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
 
     def _ends(self) -> Metric:

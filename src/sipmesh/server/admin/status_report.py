@@ -23,22 +23,26 @@ if TYPE_CHECKING:
 LATELY = timedelta(minutes=10)
 
 
-def standing(node: RunningServer) -> ServerStatus:
+def status_of(node: RunningServer) -> ServerStatus:
     """The status of a server, but for what it holds of what management has signed: who reports adds that."""
     at = datetime.now(UTC)
     links = [link for link in node.pool.all() if link.state is LinkState.UP]
     refusal = refuses_from(node.use())
-    refusals = [one for one in node.gatekeeper.refused() if at - one.at <= LATELY and one.kind is not LinkKind.CLIENT]
+    refusals = [
+        verdict
+        for verdict in node.gatekeeper.refused()
+        if at - verdict.at <= LATELY and verdict.kind is not LinkKind.CLIENT
+    ]
     return ServerStatus(
         number=node.view.loaded.number,
         started_at=datetime.fromtimestamp(node.started_at, UTC),
-        certificate=shown_certificate(node.shown.of(LinkKind.SERVER).chain),
-        certificate_fault=text(next(node.shown.faults, "")),
+        certificate=shown_certificate(node.certificates.presented.of(LinkKind.SERVER).chain),
+        certificate_fault=text(next(node.certificates.presented.faults, "")),
         refuses_from=refusal.at,
         refuses_because=text(refusal.because),
         links={str(kind): sum(link.kind is kind for link in links) for kind in LinkKind},
         peers=tuple(sorted({link.peer_name for link in links if link.peer_name})[:MOST_NAMES]),
-        refused=tuple(text(headline(one)) for one in refusals[:MOST_REFUSALS]),
+        refused=tuple(text(headline(verdict)) for verdict in refusals[:MOST_REFUSALS]),
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
     )
@@ -67,6 +71,8 @@ def anchors_in_use(node: RunningServer) -> set[str]:
         if link.verdict is not None and not link.reserved
         for issuer, _ in link.verdict.relied_on
     }
-    issuers |= {one.issuer.public_bytes() for one in node.shown.of(LinkKind.SERVER).chain}
+    issuers |= {
+        certificate.issuer.public_bytes() for certificate in node.certificates.presented.of(LinkKind.SERVER).chain
+    }
     anchors = (anchor for authority in loaded.authorities for anchor in authority.anchors)
     return {anchor.fingerprint(SHA256()).hex() for anchor in anchors if anchor.subject.public_bytes() in issuers}

@@ -38,13 +38,13 @@ def _read(path: Path, file: str) -> Chain:
 def anchors_of(loaded: Loaded) -> list[DatedItem]:
     """Every anchor in force, ours and the partners'."""
     authorities = loaded.authorities
-    return [DatedItem.of_certificate(one) for authority in authorities for one in authority.anchors]
+    return [DatedItem.of_certificate(certificate) for authority in authorities for certificate in authority.anchors]
 
 
 def lists_of(loaded: Loaded) -> list[DatedItem]:
     """Every list in force, ours and the partners'."""
     authorities = loaded.authorities
-    return [DatedItem.of_list(one) for authority in authorities for one in authority.lists]
+    return [DatedItem.of_list(crl) for authority in authorities for crl in authority.lists]
 
 
 def use_to_json(use: Use) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class PresentedCertificate:
 class PresentedCertificates:
     """All that one server shows: by whether it is for partners only. Immutable: a change makes another one."""
 
-    held: Mapping[bool, PresentedCertificate]
+    certificates: Mapping[bool, PresentedCertificate]
 
     @classmethod
     def first(cls, view: ServerView) -> PresentedCertificates:
@@ -57,24 +57,24 @@ class PresentedCertificates:
 
     def of(self, kind: LinkKind) -> Identity:
         """What is shown on links of *kind*."""
-        outside = kind is LinkKind.PARTNER and True in self.held
-        return self.held[outside].identity
+        outside = kind is LinkKind.PARTNER and True in self.certificates
+        return self.certificates[outside].identity
 
     @property
     def faults(self) -> Iterator[str]:
         """Why what lies on disk is not in use, for each certificate of which that is so."""
-        return (held.fault for held in self.held.values() if held.fault)
+        return (certificate.fault for certificate in self.certificates.values() if certificate.fault)
 
     def after(self, view: ServerView, at: datetime) -> PresentedCertificates:
         """What is shown under *view*: what lies on disk if it is good, otherwise what was shown before, with the reason."""
         return PresentedCertificates({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
 
     def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> PresentedCertificate:  # noqa: FBT001
-        before = self.held.get(outside, self.held[False])
+        before = self.certificates.get(outside, self.certificates[False])
         try:
             found = Identity.load(*files)
         except OperatorError as wrong:
-            return replace(before, fault="; ".join(f"{one.file}: {one.reason}" for one in wrong.problems))
+            return replace(before, fault="; ".join(f"{problem.file}: {problem.reason}" for problem in wrong.problems))
         if _same(found, before.identity):
             return PresentedCertificate(found)
         fault = why_not(found, view, at, outside=outside)
@@ -88,10 +88,10 @@ def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:
         yield True, outside
 
 
-def _same(one: Identity, other: Identity) -> bool:
+def _same(found: Identity, other: Identity) -> bool:
     """Whether both show the same; the key fits the certificate in either, so that it is the same, too."""
-    return [held.public_bytes(Encoding.DER) for held in one.chain] == [
-        held.public_bytes(Encoding.DER) for held in other.chain
+    return [certificate.public_bytes(Encoding.DER) for certificate in found.chain] == [
+        certificate.public_bytes(Encoding.DER) for certificate in other.chain
     ]
 
 
@@ -124,7 +124,7 @@ def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[F
         kind=LinkKind.PARTNER,
         remote=NOWHERE,
         local=NOWHERE,
-        presented=tuple(held.public_bytes(Encoding.DER) for held in identity.chain),
+        presented=tuple(certificate.public_bytes(Encoding.DER) for certificate in identity.chain),
     )
     verdict = judge(evidence, view.policy_on_us(LinkKind.PARTNER), at=at)
     return [finding for finding in verdict.failed if finding.judged and finding.code not in ABROAD]

@@ -6,30 +6,28 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sipmesh.server.control_socket import WHO, Command
-from sipmesh.server.management.publisher import DRAFT
+from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.publisher import Publisher
-    from sipmesh.server.management.root_rotation import RootRotation
+    from sipmesh.server.management.network import Acknowledgement
+    from sipmesh.server.management.publishing.publisher import Plan, PutInForce
+    from sipmesh.server.management.root_rotation import RootStep
     from sipmesh.storage.history import Version
-    from sipmesh.storage.management_db import ManagementDb
 
 LONGEST_WAIT_S = 60.0
 
 
 class ManagementCommands:
-    """The commands of its control socket; whoever asks is known by the credentials of that socket."""
+    """The commands of its control socket; the operator is known by the credentials of that socket."""
 
-    def __init__(
-        self, master: Controller, publisher: Publisher, succession: RootRotation, management_db: ManagementDb
-    ) -> None:
-        self._master, self._publisher, self._succession = master, publisher, succession
-        self._chronicle = management_db
+    def __init__(self, controller: Controller) -> None:
+        self._controller, self._publisher = controller, controller.publisher
+        self._root_rotation, self._management_db = controller.root_rotation, controller.management_db
 
     def __repr__(self) -> str:
-        return f"<ManagementCommands of {self._master!r}>"
+        return f"<ManagementCommands of {self._controller!r}>"
 
     def commands(self) -> Mapping[str, Command]:
         """The commands of the control socket that only management has."""
@@ -45,50 +43,49 @@ class ManagementCommands:
             "root": self._asked_root,
         }
 
-    async def _asked_plan(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_plan(self, asked: Mapping[str, Any]) -> Plan:
         return self._publisher.plan(str(asked.get("draft", DRAFT)))
 
-    async def _asked_publish(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
         return self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
 
-    async def _asked_block(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_block(self, asked: Mapping[str, Any]) -> PutInForce:
         return self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
-    async def _asked_rollback(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
         return self._publisher.rollback(
             str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force"))
         )
 
     async def _asked_history(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [told_version(one) for one in self._chronicle.history.list()]
+        return [told_version(one) for one in self._management_db.history.list()]
 
     async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        publication = version_of(self._chronicle, int(asked["version"]))
+        publication = version_of(self._management_db, int(asked["version"]))
         return {"topology": publication.topology, "files": sorted(publication.files), "why": publication.why}
 
-    async def _asked_root(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_root(self, asked: Mapping[str, Any]) -> RootStep:
         steps = {
-            "activate": self._succession.activate,
-            "switch": self._succession.switch,
-            "retire": self._succession.retire,
+            "activate": self._root_rotation.activate,
+            "switch": self._root_rotation.switch,
+            "retire": self._root_rotation.retire,
         }
         return steps[str(asked["step"])](str(asked[WHO]))
 
-    async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> Acknowledgement:
         """Wait until every server has said that it has a version in force, or the time is up.
 
         Nobody waits for a server that has joined by the newest version and was not heard of yet: it begins with that.
         """
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
-        missing, new = await self._master.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
-        return {"version": number, "missing": missing, "new": new, "servers": self._master.size - len(new)}
+        return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
     async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Every server with what it holds, against the master's version."""
-        return self._master.network()
+        """Every server with what it holds, against the newest version."""
+        return self._controller.network.status(self._controller.newest).to_json()
 
 
 def told_version(one: Version) -> dict[str, Any]:

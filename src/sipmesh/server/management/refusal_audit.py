@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 EVERY: Final = timedelta(hours=1)
 """Between two lines about one server: it asks again with each of its reports, and a stolen one as often as it likes."""
@@ -22,6 +23,18 @@ class _Refused:
     more: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalLine:
+    """What a line says: the reason, and how many refusals have had no line since the one before (*again*)."""
+
+    refused: str
+    again: int = 0
+
+    def about(self) -> Mapping[str, str | int]:
+        """The line as the audit log has it."""
+        return {"refused": self.refused, **({"again": self.again} if self.again else {})}
+
+
 class RefusalAudit:
     """What each server was refused since its last line; instants are timezone-aware."""
 
@@ -31,8 +44,8 @@ class RefusalAudit:
     def __repr__(self) -> str:
         return f"<RefusalAudit of {len(self._last)} servers>"
 
-    def line(self, server: str, why: str, at: datetime) -> dict[str, Any] | None:
-        """Give what a line is to say, None where it is too early for one; ``again`` are those that had no line."""
+    def line(self, server: str, why: str, at: datetime) -> RefusalLine | None:
+        """Give what a line is to say, None where it is too early for one."""
         last = self._last.get(server)
         if last is not None and at - last.at < EVERY:
             last.more += 1
@@ -40,7 +53,4 @@ class RefusalAudit:
         if last is None and len(self._last) >= MOST_SERVERS:
             del self._last[next(iter(self._last))]
         self._last[server] = _Refused(at)
-        told: dict[str, Any] = {"refused": why[:LONGEST_REASON]}
-        if last is not None and last.more:
-            told["again"] = last.more
-        return told
+        return RefusalLine(why[:LONGEST_REASON], last.more if last is not None else 0)

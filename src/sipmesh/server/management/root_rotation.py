@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.management.server_reports import now_utc
+from sipmesh.server.clock import now_utc
 from sipmesh.storage.audit import AuditAct
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
-    from sipmesh.server.management.publisher import InForce
+    from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
     from sipmesh.storage.audit import Audit
 
@@ -28,19 +29,35 @@ class Members(Protocol):
         """The last report of each, None for one that was never heard."""
 
 
+@dataclass(frozen=True, slots=True)
+class RootStep:
+    """A step that was taken: the CA *generation* that issues from now on, its *root*, and the generations that are *retired*."""
+
+    generation: int
+    root: str
+    retired: Sequence[int] = ()
+
+
 class RootRotation:
     """The steps for one network, whose CA lies in *folder*; *changed* is called when another CA issues, or is shown otherwise."""
 
     def __init__(
-        self, folder: Path, server: InForce, members: Members, audit: Audit, changed: Callable[[], None], log: Log
+        self,
+        folder: Path,
+        server: InForce,
+        own_status: Callable[[], ServerStatus],
+        members: Members,
+        audit: Audit,
+        changed: Callable[[], None],
+        log: Log,
     ) -> None:
-        self._folder, self._server, self._members = folder, server, members
+        self._folder, self._server, self._own_status, self._members = folder, server, own_status, members
         self._audit, self._changed, self._log = audit, changed, log
 
     def __repr__(self) -> str:
         return f"<RootRotation in {self._folder}>"
 
-    def activate(self, who: str) -> dict[str, Any]:
+    def activate(self, who: str) -> RootStep:
         """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
         generations = CaGenerations(self._folder)
         coming = generations.next
@@ -51,15 +68,15 @@ class RootRotation:
                 "the new root is in the draft, and not published; first: sipmesh topology publish -m WHY"
             )
         if missing := self._members.missing(self._server.view.loaded.number):
-            told = ", ".join(missing)
+            names = ", ".join(missing)
             raise OperatorError(
-                f"these servers do not have version {self._server.view.loaded.number} in force yet: {told}"
+                f"these servers do not have version {self._server.view.loaded.number} in force yet: {names}"
             )
         generations.activate()
         self._root_changed(who, "activate", generations.number)
-        return {"generation": generations.number, "root": coming.root.subject.rfc4514_string()}
+        return RootStep(generations.number, coming.root.subject.rfc4514_string())
 
-    def switch(self, who: str) -> dict[str, Any]:
+    def switch(self, who: str) -> RootStep:
         """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
         generations = CaGenerations(self._folder)
         if not generations.is_crossed:
@@ -71,9 +88,9 @@ class RootRotation:
             raise OperatorError(f"these servers do not present a certificate of {name} yet: {', '.join(late)}")
         generations.switch()
         self._root_changed(who, "switch", generations.number)
-        return {"generation": generations.number, "root": generations.current.root.subject.rfc4514_string()}
+        return RootStep(generations.number, generations.current.root.subject.rfc4514_string())
 
-    def retire(self, who: str) -> dict[str, Any]:
+    def retire(self, who: str) -> RootStep:
         """Let go of the roots before the present one, once nobody stands on them and no version names them."""
         generations = CaGenerations(self._folder)
         name = generations.current.root.subject.rfc4514_string()
@@ -88,7 +105,7 @@ class RootRotation:
         for number in old:
             generations.retire(number)
         self._root_changed(who, "retire", generations.number)
-        return {"retired": old}
+        return RootStep(generations.number, name, old)
 
     def not_issued_by(self, issuer: str) -> list[str]:
         """The servers whose certificate has another issuer."""
@@ -100,7 +117,7 @@ class RootRotation:
 
     def _shown(self) -> dict[str, ShownCertificate | None]:
         """The certificate that each server shows, as it has reported last; our own as it is."""
-        statuses = {**self._members.statuses(), self._server.view.name: self._server.standing()}
+        statuses = {**self._members.statuses(), self._server.view.name: self._own_status()}
         return {name: status.certificate if status is not None else None for name, status in statuses.items()}
 
     def _root_changed(self, who: str, step: str, generation: int) -> None:

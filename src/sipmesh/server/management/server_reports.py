@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-
-from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 
 if TYPE_CHECKING:
     from sipmesh.server.replication.server_status import ServerStatus
@@ -42,7 +40,7 @@ class ServerReports:
     misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and who brought it ("" for itself)
     _warned: set[str] = field(default_factory=set)
 
-    def heard(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
+    def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
         """Take a report; *newest* is the version that every server should hold by now.
 
         What was brought is as old as its bringer says; of several that bring the same server, the one that heard it last counts.
@@ -81,12 +79,12 @@ class ServerReports:
             for by in [by for by in held if name not in servers or (by and by not in servers)]:
                 self._reads_again(name, by)
 
-    def late(self, at: datetime) -> list[tuple[str, StatusReport]]:
-        """Those that have been behind for too long and that were not given before."""
+    def late(self, at: datetime, after: timedelta) -> list[tuple[str, StatusReport]]:
+        """Those that have been behind for longer than *after* and that were not given before."""
         found = []
         for name, report in self.reports.items():
             since = report.behind_since
-            if since is not None and at - since >= BEHIND_TOO_LONG and name not in self._warned:
+            if since is not None and at - since >= after and name not in self._warned:
                 self._warned.add(name)
                 found.append((name, report))
         return found
@@ -94,8 +92,3 @@ class ServerReports:
     def servers_with(self, number: int) -> frozenset[str]:
         """Who has said that it has version *number*, or a later one, in force."""
         return frozenset(name for name, report in self.reports.items() if report.number >= number)
-
-
-def now_utc() -> datetime:
-    """What our clock says."""
-    return datetime.now(UTC)

@@ -30,7 +30,7 @@ class FlowTable:
 
     def __init__(self, view: ServerView, incarnation: int) -> None:
         self.incarnation = incarnation
-        self.take(view)
+        self.apply_view(view)
         self._obtain: Callable[[Hop], Link] = _nowhere
         self._flows: dict[int, Flow] = {}
         self._owners: dict[bytes, int] = {}
@@ -42,7 +42,7 @@ class FlowTable:
         """Ask *obtain* for links to servers from now on."""
         self._obtain = obtain
 
-    def take(self, view: ServerView) -> None:
+    def apply_view(self, view: ServerView) -> None:
         """Reach servers by *view* from now on."""
         self.view = view
         self._hops: dict[str, Hop] = {}

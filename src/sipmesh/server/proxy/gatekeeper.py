@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
+from sipmesh.server.clock import now_utc
 from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence
 from sipmesh.trust.formatting import MOST
 from sipmesh.trust.judgement.judge import Judge
@@ -22,25 +23,31 @@ REMEMBERED_REFUSALS = 500
 """Refusals kept for `sipmesh explain`; older ones are in the log."""
 
 
-def utc_now() -> datetime:
-    """What our clock says."""
-    return datetime.now(UTC)
+class VerdictObserver(Protocol):
+    """What hears of verdicts on servers and partners."""
+
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+        """A peer was judged by *policy*."""
 
 
 class Gatekeeper:
     """Judges every link of one server by the topology in force."""
 
-    def __init__(self, view: ServerView, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, view: ServerView, clock: Callable[[], datetime] = now_utc) -> None:
         self.view, self.clock = view, clock
         self._judges: dict[tuple[Direction, LinkKind, str], Judge] = {}
         self._newest = 0
         self.refusals: deque[Verdict] = deque(maxlen=REMEMBERED_REFUSALS)
-        self.heard: Callable[[PeerEvidence, LinkPolicy, Verdict], None] | None = None  # hears of verdicts on servers
+        self._observer: VerdictObserver | None = None
 
     def __repr__(self) -> str:
         return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
 
-    def take(self, view: ServerView) -> None:
+    def attach(self, observer: VerdictObserver | None) -> None:
+        """Tell *observer* of every verdict on a server or a partner from now on; None for nobody."""
+        self._observer = observer
+
+    def apply_view(self, view: ServerView) -> None:
         """Judge by *view* from now on."""
         self.view = view
         self._judges.clear()
@@ -69,8 +76,8 @@ class Gatekeeper:
         """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
         judge = self._judge(evidence.direction, evidence.kind, meant)
         verdict = judge.judge(evidence, at=self.clock(), live=live)
-        if self.heard is not None and evidence.kind is not LinkKind.CLIENT:
-            self.heard(evidence, judge.policy, verdict)
+        if self._observer is not None and evidence.kind is not LinkKind.CLIENT:
+            self._observer.judged(evidence, judge.policy, verdict)
         return verdict
 
     def remember(self, verdict: Verdict) -> None:

@@ -35,9 +35,9 @@ from sipmesh.routing.proxy.response_context import (
     ways_to,
 )
 from sipmesh.routing.target import FlowTarget, RemoteFlowTarget, Target
+from sipmesh.server.proxy.flow import ProxiedRequest, SentBranch
 from sipmesh.server.proxy.latency_histogram import LatencyHistogram
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
-from sipmesh.server.proxy.transactions import ProxiedRequest, SentBranch
 from sipmesh.server.quotas.usage import BRANCH_OCTETS
 from sipmesh.sip.framing import MAX_HEADER, MAX_ROWS
 from sipmesh.sip.message import Message, Request, Response, respond
@@ -112,7 +112,7 @@ class Relay:
         return len(self._unanswered) + len(self._ringing)
 
     def sweep(self) -> None:
-        """Act on every deadline that has passed."""
+        """AuditAct on every deadline that has passed."""
         now = self._clock()
         for expiry in (self._unanswered, self._ringing):
             expiry.sweep(now)

@@ -29,14 +29,14 @@ class KnownAddresses:
     def __init__(self, view: ServerView) -> None:
         self._found: dict[str, frozenset[str]] = {}
         self._proved: OrderedDict[str, None] = OrderedDict()
-        self.take(view)
+        self.apply_view(view)
 
     def __repr__(self) -> str:
         return (
             f"<KnownAddresses at {len(self._written)} addresses, {len(self._found)} names, {len(self._proved)} proved>"
         )
 
-    def take(self, view: ServerView) -> None:
+    def apply_view(self, view: ServerView) -> None:
         """Go by *view* from now on."""
         hosts = {host or name: port for name, (host, port) in view.addresses.items()}
         hosts |= dict(address for partner in view.partners for address in partner.addresses or ())

@@ -72,34 +72,34 @@ class LimitedLog:
 
     def _tell(self, level: str, principal: str, event: str, fields: dict[str, object]) -> None:
         now = self._clock()
-        one = self._sum_of(event, principal, now)
+        summed = self._sum_of(event, principal, now)
         if self._written >= self._total and now - self._began >= self._window_s:
             self._written, self._began = 0, now
-        if one.written < self._each and self._written < self._total:
-            one.written += 1
+        if summed.written < self._each and self._written < self._total:
+            summed.written += 1
             self._written += 1
             getattr(self._log, level)(event, **cut(fields))
             return
-        one.more += 1
+        summed.more += 1
         self.summed += 1
-        one.level, one.fields = level, cut(fields)
+        summed.level, summed.fields = level, cut(fields)
 
     def _sum_of(self, event: str, principal: str, now: float) -> _Sum:
         key = (event, principal)
         if key not in self._sums and len(self._sums) >= MOST_SUMS:
             key = (event, OTHERS)
-        one = self._sums.get(key)
-        if one is not None and now - one.began >= self._window_s:
+        summed = self._sums.get(key)
+        if summed is not None and now - summed.began >= self._window_s:
             self._close({key: self._sums.pop(key)})
-            one = None
-        if one is None:
-            one = self._sums[key] = _Sum(now)
-        return one
+            summed = None
+        if summed is None:
+            summed = self._sums[key] = _Sum(now)
+        return summed
 
     def sweep(self) -> None:
         """Write the sums of the windows that are over."""
         now = self._clock()
-        over = {key: one for key, one in self._sums.items() if now - one.began >= self._window_s}
+        over = {key: summed for key, summed in self._sums.items() if now - summed.began >= self._window_s}
         for key in over:
             del self._sums[key]
         if now - self._began >= self._window_s:
@@ -112,13 +112,15 @@ class LimitedLog:
         self._close(over)
 
     def _close(self, over: dict[tuple[str, str], _Sum]) -> None:
-        summed = sorted(((key, one) for key, one in over.items() if one.more), key=lambda item: -item[1].more)
-        for (event, principal), one in summed[:MOST_SUM_LINES]:
-            told = {**one.fields, "again": one.more, "within_s": self._window_s, "principal": principal}
-            getattr(self._log, one.level)(event, **told)
+        most_first = sorted(
+            ((key, summed) for key, summed in over.items() if summed.more), key=lambda item: -item[1].more
+        )
+        for (event, principal), summed in most_first[:MOST_SUM_LINES]:
+            fields = {**summed.fields, "again": summed.more, "within_s": self._window_s, "principal": principal}
+            getattr(self._log, summed.level)(event, **fields)
         rest: Counter[str] = Counter()
-        for (event, _), one in summed[MOST_SUM_LINES:]:
-            rest[event] += one.more
+        for (event, _), summed in most_first[MOST_SUM_LINES:]:
+            rest[event] += summed.more
         for event, more in rest.items():
             self._log.warning(event, again=more, within_s=self._window_s, principal=OTHERS)
 

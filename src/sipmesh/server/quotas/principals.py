@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.budget import Budget
@@ -12,7 +12,6 @@ from sipmesh.server.quotas.usage import NOBODY, Usage
 from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
-    from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.quotas.known_addresses import KnownAddresses
     from sipmesh.sip.message import Request
     from sipmesh.transport.limits import Limits
@@ -20,6 +19,17 @@ if TYPE_CHECKING:
 
 
 DISPLACED: Final = "closed at a limit, without a login: a newer link from its address replaced it"
+
+
+class CountedLink(Protocol):
+    """What is counted of a flow: its link, the users who have logged in on it, and the account that it counts on."""
+
+    link: Link
+    account: Usage
+
+    @property
+    def users(self) -> frozenset[str]:
+        """The addresses of record that were proved on this link."""
 
 
 class Principals:
@@ -45,7 +55,7 @@ class Principals:
     def __len__(self) -> int:
         return len(self._held) + len(self._carried)
 
-    def came_up(self, flow: Flow) -> None:
+    def came_up(self, flow: CountedLink) -> None:
         """Count a link whose peer was accepted."""
         link = flow.link
         if flow.account is not NOBODY:
@@ -61,7 +71,7 @@ class Principals:
             kind = "partner" if link.kind is LinkKind.PARTNER else "server"
             self._move(flow, self._account(kind, link.peer_name))
 
-    def proved(self, flow: Flow, user: str) -> None:
+    def proved(self, flow: CountedLink, user: str) -> None:
         """Count a link for the *user* who has logged in on it; for the first one, where there are several."""
         if flow.account.kind == "address":
             self.strangers.remove(flow.account.name, flow.link)
@@ -76,9 +86,9 @@ class Principals:
         Without an identity it is that of the domain in From, which a partner's edge has checked; all domains that are
         no partner's have one together, since anybody may write them.
         """
-        held = self._carried.get((server.name, identity or ""))
-        if held is not None and identity is not None:
-            return held
+        account = self._carried.get((server.name, identity or ""))
+        if account is not None and identity is not None:
+            return account
         domain = identity.rpartition("@")[2] if identity is not None else domain_of(request)
         partner = self._partner_of(domain)
         within = self._carried_for(server, "partner", partner) if partner else server
@@ -88,24 +98,24 @@ class Principals:
 
     def _carried_for(self, within: Usage, kind: str, name: str, server: Usage | None = None) -> Usage:
         server = server or within
-        held = self._carried.get((server.name, name))
-        if held is None:
+        account = self._carried.get((server.name, name))
+        if account is None:
             told = f"{name or 'without an identity'} through {server.name}"
-            held = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
-        return held
+            account = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
+        return account
 
-    def set_aside(self, flow: Flow) -> None:
+    def set_aside(self, flow: CountedLink) -> None:
         """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
         self.strangers.remove(flow.account.name, flow.link)
 
-    def take_back(self, flow: Flow) -> None:
+    def take_back(self, flow: CountedLink) -> None:
         """Count a link among the strangers again, once its attempt to log in has waited."""
         if flow.account.kind == "address":
             displaced = self.strangers.add(flow.account.name, flow.link)
             if displaced is not None:
                 displaced.close(DISPLACED)
 
-    def gone(self, flow: Flow) -> None:
+    def gone(self, flow: CountedLink) -> None:
         """A link is closed; what it has sent on counts until it is answered."""
         self.strangers.remove(flow.account.name, flow.link)
         for user in flow.users:
@@ -127,9 +137,9 @@ class Principals:
 
     def sweep(self) -> None:
         """Forget principals that have nothing here any more."""
-        for held in (self._held, self._carried):
-            for key in [key for key, account in held.items() if account.idle]:
-                del held[key]
+        for accounts in (self._held, self._carried):
+            for key in [key for key, account in accounts.items() if account.idle]:
+                del accounts[key]
 
     def fullest(self) -> dict[str, Usage]:
         """Give for each kind of principal the account with the most branches, for the figures."""
@@ -140,10 +150,10 @@ class Principals:
         return found
 
     def _account(self, kind: str, name: str) -> Usage:
-        held = self._held.get((kind, name))
-        if held is None:
-            held = self._held[kind, name] = Usage(kind, name, *self._most(kind))
-        return held
+        account = self._held.get((kind, name))
+        if account is None:
+            account = self._held[kind, name] = Usage(kind, name, *self._most(kind))
+        return account
 
     def _most(self, kind: str) -> tuple[int, int]:
         """Tell how many branches and octets a principal of *kind* may have."""
@@ -155,7 +165,7 @@ class Principals:
         return limits.branches_per_user, limits.octets_per_user
 
     @staticmethod
-    def _move(flow: Flow, account: Usage) -> None:
+    def _move(flow: CountedLink, account: Usage) -> None:
         if flow.account is not NOBODY:
             flow.account.links -= 1
         flow.account = account

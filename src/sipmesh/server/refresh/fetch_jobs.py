@@ -46,7 +46,7 @@ class FetchJob(Protocol):
         """What it is called: its URL, and what is asked there."""
 
     @property
-    def held(self) -> DatedItem | None:
+    def item(self) -> DatedItem | None:
         """What counts now of what it gave; its end is its next update."""
 
     async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
@@ -78,7 +78,7 @@ class CrlFetchJob:
         return f"<CrlFetchJob {self.name}, {self.pace.failures} failures>"
 
     @property
-    def held(self) -> DatedItem | None:
+    def item(self) -> DatedItem | None:
         """See `FetchJob`."""
         found = self._held_now(self._file)
         return DatedItem.of_list(found) if found is not None else None
@@ -162,7 +162,7 @@ class OcspFetchJob:
         return f"{self.urls[0]} for {self.about.certificate.serial_number:x}"
 
     @property
-    def held(self) -> DatedItem | None:
+    def item(self) -> DatedItem | None:
         """See `FetchJob`."""
         answer = self._held_now()
         ends = answer_ends(answer, self.about) if answer is not None else None

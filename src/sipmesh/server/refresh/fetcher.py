@@ -69,7 +69,7 @@ class _Work:
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
     began_at: float = float("-inf")
-    told: str = ""
+    logged: str = ""
 
     def stop(self) -> None:
         """Fetch no more."""
@@ -81,13 +81,13 @@ class _Work:
 
 @dataclass(slots=True)
 class _Asked:
-    """The answers of one authority's responders: *held* by the mark of the certificate, *heard_at* by the same."""
+    """The answers of one authority's responders: *answers* by the mark of the certificate, *heard_at* by the same."""
 
     owner: str
     authority: Authority
     urls: tuple[str, ...]
     grace: timedelta
-    held: dict[str, OcspAnswer] = field(default_factory=dict)
+    answers: dict[str, OcspAnswer] = field(default_factory=dict)
     heard_at: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -122,7 +122,7 @@ class Fetcher:
 
     async def close(self) -> None:
         """Fetch no more."""
-        self._node.gatekeeper.heard = None
+        self._node.gatekeeper.attach(None)
         works, self._works = self._works, {}
         for work in works.values():
             work.stop()
@@ -161,7 +161,7 @@ class Fetcher:
                         largest=entry.largest_list,
                     ),
                 )
-        self._node.gatekeeper.heard = self._judged
+        self._node.gatekeeper.attach(self)
 
     def _carry(self, before: Loaded, loaded: Loaded) -> None:
         """Let the lists in force speak on where those that are named now have still to come."""
@@ -212,7 +212,7 @@ class Fetcher:
 
     async def _fetch(self, work: _Work) -> None:
         why = await self._attempt(work.source)
-        at, held = self._node.gatekeeper.clock(), work.source.held
+        at, held = self._node.gatekeeper.clock(), work.source.item
         if held is not None and not why:
             pause = self._succeeded(work, held.ends, at)
         else:
@@ -232,9 +232,9 @@ class Fetcher:
         return ""
 
     def _succeeded(self, work: _Work, ends: datetime, at: datetime) -> timedelta:
-        if work.told:
+        if work.logged:
             self._log.info("fetch works again", source=work.source.name, owner=work.source.owner)
-        work.told = ""
+        work.logged = ""
         return work.source.pace.succeeded(at, ends)
 
     def _failed(self, work: _Work, why: str, at: datetime) -> timedelta:
@@ -242,9 +242,9 @@ class Fetcher:
         source = work.source
         pause = source.pace.failed(at, why)
         reason = _NUMBERS.sub("#", why)
-        if reason != work.told:
-            work.told = reason
-            held = source.held
+        if reason != work.logged:
+            work.logged = reason
+            held = source.item
             self._log.warning(
                 "fetch failed: the stored list or answer stays in force",
                 source=source.name,
@@ -286,9 +286,11 @@ class Fetcher:
         for owner, entry, authority in self._concerned(loaded):
             if entry.revocation is not RevocationSource.LISTS:
                 asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
-                asked.held = before[owner].held if owner in before else answers_on_disk(loaded.folder, authority.name)
+                asked.answers = (
+                    before[owner].answers if owner in before else answers_on_disk(loaded.folder, authority.name)
+                )
                 asked.heard_at = before[owner].heard_at if owner in before else {}
-                authority.hear(OcspAnswers(asked.held.values()))
+                authority.hear(OcspAnswers(asked.answers.values()))
                 self._asked[owner] = asked
         for key, work in list(self._works.items()):
             if isinstance(source := work.source, OcspFetchJob):
@@ -297,12 +299,14 @@ class Fetcher:
                 else:
                     self._works.pop(key).stop()
 
-    def _judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
+    def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """Hear of a verdict: whoever is accepted, or would be if we knew more, is asked about once the handshake is over.
 
         Nobody else: a stranger shall not choose about whom we ask, nor have us ask at all.
         """
-        refused = verdict.code is Code.REVOCATION_UNKNOWN and all(one.check == "revocation" for one in verdict.failed)
+        refused = verdict.code is Code.REVOCATION_UNKNOWN and all(
+            finding.check == "revocation" for finding in verdict.failed
+        )
         if not (verdict.accepted or refused) or (verdict.accepted and evidence.presented in self._seen):
             return
         if verdict.accepted:
@@ -342,26 +346,26 @@ class Fetcher:
         asked = self._asked[owner]
 
         def put(answer: OcspAnswer, body: bytes) -> None:
-            self._take_answer(owner, about, mark, answer, body)
+            self._accept_answer(owner, about, mark, answer, body)
 
         def held() -> OcspAnswer | None:
-            return self._asked[owner].held.get(mark) if owner in self._asked else None
+            return self._asked[owner].answers.get(mark) if owner in self._asked else None
 
         return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
 
-    def _take_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
+    def _accept_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
         """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
         asked = self._asked[owner]
         files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
-        asked.held[mark] = answer
-        closed = self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), about)
+        asked.answers[mark] = answer
+        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), about)
         if closed:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP response in force", owner=owner, serial=serial, closed=closed)
 
     def _is_forgotten(self, source: OcspFetchJob) -> bool:
         asked, mark = self._asked[source.owner], source.about.mark
-        if self._node.stands_on(source.about):
+        if self._node.revocation.is_relied_on(source.about):
             asked.heard_at[mark] = self._node.gatekeeper.clock()
         return self._node.gatekeeper.clock() - asked.heard_at[mark] > FORGOTTEN
 
@@ -369,10 +373,10 @@ class Fetcher:
         asked, mark = self._asked[source.owner], source.about.mark
         self._works.pop(f"{source.owner} {mark}").stop()
         del asked.heard_at[mark]
-        asked.held.pop(mark, None)
+        asked.answers.pop(mark, None)
         answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
-        self._node.take_answers(asked.authority, OcspAnswers(asked.held.values()), source.about)
+        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), source.about)
 
     # What is told
 
@@ -386,7 +390,7 @@ def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
 
 
 def _supply(source: FetchJob, at: datetime) -> FetchStatus:
-    held, pace = source.held, source.pace
+    held, pace = source.item, source.pace
     alarming = pace.alarms(at, held.ends if held is not None else None)
     if held is not None:
         held = replace(held, ends=held.ends + source.grace)

@@ -205,7 +205,7 @@ class _Names(AbstractResolver):
 
     async def _addresses(self, host: str, kind: RecordKind) -> list[str]:
         try:
-            return [str(one) for one in await self._resolver.ask(DnsQuestion(host, kind))]
+            return [str(answer) for answer in await self._resolver.ask(DnsQuestion(host, kind))]
         except UnansweredError:
             return []
 

@@ -36,20 +36,26 @@ class KnownIntermediates:
 
     def remember(self, issuers: Iterable[x509.Certificate]) -> None:
         """Keep *issuers*, which stand on a path that was verified; the oldest give way."""
-        new = [one for one in issuers if one not in self._held]
+        new = [certificate for certificate in issuers if certificate not in self._held]
         if not new:
             return
         self._held.update(dict.fromkeys(new))
         for oldest in list(self._held)[: max(0, len(self._held) - MOST_ISSUERS)]:
             del self._held[oldest]
         with suppress(OSError):  # what cannot be kept is known until the end of this process all the same
-            files.write(self._file, b"".join(one.public_bytes(Encoding.PEM) for one in self._held))
+            files.write(self._file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._held))
 
     def below(self, anchors: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         """Give the CAs that lead to one of *anchors* over CAs, of whatever else is kept or was put into the file."""
         found: list[x509.Certificate] = []
-        left = [one for one in self._held if is_authority(one) and may_sign_certificates(one)]
-        while more := [one for one in left if any(issued_by(one, above) for above in (*anchors, *found))]:
+        left = [
+            certificate
+            for certificate in self._held
+            if is_authority(certificate) and may_sign_certificates(certificate)
+        ]
+        while more := [
+            certificate for certificate in left if any(issued_by(certificate, above) for above in (*anchors, *found))
+        ]:
             found += more
-            left = [one for one in left if one not in more]
+            left = [certificate for certificate in left if certificate not in more]
         return found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.file_stamps import Watched
@@ -18,6 +19,26 @@ if TYPE_CHECKING:
     from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.crl_files import ListFile
     from sipmesh.topology.document.load import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """What came of reading anew: whether the document was *taken*, and the ids of the links that are *closed*.
+
+    *digest* is that of the document in force, *why* and *problems* say why it was not taken, and *kept* says why certificates on
+    disk are not in use.
+    """
+
+    taken: bool
+    closed: Sequence[str]
+    digest: str = ""
+    why: str = ""
+    problems: Sequence[str] = ()
+    kept: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The result as plain values, without what is not said."""
+        return {name: value for name, value in asdict(self).items() if value or name in ("taken", "closed")}
 
 
 class Reloader:
@@ -40,35 +61,35 @@ class Reloader:
             task.cancel()
         self._notices.close()
 
-    def look(self, at: Collection[Path] | None = None) -> dict[str, Any]:
+    def look(self, at: Collection[Path] | None = None) -> ReloadResult:
         """Take over what has changed, of all files or of those *at* which to look."""
-        return self._take(self._watched.changed(at))
+        return self._accept(self._watched.changed(at))
 
     def look_again(self) -> None:
         """Take over what the kernel has told nothing of, once it looks the same twice."""
         if changed := self._watched.settled():
-            self._take(changed)
+            self._accept(changed)
             self._notices.watch(self._prompt_files())  # it has not told of this, and may tell of the next
 
-    def reload(self) -> dict[str, Any]:
+    def reload(self) -> ReloadResult:
         """Read topology, lists and certificates anew; a bad document leaves the old one in force and says so."""
-        return self._read_all(self._take_lists(self._watched.changed()))
+        return self._read_all(self._accept_crls(self._watched.changed()))
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
         """Put a topology in force that did not come from its source by itself; returns the ids of the closed links.
 
         Raises `OperatorError`, and changes nothing, where this server cannot live by it.
         """
-        return [*self._node.take(loaded), *self._follow()]
+        return [*self._node.put_in_force(loaded), *self._follow()]
 
-    def _take(self, changed: list[Path]) -> dict[str, Any]:
+    def _accept(self, changed: list[Path]) -> ReloadResult:
         """Read only revocation lists where nothing else has changed, and first in any case: they wait for nothing else."""
-        closed = self._take_lists(changed)
+        closed = self._accept_crls(changed)
         if self._node.view.loaded.lists.issuperset(changed):
-            return {"taken": True, "digest": self._node.view.loaded.digest, "closed": closed}
+            return ReloadResult(taken=True, closed=closed, digest=self._node.view.loaded.digest)
         return self._read_all(closed)
 
-    def _take_lists(self, changed: Collection[Path]) -> list[str]:
+    def _accept_crls(self, changed: Collection[Path]) -> list[str]:
         """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close.
 
         A large one that was not read yet is read by a thread first, and put in force when that is done.
@@ -80,7 +101,7 @@ class Reloader:
                 self._read_ahead(one)
         if not files:
             return []
-        closed = self._node.take_lists(files)
+        closed = self._node.revocation.accept_crls(files)
         faults = [str(fault) for fault in self._node.view.loaded.faults_of_lists]
         tell = self._log.warning if faults else self._log.info
         tell("lists taken", files=sorted(map(str, files)), closed=closed, faults=faults)
@@ -96,33 +117,33 @@ class Reloader:
             await asyncio.to_thread(prepare_file, one.file, one.largest)
         finally:
             del self._ahead[one.file]
-        self._take_prepared(one.file)
+        self._accept_prepared(one.file)
 
-    def _take_prepared(self, file: Path) -> None:
+    def _accept_prepared(self, file: Path) -> None:
         """Put a list in force that a thread has read; what has changed meanwhile is read once more."""
-        self._take_lists([file])
+        self._accept_crls([file])
 
     async def prepared(self) -> None:
         """Wait until every large list that is being read is in force."""
         while self._ahead:
             await asyncio.wait([*self._ahead.values()])
 
-    def _read_all(self, closed: list[str]) -> dict[str, Any]:
+    def _read_all(self, closed: list[str]) -> ReloadResult:
         """Read everything anew; *closed* are links that have gone down by new lists already."""
-        self._watched.take(self._files())
+        self._watched.restart(self._files())
         try:
             with large_lists_later():
                 loaded = self._source.load()
-            closed = [*closed, *self._node.take(loaded)]
+            closed = [*closed, *self._node.put_in_force(loaded)]
         except OperatorError as wrong:
             problems = [str(problem) for problem in wrong.problems]
             closed += self._follow(problem.file for problem in wrong.problems)
             self._log.error("topology rejected: the old version stays in force", why=wrong.message, problems=problems)
-            return {"taken": False, "why": wrong.message, "problems": problems, "closed": closed}
+            return ReloadResult(taken=False, closed=closed, why=wrong.message, problems=problems)
         closed += self._follow()
         self._log.info("topology in force", digest=loaded.digest[:12], closed=closed)
-        kept = list(self._node.shown.faults)  # why certificates on disk are not in use
-        return {"taken": True, "digest": loaded.digest, "closed": closed, **({"kept": kept} if kept else {})}
+        kept = list(self._node.certificates.presented.faults)  # why certificates on disk are not in use
+        return ReloadResult(taken=True, closed=closed, digest=loaded.digest, kept=kept)
 
     def _follow(self, others: Iterable[Path] = ()) -> list[str]:
         """Watch our files, and *others*, from now on; a list that may have changed since its reading is read once more.
@@ -134,7 +155,7 @@ class Reloader:
         for one in self._node.view.loaded.lists_left_for_later:
             self._read_ahead(one)
         lists = self._node.view.loaded.lists.intersection(new) - self._ahead.keys()
-        return self._node.take_lists(lists) if lists else []
+        return self._node.revocation.accept_crls(lists) if lists else []
 
     def _files(self) -> list[Path]:
         """Every file whose change means reading anew."""

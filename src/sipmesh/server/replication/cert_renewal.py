@@ -99,7 +99,7 @@ class Applicant:
         files.write(view.certificate, b"".join(one.public_bytes(Encoding.PEM) for one in (chain[0], issuing)))
         return True
 
-    def take(self, payload: bytes, view: ServerView) -> bool:
+    def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
         """Put a certificate in place with its key; False if it is for no key that waits here, such as one that came before.
 
         Raises `RemoteError` for what is not for this server.
@@ -139,8 +139,8 @@ def _is_ours(chain: list[x509.Certificate], view: ServerView) -> bool:
 
 def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
     try:
-        told = json.loads(payload)
-        return str(told["server"]), x509.load_pem_x509_certificates(told["chain"].encode())
+        document = json.loads(payload)
+        return str(document["server"]), x509.load_pem_x509_certificates(document["chain"].encode())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
         raise RemoteError("a certificate that cannot be read", rule="rule R6", status=488) from None
 

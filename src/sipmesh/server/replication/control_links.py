@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sipmesh.transport.hop import Hop
+from sipmesh.trust.evidence import LinkKind
 
 if TYPE_CHECKING:
     import asyncio
 
-    from sipmesh.transport.hop import Hop
+    from sipmesh.topology.view import ServerView
     from sipmesh.transport.link.link import Link
 
 FIRST_PAUSE_S = 0.2
@@ -33,66 +36,76 @@ class ControlLinks:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
         self._loop, self._dial = loop, dial
-        self._rounds: dict[str, ControlLink] = {}
+        self._links: dict[str, ControlLink] = {}
 
     def __repr__(self) -> str:
-        return f"<ControlLinks to {', '.join(self._rounds)}>"
+        return f"<ControlLinks to {', '.join(self._links)}>"
 
-    def take(self, hops: Mapping[str, Hop]) -> None:
+    def keep(self, hops: Mapping[str, Hop]) -> None:
         """Keep links to these servers from now on, and to no others; *hops* are by server name."""
-        for name in [name for name in self._rounds if name not in hops]:
-            self._end(self._rounds.pop(name))
+        for name in [name for name in self._links if name not in hops]:
+            self._end(self._links.pop(name))
         for name, hop in hops.items():
-            held = self._rounds.get(name)
-            if held is None:
-                held = self._rounds[name] = ControlLink(hop)
-                self._open(held)
-            elif held.hop != hop:
-                held.hop, held.pause = hop, FIRST_PAUSE_S
-                if held.link is None:
-                    self._open(held)
+            entry = self._links.get(name)
+            if entry is None:
+                entry = self._links[name] = ControlLink(hop)
+                self._open(entry)
+            elif entry.hop != hop:
+                entry.hop, entry.pause = hop, FIRST_PAUSE_S
+                if entry.link is None:
+                    self._open(entry)
 
-    def _end(self, held: ControlLink) -> None:
-        if held.waits is not None:
-            held.waits.cancel()
-        if held.link is not None:
-            link, held.link = held.link, None
+    def _end(self, entry: ControlLink) -> None:
+        if entry.waits is not None:
+            entry.waits.cancel()
+        if entry.link is not None:
+            link, entry.link = entry.link, None
             link.drain()
 
-    def _open(self, held: ControlLink) -> None:
-        if held.waits is not None:
-            held.waits.cancel()
-            held.waits = None
-        held.link = self._dial(held.hop)
-        held.link.reserved = True
+    def _open(self, entry: ControlLink) -> None:
+        if entry.waits is not None:
+            entry.waits.cancel()
+            entry.waits = None
+        entry.link = self._dial(entry.hop)
+        entry.link.reserved = True
 
     def has(self, link: Link) -> bool:
         """Tell whether *link* is one of these."""
-        return any(held.link is link for held in self._rounds.values())
+        return any(entry.link is link for entry in self._links.values())
 
     def up(self, link: Link) -> None:
         """A link came up: the next failure is the first again."""
-        for held in self._rounds.values():
-            if held.link is link:
-                held.pause, held.why = FIRST_PAUSE_S, ""
+        for entry in self._links.values():
+            if entry.link is link:
+                entry.pause, entry.why = FIRST_PAUSE_S, ""
 
     def gone(self, link: Link, why: str) -> None:
         """A link is gone: open another after a pause, which doubles with each failure."""
-        for held in self._rounds.values():
-            if held.link is link:
-                held.link, held.why = None, why
-                held.waits = self._loop.call_later(held.pause, self._open, held)
-                held.pause = min(2 * held.pause, LONGEST_PAUSE_S)
+        for entry in self._links.values():
+            if entry.link is link:
+                entry.link, entry.why = None, why
+                entry.waits = self._loop.call_later(entry.pause, self._open, entry)
+                entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 
     def why_not(self, name: str) -> str:
         """Why there is no link to a server at the moment; empty where there is one, or none is to be."""
-        held = self._rounds.get(name)
-        return held.why if held is not None else ""
+        entry = self._links.get(name)
+        return entry.why if entry is not None else ""
 
     def close(self) -> None:
         """Open no more."""
-        for held in self._rounds.values():
-            if held.waits is not None:
-                held.waits.cancel()
-            held.link = None
-        self._rounds.clear()
+        for entry in self._links.values():
+            if entry.waits is not None:
+                entry.waits.cancel()
+            entry.link = None
+        self._links.clear()
+
+
+def hop_to(view: ServerView, server: str) -> Hop:
+    """The way to the server port of one of our servers."""
+    return Hop(server, LinkKind.SERVER, (view.addresses[server],))
+
+
+def hops_to(view: ServerView, servers: Iterable[str]) -> Mapping[str, Hop]:
+    """The ways to several."""
+    return {name: hop_to(view, name) for name in servers if name != view.name}

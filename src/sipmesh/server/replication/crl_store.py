@@ -43,9 +43,9 @@ class CrlStore:
     def _item(self, name: str) -> Item | None:
         file = self._folder / name
         now = stamp(file)
-        held = self._seen.get(name)
-        if held is not None and held[0] == now:
-            return held[1]
+        stored = self._seen.get(name)
+        if stored is not None and stored[0] == now:
+            return stored[1]
         try:
             content = file.read_bytes()
         except OSError:
@@ -64,8 +64,8 @@ class CrlStore:
         if not is_portable(item.name):
             raise _refused(item.name, "its path leads out of the folder")
         file = self._folder / item.name
-        held = self._item(item.name)
-        if held is not None and held.digest == item.digest:
+        stored = self._item(item.name)
+        if stored is not None and stored.digest == item.digest:
             return False
         try:
             new = read_content(item.body)
@@ -80,8 +80,8 @@ class CrlStore:
         known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
         if new.is_forged(known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
-        if held is not None:
-            old = _usable(held, at)
+        if stored is not None:
+            old = _usable(stored, at)
             if old is not None and old.issuer_der != new.issuer_der and not known:
                 raise _refused(
                     item.name, f"its issuer is {new.issuer.rfc4514_string()}, and not {old.issuer.rfc4514_string()}"
@@ -108,10 +108,10 @@ def must_be_portable(loaded: Loaded) -> None:
         raise OperatorError("not published: other servers do not have these files", problems)
 
 
-def _usable(held: Item, at: datetime) -> RevocationList | None:
+def _usable(stored: Item, at: datetime) -> RevocationList | None:
     """What is held, if it can be read, has begun and has not ended: only then there is something to lose."""
     try:
-        old = read_content(held.body)
+        old = read_content(stored.body)
     except UnusableListError:
         return None
     return old if old.this_update <= at < old.next_update else None

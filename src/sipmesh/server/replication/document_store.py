@@ -34,7 +34,7 @@ from sipmesh.trust.role import Role
 from sipmesh.trust.x509.certificate import UNREADABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.versions.jose import Signed
@@ -56,22 +56,10 @@ class DocumentStore:
         self._highest = state / f"{name}.highest"
         self._users = state / f"{name}.users"
         self._record = PublicationRecordFile(folder, name)
-        self._known_to_exist = 0
-        self.on_known: Callable[[int], None] | None = None  # hears of a number that is higher than all before
+        self.known_to_exist = 0  # the highest number that anybody has told of, taken or not
 
     def __repr__(self) -> str:
         return f"<DocumentStore of {self.name} in {self.folder}>"
-
-    @property
-    def known_to_exist(self) -> int:
-        """The highest number that anybody has told of, taken or not."""
-        return self._known_to_exist
-
-    @known_to_exist.setter
-    def known_to_exist(self, number: int) -> None:
-        self._known_to_exist = number
-        if self.on_known is not None:
-            self.on_known(number)
 
     @property
     def is_there(self) -> bool:

@@ -71,23 +71,25 @@ class JoinGrant:
     def read(cls, content: bytes, file: Path) -> Self:
         """Read what `encode` wrote; raises `OperatorError` for anything else."""
         try:
-            told = json.loads(content)
-            chain = x509.load_pem_x509_certificates(str(told["certificate"]).encode())
-            anchors = [one for text in told["anchors"] for one in x509.load_pem_x509_certificates(str(text).encode())]
+            document = json.loads(content)
+            chain = x509.load_pem_x509_certificates(str(document["certificate"]).encode())
+            anchors = [
+                one for text in document["anchors"] for one in x509.load_pem_x509_certificates(str(text).encode())
+            ]
             return cls(
-                server=fqdn(str(told["server"])),
-                publication=str(told["publication"]).encode(),
+                server=fqdn(str(document["server"])),
+                publication=str(document["publication"]).encode(),
                 anchors=tuple(anchors),
                 chain=tuple(chain),
-                lists={str(name): _decoded(text) for name, text in told["lists"].items()},
-                proof=tuple(map(_decoded, told.get("proof", ()))),
+                lists={str(name): _decoded(text) for name, text in document["lists"].items()},
+                proof=tuple(map(_decoded, document.get("proof", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, *UNREADABLE):
             raise OperatorError(f"{file} is not a file of `sipmesh join grant`") from None
 
     def encode(self) -> bytes:
         """Write it as JSON."""
-        told: dict[str, Any] = {
+        document: dict[str, Any] = {
             "format": FORMAT,
             "server": self.server,
             "publication": self.publication.decode(),
@@ -96,7 +98,7 @@ class JoinGrant:
             "lists": {name: base64.b64encode(content).decode() for name, content in self.lists.items()},
             "proof": [base64.b64encode(content).decode() for content in self.proof],
         }
-        return json.dumps(told).encode()
+        return json.dumps(document).encode()
 
     @property
     def pem(self) -> bytes:

@@ -73,10 +73,14 @@ class PublicationRecordFile:
 
     def _read(self) -> PublicationRecord | None:
         try:
-            told = json.loads(self.file.read_bytes())
-            before = tuple(map(str, told["before"]))
+            document = json.loads(self.file.read_bytes())
+            before = tuple(map(str, document["before"]))
             return PublicationRecord(
-                int(told["number"]), str(told["topology"]), str(told["anchors"]), before, int(told["users"])
+                int(document["number"]),
+                str(document["topology"]),
+                str(document["anchors"]),
+                before,
+                int(document["users"]),
             )
         except FileNotFoundError:
             return None

@@ -16,15 +16,15 @@ MOST = 10_000
 
 def revoked_payload(organisation: str, number: int, named: Iterable[CertificateId]) -> bytes:
     """Make the document: issuer as DER in base64, serial in hex."""
-    told = sorted((b64encode(issuer).decode(), f"{serial:x}") for issuer, serial in named)
-    document = {"format": 1, "organisation": organisation, "number": number, "revoked": told[:MOST]}
+    rows = sorted((b64encode(issuer).decode(), f"{serial:x}") for issuer, serial in named)
+    document = {"format": 1, "organisation": organisation, "number": number, "revoked": rows[:MOST]}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
 def named_in(payload: bytes) -> frozenset[CertificateId]:
     """Read it; raises `RemoteError` for anything else."""
     try:
-        told = json.loads(payload)
-        return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in told["revoked"])
+        document = json.loads(payload)
+        return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in document["revoked"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise RemoteError("revocations that cannot be read", rule="rule R7", status=488) from None

@@ -103,10 +103,10 @@ class ServerStatus(_Part):
     unreadable: Text = ""
 
     @classmethod
-    def read(cls, told: object) -> ServerStatus:
+    def read(cls, document: object) -> ServerStatus:
         """Read a report that was JSON; raises `RemoteError` with the first thing that does not fit."""
         try:
-            return cls.model_validate(told)
+            return cls.model_validate(document)
         except ValidationError as wrong:
             first = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "report"
@@ -126,17 +126,17 @@ def text(given: str) -> str:
     return printable(given, LONGEST_TEXT - 100)[:LONGEST_TEXT]
 
 
-def relayed_reports(heard: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, Any]]:
-    """The reports of edges as a front end brings them, each with its age in seconds; *heard* has the time of each.
+def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, Any]]:
+    """The reports of edges as a front end brings them, each with its age in seconds; *statuses* has the time of each.
 
     The shortest come first, up to `LONGEST_RELAYED`: an edge that writes much costs its own report and nobody else's.
     """
-    told = {name: {**status.to_json(), "ago_s": round(now - at, 3)} for name, (at, status) in heard.items()}
-    lengths = {name: len(json.dumps(one)) for name, one in told.items()}
+    reports = {name: {**status.to_json(), "ago_s": round(now - at, 3)} for name, (at, status) in statuses.items()}
+    lengths = {name: len(json.dumps(one)) for name, one in reports.items()}
     found, octets = {}, 0
-    for name in sorted(told, key=lambda one: (lengths[one], one)):
+    for name in sorted(reports, key=lambda one: (lengths[one], one)):
         octets += lengths[name]
         if octets > LONGEST_RELAYED:
             break
-        found[name] = told[name]
+        found[name] = reports[name]
     return found

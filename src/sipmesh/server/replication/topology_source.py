@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.management.server_reports import now_utc
+from sipmesh.server.clock import now_utc
 from sipmesh.server.replication.document_store import DocumentStore, signers_of
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from sipmesh.topology.document.files import UnusableFileError

@@ -237,12 +237,12 @@ async def test_change_of_a_user_ends_its_links_on_every_front_end_and_no_others(
         gone = [await pool.phone("alice", FE1), await pool.phone("alice", FE2), await pool.phone("alice", FE2)]
         stays = [await pool.phone("bob", FE1), await pool.phone("carol", FE2), await pool.peer(FE1)]
         change_user(pool, change)
-        assert [await pool.nodes[name].refresh_users() for name in (FE1, FE2)] == [1, 2]
+        assert [await pool.nodes[name].user_updates.refresh() for name in (FE1, FE2)] == [1, 2]
         for phone in gone:
             await phone.hung_up()
         for phone in stays:
             assert (await phone.ask(phone.request("OPTIONS", "sip:example.test"))).status == 200
-        assert [await pool.nodes[name].refresh_users() for name in (FE1, FE2)] == [0, 0]
+        assert [await pool.nodes[name].user_updates.refresh() for name in (FE1, FE2)] == [0, 0]
 
 
 @on_loop
@@ -253,7 +253,7 @@ async def test_link_of_two_users_ends_with_either_of_them(home: Network) -> None
         shared.user = "alice@example.test"
         assert (await shared.register()).status == 200
         change_user(home, "password")
-        assert await home.nodes[FE1].refresh_users() == 1
+        assert await home.nodes[FE1].user_updates.refresh() == 1
         await shared.hung_up()
 
 
@@ -262,7 +262,7 @@ async def test_link_that_is_proved_by_the_new_password_already_stays(home: Netwo
     """The server has taken the change over with the link that shows it, and is told of it a second time."""
     async with home:
         change_user(home, "password")
-        await home.nodes[FE1].refresh_users()
+        await home.nodes[FE1].user_updates.refresh()
         alice = await home.peer(FE1, "alice")
         assert (await alice.register(password="another")).status == 200
         node = home.nodes[FE1]
@@ -278,7 +278,7 @@ async def test_users_that_cannot_be_asked_about_leave_those_known_in_force(home:
         file = organisation.folder / "users.db"
         moved = file.rename(organisation.folder / "elsewhere.db")
         file.mkdir()
-        assert await home.nodes[FE1].refresh_users() == 0
+        assert await home.nodes[FE1].user_updates.refresh() == 0
         assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 200
         await home.phone("bob", FE1)
         file.rmdir()

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.relocation import publish_moved
+from sipmesh.server.management.publishing.relocation import publish_moved
 from sipmesh.server.replication.topology_source import published_in
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.view import view

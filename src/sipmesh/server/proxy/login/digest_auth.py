@@ -1,37 +1,31 @@
-"""Users prove who they are, once a link; after failed logins the next attempts wait before they are looked at."""
+"""Digest authentication: users prove who they are, once a link."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.routing.authentication.backoff import Attempt, LoginBackoff
 from sipmesh.routing.authentication.digest import Authentication, Challenge, Proved, authenticate
-from sipmesh.server.proxy.login_failures import FailedLogin, LoginFailures, flaw_class
+from sipmesh.server.proxy.login.login_failures import FailedLogin, LoginFailures, flaw_class
+from sipmesh.server.proxy.login.login_waits import TOO_MANY, attempt_of
 from sipmesh.sip.message import Request, Response, respond
-from sipmesh.sip.names import bits_of
 from sipmesh.trust.code import Code
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from sipmesh.routing.authentication.backoff import LoginBackoff
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
-    from sipmesh.server.proxy.home_pools import HomePools
+    from sipmesh.server.proxy.login.home_pools import HomePools
     from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.server.quotas.principals import Principals
     from sipmesh.sip.digest import Nonces
 
 ENTROPY_BYTES: Final = 16
-MOST_WAITING_BODY: Final = 16_384
-"""Octets of a body that a request may have whose credentials wait; a REGISTER has none."""
-
-TOO_MANY: Final = "too many failed logins on this link"
-CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 
 
 class DigestAuth:
@@ -51,7 +45,6 @@ class DigestAuth:
         self._loop, self.homes, self._nonces, self._failures = loop, homes, nonces, failures
         self._tokens = tokens
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
-        self._waiting: dict[Attempt, tuple[Flow, Callable[[], None]]] = {}
         self.remembered = LoginFailures()
         self.succeeded = 0
         self.failed: Counter[str] = Counter()  # by class of the flaw
@@ -63,49 +56,6 @@ class DigestAuth:
     def ready(self) -> bool:
         """Whether it is known who the users are."""
         return self.homes.ready
-
-    def waits(
-        self, flow: Flow, request: Request, aor: str, go_on: Callable[[], None], give_up: Callable[[], None]
-    ) -> bool:
-        """Let an attempt to log in as *aor* wait for as long as failures before it cost; False if it may go on at once.
-
-        Calls *go_on* when its time is over, or *give_up* where there is no place for it, or a newer attempt takes it. A link
-        that has failed too often is closed; one on which a user is logged in stays, and waits.
-        """
-        if not request.present & CREDENTIALS:
-            return False
-        asked, now = self._attempt(flow, aor), self._loop.time()
-        if not flow.users and self._failures.is_closed_to(asked, now):
-            flow.link.close(TOO_MANY)
-            return True
-        delay_s = self._failures.delay_s(asked, now)
-        if delay_s == 0:
-            return False
-        if len(request.body) > MOST_WAITING_BODY:
-            give_up()
-            return True
-        for displaced in self._failures.wait(asked):
-            self._give_up(*self._waiting.pop(displaced))
-        self._waiting[asked] = flow, give_up
-        self._accounts.set_aside(flow)
-        self._loop.call_later(delay_s, self._go_on, asked, go_on)
-        return True
-
-    def _give_up(self, flow: Flow, give_up: Callable[[], None]) -> None:
-        """End the wait of an attempt whose place a newer one has taken."""
-        self._accounts.take_back(flow)
-        give_up()
-
-    def _go_on(self, asked: Attempt, go_on: Callable[[], None]) -> None:
-        """End the wait of an attempt that has not given way meanwhile, and whose link is still up."""
-        if self._failures.waited(asked):
-            flow, _ = self._waiting.pop(asked)
-            self._accounts.take_back(flow)
-            go_on()
-
-    @staticmethod
-    def _attempt(flow: Flow, aor: str) -> Attempt:
-        return Attempt(str(flow.number), flow.link.remote[0], aor)
 
     def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
         """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
@@ -122,18 +72,20 @@ class DigestAuth:
             self.succeeded += 1
         return result
 
-    def answer(
-        self, flow: Flow, request: Request, aor: str, result: Authentication, reply: Callable[[Response], None]
-    ) -> None:
-        """Answer a request whose sender has not proved who it is, and count it if it has failed to."""
+    def answer(self, flow: Flow, request: Request, aor: str, result: Authentication) -> Response | None:
+        """Give the answer to a request whose sender has not proved who it is, and count it if it has failed to.
+
+        None where its link is closed instead.
+        """
         if isinstance(result, Challenge):
             if result.flaw and self._failed(flow, request, aor, result.flaw):
                 flow.link.close(TOO_MANY)
-            else:
-                reply(respond(request, result.status, headers=result.headers))
-        elif not isinstance(result, Proved):
-            self._remember(flow, request, aor, f"malformed: {result.reason}", closes=False)
-            reply(respond(request, result.status, result.reason))
+                return None
+            return respond(request, result.status, headers=result.headers)
+        if isinstance(result, Proved):
+            return None
+        self._remember(flow, request, aor, f"malformed: {result.reason}", closes=False)
+        return respond(request, result.status, result.reason)
 
     def _remember(self, flow: Flow, request: Request, aor: str, flaw: str, *, closes: bool) -> None:
         """Keep a failed login for whoever asks why this user cannot log in."""
@@ -144,7 +96,7 @@ class DigestAuth:
 
     def _failed(self, flow: Flow, request: Request, aor: str, flaw: str) -> bool:
         """Count a failed login; True if its link is to be closed, on which nobody is logged in."""
-        closes = self._failures.failed(self._attempt(flow, aor), self._loop.time()) and not flow.users
+        closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.users
         home = self.homes.elsewhere(aor)
         if home:
             flaw = f"its home pool is {home}: the phone must log in at a server of that pool"
@@ -160,13 +112,6 @@ class DigestAuth:
             closes=closes,
         )
         return closes
-
-    def gone(self, flow: Flow) -> None:
-        """Forget a link that has closed, and its attempts that wait."""
-        link = str(flow.number)
-        for asked in self._failures.waiting_of_links.of(link):
-            self._waiting.pop(asked, None)
-        self._failures.gone(link)
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
         """Close the links of users whose password has changed, who have moved or who are gone; returns their ids.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from sipmesh.server.management.decommission import follow_up, servers_of
+from sipmesh.server.management.publishing.decommission import follow_up, servers_of
 from sipmesh.storage.audit import AuditAct, AuditLine
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.load import Loaded

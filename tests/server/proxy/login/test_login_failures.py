@@ -6,7 +6,7 @@ import pytest
 
 from sipmesh.printable import is_printable
 from sipmesh.routing.authentication.digest import authenticate
-from sipmesh.server.proxy.login_failures import (
+from sipmesh.server.proxy.login.login_failures import (
     LONGEST_AGENT,
     LONGEST_USER,
     FailedLogin,

@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.management.publishing.offline_publish import opened
+from sipmesh.server.management.publishing.publish import PublishRequest, publish
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.changes import edit, move_management
 from sipmesh.topology.versions.load_published import load_published
-from sipmesh.topology.versions.publication import KIND, Draft
+from sipmesh.topology.versions.publication import Draft
 from sipmesh.topology.view import view
 
 if TYPE_CHECKING:
-    from sipmesh.storage.history import Slot, Version
+    from sipmesh.storage.history import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,8 @@ def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocat
         raise OperatorError(
             "there is no published version here; change the address in topology.yaml, and start the servers"
         )
-    management_db = ManagementDb(folder)
-    try:
+    with opened(folder) as management_db:
         version = _publish(management_db, folder, address, who, at)
-    finally:
-        management_db.close()
     file = folder / "topology.yaml"
     try:
         edit(file, lambda text: move_management(text, address, file))
@@ -70,10 +68,6 @@ def _publish(management_db: ManagementDb, folder: Path, address: str, who: str, 
     managers = sorted(signers_of(loaded))
     if not managers:
         raise OperatorError(f"version {old.number} names no management server")
-    draft, server, why = Draft(loaded, text, old.files), view(loaded, managers[0]), f"management is at {address} now"
-
-    def make(slot: Slot) -> bytes:
-        made = draft.compiled(slot.number, who, why, at=at, previous=slot.previous, audit=slot.audit)
-        return sign_as(server, made.encode(), KIND, at)
-
-    return management_db.history.publish(head.number, make, who, why, at=at)
+    draft, why = Draft(loaded, text, old.files), f"management is at {address} now"
+    request = PublishRequest(draft, who, why, at, base=head.number)
+    return publish(management_db, request, view(loaded, managers[0]), load_published(old, folder)).version

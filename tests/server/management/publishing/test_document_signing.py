@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.server.management.document_signing import sign_as
+from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.view import view
@@ -30,7 +30,7 @@ def test_document_is_signed_by_the_signer(managed: Managed) -> None:
 
 def test_signer_that_is_missing_is_named_with_the_command_that_helps(managed: Managed) -> None:
     managed.papers(f"{MGMT}.signer")[0].unlink()
-    with pytest.raises(OperatorError, match="nothing can be signed") as refused:
+    with pytest.raises(OperatorError, match="the topology cannot be signed") as refused:
         signed(managed)
     assert refused.value.problems[0].remedy == f"sipmesh ca issue {MGMT}"
 

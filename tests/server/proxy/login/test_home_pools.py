@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.proxy.home_pools import HomePools
+from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.storage.users import Users
 from sipmesh.topology.view import view
 from support.network import FE1, FE3, POOL, POOL2
@@ -45,7 +45,7 @@ def test_user_without_a_home_is_where_the_topology_says(
     """With one pool it is that one; with two it is neither, unless the topology names one."""
     found, users = homes(two_pools_model, FE1)
     assert found.of(CAROL) != POOL2
-    found.take(view(example_model.load(), FE1))
+    found.apply_view(view(example_model.load(), FE1))
     assert found.of(CAROL) == POOL
     assert found.verifier(CAROL) is not None
     users.close()

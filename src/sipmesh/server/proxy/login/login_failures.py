@@ -94,7 +94,7 @@ class LoginFailures:
 
     def of(self, user: str) -> list[LoginFailure]:
         """The entries of one user, the newest first."""
-        return _newest_first(one for one in self._all() if one.user == user)
+        return _newest_first(failure for failure in self._all() if failure.user == user)
 
     def newest(self, most: int) -> list[LoginFailure]:
         """The newest entries of all users."""
@@ -111,7 +111,7 @@ def flaw_class(flaw: str) -> str:
 
 
 def _newest_first(found: Iterable[LoginFailure]) -> list[LoginFailure]:
-    return sorted(found, key=lambda one: one.last_at, reverse=True)
+    return sorted(found, key=lambda failure: failure.last_at, reverse=True)
 
 
 Entries = OrderedDict[tuple[str, str], LoginFailure]

@@ -6,7 +6,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publish_checks import from_a_restart, must_open
+from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
 from sipmesh.topology.document.load import Loaded
 from support.network import FE1, FE2
 

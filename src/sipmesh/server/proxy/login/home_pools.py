@@ -8,7 +8,7 @@ from sipmesh.topology.home_pools import home_by_default
 
 if TYPE_CHECKING:
     from sipmesh.routing.authentication.verifier import Verifier
-    from sipmesh.server.proxy.user_stores import KnownUsers
+    from sipmesh.server.proxy.login.user_stores import KnownUsers
     from sipmesh.topology.view import ServerView
 
 
@@ -17,12 +17,12 @@ class HomePools:
 
     def __init__(self, users: KnownUsers, view: ServerView) -> None:
         self._users = users
-        self.take(view)
+        self.apply_view(view)
 
     def __repr__(self) -> str:
         return f"<HomePools of {self._users!r}, here {self._here}>"
 
-    def take(self, view: ServerView) -> None:
+    def apply_view(self, view: ServerView) -> None:
         """Go by *view* from now on."""
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.authority import EnterpriseCa
-from sipmesh.server.management.emergency_block import blocking
+from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.topology.versions.publication import Draft, Publication
 from topology.world import NOON, TOPOLOGY
 

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
+from sipmesh.server.management.publishing.offline_publish import Rested, block_at_rest, publish_at_rest, publish_first
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit import AuditAct
 from sipmesh.storage.management_db import ManagementDb
@@ -84,7 +84,7 @@ def test_draft_that_cannot_be_read_is_not_published(managed: Managed) -> None:
 
 
 def test_network_without_a_version_has_no_next_one(example: Organisation) -> None:
-    with pytest.raises(OperatorError, match="nothing was published yet"):
+    with pytest.raises(OperatorError, match="there is no published version yet"):
         publish_at_rest(example.file, WHO, "because", now(), Told().log.error, force=False)
 
 
@@ -120,6 +120,6 @@ def test_block_that_cannot_be_made_is_in_the_audit_log(managed: Managed) -> None
 def test_version_without_a_signer_is_not_published(managed: Managed) -> None:
     managed.papers(f"{MGMT}.signer")[0].unlink()
     managed.edit(without(FE1))
-    with pytest.raises(OperatorError, match="nothing can be signed"):
+    with pytest.raises(OperatorError, match="the topology cannot be signed"):
         at_rest(managed)
     assert kept(managed)[0] == 1

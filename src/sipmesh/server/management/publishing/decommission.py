@@ -31,7 +31,7 @@ class Tell(Protocol):
 
 
 def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str, at: datetime, tell: Tell) -> None:
-    """Act on what *now* leaves out of *before*; a CA that is on another machine is told of with *tell*."""
+    """AuditAct on what *now* leaves out of *before*; a CA that is on another machine is told of with *tell*."""
     blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
     if blocked:
         audit.append(who, AuditAct.BLOCK, {"blocked": sorted(blocked)}, at=at)

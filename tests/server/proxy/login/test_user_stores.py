@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.routing.registrar.binding import Changes
-from sipmesh.server.proxy.user_stores import NoLocations, NoUsers, open_stores
+from sipmesh.server.proxy.login.user_stores import NoLocations, NoUsers, open_stores
 from sipmesh.storage.bindings import BindingStore
 from sipmesh.storage.replicated_users import ReplicatedUsers
 from sipmesh.storage.users import Users
@@ -59,7 +59,7 @@ async def test_running_edge_touches_no_store(federation: Network) -> None:
     async with federation:
         node = federation.nodes[EDGE]
         node.dispatch.tick()
-        assert await node.refresh_users() == 0
+        assert await node.user_updates.refresh() == 0
         assert not bindings_of(federation, EDGE).exists()
         federation.start(FE1)
         assert bindings_of(federation, FE1).exists()

@@ -1,0 +1,50 @@
+"""What a managed server holds of what management has signed: it tells its own giver, and gives it to the edges behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
+from sipmesh.server.clock import now_utc
+from sipmesh.server.replication.crl_store import CrlStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sipmesh.server.agent.managed_server import ManagedServer
+    from sipmesh.server.replication.document_store import DocumentStore
+    from sipmesh.trust.trusted_peer import TrustedPeer
+
+
+class HeldItems:
+    """The items in force on one server. *issuing* is the CA that issues now, as the server that gives to us says."""
+
+    def __init__(self, server: ManagedServer, documents: DocumentStore) -> None:
+        self._server, self._documents = server, documents
+        self.crls = CrlStore(documents.folder)
+        self.topology = Item(ItemKind.TOPOLOGY, documents.document(), number=server.view.loaded.number)
+        self.revoked: Item | None = None
+        self.certificates_of_edges: dict[str, Item] = {}
+        self.issuing = ""
+
+    def __repr__(self) -> str:
+        return f"<HeldItems of {self._server.view.name}, version {self.topology.number}>"
+
+    def state(self, peer: TrustedPeer | None = None) -> ReplicationState:
+        """Tell what we hold; *peer* is whom we tell, None for the server that gives it to us."""
+        held = {item.key: (item.number, item.digest) for item in self.items(peer)}
+        if peer is None:
+            held[ItemKind.USERS, ""] = (self._server.user_updates.number, "")
+        highest = max(self._documents.highest, self._documents.known_to_exist)
+        return ReplicationState(held, now_utc().isoformat(), highest, self.issuing)
+
+    def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
+        """Give what an edge gets: all but the users, and its own certificate."""
+        certificates = self.certificates_of_edges
+        revoked = (self.revoked,) if self.revoked is not None else ()
+        own = (certificates[peer.name],) if peer is not None and peer.name in certificates else ()
+        return (*revoked, *self.crls.items(self._server.view.loaded), self.topology, *own)
+
+    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:  # noqa: ARG002
+        """Give nobody: an edge logs no one in."""
+        return ()

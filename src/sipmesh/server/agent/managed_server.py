@@ -1,0 +1,80 @@
+"""What the agent asks of the server that it is part of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.view import ServerView
+    from sipmesh.trust.x509.certificate import CertificateId
+
+
+class VersionObserver(Protocol):
+    """Says in verdicts that a newer version exists (`proxy.gatekeeper.Gatekeeper`)."""
+
+    def knows_of(self, newest: int) -> None:
+        """Version *newest* exists."""
+
+
+class Revoker(Protocol):
+    """Puts revocations in force (`revocation_updates.RevocationUpdates`)."""
+
+    def revoke(self, named: Iterable[CertificateId]) -> list[str]:
+        """Refuse those certificates from now on; returns the ids of the links that are closed."""
+
+
+class UserUpdater(Protocol):
+    """Takes over who may log in (`user_updates.UserUpdates`)."""
+
+    @property
+    def number(self) -> int:
+        """The number of the users that are in force."""
+
+    def accept_document(self, document: bytes) -> int:
+        """Take over a document; returns how many links that closed. Raises `OperatorError`."""
+
+
+class Ports(Protocol):
+    """The ports of the server (`listening.Listening`)."""
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """Why it does not listen as published."""
+
+
+class ManagedServer(Protocol):
+    """The parts of a running server that an agent works with (`running_server.RunningServer`)."""
+
+    @property
+    def view(self) -> ServerView:
+        """The topology in force."""
+
+    @property
+    def gatekeeper(self) -> VersionObserver:
+        """Hears of newer versions."""
+
+    @property
+    def revocation(self) -> Revoker:
+        """Puts revocations in force."""
+
+    @property
+    def user_updates(self) -> UserUpdater:
+        """Takes over who may log in."""
+
+    @property
+    def listening(self) -> Ports:
+        """The ports."""
+
+
+class Loader(Protocol):
+    """What puts files and versions in force (`refresh.reloader.Reloader`)."""
+
+    def put_in_force(self, loaded: Loaded) -> list[str]:
+        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` where that cannot be."""
+
+    def look(self, at: Collection[Path] | None = None) -> object:
+        """Read files that were written."""

@@ -1,0 +1,167 @@
+"""The certificates of one server in use: TLS contexts, a new certificate when its file changes, links that move to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sipmesh.server.certificates.link_rotation import LinkRotation
+from sipmesh.server.certificates.presented import PresentedCertificate, PresentedCertificates
+from sipmesh.topology.expiry.impact import server_command
+from sipmesh.transport.tls.contexts import AcceptingContext, MutualContext, client_port_context, mutual_context
+from sipmesh.trust.evidence import Direction, LinkKind
+from sipmesh.trust.formatting import tell_time
+from sipmesh.trust.x509.sip_identity import identities
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.topology.expiry.validity import Chain
+    from sipmesh.topology.view import ServerView
+    from sipmesh.transport.hop import Hop
+    from sipmesh.transport.link.link import Link
+    from sipmesh.transport.pool import LinkPool
+
+LOOK_AGAIN_S = 60.0
+NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
+
+
+class OwnCertificates:
+    """What one server presents under *view*, the topology in force; *gatekeeper* has the clock."""
+
+    def __init__(self, view: ServerView, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, log: Log) -> None:
+        self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
+        self.presented = PresentedCertificates({})
+        self._mutual: dict[LinkKind, MutualContext] = {}
+        self._control_plane: ControlPlane | None = None
+
+    def __repr__(self) -> str:
+        return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
+
+    def attach(self, control_plane: ControlPlane) -> None:
+        """Tell *control_plane* of a new certificate from now on."""
+        self._control_plane = control_plane
+
+    def open_by(self, dial: Callable[[Hop], Link], pool: LinkPool) -> None:
+        """Replace links of *pool* with *dial* once their certificate is about to end."""
+        self._pool, self.rotation = pool, LinkRotation(dial)
+
+    def load(self) -> None:
+        """Read what the server starts with; raises `OperatorError` where a file cannot be used."""
+        self.presented = PresentedCertificates.first(self._view)
+        self._warn_of_missing_names()
+
+    def _warn_of_missing_names(self) -> None:
+        """A domain that is missing in our certificate is one whose phones will refuse us (RFC 5922)."""
+        usable = identities(self.presented.of(LinkKind.SERVER).leaf).usable
+        missing = sorted(set(self._view.names) - set(usable))
+        if missing:
+            remedy = f"sipmesh ca issue {self._view.name}"
+            self._log.warning("own certificate lacks names", missing=missing, remedy=remedy)
+
+    # TLS contexts
+
+    def opening_context(self, hop: Hop) -> MutualContext:
+        """The context of a link that we open."""
+        return self._mutual_context(hop.kind)
+
+    def accepting_context(self, kind: LinkKind) -> AcceptingContext:
+        """The context of a port for links of *kind*."""
+        if kind is LinkKind.CLIENT:
+            return client_port_context(self.presented.of(kind))
+        return self._mutual_context(kind)
+
+    def _mutual_context(self, kind: LinkKind) -> MutualContext:
+        """The context of mutual-TLS links of *kind*, as the topology in force has it."""
+        if kind not in self._mutual:
+            self._mutual[kind] = mutual_context(self.presented.of(kind), self._view.anchors(kind))
+        return self._mutual[kind]
+
+    # Another certificate
+
+    def apply_view(self, view: ServerView) -> None:
+        """Present what lies on disk, as *view* says from now on; a certificate that peers would refuse is not taken."""
+        self._present(view, self.presented.after(view, datetime.now(UTC)))
+        self._view, self._mutual = view, {}
+
+    def would_change(self, at: datetime) -> bool:
+        """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
+        if not any(self.presented.faults):
+            return False
+        after = self.presented.after(self._view, at)
+        return any(
+            certificate.identity is not self.presented.certificates[outside].identity
+            for outside, certificate in after.certificates.items()
+        )
+
+    def _present(self, view: ServerView, presented: PresentedCertificates) -> None:
+        """Show what has changed from now on, and tell of it; links that are up stay as they are."""
+        for outside, certificate in presented.certificates.items():
+            self._tell_of(view, outside, certificate)
+        changed = any(
+            certificate is not self.presented.certificates.get(outside)
+            for outside, certificate in presented.certificates.items()
+        )
+        self.presented = presented
+        if changed and self._control_plane is not None:
+            self._loop.call_soon(self._control_plane.certificate_changed)
+
+    def _tell_of(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
+        before, leaf = self.presented.certificates.get(outside), certificate.identity.leaf
+        if certificate.fault:
+            remedy = server_command(view.name, view.identity(LinkKind.PARTNER)[0].name, outside=outside)
+            self._log.error(NOT_TAKEN, file=str(certificate.identity.chain_path), why=certificate.fault, remedy=remedy)
+        elif before is None or before.identity.chain != certificate.identity.chain:
+            ends = tell_time(leaf.not_valid_after_utc)
+            self._log.info("new certificate in use", serial=f"{leaf.serial_number:x}", ends=ends)
+            if before is not None:
+                self.rotation.rotated(self._opened_under(outside), self._replace_from(before, certificate))
+
+    def chains(self) -> Mapping[bool, Chain]:
+        """What is presented, for the inventory: by whether it is for partners only."""
+        return {outside: certificate.chain for outside, certificate in self.presented.certificates.items()}
+
+    # Links under the old one
+
+    def replace_links(self, at: datetime) -> list[str]:
+        """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        self.rotation.rotated(self._under_another_root(), at)
+        return self.rotation.step(at, self._loop.time())
+
+    def _replace_from(self, before: PresentedCertificate, now: PresentedCertificate) -> datetime:
+        """When links under the certificate *before* have to be replaced: at once where it led to another root."""
+        if before.identity.chain[-1].issuer != now.identity.chain[-1].issuer:
+            return self._gatekeeper.clock()
+        return min(certificate.not_valid_after_utc for certificate in before.identity.chain)
+
+    def _under_another_root(self) -> list[Link]:
+        """Links to servers of ours that we opened, and whose peer showed that it stands on another root than we do now.
+
+        Where the root has changed it has another certificate by now. It is not looked for more often than once a minute.
+        """
+        ours = self.presented.of(LinkKind.SERVER).chain[-1].issuer.public_bytes()
+        return [
+            link
+            for link in self._opened({LinkKind.SERVER})
+            if link.verdict is not None
+            and link.verdict.relied_on
+            and self._loop.time() - link.opened_at >= LOOK_AGAIN_S
+            and not any(issuer == ours for issuer, _ in link.verdict.relied_on)
+        ]
+
+    def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
+        """The links that we opened showing one of our certificates."""
+        partners_too = not outside and True not in self.presented.certificates
+        kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
+        return self._opened(kinds | ({LinkKind.PARTNER} if partners_too else set()))
+
+    def _opened(self, kinds: set[LinkKind]) -> list[Link]:
+        return [
+            link
+            for link in self._pool.all()
+            if link.direction is Direction.OPENED and link.kind in kinds and not link.reserved
+        ]

@@ -1,0 +1,161 @@
+"""All servers that follow the management server: who they are, which of them are behind, and what is wrong with each."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipmesh.server.clock import now_utc
+from sipmesh.server.management.server_faults import Known, apart, reported_faults
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.server_faults import Fault
+    from sipmesh.server.management.server_reports import ServerReports
+    from sipmesh.server.replication.server_status import ServerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A server that is to follow: a front end or an edge."""
+
+    name: str
+    pool: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """What is known of one server, and every fault of it."""
+
+    known: Known
+    role: Role
+    faults: Sequence[Fault]
+
+    def to_json(self, at: datetime) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {**self.known.to_json(at), "role": self.role, "faults": [fault.to_json() for fault in self.faults]}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkStatus:
+    """The management server *manager* with its own *status* and faults, and every other server, at the instant *at*."""
+
+    version: int
+    at: datetime
+    manager: str
+    status: ServerStatus
+    faults: Sequence[Fault]
+    members: Sequence[MemberStatus]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values, as `sipmesh status --json` prints them."""
+        faults = [fault.to_json() for fault in self.faults]
+        return {
+            "version": self.version,
+            "at": self.at.isoformat(),
+            "master": {**self.status.facts(), "server": self.manager, "faults": faults},
+            "servers": [member.to_json(self.at) for member in self.members],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """How far a *version* has come: *missing* do not have it in force, *new* have joined with it and were never heard.
+
+    *servers* is how many are to follow, but for those that are new.
+    """
+
+    version: int
+    missing: Sequence[str]
+    new: Sequence[str]
+    servers: int
+
+
+class Reach(Protocol):
+    """What is known of the links to other servers."""
+
+    @property
+    def linked(self) -> Collection[str]:
+        """The servers that have subscribed."""
+
+    def why_not(self, server: str) -> str:
+        """Why there is no link to a server; empty where there is one, or none is to be."""
+
+
+class Network:
+    """The servers of the topology in force; *reports* are what they have said last, *own_status* is that of this server."""
+
+    def __init__(
+        self, server: InForce, own_status: Callable[[], ServerStatus], reports: ServerReports, reach: Reach
+    ) -> None:
+        self._server, self._own_status, self._reports, self._reach = server, own_status, reports, reach
+        self._news = asyncio.Event()
+        self.joined: frozenset[str] = frozenset()  # the servers that have come with the newest version
+
+    def __repr__(self) -> str:
+        return f"<Network of {self._server.view.name}: {len(self.members())} servers>"
+
+    def members(self) -> list[Member]:
+        """Every server that is to follow."""
+        pools = self._server.view.pools.values()
+        of_ours = (pool for pool in pools if pool.role in (Role.FRONT_END, Role.EDGE))
+        return [Member(name, pool.name, pool.role) for pool in of_ours for name in pool.servers]
+
+    def front_ends(self) -> Iterable[str]:
+        """Those that management reaches itself."""
+        return (member.name for member in self.members() if member.role is Role.FRONT_END)
+
+    def missing(self, number: int) -> list[str]:
+        """Those that have not said that they have a version in force."""
+        have = self._reports.servers_with(number)
+        return [member.name for member in self.members() if member.name not in have]
+
+    def statuses(self) -> dict[str, ServerStatus | None]:
+        """The last report of each server, None for one that was never heard."""
+        reports = self._reports.reports
+        names = [member.name for member in self.members()]
+        return {name: reports[name].status if name in reports else None for name in names}
+
+    def report_received(self) -> None:
+        """A server has reported: whoever waits looks again."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def acknowledged(self, number: int, wait_s: float) -> Acknowledgement:
+        """Wait until every server has said that it has a version in force, or *wait_s* seconds are over.
+
+        Nobody waits for a server that has come with the newest version and was not heard of yet: it begins with that.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        while missing := [name for name in self.missing(number) if name not in self.joined]:
+            left = until - loop.time()
+            if left <= 0:
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), left)
+        new = [name for name in self.missing(number) if name in self.joined]
+        return Acknowledgement(number, missing, new, len(self.members()) - len(new))
+
+    def status(self, newest: int) -> NetworkStatus:
+        """Every server with what it holds and what is wrong with it, against the version *newest*."""
+        at, view, ours = now_utc(), self._server.view, self._own_status()
+        members = [(member, self._known(member)) for member in self.members()]
+        split = apart(known for _, known in members)
+        statuses = []
+        for member, known in members:
+            stores = [split[known.pool]] if known.pool in split else []
+            statuses.append(MemberStatus(known, member.role, [*known.faults(newest, at), *stores]))
+        return NetworkStatus(newest, at, view.name, ours, list(reported_faults(view.name, ours)), statuses)
+
+    def _known(self, member: Member) -> Known:
+        name, reports = member.name, self._reports
+        linked, why_not = name in self._reach.linked, self._reach.why_not(name)
+        return Known(name, member.pool, reports.reports.get(name), linked, why_not, reports.misread.get(name, {}))

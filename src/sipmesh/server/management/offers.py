@@ -1,0 +1,148 @@
+"""What the management server gives to others: the version in force, revocations, CRLs, certificates and users, all signed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.distribution.items import Item, ItemKind, ReplicationState
+from sipmesh.errors import OperatorError
+from sipmesh.server.clock import now_utc
+from sipmesh.server.management.publishing.document_signing import sign_as
+from sipmesh.server.replication.crl_store import CrlStore
+from sipmesh.server.replication.document_store import USERS
+from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
+from sipmesh.topology.home_pools import home_by_default
+from sipmesh.trust.role import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.replication.cert_renewal import Grantor
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.view import ServerView
+    from sipmesh.trust.trusted_peer import TrustedPeer
+    from sipmesh.trust.x509.certificate import CertificateId
+
+
+class Directory(Protocol):
+    """The users, as management gives them to the servers of their pools."""
+
+    def refresh(self) -> frozenset[str]:
+        """Take over what has changed; blocks for as long as the database does."""
+
+    def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
+        """Give what has changed for a pool since it had that number, as payloads to be signed."""
+
+    def places(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+
+    @property
+    def number(self) -> int:
+        """The version of the users, as of the last `refresh`."""
+
+
+class Offers:
+    """The items for each server. *issuing* is the certificate of the CA that issues now, in DER and base64."""
+
+    def __init__(
+        self, server: InForce, management_db: ManagementDb, users: Directory, grantor: Grantor, log: Log
+    ) -> None:
+        self._server, self._management_db, self._users = server, management_db, users
+        self._grantor, self._log = grantor, log
+        self._crls = CrlStore(server.view.loaded.folder)
+        self._of_pool: dict[tuple[str, int], list[Item]] = {}
+        self._owing = False  # whether a server lacks users that the database did not give
+        self._revoked: Item | None = None
+        self.issuing = ""
+        self.offer_version(server.view.loaded.number)
+
+    def __repr__(self) -> str:
+        return f"<Offers of version {self.number}>"
+
+    @property
+    def number(self) -> int:
+        """The version that every server should hold."""
+        return self._topology.number
+
+    def offer_version(self, number: int) -> None:
+        """Give that version of the history from now on; another version may name other home pools."""
+        self._topology = Item(ItemKind.TOPOLOGY, self._management_db.history.get(number).jws, number=number)
+        self._of_pool.clear()
+
+    def state(self, peer: TrustedPeer) -> ReplicationState:
+        """Tell what there is for *peer*."""
+        held = {item.key: (item.number, item.digest) for item in self.items(peer)}
+        return ReplicationState(held, now_utc().isoformat(), self.number, self.issuing)
+
+    def items(self, peer: TrustedPeer) -> Iterable[Item]:
+        """Give everything for *peer*: what revokes first."""
+        if self._revoked is not None:
+            yield self._revoked
+        yield from self._crls.items(self._server.view.loaded)
+        yield self._topology
+        for name in (peer.name, *edges_behind(self._server.view, peer.pool or "")):
+            if (granted := self._grantor.item(name)) is not None:
+                yield granted
+
+    def revoke(self, revoked: frozenset[CertificateId]) -> None:
+        """Give what is newly *revoked* ahead of the list that has it."""
+        payload = revoked_payload(self._server.view.organisation, int(now_utc().timestamp() * 1000), revoked)
+        try:
+            self._revoked = Item(ItemKind.REVOKED, self._sign(payload, REVOKED))
+        except OperatorError as wrong:
+            self._log.warning(
+                "revocations cannot be pushed: servers receive them with the revocation list", why=str(wrong)
+            )
+
+    # Users
+
+    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
+        """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers.
+
+        Nothing while the database cannot be used: it follows with the next `refresh` that succeeds.
+        """
+        pool = peer.pool
+        if pool is None or since == self._users.number:
+            return ()
+        if (pool, since) not in self._of_pool:
+            try:
+                self._of_pool[pool, since] = self._changed_in(pool, since)
+            except OperatorError as wrong:
+                self._owing = True
+                self._log.warning("users not sent yet", peer=peer.name, why=str(wrong))
+                return ()
+        return self._of_pool[pool, since]
+
+    def _changed_in(self, pool: str, since: int) -> list[Item]:
+        topology, number = self._server.view.loaded.topology, self._users.number
+        payloads = self._users.documents(topology.organisation, pool, home_by_default(topology), since=since)
+        signed = (self._sign(payload, USERS) for payload in payloads)
+        return [Item(ItemKind.USERS, document, str(part), number) for part, document in enumerate(signed)]
+
+    async def refresh_users(self) -> bool:
+        """Take over changes of users; True where there is something new to give.
+
+        A database that cannot be reached for the moment stops nothing else, and the log says so.
+        """
+        try:
+            changed = await asyncio.to_thread(self._users.refresh)
+        except OperatorError as wrong:
+            self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
+            return False
+        if not changed and not self._owing:
+            return False
+        self._owing = False
+        self._of_pool.clear()
+        return True
+
+    def _sign(self, payload: bytes, kind: str) -> bytes:
+        return sign_as(self._server.view, payload, kind, now_utc())
+
+
+def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
+    """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
+    pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)
+    return frozenset(name for known in pools for name in known.servers)

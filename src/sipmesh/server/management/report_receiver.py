@@ -1,0 +1,88 @@
+"""The status reports that reach the management server: each is validated, kept, and its request for a certificate is served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.server.clock import now_utc
+from sipmesh.server.management.offers import edges_behind
+from sipmesh.server.management.refusal_audit import RefusalAudit
+from sipmesh.server.repeated_log import RepeatedLog
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.storage.audit import AuditAct
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.management.publishing.publisher import InForce
+    from sipmesh.server.management.server_reports import ServerReports
+    from sipmesh.server.replication.cert_renewal import Grantor
+    from sipmesh.storage.audit import Audit
+    from sipmesh.trust.trusted_peer import TrustedPeer
+
+
+class ReportReceiver:
+    """Takes reports. *newest* gives the version that every server should hold, *changed* hears of a granted certificate."""
+
+    def __init__(
+        self,
+        server: InForce,
+        reports: ServerReports,
+        grantor: Grantor,
+        newest: Callable[[], int],
+        changed: Callable[[], None],
+        audit: Audit,
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+    ) -> None:
+        self._server, self._reports, self._grantor = server, reports, grantor
+        self._newest, self._changed = newest, changed
+        self._audit, self._loop, self._log = audit, loop, log
+        self._dropped, self._not_granted = RepeatedLog(), RefusalAudit()
+
+    def __repr__(self) -> str:
+        return f"<ReportReceiver of {self._server.view.name}>"
+
+    def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
+        """Take the report of a server, and those of edges that it brings; returns what is wrong with its own."""
+        own = {key: value for key, value in report.items() if key != "relayed"}
+        relayed = report.get("relayed")
+        fault = self._accept(peer.name, own)
+        if isinstance(relayed, dict):
+            for name in relayed.keys() & edges_behind(self._server.view, peer.pool or ""):
+                self._accept(name, relayed[name], by=peer.name)
+        return fault
+
+    def _accept(self, server: str, report: object, by: str = "") -> str:
+        """Take one report; one that cannot be read changes nothing but what is said of this server."""
+        at = now_utc()
+        try:
+            status = ServerStatus.read(report)
+            fault = status.unreadable if by else ""
+        except RemoteError as wrong:
+            fault = str(wrong)
+        if fault:
+            self._reports.unreadable(server, fault, by)
+            if self._dropped.is_due(f"{server} {by}", self._loop.time()):
+                self._log.warning("server report rejected", peer=server, by=by or server, why=fault)
+            return fault
+        self._grant(server, status.request, at)
+        self._reports.record(server, status, at, self._newest(), by=by)
+        return ""
+
+    def _grant(self, server: str, request: str, at: datetime) -> None:
+        """Give a server the certificate that it asks for."""
+        if not request:
+            return
+        try:
+            if self._grantor.asked(server, request, self._server.view.loaded, at):
+                self._changed()
+        except (OperatorError, RemoteError) as wrong:
+            line = self._not_granted.line(server, str(wrong), at)
+            if line is not None:
+                self._log.warning("certificate not renewed", peer=server, why=line.refused)
+                self._audit.append(server, AuditAct.REFUSED, {"act": "issue", **line.about()}, at=at)

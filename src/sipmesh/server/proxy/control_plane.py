@@ -1,0 +1,49 @@
+"""What a server of a network with management asks of its end of the control plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.link.link import Link
+    from sipmesh.trust.trusted_peer import TrustedPeer
+    from sipmesh.trust.x509.certificate import CertificateId
+
+
+class ControlPlane(Protocol):
+    """The control plane's end on this server: the controller on the management server, the agent on a managed one.
+
+    It hears of links between servers of ours, of messages that are about the network itself, and of new CRLs.
+    """
+
+    def begin(self) -> None:
+        """Reach the other servers, now that this one listens."""
+
+    def close(self) -> None:
+        """Open no more links."""
+
+    def tick(self) -> None:
+        """Do what has a deadline; called about twice a second."""
+
+    def link_up(self, link: Link) -> None:
+        """A link between servers of ours is up."""
+
+    def link_down(self, link: Link, why: str) -> None:
+        """A link between servers of ours is gone, or never came up."""
+
+    def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
+        """Serve *request* if it is of our package; False if it is not."""
+
+    def responded(self, link: Link, response: Response) -> None:
+        """Take a response that no branch of ours waits for."""
+
+    def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
+        """New CRLs are in force on this server; *revoked* are the certificates that they newly revoke."""
+
+    def certificate_changed(self) -> None:
+        """This server presents another certificate, or could not take a new one into use."""
+
+    @property
+    def newest(self) -> int:
+        """The highest version of the topology that is known to exist."""

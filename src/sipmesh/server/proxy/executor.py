@@ -1,0 +1,132 @@
+"""Carries out what `routing` has decided about a request: an answer, a registration, or branches to other servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.routing.identity.border import IN_REQUESTS
+from sipmesh.routing.outcome import Answer, Drop, Forward, Outcome, Prove, Register, ToUser
+from sipmesh.routing.proxy.target_set import fork
+from sipmesh.routing.roles.front_end import to_home
+from sipmesh.sip.message import respond
+from sipmesh.trust.code import Code
+from sipmesh.trust.evidence import LinkKind
+
+if TYPE_CHECKING:
+    from sipmesh.routing.identity.border import Border
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.proxy.login.home_pools import HomePools
+    from sipmesh.server.proxy.message_refusals import MessageRefusals
+    from sipmesh.server.proxy.registrations import Registrations
+    from sipmesh.server.proxy.relay import Relay
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.server.quotas.principals import Principals
+    from sipmesh.server.quotas.usage import Usage
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.topology.view import ServerView
+
+RETRY_AFTER_S: Final = "5"
+NO_USERS_YET: Final = Answer(
+    503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
+)
+
+
+class Executor:
+    """Carries out decisions under *view*, the topology in force, with *border*, which follows from it."""
+
+    def __init__(
+        self,
+        *,
+        view: ServerView,
+        border: Border,
+        relay: Relay,
+        registrations: Registrations,
+        homes: HomePools,
+        refusals: MessageRefusals,
+        accounts: Principals,
+        log: LimitedLog,
+    ) -> None:
+        self._view, self._border = view, border
+        self._relay, self._registrations, self._homes = relay, registrations, homes
+        self._refusals, self._accounts, self._log = refusals, accounts, log
+
+    def __repr__(self) -> str:
+        return f"<Executor {self._refusals!r}>"
+
+    def apply_view(self, view: ServerView, border: Border) -> None:
+        """Go by another topology from now on."""
+        self._view, self._border = view, border
+        self._relay.border = border
+
+    def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
+        """Do what was decided about a request; *key* is its transaction, *loop* tells loops apart."""
+        if isinstance(outcome, ToUser):
+            outcome = self._to_user(flow, request, outcome)
+        if isinstance(outcome, Forward):
+            self._forward(flow, request, key, outcome, loop)
+        elif isinstance(outcome, Answer):
+            self.answer(flow, request, key, outcome)
+        elif isinstance(outcome, Register):
+            self.reply(flow, request, key, self._registrations.register(flow, request, outcome.aor))
+        elif isinstance(outcome, Prove):
+            self.answer(flow, request, key, Answer(403, code=Code.NOT_AUTHENTICATED, why=f"not {outcome.aor}"))
+        elif isinstance(outcome, Drop):
+            self._log.debug("dropped", link=flow.link.id, method=request.method, why=outcome.why)
+
+    def _to_user(self, flow: Flow, request: Request, outcome: ToUser) -> Forward | Answer:
+        home = self._homes.of(outcome.aor)
+        if home is None and not self._homes.ready:
+            return NO_USERS_YET
+        if home is None or flow.sender is None:
+            return Answer(404, why=f"{outcome.aor} is not a user of this network")
+        view = self._view
+        if home != view.pool.name:
+            return to_home(request, outcome, flow.sender, home, view.servers_of(home))
+        held = self._registrations.bindings(outcome.aor)
+        return fork(request, held, outcome.identity, view.name, view.pool_mates)
+
+    def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
+        if request.present & IN_REQUESTS and flow.sender is not None:
+            self._border.admit_request(request, flow.sender)
+        if request.method == "ACK":
+            self._relay.pass_ack(request, outcome)
+            return
+        account = flow.account
+        if flow.link.kind is LinkKind.SERVER:
+            account = self._accounts.carried(account, outcome.identity, request)
+            full = account.first_full()
+            if full is not None:
+                self.answer(flow, request, key, self.over_its_limit(flow, request, full))
+                return
+        proxied = self._relay.open(flow, request, key)
+        proxied.account = account
+        self._relay.forward(proxied, outcome, loop)
+
+    def answer(self, flow: Flow, request: Request, key: str, answer: Answer) -> None:
+        """Answer a request ourselves; a refusal carries a coarse class and a reference to our log."""
+        if request.method == "ACK":
+            return
+        headers = answer.headers
+        if answer.code is not None:
+            headers += (("Warning", self._refusals.record(flow, request, answer)),)
+        self.reply(flow, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
+
+    def reply(self, flow: Flow, request: Request, key: str, response: Response) -> None:
+        """Send a response of our own; of an INVITE only what tells its ACK is kept (RFC 3261 sections 8.2.7 and 26.3.2.4)."""
+        flow.link.send(response.encode())
+        if request.method == "INVITE":
+            flow.refuse(key)
+
+    def over_its_limit(self, flow: Flow, request: Request, account: Usage) -> Answer:
+        """Tell the sender of a request to come back when some of those before are answered; nobody else notices."""
+        self._accounts.refuse(account)
+        self._log.warning(
+            flow.account.name,
+            "too many octets in memory",
+            link=flow.link.id,
+            principal=f"{account.kind} {account.name}",
+            method=request.method[:32],
+            branches=account.branches,
+            octets=account.octets,
+        )
+        return Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many octets of its sender in memory")

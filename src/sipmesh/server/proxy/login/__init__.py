@@ -1,0 +1,1 @@
+"""Users log in: digest authentication, waits after failed logins, remembered failures, and where users are at home."""

@@ -1,0 +1,77 @@
+"""Messages that this server has refused: each has a reference, which its sender is told and our log has."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.quotas.limited_log import cut
+from sipmesh.trust.code import Code
+
+if TYPE_CHECKING:
+    from sipmesh.routing.outcome import Answer
+    from sipmesh.server.proxy.counters import Counters
+    from sipmesh.server.proxy.flow import Flow
+    from sipmesh.server.quotas.limited_log import LimitedLog
+    from sipmesh.sip.message import Request
+
+COARSE: Final = {
+    Code.FROM_NOT_ALLOWED: "identity",
+    Code.ASSERTION_NOT_ALLOWED: "identity",
+    Code.NOT_AUTHENTICATED: "identity",
+    Code.NO_ROUTE: "routing",
+    Code.PARTNER_BLOCKED: "routing",
+    Code.PARTNER_UNKNOWN: "routing",
+    Code.ROLE_NOT_ALLOWED: "role",
+    Code.OTHER_HOME: "home",
+}
+"""What a refused peer learns of the reason; the rest stands in our log under the same reference."""
+
+
+@dataclass(frozen=True)
+class RefusedMessage:
+    """One message that was refused, with texts that are printable and cut."""
+
+    link: str
+    peer: str
+    method: str
+    status: int
+    code: str | None
+    why: str
+    reference: str
+
+
+class MessageRefusals:
+    """The newest refused messages of one server, oldest first; *server* is its name."""
+
+    def __init__(self, server: str, log: LimitedLog, counters: Counters) -> None:
+        self._server, self._log, self._counters = server, log, counters
+        self._references = 0
+        self.newest: deque[RefusedMessage] = deque(maxlen=REMEMBERED_REFUSALS)
+
+    def __repr__(self) -> str:
+        return f"<MessageRefusals: {self._references} messages refused>"
+
+    def record(self, flow: Flow, request: Request, answer: Answer) -> str:
+        """Count, log and keep a refusal; returns the Warning header field for its sender (RFC 3261 section 20.43)."""
+        self._references += 1
+        reference = f"{flow.link.id}-{self._references}"
+        told = cut(
+            {
+                "link": flow.link.id,
+                "peer": flow.link.peer_name or ", ".join(sorted(flow.users)) or flow.link.remote[0],
+                "method": request.method,
+                "status": answer.status,
+                "code": answer.code,
+                "why": answer.why,
+                "reference": reference,
+            }
+        )
+        refused = RefusedMessage(**told)
+        self.newest.append(refused)
+        self._counters.refused(str(answer.code))
+        self._log.warning(flow.account.name, "message refused", **asdict(refused))
+        coarse = COARSE.get(answer.code, "policy") if answer.code is not None else "policy"
+        return f'399 {self._server} "refused: {coarse}, reference {reference}"'

@@ -1,0 +1,49 @@
+"""Fetching that begins with the first topology that names a URL: until then, what it needs is not even loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+    from pathlib import Path
+
+    from sipmesh.server.log import Log
+    from sipmesh.server.refresh.fetcher import Fetcher
+    from sipmesh.server.running_server import RunningServer
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.topology.expiry.fetch_status import FetchStatus
+
+
+class FetchOnDemand:
+    """The sources of CRLs and OCSP responses of one server. Implements `running_server.RevocationSources`.
+
+    *look* reads files that were written.
+    """
+
+    def __init__(self, node: RunningServer, look: Callable[[Collection[Path]], object], log: Log) -> None:
+        self._node, self._look, self._log = node, look, log
+        self.fetcher: Fetcher | None = None
+
+    def __repr__(self) -> str:
+        return f"<FetchOnDemand by {self.fetcher!r}>"
+
+    def follow(self, loaded: Loaded) -> None:
+        """Fetch what *loaded* names, which is about to be in force, and nothing else."""
+        if self.fetcher is None:
+            if not loaded.fetches:
+                return
+            from sipmesh.server.refresh.fetcher import Fetcher
+
+            self.fetcher = Fetcher(self._node, self._look, self._log)
+        self.fetcher.follow(loaded)
+
+    def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
+        """Tell how every source does at the instant *at*."""
+        return self.fetcher.supplies(at) if self.fetcher is not None else ()
+
+    async def close(self) -> None:
+        """Fetch no more."""
+        if self.fetcher is not None:
+            await self.fetcher.close()

@@ -1,0 +1,103 @@
+"""Revocation news of one server: CRLs, OCSP responses and pushed serials come into force, and links that they refuse close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sipmesh.trust.judgement.crl_diff import newly_revoked
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.transport.connector import Connector
+    from sipmesh.transport.link.link import Link
+    from sipmesh.transport.pool import LinkPool
+    from sipmesh.transport.registry.by_certificate import LinksByCertificate
+    from sipmesh.trust.authority import Authority
+    from sipmesh.trust.evidence import PeerEvidence
+    from sipmesh.trust.revocation.ocsp import OcspAnswers
+    from sipmesh.trust.verdict import Verdict
+    from sipmesh.trust.x509.certificate import CertificateId
+
+Judge = Callable[["Link", "PeerEvidence"], "Verdict"]
+CertificateAndIssuer = tuple["x509.Certificate", "x509.Certificate"]
+
+
+class RevocationUpdates:
+    """Puts revocation news in force: *judge_again* judges links that are up, *relying* finds them by certificate."""
+
+    def __init__(
+        self,
+        gatekeeper: Gatekeeper,
+        connector: Connector,
+        pool: LinkPool,
+        relying: LinksByCertificate,
+        judge_again: Judge,
+    ) -> None:
+        self._gatekeeper, self._connector, self._pool = gatekeeper, connector, pool
+        self._relying, self._judge_again = relying, judge_again
+        self._control_plane: ControlPlane | None = None
+
+    def __repr__(self) -> str:
+        return f"<RevocationUpdates for {self._gatekeeper!r}>"
+
+    def attach(self, control_plane: ControlPlane) -> None:
+        """Tell *control_plane* of new CRLs from now on."""
+        self._control_plane = control_plane
+
+    def accept_crls(self, changed: Collection[Path]) -> list[str]:
+        """Put revocation lists in force whose files have *changed*, with all else as it is (rule R7).
+
+        Closes the links that are refused by them, and returns their ids. Links that stand on a certificate which is newly
+        revoked are judged again, and no others: what it costs does not grow with the number of links.
+        """
+        at = self._gatekeeper.clock()
+        revoked: set[CertificateId] = set()
+        by_serial = True
+        for authority, lists in self._gatekeeper.view.loaded.read_lists(changed):
+            newly = newly_revoked(authority, lists, at)
+            authority.relist(lists)
+            revoked |= newly or set()
+            by_serial = by_serial and newly is not None
+        self._connector.forgive()
+        if self._control_plane is not None:
+            self._control_plane.crls_changed(frozenset(revoked))
+        judge, pool = self._judge_again, self._pool
+        closed = pool.rejudge_relying_on(revoked, judge) if by_serial else pool.rejudge(judge)
+        return [link.id for link in closed]
+
+    def accept_ocsp(self, authority: Authority, answers: OcspAnswers, about: CertificateAndIssuer) -> list[str]:
+        """Put OCSP answers in force, of which one has changed: *about* a certificate and its issuer.
+
+        Closes the links that stand on that certificate and are refused now, and returns their ids.
+        """
+        authority.hear(answers)
+        return self._close_relying_on([_named(*about)])
+
+    def revoke(self, named: Iterable[CertificateId]) -> list[str]:
+        """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
+
+        Closes the links that stand on them, and returns their ids.
+        """
+        gone, loaded = frozenset(named), self._gatekeeper.view.loaded
+        for authority in loaded.authorities:
+            authority.relist(authority.lists.revoking(gone))
+        return self._close_relying_on(gone)
+
+    def _close_relying_on(self, named: Collection[CertificateId]) -> list[str]:
+        self._connector.forgive()
+        return [link.id for link in self._pool.rejudge_relying_on(named, self._judge_again)]
+
+    def is_relied_on(self, about: CertificateAndIssuer) -> bool:
+        """Whether a link stands on a certificate, which comes with its issuer."""
+        return bool(self._relying.on([_named(*about)]))
+
+
+def _named(certificate: x509.Certificate, issuer: x509.Certificate) -> CertificateId:
+    return issuer.subject.public_bytes(), certificate.serial_number

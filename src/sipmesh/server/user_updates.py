@@ -1,0 +1,53 @@
+"""The users whom one server knows: it takes over what has changed, and closes links whose proof of identity is void."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sipmesh.errors import OperatorError
+from sipmesh.storage.replicated_users import ReplicatedUsers
+
+if TYPE_CHECKING:
+    from sipmesh.server.log import Log
+    from sipmesh.server.proxy.login.digest_auth import DigestAuth
+    from sipmesh.server.proxy.login.user_stores import KnownUsers
+
+
+class UserUpdates:
+    """Takes over changes of *users*, from their database or from a signed document."""
+
+    def __init__(self, users: KnownUsers, logins: DigestAuth, log: Log) -> None:
+        self._users, self._logins, self._log = users, logins, log
+
+    def __repr__(self) -> str:
+        return f"<UserUpdates of {self._users!r}, number {self.number}>"
+
+    @property
+    def number(self) -> int:
+        """The number of the users that management has sent, 0 where there are none."""
+        return self._users.number if isinstance(self._users, ReplicatedUsers) else 0
+
+    def accept_document(self, document: bytes) -> int:
+        """Take over who may log in, in a network where management says so; returns how many links that closed.
+
+        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
+        """
+        if not isinstance(self._users, ReplicatedUsers):
+            return 0
+        return self._close(self._users.take(document))
+
+    async def refresh(self) -> int:
+        """Take over changes of users and close the links that no longer prove anything; returns how many.
+
+        A database that cannot be reached for the moment leaves what is known in force, and the log says so.
+        """
+        try:
+            changed = await asyncio.to_thread(self._users.refresh)
+        except OperatorError as wrong:
+            self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
+            return 0
+        return self._close(changed)
+
+    def _close(self, changed: frozenset[str]) -> int:
+        return len(self._logins.close_changed(changed)) if changed else 0

@@ -1,0 +1,145 @@
+"""Every way into the history passes the same checks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sipmesh.errors import OperatorError
+from sipmesh.server.management.publishing import publish as publishing
+from sipmesh.server.management.publishing.offline_publish import block_at_rest, publish_at_rest, publish_first
+from sipmesh.server.management.publishing.publish import must_fit
+from sipmesh.server.management.publishing.publisher import Publisher
+from sipmesh.server.management.publishing.relocation import publish_moved
+from sipmesh.server.management.server_reports import ServerReports
+from sipmesh.server.replication.crl_store import LARGEST_GIVEN
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.server.replication.topology_source import published_in
+from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.management_db import ManagementDb
+from sipmesh.storage.users import Users
+from sipmesh.topology.view import ServerView, view
+from support.managed import MGMT, build_managed
+from support.telling import Told
+
+ADA, AT = "ada (1)", datetime.now(UTC)
+
+
+@dataclass
+class Desk:
+    """A management server in *folder* that applies nothing: *applied* are the versions that it was told to live by."""
+
+    folder: Path
+    applied: list[int] = field(default_factory=list)
+
+    @property
+    def view(self) -> ServerView:
+        """The newest version, as the management server sees it."""
+        loaded = published_in(self.folder)
+        assert loaded is not None
+        return view(loaded, MGMT)
+
+    def apply(self, number: int) -> list[str]:
+        """Note that a version is to be in force."""
+        self.applied.append(number)
+        return ["a-link"]
+
+    @property
+    def publisher(self) -> Publisher:
+        """What publishes on it."""
+        users, reports = Users(self.view.loaded.users_url), ServerReports()
+        status, told = ServerStatus(number=1), Told()
+        return Publisher(self, lambda: status, ManagementDb(self.folder), users, reports, self.apply, told.log)
+
+    def publish_draft(self) -> object:
+        """Publish the draft as an operator does: planned, then published."""
+        plan = self.publisher.plan()
+        return self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False)
+
+    @property
+    def head(self) -> int:
+        """The number of the newest version, 0 where nothing was published."""
+        head = ManagementDb(self.folder).history.head()
+        return head.number if head is not None else 0
+
+
+@pytest.fixture(name="unpublished", scope="module")
+def _unpublished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_managed(tmp_path_factory.mktemp("u") / "o").folder
+
+
+@pytest.fixture(name="desk")
+def _desk(unpublished: Path, tmp_path: Path) -> Desk:
+    """Version 1 is published; every test has a copy of its own."""
+    folder = tmp_path / "o"
+    shutil.copytree(unpublished, folder)
+    publish_first(folder / "topology.yaml", ADA, "it begins", AT)
+    return Desk(folder)
+
+
+def tell(event: str, *, servers: str, why: str) -> None:
+    """Nobody leaves in these tests."""
+    raise AssertionError((event, servers, why))
+
+
+WAYS: dict[str, Callable[[Desk], object]] = {
+    "publish": lambda desk: desk.publish_draft(),
+    "rollback": lambda desk: desk.publisher.rollback(ADA, "why", 1, 1, force=False),
+    "block": lambda desk: desk.publisher.block(ADA, "evil.test"),
+    "publish at rest": lambda desk: publish_at_rest(desk.folder / "topology.yaml", ADA, "why", AT, tell, force=False),
+    "block at rest": lambda desk: block_at_rest(desk.folder, "evil.test", ADA, AT, tell),
+    "relocation": lambda desk: publish_moved(desk.folder, "127.0.0.9", ADA, AT),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_version_that_no_link_carries_is_refused_by_each_way_in(
+    desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
+    with pytest.raises(OperatorError, match="octets, and servers take 1000"):
+        WAYS[way](desk)
+    assert (desk.head, desk.applied) == (1, [])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_version_that_a_link_carries_is_published_by_each_way_in(desk: Desk, way: str) -> None:
+    """The twin of the test above."""
+    WAYS[way](desk)
+    assert desk.head == 2
+
+
+def test_first_version_that_no_link_carries_is_refused(
+    unpublished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(unpublished, tmp_path / "o")
+    monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
+    with pytest.raises(OperatorError, match="octets, and servers take 1000"):
+        publish_first(tmp_path / "o" / "topology.yaml", ADA, "it begins", AT)
+    assert Desk(tmp_path / "o").head == 0
+
+
+def test_largest_document_is_accepted_and_one_octet_more_is_not() -> None:
+    assert must_fit(bytes(LARGEST_GIVEN))
+    with pytest.raises(OperatorError, match=f"{LARGEST_GIVEN + 1} octets"):
+        must_fit(bytes(LARGEST_GIVEN + 1))
+
+
+@pytest.mark.parametrize("way", ["publish", "rollback", "block", "publish at rest", "block at rest"])
+def test_refused_attempt_is_a_line_in_the_audit_log(desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
+    with pytest.raises(OperatorError):
+        WAYS[way](desk)
+    last = ManagementDb(desk.folder).audit.last()
+    assert last is not None
+    assert (last.act, last.who) == (AuditAct.REFUSED, ADA)
+
+
+def test_only_a_running_server_puts_a_version_in_force(desk: Desk) -> None:
+    WAYS["publish"](desk)
+    assert desk.applied == [2]

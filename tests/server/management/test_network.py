@@ -1,0 +1,104 @@
+"""Which servers follow management, and which of them are behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from sipmesh.demo.organisation import Organisation
+from sipmesh.server.management.network import Acknowledgement, Member, Network
+from sipmesh.server.management.server_reports import ServerReports
+from sipmesh.server.replication.server_status import ServerStatus
+from sipmesh.topology.view import ServerView, view
+from sipmesh.trust.role import Role
+from support.managed import MGMT, build_managed
+from support.network import EDGE, EDGES, FE1, FE2, POOL
+from support.running import on_loop
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@dataclass
+class Links:
+    """The links of a management server: *linked* have subscribed, and there is none to the others."""
+
+    linked: Collection[str] = field(default_factory=list)
+
+    def why_not(self, server: str) -> str:
+        """Why there is no link."""
+        return "" if server in self.linked else "connection refused"
+
+
+@dataclass
+class Manager:
+    """The management server in its topology."""
+
+    view: ServerView
+
+
+@pytest.fixture(name="manager", scope="module")
+def _manager(tmp_path_factory: pytest.TempPathFactory) -> Manager:
+    organisation: Organisation = build_managed(tmp_path_factory.mktemp("n") / "o")
+    return Manager(view(organisation.load(), MGMT))
+
+
+def network_of(manager: Manager, *linked: str, holding: dict[str, int]) -> tuple[Network, ServerReports]:
+    """A network whose servers have reported that they hold those versions."""
+    reports = ServerReports()
+    for name, number in holding.items():
+        reports.record(name, ServerStatus(number=number), NOON, newest=2)
+    return Network(manager, lambda: ServerStatus(number=2), reports, Links(linked)), reports
+
+
+def test_front_ends_and_edges_are_to_follow(manager: Manager) -> None:
+    network, _ = network_of(manager, holding={})
+    assert network.members() == [
+        Member(FE1, POOL, Role.FRONT_END),
+        Member(FE2, POOL, Role.FRONT_END),
+        Member(EDGE, EDGES, Role.EDGE),
+    ]
+    assert list(network.front_ends()) == [FE1, FE2]
+
+
+def test_server_with_an_older_version_and_server_never_heard_are_missing(manager: Manager) -> None:
+    network, _ = network_of(manager, holding={FE1: 2, FE2: 1})
+    assert network.missing(2) == [FE2, EDGE]
+
+
+@on_loop
+async def test_acknowledgement_comes_with_the_last_report(manager: Manager) -> None:
+    network, reports = network_of(manager, holding={FE1: 2, FE2: 2})
+    waiting = asyncio.create_task(network.acknowledged(2, 60))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    reports.record(EDGE, ServerStatus(number=2), NOON, newest=2)
+    network.report_received()
+    assert await waiting == Acknowledgement(2, [], [], 3)
+
+
+@on_loop
+async def test_acknowledgement_names_the_servers_that_are_behind_when_the_time_is_up(manager: Manager) -> None:
+    network, _ = network_of(manager, holding={FE1: 2, FE2: 1, EDGE: 2})
+    assert await network.acknowledged(2, 0) == Acknowledgement(2, [FE2], [], 3)
+
+
+@on_loop
+async def test_nobody_waits_for_a_server_that_joins_with_the_version(manager: Manager) -> None:
+    network, _ = network_of(manager, holding={FE1: 2, FE2: 2})
+    network.joined = frozenset({EDGE})
+    assert await network.acknowledged(2, 60) == Acknowledgement(2, [], [EDGE], 2)
+
+
+@on_loop
+async def test_status_has_every_server_with_its_faults(manager: Manager) -> None:
+    network, _ = network_of(manager, FE1, holding={FE1: 2})
+    told = network.status(2).to_json()
+    servers = {server["server"]: server for server in told["servers"]}
+    assert (told["version"], told["master"]["server"], told["master"]["faults"]) == (2, MGMT, [])
+    assert (servers[FE1]["number"], servers[FE1]["linked"], servers[FE1]["role"]) == (2, True, Role.FRONT_END)
+    assert servers[FE2]["number"] is None
+    assert "connection refused" in servers[FE2]["faults"][0]["what"]

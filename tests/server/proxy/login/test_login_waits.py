@@ -1,0 +1,145 @@
+"""After failed logins the next attempt waits, and somebody hears of how its wait has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
+from sipmesh.routing.identity.route_set import take_place
+from sipmesh.server.proxy.flow import Flow
+from sipmesh.server.proxy.login.login_waits import MOST_WAITING_BODY, LoginWaits, PendingLogin
+from sipmesh.server.running_server import RunningServer
+from support.network import FE1, Network
+from support.peer import Peer
+from support.running import on_loop, until
+
+ALICE = "sip:alice@example.test"
+CREDENTIALS = ("authorization", 'Digest username="alice"')
+
+
+@dataclass
+class Handler:
+    """Notes how waits have ended."""
+
+    resumed: list[PendingLogin] = field(default_factory=list)
+    given_up: list[PendingLogin] = field(default_factory=list)
+
+    def resume_login(self, pending: PendingLogin) -> None:
+        """Its time is over."""
+        self.resumed.append(pending)
+
+    def give_up_login(self, pending: PendingLogin) -> None:
+        """It has no place."""
+        self.given_up.append(pending)
+
+
+@dataclass
+class Scene:
+    """One phone that has not logged in, on a server whose waits are short; *failed* logins come before."""
+
+    node: RunningServer
+    phone: Peer
+    limits: FailureLimits = field(default_factory=lambda: FailureLimits(first_delay_s=0.05))
+    handler: Handler = field(default_factory=Handler)
+
+    def __post_init__(self) -> None:
+        self.failures = LoginBackoff(self.limits)
+        self.waits = LoginWaits(self.node.loop, self.failures, self.node.accounts)
+
+    @property
+    def flow(self) -> Flow:
+        """The flow of the phone."""
+        [flow] = self.node.flow_table.sessions()
+        return flow
+
+    def login(self, *headers: tuple[str, str], body: bytes = b"") -> PendingLogin:
+        """An attempt to log in."""
+        request = self.phone.request("REGISTER", "sip:example.test", list(headers), body)
+        place = take_place(request, self.node.dispatch.names, self.node.tokens, self.flow.link.local)
+        return PendingLogin(self.flow, request, "key", place, ALICE, "loop")
+
+    def fail(self, times: int) -> None:
+        """Count failed logins."""
+        for _ in range(times):
+            self.failures.failed(self.login().attempt, self.node.loop.time())
+
+    def has_to_wait(self, pending: PendingLogin) -> bool:
+        """Whether an attempt has to wait."""
+        return self.waits.has_to_wait(pending, self.handler)
+
+
+async def scene_of(home: Network) -> Scene:
+    """The scene, once the server knows the link."""
+    phone = await home.peer(FE1, "alice")
+    node = home.nodes[FE1]
+    await until(lambda: [flow for flow in node.flow_table.sessions() if flow.sender is not None])
+    return Scene(node, phone)
+
+
+@on_loop
+async def test_first_attempt_and_request_without_credentials_do_not_wait(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        assert not scene.has_to_wait(scene.login(CREDENTIALS))
+        scene.fail(3)
+        assert not scene.has_to_wait(scene.login())
+        assert scene.handler == Handler()
+
+
+@on_loop
+async def test_attempt_after_failures_goes_on_once_its_time_is_over(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        scene.fail(3)
+        pending = scene.login(CREDENTIALS)
+        assert scene.has_to_wait(pending)
+        assert scene.handler.resumed == []
+        await until(lambda: scene.handler.resumed == [pending])
+
+
+@on_loop
+async def test_attempt_of_a_link_that_has_closed_does_not_go_on(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        scene.fail(3)
+        assert scene.has_to_wait(scene.login(CREDENTIALS))
+        scene.waits.gone(scene.flow)
+        await asyncio.sleep(0.3)
+        assert scene.handler == Handler()
+
+
+@on_loop
+async def test_attempt_whose_place_a_newer_one_takes_is_given_up(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        scene.failures = LoginBackoff(FailureLimits(waiting_per_user=1))
+        scene.waits = LoginWaits(scene.node.loop, scene.failures, scene.node.accounts)
+        scene.fail(3)
+        first, second = scene.login(CREDENTIALS), scene.login(CREDENTIALS)
+        assert scene.has_to_wait(first)
+        assert scene.has_to_wait(second)
+        assert scene.handler.given_up == [first]
+
+
+@on_loop
+async def test_request_with_a_long_body_gets_no_place(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        scene.fail(3)
+        longest = scene.login(CREDENTIALS, body=bytes(MOST_WAITING_BODY))
+        longer = scene.login(CREDENTIALS, body=bytes(MOST_WAITING_BODY + 1))
+        assert scene.has_to_wait(longer)
+        assert scene.handler.given_up == [longer]
+        assert scene.has_to_wait(longest)
+        assert scene.handler.given_up == [longer]
+
+
+@on_loop
+async def test_link_that_has_failed_too_often_is_closed(home: Network) -> None:
+    async with home:
+        scene = await scene_of(home)
+        pending = scene.login(CREDENTIALS)
+        scene.fail(scene.limits.link_closes_at)
+        assert scene.has_to_wait(pending)
+        await until(lambda: not scene.node.flow_table.sessions())
