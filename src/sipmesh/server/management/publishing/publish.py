@@ -82,9 +82,13 @@ def publish(
 ) -> NewVersion:
     """Sign a draft as the next version and keep it with its line in the audit log; *signer* is the management server.
 
-    *before* is the version in force, None for the first one. Raises `OperatorError`, and then nothing has changed: for lists that
-    other servers could not have, a database of users that does not open, what the draft would break without *force*, a document
-    that no link carries, and where the history has another version than *base* by now.
+    *before* is the version in force, None for the first one. Raises `OperatorError`, and then nothing has changed:
+
+    - a CRL lies where other servers cannot have it;
+    - the user database does not open;
+    - the draft breaks something, and the request has no *force*;
+    - the signed document is larger than a link carries;
+    - the history has a newer version than *base*.
     """
     draft, at = request.draft, request.at
     must_be_portable(draft.loaded)
