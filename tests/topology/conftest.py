@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.pki.authority import EnterpriseCa
-from topology.world import NOON, TOPOLOGY, Place
+from topology.world import NOON, TOPOLOGY, Place, make_authorities
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(name="authorities", scope="session")
 def _authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three enterprises' CAs, made once."""
-    folder = tmp_path_factory.mktemp("authorities")
-    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
-        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
-    return folder
+    return make_authorities(tmp_path_factory.mktemp("authorities"))
 
 
 @pytest.fixture(name="place")

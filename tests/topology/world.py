@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.topology.document.load import Loaded, check, load
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -50,6 +51,13 @@ federation:
   # never again
   blocked: [evil.test]
 """
+
+
+def make_authorities(folder: Path) -> Path:
+    """Make the CAs that the topology names: ours and those of two partners. Gives the folder that they are in."""
+    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
+        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    return folder
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sipmesh.demo.nameserver import NameServer
+from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
+from sipmesh.pki.crl.builder import Reason
+from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, EDGES, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network, text
 from support.running import on_loop, until
+from support.service import service_here
+from support.telling import Told
 
 
 @on_loop
@@ -143,3 +150,73 @@ async def test_other_name_servers_are_asked_at_once(federation: Network) -> None
         assert (await alice.message("erin@partner.test", "two")).ok
         assert (await text(erin)).text == "two"
     other.close()
+
+
+@on_loop
+async def test_list_that_changes_is_in_force_alone_and_at_once(example: Organisation) -> None:
+    told = Told()
+    async with service_here(example, told, FE1) as (service, node):
+        before, file = node.view.loaded, example.folder / "ca" / "issuing.crl"
+        serial = read_certificates(example.papers(FE2)[0])[0].serial_number
+        example.ca.revoke(serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
+        answer = service._reading.look([file])
+        assert (answer.taken, node.view.loaded) == (True, before)
+        assert any(serial in held.serials for held in node.view.loaded.authority.lists)
+        assert told.last("lists taken")["faults"] == []
+
+
+@on_loop
+async def test_list_that_cannot_be_read_does_not_count_and_is_told(example: Organisation) -> None:
+    told = Told()
+    async with service_here(example, told, FE1) as (service, node):
+        held = list(node.view.loaded.authority.lists)
+        (example.folder / "ca" / "issuing.crl").write_bytes(b"nothing")
+        service._reading.look()
+        assert (told.last("lists taken")["level"], bool(told.last("lists taken")["faults"])) == ("warning", True)
+        assert list(node.view.loaded.authority.lists) == held[:1]
+
+
+@on_loop
+async def test_document_that_changes_is_taken_whole_or_not_at_all(example: Organisation) -> None:
+    told = Told()
+    async with service_here(example, told, FE1) as (service, node):
+        good, before = example.file.read_text(), node.view.loaded.digest
+        example.file.write_text("sipmesh: 1\n")
+        answer = service._reading.reload()
+        assert (answer.taken, bool(answer.problems), node.view.loaded.digest) == (False, True, before)
+        example.file.write_text(good + "\n# changed\n")
+        answer = service._reading.look()
+        assert answer is not None
+        assert (answer.taken, answer.digest, list(answer.closed)) == (True, node.view.loaded.digest, [])
+        assert node.view.loaded.digest != before
+
+
+@on_loop
+async def test_change_that_the_kernel_did_not_tell_of_is_taken_when_it_has_settled(example: Organisation) -> None:
+    told = Told()
+    async with service_here(example, told, FE1) as (service, node):
+        before = node.view.loaded.digest
+        service._reading._notices.close()
+        example.file.write_text(example.file.read_text() + "\n# changed\n")
+        service._reading.look_again()
+        service._reading.look_again()
+        await until(lambda: node.view.loaded.digest != before)
+
+
+@on_loop
+async def test_certificate_that_is_not_shown_is_told_of(example: Organisation) -> None:
+    async with service_here(example, Told(), FE1) as (service, _):
+        example.papers(FE1)[0].write_bytes(b"nothing")
+        answer = service._reading.reload()
+        assert answer.taken
+        assert FE1 in answer.kept[0]
+
+
+@on_loop
+async def test_version_is_put_in_force_with_the_lists_that_it_names(example: Organisation) -> None:
+    async with service_here(example, Told(), FE1) as (service, node):
+        loaded = example.load()
+        assert service._reading.put_in_force(loaded) == []
+        assert node.view.loaded is loaded
+        await service._reading.prepared()
+        assert FE1 in repr(service._reading)

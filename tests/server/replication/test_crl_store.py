@@ -17,7 +17,7 @@ from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.pki.issuance.profiles import CertificateKind as Profile
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, CrlStore, is_portable, must_be_portable
 from sipmesh.topology.document.load import Loaded
-from topology.world import NOON, TOPOLOGY, Place
+from topology.world import NOON, TOPOLOGY, Place, make_authorities
 
 NAME = "ca/issuing.crl"
 HOUR = timedelta(hours=1)
@@ -26,10 +26,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(name="authorities", scope="module")
 def _authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our CA and those of two partners, made once."""
-    folder = tmp_path_factory.mktemp("authorities")
-    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
-        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
-    return folder
+    return make_authorities(tmp_path_factory.mktemp("authorities"))
 
 
 @pytest.fixture(name="loaded")

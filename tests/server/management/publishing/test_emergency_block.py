@@ -8,18 +8,15 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.server.management.publishing.emergency_block import blocking
 from sipmesh.topology.versions.publication import Draft, Publication
-from topology.world import NOON, TOPOLOGY
+from topology.world import TOPOLOGY, make_authorities
 
 
 @pytest.fixture(name="published", scope="module")
 def _published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Publication, Path]:
     """A version with two partners, and its folder."""
-    folder = tmp_path_factory.mktemp("published")
-    for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
-        EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
+    folder = make_authorities(tmp_path_factory.mktemp("published"))
     (folder / "topology.yaml").write_text(TOPOLOGY)
     draft = Draft.read(TOPOLOGY.encode(), folder / "topology.yaml")
     return draft.compiled(1, "ada", "because", at=datetime.now(UTC)), folder
