@@ -102,6 +102,10 @@ class Wire:
         self.far: Wire | Endpoint | None = None
         self.reader = MessageReader(ReadLimits())
 
+    def authenticate(self) -> None:
+        """A user has logged in."""
+        self.authenticated = True
+
     def proved(self, peer: TrustedPeer) -> None:
         """Let its peer have proved to be *peer*."""
         self.verdict, self.peer_name = SimpleNamespace(peer=peer), peer.name

@@ -25,12 +25,12 @@ def test_item_is_read_as_it_was_written(kind: ItemKind, name: str, body: bytes) 
 
 @pytest.mark.parametrize("header", ["", "list", "list a", "weather - 00", "list %ff 00", "topology -"])
 def test_header_without_its_three_parts_is_refused(header: str) -> None:
-    with pytest.raises(RemoteError, match="does not say what its body is"):
+    with pytest.raises(RemoteError, match="without the type of its body"):
         read_item(header, b"")
 
 
 def test_body_with_another_digest_is_refused() -> None:
-    with pytest.raises(RemoteError, match="another digest"):
+    with pytest.raises(RemoteError, match="does not match its digest"):
         read_item(TOPOLOGY.header, b"another body")
 
 

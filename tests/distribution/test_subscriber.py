@@ -123,7 +123,7 @@ def test_notify_out_of_order_is_refused() -> None:
 def test_item_with_another_digest_than_its_header_says_is_refused() -> None:
     ends = Ends()
     dialog = accepted(ends)
-    with pytest.raises(RemoteError, match="another digest"):
+    with pytest.raises(RemoteError, match="does not match its digest"):
         ends.subscriber.notified(ends.to_management.link, notify(dialog, (ITEM, LIST.header), body=b"other"))
     assert ends.items == []
 

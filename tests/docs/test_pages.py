@@ -29,8 +29,8 @@ def test_page_of_the_topology_links_to_parts_that_it_has() -> None:
 def test_page_of_the_log_has_events_of_every_way_to_write_one() -> None:
     """By a logger, by the limited log whose first argument is the principal, and by a name that a module imports."""
     texts = {event.text for event in log_page.events()}
-    assert {"serving", "link refused", "certificate taken"} <= texts
-    assert any(text.startswith("certificate not taken") for text in texts)
+    assert {"serving", "link refused", "new certificate in use"} <= texts
+    assert any(text.startswith("new certificate rejected") for text in texts)
 
 
 def test_index_of_decisions_has_each_record_with_its_title() -> None:

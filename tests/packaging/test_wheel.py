@@ -26,7 +26,10 @@ def build(folder: Path, settings: dict[str, str]) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [(NO_COMPILER, "sipmesh runs from source: there is no /nowhere/cc"), ({"SIPMESH_COMPILE": "0"}, "")],
+    [
+        (NO_COMPILER, "sipmesh is not compiled and runs from source: there is no /nowhere/cc"),
+        ({"SIPMESH_COMPILE": "0"}, ""),
+    ],
     ids=["no-compiler", "not-wanted"],
 )
 def test_wheel_is_of_sources_alone_and_whole(tmp_path: Path, settings: dict[str, str], said: str) -> None:

@@ -89,8 +89,8 @@ async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
     told = Told()
     async with serving_here(example, told):
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("lists taken")))
-        assert told.last("lists taken")["files"] == [str(example.folder / "ca" / "issuing.crl")]
+        await until(lambda: list(told.events("revocation lists in force")))
+        assert told.last("revocation lists in force")["files"] == [str(example.folder / "ca" / "issuing.crl")]
         assert not list(told.events("topology in force"))
 
 
@@ -103,7 +103,7 @@ async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
     told = Told()
     async with serving_here(example, told):
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("lists taken")))
+        await until(lambda: list(told.events("revocation lists in force")))
 
 
 @on_loop
@@ -117,9 +117,9 @@ async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
         example.ca.crls.publish(datetime.now(UTC))
         answer = await ask(node.state / f"{FE1}.sock", "files-changed")
         assert answer == {"taken": True, "digest": example.load().digest, "closed": []}
-        assert len(list(told.events("lists taken"))) == 1
+        assert len(list(told.events("revocation lists in force"))) == 1
         await ask(node.state / f"{FE1}.sock", "files-changed")
-        assert len(list(told.events("lists taken"))) == 1
+        assert len(list(told.events("revocation lists in force"))) == 1
 
 
 @on_loop
@@ -145,7 +145,7 @@ async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
         example.file.write_text(example.file.read_text() + "nonsense: 1\n")
         await until(lambda: list(told.events("topology rejected: the old version stays in force")))
         example.ca.crls.publish(datetime.now(UTC))
-        await until(lambda: list(told.events("lists taken")))
+        await until(lambda: list(told.events("revocation lists in force")))
         assert (await ask(node.state / f"{FE1}.sock", "reload"))["taken"] is False
 
 

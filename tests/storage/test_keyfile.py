@@ -69,5 +69,5 @@ def test_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
 
 def test_a_key_cut_short_is_refused(tmp_path: Path) -> None:
     write_secret(tmp_path / "key", b"short")
-    with pytest.raises(OperatorError, match="holds 5 bytes"):
+    with pytest.raises(OperatorError, match="has 5 bytes"):
         load_or_create(tmp_path / "key")

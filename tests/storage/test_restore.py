@@ -85,7 +85,7 @@ def refused(file: Path, folder: Path, why: str, passphrase: str = PASSPHRASE) ->
 
 
 def test_another_passphrase_restores_nothing(backup: Path, tmp_path: Path) -> None:
-    refused(backup, tmp_path / "new", "passphrase is another", PASSPHRASE + "!")
+    refused(backup, tmp_path / "new", "passphrase is wrong", PASSPHRASE + "!")
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_backup_that_was_changed_or_cut_off_restores_nothing(
     """Up to the end of the last chunk: what came before it was whole, and must not be put in place all the same."""
     spoilt = tmp_path / "spoilt.backup"
     spoilt.write_bytes(spoil(backup.read_bytes()))
-    refused(spoilt, tmp_path / "new", "does not open")
+    refused(spoilt, tmp_path / "new", "cannot be opened")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 some other file", b"sipmesh-vault-1\n"])
 def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
-    refused(tmp_path / "x", tmp_path / "new", "no backup")
+    refused(tmp_path / "x", tmp_path / "new", "not a backup")
     refused(tmp_path / "not there", tmp_path / "new", "cannot be read")
 
 
@@ -132,7 +132,7 @@ def test_folder_that_holds_anything_is_left_alone_and_an_empty_one_is_taken(
     full.mkdir()
     empty.mkdir()
     (full / "kept").write_text("mine")
-    refused(backup, full, "holds something")
+    refused(backup, full, "is not empty")
     restore(backup, empty, PASSPHRASE, "ada", datetime.now(UTC))
     assert moved(backed_up, empty).ca.organisation == backed_up.domain
 
@@ -180,7 +180,7 @@ def test_entry_that_would_leave_the_folder_or_is_no_file_restores_nothing(
     backed_up: Organisation, tmp_path: Path, one: tarfile.TarInfo
 ) -> None:
     spoilt = packed(tmp_path / "x.backup", backed_up, one)
-    refused(spoilt, tmp_path / "deep" / "new", "not restored|already|no archive")
+    refused(spoilt, tmp_path / "deep" / "new", "not restored|already|no readable archive")
     assert not (tmp_path / "outside").exists()
 
 
@@ -203,7 +203,7 @@ def test_entry_twice_restores_nothing_and_the_rightful_twin_does(backed_up: Orga
 
 
 def test_archive_that_is_none_and_one_without_its_description_are_refused(tmp_path: Path) -> None:
-    for content, why in ((b"x" * 2000, "no archive"), (tarfile.NUL * 10_240, "was not made by sipmesh")):
+    for content, why in ((b"x" * 2000, "no readable archive"), (tarfile.NUL * 10_240, "sipmesh did not make it")):
         file = tmp_path / "x.backup"
         with file.open("wb") as stream:
             sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=4)

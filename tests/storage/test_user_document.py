@@ -82,13 +82,13 @@ def test_parts_hold_together_what_the_whole_holds(most: int, ours: int, elsewher
     ids=str,
 )
 def test_document_with_a_wrong_member_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(OperatorError, match="a document of users cannot be read"):
+    with pytest.raises(OperatorError, match="the user document cannot be read"):
         UserDocument.decode(told(**changes))
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000])
 def test_document_that_is_none_is_refused(content: bytes) -> None:
-    with pytest.raises(OperatorError, match="a document of users cannot be read"):
+    with pytest.raises(OperatorError, match="the user document cannot be read"):
         UserDocument.decode(content)
 
 

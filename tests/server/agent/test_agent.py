@@ -147,7 +147,7 @@ async def test_version_that_is_refused_is_reported_until_another_is_taken(manage
         giver = Giver(plane)
         wrong = managed.signed(managed.payload(2), managed.papers(FE2))
         assert giver.topology(wrong) == 488
-        assert "who is not believed" in error(plane)
+        assert "which is not trusted" in error(plane)
         assert (plane.number(FE1), managed.holding(FE1).highest) == (1, 1)
         assert giver.topology(managed.version(2)) == 200
         assert error(plane) == "{}"

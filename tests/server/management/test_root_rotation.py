@@ -79,7 +79,7 @@ async def test_steps_follow_one_after_the_other(managed: Managed) -> None:
 @on_jumping_loop
 async def test_root_that_is_not_prepared_or_not_published_is_not_activated(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
-        with pytest.raises(OperatorError, match="no other root is prepared"):
+        with pytest.raises(OperatorError, match="no new root is prepared"):
             plane.controller.root_rotation.activate(WHO)
         prepare(managed)
         with pytest.raises(OperatorError, match="in the draft, and not published"):

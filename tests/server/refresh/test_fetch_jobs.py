@@ -109,7 +109,7 @@ async def test_source_with_nothing_newer_is_a_failure_once_the_list_has_ended(tm
         await lists.job.fetch(fetcher, now)
         await lists.job.fetch(fetcher, now)
         assert lists.puts == 1
-        with pytest.raises(FetchError, match="has nothing newer than list 1"):
+        with pytest.raises(FetchError, match="has no newer list than list 1"):
             await lists.job.fetch(fetcher, lambda: now() + timedelta(days=400))
 
 

@@ -143,7 +143,7 @@ async def test_who_is_newly_revoked_at_the_publisher_loses_its_link_with_the_nex
         await stolen.stays()
         await scene.poke()
         await stolen.falls()
-        assert scene.closed("lists taken") == [stolen.id]
+        assert scene.closed("revocation lists in force") == [stolen.id]
         await renewed.stays()
         await ours.stays()
         await scene.refuses(stolen.papers, "revoked")

@@ -162,7 +162,7 @@ async def test_list_that_changes_is_in_force_alone_and_at_once(example: Organisa
         answer = service._reading.look([file])
         assert (answer.taken, node.view.loaded) == (True, before)
         assert any(serial in held.serials for held in node.view.loaded.authority.lists)
-        assert told.last("lists taken")["faults"] == []
+        assert told.last("revocation lists in force")["faults"] == []
 
 
 @on_loop
@@ -172,7 +172,10 @@ async def test_list_that_cannot_be_read_does_not_count_and_is_told(example: Orga
         held = list(node.view.loaded.authority.lists)
         (example.folder / "ca" / "issuing.crl").write_bytes(b"nothing")
         service._reading.look()
-        assert (told.last("lists taken")["level"], bool(told.last("lists taken")["faults"])) == ("warning", True)
+        assert (
+            told.last("revocation lists in force")["level"],
+            bool(told.last("revocation lists in force")["faults"]),
+        ) == ("warning", True)
         assert list(node.view.loaded.authority.lists) == held[:1]
 
 

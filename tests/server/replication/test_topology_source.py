@@ -52,7 +52,7 @@ def test_managed_server_loads_what_it_holds(managed: Managed) -> None:
 def test_draft_that_names_management_is_loaded_by_nobody(managed: Managed) -> None:
     (managed.folder(MGMT) / DATABASE).unlink()
     for name in (FE1, MGMT):
-        with pytest.raises(OperatorError, match="a draft that nobody has signed"):
+        with pytest.raises(OperatorError, match="is an unsigned draft"):
             source_of(managed.organisation.file, name)
 
 
@@ -88,7 +88,7 @@ def test_history_of_another_network_is_not_followed(managed: Managed) -> None:
 def test_history_without_a_version_is_empty(managed: Managed) -> None:
     (managed.folder(MGMT) / DATABASE).unlink()
     management_db = ManagementDb(managed.folder(MGMT))
-    with pytest.raises(OperatorError, match="nothing was ever published"):
+    with pytest.raises(OperatorError, match="there is no published version here"):
         PublishedVersion(management_db, managed.folder(MGMT)).load()
     management_db.close()
     assert published_in(managed.folder(MGMT)) is None
@@ -107,5 +107,5 @@ def test_server_beside_management_needs_the_root(managed: Managed) -> None:
     (folder / "ca/ledger.db").rename(folder / "ca/away")
     assert source_of(managed.organisation.file, FE1).load().number == 1
     (folder / "ca/root.pem").unlink()
-    with pytest.raises(OperatorError, match="it is needed to check what was published"):
+    with pytest.raises(OperatorError, match="it is needed to check the published ver"):
         source_of(managed.organisation.file, FE2)

@@ -130,7 +130,7 @@ def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
         (
             "edge: sip.partner.test",
             "edge: sip.partner.test, address: 192.0.2.9",
-            ["partner partner.test's address changes from what DNS says to 192.0.2.9"],
+            ["partner partner.test's address changes from DNS to 192.0.2.9"],
         ),
         (
             "      client_usage: server-ok\n",

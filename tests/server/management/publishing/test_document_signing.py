@@ -36,12 +36,12 @@ def test_signer_that_is_missing_is_named_with_the_command_that_helps(managed: Ma
 
 
 def test_signer_that_has_expired_signs_nothing(managed: Managed) -> None:
-    with pytest.raises(OperatorError, match="no server would believe"):
+    with pytest.raises(OperatorError, match="servers would reject a document"):
         signed(managed, NOW + timedelta(days=400))
 
 
 def test_signer_that_was_revoked_signs_nothing(managed: Managed) -> None:
     serial = read_certificates(managed.papers(f"{MGMT}.signer")[0])[0].serial_number
     managed.organisation.ca.revoke(serial, Reason.KEY_COMPROMISE, NOW)
-    with pytest.raises(OperatorError, match="no server would believe"):
+    with pytest.raises(OperatorError, match="servers would reject a document"):
         signed(managed, datetime.now(UTC))

@@ -102,7 +102,7 @@ def test_version_that_no_link_carries_is_refused_by_each_way_in(
     desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
-    with pytest.raises(OperatorError, match="octets, and servers take 1000"):
+    with pytest.raises(OperatorError, match="octets; servers accept at most 1000"):
         WAYS[way](desk)
     assert (desk.head, desk.applied) == (1, [])
 
@@ -119,7 +119,7 @@ def test_first_version_that_no_link_carries_is_refused(
 ) -> None:
     shutil.copytree(unpublished, tmp_path / "o")
     monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
-    with pytest.raises(OperatorError, match="octets, and servers take 1000"):
+    with pytest.raises(OperatorError, match="octets; servers accept at most 1000"):
         publish_first(tmp_path / "o" / "topology.yaml", ADA, "it begins", AT)
     assert Desk(tmp_path / "o").head == 0
 

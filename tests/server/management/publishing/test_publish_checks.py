@@ -27,7 +27,7 @@ def test_database_that_opens_or_can_be_made_is_right(example: Organisation) -> N
 @pytest.mark.parametrize("url", ["sqlite:///away/users.db", "sqlite:///ca", "sqlite:///topology.yaml"])
 def test_database_that_does_not_open_is_refused_unless_it_is_in_force(example: Organisation, url: str) -> None:
     new = with_users(example, url)
-    with pytest.raises(OperatorError, match="users' database cannot be used"):
+    with pytest.raises(OperatorError, match="user database of the draft cannot be used"):
         must_open(new)
     must_open(new, new)
 

@@ -43,8 +43,8 @@ def test_draft_that_is_not_in_order_stays_as_it_is(managed: Managed) -> None:
 
 
 def test_network_that_was_never_published_is_not_moved(example: Organisation) -> None:
-    with pytest.raises(OperatorError, match="nothing was ever published"):
+    with pytest.raises(OperatorError, match="there is no published version here"):
         moved(example.folder)
     ManagementDb(example.folder).close()
-    with pytest.raises(OperatorError, match="nothing was ever published"):
+    with pytest.raises(OperatorError, match="there is no published version here"):
         moved(example.folder)
