@@ -18,13 +18,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
-from sipmesh.cli.topology.publish import chronicle_of, loaded_version
+from sipmesh.cli.topology.publish import chronicle_of
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    from sipmesh.pki.ledger import Record
+    from sipmesh.server.management.enrolment import Enrolled
 
 app = typer.Typer(help="Add a server on another machine to the network.", no_args_is_help=True)
 
@@ -80,56 +78,25 @@ def grant(
     from sipmesh.pki import files
     from sipmesh.pki.csr import read_request
     from sipmesh.server.control_socket import name_of
-    from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
-    from sipmesh.storage.audit import AuditAct
-    from sipmesh.topology.versions.jose import open_signed
-    from sipmesh.topology.versions.publication import KIND
-    from sipmesh.topology.view import certificate_names, unknown_server
+    from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 
     place = Place(topology)
-    management_db = chronicle_of(place)
-    head = management_db.history.head()
-    if head is None:
-        raise OperatorError("there is no published version yet; first: sipmesh topology publish -m WHY")
-    loaded = loaded_version(place, head.number)
+    enrolment = Enrolment(chronicle_of(place), place.generations(), place.folder)
     name, key = read_request(_read(request_file), request_file)
-    pool = loaded.topology.pool_of(name)
-    if pool is None:
-        wrong = unknown_server(loaded.topology, name)
-        raise OperatorError(f"{wrong.message}; write it into the topology and publish that first")
-    at = datetime.now(UTC)
-    publication = management_db.history.get(head.number).jws
-    must_be_signed_by_management(open_signed(publication, KIND), loaded, loaded.authority, at)
-    valid = _others_of(place, name, key, at)
-    if valid and not replace:
-        why = _already(name, valid)
-        management_db.audit.append(
-            name_of(os.getuid()), AuditAct.REFUSED, {"act": "join", "server": name, "refused": why}, at=at
-        )
-        raise OperatorError(why)
-    names = certificate_names(loaded.topology, name)
-    issued = place.ca().certify(names, pool.role, key, at, timedelta(days=days))
-    about = {"server": name, "serial": f"{issued.certificate.serial_number:x}"}
-    if valid:
-        about["beside"] = " ".join(one.serial_hex for one in valid)
-    management_db.audit.append(name_of(os.getuid()), AuditAct.JOIN, about, at=at)
-    lists = {entry: place.folder / entry for entry in loaded.list_names}
+    who, now = name_of(os.getuid()), datetime.now(UTC)
+    enrolled = enrolment.enrol(EnrolmentRequest(name, key, who, now, timedelta(days=days), replace=replace))
     made = Path(request_file.with_suffix(".join").name)
-    given = JoinGrant(
-        server=name,
-        publication=publication,
-        anchors=loaded.authority.anchors,
-        chain=tuple(x509.load_pem_x509_certificates(issued.chain)),
-        lists={entry: _read(file) for entry, file in lists.items() if file.exists()},
-        proof=tuple(_read(file) for ca in place.generations().alive for file in sorted(ca.folder.glob("*.crl"))),
-    )
-    files.write(made, given.encode())
-    if valid:
+    files.write(made, enrolled.grant.encode())
+    _say_granted(name, made, enrolled)
+
+
+def _say_granted(name: str, made: Path, enrolled: Enrolled) -> None:
+    if enrolled.others:
         say(
             f"{name} has other valid certificates. When the server uses the new certificate, revoke the others:",
             style=WARN,
         )
-        say(*(f"  sipmesh ca revoke --serial {one.serial_hex}" for one in valid), "")
+        say(*(f"  sipmesh ca revoke --serial {record.serial_hex}" for record in enrolled.others), "")
     say(f"{made} in the current directory is the grant for {name}.", style=GOOD)
     say(
         "Carry it to the new machine, and run there:",
@@ -137,27 +104,7 @@ def grant(
         "",
         "The new machine shows the fingerprint of the root. Compare it with this:",
     )
-    say(*(f"  {_mark(anchor)}" for anchor in loaded.authority.anchors))
-
-
-def _others_of(place: Place, name: str, key: ec.EllipticCurvePublicKey, at: datetime) -> list[Record]:
-    """The valid certificates of a server that are for another key than *key*."""
-    from sipmesh.pki.issuance.profiles import CertificateKind
-
-    valid = [
-        one
-        for one in place.generations().records()
-        if one.kind == CertificateKind.SERVER and one.names[0] == name and one.revoked_at is None and one.not_after > at
-    ]
-    return [one for one in valid if one.der is None or x509.load_der_x509_certificate(one.der).public_key() != key]
-
-
-def _already(name: str, valid: list[Record]) -> str:
-    told = ", ".join(f"serial {one.serial_hex} until {one.not_after:%Y-%m-%d}" for one in valid)
-    return (
-        f"{name} has a valid certificate for another key ({told}): if that key is lost or stolen, revoke the certificate first"
-        f" (sipmesh ca revoke {name}); to have both valid, give --replace"
-    )
+    say(*(f"  {_mark(anchor)}" for anchor in enrolled.grant.anchors))
 
 
 @app.command()

@@ -1,0 +1,156 @@
+"""Enrol a server of another machine: check who it is, issue its certificate, record it, and make its grant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
+from sipmesh.server.replication.topology_source import version_of
+from sipmesh.storage.audit import AuditAct
+from sipmesh.topology.document.files import UnusableFileError, read_file
+from sipmesh.topology.versions.jose import open_signed
+from sipmesh.topology.versions.load_published import load_published
+from sipmesh.topology.versions.publication import KIND
+from sipmesh.topology.view import certificate_names, unknown_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from sipmesh.pki.authority import Certified
+    from sipmesh.pki.ca_rotation import CaGenerations
+    from sipmesh.pki.ledger import Record
+    from sipmesh.storage.management_db import ManagementDb
+    from sipmesh.topology.document.load import Loaded
+    from sipmesh.trust.role import Role
+
+LARGEST_LIST = 64 << 20
+"""Octets of a revocation list that a grant takes along."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRequest:
+    """A *server* asks for a certificate for its *key*; *who* grants it at the instant *at*, for *lifetime*.
+
+    With *replace* the server may have another valid certificate, for another key.
+    """
+
+    server: str
+    key: ec.EllipticCurvePublicKey
+    who: str
+    at: datetime
+    lifetime: timedelta
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What came of it: the *grant* to carry, and the *other* certificates of the server that are still valid."""
+
+    grant: JoinGrant
+    others: Sequence[Record]
+
+
+class Enrolment:
+    """Enrols servers of the newest published version. *folder* has the files that the topology names."""
+
+    def __init__(self, management_db: ManagementDb, generations: CaGenerations, folder: Path) -> None:
+        self._management_db, self._generations, self._folder = management_db, generations, folder
+
+    def __repr__(self) -> str:
+        return f"<Enrolment in {self._folder}>"
+
+    def enrol(self, request: EnrolmentRequest) -> Enrolled:
+        """Issue the certificate and make the grant; the audit log has a line for either end.
+
+        Raises OperatorError, and nothing was issued: there is no published version, the server is not in it, its signature does
+        not hold, or the server has a valid certificate for another key and the request does not say *replace*.
+        """
+        publication, loaded = self._newest(request.at)
+        role = _role_of(loaded, request.server)
+        others = self._others(request)
+        if others and not request.replace:
+            raise self._refused(request, _already(request.server, others))
+        names = certificate_names(loaded.topology, request.server)
+        issued = self._generations.current.certify(names, role, request.key, request.at, request.lifetime)
+        self._record(request, issued, others)
+        return Enrolled(self._grant(request.server, publication, loaded, issued), others)
+
+    def _newest(self, at: datetime) -> tuple[bytes, Loaded]:
+        head = self._management_db.history.head()
+        if head is None:
+            raise OperatorError("there is no published version yet; first: sipmesh topology publish -m WHY")
+        loaded = load_published(version_of(self._management_db, head.number), self._folder)
+        publication = self._management_db.history.get(head.number).jws
+        must_be_signed_by_management(open_signed(publication, KIND), loaded, loaded.authority, at)
+        return publication, loaded
+
+    def _others(self, request: EnrolmentRequest) -> list[Record]:
+        """The valid certificates of the server that are for another key."""
+        valid = [
+            record
+            for record in self._generations.records()
+            if record.kind == CertificateKind.SERVER
+            and record.names[0] == request.server
+            and record.revoked_at is None
+            and record.not_after > request.at
+        ]
+        return [record for record in valid if _key_in(record) != request.key]
+
+    def _refused(self, request: EnrolmentRequest, why: str) -> OperatorError:
+        about = {"act": "join", "server": request.server, "refused": why}
+        self._management_db.audit.append(request.who, AuditAct.REFUSED, about, at=request.at)
+        return OperatorError(why)
+
+    def _record(self, request: EnrolmentRequest, issued: Certified, others: list[Record]) -> None:
+        about = {"server": request.server, "serial": f"{issued.certificate.serial_number:x}"}
+        if others:
+            about["beside"] = " ".join(record.serial_hex for record in others)
+        self._management_db.audit.append(request.who, AuditAct.JOIN, about, at=request.at)
+
+    def _grant(self, server: str, publication: bytes, loaded: Loaded, issued: Certified) -> JoinGrant:
+        lists = {entry: self._folder / entry for entry in loaded.list_names}
+        return JoinGrant(
+            server=server,
+            publication=publication,
+            anchors=loaded.authority.anchors,
+            chain=tuple(x509.load_pem_x509_certificates(issued.chain)),
+            lists={entry: _read(file) for entry, file in lists.items() if file.exists()},
+            proof=tuple(_read(file) for ca in self._generations.alive for file in sorted(ca.folder.glob("*.crl"))),
+        )
+
+
+def _role_of(loaded: Loaded, server: str) -> Role:
+    pool = loaded.topology.pool_of(server)
+    if pool is None:
+        wrong = unknown_server(loaded.topology, server)
+        raise OperatorError(f"{wrong.message}; write it into the topology and publish that first")
+    return pool.role
+
+
+def _key_in(record: Record) -> object:
+    """The public key of an issued certificate, None where only its serial is known."""
+    return None if record.der is None else x509.load_der_x509_certificate(record.der).public_key()
+
+
+def _already(server: str, valid: list[Record]) -> str:
+    listed = ", ".join(f"serial {record.serial_hex} until {record.not_after:%Y-%m-%d}" for record in valid)
+    return (
+        f"{server} has a valid certificate for another key ({listed}): if that key is lost or stolen, revoke the certificate"
+        f" first (sipmesh ca revoke {server}); to have both valid, give --replace"
+    )
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return read_file(file, LARGEST_LIST)
+    except UnusableFileError as wrong:
+        raise OperatorError("nothing was granted", (Problem(file, 0, "", str(wrong), "restore the file"),)) from None
