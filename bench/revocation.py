@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.bed import MeasurementError, started
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
@@ -146,7 +146,7 @@ def main() -> int:
     if not 0 <= given.bystanders <= MOST_BYSTANDERS:
         parser.error(f"one server may open {MOST_BYSTANDERS + 1} links: --bystanders takes {MOST_BYSTANDERS} at most")
     with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(POOL, Role.FRONT_END, (SERVER, PEER))
+        plan = PoolPlan(POOL, Role.FRONT_END, (SERVER, PEER))
         organisation = Organisation.build(Path(folder) / "o", DOMAIN, (plan,))
         organisation.write()
         organisation.issue_all()

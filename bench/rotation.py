@@ -24,7 +24,7 @@ from cryptography import x509
 
 from bench.bed import LOAD, MeasurementError, Result, build, pinned, started
 from bench.organisation import PASSWORD
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
@@ -67,8 +67,8 @@ class Rotated:
 def organisation_in(folder: Path) -> Organisation:
     """One front end, its users, and the server that their messages go to."""
     plans = (
-        Plan(SERVER, Role.FRONT_END, (SERVER,)),
-        Plan(SINK, Role.APPLICATION, (SINK,), {"next_hop": SERVER}),
+        PoolPlan(SERVER, Role.FRONT_END, (SERVER,)),
+        PoolPlan(SINK, Role.APPLICATION, (SINK,), {"next_hop": SERVER}),
     )
     made = Organisation.build(folder, DOMAIN, plans)
     made.write()

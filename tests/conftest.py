@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.trust.role import Role
 from support.managed import Managed, build_managed, second_pool
 from support.network import (
@@ -131,7 +131,7 @@ def _two_edges(two_edges_model: Organisation, partner_model: Organisation, tmp_p
 
 @pytest.fixture(name="managed_model", scope="session")
 def _managed_model(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    application = Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL})
+    application = PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL})
     return build_managed(tmp_path_factory.mktemp("model") / "m", second_pool(), application)
 
 

@@ -19,7 +19,7 @@ from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.doors import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import Door
-from sipmesh.demo.organisation import Organisation, Plan, free_port
+from sipmesh.demo.organisation import Organisation, PoolPlan, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import build_request
 from sipmesh.transport.event_loop import Loop
@@ -50,10 +50,10 @@ class Model:
     def build(cls, folder: Path) -> Model:
         """Two pools of front ends, an edge, an application; partner A by ``edge:``, partner B by its domain alone."""
         pools = (
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(POOL2, Role.FRONT_END, (FE3,)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
-            Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(POOL2, Role.FRONT_END, (FE3,)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
         )
         organisation = Organisation.build(folder, EXAMPLE, pools)
         forge = Forge(datetime.now(UTC))

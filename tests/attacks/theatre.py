@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from sipmesh.demo.network import BOTS, Network
+from sipmesh.demo.network import BOTS, DemoNetwork
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
 from sipmesh.server.refresh.reloader import ReloadResult
@@ -15,7 +15,7 @@ from support.telling import Told
 
 
 @dataclass(slots=True)
-class Theatre(Network):
+class Theatre(DemoNetwork):
     """What the demo asks of its servers over their control sockets is asked of them directly."""
 
     nodes: dict[str, RunningServer] = field(default_factory=dict)

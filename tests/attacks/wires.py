@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import RemoteError
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import answer, parse_challenge
@@ -52,9 +52,9 @@ def build(folder: Path) -> tuple[Organisation, Organisation]:
         folder / EXAMPLE,
         EXAMPLE,
         (
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
-            Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL, "speaks_for": [SPOKEN_FOR]}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL, "speaks_for": [SPOKEN_FOR]}),
         ),
     )
     example.document["sip_domains"] = [EXAMPLE, SPOKEN_FOR]

@@ -18,7 +18,7 @@ import pytest
 from cryptography import x509
 
 from bench.organisation import PASSWORD
-from sipmesh.demo.organisation import HOST, Organisation, Plan
+from sipmesh.demo.organisation import HOST, Organisation, PoolPlan
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
@@ -41,9 +41,9 @@ def _organisation(tmp_path: Path) -> Organisation:
         tmp_path / "m",
         DOMAIN,
         (
-            Plan(MGMT, Role.MANAGEMENT, (MGMT,)),
-            Plan(FRONT_END, Role.FRONT_END, (FRONT_END,)),
-            Plan(SINK, Role.APPLICATION, (SINK,), {"next_hop": FRONT_END}),
+            PoolPlan(MGMT, Role.MANAGEMENT, (MGMT,)),
+            PoolPlan(FRONT_END, Role.FRONT_END, (FRONT_END,)),
+            PoolPlan(SINK, Role.APPLICATION, (SINK,), {"next_hop": FRONT_END}),
         ),
     )
     made.write()

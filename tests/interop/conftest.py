@@ -11,7 +11,7 @@ import pytest
 from interop.phones import started
 
 if TYPE_CHECKING:
-    from sipmesh.demo.network import Network
+    from sipmesh.demo.network import DemoNetwork
 
 
 @pytest.fixture(name="runner", scope="module")
@@ -21,7 +21,7 @@ def _runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(name="network", scope="module")
-def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
+def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[DemoNetwork]:
     """The demo's two organisations, with users whose phones know no digest but MD5."""
     network = runner.run(started(tmp_path_factory.mktemp("n")))  # short: sockets lie in it
     yield network

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from interop.baresip import Baresip
-from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.sip.digest import Algorithm
 from sipmesh.trust.evidence import LinkKind
 
 
-async def started(folder: Path, *servers: str) -> Network:
+async def started(folder: Path, *servers: str) -> DemoNetwork:
     """Start the *servers*, or all of them; dora, emil and gina are ours, fritz and hanna are the partner's."""
-    network = await Network.build(folder)
+    network = await DemoNetwork.build(folder)
     network.example.add_users("dora", "emil", "gina", algorithms=(Algorithm.MD5,))
     network.partner.add_users("fritz", "hanna", algorithms=(Algorithm.MD5,))
     for server in (FE1, FE2, PARTNER_FE):
@@ -22,7 +22,7 @@ async def started(folder: Path, *servers: str) -> Network:
     return network
 
 
-def phone(network: Network, user: str, server: str, *, name: str = "", **settings: Any) -> Baresip:
+def phone(network: DemoNetwork, user: str, server: str, *, name: str = "", **settings: Any) -> Baresip:
     """A phone of *user* that logs in at *server* by its name, or at whatever server DNS gives for *name*."""
     organisation = network.organisation_of(server)
     port = organisation.ports[server][LinkKind.CLIENT]

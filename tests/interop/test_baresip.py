@@ -8,7 +8,7 @@ import pytest
 
 from interop.baresip import Baresip
 from interop.phones import phone
-from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 
 pytestmark = pytest.mark.peer("baresip")
 
@@ -34,19 +34,21 @@ async def write_and_call(caller: Baresip, callee: Baresip) -> None:
         assert max(levels, key=lambda tone: levels[tone]) == other_tone, levels
 
 
-def test_two_phones_on_two_front_ends_write_and_call_over_srtp(network: Network, runner: asyncio.Runner) -> None:
+def test_two_phones_on_two_front_ends_write_and_call_over_srtp(network: DemoNetwork, runner: asyncio.Runner) -> None:
     dora = phone(network, "dora", FE1, tone=440, friend="sip:emil@example.test")
     emil = phone(network, "emil", FE2, tone=880)
     runner.run(write_and_call(dora, emil))
 
 
-def test_two_phones_of_two_organisations_write_and_call_over_srtp(network: Network, runner: asyncio.Runner) -> None:
+def test_two_phones_of_two_organisations_write_and_call_over_srtp(network: DemoNetwork, runner: asyncio.Runner) -> None:
     dora = phone(network, "dora", FE1, tone=440, friend="sip:fritz@partner.test")
     fritz = phone(network, "fritz", PARTNER_FE, tone=880)
     runner.run(write_and_call(dora, fritz))
 
 
-def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(network: Network, runner: asyncio.Runner) -> None:
+def test_a_phone_refuses_a_server_under_a_ca_that_it_does_not_know(
+    network: DemoNetwork, runner: asyncio.Runner
+) -> None:
     """The twin of all the others: the phone checks the chain, so what they prove is not an accident."""
     stranger = phone(network, "dora", FE1, tone=440)
     config = stranger.folder / "config"

@@ -9,7 +9,7 @@ import pytest
 
 from interop.baresip import Baresip
 from interop.phones import phone
-from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
 
 pytestmark = pytest.mark.peer("baresip")
@@ -59,7 +59,9 @@ async def offered(by: Baresip, other: Baresip, command: str) -> None:
 
 
 @pytest.mark.parametrize("users", [ONE_ORGANISATION, ACROSS], ids=["one organisation", "a partner"])
-def test_each_side_holds_resumes_and_hangs_up(network: Network, runner: asyncio.Runner, users: tuple[str, ...]) -> None:
+def test_each_side_holds_resumes_and_hangs_up(
+    network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
+) -> None:
     caller, callee = (phone(network, user, WHERE[user], records=False) for user in users[:2])
 
     async def play() -> None:
@@ -79,7 +81,7 @@ def test_each_side_holds_resumes_and_hangs_up(network: Network, runner: asyncio.
 
 @pytest.mark.parametrize("users", [ONE_ORGANISATION, ACROSS, TO_THEIR_OWN], ids="-".join)
 def test_each_side_transfers_the_other_to_a_third(
-    network: Network, runner: asyncio.Runner, users: tuple[str, ...]
+    network: DemoNetwork, runner: asyncio.Runner, users: tuple[str, ...]
 ) -> None:
     """REFER inside the call, NOTIFY back, and a new call of whoever was transferred (RFC 5589 section 6)."""
     caller, callee, third = (phone(network, user, WHERE[user], records=False) for user in users)
@@ -99,7 +101,7 @@ def test_each_side_transfers_the_other_to_a_third(
         assert one.log.count("message/sipfrag") >= 2
 
 
-async def killed(network: Network, server: str) -> None:
+async def killed(network: DemoNetwork, server: str) -> None:
     """Kill a front end; nobody says goodbye."""
     process = network.servers[server]
     process.kill()
@@ -107,7 +109,7 @@ async def killed(network: Network, server: str) -> None:
 
 
 def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
-    network: Network, runner: asyncio.Runner
+    network: DemoNetwork, runner: asyncio.Runner
 ) -> None:
     """The phone registers again with the nonce that it had: it is stale, and the phone answers once more."""
     dora = phone(network, "dora", FE1, records=False, refresh_s=10)
@@ -128,7 +130,7 @@ def test_call_goes_on_through_the_front_end_that_was_killed_and_started_again(
     assert "stale=true" in dora.log
 
 
-def test_phone_may_hang_up_before_it_has_registered_again(network: Network, runner: asyncio.Runner) -> None:
+def test_phone_may_hang_up_before_it_has_registered_again(network: DemoNetwork, runner: asyncio.Runner) -> None:
     """Its new link has proved nobody yet, so the BYE is challenged (407), and continues with the answer."""
     dora, emil = (phone(network, user, WHERE[user], records=False) for user in ("dora", "emil"))
 
@@ -145,7 +147,7 @@ def test_phone_may_hang_up_before_it_has_registered_again(network: Network, runn
 
 
 def test_call_goes_on_through_the_other_front_end_once_the_phone_has_come_back_there(
-    network: Network, runner: asyncio.Runner
+    network: DemoNetwork, runner: asyncio.Runner
 ) -> None:
     """The phone finds its server by SRV, and so the next one where the first is dead (RFC 3263 section 4.3)."""
     ports = [network.example.ports[server][LinkKind.CLIENT] for server in (FE1, FE2)]

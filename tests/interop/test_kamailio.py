@@ -18,7 +18,7 @@ from sipmesh.client.outcome import Text
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.network import EDGE, EDGES, FE1, Network, build_example, build_partner
+from sipmesh.demo.network import EDGE, EDGES, FE1, DemoNetwork, build_example, build_partner
 from sipmesh.demo.organisation import free_port
 from sipmesh.demo.people import connect
 from sipmesh.transport.resolver import DnsResolver
@@ -33,7 +33,7 @@ PATIENCE_S = 15.0
 class World:
     """example.test as real processes, and the CA of a partner whose edge is Kamailio's to be."""
 
-    network: Network
+    network: DemoNetwork
     forge: Forge
     issuing: Forged
     partner_port: int
@@ -77,7 +77,7 @@ async def _started(folder: Path) -> World:
     example.write()
     example.issue_all()
     example.add_users("alice")
-    network = Network(folder, example, unused, Cast.of(example, unused, issuing), dns)
+    network = DemoNetwork(folder, example, unused, Cast.of(example, unused, issuing), dns)
     await network.start(FE1, EDGE)
     return World(network, forge, issuing, port)
 

@@ -11,7 +11,7 @@ import pytest
 from interop.baresip import Baresip
 from interop.linphone import NAMESPACE, Linphone
 from interop.phones import phone
-from sipmesh.demo.network import FE1, FE2, PARTNER_FE, Network
+from sipmesh.demo.network import FE1, FE2, PARTNER_FE, DemoNetwork
 from sipmesh.trust.evidence import LinkKind
 
 pytestmark = pytest.mark.peer("baresip", "linphone")
@@ -27,7 +27,7 @@ def _hosts_of_its_own() -> None:
         pytest.skip(reason)
 
 
-def linphone(network: Network) -> Linphone:
+def linphone(network: DemoNetwork) -> Linphone:
     """A phone of dora's at the first front end."""
     example = network.example
     server = f"{FE1}:{example.ports[FE1][LinkKind.CLIENT]}"
@@ -52,7 +52,7 @@ async def paused(dora: Linphone, other: Baresip) -> None:
 
 @pytest.mark.parametrize(("user", "server"), [("emil", FE2), ("fritz", PARTNER_FE)], ids=["ours", "a partner"])
 def test_it_calls_and_is_called_and_both_sides_hang_up(
-    network: Network, runner: asyncio.Runner, user: str, server: str
+    network: DemoNetwork, runner: asyncio.Runner, user: str, server: str
 ) -> None:
     dora, other = linphone(network), phone(network, user, server, records=False)
 

@@ -11,7 +11,7 @@ import pytest
 from interop.baresip import Baresip
 from interop.kamailio import Trunk
 from interop.phones import phone, started
-from sipmesh.demo.network import BOTS, FE1, Network
+from sipmesh.demo.network import BOTS, FE1, DemoNetwork
 
 pytestmark = pytest.mark.peer("baresip", "kamailio")
 
@@ -19,21 +19,21 @@ PATIENCE_S = 15.0
 
 
 @pytest.fixture(name="network", scope="module")
-def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[Network]:
+def _network(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Iterator[DemoNetwork]:
     network = runner.run(started(tmp_path_factory.mktemp("n"), FE1))  # short: sockets lie in it
     yield network
     runner.run(network.stop())
 
 
 @pytest.fixture(name="trunk", scope="module")
-def _trunk(network: Network, runner: asyncio.Runner) -> Iterator[Trunk]:
+def _trunk(network: DemoNetwork, runner: asyncio.Runner) -> Iterator[Trunk]:
     trunk = Trunk(network.folder / "trunk", network.example, BOTS, "dora-secret")
     runner.run(trunk.__aenter__())
     yield trunk
     runner.run(trunk.__aexit__(None, None, None))
 
 
-def caller(network: Network, user: str) -> Baresip:
+def caller(network: DemoNetwork, user: str) -> Baresip:
     """A phone of dora's, whose password the trunk knows too, and whose messages go to *user* of the trunk."""
     return phone(network, "dora", FE1, records=False, media="", friend=f"sip:{user}@{BOTS}")
 
@@ -49,7 +49,7 @@ async def logged(trunk: Trunk, text: str) -> None:
     ("user", "field"), [("by401", "Authorization"), ("by407", "Proxy-Authorization")], ids=["401", "407"]
 )
 def test_trunk_challenges_a_phone_in_its_own_realm(
-    network: Network, runner: asyncio.Runner, trunk: Trunk, user: str, field: str
+    network: DemoNetwork, runner: asyncio.Runner, trunk: Trunk, user: str, field: str
 ) -> None:
     """A MESSAGE and a call. The credentials arrive as the phone has sent them, and the trunk accepts them."""
     dora = caller(network, user)
@@ -72,7 +72,7 @@ def test_trunk_challenges_a_phone_in_its_own_realm(
 
 
 def test_trunk_that_challenges_in_our_realm_gets_no_credentials(
-    network: Network, runner: asyncio.Runner, trunk: Trunk
+    network: DemoNetwork, runner: asyncio.Runner, trunk: Trunk
 ) -> None:
     """The challenge is taken out of its 401, so the call fails at once, and the phone is asked for nothing."""
     dora = caller(network, "ours")

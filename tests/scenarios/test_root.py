@@ -15,7 +15,7 @@ from cryptography import x509
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.errors import SipmeshError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.certificates import own_certificates
@@ -35,7 +35,7 @@ OLD = ("ca/root.pem", ("ca/root.crl", "ca/issuing.crl"))
 
 @pytest.fixture(name="organisation", scope="module")
 def _organisation(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    made = build_managed(tmp_path_factory.mktemp("r") / "o", Plan(POOL2, Role.FRONT_END, (FE3,)))
+    made = build_managed(tmp_path_factory.mktemp("r") / "o", PoolPlan(POOL2, Role.FRONT_END, (FE3,)))
     made.add_users("carol", pool=POOL2)
     return made
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.server.file_stamps import Watched, stamp
+from sipmesh.server.file_stamps import WatchedFiles, stamp
 
 
 @pytest.fixture(name="file")
@@ -43,7 +43,7 @@ def _touched(file: Path) -> None:
 
 @pytest.mark.parametrize("change", [_in_place, _renamed_over, _removed, _touched])
 def test_change_is_noticed_once(file: Path, change: Callable[[Path], None]) -> None:
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     assert watched.changed() == []
     change(file)
     assert watched.changed() == [file]
@@ -53,7 +53,7 @@ def test_change_is_noticed_once(file: Path, change: Callable[[Path], None]) -> N
 def test_file_that_was_missing_is_noticed_when_it_comes(tmp_path: Path) -> None:
     """A list that a bad topology names and that its operator then puts there."""
     missing = tmp_path / "root.crl"
-    watched = Watched([missing])
+    watched = WatchedFiles([missing])
     assert stamp(missing) is None
     assert watched.changed() == []
     missing.write_bytes(b"list")
@@ -63,7 +63,7 @@ def test_file_that_was_missing_is_noticed_when_it_comes(tmp_path: Path) -> None:
 def test_only_the_files_that_changed_are_named(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("stays")
-    watched = Watched([file, other])
+    watched = WatchedFiles([file, other])
     _in_place(file)
     assert watched.changed() == [file]
 
@@ -72,7 +72,7 @@ def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file:
     """What was read anew just now is not read again for the same change."""
     other = tmp_path / "other"
     other.write_text("one")
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     _in_place(file)
     other.write_text("two, and longer")
     watched.restart([other])
@@ -85,7 +85,7 @@ def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file:
 
 def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_twice(file: Path) -> None:
     """The clock that looks does not know whether the writer is done; what is half written is a broken file."""
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     file.write_text("half")
     assert watched.settled() == []
     file.write_text("half and the rest")
@@ -95,7 +95,7 @@ def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_t
 
 
 def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_is_there(file: Path) -> None:
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     file.unlink()
     assert watched.settled() == []
     file.write_text("the next one")
@@ -104,7 +104,7 @@ def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_i
 
 
 def test_file_that_was_named_by_the_one_look_is_not_named_by_the_other(file: Path) -> None:
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     _in_place(file)
     assert watched.settled() == []
     assert watched.changed() == [file]
@@ -115,7 +115,7 @@ def test_only_those_asked_about_are_looked_at(file: Path, tmp_path: Path) -> Non
     """A list that is in place says nothing about the next, which may be half written."""
     other = tmp_path / "other"
     other.write_text("one")
-    watched = Watched([file, other])
+    watched = WatchedFiles([file, other])
     _in_place(file)
     other.write_text("two, and longer")
     assert watched.changed({file, tmp_path / "nobody's"}) == [file]
@@ -126,7 +126,7 @@ def test_change_between_reading_and_following_is_not_lost(file: Path, tmp_path: 
     """The files of the new document are known only when it has been read, and by then one may have changed again."""
     new = tmp_path / "new"
     new.write_text("read just now")
-    watched = Watched([file])
+    watched = WatchedFiles([file])
     _in_place(file)
     assert watched.follow([file, new]) == [new]
     assert watched.changed() == [file]

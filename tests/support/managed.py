@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Manners
 from sipmesh.client.judge import Trust
-from sipmesh.demo.organisation import Organisation, Plan
+from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.agent.agent import Agent
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.controller import Controller
@@ -50,15 +50,15 @@ Papers = tuple[Path, Path]
 Change = Callable[[dict[str, Any]], object]
 
 
-def build_managed(folder: Path, *further: Plan, managers: tuple[str, ...] = (MGMT,)) -> Organisation:
+def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = (MGMT,)) -> Organisation:
     """example.test: management, two front ends in one pool, an edge, and what is *further* in it; nothing is published yet."""
     organisation = Organisation.build(
         folder,
         EXAMPLE,
         (
-            Plan(MGMT_POOL, Role.MANAGEMENT, managers),
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            PoolPlan(MGMT_POOL, Role.MANAGEMENT, managers),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
             *further,
         ),
     )
@@ -68,9 +68,9 @@ def build_managed(folder: Path, *further: Plan, managers: tuple[str, ...] = (MGM
     return organisation
 
 
-def second_pool() -> Plan:
+def second_pool() -> PoolPlan:
     """A second pool of front ends."""
-    return Plan(POOL2, Role.FRONT_END, (FE3, FE4))
+    return PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4))
 
 
 @dataclass

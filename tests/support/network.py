@@ -17,7 +17,7 @@ from sipmesh.client.call import Call, IncomingCall
 from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.organisation import HOST, Organisation, Plan, free_port
+from sipmesh.demo.organisation import HOST, Organisation, PoolPlan, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
@@ -42,9 +42,9 @@ def build_example(folder: Path) -> Organisation:
         folder,
         EXAMPLE,
         (
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
-            Plan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
         ),
     )
     return finished(organisation, "alice", "bob", "carol")
@@ -59,9 +59,9 @@ def build_two_pools(folder: Path) -> Organisation:
         folder,
         EXAMPLE,
         (
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(POOL2, Role.FRONT_END, (FE3, FE4)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
         ),
     )
     finished(organisation, "carol")
@@ -76,8 +76,8 @@ def build_two_edges(folder: Path) -> Organisation:
         folder,
         EXAMPLE,
         (
-            Plan(POOL, Role.FRONT_END, (FE1,)),
-            Plan(EDGES, Role.EDGE, (EDGE, EDGE2), {"next_hop": POOL}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1,)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE, EDGE2), {"next_hop": POOL}),
         ),
     )
     return finished(organisation, "alice")
@@ -89,8 +89,8 @@ def build_partner(folder: Path) -> Organisation:
         folder,
         PARTNER,
         (
-            Plan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
-            Plan(PARTNER_EDGES, Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
+            PoolPlan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
+            PoolPlan(PARTNER_EDGES, Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
         ),
     )
     return finished(organisation, "erin")

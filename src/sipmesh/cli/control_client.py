@@ -17,7 +17,7 @@ Link = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServerAnswer:
     """What one server answered; *fault* says why there is no *result*."""
 
     server: str
@@ -25,27 +25,27 @@ class Answer:
     fault: str = ""
 
 
-def ask_all(place: Place, command: str, **given: Any) -> list[Answer]:
+def ask_all(place: Place, command: str, **given: Any) -> list[ServerAnswer]:
     """Ask every running server the same; a socket that a killed server left behind answers for nobody."""
     return asyncio.run(_ask_all(place.state, command, given))
 
 
-async def _ask_all(state: Path, command: str, given: dict[str, Any]) -> list[Answer]:
+async def _ask_all(state: Path, command: str, given: dict[str, Any]) -> list[ServerAnswer]:
     from sipmesh.server.control_socket import running
 
     answers = await asyncio.gather(*(_ask(socket, command, given) for socket in running(state)))
     return [answer for answer in answers if answer is not None]
 
 
-async def _ask(socket: Path, command: str, given: dict[str, Any]) -> Answer | None:
+async def _ask(socket: Path, command: str, given: dict[str, Any]) -> ServerAnswer | None:
     from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 
     server = socket.name.removesuffix(SOCKET_SUFFIX)
     try:
-        return Answer(server, await ask(socket, command, **given))
+        return ServerAnswer(server, await ask(socket, command, **given))
     except SipmeshError as wrong:
         gone = isinstance(wrong.__cause__, ConnectionRefusedError | FileNotFoundError)
-        return None if gone else Answer(server, fault=str(wrong))
+        return None if gone else ServerAnswer(server, fault=str(wrong))
 
 
 def links_of(place: Place) -> list[Link]:
@@ -58,7 +58,7 @@ class Reloaded:
     """What came of having the running servers read their files anew; *closed* are the links that went down by it."""
 
     taken: list[str] = field(default_factory=list)
-    refused: list[Answer] = field(default_factory=list)
+    refused: list[ServerAnswer] = field(default_factory=list)
     closed: list[Link] = field(default_factory=list)
 
 
@@ -76,9 +76,9 @@ def reload(place: Place, before: list[Link], command: str = "reload") -> Reloade
             told.taken.append(answer.server)
             named |= {(answer.server, link) for link in result["closed"]}
             kept = [f"the server keeps its old certificate: {why}" for why in result.get("kept", ())]
-            told.refused += (Answer(answer.server, fault=why) for why in kept)
+            told.refused += (ServerAnswer(answer.server, fault=why) for why in kept)
         else:
-            told.refused.append(Answer(answer.server, fault=result["why"]))
+            told.refused.append(ServerAnswer(answer.server, fault=result["why"]))
     now = {(link["server"], link["id"]) for link in links_of(place)}
     told.closed = [link for link in before if _went_down(link, named, now)]
     return told

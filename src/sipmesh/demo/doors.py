@@ -14,7 +14,7 @@ from sipmesh.demo.attacker import Knock, knock, send_datagram, speak_plainly
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forged
 from sipmesh.demo.impostors import DAY, IMPOSTORS, Door, front_end, other_edge, partner_edge
-from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, Network
+from sipmesh.demo.network import EDGE, EXAMPLE, FE1, OTHER, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
 from sipmesh.trust.code import Code
@@ -33,7 +33,7 @@ ACCEPTED, REFUSED = "accepted", "REFUSED"
 """What came of a control."""
 
 
-async def at_the_doors(network: Network, score: Score) -> None:
+async def at_the_doors(network: DemoNetwork, score: Score) -> None:
     """Everybody who is refused before a SIP byte is read."""
     says = (
         "Each impostor connects to a port of example.test and must be refused. Its control, the same peer without the fault,"
@@ -48,7 +48,7 @@ async def at_the_doors(network: Network, score: Score) -> None:
         await refused(network, act, impostor.title, (server, kind), papers, impostor.wanted, control=control)
 
 
-async def without_tls(network: Network, act: Act) -> None:
+async def without_tls(network: DemoNetwork, act: Act) -> None:
     """Plain TCP and UDP on every port."""
     for server in (FE1, EDGE):
         for kind in network.example.ports[server]:
@@ -61,14 +61,14 @@ async def without_tls(network: Network, act: Act) -> None:
             act.row(f"UDP to {server} {kind} port", "no answer", good=good, saw=datagram.alert)
 
 
-async def old_tls(network: Network, act: Act) -> None:
+async def old_tls(network: DemoNetwork, act: Act) -> None:
     """TLS 1.1, with papers that are otherwise in order."""
     papers = front_end()(network.cast)
     await refused(network, act, "TLS 1.1", (FE1, LinkKind.SERVER), papers, Code.PROTOCOL_TOO_OLD, SSL.TLS1_1_VERSION)
 
 
 async def refused(
-    network: Network,
+    network: DemoNetwork,
     act: Act,
     title: str,
     place: tuple[str, LinkKind],
@@ -87,14 +87,14 @@ async def refused(
     tell(act, title, verdict, wanted, came, control=accepted)
 
 
-async def is_served(network: Network, place: tuple[str, LinkKind], papers: Forged | None) -> bool:
+async def is_served(network: DemoNetwork, place: tuple[str, LinkKind], papers: Forged | None) -> bool:
     """Whether a peer with these *papers* gets an answer."""
     server, kind = place
     address = network.example.address(server, kind)
     return (await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE)).served
 
 
-async def verdict_on(network: Network, server: str, came: Knock) -> dict[str, Any] | None:
+async def verdict_on(network: DemoNetwork, server: str, came: Knock) -> dict[str, Any] | None:
     """The refusal that the server remembers of this connection, as soon as it has one."""
     ours = f"{came.local[0]}:{came.local[1]}"
     for _ in range(LOOKS):
@@ -125,7 +125,7 @@ def tell(
     act.row(title, verdict["code"], marked, good=good, **details, peer_got=came.answer or came.alert)
 
 
-async def in_messages(network: Network, people: People, score: Score) -> None:
+async def in_messages(network: DemoNetwork, people: People, score: Score) -> None:
     """Those whose link is in order, and whose message is not."""
     says = "Each sender has a valid link, and sends a message that it may not send."
     act = score.act("Impostors in messages", says, "sender and message", "code in our log", "answer")
@@ -194,7 +194,7 @@ BY_PARTNER: tuple[tuple[str, bytes, int, Code | None], ...] = (
 """What a partner's edge sends, the status it must get, and the code in our log; none for what is carried."""
 
 
-async def by_partner(network: Network, act: Act) -> None:
+async def by_partner(network: DemoNetwork, act: Act) -> None:
     """A partner with the right certificate: its own From is carried, any other is refused."""
     for title, message, status, code in BY_PARTNER:
         address = network.example.address(EDGE, LinkKind.PARTNER)
@@ -208,13 +208,13 @@ async def by_partner(network: Network, act: Act) -> None:
         )
 
 
-async def newest_refusal(network: Network, server: str) -> dict[str, Any]:
+async def newest_refusal(network: DemoNetwork, server: str) -> dict[str, Any]:
     """What a server's log says of the last message it refused."""
     told = await network.ask(server, "refused-messages")
     return dict(told[0]) if told else {"code": "", "why": "", "reference": ""}
 
 
-async def by_client(network: Network, people: People, act: Act) -> None:
+async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
     """A client that has logged in, and claims to be somebody else."""
     drain(people.bob)
     bob = people.bob.party.aor
@@ -234,7 +234,7 @@ async def by_client(network: Network, people: People, act: Act) -> None:
     act.row("  control: carol, to an unknown user", CARRIED, str(outcome.status), good=outcome.status == NOT_FOUND)
 
 
-async def tell_message(network: Network, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
+async def tell_message(network: DemoNetwork, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
     """One line for one refused message; the reference in the answer leads to the line in our log."""
     told = await newest_refusal(network, FE1)
     good = outcome.status == status and told["code"] == code and told["reference"] in str(outcome)
@@ -247,7 +247,7 @@ def drain(agent: UserAgent) -> None:
         agent.events.get_nowait()
 
 
-async def on_the_way(network: Network, people: People, score: Score) -> None:
+async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None:
     """Those who wait at the other end of our own links: hijackers and men in the middle; and a list that is gone."""
     says = "Our own links lead to impostors, who must get nothing. Then a partner's revocation list is lost."
     act = score.act("Hijacked links, and a lost revocation list", says, "impostor", "refused as")
@@ -275,7 +275,7 @@ async def on_the_way(network: Network, people: People, score: Score) -> None:
     await list_is_gone(network, act)
 
 
-async def hijack(network: Network, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
+async def hijack(network: DemoNetwork, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
     """Let DNS lead our edge to a decoy, and have alice write to the partner that it poses as."""
     with Decoy(papers) as decoy:
         host, port = decoy.address
@@ -293,7 +293,7 @@ async def hijack(network: Network, people: People, act: Act, title: str, papers:
         act.row("  requests that the impostor received", str(decoy.received), good=nothing, alice_got=str(outcome))
 
 
-async def between_client_and_server(network: Network, act: Act) -> None:
+async def between_client_and_server(network: DemoNetwork, act: Act) -> None:
     """A man in the middle with a certificate of his own: the client goes no further."""
     title = "man in the middle between client and server"
     papers = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
@@ -311,7 +311,7 @@ async def between_client_and_server(network: Network, act: Act) -> None:
                 act.row(title, "ACCEPTED", good=False)
 
 
-async def list_is_gone(network: Network, act: Act) -> None:
+async def list_is_gone(network: DemoNetwork, act: Act) -> None:
     """A partner's revocation list is missing, unreadable or too old: nobody under it is let in until a good one is back."""
     place, papers = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
     file = network.folder / OTHER / "issuing.crl"

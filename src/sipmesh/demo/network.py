@@ -14,7 +14,7 @@ from typing import Any
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import SERVER_AUTH, Forge
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.organisation import HOST, Organisation, Plan
+from sipmesh.demo.organisation import HOST, Organisation, PoolPlan
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.sip.digest import Algorithm
@@ -33,7 +33,7 @@ PARTNER_FE, PARTNER_EDGE = "fe1.partner.test", "edge1.partner.test"
 
 
 @dataclass(slots=True)
-class Network:
+class DemoNetwork:
     """Everything that runs; *servers* are the processes by the name of their server."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Network:
     servers: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     @classmethod
-    async def build(cls, folder: Path) -> Network:
+    async def build(cls, folder: Path) -> DemoNetwork:
         """Make CAs, topologies, certificates and users; no server runs yet."""
         dns = await NameServer({}).start(HOST)
         example, partner = build_example(folder), build_partner(folder)
@@ -147,9 +147,9 @@ def build_example(folder: Path) -> Organisation:
         folder / EXAMPLE,
         EXAMPLE,
         (
-            Plan(POOL, Role.FRONT_END, (FE1, FE2)),
-            Plan(EDGES, Role.EDGE, (EDGE,), {"internal_name": "edge-int.example.test", "next_hop": POOL}),
-            Plan(BOTS, Role.APPLICATION, (BOTS,), {"next_hop": POOL}),
+            PoolPlan(POOL, Role.FRONT_END, (FE1, FE2)),
+            PoolPlan(EDGES, Role.EDGE, (EDGE,), {"internal_name": "edge-int.example.test", "next_hop": POOL}),
+            PoolPlan(BOTS, Role.APPLICATION, (BOTS,), {"next_hop": POOL}),
         ),
     )
 
@@ -160,8 +160,8 @@ def build_partner(folder: Path) -> Organisation:
         folder / PARTNER,
         PARTNER,
         (
-            Plan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
-            Plan("sip.partner.test", Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
+            PoolPlan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
+            PoolPlan("sip.partner.test", Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
         ),
     )
 

@@ -51,7 +51,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 @dataclass(slots=True)
-class Plan:
+class PoolPlan:
     """One pool to build; *keys* are further keys of its entry in the topology."""
 
     name: str
@@ -71,7 +71,7 @@ class Organisation:
     document: dict[str, object]
 
     @classmethod
-    def build(cls, folder: Path, domain: str, pools: tuple[Plan, ...], *, host: str = HOST) -> Organisation:
+    def build(cls, folder: Path, domain: str, pools: tuple[PoolPlan, ...], *, host: str = HOST) -> Organisation:
         """Make a CA, give every server its ports, and write the topology; certificates come with `issue_all`."""
         folder.mkdir(parents=True, exist_ok=True)
         EnterpriseCa.create(folder / "ca", domain, datetime.now(UTC), crl_base=f"http://crl.{domain}")
@@ -85,7 +85,7 @@ class Organisation:
         }
         return made
 
-    def _pool(self, plan: Plan) -> dict[str, object]:
+    def _pool(self, plan: PoolPlan) -> dict[str, object]:
         servers = [self._server(server, plan.role) for server in plan.servers]
         return {"name": plan.name, "role": str(plan.role), "servers": servers, **plan.keys}
 

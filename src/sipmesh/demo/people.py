@@ -9,7 +9,7 @@ from sipmesh.client.agent import UserAgent
 from sipmesh.client.call import IncomingCall
 from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Text
-from sipmesh.demo.network import EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, Network
+from sipmesh.demo.network import EDGE, FE1, FE2, PARTNER_EDGE, PARTNER_FE, DemoNetwork
 from sipmesh.demo.score import Act, Score
 from sipmesh.trust.evidence import LinkKind
 
@@ -30,7 +30,7 @@ class People:
         await asyncio.gather(*(agent.close() for agent in (self.alice, self.bob, self.erin)))
 
 
-async def connect(network: Network, user: str, server: str) -> UserAgent:
+async def connect(network: DemoNetwork, user: str, server: str) -> UserAgent:
     """Open a judged link for *user* to *server*; raises `LinkRefused` where the server is not who it should be."""
     organisation = network.organisation_of(server)
     trust = Trust.of_pem(organisation.root.read_bytes())
@@ -39,7 +39,7 @@ async def connect(network: Network, user: str, server: str) -> UserAgent:
     return agent
 
 
-async def log_in(network: Network, score: Score) -> People:
+async def log_in(network: DemoNetwork, score: Score) -> People:
     """Register the three over TLS with digest; each judges chain and name of its server first."""
     act = score.act("Users log in", "Each phone checks its server's certificate, then proves its password (digest).")
     agents = []
@@ -61,7 +61,7 @@ def tls_of(agent: UserAgent) -> str:
     return ", ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
 
 
-async def talk(network: Network, people: People, score: Score) -> None:
+async def talk(network: DemoNetwork, people: People, score: Score) -> None:
     """Send a message and make a call along each path, then show what every hop on the way has proved."""
     act = score.act("Users write and call", "alice and bob are users of example.test. erin is a user of partner.test.")
     for caller, callee in (
@@ -112,7 +112,7 @@ async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
         return None
 
 
-async def show_hops(network: Network, score: Score) -> None:
+async def show_hops(network: DemoNetwork, score: Score) -> None:
     """Show the links between servers that all this went over, as each server that opened one judged its peer."""
     act = score.act(
         "Links between servers",

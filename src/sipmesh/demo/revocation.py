@@ -10,7 +10,7 @@ from sipmesh.client.outcome import Text
 from sipmesh.demo.attacker import Knock, knock
 from sipmesh.demo.doors import verdict_on
 from sipmesh.demo.forge import Forged
-from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, Network
+from sipmesh.demo.network import EDGE, EXAMPLE, FE1, FE2, DemoNetwork
 from sipmesh.demo.people import People, connect, next_event
 from sipmesh.demo.score import Act, Score
 from sipmesh.pki.crl.builder import Reason
@@ -21,7 +21,7 @@ PATIENCE_S = 10.0
 LOOK_AGAIN_S = 0.02
 
 
-async def revoke(network: Network, people: People, score: Score) -> None:
+async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
     """Revoke fe2's certificate; its link to fe1 must fall, fe1's link to the edge must not."""
     act = score.act(
         "A server certificate is revoked",
@@ -48,13 +48,13 @@ async def revoke(network: Network, people: People, score: Score) -> None:
     await new_certificate(network, people, act)
 
 
-def papers_of(network: Network, server: str) -> Forged:
+def papers_of(network: DemoNetwork, server: str) -> Forged:
     """The certificate and key that a server shows now, as a thief would have copied them."""
     folder = network.organisation_of(server).folder / "servers"
     return Forged.read(folder / f"{server}.pem", folder / f"{server}.key", network.cast.ours)
 
 
-async def links_with(network: Network, peer: str) -> list[str]:
+async def links_with(network: DemoNetwork, peer: str) -> list[str]:
     """The ids of fe1's live links with *peer*."""
     links = await network.ask(FE1, "links")
     return sorted(link["id"] for link in links if link["peer"] == peer and link["kind"] == LinkKind.SERVER)
@@ -65,7 +65,7 @@ def tell(links: dict[str, list[str]]) -> str:
     return "; ".join(f"{peer}: {', '.join(ids) or 'none'}" for peer, ids in links.items())
 
 
-async def until_gone(network: Network, ids: list[str]) -> bool:
+async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
     """Wait until none of *ids* is a live link of fe1."""
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -76,7 +76,7 @@ async def until_gone(network: Network, ids: list[str]) -> bool:
     return True
 
 
-async def refused_now(network: Network, people: People, act: Act, papers: Forged) -> None:
+async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Forged) -> None:
     """A new link under the revoked certificate does not come up either, whoever opens it."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
     act.row(
@@ -90,13 +90,13 @@ async def refused_now(network: Network, people: People, act: Act, papers: Forged
     )
 
 
-async def knock_at_fe1(network: Network, papers: Forged) -> Knock:
+async def knock_at_fe1(network: DemoNetwork, papers: Forged) -> Knock:
     """Open a link to fe1's server port with *papers*."""
     address = network.example.address(FE1, LinkKind.SERVER)
     return await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)
 
 
-async def new_certificate(network: Network, people: People, act: Act) -> None:
+async def new_certificate(network: DemoNetwork, people: People, act: Act) -> None:
     """A new certificate brings fe2 back, without a restart."""
     await asyncio.to_thread(network.example.issue, FE2)
     await network.ask(FE2, "reload")

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sipmesh.demo.doors import at_the_doors, in_messages, on_the_way
-from sipmesh.demo.network import FE1, Network
+from sipmesh.demo.network import FE1, DemoNetwork
 from sipmesh.demo.people import log_in, talk
 from sipmesh.demo.revocation import revoke
 from sipmesh.demo.score import Score
@@ -52,7 +52,7 @@ async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, p
     with findings.open("w", encoding="utf-8") as file:
         score = Score(console, file)
         score.say(*INTRODUCTION.splitlines(), f"Their files: {folder}")
-        network = await Network.build(folder)
+        network = await DemoNetwork.build(folder)
         try:
             await _perform(network, score, findings, pause)
             file.flush()
@@ -65,7 +65,7 @@ async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, p
     return 1 if score.wrong or not score.right else 0
 
 
-async def _perform(network: Network, score: Score, findings: Path, pause: Pause) -> None:
+async def _perform(network: DemoNetwork, score: Score, findings: Path, pause: Pause) -> None:
     """The acts, and the summary."""
     started = time.monotonic()
     await network.start()
@@ -103,7 +103,7 @@ async def _enter() -> None:
         loop.remove_reader(sys.stdin)
 
 
-async def _keep(network: Network, score: Score) -> None:
+async def _keep(network: DemoNetwork, score: Score) -> None:
     """Leave everything running until Ctrl-C, and say how a real phone logs in."""
     host, port = network.example.address(FE1, LinkKind.CLIENT)
     score.say(

@@ -20,7 +20,7 @@ def stamp(path: Path) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-class Watched:
+class WatchedFiles:
     """A set of files, and how they looked last."""
 
     def __init__(self, files: Iterable[Path]) -> None:
@@ -28,7 +28,7 @@ class Watched:
         self._restless: dict[Path, Stamp] = {}
 
     def __repr__(self) -> str:
-        return f"<Watched {len(self._seen)} files>"
+        return f"<WatchedFiles {len(self._seen)} files>"
 
     def restart(self, files: Iterable[Path]) -> None:
         """Watch *files* from now on, as they look now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.control_client import Answer
+from sipmesh.cli.control_client import ServerAnswer
 from sipmesh.cli.diagnosis.links import answers_of
 from sipmesh.cli.output import BAD, GOOD, WARN, say, say_explained, say_json, say_verdict
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
@@ -150,7 +150,7 @@ def _link(link: str, server: str, place: Place, *, as_json: bool) -> bool:
     return bool(told["verdict"]["accepted"])
 
 
-def _only(what: str, holders: list[Answer]) -> Answer:
+def _only(what: str, holders: list[ServerAnswer]) -> ServerAnswer:
     if not holders:
         raise OperatorError(f"no running server has a live link {what}; to see the live links: sipmesh links")
     if len(holders) > 1:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sipmesh.cli.control_client import Answer, ask_all, links_table
+from sipmesh.cli.control_client import ServerAnswer, ask_all, links_table
 from sipmesh.cli.output import BAD, cell, plural, say, say_json, show, table
 from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.login_tables import failures_table
@@ -38,7 +38,7 @@ def links(
         say("Why is a peer accepted? sipmesh explain LINK", style="dim")
 
 
-def answers_of(place: Place, command: str, server: str = "", **given: Any) -> list[Answer]:
+def answers_of(place: Place, command: str, server: str = "", **given: Any) -> list[ServerAnswer]:
     """The answers of the servers that run here (or of *server*); raises `OperatorError` where there are none."""
     place.in_force()
     answers = [one for one in ask_all(place, command, **given) if server in {"", one.server}]

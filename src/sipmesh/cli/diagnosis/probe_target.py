@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownPeers:
     """What the topology knows to listen at an address: *server* is its name, *address* where it is."""
 
     server: str
@@ -69,14 +69,14 @@ def aim(asked: Asked, place: Place) -> tuple[Aim, str]:
     return _as_client(asked, loaded)
 
 
-def known_at(loaded: Loaded, host: str, port: int | None) -> Known | None:
+def known_at(loaded: Loaded, host: str, port: int | None) -> KnownPeers | None:
     """The listener of our topology at *host* and *port*; a server's name alone means its first port."""
     for pool in loaded.topology.pools:
         for server in pool.servers:
             for spec in listeners(pool, server):
                 here = {spec.name, server.name, server.address, *({spec.host} - WILDCARDS)}
                 if host in here and (port or spec.port) == spec.port:
-                    return Known(server.name, spec.kind, (server.address, spec.port))
+                    return KnownPeers(server.name, spec.kind, (server.address, spec.port))
     return None
 
 
@@ -99,7 +99,7 @@ def _as_client(asked: Asked, loaded: Loaded | None) -> tuple[Aim, str]:
     return aimed, f"{asked.what} ({what}), as a client that expects {' or '.join(names)}"
 
 
-def _advice(what: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
+def _advice(what: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple[str, ...]:
     """What to do where the other end wants a certificate, and we have come as a client, which shows none."""
     if known is not None and known.kind is LinkKind.PARTNER:
         return (
@@ -114,7 +114,7 @@ def _advice(what: str, known: Known | None, loaded: Loaded | None) -> tuple[str,
     )
 
 
-def _opener(known: Known, loaded: Loaded) -> str:
+def _opener(known: KnownPeers, loaded: Loaded) -> str:
     """A server of ours that may open this link and whose certificate is on this machine, "" where there is none."""
     may_open = view(loaded, known.server).accept_policy(known.kind).may_open
     pools = sorted(loaded.topology.pools, key=lambda pool: pool.role is Role.MANAGEMENT)  # it carries no calls
@@ -123,7 +123,7 @@ def _opener(known: Known, loaded: Loaded) -> str:
     return next(here, "")
 
 
-def _meant(host: str, known: Known | None, loaded: Loaded | None) -> tuple[str, ...]:
+def _meant(host: str, known: KnownPeers | None, loaded: Loaded | None) -> tuple[str, ...]:
     """The reference names: an address proves no identity, so that somebody has to say whom it should be."""
     if known is not None and loaded is not None:
         return (*loaded.topology.sip_domains, known.server)
@@ -152,7 +152,7 @@ def _as_server(asked: Asked, view: ServerView) -> tuple[Aim, str]:
     return aimed, f"{asked.what} ({hop.kind} link to {hop.name}), as {view.name}"
 
 
-def _inside(asked: Asked, known: Known) -> Hop:
+def _inside(asked: Asked, known: KnownPeers) -> Hop:
     return Hop(asked.names[0] if asked.names else known.server, known.kind, addresses=(known.address,))
 
 

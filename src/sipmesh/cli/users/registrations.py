@@ -11,7 +11,7 @@ from sipmesh.cli.place import HERE, AsJson, Place, TopologyFile
 from sipmesh.cli.users.login_tables import registrations_table
 
 if TYPE_CHECKING:
-    from sipmesh.cli.control_client import Answer
+    from sipmesh.cli.control_client import ServerAnswer
 
 
 def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
@@ -32,7 +32,7 @@ def registrations(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
         say("No front end runs here.", style="dim")
 
 
-def _all(place: Place, first: Answer) -> Iterator[dict[str, Any]]:
+def _all(place: Place, first: ServerAnswer) -> Iterator[dict[str, Any]]:
     """Every page of one server."""
     page = first.result
     yield from page["bindings"]

@@ -13,7 +13,7 @@ from sipmesh.cli.users.login_tables import failures_table, registrations_table
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
-    from sipmesh.cli.control_client import Answer
+    from sipmesh.cli.control_client import ServerAnswer
     from sipmesh.cli.place import Place
     from sipmesh.topology.document.load import Loaded
 
@@ -130,7 +130,7 @@ def _ask_store(report: UserReport, aor: str, loaded: Loaded, place: Place) -> No
         report.similar = nearest(aor, everybody).removeprefix("sip:")
 
 
-def _take(report: UserReport, answer: Answer) -> None:
+def _take(report: UserReport, answer: ServerAnswer) -> None:
     """Take what one server knows; the pool's servers share their bindings, and each row counts once."""
     if answer.fault:
         report.faults.append(f"{answer.server}: {answer.fault}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.file_stamps import Watched
+from sipmesh.server.file_stamps import WatchedFiles
 from sipmesh.server.refresh.inotify import FileEvents
 from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
 
@@ -48,7 +48,7 @@ class Reloader:
         self._node, self._source, self._log = node, source, log
         self._loop = loop
         self._ahead: dict[Path, asyncio.Task[None]] = {}
-        self._watched = Watched([])
+        self._watched = WatchedFiles([])
         self._notices = FileEvents(loop, self.look, log)
         self._follow()
 

@@ -105,7 +105,7 @@ class JoinGrant:
         """The server's certificate with its issuers, in PEM."""
         return b"".join(one.public_bytes(Encoding.PEM) for one in self.chain)
 
-    def judged(self, confirmed: Collection[str], folder: Path, at: datetime) -> Judged:
+    def judged(self, confirmed: Collection[str], folder: Path, at: datetime) -> JudgedGrant:
         """Judge all of it at the instant *at*, for a server in *folder*; *confirmed* are the fingerprints that were compared.
 
         Raises `OperatorError` for an anchor that was not confirmed, and for a signer or a certificate that is not believed.
@@ -117,7 +117,7 @@ class JoinGrant:
         self._must_be_confirmed(loaded.authority.anchors, confirmed)
         must_be_signed_by_management(signed, loaded, authority, at)
         self._must_be_a_certificate_of(loaded, authority, at)
-        return Judged(self, publication.number)
+        return JudgedGrant(self, publication.number)
 
     @staticmethod
     def _must_be_confirmed(anchors: Iterable[x509.Certificate], confirmed: Collection[str]) -> None:
@@ -183,7 +183,7 @@ def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Auth
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedGrant:
     """A grant that is believed, and the *number* of its version."""
 
     grant: JoinGrant
