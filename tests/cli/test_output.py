@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import sipmesh
-from sipmesh.cli.output import duration, plural, problem_json, report
+from sipmesh.cli.output import cell, duration, plural, problem_json, report, show, table
 from sipmesh.errors import OperatorError, Problem
 
 PROBLEM = Problem(Path("topology.yaml"), 12, "pools[0].servers", "'fe1' is a short name", "write it in full")
@@ -62,3 +62,34 @@ def test_an_error_leaves_standard_output_to_programs(tmp_path: Path) -> None:
     left = sipmesh("topology", "show", "--json", topology=tmp_path / "none.yaml")
     assert (left.code, left.out) == (1, "")
     assert "sipmesh init" in left.err
+
+
+def shown_at(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """A table with long names, on a terminal of so many columns."""
+    monkeypatch.setattr("sipmesh.cli.output.WIDE", width)
+    made = table("Servers", "server", "address", "fault")
+    made.add_row(cell("fe1.example.test"), cell("192.0.2.10:5062"), cell("the certificate expires in 2 days"))
+    made.add_row(cell("edge1.example.test"), cell(None), cell(""))
+    show(made)
+    return capsys.readouterr().out
+
+
+def test_table_that_fits_is_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    head, *_ = [line for line in shown_at(80, monkeypatch, capsys).splitlines() if "address" in line]
+    assert head.split() == ["server", "address", "fault"]
+
+
+def test_table_on_a_narrow_terminal_is_written_in_blocks_and_breaks_no_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shown_at(40, monkeypatch, capsys).splitlines() == [
+        "Servers",
+        "",
+        "fe1.example.test",
+        "  address: 192.0.2.10:5062",
+        "  fault: the certificate expires in 2 ",
+        "days",
+        "",
+        "edge1.example.test",
+        "",
+    ]

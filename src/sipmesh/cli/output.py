@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -93,8 +94,36 @@ def table(title: str, *columns: str) -> Table:
 
 
 def show(made: Table) -> None:
-    """Print a table, and the rule under an empty one."""
-    console().print(made)
+    """Print a table. Where the terminal is too narrow for its words, each row is a block: the first cell, then a line a cell."""
+    out = console()
+    if _fits(made, out):
+        out.print(made)
+    else:
+        out.print(*_blocks(made), sep="\n")
+
+
+def _fits(made: Table, out: Console) -> bool:
+    """Tell whether no name has to be broken in the middle."""
+    widest = (max(_word(cell, out) for cell in (column.header, *column.cells)) for column in made.columns)
+    return sum(widest) + 2 * (len(made.columns) - 1) <= out.width
+
+
+def _word(cell: RenderableType, out: Console) -> int:
+    """The columns that the longest word of a cell takes."""
+    return Measurement.get(out, out.options, cell).minimum
+
+
+def _blocks(made: Table) -> Iterator[Text]:
+    """Write each row as a block of lines; empty cells are left out."""
+    if made.title:
+        yield Text(f"{made.title}\n", style="bold")
+    for row in zip(*(column.cells for column in made.columns), strict=True):
+        first, *others = (cell if isinstance(cell, Text) else Text(str(cell)) for cell in row)
+        yield Text.assemble(first, style="bold")
+        for column, cell in zip(made.columns[1:], others, strict=True):
+            if cell.plain not in {"", "-"}:
+                yield Text.assemble(f"  {column.header}: " if column.header else "  ", cell)
+        yield Text("")
 
 
 def report(wrong: SipmeshError) -> None:
