@@ -22,7 +22,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import Algorithm
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.transport.link.state import LinkState

@@ -18,7 +18,8 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import IntegrityError
 
 from sipmesh.errors import LocalError, OperatorError
-from sipmesh.storage.audit import Audit, AuditAct
+from sipmesh.storage.audit import Audit
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import History, Slot, Version, digest_of
 from sipmesh.topology.versions.publication import HIGHEST
 from storage import publishing

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import DATABASE, ManagementDb
 from storage.publishing import made
 

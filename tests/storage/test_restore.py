@@ -18,7 +18,7 @@ from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.backup import Manifest, back_up
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.restore import JUMP, Restored, restore

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from sqlalchemy.schema import CreateTable
 
 from sipmesh.errors import LocalError, OperatorError
 from sipmesh.storage.append_only import guard
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.database import Database
 
 _schema = sql.MetaData()
@@ -43,22 +43,6 @@ _turn = sql.Table(
 )
 
 NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-class AuditAct(StrEnum):
-    """What changes whom this network trusts."""
-
-    PUBLISH = "publish"
-    ROLLBACK = "rollback"
-    ISSUE = "issue"
-    REVOKE = "revoke"
-    LIST = "list"
-    BLOCK = "block"
-    JOIN = "join"
-    ROOT = "root"
-    FORCED = "forced"
-    REFUSED = "refused"
-    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from sipmesh.server.management.network import Acknowledgement
 from sipmesh.server.management.offers import edges_behind
 from sipmesh.server.wiring import here
 from sipmesh.sip.message import Request, Response
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.view import view
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without

@@ -14,7 +14,7 @@ from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.server.management.enrolment import Enrolment, EnrolmentRequest
 from sipmesh.server.replication.join_grant import JoinGrant
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from support.managed import MGMT, Managed
 from support.network import FE1

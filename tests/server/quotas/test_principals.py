@@ -23,7 +23,7 @@ from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import Request
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.trust_anchors import read_certificates
 from sipmesh.topology.versions.jose import sign

@@ -15,7 +15,7 @@ from sipmesh.cli.topology.remote_servers import note, say_given
 from sipmesh.errors import OperatorError
 from sipmesh.pki.crl.builder import Reason
 from sipmesh.pki.issuance.profiles import CertificateKind
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from sipmesh.cli.control_client import links_of, reload, say_closed, say_reloade
 from sipmesh.cli.output import WARN, say
 from sipmesh.cli.topology.publish import publish_at_rest, publish_draft, running_management, say_rested, unpublished
 from sipmesh.errors import OperatorError
-from sipmesh.server.replication.document_store import held_in
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
@@ -25,6 +24,8 @@ class Change:
     """Made before the draft is edited: it looks at what the draft holds beside the change to come."""
 
     def __init__(self, place: Place) -> None:
+        from sipmesh.server.replication.document_store import held_in
+
         self._place = place
         if not place.file.exists() and held_in(place.folder):
             raise OperatorError("the draft is on the management server; run this command there")

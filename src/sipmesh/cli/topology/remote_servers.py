@@ -12,7 +12,7 @@ from sipmesh.errors import SipmeshError
 
 if TYPE_CHECKING:
     from sipmesh.cli.place import Place
-    from sipmesh.storage.audit import AuditAct
+    from sipmesh.storage.audit_act import AuditAct
 
 
 def note(place: Place, act: AuditAct, **about: Any) -> None:

@@ -11,7 +11,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.files import UnusableFileError, read_file
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published

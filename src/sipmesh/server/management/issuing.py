@@ -13,7 +13,7 @@ from sipmesh.server.clock import now_utc
 from sipmesh.server.management.publishing.decommission import CA
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.cert_renewal import Grantor, about, renew_own, show_own, signer_chain
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from cryptography import x509

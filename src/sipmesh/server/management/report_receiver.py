@@ -10,7 +10,7 @@ from sipmesh.server.management.offers import edges_behind
 from sipmesh.server.management.refusal_audit import RefusalAudit
 from sipmesh.server.repeated_log import RepeatedLog
 from sipmesh.server.replication.server_status import ServerStatus
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     import asyncio

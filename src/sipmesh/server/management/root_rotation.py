@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.server.clock import now_utc
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from sipmesh.server.management.publishing.decommission import follow_up, servers_of
-from sipmesh.storage.audit import AuditAct, AuditLine
+from sipmesh.storage.audit import AuditLine
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.topology.document.load import Loaded
 from sipmesh.trust.revocation.crl import RevocationList

@@ -20,7 +20,7 @@ from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.topology_source import published_in
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users
 from sipmesh.topology.view import ServerView, view

@@ -9,7 +9,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.management.publishing.publisher import Plan, PutInForce
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without
 from support.network import FE1, FE2, POOL2

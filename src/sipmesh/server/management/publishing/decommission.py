@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
 from sipmesh.pki.crl.builder import Reason
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 
 if TYPE_CHECKING:
     from datetime import datetime

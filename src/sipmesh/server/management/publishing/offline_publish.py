@@ -25,7 +25,7 @@ from sipmesh.server.management.publishing.publish import (
 )
 from sipmesh.server.replication.document_store import signers_of
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.storage.history import Version
 from sipmesh.storage.management_db import ManagementDb
 from sipmesh.storage.users import Users

@@ -16,7 +16,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.management.publishing.publish_checks import from_a_restart, must_open
 from sipmesh.server.replication.crl_store import LARGEST_GIVEN, must_be_portable
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.topology.versions.breaking_changes import dangers
 from sipmesh.topology.versions.difference import difference

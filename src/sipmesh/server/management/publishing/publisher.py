@@ -21,7 +21,7 @@ from sipmesh.server.management.publishing.publish import (
     read_draft,
 )
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.storage.audit import AuditAct
+from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
