@@ -84,3 +84,15 @@ def test_same_key_is_granted_again_and_is_no_other_certificate(enrolment: Enrolm
 def test_server_that_is_not_in_the_published_topology_is_refused(enrolment: Enrolment) -> None:
     with pytest.raises(OperatorError, match="publish that first"):
         enrolment.enrol(asking("fe9.example.test"))
+
+
+def test_list_that_cannot_be_read_is_told_before_a_certificate_is_issued(
+    enrolment: Enrolment, managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = managed.organisation.ca.certificates
+    with monkeypatch.context() as limited:
+        limited.setattr("sipmesh.server.management.enrolment.LARGEST_LIST", 1)
+        with pytest.raises(OperatorError, match="nothing was granted"):
+            enrolment.enrol(asking())
+    assert managed.organisation.ca.certificates == before
+    assert enrolment.enrol(asking()).grant.lists

@@ -19,7 +19,7 @@ from sipmesh.cli.control_client import links_of, reload, say_reloaded
 from sipmesh.cli.output import GOOD, WARN, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.cli.topology.publish import chronicle_of
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
     from sipmesh.server.management.enrolment import Enrolled
@@ -171,9 +171,6 @@ def _mark(anchor: x509.Certificate) -> str:
 
 
 def _read(file: Path) -> bytes:
-    from sipmesh.topology.document.files import UnusableFileError, read_file
+    from sipmesh.topology.document.files import read_or_refuse
 
-    try:
-        return read_file(file, LARGEST)
-    except UnusableFileError as wrong:
-        raise OperatorError("nothing was changed", (Problem(file, 0, "", str(wrong), "name another file"),)) from None
+    return read_or_refuse(file, LARGEST, "nothing was changed", "name another file")

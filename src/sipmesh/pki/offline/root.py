@@ -83,6 +83,6 @@ class OfflineRoot:
             asked.unlink()
         return file
 
-    def _sent(self, answer: OfflineRequest) -> OfflineRequest:
-        files.write(self._ca.folder / f"errand-{answer.what}.json", answer.encode())
-        return answer
+    def _sent(self, request: OfflineRequest) -> OfflineRequest:
+        files.write(self._ca.folder / f"errand-{request.what}.json", request.encode())
+        return request

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from sipmesh.errors import OperatorError, Problem
+from sipmesh.errors import OperatorError
 from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.server.replication.join_grant import JoinGrant, must_be_signed_by_management
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
-from sipmesh.topology.document.files import UnusableFileError, read_file
+from sipmesh.topology.document.files import read_or_refuse
 from sipmesh.topology.versions.jose import open_signed
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import KIND
@@ -72,17 +72,22 @@ class Enrolment:
         """Issue the certificate and make the grant; the audit log has a line for either end.
 
         Raises OperatorError, and nothing was issued: there is no published version, the server is not in it, its signature does
-        not hold, or the server has a valid certificate for another key and the request does not say *replace*.
+        not hold, a revocation list cannot be read, or the server has a valid certificate for another key and the request does not
+        say *replace*.
         """
         publication, loaded = self._newest(request.at)
         role = _role_of(loaded, request.server)
         others = self._others(request)
         if others and not request.replace:
             raise self._refused(request, _already(request.server, others))
+        lists = {entry: self._folder / entry for entry in loaded.list_names}
+        given = {entry: _read(file) for entry, file in lists.items() if file.exists()}
+        proof = tuple(_read(file) for ca in self._generations.alive for file in sorted(ca.folder.glob("*.crl")))
         names = certificate_names(loaded.topology, request.server)
         issued = self._generations.current.certify(names, role, request.key, request.at, request.lifetime)
         self._record(request, issued, others)
-        return Enrolled(self._grant(request.server, publication, loaded, issued), others)
+        chain = tuple(x509.load_pem_x509_certificates(issued.chain))
+        return Enrolled(JoinGrant(request.server, publication, loaded.authority.anchors, chain, given, proof), others)
 
     def _newest(self, at: datetime) -> tuple[bytes, Loaded]:
         head = self._management_db.history.head()
@@ -116,16 +121,9 @@ class Enrolment:
             about["beside"] = " ".join(record.serial_hex for record in others)
         self._management_db.audit.append(request.who, AuditAct.JOIN, about, at=request.at)
 
-    def _grant(self, server: str, publication: bytes, loaded: Loaded, issued: Certified) -> JoinGrant:
-        lists = {entry: self._folder / entry for entry in loaded.list_names}
-        return JoinGrant(
-            server=server,
-            publication=publication,
-            anchors=loaded.authority.anchors,
-            chain=tuple(x509.load_pem_x509_certificates(issued.chain)),
-            lists={entry: _read(file) for entry, file in lists.items() if file.exists()},
-            proof=tuple(_read(file) for ca in self._generations.alive for file in sorted(ca.folder.glob("*.crl"))),
-        )
+
+def _read(file: Path) -> bytes:
+    return read_or_refuse(file, LARGEST_LIST, "nothing was granted", "restore the file")
 
 
 def _role_of(loaded: Loaded, server: str) -> Role:
@@ -147,10 +145,3 @@ def _already(server: str, valid: list[Record]) -> str:
         f"{server} has a valid certificate for another key ({listed}): if that key is lost or stolen, revoke the certificate"
         f" first (sipmesh ca revoke {server}); to have both valid, give --replace"
     )
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return read_file(file, LARGEST_LIST)
-    except UnusableFileError as wrong:
-        raise OperatorError("nothing was granted", (Problem(file, 0, "", str(wrong), "restore the file"),)) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sipmesh.errors import OperatorError, Problem
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,3 +24,11 @@ def read_file(file: Path, largest: int) -> bytes:
     if len(content) > largest:
         raise UnusableFileError(f"is larger than {largest} octets")
     return content
+
+
+def read_or_refuse(file: Path, most: int, refusal: str, remedy: str) -> bytes:
+    """Read a file that an operator or a topology names; OperatorError with *refusal* and *remedy* where it is unusable."""
+    try:
+        return read_file(file, most)
+    except UnusableFileError as wrong:
+        raise OperatorError(refusal, (Problem(file, 0, "", str(wrong), remedy),)) from None
