@@ -22,7 +22,7 @@ from unittest import mock
 from sipmesh.cli.main import main
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.network import die_with_parent
-from sipmesh.demo.organisation import free_port
+from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users import Users

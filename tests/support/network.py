@@ -17,7 +17,8 @@ from sipmesh.client.call import Call, IncomingCall
 from sipmesh.client.judge import Trust
 from sipmesh.client.outcome import Outcome, Text
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.organisation import HOST, Organisation, PoolPlan, free_port
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import HOST, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
@@ -136,8 +137,12 @@ class Network:
         for organisation in self.organisations:
             organisation.document["dns"] = {"servers": [self.dns.setting]}
             organisation.write()
-        for name in self.starts:
-            self.start(name)
+        try:
+            for name in self.starts:
+                self.start(name)
+        except BaseException:
+            await self.__aexit__()  # a server that cannot start must not spoil the tests that come after
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import SERVER_AUTH, Forge
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.organisation import HOST, Organisation, PoolPlan
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import HOST
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.sip.digest import Algorithm

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.users import Users
@@ -18,36 +17,6 @@ from sipmesh.topology.document.load import Loaded, load
 from sipmesh.topology.view import certificate_names
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-
-HOST = "127.0.0.1"
-LOWEST_PORT = 10_000
-_given: set[int] = set()
-
-
-def free_port(host: str = HOST) -> int:
-    """Give a port of *host* that nobody uses, and that this process has not been given before.
-
-    It lies below the ports that the kernel hands to outgoing connections: one of those could take it before it is used.
-    """
-    while True:
-        port = LOWEST_PORT + secrets.randbelow(_first_ephemeral() - LOWEST_PORT)
-        if port not in _given and _is_free(host, port):
-            _given.add(port)
-            return port
-
-
-def _first_ephemeral() -> int:
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    return max(first, 2 * LOWEST_PORT)
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS, Gatekeeper
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence

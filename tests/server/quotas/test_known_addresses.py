@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 from sipmesh.server.quotas.known_addresses import MOST_PROVED, KnownAddresses
 from sipmesh.topology.view import view
 from sipmesh.trust.evidence import LinkKind

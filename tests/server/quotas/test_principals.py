@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 from sipmesh.pki import files
 from sipmesh.pki.csr import request_for
 from sipmesh.server.quotas.usage import Usage

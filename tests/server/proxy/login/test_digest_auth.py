@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 from sipmesh.routing.authentication.backoff import FailureLimits
 from sipmesh.sip.digest import Algorithm, answer, parse_challenge
 from sipmesh.sip.message import Request, Response
