@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
@@ -38,13 +38,25 @@ class Organisation:
     host: str
     ports: dict[str, dict[LinkKind, int]]
     document: dict[str, object]
+    issued_at: datetime | None = None
 
     @classmethod
-    def build(cls, folder: Path, domain: str, pools: tuple[PoolPlan, ...], *, host: str = HOST) -> Organisation:
-        """Make a CA, give every server its ports, and write the topology; certificates come with `issue_all`."""
+    def build(
+        cls,
+        folder: Path,
+        domain: str,
+        pools: tuple[PoolPlan, ...],
+        *,
+        host: str = HOST,
+        issued_at: datetime | None = None,
+    ) -> Organisation:
+        """Make a CA, give every server its ports, and write the topology; certificates come with `issue_all`.
+
+        *issued_at* is the instant, in UTC, at which everything is issued; None stands for the present.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        EnterpriseCa.create(folder / "ca", domain, datetime.now(UTC), crl_base=f"http://crl.{domain}")
-        made = cls(folder, domain, host, {}, {})
+        made = cls(folder, domain, host, {}, {}, issued_at)
+        EnterpriseCa.create(folder / "ca", domain, made._now(), crl_base=f"http://crl.{domain}")
         made.document = {
             "sipmesh": 1,
             "organisation": domain,
@@ -53,6 +65,9 @@ class Organisation:
             "pools": [made._pool(plan) for plan in pools],
         }
         return made
+
+    def _now(self) -> datetime:
+        return self.issued_at or datetime.now(UTC)
 
     def _pool(self, plan: PoolPlan) -> dict[str, object]:
         servers = [self._server(server, plan.role) for server in plan.servers]
@@ -101,7 +116,7 @@ class Organisation:
         """Write the topology, whole or not at all: running servers look at it."""
         draft = self.file.with_suffix(".new")
         with draft.open("w") as stream:
-            YAML().dump(self.document, stream)
+            stream.writelines(_lines(self.document))
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(self.file)
@@ -121,10 +136,10 @@ class Organisation:
         pool = topology.pool_of(name)
         if pool is None:
             raise ValueError(f"{name} is not in the topology")
-        issued = self.ca.issue(certificate_names(topology, name), pool.role, datetime.now(UTC))
+        issued = self.ca.issue(certificate_names(topology, name), pool.role, self._now())
         issued.write(*self.papers(name))
         if pool.role is Role.MANAGEMENT:
-            self.ca.issue_signer(name, datetime.now(UTC)).write(*self.papers(f"{name}.signer"))
+            self.ca.issue_signer(name, self._now()).write(*self.papers(f"{name}.signer"))
 
     def papers(self, name: str) -> tuple[Path, Path]:
         """The certificate chain and the key of a server; of its signer, if *name* ends in ``.signer``."""
@@ -147,3 +162,13 @@ class Organisation:
     def address(self, server: str, kind: LinkKind) -> tuple[str, int]:
         """Where *server* listens for links of *kind*."""
         return self.host, self.ports[server][kind]
+
+
+def _lines(document: dict[str, object]) -> Iterator[str]:
+    """Write a topology as YAML: an entry a line, and what is in an entry as JSON, which is YAML as well."""
+    for key, value in document.items():
+        if isinstance(value, list):
+            yield f"{key}:\n"
+            yield from (f"- {json.dumps(entry)}\n" for entry in value)
+        else:
+            yield f"{key}: {json.dumps(value)}\n"
