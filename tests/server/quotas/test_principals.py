@@ -171,11 +171,11 @@ async def test_user_of_another_server_has_a_share_of_it_and_the_others_do_not_no
         assert (await other.final()).status == 200
         accounts = pool.nodes[FE1].accounts
         assert accounts._carried[FE2, "sip:alice@example.test"].branches == 3
-        assert accounts._held["server", FE2].branches == 3
+        assert accounts._direct["server", FE2].branches == 3
         for request in waiting:
             await bob.reply(request, 200)
             assert (await other.final()).status == 200
-        assert (accounts._held["server", FE2].branches, accounts._held["server", FE2].octets) == (0, 0)
+        assert (accounts._direct["server", FE2].branches, accounts._direct["server", FE2].octets) == (0, 0)
         pool.nodes[FE1].dispatch.tick()
         assert accounts._carried == {}
 
@@ -195,7 +195,7 @@ async def test_forks_of_one_user_do_not_fill_the_account_of_its_server_at_anothe
         await fe1.send(asserted(fe1, "carol@example.test", "sip:dora@example.test"))
         await dora.reply(await dora.request_in(MESSAGE), 200)
         assert (await fe1.final()).status == 200
-        assert two_pools.nodes[FE3].accounts._held["server", FE1].branches == 10
+        assert two_pools.nodes[FE3].accounts._direct["server", FE1].branches == 10
 
 
 @on_loop
@@ -212,7 +212,7 @@ async def test_partner_does_not_fill_the_account_of_an_edge_for_other_partners(f
         for _ in range(30):
             await bob.request_in(MESSAGE)
         accounts = federation.nodes[FE1].accounts
-        held = accounts._held["server", EDGE]
+        held = accounts._direct["server", EDGE]
         assert (held.branches, held.full) == (30, False)
         assert accounts._carried[EDGE, "sip.partner.test"].branches == 30
         assert accounts._carried[EDGE, "sip:erin@partner.test"].branches == 20
@@ -446,7 +446,7 @@ def asking(request: str) -> Callable[..., str]:
 
 def account(node: RunningServer, kind: str, name: str) -> Usage:
     """The account of a principal that is there."""
-    return node.accounts._held[kind, name]
+    return node.accounts._direct[kind, name]
 
 
 def asserted(server: Peer, user: str, uri: str = BOB) -> Request:

@@ -154,7 +154,7 @@ async def test_when_the_kernel_has_forgotten_something_everything_is_looked_at(
     async with listening(file, sign) as (heard, listener):
         overflow = [Event(-1, flags.Q_OVERFLOW, 0, "")]
         monkeypatch.setattr(INotify, "read", lambda *_, **__: overflow)
-        listener._heard()
+        listener._read_events()
         assert heard.calls == [{file, sign}]
 
 
