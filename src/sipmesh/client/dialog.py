@@ -43,10 +43,7 @@ TABLE: Mapping[tuple[DialogState, Happened], DialogState] = {
     (DialogState.EARLY, Happened.BYE): DialogState.TERMINATED,
     (DialogState.EARLY, Happened.LINK_LOST): DialogState.TERMINATED,
     (DialogState.CONFIRMED, Happened.RINGING): DialogState.CONFIRMED,  # from a fork that was not the first to answer
-    (
-        DialogState.CONFIRMED,
-        Happened.SUCCESS,
-    ): DialogState.CONFIRMED,  # a retransmission, or the response to a re-INVITE
+    (DialogState.CONFIRMED, Happened.SUCCESS): DialogState.CONFIRMED,  # a retransmission, or for a re-INVITE
     (
         DialogState.CONFIRMED,
         Happened.FAILURE,

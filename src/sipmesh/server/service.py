@@ -233,9 +233,7 @@ class Service:
         self._node.dispatch.tick()
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
-            self._reissued_at = (
-                0.0  # look at the CRLs again, once the clock is reliable: another clock may have signed them
-            )
+            self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed
             self._log.warning(
                 "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
             )

@@ -1,6 +1,6 @@
 """A backup: everything that an organisation would lose with the host of its management, in one encrypted file.
 
-It contains the CA with its keys and ledger, the draft, every file that the topology names, the history with the audit log, and
+It contains the CA with its keys and ledger, the draft, the files that the topology names, the history with the audit log, and
 the users. A database is copied as it is at one instant, even while it is written. Of users in PostgreSQL the rows are copied. The
 state that servers store between their starts is left out: they create it again.
 """
@@ -82,8 +82,8 @@ class Manifest:
 def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest:
     """Write a backup of the organisation with the draft *document* to the new file *to*, which only its owner can read.
 
-    Raises `OperatorError` if *to* exists or cannot be written, if the passphrase is too short, and if neither the draft nor
-    a published version can be read. *at* has a time zone.
+    Raises `OperatorError` if *to* exists or cannot be written, and if the passphrase is too short. It is also raised if
+    neither the draft nor a published version can be read. *at* has a time zone.
     """
     loaded = _load_draft_or_version(document)
     if to.exists():

@@ -46,8 +46,8 @@ class ReplicatedUsers:
         A document in several parts comes into force with its last part; incomplete parts of another number are dropped. The
         number that is in force already changes nothing.
 
-        Raises `OperatorError`, and changes nothing, if the document cannot be read, is for another organisation or pool, or is
-        older than what is in force, and for changes since another number than the one in force.
+        Raises `OperatorError`, and changes nothing, in these cases: the document cannot be read; it is for another
+        organisation or pool; it is older than what is in force; or its changes start from another number.
         """
         document_part = UserDocument.decode(document)
         self._check(document_part)

@@ -2,9 +2,9 @@
 
 The header has the parameters of scrypt (RFC 7914) and the prefix of all nonces. Each chunk of 1 MiB is encrypted by AES-256-GCM.
 Its nonce is the prefix, the number of the chunk, and whether it is the last one; the header is authenticated with each chunk. So
-a chunk that was changed, removed, moved or taken from another file does not open, nor does a file that was truncated between two
-chunks (the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár, 2015). Data is authenticated before it is returned. But
-a truncation shows only at the end of the stream: a reader must not act on the data before that.
+a chunk that was changed, removed, moved or taken from another file does not open. A file that was truncated between two chunks
+does not open either. This is the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár (2015). Data is authenticated
+before it is returned. But a truncation shows only at the end of the stream: a reader must not act on the data before that.
 """
 
 from __future__ import annotations

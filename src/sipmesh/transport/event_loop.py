@@ -1,8 +1,8 @@
 """The event loop of a server: asyncio's own, but it waits in the epoll of the links.
 
 The loop's selector is one more descriptor in the epoll of the links. So a message costs one ``epoll_wait``, and asyncio runs
-only when it has something to do. With the epoll of the links inside the loop's selector, each wake-up would pass through both,
-and through a turn of the loop, before a link is served.
+only when it has something to do. The other order, the epoll of the links inside the loop's selector, would cost more. There each
+wake-up would pass through both, and through a turn of the loop, before a link is served.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Spec(Protocol):
 
 
 def nobody(_address: str) -> bool:
-    """Return False: no address is reserved, and no descriptor can be freed."""
+    """Return False: no address is reserved."""
     return False
 
 

@@ -43,9 +43,7 @@ class LinkPool:
         for link in cast("list[Link]", self._reactor.links.of(hop.name, hop.kind)):
             if link.usable and not link.reserved:
                 opened += link.direction is Direction.OPENED
-                if best is None or _rank(link) <= _rank(
-                    best
-                ):  # of two equal links the newer one, which will last longer
+                if best is None or _rank(link) <= _rank(best):  # of two equal links the newer one, which lasts longer
                     best = link
         if best is None or (best.pending_out > self._limits.busy_bytes and opened < self._limits.links_opened_per_peer):
             return self._connector.dial(hop)

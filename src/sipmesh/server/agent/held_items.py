@@ -42,7 +42,7 @@ class HeldItems:
         return ReplicationState(versions, now_utc().isoformat(), highest, self.issuing)
 
     def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
-        """Return what an edge gets: all documents except the users, and the certificate of the edge itself."""
+        """Return what an edge gets: its own certificate, and all documents except the users."""
         certificates = self.certificates_of_edges
         revoked = (self.revoked,) if self.revoked is not None else ()
         own = (certificates[peer.name],) if peer is not None and peer.name in certificates else ()

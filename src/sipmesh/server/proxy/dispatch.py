@@ -322,7 +322,7 @@ class Dispatch(LinkEvents):
         return None
 
     def tick(self) -> None:
-        """Remove what has expired; called about once a second."""
+        """Remove what has expired; called about twice a second."""
         self._attempt("expired transactions not removed", self._relay.sweep)
         self.accounts.sweep()
         self._log.sweep()

@@ -1,9 +1,9 @@
 """What one server stores of the documents that management has signed: the topology in force, its users, the highest version.
 
-A document is accepted if its signer is trusted *now*, if it is for this organisation, and if it is newer than any document that
-this server has accepted. A stored document stays valid after its signer's certificate has expired. At a start, the document has
-to be exactly the last accepted one (`publication_record`). Its signer must have been valid then, under an anchor that this server
-trusted.
+A document is accepted under three conditions: its signer is trusted *now*, it is for this organisation, and it is newer than each
+document that this server has accepted. A stored document stays valid after its signer's certificate has expired. At a start, the
+document has to be exactly the last accepted one (`publication_record`). Its signer must have been valid when it was signed, under
+an anchor that this server trusted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The record beside a server's key: which publication was accepted last, and that one was ever accepted.
 
-The documents themselves are in ``state``. Somebody who can write only there cannot replace the accepted version by an older one,
-or its anchors by others, or the users by earlier ones. Nor can they make the server load a topology without a signature.
+The documents themselves are in ``state``. An attacker who can write only there cannot bring back an older version or earlier
+users, and cannot replace the anchors. The attacker also cannot make the server load a topology without a signature.
 """
 
 from __future__ import annotations

@@ -397,9 +397,7 @@ class Link(RegisteredLink):
             if reasons:
                 self.close(reasons[0])
             elif self._ends and self.evidence is not None and self._ends <= self._reactor.wall_clock():
-                self.judged(
-                    self._events.judge(self, self.evidence)
-                )  # another path may be valid where this one has expired
+                self.judged(self._events.judge(self, self.evidence))  # another path may still be valid
             else:
                 self._set_alarm()
 

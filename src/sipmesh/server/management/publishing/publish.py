@@ -1,7 +1,7 @@
 """Publishing: a draft is checked, compared, signed and stored as the next version, completely or not at all.
 
-This is the only way into the history, so no version skips a check. It is used for the first version, for versions of a running
-management server and without one, for a block, for a rollback and for a relocation.
+This is the only way into the history, so no version skips a check. The first version and each later one use it, with a running
+management server and without one. A block, a rollback and a relocation use it too.
 """
 
 from __future__ import annotations
