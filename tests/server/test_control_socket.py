@@ -107,7 +107,8 @@ async def test_invalid_line_gets_an_error_and_the_next_line_is_answered(path: Pa
     async with opened(path):
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(line + b'{"command": "echo", "said": 1}\n')
-        assert "error" in json.loads(await reader.readline())
+        error = json.loads(await reader.readline())["error"]
+        assert error.startswith(("the request cannot be read", "unknown command"))
         assert json.loads(await reader.readline()) == {"result": 1}
         writer.close()
 

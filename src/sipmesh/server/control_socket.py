@@ -88,13 +88,13 @@ class ControlSocket:
 
     async def _answer(self, line: bytes, who: str) -> dict[str, Any]:
         try:
-            asked = {**json.loads(line), WHO: who}
-            command = self._commands.get(str(asked["command"]))
+            request = {**json.loads(line), WHO: who}
+            command = self._commands.get(str(request["command"]))
             if command is None:
-                return {"error": f"unknown command {asked['command']!r}", "known": sorted(self._commands)}
-            return {"result": await command(asked)}
+                return {"error": f"unknown command {request['command']!r}", "known": sorted(self._commands)}
+            return {"result": await command(request)}
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
-            return {"error": f"the answer cannot be read: {wrong}"}
+            return {"error": f"the request cannot be read: {wrong}"}
         except OperatorError as wrong:
             return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:

@@ -144,11 +144,11 @@ def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, i
     """Return every file with its name in the backup, its content and its mode; the manifest first."""
     folder = loaded.folder
     yield MANIFEST, manifest.encode(), SECRET
-    taken: set[str] = set()
+    written: set[str] = set()
     for file in _own(folder, loaded):
         name = file.relative_to(folder).as_posix()
-        if name not in taken and file.is_file():
-            taken.add(name)
+        if name not in written and file.is_file():
+            written.add(name)
             yield name, _content(file), file.stat().st_mode & 0o777
     for original, name in manifest.elsewhere.items():
         yield name, _content(Path(original)), Path(original).stat().st_mode & 0o777

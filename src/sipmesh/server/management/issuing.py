@@ -40,8 +40,8 @@ class Issuing:
         view = self._server.view
         try:
             signer = signer_chain(view)
-            for made in renew_own(view, self._folder, now_utc()):
-                self._granted(view.name, made)
+            for certificate in renew_own(view, self._folder, now_utc()):
+                self._granted(view.name, certificate)
             if CaGenerations.are_in(self._folder):
                 show_own(view, self._folder)
                 shown = CaGenerations(self._folder).current.shown

@@ -81,7 +81,7 @@ class _Work:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _Responders:
     """The responses of one authority's responders: *answers* and *heard_at* by the mark of the certificate.
 
     *heard_at* is the time at which the certificate was last needed.
@@ -116,7 +116,7 @@ class Fetcher:
         self._issuers = KnownIntermediates(self._folder / "issuers.pem")
         self._loaded = node.view.loaded
         self._works: dict[str, _Work] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._responders: dict[str, _Responders] = {}
         self._seen: dict[tuple[bytes, ...], None] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
 
@@ -288,20 +288,23 @@ class Fetcher:
 
     def _follow_responders(self, loaded: Loaded) -> None:
         """Give every authority its stored responses, and stop asking for authorities that need none."""
-        before, self._asked = self._asked, {}
+        before, self._responders = self._responders, {}
         for owner, entry, authority in self._concerned(loaded):
             if entry.revocation is not RevocationSource.LISTS:
-                asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
-                asked.answers = (
+                responders = _Responders(owner, authority, entry.ocsp, entry.grace_time)
+                responders.answers = (
                     before[owner].answers if owner in before else answers_on_disk(loaded.folder, authority.name)
                 )
-                asked.heard_at = before[owner].heard_at if owner in before else {}
-                authority.hear(OcspAnswers(asked.answers.values()))
-                self._asked[owner] = asked
+                responders.heard_at = before[owner].heard_at if owner in before else {}
+                authority.hear(OcspAnswers(responders.answers.values()))
+                self._responders[owner] = responders
         for key, work in list(self._works.items()):
             if isinstance(source := work.source, OcspFetchJob):
-                if source.owner in self._asked:
-                    source.urls, source.grace = self._asked[source.owner].urls, self._asked[source.owner].grace
+                if source.owner in self._responders:
+                    source.urls, source.grace = (
+                        self._responders[source.owner].urls,
+                        self._responders[source.owner].grace,
+                    )
                 else:
                     self._works.pop(key).stop()
 
@@ -326,65 +329,65 @@ class Fetcher:
         if trail.authority is None or not trail.verified:
             return
         self._issuers.remember(trail.path[1:-1])
-        asked = next(
-            (responders for responders in self._asked.values() if responders.authority is trail.authority), None
-        )
-        if asked is None:
+        responders = next((known for known in self._responders.values() if known.authority is trail.authority), None)
+        if responders is None:
             return
         for certificate, issuer in pairwise(trail.path):
-            self._ask(asked, About(certificate, issuer), verdict)
+            self._ask(responders, About(certificate, issuer), verdict)
 
-    def _ask(self, asked: _Asked, about: About, verdict: Verdict) -> None:
+    def _ask(self, responders: _Responders, about: About, verdict: Verdict) -> None:
         """Ask about one certificate, if no CRL covers it or both are required; at once if a peer was refused for it."""
-        listed = asked.authority.lists.find(*about) is not None
-        if listed and asked.authority.source is RevocationSource.ANSWERS:
+        listed = responders.authority.lists.find(*about) is not None
+        if listed and responders.authority.source is RevocationSource.ANSWERS:
             return
         mark = about.mark
-        key = f"{asked.owner} {mark}"
-        known = mark in asked.heard_at
-        if not known and len(asked.heard_at) >= MOST_ANSWERS:
+        key = f"{responders.owner} {mark}"
+        known = mark in responders.heard_at
+        if not known and len(responders.heard_at) >= MOST_ANSWERS:
             return
-        asked.heard_at[mark] = verdict.at
+        responders.heard_at[mark] = verdict.at
         if key not in self._works:
-            self._add(key, self._answers_about(asked.owner, about, mark))
+            self._add(key, self._answers_about(responders.owner, about, mark))
         elif not verdict.accepted and self._node.loop.time() - self._works[key].began_at >= POKED_AGAIN_S:
             self._begin(self._works[key])
 
     def _answers_about(self, owner: str, about: About, mark: str) -> OcspFetchJob:
-        asked = self._asked[owner]
+        responders = self._responders[owner]
 
         def put(answer: OcspAnswer, body: bytes) -> None:
             self._accept_answer(owner, about, mark, answer, body)
 
         def held() -> OcspAnswer | None:
-            return self._asked[owner].answers.get(mark) if owner in self._asked else None
+            return self._responders[owner].answers.get(mark) if owner in self._responders else None
 
-        return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
+        return OcspFetchJob(responders.urls, about, owner, responders.grace, self._pace(), held, put)
 
     def _accept_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
         """Put a response in force: only links that rely on that certificate are judged again, at once."""
-        asked = self._asked[owner]
-        files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
-        asked.answers[mark] = answer
-        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), about)
+        responders = self._responders[owner]
+        files.write(answer_file(self._loaded.folder, responders.authority.name, mark), body)
+        responders.answers[mark] = answer
+        closed = self._node.revocation.accept_ocsp(
+            responders.authority, OcspAnswers(responders.answers.values()), about
+        )
         if closed:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP response in force", owner=owner, serial=serial, closed=closed)
 
     def _is_forgotten(self, source: OcspFetchJob) -> bool:
-        asked, mark = self._asked[source.owner], source.about.mark
+        responders, mark = self._responders[source.owner], source.about.mark
         if self._node.revocation.is_relied_on(source.about):
-            asked.heard_at[mark] = self._node.gatekeeper.clock()
-        return self._node.gatekeeper.clock() - asked.heard_at[mark] > FORGOTTEN
+            responders.heard_at[mark] = self._node.gatekeeper.clock()
+        return self._node.gatekeeper.clock() - responders.heard_at[mark] > FORGOTTEN
 
     def _forget(self, source: OcspFetchJob) -> None:
-        asked, mark = self._asked[source.owner], source.about.mark
+        responders, mark = self._responders[source.owner], source.about.mark
         self._works.pop(f"{source.owner} {mark}").stop()
-        del asked.heard_at[mark]
-        asked.answers.pop(mark, None)
-        answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
+        del responders.heard_at[mark]
+        responders.answers.pop(mark, None)
+        answer_file(self._loaded.folder, responders.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
-        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), source.about)
+        self._node.revocation.accept_ocsp(responders.authority, OcspAnswers(responders.answers.values()), source.about)
 
     # Status
 

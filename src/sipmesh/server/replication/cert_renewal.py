@@ -266,7 +266,7 @@ def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certifi
     if _needs(signer, ca, at):
         issued.append(ca.issue_signer(view.name, at))
         issued[-1].write(signer, signer_key)
-    return [made.certificate for made in issued]
+    return [certified.certificate for certified in issued]
 
 
 def show_own(view: ServerView, folder: Path) -> None:
