@@ -143,7 +143,7 @@ class OutgoingCall(Call):
 
 
 class IncomingCall(Call):
-    """A call that somebody makes to us; it rings until `accept` or `reject`."""
+    """A call from another user; it rings until `accept` or `reject`."""
 
     def __init__(self, line: ClientLink, invite: Request) -> None:
         super().__init__(line, invite.from_.sip_uri.aor)

@@ -293,7 +293,7 @@ class Users:
         return changed
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
     def _replace(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:

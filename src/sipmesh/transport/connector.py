@@ -225,7 +225,7 @@ class Dial:
         self._connector.remember_failure(self._hop, address)
 
     def ready(self, _mask: int) -> None:
-        """The socket is connected or refused, or the handshake goes on."""
+        """Act on the result of the TCP connection, or take a step of the handshake."""
         if self._handshake is not None:
             self._step(self._handshake)
         elif self._sock is not None:
@@ -273,7 +273,7 @@ class Dial:
             self._connector.reactor.bury(Dropped(sock))
 
     def due(self, now: float) -> None:
-        """The present candidate, or the whole dial, took too long."""
+        """End the current candidate, or the whole dial, because its time is over."""
         limits = self._connector.limits
         if now < self._until:  # the alarm was set for an earlier candidate
             self._connector.reactor.set_alarm(self._link, self._until)

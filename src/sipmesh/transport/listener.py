@@ -125,7 +125,7 @@ class Listener(Watched):
                 if error.errno in OUT_OF_RESOURCES:
                     self._pause()
                     return
-                continue  # the connection died in the queue (accept(2) passes on its pending network errors)
+                continue  # the connection failed in the queue (accept(2) returns its network error)
             self._greet(sock, address_of(remote))
 
     def _pause(self) -> None:
@@ -152,7 +152,7 @@ class Listener(Watched):
         try:
             link.local = self.address if self._is_one_address else address_of(sock.getsockname())
             tls = self._context.accepted(sock)
-        except OSError:  # the peer has gone already (ssl looks for the peer's address)
+        except OSError:  # the peer has closed already
             close_quietly(sock)
             return
         budget = self.reserved if reserved else self.silent

@@ -28,7 +28,7 @@ class TimeoutQueue(Generic[Held]):
 
     def add(self, thing: Held, now: float) -> None:
         """Add *thing* at loop time *now*, in seconds."""
-        self.discard(thing)  # to the end of the order
+        self.discard(thing)  # so that it moves to the end of the queue
         self._held[thing] = now + self.seconds
 
     def discard(self, thing: Held) -> None:

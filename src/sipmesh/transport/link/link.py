@@ -218,7 +218,7 @@ class Link(RegisteredLink):
 
     @property
     def greeting(self) -> bool:
-        """Whether the next event is a handshake step, which the reactor rations."""
+        """Whether the next event is a handshake step; the reactor limits these steps per turn."""
         return self.state is LinkState.HANDSHAKE
 
     # Setting up: called by the stage
