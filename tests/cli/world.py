@@ -205,7 +205,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def end(process: Forked) -> None:
+def end(process: Forked | subprocess.Popen[bytes]) -> None:
     """Wait for a process that was told to end, and close what leads to it."""
     try:
         process.wait(START_S)

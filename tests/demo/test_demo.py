@@ -1,4 +1,4 @@
-"""The demo, run as a newcomer runs it: every line as it must be, and no process left behind."""
+"""The demo as a newcomer runs it: every line is as expected, and no process is left."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_every_line_of_the_demo_comes_out_as_it_must(tmp_path: Path) -> None:
 
 
 def descendants(pid: int) -> set[int]:
-    """The pids below *pid*, as the kernel tells them."""
+    """Return the child pids of *pid*, from the kernel."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):
@@ -47,7 +47,7 @@ def descendants(pid: int) -> set[int]:
 
 
 def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
-    """Read what the demo prints until *words* are in it."""
+    """Read the output of the demo until *words* are in it."""
     assert process.stdout is not None
     seen, until = b"", time.monotonic() + PATIENCE_S
     while words not in seen:
