@@ -228,8 +228,8 @@ def blocked(evaluation: Evaluation) -> Finding:
     claimed = {name: _block_on(name, evaluation.policy) for name in evaluation.names.usable}
     if evaluation.peer:
         claimed |= {name: name for name in evaluation.peer.names & evaluation.policy.blocked}
-    told = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
-    return asked.refused(", ".join(told), Code.PARTNER_BLOCKED) if told else asked.passed("none")
+    found = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
+    return asked.refused(", ".join(found), Code.PARTNER_BLOCKED) if found else asked.passed("none")
 
 
 def _block_on(name: str, policy: LinkPolicy) -> str:

@@ -59,14 +59,14 @@ class SignerVerdict:
     @property
     def believed(self) -> bool:
         """Whether at least one check ran, and all checks passed."""
-        return self.code is Code.ACCEPTED and bool(self.findings) and all(one.passed for one in self.findings)
+        return self.code is Code.ACCEPTED and bool(self.findings) and all(finding.passed for finding in self.findings)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons of a refusal, one line each; the reason of the code comes first."""
-        wrong = [one for one in self.findings if not one.passed]
-        wrong.sort(key=lambda one: (one.code is not self.code, not one.judged))
-        return tuple(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in wrong)
+        wrong = [finding for finding in self.findings if not finding.passed]
+        wrong.sort(key=lambda finding: (finding.code is not self.code, not finding.judged))
+        return tuple(f"{finding.check} wanted {finding.wanted}; saw {finding.saw}" for finding in wrong)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("ask for .believed")  # a verdict is not always an acceptance
@@ -134,7 +134,7 @@ def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
         names = alternative_names(read_certificate(chain[0])) if chain else ()
     except (MalformedCertificateError, *UNREADABLE):
         return frozenset()
-    return frozenset(ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName))
+    return frozenset(ascii_lower(entry.value) for entry in names if isinstance(entry, x509.DNSName))
 
 
 def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
@@ -180,7 +180,7 @@ def name(evaluation: Evaluation) -> Finding:
     saw = tell_list(list(map(spell, names))) or tell_list(
         [f"CN:{cn}, which is ignored" for cn in common_names(evaluation.leaf)]
     )
-    dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
+    dns = [ascii_lower(entry.value) for entry in names if isinstance(entry, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
         return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
     if len(names) > 1:

@@ -187,26 +187,26 @@ def early(path: Path, at: datetime) -> list[x509.Certificate]:
 
 def weak(path: Path) -> list[str]:
     """List the weak keys and signatures of *path*. The signature of an anchor proves nothing, and is not checked."""
-    told = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
-    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in told if why]
+    found = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
+    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in found if why]
 
 
 def not_issuing(path: Path) -> list[str]:
     """List the issuers of *path* that may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
-    told: list[str] = []
+    faults: list[str] = []
     below = 0  # CAs below this one that are not self-issued (RFC 5280 6.1.4 (l))
     for held in path[1:]:
         name = held.subject.rfc4514_string()
         constraints = extension(held, x509.BasicConstraints)
         longest = constraints.path_length if constraints else None
         if not is_authority(held):
-            told.append(f"{name} is not a certification authority")
+            faults.append(f"{name} is not a certification authority")
         if not may_sign_certificates(held):
-            told.append(f"{name} may not sign certificates")
+            faults.append(f"{name} may not sign certificates")
         if longest is not None and below > longest:
-            told.append(f"{name} allows {longest} authorities below it, not {below}")
+            faults.append(f"{name} allows {longest} authorities below it, not {below}")
         below += held.subject != held.issuer
-    return told
+    return faults
 
 
 def ill_formed(path: Path) -> list[str]:

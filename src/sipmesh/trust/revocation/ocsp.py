@@ -190,10 +190,10 @@ def standing(
     *live* link an expired response is accepted, like an expired CRL. All other failures refuse it too.
     """
     replies = tuple(replies)
-    said = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
-    if revoked := said.get(ocsp.OCSPCertStatus.REVOKED):
+    by_status = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
+    if revoked := by_status.get(ocsp.OCSPCertStatus.REVOKED):
         return f"an OCSP response of {tell_time(revoked.single.this_update_utc)} says revoked", Code.REVOKED
-    if ocsp.OCSPCertStatus.UNKNOWN in said:
+    if ocsp.OCSPCertStatus.UNKNOWN in by_status:
         return "the OCSP responder does not know the certificate", Code.REVOCATION_UNKNOWN
     faults = [reply.signer.fault or untimely(reply, at, grace) for reply in replies]
     if live and "" not in faults and any(_has_counted(reply, at) for reply in replies):

@@ -41,15 +41,15 @@ def has_unread_constraint(path: Sequence[x509.Certificate]) -> bool:
 
 def violations(path: Sequence[x509.Certificate]) -> list[str]:
     """List the names in *path* (leaf first) that break the constraints of a CA above them, as text."""
-    told: list[str] = []
+    broken: list[str] = []
     for depth in range(len(path) - 1, 0, -1):
         held = _constraints_of(path[depth])
         if held is None:
             continue
         author = path[depth].subject.rfc4514_string()
         for below in _bound_by(path[:depth]):
-            told += [f"{author} {wrong}" for wrong in _violations(below, held)]
-    return told
+            broken += [f"{author} {wrong}" for wrong in _violations(below, held)]
+    return broken
 
 
 def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
