@@ -62,7 +62,7 @@ class Notifier:
     @property
     def subscribers(self) -> list[str]:
         """The names of the subscribed servers."""
-        return sorted(held.peer.name for held in self._held.values())
+        return sorted(subscription.peer.name for subscription in self._held.values())
 
     def subscribed(self, link: Link, peer: TrustedPeer, request: Request, *, stays: bool) -> None:
         """Answer a SUBSCRIBE and send the state. If *stays* is false, it is a single fetch (RFC 6665 4.4.3)."""
@@ -72,19 +72,21 @@ class Notifier:
         seconds = EXPIRES_S if stays and request.expires != 0 else 0
         headers = (("expires", str(seconds)), ("contact", f"<{self._here.uri};transport=tls>"))
         link.send(respond(request, 200, headers=headers, to_tag=ours).encode())
-        held = Subscription(link, peer, SubscriptionDialog(request.call_id, request.to.tag or ours, tag, peer.name))
+        subscription = Subscription(
+            link, peer, SubscriptionDialog(request.call_id, request.to.tag or ours, tag, peer.name)
+        )
         if not seconds:
-            self._tell(held, ended=True)
+            self._tell(subscription, ended=True)
             return
         before = self._held.get(link)
         if before is not None and request.to.tag == before.dialog.local:
             self._tell(before)  # a refresh
             return
         link.reserved = True
-        held.has, held.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
-        self._held[link] = held
-        self._tell(held)
-        self._give(held)
+        subscription.has, subscription.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
+        self._held[link] = subscription
+        self._tell(subscription)
+        self._give(subscription)
 
     def gone(self, link: Link) -> None:
         """Remove the subscription of a link that was closed."""
@@ -92,25 +94,25 @@ class Notifier:
 
     def changed(self) -> None:
         """Send the new state to all subscribers, and the items that they do not have."""
-        for held in list(self._held.values()):
-            self._tell(held)
-            self._give(held)
+        for subscription in list(self._held.values()):
+            self._tell(subscription)
+            self._give(subscription)
 
     def again(self, server: str) -> None:
         """Send the topology to *server* again: the server has refused it for a reason that may be gone."""
-        for held in self._held.values():
-            if held.peer.name == server:
-                held.has.pop((ItemKind.TOPOLOGY, ""), None)
-                self._give(held)
+        for subscription in self._held.values():
+            if subscription.peer.name == server:
+                subscription.has.pop((ItemKind.TOPOLOGY, ""), None)
+                self._give(subscription)
 
     def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
         """Use another topology. *peers* finds a server in it; a server that is not in it loses its subscription."""
-        for link, held in list(self._held.items()):
-            peer = peers(held.peer.name)
+        for link, subscription in list(self._held.items()):
+            peer = peers(subscription.peer.name)
             if peer is None:
                 del self._held[link]
             else:
-                held.peer = peer
+                subscription.peer = peer
 
     def published(self, link: Link, peer: TrustedPeer, request: Request) -> Response:
         """Process the status that a server publishes on the link of its subscription (RFC 3903 section 6)."""
@@ -128,34 +130,34 @@ class Notifier:
             return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))
 
-    def _tell(self, held: Subscription, *, ended: bool = False) -> None:
-        state = self._shelf.state(held.peer)
-        if held.told is not None and not ended and replace(state, at=held.told.at) == held.told:
+    def _tell(self, subscription: Subscription, *, ended: bool = False) -> None:
+        state = self._shelf.state(subscription.peer)
+        if subscription.told is not None and not ended and replace(state, at=subscription.told.at) == subscription.told:
             return
-        held.told = state
-        self._notify(held, (), state.encode(), JSON, ended=ended)
+        subscription.told = state
+        self._notify(subscription, (), state.encode(), JSON, ended=ended)
 
-    def _give(self, held: Subscription) -> None:
+    def _give(self, subscription: Subscription) -> None:
         """Send the items that a server does not have. Newer CRLs come before the topology, whose signer is checked with them.
 
         A CRL that is new to the server comes after the topology: the topology that the server has does not name it.
         """
-        items = list(self._shelf.items(held.peer))
-        new = [item for item in items if item.kind is ItemKind.LIST and item.key not in held.has]
+        items = list(self._shelf.items(subscription.peer))
+        new = [item for item in items if item.kind is ItemKind.LIST and item.key not in subscription.has]
         for item in (*(item for item in items if item not in new), *new):
-            if held.has.get(item.key) != item.digest:
-                held.has[item.key] = item.digest
-                self._hand_over(held, item)
-        for item in self._shelf.users(held.peer, held.users):
-            held.users = item.number
-            self._hand_over(held, item)
+            if subscription.has.get(item.key) != item.digest:
+                subscription.has[item.key] = item.digest
+                self._hand_over(subscription, item)
+        for item in self._shelf.users(subscription.peer, subscription.users):
+            subscription.users = item.number
+            self._hand_over(subscription, item)
 
-    def _hand_over(self, held: Subscription, item: Item) -> None:
-        self._notify(held, ((ITEM, item.header),), item.body, item.kind.content_type)
+    def _hand_over(self, subscription: Subscription, item: Item) -> None:
+        self._notify(subscription, ((ITEM, item.header),), item.body, item.kind.content_type)
 
     def _notify(
         self,
-        held: Subscription,
+        subscription: Subscription,
         headers: tuple[tuple[str, str], ...],
         body: bytes,
         of: str,
@@ -164,4 +166,6 @@ class Notifier:
     ) -> None:
         state = "terminated;reason=timeout" if ended else f"active;expires={EXPIRES_S}"
         fixed = (("event", EVENT), ("subscription-state", state))
-        held.link.send_or_close(self._here.next("NOTIFY", held.dialog, [*fixed, *headers], body, of).encode())
+        subscription.link.send_or_close(
+            self._here.next("NOTIFY", subscription.dialog, [*fixed, *headers], body, of).encode()
+        )

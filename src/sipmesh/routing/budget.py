@@ -35,7 +35,7 @@ class Budget(Generic[Held]):
 
     def all(self) -> list[Held]:
         """List all entries."""
-        return [thing for held in self._by_principal.values() for thing in held]
+        return [thing for things in self._by_principal.values() for thing in things]
 
     def of(self, principal: str) -> list[Held]:
         """List the entries of *principal*, oldest first."""
@@ -43,17 +43,17 @@ class Budget(Generic[Held]):
 
     def add(self, principal: str, thing: Held) -> Held | None:
         """Add *thing* for *principal*. Returns the entry that was displaced, or None."""
-        held = self._by_principal.get(principal)
-        if held is not None and thing in held:
+        things = self._by_principal.get(principal)
+        if things is not None and thing in things:
             return None
         gone = None
-        if held is not None and len(held) >= self.each:
+        if things is not None and len(things) >= self.each:
             gone = self._displace(principal)
         elif self._size >= self.total:
             gone = self.displace_one()
-        if gone is not None or held is None:  # if the last entry of this principal was displaced, its dict is gone
-            held = self._by_principal.setdefault(principal, {})
-        held[thing] = None
+        if gone is not None or things is None:  # if the last entry of this principal was displaced, its dict is gone
+            things = self._by_principal.setdefault(principal, {})
+        things[thing] = None
         self._size += 1
         return gone
 
@@ -71,11 +71,11 @@ class Budget(Generic[Held]):
 
     def remove(self, principal: str, thing: Held) -> bool:
         """Remove *thing*; False if *principal* does not have it."""
-        held = self._by_principal.get(principal)
-        if held is None or thing not in held:
+        things = self._by_principal.get(principal)
+        if things is None or thing not in things:
             return False
-        del held[thing]
+        del things[thing]
         self._size -= 1
-        if not held:
+        if not things:
             del self._by_principal[principal]
         return True

@@ -48,7 +48,7 @@ class TrustedPeers(Mapping[str, tuple["TrustedPeer", ...]]):
 
     def anchored_at(self, issuers: Iterable[x509.Name]) -> Sequence[Authority]:
         """Return all authorities with an anchor of one of these names. Only these can end a path below *issuers*."""
-        found = {id(held): held for name in issuers for held in self._by_anchor.get(name, ())}
+        found = {id(authority): authority for name in issuers for authority in self._by_anchor.get(name, ())}
         return tuple(found.values())
 
     def alike(self, name: str, reach: int) -> Sequence[str]:

@@ -234,8 +234,8 @@ class _HeldRows:
 
     __slots__ = ("_held", "_plain")
 
-    def __init__(self, held: Sequence[Binding]) -> None:
-        self._held = held
+    def __init__(self, stored: Sequence[Binding]) -> None:
+        self._held = stored
         self._plain: list[tuple[Binding, SipUri]] | None = None
 
     def of(self, contact: AskedContact) -> list[Binding]:

@@ -100,7 +100,7 @@ def issuer(evaluation: Evaluation) -> Finding:
     names = ", ".join(sorted({authority.name for authority in evaluation.counted})) or "nobody"
     asked = CheckQuestion("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
     if evaluation.trail.path:
-        return asked.passed(" < ".join(held.subject.rfc4514_string() for held in evaluation.trail.path))
+        return asked.passed(" < ".join(certificate.subject.rfc4514_string() for certificate in evaluation.trail.path))
     if evaluation.excess:
         return asked.unjudged("the path was not built: the chain exceeds the limits")
     if _cut_short(evaluation):
@@ -159,10 +159,16 @@ def validity(evaluation: Evaluation) -> Finding:
     if begin <= evaluation.at and evaluation.at.replace(microsecond=0) <= end:
         return asked.passed(until)
     if late := chain.expired(evaluation.line, evaluation.at):
-        saw = "; ".join(f"{tell_subject(held)} expired at {tell_time(held.not_valid_after_utc)}" for held in late)
+        saw = "; ".join(
+            f"{tell_subject(certificate)} expired at {tell_time(certificate.not_valid_after_utc)}"
+            for certificate in late
+        )
         return asked.refused(saw, Code.EXPIRED)
     early = chain.early(evaluation.line, evaluation.at)
-    saw = "; ".join(f"{tell_subject(held)} is valid from {tell_time(held.not_valid_before_utc)}" for held in early)
+    saw = "; ".join(
+        f"{tell_subject(certificate)} is valid from {tell_time(certificate.not_valid_before_utc)}"
+        for certificate in early
+    )
     return asked.refused(saw, Code.NOT_YET_VALID)
 
 
@@ -171,9 +177,9 @@ def leaf(evaluation: Evaluation) -> Finding:
     asked = CheckQuestion(
         "leaf", "an end-entity certificate without the right to sign certificates", "rule R4; RFC 5280 4.2.1.9"
     )
-    held = evaluation.line[0]
-    usage = extension(held, x509.KeyUsage)
-    if is_authority(held):
+    certificate = evaluation.line[0]
+    usage = extension(certificate, x509.KeyUsage)
+    if is_authority(certificate):
         return asked.refused("basic constraints say CA:TRUE", Code.NOT_A_LEAF)
     if usage is not None and usage.key_cert_sign:
         return asked.refused("the key usage contains keyCertSign", Code.NOT_A_LEAF)
@@ -350,10 +356,10 @@ def usage(evaluation: Evaluation) -> Finding:
     bits = extension(evaluation.line[0], x509.KeyUsage)
     if bits is not None and not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
-    for held in evaluation.line[:-1] or evaluation.line:
-        listed = extension(held, x509.ExtendedKeyUsage)
+    for certificate in evaluation.line[:-1] or evaluation.line:
+        listed = extension(certificate, x509.ExtendedKeyUsage)
         if listed is not None and not any(oid in allowed for oid in listed):
-            saw = f"{tell_subject(held)} has only {', '.join(spell_usage(oid) for oid in listed)}"
+            saw = f"{tell_subject(certificate)} has only {', '.join(spell_usage(oid) for oid in listed)}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 
@@ -389,9 +395,9 @@ def revocation(evaluation: Evaluation) -> Finding:
     authority = evaluation.trail.authority
     if not evaluation.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
-    held = (authority.lists, authority.answers)
+    sources = (authority.lists, authority.answers)
     grace, source = max(evaluation.policy.grace, authority.grace), authority.source
-    return check_listed(evaluation.listed, held, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
+    return check_listed(evaluation.listed, sources, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
 _REVOCATION = CheckQuestion("revocation", "no revoked certificate in the path", "RFC 5280 6.3.3; rule R7, R12")

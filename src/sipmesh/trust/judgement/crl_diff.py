@@ -26,7 +26,7 @@ def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) ->
     if authority.source is not RevocationSource.LISTS:
         return None
     found: set[CertificateId] = set()
-    for issuer in {held.issuer_der for held in (*authority.lists, *lists)}:
+    for issuer in {crl.issuer_der for crl in (*authority.lists, *lists)}:
         before, now = authority.lists.of(issuer), lists.of(issuer)
         if before == now:
             continue

@@ -205,10 +205,10 @@ def usage(evaluation: Evaluation) -> Finding:
     if usages is None or list(usages) != [DOCUMENT_SIGNING]:
         saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
         return asked.refused(saw, Code.WRONG_USAGE)
-    for held in evaluation.line[1:-1]:
-        listed = extension(held, x509.ExtendedKeyUsage)
+    for certificate in evaluation.line[1:-1]:
+        listed = extension(certificate, x509.ExtendedKeyUsage)
         if listed is not None and not {DOCUMENT_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed):
-            saw = f"{tell_subject(held)} has only {', '.join(map(checks.spell_usage, listed))}"
+            saw = f"{tell_subject(certificate)} has only {', '.join(map(checks.spell_usage, listed))}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 

@@ -116,8 +116,8 @@ class Evaluation:
     @cached_property
     def shared(self) -> dict[str, str]:
         """Identities in the scope of a topology entry that identify no single server, such as the name of a pool."""
-        held = {name: self.policy.peers.in_scope(name) for name in self.unknown}
-        return {name: peers[-1].name for name, peers in held.items() if peers}
+        entries = {name: self.policy.peers.in_scope(name) for name in self.unknown}
+        return {name: peers[-1].name for name, peers in entries.items() if peers}
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
@@ -152,13 +152,13 @@ class Evaluation:
         """Leave out authorities that cannot end a path: an unknown peer must not make us try those of a whole network."""
         if len(authorities) < 2:  # noqa: PLR2004 - several
             return authorities
-        return [held for held in self._anchored if any(held is one for one in authorities)]
+        return [authority for authority in self._anchored if any(authority is other for other in authorities)]
 
     @cached_property
     def _anchored(self) -> Sequence[Authority]:
         """The authorities with an anchor whose name is the issuer of a presented certificate."""
         presented = [self.leaf, *self.pool] if self.leaf else self.pool
-        return self.policy.peers.anchored_at(dict.fromkeys(held.issuer for held in presented))
+        return self.policy.peers.anchored_at(dict.fromkeys(certificate.issuer for certificate in presented))
 
     @cached_property
     def elsewhere(self) -> Trail:
@@ -179,8 +179,8 @@ class Evaluation:
     def span(self) -> tuple[datetime, datetime, str]:
         """The first and last instant at which all certificates of the line are valid (inclusive), and the end as text."""
         begin, end = (
-            max(held.not_valid_before_utc for held in self.line),
-            min(held.not_valid_after_utc for held in self.line),
+            max(certificate.not_valid_before_utc for certificate in self.line),
+            min(certificate.not_valid_after_utc for certificate in self.line),
         )
         return begin, end, f"valid until {tell_time(end)}"
 

@@ -191,23 +191,24 @@ def _relied_on(path: Path) -> frozenset[CertificateId]:
         return NOTHING
     issuers = (*path[1:], path[-1])
     return frozenset(
-        (issuer.subject.public_bytes(), held.serial_number) for held, issuer in zip(path, issuers, strict=True)
+        (issuer.subject.public_bytes(), certificate.serial_number)
+        for certificate, issuer in zip(path, issuers, strict=True)
     )
 
 
-def _seen(held: x509.Certificate | None) -> Seen | None:
-    if held is None:
+def _seen(certificate: x509.Certificate | None) -> Seen | None:
+    if certificate is None:
         return None
     try:
-        names = tuple(map(spell, alternative_names(held)))
+        names = tuple(map(spell, alternative_names(certificate)))
     except ValueError:
         names = ()
     return Seen(
-        names=tuple(map(tell, (*names, *(f"CN:{cn}" for cn in common_names(held))))),
-        subject=tell(held.subject.rfc4514_string()),
-        issuer=tell(held.issuer.rfc4514_string()),
-        serial_hex=f"{held.serial_number:x}",
-        sha256=held.fingerprint(hashes.SHA256()).hex(":").upper(),
-        not_before=held.not_valid_before_utc,
-        not_after=held.not_valid_after_utc,
+        names=tuple(map(tell, (*names, *(f"CN:{cn}" for cn in common_names(certificate))))),
+        subject=tell(certificate.subject.rfc4514_string()),
+        issuer=tell(certificate.issuer.rfc4514_string()),
+        serial_hex=f"{certificate.serial_number:x}",
+        sha256=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
     )

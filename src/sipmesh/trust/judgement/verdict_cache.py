@@ -73,8 +73,8 @@ class VerdictCache:
 
     def find(self, evidence: PeerEvidence, at: datetime) -> CachedVerdict | None:
         """Return the acceptance that applies, or None."""
-        held = self._held.get(evidence.presented)
-        return held if held is not None and held.binds(evidence, at) else None
+        cached = self._held.get(evidence.presented)
+        return cached if cached is not None and cached.binds(evidence, at) else None
 
     def keep(self, precedent: CachedVerdict) -> None:
         """Store *precedent*. It replaces an acceptance of the same certificates. If the cache is full, the oldest is removed."""
@@ -93,7 +93,7 @@ def steady(certificates: Iterable[x509.Certificate], at: datetime) -> tuple[date
     A certificate is valid from the start of its notBefore to the end of the second in notAfter.
     """
     turns: list[datetime] = []
-    for held in certificates:
-        turns += held.not_valid_before_utc, min(held.not_valid_after_utc, LAST) + SECOND
+    for certificate in certificates:
+        turns += certificate.not_valid_before_utc, min(certificate.not_valid_after_utc, LAST) + SECOND
     before, after = [turn for turn in turns if turn <= at], [turn for turn in turns if turn > at]
     return (max(before), min(after)) if before and after else None

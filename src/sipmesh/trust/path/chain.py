@@ -50,7 +50,7 @@ TLS_USAGES = frozenset(
 Path = tuple[x509.Certificate, ...]  # leaf first, anchor last
 
 
-def _usage_of_authority(_policy: Policy, _held: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+def _usage_of_authority(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
     """Make the engine skip issuers whose usage does not allow TLS, so that it searches another path."""
     if usage is not None and TLS_USAGES.isdisjoint(usage):
         raise ValueError("an issuer whose extended key usage does not allow TLS")
@@ -108,7 +108,7 @@ class Trail:
         return bool(self.refusal) and (has_unread_constraint(issuers) or _has_critical_policies(issuers))
 
     def __repr__(self) -> str:
-        names = " < ".join(one.subject.rfc4514_string() or "(no subject)" for one in self.path)
+        names = " < ".join(certificate.subject.rfc4514_string() or "(no subject)" for certificate in self.path)
         return f"<Trail {names or 'nowhere'}{' refused: ' + self.refusal if self.refusal else ''}>"
 
 
@@ -134,7 +134,7 @@ def walk(
     leaf: x509.Certificate, pool: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> Iterator[Path]:
     """Build every path from *leaf* to one of *anchors* by name and signature only, within the limits above."""
-    between = [held for held in pool[:PRESENTED] if held not in anchors and held != leaf]
+    between = [certificate for certificate in pool[:PRESENTED] if certificate not in anchors and certificate != leaf]
     yield from _Walk(tuple(anchors), between).onward((leaf,))
 
 
@@ -172,98 +172,103 @@ def _faults(path: Path, at: datetime) -> int:
 
 
 def _has_critical_policies(path: Path) -> bool:
-    return any(one.critical and one.oid in _POLICIES for held in path for one in held.extensions)
+    return any(entry.critical and entry.oid in _POLICIES for certificate in path for entry in certificate.extensions)
 
 
 def expired(path: Path, at: datetime) -> list[x509.Certificate]:
     """Give the certificates of *path* that are expired at the instant *at*. The second in notAfter is still valid."""
-    return [held for held in path if at.replace(microsecond=0) > held.not_valid_after_utc]
+    return [certificate for certificate in path if at.replace(microsecond=0) > certificate.not_valid_after_utc]
 
 
 def early(path: Path, at: datetime) -> list[x509.Certificate]:
     """Give the certificates of *path* that are not yet valid at the instant *at*."""
-    return [held for held in path if at < held.not_valid_before_utc]
+    return [certificate for certificate in path if at < certificate.not_valid_before_utc]
 
 
 def weak(path: Path) -> list[str]:
     """List the weak keys and signatures of *path*. The signature of an anchor proves nothing, and is not checked."""
-    found = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
-    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in found if why]
+    found = (
+        (certificate, weakness(certificate, signature=depth == 0 or depth < len(path) - 1))
+        for depth, certificate in enumerate(path)
+    )
+    return [f"{certificate.subject.rfc4514_string()} has {why}" for certificate, why in found if why]
 
 
 def not_issuing(path: Path) -> list[str]:
     """List the issuers of *path* that may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
     faults: list[str] = []
     below = 0  # CAs below this one that are not self-issued (RFC 5280 6.1.4 (l))
-    for held in path[1:]:
-        name = held.subject.rfc4514_string()
-        constraints = extension(held, x509.BasicConstraints)
+    for certificate in path[1:]:
+        name = certificate.subject.rfc4514_string()
+        constraints = extension(certificate, x509.BasicConstraints)
         longest = constraints.path_length if constraints else None
-        if not is_authority(held):
+        if not is_authority(certificate):
             faults.append(f"{name} is not a certification authority")
-        if not may_sign_certificates(held):
+        if not may_sign_certificates(certificate):
             faults.append(f"{name} may not sign certificates")
         if longest is not None and below > longest:
             faults.append(f"{name} allows {longest} authorities below it, not {below}")
-        below += held.subject != held.issuer
+        below += certificate.subject != certificate.issuer
     return faults
 
 
 def ill_formed(path: Path) -> list[str]:
     """List the extensions of *path* that are unknown and critical, wrongly not critical, misplaced or missing."""
-    return [f"{_spell(held)} {wrong}" for held in path for wrong in _extension_faults(held)] + [
-        f"{_spell(held)} has no authority key identifier (RFC 5280 4.2.1.1)"
-        for held in path[:-1]
-        if not _names_key_of_issuer(held)
+    return [f"{_spell(certificate)} {wrong}" for certificate in path for wrong in _extension_faults(certificate)] + [
+        f"{_spell(certificate)} has no authority key identifier (RFC 5280 4.2.1.1)"
+        for certificate in path[:-1]
+        if not _names_key_of_issuer(certificate)
     ]
 
 
-def _spell(held: x509.Certificate) -> str:
-    return held.subject.rfc4514_string() or "(no subject)"
+def _spell(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "(no subject)"
 
 
-def _names_key_of_issuer(held: x509.Certificate) -> bool:
+def _names_key_of_issuer(certificate: x509.Certificate) -> bool:
     """RFC 5280 4.2.1.1: the keyIdentifier MUST be present. Issuer and serial do not replace it."""
-    identifier = extension(held, x509.AuthorityKeyIdentifier)
+    identifier = extension(certificate, x509.AuthorityKeyIdentifier)
     return identifier is not None and identifier.key_identifier is not None
 
 
 @lru_cache(maxsize=KEPT)
-def _extension_faults(held: x509.Certificate) -> tuple[str, ...]:
-    return tuple(_tell_extension_faults(held))
+def _extension_faults(certificate: x509.Certificate) -> tuple[str, ...]:
+    return tuple(_tell_extension_faults(certificate))
 
 
-def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
-    for one in held.extensions:
-        if one.critical and one.oid not in _PROCESSED:
-            yield f"has the critical extension {one.oid.dotted_string}, which sipmesh does not support (RFC 5280 4.2)"
-        if not one.critical and (section := _MUST_BE_CRITICAL.get(one.oid)):
-            yield f"has {type(one.value).__name__} not marked critical (RFC 5280 {section})"
+def _tell_extension_faults(certificate: x509.Certificate) -> Iterator[str]:
+    for entry in certificate.extensions:
+        if entry.critical and entry.oid not in _PROCESSED:
+            yield f"has the critical extension {entry.oid.dotted_string}, which sipmesh does not support (RFC 5280 4.2)"
+        if not entry.critical and (section := _MUST_BE_CRITICAL.get(entry.oid)):
+            yield f"has {type(entry.value).__name__} not marked critical (RFC 5280 {section})"
     # RFC 5280 4.2.1.11 requires it critical, but RFC 3280 did not. So a CA that has certificate policies may leave it so.
-    if _is_loose(held):
+    if _is_loose(certificate):
         yield "has policy constraints that are not marked critical, and no policies (RFC 5280 4.2.1.11)"
-    yield from _faults_of_authority(held) if is_authority(held) else _faults_of_leaf(held)
+    yield from _faults_of_authority(certificate) if is_authority(certificate) else _faults_of_leaf(certificate)
 
 
-def _faults_of_authority(held: x509.Certificate) -> Iterator[str]:
-    if extension(held, x509.SubjectKeyIdentifier) is None:
+def _faults_of_authority(certificate: x509.Certificate) -> Iterator[str]:
+    if extension(certificate, x509.SubjectKeyIdentifier) is None:
         yield "has no subject key identifier (RFC 5280 4.2.1.2)"
-    if not list(held.subject):  # no constraint on directory names would apply to it
+    if not list(certificate.subject):  # no constraint on directory names would apply to it
         yield "is a CA without a subject name (RFC 5280 4.1.2.6)"
 
 
-def _faults_of_leaf(held: x509.Certificate) -> Iterator[str]:
-    if extension(held, x509.NameConstraints) is not None:
+def _faults_of_leaf(certificate: x509.Certificate) -> Iterator[str]:
+    if extension(certificate, x509.NameConstraints) is not None:
         yield "has name constraints, but is not a CA (RFC 5280 4.2.1.10)"
-    if not list(held.subject) and not _has_critical_names(held):
+    if not list(certificate.subject) and not _has_critical_names(certificate):
         yield "has no subject, and no subjectAltName that is marked critical (RFC 5280 4.2.1.6)"
 
 
-def _has_critical_names(held: x509.Certificate) -> bool:
-    return any(one.critical for one in held.extensions if one.oid == x509.SubjectAlternativeName.oid)
+def _has_critical_names(certificate: x509.Certificate) -> bool:
+    return any(entry.critical for entry in certificate.extensions if entry.oid == x509.SubjectAlternativeName.oid)
 
 
-def _is_loose(held: x509.Certificate) -> bool:
-    """Tell whether *held* has policy constraints that are not critical, and has no certificate policies."""
-    loose = any(not one.critical for one in held.extensions if isinstance(one.value, x509.PolicyConstraints))
-    return loose and extension(held, x509.CertificatePolicies) is None
+def _is_loose(certificate: x509.Certificate) -> bool:
+    """Tell whether *certificate* has policy constraints that are not critical, and has no certificate policies."""
+    loose = any(
+        not entry.critical for entry in certificate.extensions if isinstance(entry.value, x509.PolicyConstraints)
+    )
+    return loose and extension(certificate, x509.CertificatePolicies) is None

@@ -167,8 +167,8 @@ class RevocationList:
 
         The judge checks a CRL of another CA when a handshake brings the certificate of that CA.
         """
-        namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
-        return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
+        namesakes = [certificate for certificate in issuers if certificate.subject.public_bytes() == self.issuer_der]
+        return bool(namesakes) and not any(self.signed_by(certificate) for certificate in namesakes)
 
     def is_older_than(self, other: RevocationList) -> bool:
         """Tell whether *other* is a later CRL of the same CA, kind and scope.
@@ -213,8 +213,8 @@ class RevocationLists:
         self._by_issuer: dict[bytes, list[RevocationList]] = {}
         self._combined: dict[tuple[int, int], RevocationList] = {}
         self.faults = faults
-        for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
-            self._by_issuer.setdefault(held.issuer_der, []).append(held)
+        for crl in sorted(lists, key=lambda each: (each.this_update, each.number), reverse=True):
+            self._by_issuer.setdefault(crl.issuer_der, []).append(crl)
 
     def find(
         self, certificate: x509.Certificate, issuer: x509.Certificate, namesakes: Sequence[x509.Certificate] = ()
@@ -225,15 +225,15 @@ class RevocationLists:
         *certificate*: a certificate must not confirm its own status.
         """
         ours = [
-            held
-            for held in self._by_issuer.get(issuer.subject.public_bytes(), ())
-            if held.scope.covers(certificate) and any(held.signed_by(one) for one in (issuer, *namesakes))
+            crl
+            for crl in self._by_issuer.get(issuer.subject.public_bytes(), ())
+            if crl.scope.covers(certificate) and any(crl.signed_by(signer) for signer in (issuer, *namesakes))
         ]
-        complete = next((held for held in ours if held.base is None), None)
+        complete = next((crl for crl in ours if crl.base is None), None)
         if complete is None:
             return None
-        later = (held for held in ours if held.base is not None and held.scope == complete.scope)
-        delta = next((held for held in later if held.number >= complete.number), None)
+        later = (crl for crl in ours if crl.base is not None and crl.scope == complete.scope)
+        delta = next((crl for crl in later if crl.number >= complete.number), None)
         return self._combine(complete, delta) if delta else complete
 
     def _combine(self, complete: RevocationList, delta: RevocationList) -> RevocationList:
@@ -249,8 +249,8 @@ class RevocationLists:
         for issuer, serial in named:
             more.setdefault(issuer, set()).add(serial)
         changed = (
-            held.revoking(frozenset(more[held.issuer_der])) if held.base is None and held.issuer_der in more else held
-            for held in self
+            crl.revoking(frozenset(more[crl.issuer_der])) if crl.base is None and crl.issuer_der in more else crl
+            for crl in self
         )
         return RevocationLists(changed, self.faults)
 
@@ -259,8 +259,8 @@ class RevocationLists:
         return self._by_issuer.get(issuer_der, ())
 
     def __iter__(self) -> Iterator[RevocationList]:
-        for held in self._by_issuer.values():
-            yield from held
+        for crls in self._by_issuer.values():
+            yield from crls
 
     def __len__(self) -> int:
         return sum(map(len, self._by_issuer.values()))
@@ -293,23 +293,25 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
 
 
 def _standing(
-    serial: int, held: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
+    serial: int, crl: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
 ) -> tuple[str, Code | None]:
     """Give the status of *serial* at the instant *at* as text, and the code of a refusal, or None if it is good.
 
     For a *live* link an expired CRL is accepted. All other failures refuse it too.
     """
-    if held is None:
+    if crl is None:
         return "no revocation list of this issuer", Code.REVOCATION_UNKNOWN
-    if serial in held.serials:
-        return f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
-    if at < held.this_update:
-        saw = f"the thisUpdate of list {held.number} is {tell_time(held.this_update)}; the clock here says {tell_time(at)}"
+    if serial in crl.serials:
+        return f"serial {serial:x} is on list {crl.number} of {tell_time(crl.this_update)}", Code.REVOKED
+    if at < crl.this_update:
+        saw = (
+            f"the thisUpdate of list {crl.number} is {tell_time(crl.this_update)}; the clock here says {tell_time(at)}"
+        )
         return saw, Code.REVOCATION_UNKNOWN
-    if at > held.next_update + grace:
-        saw = f"list {held.number} expired at {tell_time(held.next_update)}; the clock here says {tell_time(at)}"
+    if at > crl.next_update + grace:
+        saw = f"list {crl.number} expired at {tell_time(crl.next_update)}; the clock here says {tell_time(at)}"
         return (f"{saw}; accepted, because this link was up before", None) if live else (saw, Code.REVOCATION_UNKNOWN)
-    return held.in_force, None
+    return crl.in_force, None
 
 
 class RevocationSource(StrEnum):
@@ -359,8 +361,8 @@ def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
     its own status.
     """
     found: list[x509.Certificate] = []
-    for held, issuer in pairwise(above):
-        if held.subject != held.issuer or issuer.subject != held.subject:
+    for certificate, issuer in pairwise(above):
+        if certificate.subject != certificate.issuer or issuer.subject != certificate.subject:
             break
         found.append(issuer)
     return found
@@ -386,15 +388,15 @@ def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Oc
 
 
 def _stands(
-    one: Listed, at: datetime, grace: timedelta, source: RevocationSource, *, live: bool
+    entry: Listed, at: datetime, grace: timedelta, source: RevocationSource, *, live: bool
 ) -> tuple[str, Code | None]:
     """Combine CRL and OCSP as *source* requires. A certificate that either of them revokes is revoked."""
-    by_list = _standing(one.serial, one.held, at, grace, live=live)
-    if source is RevocationSource.LISTS and not one.replies:
+    by_list = _standing(entry.serial, entry.held, at, grace, live=live)
+    if source is RevocationSource.LISTS and not entry.replies:
         return by_list
-    replies = [_believed(heard, at, grace, live=live) for heard in one.replies]
+    replies = [_believed(heard, at, grace, live=live) for heard in entry.replies]
     by_answer = answered(replies, at=at, grace=grace, live=live)
-    by_either = by_list if one.held is not None else by_answer
+    by_either = by_list if entry.held is not None else by_answer
     deciding = {
         RevocationSource.LISTS: (by_list,),
         RevocationSource.ANSWERS: (by_either,),
@@ -445,19 +447,19 @@ def check_listed(
     expired CRL blocks new links, but existing links stay up until a certificate expires (rule R7).
     """
     asked = _QUESTIONS[source]
-    told: list[str] = []
+    good: list[str] = []
     failed: list[Finding] = []
-    for one in listed:
-        standing, code = _stands(one, at, grace, source, live=live)
-        saw = f"{one.issuer}: {standing}"
-        told.append(saw)
+    for entry in listed:
+        standing, code = _stands(entry, at, grace, source, live=live)
+        saw = f"{entry.issuer}: {standing}"
+        good.append(saw)
         if code is not None:
             faults = [fault for kind in held for fault in kind.faults]
-            why = f" ({'; '.join(faults)})" if faults and one.held is None else ""
+            why = f" ({'; '.join(faults)})" if faults and entry.held is None else ""
             failed.append(asked.refused(saw + why, code))
     if failed:
-        return min(failed, key=lambda one: one.code is not Code.REVOKED)
-    return asked.passed("; ".join(told) or "the path is an anchor")
+        return min(failed, key=lambda entry: entry.code is not Code.REVOKED)
+    return asked.passed("; ".join(good) or "the path is an anchor")
 
 
 def _der_of(data: bytes) -> bytes:
@@ -488,17 +490,17 @@ def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | No
     is unknown (RFC 5280 5.2), or it must not be critical (5.2.1 to 5.2.3).
     """
     number, base, scope = None, None, Scope()
-    for held in crl.extensions:
-        if isinstance(held.value, x509.IssuingDistributionPoint):
-            scope = _read_scope(held.value, crl.issuer)
-        elif isinstance(held.value, x509.DeltaCRLIndicator):
-            base = held.value.crl_number
-        elif held.critical:
+    for found in crl.extensions:
+        if isinstance(found.value, x509.IssuingDistributionPoint):
+            scope = _read_scope(found.value, crl.issuer)
+        elif isinstance(found.value, x509.DeltaCRLIndicator):
+            base = found.value.crl_number
+        elif found.critical:
             raise UnusableListError(
-                f"the list has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
+                f"the list has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
-        elif isinstance(held.value, x509.CRLNumber):
-            number = held.value.crl_number
+        elif isinstance(found.value, x509.CRLNumber):
+            number = found.value.crl_number
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
     return number, base, scope
@@ -523,13 +525,13 @@ def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
     extension is refused: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the CRL indirect (5.3.3).
     """
     gone = True
-    for held in entry.extensions:
-        if held.critical:
+    for found in entry.extensions:
+        if found.critical:
             raise UnusableListError(
-                f"an entry has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
+                f"an entry has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
-        if isinstance(held.value, x509.CRLReason):
-            gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
+        if isinstance(found.value, x509.CRLReason):
+            gone = found.value.reason is not x509.ReasonFlags.remove_from_crl
     return entry.serial_number, gone
 
 

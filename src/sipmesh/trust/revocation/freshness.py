@@ -65,8 +65,8 @@ def _follows(new: RevocationList, held: RevocationList, at: datetime) -> None:
         raise UnusableListError(f"list {new.number} is older than the current list {held.number}")
 
 
-def _issuer(one: RevocationList) -> str:
-    return tell(one.issuer.rfc4514_string())
+def _issuer(crl: RevocationList) -> str:
+    return tell(crl.issuer.rfc4514_string())
 
 
 def look_at_answer(

@@ -109,7 +109,7 @@ class OcspAnswer:
         return signer
 
     def __repr__(self) -> str:
-        serials = ", ".join(f"{one.serial_number:x}" for one in self.singles)
+        serials = ", ".join(f"{single.serial_number:x}" for single in self.singles)
         return f"<OcspAnswer for {serials}, made {self.response.produced_at_utc:%Y-%m-%d %H:%M}>"
 
 
@@ -346,7 +346,7 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
             return "an OCSP responder whose certificate lacks id-kp-OCSPSigning"
         if bits is not None and not (bits.digital_signature or bits.content_commitment):
             return "an OCSP responder whose key may not sign"
-        if any(one.critical and not isinstance(one.value, _OF_DELEGATES) for one in delegate.extensions):
+        if any(entry.critical and not isinstance(entry.value, _OF_DELEGATES) for entry in delegate.extensions):
             return "an OCSP responder with an unknown critical extension"
         if weak := weakness(delegate, weak=terms.weak):
             return f"an OCSP responder with {weak}"
@@ -370,15 +370,15 @@ def _critical_extensions(tbs: bytes) -> bool:
     The parser gives the extensions of a status only if the response has one status. So the DER is read here.
     """
     ((tag, content),) = elements(tbs)
-    data = [held for held in Element(tag, content).sequence() if held.tag != VERSION]
+    data = [element for element in Element(tag, content).sequence() if element.tag != VERSION]
     singles = data[2].sequence()  # after responderID and producedAt
-    groups = [held for held in data[3:] if held.tag == RESPONSE_EXTENSIONS]
+    groups = [element for element in data[3:] if element.tag == RESPONSE_EXTENSIONS]
     # certStatus has tags of its own, so search behind it: certID, certStatus, thisUpdate, then the optional fields.
-    groups += [held for single in singles for held in single.sequence()[3:] if held.tag == SINGLE_EXTENSIONS]
-    return any(_is_critical(one) for group in groups for wrapped in group.inside() for one in wrapped.sequence())
+    groups += [element for single in singles for element in single.sequence()[3:] if element.tag == SINGLE_EXTENSIONS]
+    return any(_is_critical(entry) for group in groups for wrapped in group.inside() for entry in wrapped.sequence())
 
 
-def _is_critical(one: Element) -> bool:
+def _is_critical(entry: Element) -> bool:
     """Extension ::= SEQUENCE { extnID, critical BOOLEAN DEFAULT FALSE, extnValue } (RFC 5280 4.1)."""
-    flag = one.sequence()[1]
+    flag = entry.sequence()[1]
     return flag.tag == BOOLEAN and flag.content != b"\x00"

@@ -82,7 +82,7 @@ def extension(certificate: x509.Certificate, wanted: type[E]) -> E | None:
 @lru_cache(maxsize=KEPT)
 def _by_type(certificate: x509.Certificate) -> dict[type[x509.ExtensionType], x509.ExtensionType]:
     try:
-        return {type(held.value): held.value for held in certificate.extensions}
+        return {type(entry.value): entry.value for entry in certificate.extensions}
     except TypeError as wrong:  # see read_certificate
         raise ValueError(str(wrong)) from None
 

@@ -64,13 +64,15 @@ class _Node(NamedTuple):
 def unmet(path: Sequence[x509.Certificate], wanted: Wanted = LINKS) -> list[str]:
     """List the policy requirements that *path* (leaf first, anchor last) does not meet. An anchor requires nothing."""
     below = path[-2::-1]  # from the topmost certificate to the leaf
-    demands = [demands_of(held) for held in below]
-    if wanted == LINKS and not any(one.mappings or one.explicit_after is not None or one.fault for one in demands):
+    demands = [demands_of(certificate) for certificate in below]
+    if wanted == LINKS and not any(
+        demand.mappings or demand.explicit_after is not None or demand.fault for demand in demands
+    ):
         return []  # no certificate requires a policy, so all policies are accepted
     walk = _Walk(wanted, len(below))
-    for held, one in zip(below, demands, strict=True):
-        if fault := walk.step(held, one, last=held is below[-1]):
-            return [f"{held.subject.rfc4514_string()} {fault}"]
+    for certificate, demand in zip(below, demands, strict=True):
+        if fault := walk.step(certificate, demand, last=certificate is below[-1]):
+            return [f"{certificate.subject.rfc4514_string()} {fault}"]
     return walk.outcome(path[0])
 
 
@@ -91,20 +93,20 @@ class _Walk:
         self.mapping = 0 if self.wanted.mapping_inhibited else self.length + 1
         self.any_policy = 0 if self.wanted.any_inhibited else self.length + 1
 
-    def step(self, held: x509.Certificate, said: Demands, *, last: bool) -> str:
+    def step(self, certificate: x509.Certificate, demands: Demands, *, last: bool) -> str:
         """Process one certificate, and prepare for the next unless it is the *last*. Returns an error, or ""."""
-        if said.fault:
-            return said.fault
-        self_issued = held.subject == held.issuer
-        self.nodes = self._under(said.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
+        if demands.fault:
+            return demands.fault
+        self_issued = certificate.subject == certificate.issuer
+        self.nodes = self._under(demands.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
         if self.explicit == 0 and self.nodes is None:
             return "was not issued under a required policy (RFC 5280 6.1.3 (f))"
         if last:
             return ""
-        if any(ANY in pair for pair in said.mappings):
+        if any(ANY in pair for pair in demands.mappings):
             return "maps a policy to or from anyPolicy (RFC 5280 6.1.4 (a))"
-        self._map(said.mappings)
-        self._count(said, self_issued=self_issued)
+        self._map(demands.mappings)
+        self._count(demands, self_issued=self_issued)
         return ""
 
     def _under(self, policies: frozenset[str] | None, *, any_counts: bool) -> dict[str, _Node] | None:
@@ -142,15 +144,15 @@ class _Walk:
                 self.nodes[policy] = _Node(frozenset(theirs for ours, theirs in mappings if ours == policy), origins)
         self.nodes = self.nodes or None
 
-    def _count(self, said: Demands, *, self_issued: bool) -> None:
+    def _count(self, demands: Demands, *, self_issued: bool) -> None:
         """Apply RFC 5280 6.1.4 (h) to (j)."""
         if not self_issued:
             self.explicit, self.mapping, self.any_policy = (
                 max(0, left - 1) for left in (self.explicit, self.mapping, self.any_policy)
             )
-        self.explicit = _lesser(self.explicit, said.explicit_after)
-        self.mapping = _lesser(self.mapping, said.no_mapping_after)
-        self.any_policy = _lesser(self.any_policy, said.no_any_after)
+        self.explicit = _lesser(self.explicit, demands.explicit_after)
+        self.mapping = _lesser(self.mapping, demands.no_mapping_after)
+        self.any_policy = _lesser(self.any_policy, demands.no_any_after)
 
     def outcome(self, leaf: x509.Certificate) -> list[str]:
         """Apply RFC 5280 6.1.5: check the requirements after the last certificate, and the user's policies."""
@@ -169,16 +171,16 @@ class _Walk:
 _ANY_ORIGIN = frozenset({ANY})
 
 
-def _lesser(left: int, said: int | None) -> int:
-    return left if said is None else min(left, said)
+def _lesser(left: int, limit: int | None) -> int:
+    return left if limit is None else min(left, limit)
 
 
 @lru_cache(maxsize=KEPT)
-def demands_of(held: x509.Certificate) -> Demands:
-    """Read the policy extensions of *held*."""
-    policies = extension(held, x509.CertificatePolicies)
-    limits, no_any = extension(held, x509.PolicyConstraints), extension(held, x509.InhibitAnyPolicy)
-    mapped = next((one.value for one in held.extensions if one.oid == ExtensionOID.POLICY_MAPPINGS), None)
+def demands_of(certificate: x509.Certificate) -> Demands:
+    """Read the policy extensions of *certificate*."""
+    policies = extension(certificate, x509.CertificatePolicies)
+    limits, no_any = extension(certificate, x509.PolicyConstraints), extension(certificate, x509.InhibitAnyPolicy)
+    mapped = next((entry.value for entry in certificate.extensions if entry.oid == ExtensionOID.POLICY_MAPPINGS), None)
     if policies is None and limits is None and no_any is None and mapped is None:
         return NONE
     try:
@@ -188,7 +190,7 @@ def demands_of(held: x509.Certificate) -> Demands:
     if max(len(policies or ()), len(mappings)) > MOST:
         return Demands(fault=f"has more than {MOST} policies or mappings of them")
     return Demands(
-        policies=None if policies is None else frozenset(one.policy_identifier.dotted_string for one in policies),
+        policies=None if policies is None else frozenset(entry.policy_identifier.dotted_string for entry in policies),
         mappings=mappings,
         explicit_after=limits.require_explicit_policy if limits else None,
         no_mapping_after=limits.inhibit_policy_mapping if limits else None,

@@ -39,16 +39,20 @@ def excess(presented: Sequence[bytes], certificates: Sequence[x509.Certificate])
 
 def _constraints(certificate: x509.Certificate) -> int:
     try:
-        held = extension(certificate, x509.NameConstraints)
+        constraints = extension(certificate, x509.NameConstraints)
     except UNREADABLE:
         return 0  # the checks refuse it
-    return len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ()) if held is not None else 0
+    return (
+        len(constraints.permitted_subtrees or ()) + len(constraints.excluded_subtrees or ())
+        if constraints is not None
+        else 0
+    )
 
 
 def _names(certificate: x509.Certificate) -> int:
     """Count the alternative names, and the subject as one more."""
     try:
-        held = extension(certificate, x509.SubjectAlternativeName)
+        names = extension(certificate, x509.SubjectAlternativeName)
     except UNREADABLE:
         return 1
-    return 1 + (len(held) if held is not None else 0)
+    return 1 + (len(names) if names is not None else 0)

@@ -37,16 +37,16 @@ class Span(NamedTuple):
 
 def elements(der: bytes) -> list[Element]:
     """Split *der* into its elements, one level deep (X.690 8.1, 10.1); ValueError for an invalid length."""
-    return [Element(one.tag, der[one.begin : one.end]) for one in spans(der, 0, len(der))]
+    return [Element(span.tag, der[span.begin : span.end]) for span in spans(der, 0, len(der))]
 
 
 def spans(der: bytes, begin: int, end: int) -> list[Span]:
     """Find the elements from *begin* to *end*, one level deep; ValueError as in `elements`."""
     found = []
     while begin < end:
-        one = _span(der, begin, end)
-        found.append(one)
-        begin = one.end
+        span = _span(der, begin, end)
+        found.append(span)
+        begin = span.end
     return found
 
 

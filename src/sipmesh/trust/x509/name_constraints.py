@@ -33,9 +33,9 @@ def has_unread_constraint(path: Sequence[x509.Certificate]) -> bool:
     """Tell whether *path* has constraints on URIs or directory names, which the second engine does not support."""
     return any(
         isinstance(tree, _UNREAD)
-        for held in map(_constraints_of, path)
-        if held is not None
-        for tree in (*(held.permitted_subtrees or ()), *(held.excluded_subtrees or ()))
+        for constraints in map(_constraints_of, path)
+        if constraints is not None
+        for tree in (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
     )
 
 
@@ -43,12 +43,12 @@ def violations(path: Sequence[x509.Certificate]) -> list[str]:
     """List the names in *path* (leaf first) that break the constraints of a CA above them, as text."""
     broken: list[str] = []
     for depth in range(len(path) - 1, 0, -1):
-        held = _constraints_of(path[depth])
-        if held is None:
+        constraints = _constraints_of(path[depth])
+        if constraints is None:
             continue
         author = path[depth].subject.rfc4514_string()
         for below in _bound_by(path[:depth]):
-            broken += [f"{author} {wrong}" for wrong in _violations(below, held)]
+            broken += [f"{author} {wrong}" for wrong in _violations(below, constraints)]
     return broken
 
 
@@ -63,16 +63,19 @@ def _bound_by(below: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
             yield certificate
 
 
-def _violations(certificate: x509.Certificate, held: x509.NameConstraints) -> Iterator[str]:
+def _violations(certificate: x509.Certificate, constraints: x509.NameConstraints) -> Iterator[str]:
     names = (*alternative_names(certificate), *_subject(certificate))
-    if len(names) * (len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ())) > COMPARISONS:
+    if (
+        len(names) * (len(constraints.permitted_subtrees or ()) + len(constraints.excluded_subtrees or ()))
+        > COMPARISONS
+    ):
         yield (
             f"has name constraints that are too many to check against the {len(names)} of "
             f"{certificate.subject.rfc4514_string()}"
         )
         return
     for kind in _KINDS:
-        allowed, denied = _of_kind(held.permitted_subtrees, kind), _of_kind(held.excluded_subtrees, kind)
+        allowed, denied = _of_kind(constraints.permitted_subtrees, kind), _of_kind(constraints.excluded_subtrees, kind)
         for name in names if allowed or denied else ():
             seen = _looked_at(name, kind)
             if seen is None:
@@ -97,7 +100,7 @@ _KINDS = (
 def _subject(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
     """RFC 5280 4.2.1.10: the subject is also a directory name, and its e-mail addresses are also mailboxes."""
     subject = certificate.subject
-    mailboxes = [_mailbox(str(one.value)) for one in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+    mailboxes = [_mailbox(str(attribute.value)) for attribute in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
     return (x509.DirectoryName(subject), *mailboxes) if list(subject) else ()
 
 
@@ -166,11 +169,11 @@ def _is_mailbox_of(mailbox: str, base: str, *, doubt: bool) -> bool:
 def _is_below(name: x509.Name, base: x509.Name) -> bool:
     """RFC 5280 4.2.1.10, 7.1: the name begins with the base. Case and repeated blanks in values are ignored."""
     begins = zip(name.rdns, base.rdns, strict=False)
-    return len(base.rdns) <= len(name.rdns) and all(_folded(one) == _folded(other) for one, other in begins)
+    return len(base.rdns) <= len(name.rdns) and all(_folded(mine) == _folded(theirs) for mine, theirs in begins)
 
 
 def _folded(rdn: x509.RelativeDistinguishedName) -> set[tuple[str, str | bytes]]:
-    return {(one.oid.dotted_string, _fold(one.value)) for one in rdn}
+    return {(attribute.oid.dotted_string, _fold(attribute.value)) for attribute in rdn}
 
 
 @lru_cache(maxsize=1024)
