@@ -1,7 +1,7 @@
 """The event package ``sipmesh``: its names, and the requests of its dialogs (RFC 6665 section 4, RFC 3903 section 4).
 
-A server subscribes on a link that management has opened to it, and an edge on a link that a front end of its next hop has
-opened. The first NOTIFY lists number and digest of each item. Each item that the server does not have follows in its own
+A server subscribes on a link that management has opened to it. An edge subscribes on a link that a front end of its next hop
+has opened. The first NOTIFY lists number and digest of each item. Each item that the server does not have follows in its own
 NOTIFY, with the signed octets as body. The server then publishes on the same link what it has in force.
 """
 

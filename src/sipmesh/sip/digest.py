@@ -169,11 +169,11 @@ class NonceState(Enum):
 class Nonces:
     """Makes nonces for links, and accepts each count of a nonce once.
 
-    A nonce contains the instant at which it was made, and a MAC over that instant and the *link* it was made for (RFC 7616
-    section 5.4). On another link it is forged. A nonce needs no memory until a client uses it.
+    A nonce contains the instant at which it was made. It also contains a MAC over that instant and its *link* (RFC 7616
+    section 5.4), so on another link it is forged. A nonce needs no memory until a client uses it.
 
-    At most *remembered* used nonces are remembered. If one has to be forgotten earlier than it expires, all unused nonces
-    of its age and older become stale. So no nonce can be replayed.
+    At most *remembered* used nonces are remembered. If one has to be forgotten before it expires, all nonces of its
+    age or older that are not remembered become stale. So no nonce can be replayed.
 
     *key* (16 octets or more) is random and new at each start of the server. *lifetime_s* is in seconds. Instants are POSIX
     seconds.

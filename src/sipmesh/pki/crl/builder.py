@@ -47,9 +47,9 @@ def times(kind: CertificateKind, at: datetime) -> tuple[datetime, datetime]:
 
 
 def due_from(made: ListRecord, *, key_is_here: bool) -> datetime:
-    """Give the instant from which a new CRL is due, so that there is a valid CRL even if the CA is down for a while.
+    """Give the instant from which a new CRL is due. It is early, so that a CRL is valid while the CA is down.
 
-    If the key is kept elsewhere, as that of a root may be, it is half the lifetime, because a person has to fetch the CRL.
+    If the key is kept elsewhere, the instant is half of the lifetime, because a person has to fetch the CRL.
     """
     half = made.this_update + (made.next_update - made.this_update) / 2
     return min(half, made.this_update + REISSUED_AFTER[CertificateKind(made.issuer)]) if key_is_here else half

@@ -21,12 +21,12 @@ from sipmesh.routing.budget import Budget
 class FailureLimits:
     """When login attempts are delayed, how many may wait, and when a link is closed."""
 
-    free: int = 2  # failures of a link, or of a user at an address, without a delay: a mistyped password
+    free: int = 2  # failures of a link, or of a user at an address, until the next attempt is delayed
     first_delay_s: float = 0.5  # the first delay; each further delay is twice as long
     max_delay_s: float = 8.0  # a phone with the right password succeeds long before its REGISTER times out
     waiting_per_user: int = 8  # waiting attempts for one user at one address; the oldest is displaced
-    address_free: int = 50  # failures of an address for all users without a delay: an office with old passwords
-    address_delay_s: float = 2.0  # the delay after that for each attempt from the address, for any user
+    address_free: int = 50  # failures of an address, for all users, until its attempts are delayed: an office
+    address_delay_s: float = 2.0  # the delay of each attempt from that address, for any user
     waiting_per_address: int = 64  # waiting attempts from one address; the oldest is displaced
     waiting_in_all: int = 1_024  # each keeps a request in memory; the address with the most loses its oldest
     link_closes_at: int = 8  # failures of one link; nobody mistypes a password that often

@@ -1,7 +1,7 @@
 """Check the credentials of a request: RFC 3261 section 22, RFC 7616 and RFC 8760.
 
-A peer cannot learn whether a user exists. An unknown user is challenged as a user would be, the credentials are computed in
-the same way, and the answer is the same challenge again.
+A peer cannot learn whether a user exists. An unknown user gets a challenge like any other. The credentials are computed in
+the same way, and the answer is another challenge.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A token is the user part of a URI that names this server (RFC 5626 section 5.3, 
 of a call reads it. So a token alone proves nothing:
 
 - A flow token is accepted from servers of our pool only.
-- A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog, with the From and To
-  that the dialog began with (or another From that the sender may use).
+- A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog. From and To must be
+  those of the start of the dialog. The sender may use another From of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The owners of realms: who may send a challenge, and who may see credentials (RFC 3261 section 22, RFC 7616).
 
 A peer that forwards our challenge as its own would receive credentials that prove our user. So only the server that has the
-user's link may send a challenge for one of our realms, and credentials for that realm never leave that server. The realms
-of partners and applications belong to them in the same way.
+user's link may send a challenge for one of our realms. Credentials for that realm never leave that server. The realms of
+partners and applications belong to them in the same way.
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ NOWHERE: Final = RouteSet()
 def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> RouteSet:
     """Remove the leading Route entries that mean this server, and give what they say. *request* is changed.
 
-    Several entries of ours in a row are the two Record-Routes of one dialog (RFC 5658), with the same token. If another
-    edge of our pool made such a pair, one entry has the name of the pool and the other the name of that edge.
+    Several entries of ours in a row are the two Record-Routes of one dialog (RFC 5658), with the same token. In a pair
+    that another edge of our pool made, one entry has the name of the pool, and the other has that of the edge.
 
     Raises `RemoteError` if an entry is malformed.
     """

@@ -71,7 +71,7 @@ def flow_of(row: Binding, here: str, *, sips: bool) -> FlowTarget | RemoteFlowTa
 def as_sip(contact: str) -> str:
     """Give the Contact for a sip request.
 
-    A sips Contact is also valid as a sip Contact (RFC 5630 section 5.1.1), and a proxy does not change a sip request into a
-    sips request.
+    A sips Contact is also valid as a sip Contact (RFC 5630 section 5.1.1). A proxy does not change a sip request into a sips
+    request.
     """
     return f"sip:{contact[5:]}" if is_sips(contact) else contact

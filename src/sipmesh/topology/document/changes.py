@@ -88,7 +88,7 @@ def move_management(text: str, address: str, file: Path) -> str:
 def edit(file: Path, change: Callable[[str], str]) -> Loaded:
     """Apply *change* to the text of a topology file. The file is replaced only if the new document has no problems.
 
-    Raises OperatorError with the problems of the new document; the file is then unchanged.
+    Raises OperatorError with the problems of the new document, or if the YAML cannot be edited. The file is then unchanged.
     """
     before = yaml_tree.read(file)
     try:

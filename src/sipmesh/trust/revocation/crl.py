@@ -174,7 +174,7 @@ class RevocationList:
         """Tell whether *other* is a later CRL of the same CA, kind and scope.
 
         Number and time must both be later or equal, and one of them later. A CA whose clock was ahead signs its next CRL with
-        an earlier time, and a CA that was restored signs it with a lower number.
+        an earlier time. A CA that was restored signs it with a lower number.
         """
         alike = self.issuer_der == other.issuer_der and self.scope == other.scope
         same_kind = (self.base is None) is (other.base is None)

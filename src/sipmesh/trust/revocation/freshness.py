@@ -1,7 +1,7 @@
 """Check a new CRL or OCSP response before it replaces the current one.
 
-The judge checks both again at use. These checks prevent that an attacker in place of the publisher makes us drop a valid CRL
-or response, by invalid data or by an older version.
+The judge checks both again at use. These checks are against an attacker in place of the publisher: invalid data or an older
+version must not replace a valid CRL or response.
 """
 
 from __future__ import annotations
