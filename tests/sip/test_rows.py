@@ -81,14 +81,14 @@ def test_call_ids_of_the_grammar(value: str) -> None:
         "a\u00a0",
     ],
 )
-def test_call_ids_beside_the_grammar(value: str) -> None:
+def test_call_ids_outside_the_grammar_are_refused(value: str) -> None:
     with pytest.raises(RemoteError):
         _ = Request("A", "sip:a", rows_of([f"Call-ID: {value}"])).call_id
 
 
 @pytest.mark.parametrize(("commas", "kept"), [(8, True), (9, False)])
 @pytest.mark.parametrize("name", ["Contact", "Route", "Record-Route", "Path"])
-def test_rows_of_long_lists_of_addresses_are_read_anew(name: str, commas: int, *, kept: bool) -> None:
+def test_rows_of_long_address_lists_are_not_cached(name: str, commas: int, *, kept: bool) -> None:
     """4,096 rows are kept, and 64 addresses fit into the longest line of them."""
     line = f"{name}: " + ",".join(["<a:>"] * (commas + 1))
     assert (rows_of([line])[0] is rows_of([line])[0]) is kept

@@ -60,7 +60,7 @@ def test_a_self_issued_authority_that_its_issuer_has_revoked_does_not_clear_itse
     assert code(leaf, OF_ROOT, listed(OLD, number=7), clearing) is None
 
 
-def test_the_old_key_by_the_new_one_does_not_clear_itself_either() -> None:
+def test_revoked_old_key_certified_by_the_new_key_does_not_clear_itself() -> None:
     new = FORGE.authority("Rolling CA", ROOT, path_length=None)
     old = FORGE.forge(Wish("Rolling CA", ca=True, usages=()), new)
     leaf = FORGE.server(old, "fe1.example.test")
@@ -84,7 +84,7 @@ def test_a_list_by_its_own_key_alone_leaves_a_self_issued_authority_unknown() ->
     assert code(leaf, OF_ROOT, listed(OLD)) is None
 
 
-def test_a_namesake_that_is_no_rollover_signs_no_list() -> None:
+def test_same_name_without_rollover_cannot_sign_a_crl() -> None:
     """An authority in between has another name: the two of one name are two authorities."""
     first = FORGE.authority("Twin CA", ROOT, path_length=None)
     between = FORGE.authority("Between CA", first, path_length=None)
@@ -178,7 +178,7 @@ def _answer(ca: Forged, about: Forged, by: Forged, at: datetime) -> OcspAnswer:
     return OcspAnswer.load(builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER))
 
 
-def test_judge_refuses_who_stands_on_an_authority_that_cleared_itself() -> None:
+def test_judge_refuses_leaves_of_an_authority_that_cleared_itself() -> None:
     """The whole judgement of a partner's link, as an edge makes it; the twin differs in the revocation alone."""
     net = Network()
     root = net.forge.root("Rolling Alpha root")

@@ -48,5 +48,5 @@ def test_name_is_compared_with_its_neighbours_only(net: Network, servers: int, c
     assert len(peers.alike(misspelt, reach=10)) == compared
 
 
-def test_peers_show_how_many_they_are(net: Network) -> None:
+def test_repr_shows_the_number_of_entries(net: Network) -> None:
     assert repr(TrustedPeers((net.fe2,))) == "<TrustedPeers 1 entries under 1 names>"

@@ -68,7 +68,7 @@ def everything(place: Place) -> dict[str, Any]:
         ("# ours", "# still ours"),
     ],
 )
-def test_what_breaks_nothing_needs_no_force_though_everything_is_in_use(place: Place, change: tuple[str, str]) -> None:
+def test_safe_change_needs_no_force(place: Place, change: tuple[str, str]) -> None:
     folder = place.file.parent
     (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
     assert told(place, change, **everything(place)) == []
@@ -106,7 +106,7 @@ def test_last_server_of_a_next_hop_or_of_the_route_is_told_with_who_needs_it(pla
     assert danger.endswith("until bot2.example.test are reachable, requests to it are not delivered")
 
 
-def test_an_edge_that_partners_know_is_not_exchanged_unsaid(place: Place) -> None:
+def test_replaced_edge_of_partners_is_reported(place: Place) -> None:
     other = (
         ("- name: sip.example.test", "- name: edge.example.test"),
         ("route: sip.example.test", "route: edge.example.test"),
@@ -152,12 +152,12 @@ def test_a_domain_with_users_that_goes_is_a_danger(place: Place) -> None:
     assert dangers(new, old, domains={"example.org"}) == []
 
 
-def test_another_name_of_the_organisation_cuts_everybody_off(place: Place) -> None:
+def test_changed_organisation_name_is_a_danger(place: Place) -> None:
     (danger,) = told(place, ("organisation: Example", "organisation: Sample"))
     assert "every server rejects versions of another organisation than Example" in danger
 
 
-def test_users_without_a_home_do_not_move_unsaid(place: Place) -> None:
+def test_move_of_users_without_a_home_is_reported(place: Place) -> None:
     pool1 = MANAGED[MANAGED.index("  - name: pool1") : MANAGED.index("  - name: pool2")]
     turned = ((pool1, ""), (POOL2, POOL2 + pool1))
     (danger,) = told(place, *turned, homes={"pool1.example.test"})
@@ -195,7 +195,7 @@ def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: 
     assert dangers(old, new, in_use=marks(old)) == []
 
 
-def test_a_root_made_anew_with_its_old_key_still_vouches(place: Place) -> None:
+def test_root_renewed_with_its_old_key_is_no_danger(place: Place) -> None:
     forge = Forge(NOON)
     first = forge.root("Old Root")
     again = forge.forge(Wish("Old Root", ca=True, usages=()), reuse=first.key)
@@ -235,6 +235,6 @@ def test_an_anchor_that_passes_to_another_partner_leaves_the_first(place: Place)
     assert [one.split(" of ")[1].split(" ")[1] for one in found] == ["partner.test", "other.test"]
 
 
-def test_every_danger_is_told_at_once(place: Place) -> None:
+def test_all_dangers_are_reported_together(place: Place) -> None:
     found = told(place, (MANAGEMENT, ""), (POOL2, ""), (BOT, ""), (PARTNER, ""), **everything(place))
     assert len(found) == 4
