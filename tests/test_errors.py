@@ -1,4 +1,4 @@
-"""Each error says who has to act, and an operator gets every problem at once."""
+"""Each error says who has to act, and an operator gets all problems together."""
 
 from __future__ import annotations
 

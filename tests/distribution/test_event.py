@@ -1,4 +1,4 @@
-"""The requests of the event package, and how they are told from others."""
+"""The requests of the event package, and how they differ from others."""
 
 from __future__ import annotations
 

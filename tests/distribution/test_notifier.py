@@ -155,7 +155,7 @@ def test_subscription_with_an_unreadable_state_is_refused() -> None:
 
 
 def test_request_in_the_dialog_of_another_link_begins_a_subscription_of_its_own() -> None:
-    """A tag of another dialog is no proof of anything: the link is what counts."""
+    """The tag of another dialog proves nothing: the link decides."""
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     dialog = SubscriptionDialog("another", "theirs", "not-ours", MGMT)

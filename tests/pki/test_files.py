@@ -89,7 +89,7 @@ def test_other_keys_are_an_operator_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o602])
 def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: int) -> None:
-    """The file, its mode and the command that mends it are named; once that is done the key is read."""
+    """The error names the file, its mode and the command. After that command the key is read."""
     file = tmp_path / "key"
     write(file, key_pem(new_key()), SECRET)
     link = tmp_path / "link"

@@ -1,4 +1,4 @@
-"""Who gives way where there is no room: the oldest of its own principal, or of the principal that holds most."""
+"""Which entry is displaced at a limit: the oldest of the same principal, or of the principal with the most entries."""
 
 from __future__ import annotations
 

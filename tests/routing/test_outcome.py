@@ -1,4 +1,4 @@
-"""What a server decided: only a request that goes on is attributed to somebody."""
+"""Only a request that is forwarded gets an identity."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ MANGLES = [
 
 
 def passed_on(data: bytes) -> bytes | None:
-    """What goes out of a message that came on a stream, as a proxy sends it; None where it was refused."""
+    """Give the octets that a proxy sends for a message from a stream; None if it was refused."""
     reader = MessageReader()
     try:
         found = next(iter(reader.feed(data)), None)

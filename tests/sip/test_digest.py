@@ -1,4 +1,4 @@
-"""Digest: the RFC's examples, both ends against each other, and nonces that count."""
+"""Digest: the examples of the RFCs, client and server against each other, and nonces with their counts."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_right_password_is_proved_and_a_wrong_one_is_not() -> None:
     ],
 )
 def test_changed_credentials_are_refused(change: dict[str, str | int | None]) -> None:
-    """Without qop=auth nothing covers the count, so such credentials are refused though the hash may be right."""
+    """Without qop=auth the hash does not cover the count. Such credentials are refused even if the hash is right."""
     touched = replace(credentials(), **change)  # type: ignore[arg-type]  # one field of any type at a time
     assert not verify(touched, "MESSAGE", ha1("alice", "example.test", "secret", SHA_256))
 
@@ -190,7 +190,7 @@ def test_malformed_nonce_is_forged(text: str) -> None:
 
 
 def test_another_spelling_of_a_used_nonce_is_still_used(nonces: Nonces) -> None:
-    """Base64 has two alphabets; the count belongs to the octets."""
+    """Base64 has two alphabets. The count belongs to the octets, not to their spelling."""
     for nonce in (nonces.mint(100.0, number.to_bytes(8, "big"), LINK) for number in range(64)):
         other = nonce.replace("-", "+").replace("_", "/")
         if other != nonce:

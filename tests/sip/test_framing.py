@@ -286,7 +286,7 @@ def test_a_frame_that_breaks_a_rule_is_refused(data: bytes, status: int) -> None
 
 @pytest.mark.parametrize("size", [40_000, 131_072])
 def test_body_in_pieces_takes_memory_in_proportion_to_its_octets(size: int) -> None:
-    """A stranger may send a body in TLS records of two octets: as many objects of Python would take twenty times as much."""
+    """A peer may send a body in TLS records of two octets. One object for each would take twenty times the memory."""
     reader = MessageReader()
     reader.take(WIRE.partition(b"\r\n\r\n")[0].replace(b": 29", b": %d" % size) + b"\r\n\r\n")
     assert reader.next() is None

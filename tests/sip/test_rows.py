@@ -29,7 +29,7 @@ def test_bytes_that_are_not_utf8_survive(request_: Request) -> None:
 
 
 def test_a_header_that_begins_with_a_blank_leaves_later_folds_alone() -> None:
-    """What was read of a line in one message counts in others, so it must not depend on the lines before it."""
+    """A parsed line is cached for other messages, so it must not depend on the lines before it."""
     assert [row.name for row in rows_of([" folded", "Subject: x"])] == ["", "subject"]
     assert [row.value for row in rows_of(["Subject: x", " folded"])] == ["x folded"]
 

@@ -25,7 +25,7 @@ FE1, FE3, EDGE, BOT = "fe1.example.test", "fe3.example.test", "edge1.example.tes
 
 @pytest.fixture(name="ca")
 def _ca(place: Place) -> EnterpriseCa:
-    """The organisation's CA, made anew so that a test may revoke."""
+    """A new CA of the organisation, so that a test may revoke."""
     folder = place.file.parent / "ca"
     for file in folder.iterdir():
         file.unlink()

@@ -1,4 +1,4 @@
-"""What a peer writes into its certificate ends in our log: it must not write into our terminal as well."""
+"""Text from certificates is written to logs and terminals without control characters."""
 
 from __future__ import annotations
 

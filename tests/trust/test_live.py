@@ -68,7 +68,7 @@ def test_serial_on_an_expired_crl_ends_existing_links(net: Network) -> None:
 
 
 def test_missing_or_forged_crl_ends_existing_links(net: Network) -> None:
-    """The twin in each case is the list as it should be, past its time as well."""
+    """The control in each case is a good CRL that has expired too."""
     shown = net.fe2_certificate()
     root_alone = RevocationLists([next(iter(made(net)))])
     for lists in (RevocationLists(), root_alone, made(net, key=net.alpha_ca.key)):

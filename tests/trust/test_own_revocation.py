@@ -1,4 +1,4 @@
-"""No certificate vouches for itself: who may sign the list, or the answer, that says whether it is revoked."""
+"""A certificate must not confirm its own status: who may sign the CRL or OCSP response about it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OF_ROOT = listed(ROOT)
 
 
 def test_a_self_issued_authority_that_its_issuer_has_revoked_does_not_clear_itself() -> None:
-    """Its own list is newer, and has the same issuer name as the one that names it."""
+    """Its own CRL is newer, and has the same issuer name as the CRL that revokes it."""
     leaf = FORGE.server(NEW, "fe1.example.test")
     revoking = listed(OLD, NEW, number=7)
     clearing = listed(NEW, number=8, begins=-timedelta(minutes=1))
@@ -70,7 +70,7 @@ def test_revoked_old_key_certified_by_the_new_key_does_not_clear_itself() -> Non
 
 
 def test_a_key_that_the_revoked_authority_issued_does_not_clear_it() -> None:
-    """Three keys of one name: the last one stands below the revoked one, and its list is the newest."""
+    """Three keys of one name. The last one is below the revoked one, and its CRL is the newest."""
     third = FORGE.authority("Rolling CA", NEW, path_length=None)
     leaf = FORGE.server(third, "fe1.example.test")
     clearing = listed(third, number=9, begins=-timedelta(minutes=1))
@@ -141,7 +141,7 @@ def test_a_list_with_a_critical_extension_that_must_not_be_critical_is_not_used(
     "extension", [x509.CRLReason(x509.ReasonFlags.key_compromise), x509.InvalidityDate(NOON.replace(tzinfo=None))]
 )
 def test_a_list_with_a_critical_entry_extension_is_not_used(extension: x509.ExtensionType) -> None:
-    """RFC 5280 5.3.1, 5.3.2: both are non-critical; the one that is critical speaks for other issuers."""
+    """RFC 5280 5.3.1, 5.3.2: both extensions are non-critical. The critical one is for indirect CRLs."""
     for critical in (True, False):
         entry = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(NOON)
         builder = x509.CertificateRevocationListBuilder().issuer_name(OLD.certificate.subject).last_update(NOON)
@@ -179,7 +179,7 @@ def _answer(ca: Forged, about: Forged, by: Forged, at: datetime) -> OcspAnswer:
 
 
 def test_judge_refuses_leaves_of_an_authority_that_cleared_itself() -> None:
-    """The whole judgement of a partner's link, as an edge makes it; the twin differs in the revocation alone."""
+    """The whole judgement of a partner's link by an edge. The control differs in the revocation only."""
     net = Network()
     root = net.forge.root("Rolling Alpha root")
     first = net.forge.authority("Rolling Alpha CA", root, path_length=None)

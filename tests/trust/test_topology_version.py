@@ -1,4 +1,4 @@
-"""Who is not in the topology may be in a newer one: the verdict says by which version it was given."""
+"""A server that is not in this version may be in a newer one: the refusal names the version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRANGER = "fe9.example.test"
 
 
 def judged(net: Network, name: str, edition: TopologyVersion) -> Verdict:
-    """The verdict of a server that holds *edition* on a server of ours."""
+    """The verdict about one of our servers, by a server that has *edition*."""
     return verdict_on(net.forge.server(net.ours, name), net.policy(edition=edition))
 
 

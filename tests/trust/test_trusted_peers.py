@@ -24,7 +24,7 @@ def test_every_entry_and_every_authority_is_listed_once(net: Network) -> None:
 
 
 def test_authority_is_found_by_the_names_of_its_anchors(net: Network) -> None:
-    """No other can end a path: a stranger does not make us try the anchors of a whole network."""
+    """Only these can end a path: an unknown peer does not cause a check of all anchors of a network."""
     assert net.alpha_ca.issuer is not None
     roots = [net.alpha_ca.issuer.certificate.subject, net.alpha_ca.certificate.subject]
     peers = TrustedPeers(net.entries)

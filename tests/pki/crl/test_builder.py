@@ -78,7 +78,7 @@ def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind
 
 
 def test_crl_signed_by_a_clock_ahead_is_made_again(ca: EnterpriseCa, noon: datetime) -> None:
-    """It begins in the future and counts for nobody: the next one has a higher number and the right time."""
+    """Its thisUpdate is in the future, so peers refuse it. The next CRL has a higher number and the right time."""
     ahead = noon + timedelta(days=40)
     ca.crls.publish(ahead)
     assert ca.crls.signed_last == ahead

@@ -219,7 +219,7 @@ def test_signed_certificate_must_equal_the_draft(ca: EnterpriseCa, wish: Certifi
 
 
 def test_invalid_signature_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
-    """The draft itself is signed with a key that nobody has."""
+    """The draft itself is signed with a throwaway key."""
     looked_at = made(wish, ca)
     told = check_signed(looked_at, looked_at, (ca.issuing, ca.root), at=noon)
     assert any("is not valid" in fault for fault in told)

@@ -1,4 +1,4 @@
-"""Keys under a passphrase: where it comes from, and one sentence for each thing that can be wrong with it."""
+"""The source of the passphrase, and an error text for each fault of its file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_one_a_key_is_written_in_the_clear(tmp_path: Path) -> None:
 def test_a_key_in_the_clear_is_read_also_where_a_passphrase_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are encrypted when their operator says so, or when they are made anew."""
+    """Keys are encrypted when the operator asks for it, or when they are made."""
     write(tmp_path / "key", key_pem(key := new_key()), SECRET)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "not-even-there"))
     assert read_key(tmp_path / "key").public_key() == key.public_key()
@@ -77,7 +77,7 @@ def test_a_wrong_passphrase_is_told_with_the_file_that_it_came_from(encrypted: P
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_passphrase_file_that_others_can_read_is_refused(encrypted: Path, passphrase: Path, mode: int) -> None:
-    """The rightful twin is the same file with its mode as it was."""
+    """The control is the same file with its original mode."""
     passphrase.chmod(mode)
     assert f"{passphrase}: is readable for other users; run `chmod 600 {passphrase}`" in refusal(encrypted)
     passphrase.chmod(SECRET)

@@ -1,4 +1,4 @@
-"""Keys are encrypted where they lie, and one that changes meanwhile is left to whoever changed it."""
+"""Keys are encrypted in place. A key that a server renews in the meantime is not replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long attempts to log in wait after failures, which give way to which, and when a link is closed."""
+"""The delays after failed logins, the displaced attempts, and when a link is closed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_oldest_attempt_from_an_address_is_displaced_at_the_limit(more: int, gon
 
 
 def test_right_password_resets_the_link_and_not_the_user() -> None:
-    """A count that began anew would tell whoever guesses from there that the user has logged in, and so exists."""
+    """A reset count would tell an attacker at that address that the user has logged in, and so exists."""
     failures = LoginBackoff(LIMITS)
     for _ in range(5):
         failures.failed(attempt(), 0.0)

@@ -119,7 +119,7 @@ def test_unknown_user_gets_the_challenge_of_a_possible_user(likeness: int, offer
 
 
 def test_unknown_user_cannot_be_proved() -> None:
-    """Not even with hashes of our stand-in; there is none whose password anybody could know."""
+    """Not even with the placeholder hashes: no password for them is known."""
     server = Server(None)
     assert not isinstance(server.ask(answered(server.challenge(), "")), Proved)
 
@@ -133,7 +133,7 @@ def test_unknown_user_cannot_be_proved() -> None:
     ],
 )
 def test_failed_login_is_challenged_again_with_its_flaw(credentials: tuple[str, str, str], flaw: str) -> None:
-    """The last one has the right password, but for another method."""
+    """The last case has the right password, but for another method."""
     server = Server(verifier())
     password, user, method = credentials
     again = server.ask(answered(server.challenge(), password, user=user, method_of_digest=method))
@@ -176,7 +176,7 @@ def test_nonce_count_is_accepted_once(*, second: int, proved: bool) -> None:
 
 
 def test_nonce_of_another_server_gets_a_new_challenge() -> None:
-    """Such as after a restart under a new key: the password is right, so nobody is counted as a guesser."""
+    """For example after a restart with a new key. The password is right, so it is not a failed login."""
     elsewhere, server = Server(verifier()), Server(verifier())
     server.nonces = Nonces(b"x" * 32, lifetime_s=60)
     again = server.ask(answered(elsewhere.challenge()))

@@ -98,7 +98,7 @@ def place_of(sender: str, *, from_a: bool = True) -> RouteSet:
 def test_inside_a_dialog_a_client_is_the_user_of_its_side_or_another_that_it_proved(
     sender: str, who: str, *, from_a: bool
 ) -> None:
-    """RFC 4916: From may change there, but nobody becomes somebody else by it."""
+    """RFC 4916 allows another From there, but only another name of the same user."""
     found = assertion.in_dialog(request(sender=sender), place_of(sender, from_a=from_a), BOTH, frozenset())
     assert found == who
 

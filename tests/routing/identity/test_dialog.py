@@ -76,7 +76,7 @@ DIALOG = between(ALICE_SIDE, EDGE_SIDE)
     ],
 )
 def test_dialog_token_routes_its_two_sides_only(sender: Sender, other: Side | None, *, from_a: bool) -> None:
-    """A side speaks for itself: with the tags of the other one it is nobody."""
+    """A side that uses the tags of the other side is refused."""
     assert other_side(between(ALICE_SIDE, POOL_SIDE, from_a=from_a), sender) == other
 
 

@@ -99,7 +99,7 @@ def test_a_secret_is_not_in_the_repr() -> None:
 
 
 def test_token_cache_is_bounded_and_all_tokens_are_read() -> None:
-    """The first is forgotten when the limit is met; its MAC vouches for it as before."""
+    """The first token leaves the cache when the limit is reached. Its MAC is still valid."""
     made = Tokens(KEY, incarnation=7)
     texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN)]
     assert len(made._known) == MOST_KNOWN

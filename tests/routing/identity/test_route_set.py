@@ -248,7 +248,7 @@ def test_our_end_of_the_link_means_us() -> None:
 
 @pytest.mark.parametrize("rows", [[f"<{CONTACT}>"], [AWAY, f"<{CONTACT}>"], [f"{AWAY},<{CONTACT}>"]])
 def test_strict_routing_is_undone(rows: list[str]) -> None:
-    """Our entry stood in the Request-URI and the Contact at the end of the Route: the token counts all the same."""
+    """Our entry is in the Request-URI, and the Contact is at the end of the Route. The token is read all the same."""
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=rows)
     route_set = take(asked)
     assert (asked.uri, route_set.dialog) == (CONTACT, DIALOG)

@@ -159,7 +159,7 @@ ODD = (
 
 
 def odd(*rows: bytes) -> Request:
-    """Read a request whose rows are legal and spelled as nobody would."""
+    """Read a request with valid rows in unusual spelling."""
     read = parse_head(b"\r\n".join([b"INVITE sip:bob@example.test SIP/2.0", *ODD, *rows]))
     assert isinstance(read, Request)
     return read

@@ -75,7 +75,7 @@ def test_partner_without_srv_has_no_fallback() -> None:
 
 
 def test_dns_timeout_is_not_a_missing_srv() -> None:
-    """No fallback on an answer that never came: whoever can drop packets would choose our way."""
+    """There is no fallback after a timeout: an attacker who can drop packets would choose the server."""
     machine = Locate("a.test", None, SIPS)
     machine.failed(machine.questions()[0], "SRV of a.test: timeout")
     assert machine.questions() == ()

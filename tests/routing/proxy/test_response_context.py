@@ -366,7 +366,7 @@ def test_a_503_of_a_server_leads_to_the_next_and_goes_back_as_a_500() -> None:
 
 @pytest.mark.parametrize("target", [PHONE, AFAR, ONE_SERVER])
 def test_no_503_is_forwarded(target: Target) -> None:
-    """Whoever gets it would leave us alone for all others too, for what one phone says."""
+    """The sender of the request would stop all requests to us because of one phone."""
     assert Call(target).gets(503) == ["reply 500"]
 
 

@@ -295,7 +295,7 @@ def test_call_id_that_is_stored_is_bounded(length: int, status: int) -> None:
 
 
 def removals(number: int) -> Request:
-    """A REGISTER that removes *number* contacts which nobody holds."""
+    """A REGISTER that removes *number* contacts that are not registered."""
     return register(*[f"<sip:gone{at}@10.0.0.1>;expires=0" for at in range(number)], call_id="two")
 
 

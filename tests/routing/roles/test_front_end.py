@@ -128,7 +128,7 @@ def test_request_with_another_identity_is_refused(sender: Sender, who: str) -> N
     ],
 )
 def test_assertion_is_accepted_from_allowed_servers(sender: Sender, who: str, *, allowed: bool) -> None:
-    """Outside dialogs a front end asserts users of ours only; From says nothing beside an assertion."""
+    """Outside dialogs a front end asserts users of our domains only. A From does not change that."""
     outcome = decided(request("MESSAGE", BOB, *asserting(who), sender="sip:x@anonymous.invalid"), sender)
     if allowed:
         assert outcome == ToUser(BOB, who)

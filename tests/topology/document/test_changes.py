@@ -112,7 +112,7 @@ def test_remedy_of_an_impossible_edit_is_to_edit_by_hand(place: Place) -> None:
     ],
 )
 def test_management_that_moves_keeps_all_but_its_address(place: Place, servers: str, after: dict[str, object]) -> None:
-    """Whoever looked for it there, or had it listen there, would do so in vain."""
+    """The old address is no longer used for listening or connecting."""
     place.spoil(("pools:\n", f"pools:\n  - name: mgmt.example.test\n    role: management\n    servers: {servers}\n"))
     before = place.file.read_text()
     moved = move_management(before, "192.0.2.20", place.file)

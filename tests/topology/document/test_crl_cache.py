@@ -116,7 +116,7 @@ def test_small_list_is_read_at_once(tmp_path: Path, readers: list[bool]) -> None
 def test_document_that_is_read_while_a_server_runs_leaves_large_lists_to_a_thread(
     tmp_path: Path, large: bytes, readers: list[bool]
 ) -> None:
-    """Until then the list is awaited: whom it would let pass is refused, and lists of before speak on."""
+    """Until then the CRL is awaited: certificates that need it are refused, and earlier CRLs are still used."""
     file = tmp_path / "a.crl"
     file.write_bytes(large + b"\n" * 4)
     with large_lists_later():
@@ -149,7 +149,7 @@ def test_list_of_as_many_octets_as_allowed_is_read_and_one_more_is_not(tmp_path:
 
 
 def test_older_crl_in_the_same_file_does_not_replace_a_newer_crl(tmp_path: Path) -> None:
-    """It would clear whom the newer one names; it is a fault, and the newer one stays in force while the server runs."""
+    """It would undo revocations of the newer CRL. It is a fault, and the newer CRL stays in use while the server runs."""
     file = tmp_path / "a.crl"
     file.write_bytes(FORGE.revocations(CA, [7], number=5))
     files = ListFiles([entry(file)], [], None)

@@ -1,4 +1,4 @@
-"""Loading: the one door, and all that is wrong told at once."""
+"""Loading a topology, and all its problems in one error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_all_problems_are_reported_in_the_order_of_lines(place: Place) -> None:
-    """Shape, meaning and files: mending one must not bring the next to light."""
+    """Shape, agreement and files: correcting one problem must not reveal the next."""
     place.spoil(
         ("organisation: Example", "organisation: [Example]"),
         ("[example.test]  # ours", "[example.test, short]  # ours"),

@@ -1,4 +1,4 @@
-"""Shape: what each misfit is called, where it stands, and that it hides nothing else."""
+"""The shape of a document: the text and place of each error. An error does not hide other problems."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_missing_pools_are_the_only_problem(place: Place) -> None:
 
 
 def test_removed_part_causes_no_further_problems(place: Place) -> None:
-    """A pool whose role is misspelt is unread; the edge's next hop to it is not called wrong as well."""
+    """A pool with a misspelt role is not read. The next hop of the edge to that pool is not reported too."""
     place.spoil(("name: pool1.example.test\n    role: front-end", "name: pool1.example.test\n    role: frontend"))
     assert place.problem().field == "pools[0].role"
 

@@ -1,4 +1,4 @@
-"""Anchors and lists: what can be used, what not, and who may share."""
+"""Anchors and CRLs of a topology: which are usable, and which anchors may be shared."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_anchor_file_has_a_maximum_size(tmp_path: Path, more: int, *, fits: bool
 
 
 def test_two_partners_with_one_private_anchor_are_a_problem(place: Place) -> None:
-    """Partner A's CA could vouch for partner B (rule R8)."""
+    """The CA of partner A could issue for partner B (rule R8)."""
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B))
     problem = place.problem()
     assert problem.field == "federation.partners[1].anchors"

@@ -1,4 +1,4 @@
-"""Meaning: each way in which the parts of a topology may contradict each other, and the twin that does not."""
+"""Agreement: each possible contradiction between parts of a topology, and the corrected document as control."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that ends, as values: what counts, what stops, and which server would stop first."""
+"""The inventory: everything that expires, what fails then, and which server fails first."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_list_that_is_missing_is_an_alarm(place: Place) -> None:
 
 
 def test_countdown_names_the_first_server_and_the_others(place: Place) -> None:
-    """Lists end first in a network that its CA has left: after 7 days nobody opens a link."""
+    """CRLs expire first if the CA is down: after 7 days no new link is accepted."""
     told = stock(place, {}).countdown
     assert told is not None
     assert (told.server, told.others) == (FE1, (FE2, FE3, EDGE, BOT))
@@ -288,7 +288,7 @@ def old(found: Inventory) -> list[str]:
 
 
 def test_own_crl_without_renewal_for_36_hours_is_old(place: Place) -> None:
-    """Long before it ends: the CA stays away, or cannot sign. How often partners make theirs is their affair."""
+    """Long before it expires: the CA is down, or cannot sign. How often partners renew their CRLs is not our concern."""
     assert old(stock(place, {}, at=NOON + 1.4 * DAY)) == []
     late = stock(place, {}, at=NOON + 1.6 * DAY)
     assert old(late) == [ISSUING.subject]
@@ -363,7 +363,7 @@ def test_working_source_is_listed_with_the_expiry_of_its_data(place: Place) -> N
 def test_source_that_is_an_alarm_counts_down_and_is_urgent(
     place: Place, left: timedelta, level: Urgency, told: str
 ) -> None:
-    """The twin fails as well, and is none yet."""
+    """The control fails too, but is not an alarm yet."""
     failing: dict[str, Any] = {"failing_since": NOON - DAY, "why": "answers 500"}
     found, entry = sourced(place, held_for(left), **failing, alarming=True)
     assert (entry.level, entry.urgent, found.urgent) == (level, True, True)

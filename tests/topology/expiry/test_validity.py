@@ -1,4 +1,4 @@
-"""What is told of a certificate and of a list comes back from its JSON as it was."""
+"""The dates of a certificate and of a CRL are the same after JSON."""
 
 from __future__ import annotations
 

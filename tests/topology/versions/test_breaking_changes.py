@@ -37,7 +37,7 @@ def told(place: Place, *changes: tuple[str, str], **facts: Any) -> list[str]:
 
 
 def marks(*found: Loaded) -> set[str]:
-    """The anchors of everybody, all in use."""
+    """All anchors, each of them in use."""
     authorities = [authority for one in found for authority in (one.authority, *one.partners)]
     return {DatedItem.of_certificate(anchor).mark for authority in authorities for anchor in authority.anchors}
 
@@ -189,7 +189,7 @@ def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_
 
 @pytest.mark.parametrize("file", ["ca/root.pem", "b/root.pem"])
 def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: str) -> None:
-    """How a CA is exchanged: the new root first, and the old one goes when nothing stands on it."""
+    """The rotation of a CA: the new root is added first, and the old root is removed when no certificate needs it."""
     both = (place.file.parent / file).read_bytes() + Forge(NOON).root("New Root").pem_chain
     old, new = replaced(place, file, both)
     assert dangers(old, new, in_use=marks(old)) == []
@@ -215,7 +215,7 @@ def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
 
 
 def test_a_partner_that_is_blocked_is_meant_to_lose_its_links(place: Place) -> None:
-    """Shutting somebody out is one command; with half of its names blocked it has only gone."""
+    """Blocking a partner is one command. A partner with half of its names blocked was only removed."""
     used = marks(loaded(place))
     all_of_it = ("blocked: [evil.test]", "blocked: [evil.test, partner.test, sip.partner.test]")
     assert told(place, (PARTNER, ""), all_of_it, in_use=used) == []
@@ -229,7 +229,7 @@ def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> 
 
 
 def test_an_anchor_that_passes_to_another_partner_leaves_the_first(place: Place) -> None:
-    """What counted for one scope counts for another now: the links of the first are closed."""
+    """An anchor that moves to another scope: the links of the first scope are closed."""
     moved = (("b/root.pem", "x"), ("c/root.pem", "b/root.pem"), ("[x]", "[c/root.pem]"))
     found = told(place, *moved, in_use=marks(loaded(place)))
     assert [one.split(" of ")[1].split(" ")[1] for one in found] == ["partner.test", "other.test"]

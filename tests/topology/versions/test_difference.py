@@ -1,4 +1,4 @@
-"""What differs between two topologies: told by meaning, and nothing left out."""
+"""The difference between two topologies is listed by meaning, and is complete."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ def taken(topology: Topology) -> Loaded:
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a document of plain values, but for the whole."""
+    """Give every place in a document of plain values, except its root."""
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
@@ -399,7 +399,7 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def changed(value: Any, path: tuple[str | int, ...], change: Any) -> Any:
-    """The document with another value at *path*; *change* gives it from the one that is there."""
+    """Give the document with another value at *path*; *change* makes it from the current value."""
     if not path:
         return change(value)
     step, rest = path[0], path[1:]

@@ -131,7 +131,7 @@ def test_no_octet_can_be_changed(data: st.DataObject) -> None:
     ],
 )
 def test_each_changed_header_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
-    """Every one of them is rightly signed by the rightful key."""
+    """Each of them has a valid signature of the right key."""
     assert reason in refusal(forged({**rightful(), **change}))
 
 

@@ -268,7 +268,7 @@ def test_a_published_version_is_the_topology_of_its_draft(place: Place, tmp_path
 
 
 def test_anchors_on_disk_are_not_looked_at(place: Place, tmp_path: Path) -> None:
-    """Whoever can write to a server's folder cannot make it trust another CA; a draft is read from the folder."""
+    """An attacker who can write to a server's folder cannot add a CA. Only a draft is read from the folder."""
     made = published(place)
     for file, other in (("ca/root.pem", "c/root.pem"), ("b/root.pem", None), ("c/root.pem", None)):
         content = (tmp_path / other).read_bytes() if other else None

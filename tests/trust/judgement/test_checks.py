@@ -1,4 +1,4 @@
-"""Single checks where one row of a table decides; whole verdicts stand in test_judge."""
+"""Single checks, for which one row of a table decides. Whole verdicts are in test_judge."""
 
 from __future__ import annotations
 

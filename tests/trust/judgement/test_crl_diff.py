@@ -1,4 +1,4 @@
-"""What new lists mean: a few serials, or more than can be told from serials, and then everybody is judged again."""
+"""The effect of new CRLs: a few serial numbers, or another change, after which all links are judged again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAF, OTHER = 0xBAD, 0x600D
 
 
 def lists(net: Network, *revoked: Forged | int, **changes: Any) -> RevocationLists:
-    """The lists of the enterprise, that of its issuing CA anew."""
+    """The CRLs of the enterprise CA; that of the issuing CA is new."""
     kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
     return RevocationLists([*kept, RevocationList.load(net.forge.revocations(net.ours, revoked, **changes))])
 
@@ -73,7 +73,7 @@ def test_other_changes_than_serials_affect_all_certificates(net: Network, change
 
 
 def test_crl_with_another_key_affects_all_certificates(net: Network) -> None:
-    """Whoever stood by the old key's list does not stand by this one."""
+    """A certificate that the old key's CRL confirms is not confirmed by this CRL."""
     forged = lists(net, number=2, key=net.stranger.key)
     assert newly_revoked(relied_on(net), forged, NOON) is None
 
@@ -84,7 +84,7 @@ def test_removed_crl_affects_all_certificates(net: Network) -> None:
 
 
 def test_second_crl_of_one_issuer_affects_all_certificates(net: Network) -> None:
-    """Which of the two counts depends on the certificate."""
+    """The certificate decides which of the two CRLs is used."""
     both = RevocationLists([*net.fe2.authority.lists, *lists(net, number=2)])
     assert newly_revoked(relied_on(net), both, NOON) is None
 

@@ -1,4 +1,4 @@
-"""Who may sign what a network runs by: attacked in one property at a time, with the rightful twin beside each."""
+"""The signers of documents: each property is changed in turn, with an unchanged control beside each change."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ WISH = Wish(MG1, dns=(MG1,), usages=(DOCUMENT_SIGNING,), ends=90 * DAY)
 
 
 class Office:
-    """Who signs, under which authority, and what comes of it."""
+    """The signer, its authority, and the verdict."""
 
     def __init__(self) -> None:
         self.network = Network()
         self.authority = self.network.authority("Example", self.network.ours)
 
     def signer(self, issuer: Forged | None = None, **changes: Any) -> Forged:
-        """The rightful signer of mg1, but for *issuer* and *changes*."""
+        """A valid signer for mg1, with *issuer* and *changes*."""
         return self.network.forge.forge(WISH, issuer or self.network.ours, **changes)
 
     def judge(self, shown: Forged, authority: Authority | None = None, *, at: datetime = NOON) -> SignerVerdict:
@@ -88,7 +88,7 @@ def test_signer_with_a_sip_uri_is_refused(office: Office) -> None:
 
 
 def test_signer_of_another_ca_is_refused(office: Office) -> None:
-    """Its own partner's CA counts for the partner's links, and never for what we run by."""
+    """The CA of a partner is accepted for the partner's links, and never for our documents."""
     alpha = office.signer(office.network.alpha_ca)
     refused(office.judge(alpha), Code.UNTRUSTED_ISSUER, "issuer")
     refused(office.judge(office.signer(office.network.stranger)), Code.UNTRUSTED_ISSUER, "issuer")

@@ -37,7 +37,7 @@ def test_certificate_that_names_two_entries_has_no_entry(net: Network) -> None:
 
 
 def test_unknown_certificate_is_checked_against_all_authorities(net: Network) -> None:
-    """Nobody is named: then any authority could have been meant."""
+    """The certificate names no entry, so each authority is possible."""
     found = evaluated(net.forge.server(net.stranger, "fe9.example.test"), net.policy())
     assert len(found.counted) == 4
     assert (found.unknown, found.trail.path, found.line) == (("fe9.example.test",), (), (found.leaf,))

@@ -1,4 +1,4 @@
-"""The judge as a whole: each impostor by its code, beside its rightful twin, and no check that could be spared."""
+"""Whole verdicts: the code of each impostor, an accepted control for each, and the effect of each check."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Row:
 
 
 def _revoking(net: Network) -> LinkPolicy:
-    """The server port's policy with a list on which serial 0xBAD stands."""
+    """The policy of the server port with a CRL that revokes serial 0xBAD."""
     assert net.ours.issuer is not None
     enterprise = net.authority("Example", net.ours, net.fe2_certificate(serial=0xBAD))
     return net.policy(peers=net.swapped(net.fe2, authority=enterprise))
@@ -229,10 +229,10 @@ def test_each_control_is_accepted_with_every_check_passed(net: Network, row: Row
 def test_impostor_is_accepted_if_its_check_is_removed(
     net: Network, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
-    """Each check in turn is switched off; an impostor that only it stops must then be accepted.
+    """Each check in turn is removed. Then an impostor that only this check stops must be accepted.
 
-    Three are never alone: who has no issuer has no path to check revocation on, who has no identity is nobody in the
-    topology, and the scope only tells. Switching them off must still change what is said.
+    Three checks never stop an impostor alone: without an issuer there is no path for the revocation check, a peer without an
+    identity is not in the topology, and the scope check only lists. Removing them must still change the findings.
     """
     before = [row.judge(net).code for row in IMPOSTORS] + [_findings(net)]
     monkeypatch.setattr(
@@ -273,7 +273,7 @@ def test_opened_link_to_an_unknown_peer_is_refused(net: Network) -> None:
 
 
 def test_expected_name_must_be_the_entrys_own_name(net: Network) -> None:
-    """A pool's name identifies no single server, even if somebody means it."""
+    """The name of a pool identifies no single server, even if it is the expected name."""
     policy = net.opening(net.fe2, "pool1.example.test")
     assert verdict_on(net.fe2_certificate(), policy).code is Code.NAME_MISMATCH
 
@@ -321,7 +321,7 @@ def test_weak_key_is_the_reason_if_openssl_stopped_before_the_issuer(net: Networ
 def test_judge_decides_wrong_usage_of_an_issuer(
     net: Network, usages: tuple[x509.ObjectIdentifier, ...], code: Code
 ) -> None:
-    """A public CA that issues for servers alone says so in its intermediate: OpenSSL leaves that to us as well."""
+    """A public CA for servers says so in its intermediate. OpenSSL leaves that to the judge too."""
     assert net.ours.issuer is not None
     issuing = net.forge.authority("for some usages only", net.ours.issuer, usages=usages)
     peers = net.swapped(net.fe2, authority=net.authority("Example", issuing))
@@ -346,7 +346,7 @@ def test_judge_decides_wrong_usage_of_an_issuer(
 def test_judge_explains_an_issuer_unknown_to_openssl(
     net: Network, shows: Callable[[Network], Forged], kind: LinkKind, error: int, code: str
 ) -> None:
-    """The listener holds only the anchors of those who may come; the judge knows the others by name."""
+    """The listener has the anchors of the allowed peers only. The judge knows the other peers by name."""
     failure = HandshakeFailure("handshake-failed", "certificate verify failed")
     verdict = verdict_on(shows(net), net.policy(kind), engine_errors=errors(error), failure=failure)
     assert verdict.code == code

@@ -1,7 +1,6 @@
-"""What an earlier acceptance may spare, and that it never lets in who would be refused without it.
+"""The cache of acceptances saves work, and never accepts a peer that would be refused without it.
 
-`fresh` gives the same policy with nothing remembered: its word is the law here, and the policy that remembers has to
-say the same, finding by finding.
+`fresh` gives the same policy with an empty cache. The policy with the cache must give the same verdict, finding by finding.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ def test_fewer_similar_names_are_compared_for_an_unknown_peer(net: Network) -> N
 
 
 def test_the_same_leaf_with_other_issuers_is_another_chain(net: Network, engines: list[object]) -> None:
-    """The namesake's key signed nothing here; the twin has the right issuer behind it."""
+    """The key of the CA with the same name has signed nothing here. The control has the right issuer in its chain."""
     shown = net.fe2_certificate()
     policy = known(shown, net.policy())
     namesake = net.forge.organisation("Example")
@@ -156,7 +155,7 @@ def test_chain_is_cached_for_one_policy_only(net: Network) -> None:
 
 
 def test_direction_of_the_link_is_part_of_the_cache_key(net: Network) -> None:
-    """Who may serve us may not call us with the same certificate, where the partner's entry is strict."""
+    """If the partner's entry is strict, a certificate for serverAuth is accepted on opened links only."""
     shown = net.alpha_certificate(usages=(SERVER_AUTH,))
     policy = known(shown, net.opening(net.alpha, ALPHA))
     assert after(policy, shown, direction=Direction.ACCEPTED).code == "wrong-usage"
@@ -212,7 +211,7 @@ def test_expired_issuer_refuses_its_cached_leaves(net: Network) -> None:
 
 @pytest.mark.parametrize("revoked", [False, True])
 def test_certificate_that_becomes_valid_may_change_the_path(net: Network, *, revoked: bool) -> None:
-    """The renewed issuer stands first in the chain: as soon as it counts, it is the one that is judged."""
+    """The renewed issuer is first in the chain. As soon as it is valid, it is the one in the path."""
     old = net.ours
     assert old.issuer is not None
     again = Wish("Example issuing CA", ca=True, usages=(), path_length=0, begins=HOUR, serial=0x2E)
@@ -255,7 +254,7 @@ def test_crl_is_used_from_its_this_update(net: Network) -> None:
 
 
 def test_certificate_on_a_new_crl_is_refused_and_another_is_not(net: Network) -> None:
-    """A new topology makes a new policy, which has judged nobody yet."""
+    """A new topology makes a new policy, with an empty cache."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     policy = Judge(net.policy())
     assert verdict_on(revoked, policy).accepted

@@ -174,7 +174,7 @@ blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both 
 def test_a_leaf_that_must_not_be_issued_is_ill_formed(
     excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str
 ) -> None:
-    """What the second engine says of these is not said where it is blind, nor where its rules for names are ours."""
+    """The second engine's error is ignored if it cannot read the path, or where our rules for names differ."""
     issuing = FORGE.authority("issuing", ROOT, excluded=excluded)
     for changes, faults in ((wrong, 1), (right, 0)):
         leaf = FORGE.forge(Wish(), issuing, **changes)
@@ -223,7 +223,7 @@ def test_own_path_check_decides_what_the_engine_cannot_read(changes: dict[str, A
 
 
 def test_leaf_cannot_avoid_the_engine() -> None:
-    """Nobody gets past the second engine by what stands in a certificate of his own."""
+    """A peer cannot avoid the second engine with an extension in its own certificate."""
     for changes in ({"critical": (POLICY,)}, {"excluded": (DIRECTORY,)}):
         leaf = FORGE.server(ISSUING, "fe1.example.test", **changes)
         trail = find_path(leaf.certificate, [ISSUING.certificate], TOP, NOON)

@@ -117,7 +117,7 @@ def delta(*revoked: Forged, restored: Forged | None = None, number: int = 4, **c
 
 
 def stands(*lists: RevocationList, after: timedelta = NOW) -> Code | None:
-    """How the leaf stands by these lists of its issuer."""
+    """Give the status of the leaf by these CRLs of its issuer."""
     path = (LEAF.certificate, CA.certificate)
     return check_path(path, RevocationLists(lists), at=NOON + after, grace=NOW).code
 
@@ -251,7 +251,7 @@ def test_unreadable_file_is_refused_with_a_reason(data: bytes) -> None:
 
 
 def test_a_list_of_another_version_is_refused() -> None:
-    """It would have no extensions; the twin differs in that its version is told."""
+    """Such a CRL has no extensions. The control differs in the version only."""
     crl = x509.load_pem_x509_crl(FORGE.revocations(CA))
     tbs, algorithm, signature = elements(crl.public_bytes(Encoding.DER))[0].inside()
     version, *rest = tbs.inside()

@@ -24,7 +24,7 @@ LEAVES_ALONE = ((x509.IssuingDistributionPoint(None, None, True, False, None, Fa
 def why_not(
     data: bytes, held: RevocationList | None = HELD, at: datetime = NOON, known: tuple[x509.Certificate, ...] = KNOWN
 ) -> str:
-    """Why a list is not taken, nothing where it is."""
+    """Give the reason for which a CRL is refused; "" if it is accepted."""
     try:
         look_at_list(RevocationList.load(data), held, known, at=at)
     except UnusableListError as wrong:
@@ -75,7 +75,7 @@ def test_crl_of_another_ca_is_refused_while_the_current_is_valid() -> None:
 
 
 def test_crl_with_another_scope_is_refused() -> None:
-    """A list of leaves alone says nothing of CAs; it is rightful, and not what was held."""
+    """A CRL for leaves only does not cover CAs. It is valid, but replaces a CRL of another scope."""
     assert "has another scope" in why_not(FORGE.revocations(ISSUING, number=6, extensions=LEAVES_ALONE))
     delta = ((x509.DeltaCRLIndicator(5), True),)
     assert "has another scope" in why_not(FORGE.revocations(ISSUING, number=6, extensions=delta))

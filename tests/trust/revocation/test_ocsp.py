@@ -1,4 +1,4 @@
-"""An OCSP answer counts if the right one signed it, for this certificate, now: each test has a rightful twin."""
+"""An OCSP response must be signed by an allowed responder, for this certificate, and valid now. Each test has a control."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ask(
     source: RevocationSource = RevocationSource.ANSWERS,
     terms: Terms | None = None,
 ) -> Finding:
-    """How the leaf stands by these answers; the leaf's issuer is the end of the path."""
+    """Give the status of the leaf by these responses. The leaf's issuer is the end of the path."""
     held = OcspAnswers(answers, terms=terms) if terms else OcspAnswers(answers)
     path = (LEAF.certificate, CA.certificate)
     return check_path(path, lists or RevocationLists(), held, at=NOON + after, grace=grace, source=source)
@@ -114,7 +114,7 @@ def test_a_responder_is_known_by_its_key_or_by_its_name(*, by_name: bool) -> Non
     ],
 )
 def test_only_a_delegate_of_the_issuer_may_sign_a_response(delegate: Forged) -> None:
-    """RFC 6960 4.2.2.2; the twin is `test_a_responder_is_known_by_its_key_or_by_its_name`."""
+    """RFC 6960 4.2.2.2; the control is `test_a_responder_is_known_by_its_key_or_by_its_name`."""
     finding = ask(answer(delegate, single(LEAF), certificates=(delegate,)))
     assert finding.code is Code.REVOCATION_UNKNOWN
     assert "OCSP responder" in finding.saw
@@ -272,7 +272,7 @@ def test_malformed_response_is_refused(der: bytes) -> None:
 
 @given(place=st.integers(0, 400), octet=st.integers(1, 255))
 def test_every_changed_signed_octet_is_detected(place: int, octet: int) -> None:
-    """Nor does one raise what nobody expects."""
+    """No other error is raised."""
     der = bytearray(GENUINE)
     der[place % len(der)] ^= octet
     try:

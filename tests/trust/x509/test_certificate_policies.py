@@ -1,4 +1,4 @@
-"""What a CA demands of policies is met, or the path is refused; what nobody demands costs and refuses nothing."""
+"""A path must meet the policy requirements of its CAs. Without a requirement there is no refusal."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_links_apply_the_policy_requirement_of_a_ca(net: Network, policies: tupl
 
 
 def test_policy_constraints_that_others_may_skip_are_refused_where_no_policy_is_named(net: Network) -> None:
-    """RFC 5280 4.2.1.11 has them critical, RFC 3280 did not: the twin is of that time."""
+    """RFC 5280 4.2.1.11 requires them critical, RFC 3280 did not. The control is from that time."""
     for extra, code in (
         ((limits(explicit=3),), Code.MALFORMED_CERTIFICATE),
         ((limits(explicit=3), issued(A)), Code.ACCEPTED),

@@ -1,4 +1,4 @@
-"""RFC 5922 7.1, and the traps that others fell into (each name here was once accepted by somebody)."""
+"""RFC 5922 7.1, with names that another implementation has accepted by mistake."""
 
 from __future__ import annotations
 
