@@ -43,26 +43,26 @@ class Subscription:
     dialog: SubscriptionDialog
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
-    told: ReplicationState | None = None
+    last_state: ReplicationState | None = None
 
 
 class Notifier:
     """Sends the items of the *shelf* to the servers that may have them.
 
-    *heard* processes the status of a server. It returns an error text, or "" if the status is valid.
+    *on_status* processes the status of a server. It returns an error text, or "" if the status is valid.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
-        self._here, self._shelf, self._heard = here, shelf, heard
-        self._held: dict[Link, Subscription] = {}
+    def __init__(self, here: Here, shelf: Shelf, on_status: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
+        self._here, self._shelf, self._on_status = here, shelf, on_status
+        self._subscriptions: dict[Link, Subscription] = {}
 
     def __repr__(self) -> str:
-        return f"<Notifier of {self._here.name}: {len(self._held)} subscriptions>"
+        return f"<Notifier of {self._here.name}: {len(self._subscriptions)} subscriptions>"
 
     @property
     def subscribers(self) -> list[str]:
         """The names of the subscribed servers."""
-        return sorted(subscription.peer.name for subscription in self._held.values())
+        return sorted(subscription.peer.name for subscription in self._subscriptions.values())
 
     def subscribed(self, link: Link, peer: TrustedPeer, request: Request, *, stays: bool) -> None:
         """Answer a SUBSCRIBE and send the state. If *stays* is false, it is a single fetch (RFC 6665 4.4.3)."""
@@ -78,45 +78,45 @@ class Notifier:
         if not seconds:
             self._tell(subscription, ended=True)
             return
-        before = self._held.get(link)
+        before = self._subscriptions.get(link)
         if before is not None and request.to.tag == before.dialog.local:
             self._tell(before)  # a refresh
             return
         link.reserved = True
         subscription.has, subscription.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
-        self._held[link] = subscription
+        self._subscriptions[link] = subscription
         self._tell(subscription)
         self._give(subscription)
 
     def gone(self, link: Link) -> None:
         """Remove the subscription of a link that was closed."""
-        self._held.pop(link, None)
+        self._subscriptions.pop(link, None)
 
     def changed(self) -> None:
         """Send the new state to all subscribers, and the items that they do not have."""
-        for subscription in list(self._held.values()):
+        for subscription in list(self._subscriptions.values()):
             self._tell(subscription)
             self._give(subscription)
 
     def again(self, server: str) -> None:
         """Send the topology to *server* again: the server has refused it for a reason that may be gone."""
-        for subscription in self._held.values():
+        for subscription in self._subscriptions.values():
             if subscription.peer.name == server:
                 subscription.has.pop((ItemKind.TOPOLOGY, ""), None)
                 self._give(subscription)
 
     def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
         """Use another topology. *peers* finds a server in it; a server that is not in it loses its subscription."""
-        for link, subscription in list(self._held.items()):
+        for link, subscription in list(self._subscriptions.items()):
             peer = peers(subscription.peer.name)
             if peer is None:
-                del self._held[link]
+                del self._subscriptions[link]
             else:
                 subscription.peer = peer
 
     def published(self, link: Link, peer: TrustedPeer, request: Request) -> Response:
         """Process the status that a server publishes on the link of its subscription (RFC 3903 section 6)."""
-        if link not in self._held:
+        if link not in self._subscriptions:
             return respond(request, 403, headers=(("Warning", f'399 {self._here.name} "subscribe first"'),))
         if len(request.body) > LONGEST_STATUS:
             return respond(request, 413)
@@ -126,15 +126,19 @@ class Notifier:
             status = None
         if not isinstance(status, dict):
             raise RemoteError("a status that cannot be read", rule="event package sipmesh-status")
-        if fault := self._heard(peer, status):
+        if fault := self._on_status(peer, status):
             return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))
 
     def _tell(self, subscription: Subscription, *, ended: bool = False) -> None:
         state = self._shelf.state(subscription.peer)
-        if subscription.told is not None and not ended and replace(state, at=subscription.told.at) == subscription.told:
+        if (
+            subscription.last_state is not None
+            and not ended
+            and replace(state, at=subscription.last_state.at) == subscription.last_state
+        ):
             return
-        subscription.told = state
+        subscription.last_state = state
         self._notify(subscription, (), state.encode(), JSON, ended=ended)
 
     def _give(self, subscription: Subscription) -> None:

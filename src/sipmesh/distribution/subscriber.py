@@ -32,20 +32,21 @@ class Made:
 class Subscriber:
     """Makes subscriptions, and passes received items to callbacks.
 
-    *state* gives the items of this server. *told* gets the state of a peer, and *given* an item: both raise `RemoteError` to
-    refuse it. *settled* gets a link whose subscription is now active. *clock* gives monotonic seconds.
+    *state* gives the items of this server. *on_state* gets the state of a peer, and *on_item* an item: both raise `RemoteError`
+    to refuse it. *on_active* gets a link whose subscription is now active. *clock* gives monotonic seconds.
     """
 
     def __init__(
         self,
         here: Here,
         state: Callable[[], ReplicationState],
-        told: Callable[[str, ReplicationState], None],
-        given: Callable[[str, Item], None],
-        settled: Callable[[Link], None],
+        on_state: Callable[[str, ReplicationState], None],
+        on_item: Callable[[str, Item], None],
+        on_active: Callable[[Link], None],
         clock: Callable[[], float],
     ) -> None:
-        self._here, self._state, self._told, self._given, self._settled = here, state, told, given, settled
+        self._here, self._state = here, state
+        self._on_state, self._on_item, self._on_active = on_state, on_item, on_active
         self._clock = clock
         self._made: dict[Link, Made] = {}
         self._asked: dict[str, Link] = {}
@@ -106,7 +107,7 @@ class Subscriber:
             made.agreed, made.dialog.remote = True, response.to.tag or ""
             if made.stays:
                 link.reserved = True
-                self._settled(link)
+                self._on_active(link)
 
     def notified(self, link: Link, request: Request) -> Response:
         """Process a NOTIFY of a subscription that was made on the same link; 481 for any other (RFC 6665 4.1.3)."""
@@ -133,6 +134,6 @@ class Subscriber:
     def _read(self, made: Made, request: Request) -> None:
         header = request.first(ITEM)
         if header is None:
-            self._told(made.dialog.peer, ReplicationState.decode(request.body))
+            self._on_state(made.dialog.peer, ReplicationState.decode(request.body))
         else:
-            self._given(made.dialog.peer, read_item(header, request.body))
+            self._on_item(made.dialog.peer, read_item(header, request.body))
