@@ -46,16 +46,16 @@ class Budget(Generic[Held]):
         things = self._by_principal.get(principal)
         if things is not None and thing in things:
             return None
-        gone = None
+        displaced = None
         if things is not None and len(things) >= self.each:
-            gone = self._displace(principal)
+            displaced = self._displace(principal)
         elif self._size >= self.total:
-            gone = self.displace_one()
-        if gone is not None or things is None:  # if the last entry of this principal was displaced, its dict is gone
+            displaced = self.displace_one()
+        if displaced is not None or things is None:  # the displaced entry may have been the last in the dict
             things = self._by_principal.setdefault(principal, {})
         things[thing] = None
         self._size += 1
-        return gone
+        return displaced
 
     def displace_one(self) -> Held | None:
         """Remove and return the oldest entry of the principal with the most entries; None if there are no entries."""

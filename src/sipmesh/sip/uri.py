@@ -153,8 +153,8 @@ def _comparable(headers: Headers) -> list[tuple[str, str]]:
 
 def _params_agree(ours: dict[str, str | None], theirs: dict[str, str | None]) -> bool:
     both = ours.keys() & theirs.keys()
-    one = ours.keys() ^ theirs.keys()
-    return one.isdisjoint(_DECISIVE) and all(_folded(ours[name]) == _folded(theirs[name]) for name in both)
+    only_one = ours.keys() ^ theirs.keys()
+    return only_one.isdisjoint(_DECISIVE) and all(_folded(ours[name]) == _folded(theirs[name]) for name in both)
 
 
 def _folded(value: str | None) -> str | None:

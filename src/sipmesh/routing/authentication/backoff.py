@@ -77,10 +77,10 @@ class LoginBackoff:
         budgets = self.waiting, self.waiting_of_users, self.waiting_of_links
         names = attempt.address, attempt.user, attempt.link
         displaced = [budget.add(name, attempt) for budget, name in zip(budgets, names, strict=True)]
-        gone = tuple(dict.fromkeys(other for other in displaced if other is not None))
-        for other in gone:
+        removed = tuple(dict.fromkeys(other for other in displaced if other is not None))
+        for other in removed:
             self.waited(other)
-        return gone
+        return removed
 
     def waited(self, attempt: Attempt) -> bool:
         """End the wait of an attempt; False if it was displaced, or its link was closed."""

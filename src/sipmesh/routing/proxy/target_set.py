@@ -15,7 +15,7 @@ from sipmesh.trust.code import Code
 
 
 def fork(
-    request: Request, held: Sequence[Binding], identity: str | None, here: str, mates: Collection[str]
+    request: Request, stored: Sequence[Binding], identity: str | None, here: str, mates: Collection[str]
 ) -> Forward | Answer:
     """Make one target for each device: a flow of this server, or of another server of the pool.
 
@@ -23,11 +23,11 @@ def fork(
     are only sip contacts, the caller gets 480 with Warning 380. *here* is this server, *mates* are the others of the pool.
     """
     sips = is_sips(request.uri)
-    usable = [row for row in held if not sips or is_sips(row.contact)]
+    usable = [row for row in stored if not sips or is_sips(row.contact)]
     reachable = [row for row in usable if row.server == here or row.server in mates]
     if reachable:
         return Forward(tuple(target_of(flows, here, sips=sips) for flows in devices(reachable)), identity)
-    if held and not usable:
+    if stored and not usable:
         warning = (("Warning", f'380 {here} "SIPS Not Allowed"'),)
         return Answer(
             480, headers=warning, code=Code.NO_ROUTE, why="a sips request, and only sip contacts are registered"

@@ -68,7 +68,7 @@ class RegistrarAnswer:
 def decide(
     request: Request,
     owner: str,
-    held: Sequence[Binding],
+    stored: Sequence[Binding],
     flow: FlowFacts,
     limits: RegistrarLimits,
     *,
@@ -79,7 +79,7 @@ def decide(
     Args:
         request: The REGISTER. The caller has checked that its Request-URI means this server.
         owner: The proved address of record, as ``sip:user@host``.
-        held: The rows of that address that have not expired.
+        stored: The rows of that address that have not expired.
         flow: The link of the REGISTER.
         limits: The limits of registrations.
         at: Now, in epoch seconds.
@@ -87,7 +87,7 @@ def decide(
     Raises:
         RemoteError: A header field is malformed. Its status is that of the answer.
     """
-    case = _Case(request, owner, held, flow, limits, at)
+    case = _Case(request, owner, stored, flow, limits, at)
     try:
         case.check_sender()
         changes = case.changes()
@@ -109,7 +109,7 @@ class _Case:
 
     request: Request
     owner: str
-    held: Sequence[Binding]
+    stored: Sequence[Binding]
     flow: FlowFacts
     limits: RegistrarLimits
     at: float
@@ -142,9 +142,9 @@ class _Case:
         """Apply step 6: a ``*`` must be the only Contact, with Expires 0."""
         if len(self.request.contacts) != 1 or self.request.expires != 0:
             raise _Refused(400, "Contact * Needs Expires 0 And No Other Contact")
-        for row in self.held:
+        for row in self.stored:
             self.check_order(row)
-        return Changes(drop=tuple(row.key for row in self.held))
+        return Changes(drop=tuple(row.key for row in self.stored))
 
     def check_contacts(self, contacts: Sequence[AskedContact]) -> None:
         """Refuse Contacts that cannot be stored, or have a wrong interval."""
@@ -169,7 +169,7 @@ class _Case:
         """Apply step 7: change all Contacts, or none if one is refused."""
         put: dict[BindingKey, Binding] = {}
         drop: dict[BindingKey, None] = {}
-        rows = _HeldRows(self.held)
+        rows = _StoredRows(self.stored)
         for contact in contacts:
             for row in rows.of(contact):
                 self.check_order(row)
@@ -177,7 +177,7 @@ class _Case:
             if contact.expires_s > 0:
                 binding = self.binding(contact)
                 put[binding.key] = binding
-        kept = sum(row.key not in drop for row in self.held)
+        kept = sum(row.key not in drop for row in self.stored)
         if put and kept + len(put) > self.limits.max_contacts:
             raise _Refused(403, f"More Than {self.limits.max_contacts} Contacts")
         return Changes(tuple(put.values()), tuple(key for key in drop if key not in put))
@@ -210,8 +210,8 @@ class _Case:
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
         """Give the bindings after *changes*, new ones first."""
-        gone = {*changes.drop, *(binding.key for binding in changes.put)}
-        kept = [row for row in self.held if row.key not in gone and row.expires_at > self.at]
+        replaced = {*changes.drop, *(binding.key for binding in changes.put)}
+        kept = [row for row in self.stored if row.key not in replaced and row.expires_at > self.at]
         return (*changes.put, *kept)
 
     def headers(self, bindings: Sequence[Binding]) -> tuple[tuple[str, str], ...]:
@@ -229,22 +229,22 @@ class _Case:
         return "outbound" in tags and has_flow
 
 
-class _HeldRows:
+class _StoredRows:
     """The current rows of a user, to compare with each Contact of a REGISTER. Each stored Contact is parsed once only."""
 
-    __slots__ = ("_held", "_plain")
+    __slots__ = ("_plain", "_stored")
 
     def __init__(self, stored: Sequence[Binding]) -> None:
-        self._held = stored
+        self._stored = stored
         self._plain: list[tuple[Binding, SipUri]] | None = None
 
     def of(self, contact: AskedContact) -> list[Binding]:
         """Give the rows that *contact* replaces or removes: same instance and reg-id, or an equivalent URI."""
         if contact.instance is not None:
             name = row_name(contact.uri, contact.instance, contact.reg_id)
-            return [row for row in self._held if row.key.name == name]
+            return [row for row in self._stored if row.key.name == name]
         if self._plain is None:
-            self._plain = [(row, SipUri.parse(row.contact)) for row in self._held if row.instance is None]
+            self._plain = [(row, SipUri.parse(row.contact)) for row in self._stored if row.instance is None]
         uri = SipUri.parse(contact.uri)
         return [row for row, known in self._plain if row.contact == contact.uri or uri.equivalent(known)]
 

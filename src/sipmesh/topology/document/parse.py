@@ -66,10 +66,10 @@ def shape(root: YamlEntry, report: ProblemReport) -> Shaped:
         cuts = {_cut(root, error) for error in errors}
         if () in cuts:
             break
-        gone = [root.at(cut) for cut in cuts]
-        texts = unread.texts.union(*(entry.texts() for entry in gone))
+        removed = [root.at(cut) for cut in cuts]
+        texts = unread.texts.union(*(entry.texts() for entry in removed))
         # A missing required key has no entry of its own. Its place is where it should be.
-        unread = Unread(unread.places | {entry.path or cut for entry, cut in zip(gone, cuts, strict=True)}, texts)
+        unread = Unread(unread.places | {entry.path or cut for entry, cut in zip(removed, cuts, strict=True)}, texts)
         root = _without_all(root, cuts)
     return Shaped(None, root, unread)
 

@@ -52,8 +52,8 @@ def _refusers(role: Role, *, outside: bool, also_outside: bool) -> str:
 
 def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -> list[str]:
     """Say what fails without the only server of a pool."""
-    partners = [one.name for one in topology.federation.partners] if topology.federation.route == pool.name else []
-    behind = [one.name for one in topology.pools if one.next_hop == pool.name]
+    partners = [entry.name for entry in topology.federation.partners] if topology.federation.route == pool.name else []
+    behind = [entry.name for entry in topology.pools if entry.next_hop == pool.name]
     effects = []
     if pool.role is Role.FRONT_END:
         effects.append(f"the users of {pool.name} cannot log in")
@@ -66,8 +66,8 @@ def lost(topology: Topology, pool: Pool, *, outside: bool, also_outside: bool) -
     return effects or [f"{pool.name} has no other server"]
 
 
-def _count(names: Sequence[str], one: str, many: str) -> str:
-    return f"{len(names)} {one if len(names) == 1 else many}"
+def _count(names: Sequence[str], singular: str, plural: str) -> str:
+    return f"{len(names)} {singular if len(names) == 1 else plural}"
 
 
 def issuing_stops(servers: Sequence[str]) -> str:

@@ -68,10 +68,10 @@ def _management(old: Topology, new: Topology) -> Iterator[str]:
             "management is removed: no later version can be published, no revocation is pushed, and every server keeps "
             "this version"
         )
-    elif gone := [name for name in before if name not in after]:
+    elif removed := [name for name in before if name not in after]:
         yield (
-            f"the management server changes from {tell_list(gone)} to {tell_list(after)}: servers then reject signatures of "
-            f"{tell_list(gone)}, and a server that misses this version rejects signatures of {tell_list(after)}"
+            f"the management server changes from {tell_list(removed)} to {tell_list(after)}: servers then reject signatures of "
+            f"{tell_list(removed)}, and a server that misses this version rejects signatures of {tell_list(after)}"
         )
 
 

@@ -264,9 +264,9 @@ def pairings(old: Loaded, new: Loaded) -> list[Pairing]:
             match[name] = found
             left = {domain: other for domain, other in left.items() if other != found}
     taken = frozenset(match.values())
-    gone = [Pairing(pair, None) for name, pair in before.items() if name not in match]
-    come = [Pairing(None, pair) for name, pair in after.items() if name not in taken]
-    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *gone, *come]
+    removed = [Pairing(pair, None) for name, pair in before.items() if name not in match]
+    added = [Pairing(None, pair) for name, pair in after.items() if name not in taken]
+    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *removed, *added]
 
 
 def _partners(old: Loaded, new: Loaded) -> Iterator[str]:

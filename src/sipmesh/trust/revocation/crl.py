@@ -112,8 +112,8 @@ class RevocationList:
         serials: set[int] = set()  # integers only, which the garbage collector does not have to walk
         restored: set[int] = set()
         for entry in crl:
-            serial, gone = _read_entry(entry)
-            (serials if gone or base is None else restored).add(serial)
+            serial, revoked = _read_entry(entry)
+            (serials if revoked or base is None else restored).add(serial)
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
@@ -269,14 +269,14 @@ class RevocationLists:
         return f"<RevocationLists {list(self)} faults={list(self.faults)}>"
 
 
-def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
+def check_revocation(serial: int, crl: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
     """Decide whether *serial* is not revoked at the instant *at*.
 
     A missing or expired CRL is a failure. A serial number on an expired CRL is revoked.
 
     Args:
         serial: Certificate serial number, unsigned (RFC 5280 4.1.2.2).
-        held: Newest CRL of the issuer, or ``None`` if there is no usable CRL.
+        crl: Newest CRL of the issuer, or ``None`` if there is no usable CRL.
         at: Timezone-aware instant of the decision.
         grace: How long a CRL is accepted after ``next_update``.
 
@@ -288,7 +288,7 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     asked = CheckQuestion(CHECK, f"serial {serial:x} not on a current revocation list of its issuer", RULE)
-    saw, code = _standing(serial, held, at, grace)
+    saw, code = _standing(serial, crl, at, grace)
     return asked.passed(saw) if code is None else asked.refused(saw, code)
 
 
@@ -434,14 +434,14 @@ _QUESTIONS = {
 
 def check_listed(
     listed: Sequence[Listed],
-    held: tuple[RevocationLists, OcspAnswers],
+    sources: tuple[RevocationLists, OcspAnswers],
     *,
     at: datetime,
     grace: timedelta,
     source: RevocationSource = RevocationSource.LISTS,
     live: bool = False,
 ) -> Finding:
-    """Check each entry of *listed*. *held* are the CRLs and responses that it was looked up in; their faults are reported.
+    """Check each entry of *listed*. *sources* are the CRLs and responses that it was looked up in; their faults are reported.
 
     A revoked certificate comes before a missing CRL in the finding. *live* is for a link that is up and is judged again: an
     expired CRL blocks new links, but existing links stay up until a certificate expires (rule R7).
@@ -454,7 +454,7 @@ def check_listed(
         saw = f"{entry.issuer}: {standing}"
         good.append(saw)
         if code is not None:
-            faults = [fault for kind in held for fault in kind.faults]
+            faults = [fault for kind in sources for fault in kind.faults]
             why = f" ({'; '.join(faults)})" if faults and entry.held is None else ""
             failed.append(asked.refused(saw + why, code))
     if failed:
@@ -524,15 +524,15 @@ def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
     RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs". In other CRLs it is ignored. A CRL with a critical entry
     extension is refused: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the CRL indirect (5.3.3).
     """
-    gone = True
+    revoked = True
     for found in entry.extensions:
         if found.critical:
             raise UnusableListError(
                 f"an entry has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
         if isinstance(found.value, x509.CRLReason):
-            gone = found.value.reason is not x509.ReasonFlags.remove_from_crl
-    return entry.serial_number, gone
+            revoked = found.value.reason is not x509.ReasonFlags.remove_from_crl
+    return entry.serial_number, revoked
 
 
 def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:

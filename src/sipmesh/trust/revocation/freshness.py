@@ -28,19 +28,19 @@ _NO_GRACE = timedelta(0)
 
 
 def look_at_list(
-    new: RevocationList, held: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
+    new: RevocationList, current: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
 ) -> RevocationList:
-    """Check a new CRL that is to replace *held* at the instant *at*; returns *new*.
+    """Check a new CRL that is to replace *current* at the instant *at*; returns *new*.
 
     Args:
         new: The new CRL.
-        held: The current CRL of this source, or None.
+        current: The current CRL of this source, or None.
         issuers: Known CA certificates of the authority. If one has the name of the CRL's issuer, it must have signed it. A CRL
             of another CA is checked when a handshake brings the certificate of that CA.
         at: Timezone-aware.
 
     Raises:
-        UnusableListError: *held* must be kept. The text says why.
+        UnusableListError: *current* must be kept. The text says why.
     """
     if new.next_update <= at:
         raise UnusableListError(f"list {new.number} expired at {tell_time(new.next_update)}")
@@ -48,21 +48,21 @@ def look_at_list(
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
-    if held is not None:
-        _follows(new, held, at)
+    if current is not None:
+        _follows(new, current, at)
     return new
 
 
-def _follows(new: RevocationList, held: RevocationList, at: datetime) -> None:
+def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None:
     """Refuse a CRL of another CA or scope while the current CRL is valid, and an older CRL always."""
-    if new.issuer_der != held.issuer_der:
-        if at <= held.next_update:
-            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(held)}")
+    if new.issuer_der != current.issuer_der:
+        if at <= current.next_update:
+            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(current)}")
         return
-    if (new.scope, new.base is None) != (held.scope, held.base is None) and at <= held.next_update:
+    if (new.scope, new.base is None) != (current.scope, current.base is None) and at <= current.next_update:
         raise UnusableListError("has another scope than the current list")
-    if (new.this_update, new.number) < (held.this_update, held.number):
-        raise UnusableListError(f"list {new.number} is older than the current list {held.number}")
+    if (new.this_update, new.number) < (current.this_update, current.number):
+        raise UnusableListError(f"list {new.number} is older than the current list {current.number}")
 
 
 def _issuer(crl: RevocationList) -> str:
@@ -70,14 +70,14 @@ def _issuer(crl: RevocationList) -> str:
 
 
 def look_at_answer(
-    data: bytes, about: tuple[x509.Certificate, x509.Certificate], held: OcspAnswer | None, *, at: datetime
+    data: bytes, about: tuple[x509.Certificate, x509.Certificate], current: OcspAnswer | None, *, at: datetime
 ) -> OcspAnswer:
-    """Parse an OCSP response for *about*, a certificate and its issuer, that is to replace *held* at the instant *at*.
+    """Parse an OCSP response for *about*, a certificate and its issuer, that is to replace *current* at the instant *at*.
 
     Any status is accepted from an allowed responder, if the response is valid now.
 
     Raises:
-        UnusableAnswerError: *held* must be kept. The text says why.
+        UnusableAnswerError: *current* must be kept. The text says why.
     """
     new = OcspAnswer.load(data)
     replies = _replies(new, about)
@@ -86,7 +86,7 @@ def look_at_answer(
     faults = [reply.signer.fault or untimely(reply, at, _NO_GRACE) for reply in replies]
     if "" not in faults:
         raise UnusableAnswerError("; ".join(dict.fromkeys(faults)))
-    if held is not None and _made(replies) < _made(_replies(held, about)):
+    if current is not None and _made(replies) < _made(_replies(current, about)):
         raise UnusableAnswerError(
             f"the OCSP response of {tell_time(max(_made(replies)))} is older than the current response"
         )
