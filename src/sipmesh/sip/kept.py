@@ -8,10 +8,10 @@ Made = TypeVar("Made")
 
 
 def keep(cache: dict[str, Made], most: int, text: str, made: Made) -> Made:
-    """Store *made*, the result of parsing *text*, in the cache *cache*, and return it. Read *cache* directly.
+    """Store *made*, the result of parsing *text*, in *cache*, and return it. Read *cache* directly.
 
-    A cache of *most* entries is cleared before the new entry is stored. So a look-up needs no order of use, and a peer that
-    never sends a text twice makes others parse again only once in *most* texts.
+    A cache of *most* entries is cleared before the new entry is stored. So no order of use has to be kept. A peer that sends
+    only new texts makes the texts of others be parsed again, but only once in *most* texts.
     """
     if len(cache) >= most:
         cache.clear()

@@ -4,8 +4,8 @@ The delay comes before the credentials are checked, and is the same for right an
 would not slow down an attacker, who would open another link meanwhile.
 
 Only a few attempts may wait for one user at one address, and from one address. The delay depends on the claimed user and
-the address, and not on whether the user exists. A failure at another address or for another user causes no delay. Only the
-link that fails is closed.
+the address, and not on whether the user exists. Failures at another address cause no delay. Failures for other users at the
+same address cause a delay after `address_free` of them. Only the link that fails is closed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Final
 from sipmesh.errors import LocalError
 
 MAC_BYTES: Final = 12
-"""96 bits: a forger needs 2**95 requests on average, and each of them is refused and counted."""
+"""96 bits: a forger needs 2**95 requests on average, and each of them is a refused message."""
 
 HASH_BYTES: Final = 8
 LONGEST_TOKEN: Final = 144
