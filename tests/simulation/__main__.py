@@ -1,0 +1,74 @@
+"""The command: run one seed, or seeds until the time is over; print what was found and how to replay it.
+
+``python -m simulation --seed 7 --trace`` replays one run. ``python -m simulation --minutes 10`` runs seed after seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from simulation.findings import Findings
+from simulation.mutations import MUTATIONS
+from simulation.organisations import Folders
+from simulation.simulation import Result, shrink, simulate
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 1 if an invariant was broken."""
+    asked = _parser().parse_args(arguments)
+    mutation = MUTATIONS[asked.mutation].applied if asked.mutation else None
+    with tempfile.TemporaryDirectory(prefix="sipmesh-simulation-") as folder:
+        folders = Folders(Path(folder))
+        folders.build()
+        if mutation is not None:
+            with mutation():
+                return _run(folders, asked)
+        return _run(folders, asked)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m simulation", description="Run the network on virtual time.")
+    parser.add_argument("--seed", type=int, help="the first seed, or the only one")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds to run, from --seed on")
+    parser.add_argument("--minutes", type=float, default=0.0, help="run seed after seed for so long instead")
+    parser.add_argument("--trace", action="store_true", help="print every event")
+    parser.add_argument("--shrink", action="store_true", help="drop faults of a failing seed while it still fails")
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="run with this fault in the product")
+    return parser
+
+
+def _run(folders: Folders, asked: argparse.Namespace) -> int:
+    findings, until = Findings(), time.monotonic() + 60 * asked.minutes
+    seed = asked.seed if asked.seed is not None else 1
+    last = seed + asked.seeds
+    while seed < last or time.monotonic() < until:
+        result = simulate(folders, seed, keep_trace=asked.trace)
+        findings.add(result)
+        _show(result, trace=asked.trace)
+        if asked.shrink and not result.passed:
+            _show_shrunk(folders, result)
+        seed += 1
+    print(findings.summary())
+    return 1 if findings.failed else 0
+
+
+def _show(result: Result, *, trace: bool) -> None:
+    if trace:
+        print("\n".join(result.lines))
+    for violation in result.violations:
+        print(f"seed {result.seed}: {violation}")
+    if not result.passed:
+        print(f"seed {result.seed}: to replay: make simulate ARGS='--seed {result.seed} --trace'", flush=True)
+
+
+def _show_shrunk(folders: Folders, result: Result) -> None:
+    for fault in shrink(folders, result.seed, result.rule):
+        print(f"seed {result.seed}: needs {fault}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,335 @@
+"""The invariants: what must hold at each message, at each second, and at rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from simulation.operations import PROMISE_S
+from simulation.organisations import FRONT_ENDS, MANAGED, SPOKEN_FOR
+from simulation.phone import MARK
+from simulation.processes import ProcessState
+from sipmesh.sip.fields import NameAddr
+from sipmesh.transport.link.state import LinkState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from simulation.phone import Phone, Transaction
+    from simulation.world import Server, World
+    from sipmesh.errors import OperatorError
+    from sipmesh.server.running_server import RunningServer
+    from sipmesh.sip.message import Request, Response
+    from sipmesh.transport.link.link import Link
+
+FINAL_S: Final = 32.0
+"""Timers B, F and H: 64*T1 (RFC 3261 17)."""
+
+SLACK_S: Final = 4.0
+"""For delays of the network, and for the half second between two looks at the timers."""
+
+FOLLOWED_S: Final = 40.0
+"""Within this time after the last fault, every server has the newest version: links are dialled again every 5 s."""
+
+STOPS_RINGING_S: Final = 8.0
+
+
+@dataclass
+class Injected:
+    """A request that a phone has sent, and when it arrived at each other phone."""
+
+    phone: Phone
+    transaction: Transaction
+    arrived: dict[str, float] = field(default_factory=dict)
+
+
+class Checks:
+    """Looks at the world from outside; each broken rule goes to `World.violated`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.injected: dict[str, Injected] = {}
+
+    @property
+    def _calm_s(self) -> float:
+        """Seconds without any fault."""
+        return self.world.loop.now - self.world.troubled_at
+
+    # At each message
+
+    def sent(self, phone: Phone, transaction: Transaction) -> None:
+        """Remember a request that leaves a phone."""
+        self.injected[transaction.mark] = Injected(phone, transaction)
+
+    def request_arrived(self, phone: Phone, request: Request) -> None:
+        """Hold a request that arrives at a phone against what its sender has proved."""
+        mark = request.first(MARK)
+        if mark is None:
+            if request.method not in {"ACK", "CANCEL"}:
+                self.world.violated("each message has a sender", f"{request!r} came to {phone.name}")
+            return
+        injected = self.injected.get(mark)
+        if injected is None:
+            self.world.violated("each message has a sender", f"{request!r} with the mark {mark} came to {phone.name}")
+            return
+        self._once(phone, injected, request)
+        self._to_its_addressee(phone, injected, request)
+        self._from_its_sender(phone, injected, request)
+
+    def _once(self, phone: Phone, injected: Injected, request: Request) -> None:
+        """No message arrives twice, unless a link was lost on its way: then a proxy tries another way (RFC 3261 16.9)."""
+        before = injected.arrived.get(phone.name)
+        injected.arrived[phone.name] = self.world.loop.now
+        sent_at = injected.transaction.sent_at
+        if before is not None and self.world.troubled_at < sent_at - SLACK_S:
+            self.world.violated("no message twice", f"{request.method} {injected.transaction.mark} to {phone.name}")
+
+    def _to_its_addressee(self, phone: Phone, injected: Injected, request: Request) -> None:
+        asked = injected.transaction.request
+        inside = asked.to.tag is not None  # in a dialog, the newest device of a user takes over from one that is gone
+        if not request.uri.startswith(f"sip:{phone.user}@" if inside else phone.contact.partition(";")[0].strip("<>")):
+            self.world.violated("none to somebody else", f"{request.uri} came to {phone.name}")
+        elif not inside and asked.ruri.aor != phone.aor:
+            self.world.violated("none to somebody else", f"{asked.method} to {asked.uri} came to {phone.name}")
+
+    def _from_its_sender(self, phone: Phone, injected: Injected, request: Request) -> None:
+        sender = injected.phone
+        if request.to.tag is None and not _may_be(sender, request.from_):
+            self.world.violated("no identity without proof", f"{sender.name} as {request.from_} to {phone.name}")
+        for value in request.items("p-asserted-identity"):
+            if not _may_be(sender, NameAddr.parse(value)):
+                self.world.violated("no identity without proof", f"{sender.name} asserts {value} to {phone.name}")
+
+    def response_arrived(self, phone: Phone, response: Response, transaction: Transaction | None) -> None:
+        """Hold a response against its request."""
+        if transaction is None:
+            self.world.violated("each response has a request", f"{response!r} came to {phone.name}")
+            return
+        asked = transaction.request
+        for name in ("from", "call-id", "cseq"):
+            if response.values(name) != asked.values(name):
+                self.world.violated("each response has a request", f"{name} of {response!r} at {phone.name}")
+        if response.status < 200:
+            return
+        if transaction.repeated:  # what was answered at once is over, and its repetition is a new request (timer J)
+            return
+        again = [status for status, tag in transaction.finals if response.status >= 300 or tag == response.to.tag]
+        if again or (transaction.finals and transaction.method != "INVITE"):
+            self.world.violated("no message twice", f"{response.status} after {transaction.finals} at {phone.name}")
+
+    def must_be_answered(self, phone: Phone, transaction: Transaction, sock: object) -> None:
+        """A message of a calm time: its sender has a 200 by now."""
+        if phone.sock is not sock or self._calm_s < self.world.loop.now - transaction.sent_at:
+            return
+        devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
+        if any(other.up_at > transaction.sent_at or not other.registered_at for other in devices):
+            return
+        if not any(status in {200, 401, 407} for status, _ in transaction.finals):
+            self.world.violated(
+                "a message in calm arrives", f"{transaction.mark} to {transaction.request.uri}: {transaction.finals}"
+            )
+
+    def registered(self, phone: Phone) -> None:
+        """A phone has read the 200 to its REGISTER: the registration is visible at once."""
+        self._visible(phone)
+
+    # Servers
+
+    def could_not_start(self, server: Server, wrong: OperatorError) -> None:
+        """A server could not start: only a full disk, a lock, and a lack of descriptors are reasons."""
+        injector = self.world.injector
+        active = {fault.kind for fault in injector.active} if injector is not None else set()
+        if not active & {"fill_disk", "lock_store", "descriptors"}:
+            problems = "; ".join(f"{problem.file.name}: {problem.reason}" for problem in wrong.problems)
+            self.world.violated("a server starts", f"{server.name}: {wrong.message} ({problems})")
+
+    def started(self, server: Server) -> None:
+        """A server has started: with the version that it had, or a newer one."""
+        self._follows(server)
+
+    def logged(self, name: str, level: str, event: str, told: Mapping[str, Any]) -> None:
+        """A server has written a line of its log."""
+
+    # At each second
+
+    def each_second(self) -> None:
+        """Look at everything that runs."""
+        if self.world.injector is not None and self.world.injector.running:
+            self.world.troubled()
+        for phone in self.world.phones:
+            self._note_trouble(phone)
+            self._visible(phone)
+            self._transactions_end(phone)
+            self._ringing_stops(phone)
+        for server, node in self.world.nodes():
+            if server.name in MANAGED:
+                self._follows(server)
+            self._gone_are_gone(server, node)
+            self._registrations_have_links(server, node)
+        self._versions_stay()
+
+    def _note_trouble(self, phone: Phone) -> None:
+        network, server = self.world.network, phone.server
+        ways = ((phone.name, server), (server, phone.name))
+        hung = bool(server) and self.world.servers[server].process.state is not ProcessState.RUNNING
+        if hung or not phone.reads or any(way in network.cut or way in network.slow for way in ways):
+            phone.troubled_at = self.world.loop.now
+
+    def _visible(self, phone: Phone) -> None:
+        """A registration that was answered with 200 is known on every server of the pool, as long as its link is up there."""
+        sock = phone.sock
+        end = sock.peer if sock is not None else None
+        if end is None or end.process is None or end.closed or end.error or end.eof or not end.process.alive:
+            return
+        if any(asked.method == "REGISTER" and not asked.finals for asked in phone.pending.values()):
+            return
+        wanted = bool(phone.registered_at) and self.world.loop.now < phone.registered_until
+        if not wanted and not phone.unregistered_at:
+            return
+        for server, node in self.world.nodes():
+            if server.name in phone.servers and (phone.aor in self.world.operations.removed) is False:
+                found = any(phone.name in binding.contact for binding in node.registrations.bindings(phone.aor))
+                if found is not wanted:
+                    what = "is not known" if wanted else "is still known"
+                    self.world.violated(
+                        "an answered REGISTER holds", f"{phone.name} of {phone.server} {what} on {server.name}"
+                    )
+
+    def _registrations_have_links(self, server: Server, node: RunningServer) -> None:
+        """A registration ends with its link; only a store that was locked keeps what has ended meanwhile."""
+        injector = self.world.injector
+        if injector is None or any(fault.kind == "lock_store" for fault in injector.faults):
+            return
+        if server.name in FRONT_ENDS:
+            flows = {flow.number for flow in node.flow_table.sessions()}
+            for row in node.registrations.here(500, ("", "")):
+                if row.flow not in flows:
+                    self.world.violated("each registration has its link", f"{row.contact} on {server.name}")
+
+    def _transactions_end(self, phone: Phone) -> None:
+        """Each INVITE gets a final response in time; any other request as well, if nothing is in trouble (RFC 4320 4.2)."""
+        now = self.world.loop.now
+        for key, transaction in list(phone.pending.items()):
+            if transaction.finals:
+                if now - transaction.sent_at > 3 * FINAL_S:
+                    del phone.pending[key]
+                continue
+            if transaction.method != "INVITE" and self.world.troubled_at >= transaction.sent_at:
+                continue
+            began = transaction.cancelled_at if transaction.method == "INVITE" else transaction.sent_at
+            if began and now - max(began, phone.troubled_at) > FINAL_S + SLACK_S:
+                self.world.violated("each transaction ends", f"{transaction.method} {transaction.mark} of {phone.name}")
+                del phone.pending[key]
+
+    def _ringing_stops(self, phone: Phone) -> None:
+        """A phone stops to ring when the call has ended at its caller."""
+        now = self.world.loop.now
+        for key, ring in list(phone.rings.items()):
+            injected = self.injected.get(ring.request.first(MARK) or "")
+            if ring.answered or injected is None:
+                if now - ring.since > FINAL_S:
+                    del phone.rings[key]
+                continue
+            ended = injected.transaction.ended_at
+            calm = now - max(self.world.troubled_at, phone.troubled_at, ended) > STOPS_RINGING_S
+            if ended and calm and ring.since > self.world.troubled_at and not ring.cancelled:
+                self.world.violated(
+                    "a CANCEL arrives", f"{phone.name} rings, and {injected.transaction.mark} has ended"
+                )
+
+    # Versions
+
+    def _follows(self, server: Server) -> None:
+        if server.node is None:
+            return
+        number = server.node.view.loaded.number
+        if number < server.highest:
+            self.world.violated("no older version", f"{server.name} has version {number} after {server.highest}")
+        server.highest = max(server.highest, number)
+
+    def _versions_stay(self) -> None:
+        """A version that was acknowledged is in the history, and in time it is in force everywhere."""
+        controller, acknowledged = self.world.management, self.world.operations.acknowledged
+        if controller is None or not acknowledged:
+            return
+        newest = max(acknowledged)
+        if controller.newest < newest:
+            self.world.violated(
+                "an acknowledged version stays", f"{newest} was acknowledged, {controller.newest} is newest"
+            )
+        now = self.world.loop.now
+        if now - max(self.world.troubled_at, acknowledged[newest]) < FOLLOWED_S:
+            return
+        for server, node in self.world.nodes():
+            if server.name in MANAGED and node.view.loaded.number != controller.newest:
+                self.world.violated(
+                    "every server follows",
+                    f"{server.name} has {node.view.loaded.number}, newest is {controller.newest}",
+                )
+
+    # Removed and revoked
+
+    def _gone_are_gone(self, server: Server, node: RunningServer) -> None:
+        """Where nothing is in trouble, removed users and revoked certificates have no live link after the promise."""
+        operations, now = self.world.operations, self.world.loop.now
+        gone = {aor for aor, at in operations.removed.items() if now - max(at, self.world.troubled_at) > PROMISE_S}
+        revoked = {
+            serial for serial, at in operations.revoked.items() if now - max(at, self.world.troubled_at) > PROMISE_S
+        }
+        if not gone and not revoked:
+            return
+        for flow in node.flow_table.sessions():
+            if flow.users & gone:
+                self.world.violated("a removed user has no link", f"{sorted(flow.users & gone)} on {server.name}")
+        if server.name not in MANAGED and server.name != "mgmt.example.test":
+            return
+        for link in _up(node):
+            verdict = link.verdict
+            if verdict is not None and any(serial in revoked for _, serial in verdict.relied_on):
+                self.world.violated("a revoked certificate has no link", f"{link!r} on {server.name}")
+
+    # At rest
+
+    def at_rest(self) -> None:
+        """After all phones were silent for longer than every timer, nothing is left of what they did."""
+        for server, node in self.world.nodes():
+            for name, count, most in self._sizes(server, node):
+                if count > most:
+                    self.world.violated("nothing grows", f"{server.name}: {count} {name}, of at most {most}")
+        for server in self.world.servers.values():
+            if not server.serves:
+                self.world.violated("a server starts", f"{server.name} is down at the end")
+
+    def _sizes(self, server: Server, node: RunningServer) -> Iterator[tuple[str, int, int]]:
+        """Name everything that a server keeps, how much there is of it, and how much there may be at rest."""
+        flows, relay, links = node.flow_table.sessions(), node.relay, len(node.reactor.links)
+        yield "branches that wait", relay.load, 0
+        yield "branches that linger", len(relay._lingering), 0
+        yield "requests that linger", len(relay._served), 0
+        yield "requests", sum(len(flow.served) for flow in flows), 0
+        yield "branches", sum(len(flow.sent) for flow in flows), 0
+        yield "refused INVITEs", sum(len(flow.refused) for flow in flows), 40
+        yield "flows", len(flows), links
+        yield "links", links, 60
+        yield "descriptors", len(server.process.sockets), links + 4
+        yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
+        yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
+        yield "branches of accounts", sum(flow.account.branches for flow in flows), 0
+        yield "leaving connections", len(node.reactor.leaving), 0
+        yield (
+            "bindings",
+            node.registrations.count(),
+            len([one for one in self.world.phones if one.server == server.name]),
+        )
+        yield "dead tasks", len([task for task in server.process.tasks if not task.done()]), 12
+
+
+def _may_be(phone: Phone, address: NameAddr) -> bool:
+    """Whether a phone has proved that it may speak as *address*."""
+    if not address.is_sip:
+        return False
+    return address.aor == phone.aor or (phone.domain == SPOKEN_FOR == address.sip_uri.host)
+
+
+def _up(node: RunningServer) -> list[Link]:
+    return [link for link in node.pool.all() if link.state is LinkState.UP]

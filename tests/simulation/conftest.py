@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from simulation.organisations import Folders
+from simulation.simulation import Result, simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Simulate = "Callable[[int], Result]"
+
+
+@pytest.fixture(name="folders", scope="session")
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """The organisations of all runs of this process."""
+    folders = Folders(tmp_path_factory.mktemp("simulation"))
+    folders.build()
+    return folders
+
+
+@pytest.fixture(name="run", scope="session")
+def _run(folders: Folders) -> Callable[[int], Result]:
+    """Run a seed with its own faults, once for each process of tests."""
+    return lru_cache(maxsize=None)(lambda seed: simulate(folders, seed))

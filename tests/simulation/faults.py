@@ -1,0 +1,220 @@
+"""The faults of a run: drawn from the seed before it begins, so that a run without one of them can be tried."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from simulation.organisations import MANAGED, SERVERS, USERS
+from simulation.processes import ProcessState
+from simulation.world import DEVICES
+from support.managed import MGMT
+from support.network import EDGE, FE1, FE2, FE3, FE4, PARTNER_EDGE, PARTNER_FE, POOL, POOL2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simulation.world import World
+
+WAYS: Final = (
+    *((MGMT, server) for server in (FE1, FE2, FE3, FE4)),
+    *((FE1, FE2), (FE3, FE4), (FE1, FE3), (FE2, FE4), (FE1, EDGE), (FE2, EDGE), (EDGE, PARTNER_EDGE)),
+    (PARTNER_EDGE, PARTNER_FE),
+)
+"""Where servers have links with each other."""
+
+MOST_STEP_S: Final = 200.0
+"""How far a wall clock is set: less than what is left of a registration when it is refreshed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: *kind* is a method of `Injector`, *one* and *other* are hosts, *size* is drawn from 0 to 1."""
+
+    kind: str
+    at: float
+    lasts_s: float
+    one: str
+    other: str = ""
+    size: float = 0.0
+
+    def __str__(self) -> str:
+        other = f" {self.other}" if self.other else ""
+        return f"{self.at:.2f} s: {self.kind} {self.one}{other} for {self.lasts_s:.2f} s, size {self.size:.3f}"
+
+
+LINK_FAULTS: Final = ("reset", "cut", "cut_one_way", "slow")
+SERVER_FAULTS: Final = ("kill", "kill_at_write", "power", "hang", "step_clock", "drift", "fill_disk", "slow_store")
+OPERATIONS: Final = ("publish", "publish", "remove_user", "revoke")
+ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", "descriptors", *OPERATIONS)
+
+KINDS: Final = tuple(kind for kind in ALL_KINDS if kind != "fill_disk")
+
+
+def plan(seed: int, begin: float, end: float, most: int) -> list[Fault]:
+    """Draw the faults of a run between two loop times; all of them are over at *end*."""
+    chance = random.Random(f"{seed} faults")
+    found = [_draw(chance, begin, end) for _ in range(chance.randint(most // 3, most))]
+    return sorted(found, key=lambda fault: fault.at)
+
+
+def _draw(chance: random.Random, begin: float, end: float) -> Fault:
+    kind = chance.choice(KINDS)
+    at = begin + (end - begin) * chance.random()
+    lasts_s = min(end - at, 45.0 * chance.random() ** 2)
+    phone = chance.choice(DEVICES)
+    one, other = chance.choice(WAYS) if chance.random() < 0.7 else (f"{phone[0]}{phone[1]}", "")
+    server, size = chance.choice(SERVERS), chance.random()
+    if kind in LINK_FAULTS:
+        if not other:
+            other = chance.choice((FE1, FE2) if USERS[phone[0]] == POOL else (FE3, FE4))
+        if chance.random() < 0.5:
+            one, other = other, one
+        return Fault(kind, at, lasts_s, one, other, size)
+    if kind == "lock_store":
+        return Fault(kind, at, lasts_s, chance.choice((POOL, POOL2)), "", size)
+    if kind == "deaf_phone":
+        return Fault(kind, at, lasts_s, f"{phone[0]}{phone[1]}", "", size)
+    if kind in OPERATIONS:
+        return Fault(kind, at, 0.0, chance.choice(list(USERS)), "", size)
+    if kind == "fill_disk" or (kind == "kill_at_write" and size < 0.8):
+        server = chance.choice(MANAGED)
+    return Fault(kind, at, lasts_s, server, "", size)
+
+
+class Injector:
+    """Carries out the faults of a run, and ends each of them."""
+
+    def __init__(self, world: World, faults: list[Fault]) -> None:
+        self.world, self.faults = world, faults
+        self.active: dict[Fault, None] = {}
+        self._locks: dict[Fault, sqlite3.Connection] = {}
+        self._chance = random.Random(f"{world.seed} injector")
+
+    def schedule(self) -> None:
+        """Plan all faults."""
+        for fault in self.faults:
+            self.world.loop.call_at(fault.at, self._begin, fault)
+
+    def _begin(self, fault: Fault) -> None:
+        self.world.tell("fault", fault.kind, str(fault))
+        self.world.troubled()
+        self.active[fault] = None
+        end: Callable[[], None] | None = getattr(self, f"_{fault.kind}")(fault)
+        self.world.loop.call_at(fault.at + fault.lasts_s, self._end, fault, end)
+
+    def _end(self, fault: Fault, end: Callable[[], None] | None) -> None:
+        if end is not None:
+            end()
+            self.world.tell("fault", "over", str(fault))
+        self.active.pop(fault, None)
+        self.world.troubled()
+
+    # Links
+
+    def _reset(self, fault: Fault) -> None:
+        found = self.world.network.between(fault.one, fault.other) + self.world.network.between(fault.other, fault.one)
+        if found:
+            self.world.network.reset(found[int(len(found) * fault.size)])
+
+    def _cut(self, fault: Fault) -> Callable[[], None]:
+        self.world.network.cut_between(fault.one, fault.other, both=True)
+        return lambda: self.world.network.heal(fault.one, fault.other)
+
+    def _cut_one_way(self, fault: Fault) -> Callable[[], None]:
+        self.world.network.cut_between(fault.one, fault.other, both=False)
+        return lambda: self.world.network.heal(fault.one, fault.other)
+
+    def _slow(self, fault: Fault) -> Callable[[], None]:
+        ways = ((fault.one, fault.other), (fault.other, fault.one))
+        for way in ways:
+            self.world.network.slow[way] = 3.0 * fault.size
+
+        def end() -> None:
+            for way in ways:
+                self.world.network.slow.pop(way, None)
+
+        return end
+
+    # Servers
+
+    def _kill(self, fault: Fault) -> Callable[[], None]:
+        self.world.crash(self.world.servers[fault.one].process)
+        return lambda: self._restart(fault.one)
+
+    def _restart(self, name: str) -> None:
+        if not self.world.servers[name].process.alive:
+            self.world.start(name)
+
+    def _kill_at_write(self, fault: Fault) -> Callable[[], None]:
+        """Let a server die at one of its next operations on files."""
+        self.world.servers[fault.one].process.crash_in = 1 + int(20 * fault.size)
+        return lambda: self._survived(fault.one)
+
+    def _survived(self, name: str) -> None:
+        self.world.servers[name].process.crash_in = None
+        self._restart(name)
+
+    def _power(self, fault: Fault) -> Callable[[], None]:
+        self.world.lose_power(fault.one)
+        return lambda: self._restart(fault.one)
+
+    def _hang(self, fault: Fault) -> Callable[[], None]:
+        self.world.hang(fault.one)
+        return lambda: self.world.resume(fault.one)
+
+    def _step_clock(self, fault: Fault) -> Callable[[], None]:
+        process = self.world.servers[fault.one].process
+        process.offset_s = (2 * fault.size - 1) * MOST_STEP_S
+        return lambda: setattr(self.world.servers[fault.one].process, "offset_s", 0.0)
+
+    def _drift(self, fault: Fault) -> Callable[[], None]:
+        self.world.servers[fault.one].process.drift = (2 * fault.size - 1) * 0.01
+        return lambda: setattr(self.world.servers[fault.one].process, "drift", 0.0)
+
+    def _fill_disk(self, fault: Fault) -> Callable[[], None]:
+        self.world.servers[fault.one].process.full = True
+        return lambda: setattr(self.world.servers[fault.one].process, "full", False)
+
+    def _slow_store(self, fault: Fault) -> Callable[[], None]:
+        self.world.servers[fault.one].process.slow_s = 5.0 * fault.size
+        return lambda: setattr(self.world.servers[fault.one].process, "slow_s", 0.0)
+
+    def _descriptors(self, fault: Fault) -> Callable[[], None]:
+        self.world.servers[fault.one].process.without_descriptors = True
+        return lambda: setattr(self.world.servers[fault.one].process, "without_descriptors", False)
+
+    def _lock_store(self, fault: Fault) -> Callable[[], None]:
+        """Lock the bindings of a pool, as a backup program or another process may do."""
+        lock = self._locks[fault] = sqlite3.connect(
+            self.world.folders.root / "run" / f"bindings-{fault.one}", timeout=0
+        )
+        with suppress(sqlite3.Error):  # locked by another fault already
+            lock.execute("BEGIN IMMEDIATE")
+        return lock.close
+
+    # Phones and operators
+
+    def _deaf_phone(self, fault: Fault) -> Callable[[], None]:
+        [phone] = [phone for phone in self.world.phones if phone.name == fault.one]
+        phone.reads = False
+        return phone.listen
+
+    def _publish(self, _fault: Fault) -> None:
+        self.world.operations.publish()
+
+    def _remove_user(self, fault: Fault) -> None:
+        self.world.operations.remove(fault.one)
+
+    def _revoke(self, _fault: Fault) -> None:
+        self.world.operations.revoke()
+
+    @property
+    def running(self) -> bool:
+        """Whether a fault is at work now."""
+        return bool(self.active) or any(
+            server.process.state is not ProcessState.RUNNING for server in self.world.servers.values()
+        )

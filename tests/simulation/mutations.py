@@ -1,0 +1,192 @@
+"""Faults made by hand in the product's code: the simulator has to find each of them within a few seeds."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import sipmesh.pki.files
+import sipmesh.server.proxy.dispatch
+import sipmesh.server.proxy.relay
+import sipmesh.storage.bindings
+from sipmesh.routing.proxy import forwarding
+from sipmesh.server.proxy.registrations import Registrations
+from sipmesh.server.proxy.relay import Relay
+from sipmesh.server.replication.control_links import ControlLinks
+from sipmesh.server.replication.document_store import DocumentStore
+from sipmesh.server.user_updates import UserUpdates
+from sipmesh.sip.transaction import key
+from sipmesh.transport.pool import LinkPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sipmesh.server.proxy.flow import Flow, SentBranch
+    from sipmesh.sip.message import Request, Response
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A fault: *applied* is a context in which the product has it; *seed* is one that finds it, *rule* what it breaks."""
+
+    what: str
+    applied: Callable[[], AbstractContextManager[Any]]
+    seed: int
+    rule: str
+
+
+def _response_to_another_branch() -> AbstractContextManager[Any]:
+    """Give a response to another branch that waits on the same link."""
+    rightly = Relay.responded
+
+    def responded(self: Relay, flow: Flow, response: Response) -> bool:
+        waiting = [name for name, sent in flow.sent.items() if sent.transaction.pending]
+        if len(waiting) > 1 and response.top_via.branch in waiting:
+            other = waiting[waiting.index(response.top_via.branch) - 1]
+            if flow.sent[other].request.method == response.cseq.method:
+                response.replace_item("via", str(response.first_item("via")).replace(response.top_via.branch, other))
+        return rightly(self, flow, response)
+
+    return patch.object(Relay, "responded", responded)
+
+
+def _bindings_of_lost_links_stay() -> AbstractContextManager[Any]:
+    return patch.object(Registrations, "flow_closed", lambda *_: None)
+
+
+def _older_versions_are_stored() -> AbstractContextManager[Any]:
+    """Forget after each start what was stored: the server begins with the version that it joined with."""
+    return patch.object(DocumentStore, "keep", lambda *_: None)
+
+
+def _cancel_is_lost() -> AbstractContextManager[Any]:
+    return patch.object(Relay, "_cancel_branch", lambda *_: None)
+
+
+def _retransmission_is_new() -> AbstractContextManager[Any]:
+    """Take a retransmitted MESSAGE for a new request."""
+    rightly, numbers = key.server_key, itertools.count()
+
+    def server_key(request: Request) -> str:
+        return f"{rightly(request)} {next(numbers)}" if request.method == "MESSAGE" else rightly(request)
+
+    return patch.object(sipmesh.server.proxy.dispatch, "server_key", server_key)
+
+
+def _timers_do_not_fire() -> AbstractContextManager[Any]:
+    return patch.object(Relay, "sweep", lambda _: None)
+
+
+def _clock_step_expires_rows() -> AbstractContextManager[Any]:
+    """Expire the rows of a pool when the wall clock of one server is set."""
+    rightly, seen = Registrations.expire, dict[int, float]()
+
+    def expire(self: Registrations, at: float) -> None:
+        jumped = abs(at - seen.get(id(self), at)) > 10.0
+        seen[id(self)] = at
+        if jumped:
+            self._locations.expire(at + 1_000.0)
+        rightly(self, at)
+
+    return patch.object(Registrations, "expire", expire)
+
+
+def _client_asserts_identity() -> AbstractContextManager[Any]:
+    """Pass on the P-Asserted-Identity that a client has written."""
+    rightly = forwarding.branch_copy
+
+    def branch_copy(request: Request, target: Any, **given: Any) -> Request:
+        claimed = request.first("p-asserted-identity")
+        copied = rightly(request, target, **given)
+        if claimed is not None:
+            copied.replace("p-asserted-identity", claimed)
+        return copied
+
+    return patch.object(sipmesh.server.proxy.relay, "branch_copy", branch_copy)
+
+
+def _removed_users_stay() -> AbstractContextManager[Any]:
+    return patch.object(UserUpdates, "_close", lambda *_: 0)
+
+
+def _revoked_links_stay() -> AbstractContextManager[Any]:
+    return patch.object(LinkPool, "_is_refused_now", lambda *_: False)
+
+
+def _no_second_dial() -> AbstractContextManager[Any]:
+    """Do not dial again after a control link has closed."""
+    return patch.object(ControlLinks, "gone", lambda *_: None)
+
+
+def _no_fsync() -> AbstractContextManager[Any]:
+    """Write files in place, and make nothing durable."""
+
+    def write(file: Any, content: bytes, _mode: int = 0o644) -> None:
+        file.write_bytes(content)
+
+    def prepare(file: Any, content: bytes, _mode: int) -> Callable[[], None]:
+        return lambda: file.write_bytes(content) and None
+
+    return patch.multiple(sipmesh.pki.files, write=write, prepare=prepare)
+
+
+def _answered_branches_stay() -> AbstractContextManager[Any]:
+    """Keep a branch after its transaction has ended."""
+
+    def drop(self: Relay, sent: SentBranch) -> None:
+        sent.forget()
+        if sent.due is not None:
+            sent.due.discard(sent)
+
+    return patch.object(Relay, "_drop_branch", drop)
+
+
+def _rows_of_another_user() -> AbstractContextManager[Any]:
+    """Find the devices of carol for bob."""
+    rightly = sipmesh.storage.bindings.BindingStore._rows
+
+    def rows(self: Any, aor: str) -> Any:
+        return rightly(self, aor.replace("sip:bob@", "sip:carol@"))
+
+    return patch.object(sipmesh.storage.bindings.BindingStore, "_rows", rows)
+
+
+MUTATIONS: Final[dict[str, Mutation]] = {
+    "response-to-another-branch": Mutation(
+        "a response is given to another branch", _response_to_another_branch, 1, "each response has a request"
+    ),
+    "bindings-of-lost-links-stay": Mutation(
+        "a lost link keeps its registrations", _bindings_of_lost_links_stay, 1, "each registration has its link"
+    ),
+    "versions-are-not-stored": Mutation(
+        "a server starts with an older version", _older_versions_are_stored, 1, "no older version"
+    ),
+    "cancel-is-lost": Mutation("a CANCEL is not sent on", _cancel_is_lost, 1, "a CANCEL arrives"),
+    "retransmission-is-new": Mutation(
+        "a retransmitted message is delivered twice", _retransmission_is_new, 1, "no message twice"
+    ),
+    "timers-do-not-fire": Mutation("no timer of a transaction fires", _timers_do_not_fire, 1, "nothing grows"),
+    "clock-step-expires-rows": Mutation(
+        "a step of the clock expires registrations", _clock_step_expires_rows, 1, "an answered REGISTER holds"
+    ),
+    "client-asserts-identity": Mutation(
+        "the P-Asserted-Identity of a client is passed on", _client_asserts_identity, 1, "no identity without proof"
+    ),
+    "removed-users-stay": Mutation(
+        "a removed user keeps the link", _removed_users_stay, 1, "a removed user has no link"
+    ),
+    "revoked-links-stay": Mutation(
+        "links under a revoked certificate stay", _revoked_links_stay, 1, "a revoked certificate has no link"
+    ),
+    "no-second-dial": Mutation("a control link is dialled once only", _no_second_dial, 1, "every server follows"),
+    "no-fsync": Mutation("nothing is written durably", _no_fsync, 1, "a server starts"),
+    "answered-branches-stay": Mutation(
+        "an answered branch is never forgotten", _answered_branches_stay, 1, "nothing grows"
+    ),
+    "rows-of-another-user": Mutation(
+        "the devices of another user are found", _rows_of_another_user, 1, "an answered REGISTER holds"
+    ),
+}

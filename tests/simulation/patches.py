@@ -1,0 +1,239 @@
+"""The one place where the product gets virtual sockets, TLS, DNS, clocks, entropy and disks instead of those of the system.
+
+Each replacement looks at the current process first. Code that runs in no virtual process gets what it always gets.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import select
+import socket
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+from simulation.disk import WRITING, Disk
+from simulation.network import Network, VirtualEpoll, VirtualSocket
+from simulation.processes import CURRENT
+from simulation.tls import VirtualTls, ders
+from sipmesh.topology.document.yaml_tree import parse as _parse
+from sipmesh.transport.link.link import Link
+from sipmesh.transport.tls.contexts import ClientPortContext, MutualContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sipmesh.errors import Problem
+    from sipmesh.routing.proxy.locate import DnsQuestion, Srv
+    from sipmesh.topology.document.yaml_tree import YamlEntry
+
+EPOCH_S: Final = 1_893_456_000.0
+"""When each run begins, by an exact wall clock: 2030-01-01T00:00:00Z."""
+
+
+class TableResolver:
+    """DNS from a table of records by name and type."""
+
+    records: Mapping[tuple[str, str], Sequence[str | Srv]] = {}
+
+    def __init__(self, *_: str) -> None:
+        """Accept the name servers of the topology."""
+
+    def change(self, *_: str) -> None:
+        """Accept other name servers."""
+
+    async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
+        """Return the records of the table."""
+        return self.records.get((question.name, question.kind.value), ())
+
+
+class NoControlSocket:
+    """No control socket: the operator of a run calls the commands."""
+
+    def __init__(self, _path: object, commands: object, _log: object) -> None:
+        self.commands = commands
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class _ForAll(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+class VirtualDatetime(datetime, metaclass=_ForAll):
+    """`datetime` with the wall clock of the current process."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        """Return the time of `time.time`."""
+        return datetime.fromtimestamp(time.time(), tz)
+
+
+def wall_clock(now: float) -> float:
+    """Return the time of the current process's clock, in seconds since 1970, at loop time *now*."""
+    process = CURRENT.get()
+    return EPOCH_S + now + (process.offset_s + process.drift * now if process is not None else 0.0)
+
+
+@contextmanager
+def virtual_machine(network: Network, disk: Disk, entropy: random.Random, active: Callable[[], bool]) -> Iterator[None]:
+    """Give the product virtual sockets, clocks, entropy and disks; *active* is false for code outside of the run."""
+    Link._numbers = 0
+    with ExitStack() as stack:
+        for target, name, replacement in [
+            *_sockets(network),
+            *_clocks(network, active),
+            *_entropy(entropy, active),
+            *_files(disk),
+            *_services(),
+        ]:
+            stack.enter_context(patch.object(target, name, replacement))
+        yield
+
+
+Replacement = tuple[Any, str, Any]
+
+
+def _sockets(network: Network) -> Iterator[Replacement]:
+    import sipmesh.transport.connector
+    import sipmesh.transport.listener
+    import sipmesh.transport.reactor
+
+    sockets = SimpleNamespace(**{**vars(socket), "socket": network.socket})
+    yield sipmesh.transport.connector, "socket", sockets
+    yield sipmesh.transport.listener, "socket", sockets
+    epolls = SimpleNamespace(**{**vars(select), "epoll": lambda: VirtualEpoll(network)})
+    yield sipmesh.transport.reactor, "select", epolls
+    accepted_by, opened_by, client_accepted_by = (
+        MutualContext.accepted,
+        MutualContext.opened,
+        ClientPortContext.accepted,
+    )
+
+    def accepted(self: MutualContext, sock: Any) -> Any:
+        if not isinstance(sock, VirtualSocket):
+            return accepted_by(self, sock)
+        return VirtualTls(sock, opening=False, chain=ders(self.identity.chain), wants=True)
+
+    def opened(self: MutualContext, sock: Any, name: str) -> Any:
+        if not isinstance(sock, VirtualSocket):
+            return opened_by(self, sock, name)
+        return VirtualTls(sock, opening=True, chain=ders(self.identity.chain), wants=True, name=name)
+
+    def client_accepted(self: ClientPortContext, sock: Any) -> Any:
+        if not isinstance(sock, VirtualSocket):
+            return client_accepted_by(self, sock)
+        return VirtualTls(sock, opening=False, chain=ders(self.identity.chain), wants=False)
+
+    yield MutualContext, "accepted", accepted
+    yield MutualContext, "opened", opened
+    yield ClientPortContext, "accepted", client_accepted
+
+
+def _clocks(network: Network, active: Callable[[], bool]) -> Iterator[Replacement]:
+    real_time, real_ns = time.time, time.time_ns
+
+    def virtual_time() -> float:
+        return wall_clock(network.loop.now) if active() else real_time()
+
+    def virtual_ns() -> int:
+        return int(wall_clock(network.loop.now) * 1_000_000) * 1000 if active() else real_ns()
+
+    yield time, "time", virtual_time
+    yield time, "time_ns", virtual_ns
+    for name, module in list(sys.modules.items()):
+        if name.startswith("sipmesh") and vars(module).get("datetime") is datetime:
+            yield module, "datetime", VirtualDatetime
+
+
+def _entropy(entropy: random.Random, active: Callable[[], bool]) -> Iterator[Replacement]:
+    real_urandom = os.urandom
+
+    def urandom(size: int) -> bytes:
+        return entropy.randbytes(size) if active() else real_urandom(size)
+
+    yield os, "urandom", urandom
+    yield random, "_urandom", urandom
+    yield random, "random", entropy.random
+
+
+def _files(disk: Disk) -> Iterator[Replacement]:
+    real_open, real_io_open, real_fsync, real_unlink = os.open, io.open, os.fsync, os.unlink
+
+    def virtual_open(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & WRITING:
+            disk.opened(path)
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    def virtual_io_open(file: Any, mode: str = "r", *args: Any, **keys: Any) -> Any:
+        if set(mode) & set("wax+"):
+            disk.opened(file)
+        return real_io_open(file, mode, *args, **keys)
+
+    def fsync(descriptor: int) -> None:
+        if CURRENT.get() is None:
+            real_fsync(descriptor)
+        else:  # what is durable is the disk's to say: a real fsync would only take time
+            disk.synced(descriptor)
+
+    def unlink(path: Any, *, dir_fd: int | None = None) -> None:
+        disk.removed()
+        real_unlink(path, dir_fd=dir_fd)
+
+    yield os, "open", virtual_open
+    yield io, "open", virtual_io_open
+    yield os, "fsync", fsync
+    yield os, "unlink", unlink
+    for name in ("replace", "rename", "link"):
+        yield os, name, _moving(disk, getattr(os, name))
+
+
+def _moving(disk: Disk, really: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def move(source: Any, target: Any) -> None:
+        disk.moved(source, target)
+        really(source, target)
+
+    return move
+
+
+def _services() -> Iterator[Replacement]:
+    import sipmesh.server.refresh.inotify
+    import sipmesh.server.running_server
+    import sipmesh.server.service
+    import sipmesh.storage.bindings
+    import sipmesh.topology.document.yaml_tree
+
+    yield sipmesh.server.running_server, "DnsResolver", TableResolver
+    yield sipmesh.server.service, "ControlSocket", NoControlSocket
+    yield sipmesh.server.refresh.inotify, "INotify", _no_inotify
+    yield sipmesh.storage.bindings, "BUSY_TIMEOUT_S", 0.0
+    yield sipmesh.topology.document.yaml_tree, "parse", _parse_once
+
+
+@lru_cache(maxsize=256)
+def _parsed(content: bytes, file: Path) -> tuple[YamlEntry, tuple[Problem, ...]]:
+    root, problems = _parse(content, file)
+    return root, tuple(problems)
+
+
+def _parse_once(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
+    """Parse a document once for all servers and runs: this is the larger part of what a start costs."""
+    root, problems = _parsed(content, file)
+    return root, list(problems)
+
+
+def _no_inotify(**_: object) -> object:
+    raise OSError("there is no inotify in a simulation")

@@ -1,0 +1,100 @@
+"""One simulation: start, faults, calm, rest; and a shrinker for the faults of a seed that fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from simulation.faults import Fault, Injector, plan
+from simulation.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from simulation.organisations import Folders
+
+START_S: Final = 5.0
+FAULTS_S: Final = 60.0
+SETTLE_S: Final = 45.0
+"""Longer than `checks.FOLLOWED_S`, and than every pause before something is tried again."""
+
+CALM_S: Final = 20.0
+REST_S: Final = 50.0
+"""Longer than 64*T1 and the patience of a caller together: after it, no transaction is left."""
+
+MOST_FAULTS: Final = 18
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has shown; times are virtual seconds."""
+
+    seed: int
+    digest: str
+    seconds: float
+    events: int
+    steps: int
+    faults: Counter[str]
+    violations: tuple[str, ...]
+    lines: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every invariant held."""
+        return not self.violations
+
+    @property
+    def rule(self) -> str:
+        """The rule that was broken first; empty if none was."""
+        return self.violations[0].partition(" s ")[2].partition(":")[0] if self.violations else ""
+
+
+def faults_of(seed: int, most: int = MOST_FAULTS) -> list[Fault]:
+    """Return the faults that a seed stands for."""
+    return plan(seed, START_S, START_S + FAULTS_S, most)
+
+
+def simulate(folders: Folders, seed: int, faults: Sequence[Fault] | None = None, *, keep_trace: bool = False) -> Result:
+    """Run *seed*, with its own faults or with the given ones, up to the first violation."""
+    chosen = faults_of(seed) if faults is None else list(faults)
+    with World(folders, seed, keep_trace=keep_trace) as world:
+        _run(world, chosen)
+        trace = world.trace
+        return Result(
+            seed,
+            trace.digest,
+            world.loop.now,
+            trace.events,
+            world.loop.steps,
+            Counter(fault.kind for fault in chosen),
+            tuple(world.violations),
+            tuple(trace.lines),
+        )
+
+
+def _run(world: World, faults: list[Fault]) -> None:
+    """Let a world live: its faults, then calm in which everything has to work, then rest in which nothing may be left."""
+    injector = world.injector = Injector(world, faults)
+    world.populate()
+    injector.schedule()
+    world.loop.call_later(START_S, world.traffic.begin)
+    world.run(START_S + FAULTS_S)
+    world.operations.restore()
+    world.run(SETTLE_S)
+    world.traffic.calm = True
+    world.run(CALM_S)
+    world.traffic.going = False
+    world.run(REST_S)
+    if not world.violations:
+        world.checks.at_rest()
+
+
+def shrink(folders: Folders, seed: int, rule: str) -> list[Fault]:
+    """Drop faults of a failing seed as long as the same rule is broken; return those that are left."""
+    faults = faults_of(seed)
+    for fault in list(faults):
+        fewer = [one for one in faults if one is not fault]
+        if simulate(folders, seed, fewer).rule == rule:
+            faults = fewer
+    return faults

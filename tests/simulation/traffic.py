@@ -1,0 +1,96 @@
+"""What phones do of their own accord: messages, calls, registrations, lies; drawn from the seed."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from simulation.organisations import PARTNER_USER, SPOKEN_FOR, USERS
+from support.network import EXAMPLE, PARTNER
+
+if TYPE_CHECKING:
+    from simulation.phone import Phone
+    from simulation.world import World
+
+EVERY_S: Final = 0.5
+ANSWERED_S: Final = 8.0
+"""In calm, a message to a user who is registered is answered within this time."""
+
+
+class Traffic:
+    """Lets one phone after the other do something, as long as *going* is set. In *calm*, messages have to arrive."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.going = self.calm = False
+        self._chance = random.Random(f"{world.seed} traffic")
+        self._acts = (
+            *([self._message] * 9),
+            *([self._call] * 4),
+            *([self._lie] * 2),
+            self._say_twice,
+            self._ask_options,
+            self._register_anew,
+            self._reconnect,
+        )
+
+    def begin(self) -> None:
+        """Start."""
+        self.going = True
+        self._next()
+
+    def _next(self) -> None:
+        if not self.going:
+            return
+        # the same draws whatever happens, so that a run without some faults stays close to the run with them
+        phone, act = self._chance.choice(self.world.phones), self._chance.choice(self._acts)
+        target, draw = self._aor(), self._chance.random()
+        if phone.up:
+            act(phone, target, draw)
+        self.world.loop.call_later(EVERY_S * 2 * self._chance.random(), self._next)
+
+    def _aor(self) -> str:
+        """Choose to whom."""
+        users = [f"sip:{user}@{EXAMPLE}" for user in USERS]
+        return self._chance.choice([*users, f"sip:{PARTNER_USER}@{PARTNER}"])
+
+    def _message(self, phone: Phone, target: str, _draw: float) -> None:
+        if phone.aor.endswith(f"@{SPOKEN_FOR}") and target.endswith(PARTNER):
+            return
+        sent = phone.request("MESSAGE", target)
+        if sent is not None and self.calm and self._is_online(target):
+            self.world.loop.call_later(ANSWERED_S, self.world.checks.must_be_answered, phone, sent, phone.sock)
+
+    def _is_online(self, aor: str) -> bool:
+        """Whether each device of a user is registered, so that a message must arrive."""
+        devices = [phone for phone in self.world.phones if phone.aor == aor]
+        return bool(devices) and all(phone.registered_at for phone in devices)
+
+    def _call(self, phone: Phone, target: str, _draw: float) -> None:
+        phone.request("INVITE", target)
+
+    def _lie(self, phone: Phone, target: str, draw: float) -> None:
+        """Claim to be another user, in From or in P-Asserted-Identity."""
+        victim = self._chance.choice([f"sip:{user}@{EXAMPLE}" for user in USERS])
+        if draw < 0.5:
+            phone.request("MESSAGE", target, claims=victim)
+        else:
+            phone.request("MESSAGE", target, headers=(("p-asserted-identity", f"<{victim}>"),))
+
+    def _say_twice(self, phone: Phone, target: str, _draw: float) -> None:
+        """Send the same request twice in one write: the second one is a retransmission (RFC 3261 17.2)."""
+        sent = phone.request("MESSAGE", target)
+        if sent is not None:
+            phone.repeat(sent)
+
+    def _ask_options(self, phone: Phone, _target: str, _draw: float) -> None:
+        phone.request("OPTIONS", f"sip:{phone.domain}")
+
+    def _register_anew(self, phone: Phone, _target: str, _draw: float) -> None:
+        """Unregister, and register again some seconds later."""
+        if not phone.chain and phone.registered_at:
+            phone.register(expires_s=0)
+            self.world.loop.call_later(4.0, phone.register)
+
+    def _reconnect(self, phone: Phone, _target: str, _draw: float) -> None:
+        phone.hang_up("the user moves")

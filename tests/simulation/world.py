@@ -1,0 +1,323 @@
+"""One run: two organisations of servers, their phones and operators, the network between them, and what has gone wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import threading
+import traceback
+from contextlib import ExitStack, suppress
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import structlog
+
+from simulation.checks import Checks
+from simulation.disk import Disk
+from simulation.loop import VirtualLoop
+from simulation.network import Network
+from simulation.operations import Operations
+from simulation.organisations import SERVERS, SPOKEN_FOR, USERS, Folders, address_of
+from simulation.patches import TableResolver, virtual_machine
+from simulation.phone import Phone
+from simulation.processes import CURRENT, Process, ProcessState
+from simulation.tls import ders
+from simulation.trace import Trace
+from simulation.traffic import Traffic
+from sipmesh.errors import OperatorError
+from sipmesh.routing.proxy.locate import Srv
+from sipmesh.server.management.controller import Controller
+from sipmesh.server.service import Service
+from sipmesh.transport.tls.contexts import Identity
+from support.managed import MGMT
+from support.network import (
+    BOT,
+    EDGE,
+    EDGES,
+    EXAMPLE,
+    FE1,
+    FE2,
+    FE3,
+    FE4,
+    PARTNER,
+    PARTNER_EDGE,
+    PARTNER_EDGES,
+    PARTNER_FE,
+    POOL,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, MutableMapping
+
+    from simulation.faults import Injector
+    from sipmesh.server.log import Log
+    from sipmesh.server.running_server import RunningServer
+
+RESTART_S: Final = 2.0
+"""How long a supervisor waits before it starts a server again that could not start."""
+
+DEVICES: Final = (
+    *(("alice", 1), ("alice", 2), ("bob", 1), ("bob", 2), ("carol", 1), ("dora", 1), ("fred", 1), ("gina", 1)),
+)
+
+
+@dataclass(eq=False)
+class Server:
+    """One server over all its runs; *service* and *node* are of the present run, None while it is down."""
+
+    name: str
+    process: Process
+    service: Service | None = None
+    node: RunningServer | None = None
+    task: asyncio.Task[None] | None = None
+    started_at: float = 0.0
+    highest: int = 0
+    graveyard: list[object] = field(default_factory=list)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs, and is not hung."""
+        return self.node is not None and self.process.state is ProcessState.RUNNING
+
+
+class World:
+    """All that is in one run of *seed*; use it as a context."""
+
+    def __init__(self, folders: Folders, seed: int, *, keep_trace: bool = False) -> None:
+        self.folders, self.seed = folders, seed
+        self.chance = random.Random(f"{seed} order")
+        self.trace = Trace(keep_trace)
+        self.loop = VirtualLoop(random.Random(f"{seed} schedule"), self._failed)
+        self.network = Network(self.loop, random.Random(f"{seed} network"))
+        self.disk = Disk(random.Random(f"{seed} disk"), self.crash)
+        self.violations: list[str] = []
+        self.servers: dict[str, Server] = {}
+        self.phones: list[Phone] = []
+        self.document: dict[str, Any] = {}
+        self.troubled_at = -1e9  # when the newest fault began, ended or was at work
+        self._marks = 0
+        self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
+        self.injector: Injector | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        me = threading.get_ident()
+        entropy = random.Random(f"{self.seed} entropy")
+        self.folders.renew()
+        self.document = copy.deepcopy(self.folders.document)
+        self._stack.enter_context(
+            virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
+        )
+        for server in (*SERVERS, BOT):
+            self.network.name(server, address_of(server))
+        TableResolver.records = {
+            (f"_sipfederationtls._tcp.{EXAMPLE}", "SRV"): [Srv(10, 0, 5063, EDGES)],
+            (EDGES, "A"): [address_of(EDGE)],
+            (PARTNER_EDGES, "A"): [address_of(PARTNER_EDGE)],
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self.servers.values():
+            self._bury(server)
+            for task in server.process.tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+            server.process.state = ProcessState.DEAD
+        self._stack.close()
+
+    # What happens
+
+    def tell(self, where: str, kind: str, what: str = "") -> None:
+        """Add an event to the trace."""
+        self.trace.add(self.loop.now, where, kind, what)
+
+    def violated(self, rule: str, what: str) -> None:
+        """Note that an invariant does not hold."""
+        text = f"{rule}: {what}"
+        self.tell("world", "VIOLATION", text)
+        self.violations.append(f"{self.loop.now:.3f} s {text}")
+
+    def _failed(self, where: str, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.violated("no exception reaches the loop", f"{where}: {context.get('message')}: {error!r}")
+        if isinstance(error, Exception):
+            self.tell(where, "traceback", "".join(traceback.format_exception(error)))
+
+    def mark(self, phone: Phone) -> str:
+        """Return a mark for the next message of a phone."""
+        self._marks += 1
+        return f"{phone.name}-{self._marks}"
+
+    def address(self, server: str) -> str:
+        """Return the address of a server."""
+        return address_of(server)
+
+    def troubled(self) -> None:
+        """Note that a fault is at work now."""
+        self.troubled_at = self.loop.now
+
+    # Servers
+
+    def start(self, name: str) -> None:
+        """Start a server, in a new process."""
+        before = self.servers.get(name)
+        process = Process(name, str(self.folders.of(name)))
+        if before is not None:
+            process.offset_s, process.drift = before.process.offset_s, before.process.drift
+            process.full, process.slow_s = before.process.full, before.process.slow_s
+        server = self.servers.setdefault(name, Server(name, process))
+        server.process, server.started_at = process, self.loop.now
+        self.tell(name, "starts")
+        context = copy_context()
+        context.run(CURRENT.set, process)
+        self.loop.call_soon(self._launch, server, context=context)
+
+    def _launch(self, server: Server) -> None:
+        service = Service(self.folders.of(server.name) / "topology.yaml", server.name, self._log(server.name))
+        server.task = self.loop.create_task(self._serve(server, service))
+        self.watch(server.task)
+
+    async def _serve(self, server: Server, service: Service) -> None:
+        """Do what `sipmesh serve` does for one server; a server that cannot start is started again later."""
+        process = server.process
+        try:
+            server.service = service
+            service.read()
+            service.build()
+            await service.start()
+        except OperatorError as wrong:
+            self.tell(server.name, "cannot start", type(wrong).__name__)
+            self.checks.could_not_start(server, wrong)
+            server.service = None
+            with suppress(OperatorError):
+                await service.close()
+            self.network.end_of(process, silently=False)
+            process.state = ProcessState.DEAD
+            self.outside(self.loop.call_later, RESTART_S, self.start, server.name)
+            return
+        server.node = service._node
+        service.begin(None)
+        self.checks.started(server)
+        await service.work(asyncio.Event())
+
+    def outside(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Call something in no process, from inside of one."""
+        context = copy_context()
+        context.run(CURRENT.set, None)
+        return context.run(call, *args)
+
+    def inside(self, server: Server, call: Callable[..., Any], *args: Any) -> Any:
+        """Call something in the process of a server, as what runs on its machine."""
+        context = copy_context()
+        context.run(CURRENT.set, server.process)
+        return context.run(call, *args)
+
+    def watch(self, task: asyncio.Task[Any]) -> None:
+        """Report an exception of *task* as one that nobody handled."""
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.loop.call_exception_handler({"message": f"{task!r} failed", "exception": error})
+
+    def crash(self, process: Process, *, silently: bool = False) -> None:
+        """Kill a process: its memory is gone. *silently*: no packet tells its peers."""
+        if not process.alive:
+            return
+        self.tell(process.name, "dies")
+        process.state = ProcessState.DEAD
+        self.network.end_of(process, silently=silently)
+        self.loop.forget(process)
+        server = self.servers[process.name]
+        self.outside(self._bury, server)
+        self.troubled()
+
+    def lose_power(self, name: str) -> None:
+        """Kill a server and its machine: what was not durable is gone."""
+        self.crash(self.servers[name].process, silently=True)
+        changed = self.disk.lose_power(self.folders.of(name))
+        self.tell(name, "loses power", f"{changed} files")
+
+    def _bury(self, server: Server) -> None:
+        """Close the databases of a dead process, as the kernel does."""
+        service, node = server.service, server.node
+        server.graveyard.append((server.process, service, node, server.task))
+        server.service = server.node = server.task = None
+        if node is not None:
+            with suppress(Exception):
+                node.locations.close()
+            with suppress(Exception):
+                node.users.close()
+        plane = getattr(service, "control_plane", None)
+        if isinstance(plane, Controller):
+            with suppress(Exception):
+                plane.management_db.close()
+
+    def hang(self, name: str) -> None:
+        """Stop a server as SIGSTOP does."""
+        process = self.servers[name].process
+        if process.state is ProcessState.RUNNING:
+            process.state = ProcessState.HUNG
+            self.tell(name, "hangs")
+
+    def resume(self, name: str) -> None:
+        """Let a hung server continue."""
+        process = self.servers[name].process
+        if process.state is ProcessState.HUNG:
+            process.state = ProcessState.RUNNING
+            self.tell(name, "continues")
+
+    def _log(self, name: str) -> Log:
+        def keep(_logger: object, level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+            event = str(told.get("event"))
+            self.tell(name, "log", f"{level} {event} {told.get('code') or ''} {told.get('peer') or ''}")
+            self.checks.logged(name, level, event, told)
+            raise structlog.DropEvent
+
+        logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.stdlib.BoundLogger)
+        return cast("Log", logger)
+
+    @property
+    def management(self) -> Controller | None:
+        """The controller, if management serves."""
+        server = self.servers[MGMT]
+        if not server.serves or server.service is None:
+            return None
+        plane = server.service.control_plane
+        return plane if isinstance(plane, Controller) else None
+
+    def nodes(self) -> Iterator[tuple[Server, RunningServer]]:
+        """All servers that serve."""
+        for server in self.servers.values():
+            if server.serves and server.node is not None:
+                yield server, server.node
+
+    # Phones
+
+    def populate(self) -> None:
+        """Start all servers and all phones."""
+        for name in SERVERS:
+            self.start(name)
+        for user, number in DEVICES:
+            servers = (FE1, FE2) if USERS[user] == POOL else (FE3, FE4)
+            self._add(f"{user}{number}", f"sip:{user}@{EXAMPLE}", f"{user}-secret", servers[:: 1 if number % 2 else -1])
+        self._add("erin1", f"sip:erin@{PARTNER}", "erin-secret", (PARTNER_FE,))
+        papers = [self.folders.example / "servers" / f"{BOT}.{suffix}" for suffix in ("pem", "key")]
+        chain = ders(Identity.load(*papers).chain)
+        self._add("bot1", f"sip:news@{SPOKEN_FOR}", "", (FE1, FE2), chain)
+        for number, phone in enumerate(self.phones):
+            self.loop.call_later(1.0 + 0.1 * number, phone.connect)
+
+    def _add(self, name: str, aor: str, password: str, servers: tuple[str, ...], chain: tuple[bytes, ...] = ()) -> None:
+        self.phones.append(Phone(self, name, aor, password, servers, chain))
+
+    # Time
+
+    def run(self, seconds: float) -> None:
+        """Run for so long."""
+        until = self.loop.now + seconds
+        while self.loop.now < until and not self.violations:
+            self.loop.run(min(until, self.loop.now + 1.0))
+            self.checks.each_second()
