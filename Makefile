@@ -11,7 +11,7 @@ COMPILED_PYTHON := $(if $(filter file,$(origin PYTHON)),$(shell tools/python),$(
 SUITE := -q -n auto --dist worksteal -m "not soak" -rs --durations=10 --durations-min=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak peers clean docs changelog diagrams
+.PHONY: help demo test test-changed mirror compiled test-compiled check format conformance soak simulate peers clean docs changelog diagrams
 
 # A line "##@ GROUP" begins a group of this list; a comment "## TEXT" behind a target is its line.
 help: ## show this list
@@ -63,6 +63,9 @@ test-compiled: $(COMPILED_READY) peers ## all tests with the compiled install
 
 soak: $(READY) peers ## the tests that take minutes each
 	@SIPMESH_SOAK=1 $(BIN)/pytest -q -m "soak or more_in_soak" -rs $(ARGS)
+
+simulate: $(READY) ## the network on virtual time, seed after seed (ARGS="--minutes 10", ARGS="--seed 7 --trace", ARGS=--help)
+	@PYTHONPATH=tests:src $(BIN)/python -m simulation $(ARGS)
 
 format: $(READY) ## format the code
 	@$(BIN)/ruff format .

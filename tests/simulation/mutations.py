@@ -156,33 +156,35 @@ def _rows_of_another_user() -> AbstractContextManager[Any]:
 
 MUTATIONS: Final[dict[str, Mutation]] = {
     "response-to-another-branch": Mutation(
-        "a response is given to another branch", _response_to_another_branch, 1, "each response has a request"
+        "a response is given to another branch", _response_to_another_branch, 1, "each transaction ends"
     ),
     "bindings-of-lost-links-stay": Mutation(
         "a lost link keeps its registrations", _bindings_of_lost_links_stay, 1, "each registration has its link"
     ),
     "versions-are-not-stored": Mutation(
-        "a server starts with an older version", _older_versions_are_stored, 1, "no older version"
+        "a server starts with an older version", _older_versions_are_stored, 3, "no older version"
     ),
-    "cancel-is-lost": Mutation("a CANCEL is not sent on", _cancel_is_lost, 1, "a CANCEL arrives"),
+    "cancel-is-lost": Mutation("a CANCEL is not sent on", _cancel_is_lost, 1, "each transaction ends"),
     "retransmission-is-new": Mutation(
         "a retransmitted message is delivered twice", _retransmission_is_new, 1, "no message twice"
     ),
     "timers-do-not-fire": Mutation("no timer of a transaction fires", _timers_do_not_fire, 1, "nothing grows"),
     "clock-step-expires-rows": Mutation(
-        "a step of the clock expires registrations", _clock_step_expires_rows, 1, "an answered REGISTER holds"
+        "a step of the clock expires registrations", _clock_step_expires_rows, 2, "an answered REGISTER holds"
     ),
     "client-asserts-identity": Mutation(
         "the P-Asserted-Identity of a client is passed on", _client_asserts_identity, 1, "no identity without proof"
     ),
     "removed-users-stay": Mutation(
-        "a removed user keeps the link", _removed_users_stay, 1, "a removed user has no link"
+        "a removed user keeps the link", _removed_users_stay, 2, "a removed user has no link"
     ),
     "revoked-links-stay": Mutation(
         "links under a revoked certificate stay", _revoked_links_stay, 1, "a revoked certificate has no link"
     ),
-    "no-second-dial": Mutation("a control link is dialled once only", _no_second_dial, 1, "every server follows"),
-    "no-fsync": Mutation("nothing is written durably", _no_fsync, 1, "a server starts"),
+    "no-second-dial": Mutation(
+        "a control link is dialled once only", _no_second_dial, 2, "a revoked certificate has no link"
+    ),
+    "no-fsync": Mutation("nothing is written durably", _no_fsync, 3, "no older version"),
     "answered-branches-stay": Mutation(
         "an answered branch is never forgotten", _answered_branches_stay, 1, "nothing grows"
     ),

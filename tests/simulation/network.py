@@ -364,7 +364,7 @@ class Network:
         cut = self._is_cut(sock.host, peer.host)
         if cut or self._is_cut(peer.host, sock.host):
             self._begin_timeout(sock)
-        if cut or peer.cut_off:
+        if cut or (peer.cut_off and not peer.closed):
             peer.cut_off.append((sock, record))
             return
         self._deliver(sock, peer, record)
@@ -412,6 +412,8 @@ class Network:
         for sock in list(self.open):
             if sock.peer is not None and {sock.host, sock.peer.host} == {one, other}:
                 sock.unacknowledged_since = 0.0
+                if sock.peer.closed and sock.peer.cut_off:  # what is sent again finds no connection
+                    sock.break_off(errno.ECONNRESET)
                 kept, sock.cut_off = sock.cut_off, []
                 for sender, record in kept:
                     self._deliver(sender, sock, record)

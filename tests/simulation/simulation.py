@@ -55,9 +55,16 @@ def faults_of(seed: int, most: int = MOST_FAULTS) -> list[Fault]:
     return plan(seed, START_S, START_S + FAULTS_S, most)
 
 
-def simulate(folders: Folders, seed: int, faults: Sequence[Fault] | None = None, *, keep_trace: bool = False) -> Result:
-    """Run *seed*, with its own faults or with the given ones, up to the first violation."""
-    chosen = faults_of(seed) if faults is None else list(faults)
+def simulate(
+    folders: Folders,
+    seed: int,
+    faults: Sequence[Fault] | None = None,
+    *,
+    most: int = MOST_FAULTS,
+    keep_trace: bool = False,
+) -> Result:
+    """Run *seed* up to the first violation: with its own faults, *most* of them, or with the given ones."""
+    chosen = faults_of(seed, most) if faults is None else list(faults)
     with World(folders, seed, keep_trace=keep_trace) as world:
         _run(world, chosen)
         trace = world.trace
@@ -80,8 +87,8 @@ def _run(world: World, faults: list[Fault]) -> None:
     injector.schedule()
     world.loop.call_later(START_S, world.traffic.begin)
     world.run(START_S + FAULTS_S)
-    world.operations.restore()
     world.run(SETTLE_S)
+    world.operations.restore()
     world.traffic.calm = True
     world.run(CALM_S)
     world.traffic.going = False
@@ -90,9 +97,9 @@ def _run(world: World, faults: list[Fault]) -> None:
         world.checks.at_rest()
 
 
-def shrink(folders: Folders, seed: int, rule: str) -> list[Fault]:
+def shrink(folders: Folders, seed: int, rule: str, most: int = MOST_FAULTS) -> list[Fault]:
     """Drop faults of a failing seed as long as the same rule is broken; return those that are left."""
-    faults = faults_of(seed)
+    faults = faults_of(seed, most)
     for fault in list(faults):
         fewer = [one for one in faults if one is not fault]
         if simulate(folders, seed, fewer).rule == rule:

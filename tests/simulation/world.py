@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, cast
+from unittest.mock import patch
 
 import structlog
 
@@ -29,7 +30,9 @@ from simulation.traffic import Traffic
 from sipmesh.errors import OperatorError
 from sipmesh.routing.proxy.locate import Srv
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.service import Service
+from sipmesh.sip.message import Request
 from sipmesh.transport.tls.contexts import Identity
 from support.managed import MGMT
 from support.network import (
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from simulation.faults import Injector
     from sipmesh.server.log import Log
     from sipmesh.server.running_server import RunningServer
+    from sipmesh.sip.message import Response
+    from sipmesh.transport.link.link import Link
 
 RESTART_S: Final = 2.0
 """How long a supervisor waits before it starts a server again that could not start."""
@@ -110,6 +115,7 @@ class World:
         self._stack.enter_context(
             virtual_machine(self.network, self.disk, entropy, lambda: threading.get_ident() == me)
         )
+        self._stack.enter_context(patch.object(Dispatch, "arrived", self._told(Dispatch.arrived)))
         for server in (*SERVERS, BOT):
             self.network.name(server, address_of(server))
         TableResolver.records = {
@@ -144,6 +150,22 @@ class World:
         self.violated("no exception reaches the loop", f"{where}: {context.get('message')}: {error!r}")
         if isinstance(error, Exception):
             self.tell(where, "traceback", "".join(traceback.format_exception(error)))
+
+    def _told(
+        self, arrived: Callable[[Dispatch, Link, Request | Response], None]
+    ) -> Callable[[Dispatch, Link, Request | Response], None]:
+        """Tell the trace of each message that a server handles."""
+
+        def tell(dispatch: Dispatch, link: Link, message: Request | Response) -> None:
+            what = message.method if isinstance(message, Request) else f"{message.status} {message.cseq.method}"
+            process = CURRENT.get()
+            where = process.name if process is not None else ""
+            self.tell(
+                where, "handles", f"{what} {message.call_id} from {link.peer_name or link.remote[0]} on {link.id}"
+            )
+            arrived(dispatch, link, message)
+
+        return tell
 
     def mark(self, phone: Phone) -> str:
         """Return a mark for the next message of a phone."""

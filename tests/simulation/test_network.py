@@ -1,0 +1,111 @@
+"""The virtual network: in order within a connection, late between connections, and silent where it is cut."""
+
+from __future__ import annotations
+
+import errno
+import random
+
+import pytest
+
+from simulation.loop import VirtualLoop
+from simulation.network import KEEPALIVE_S, ROOM, UNACKNOWLEDGED_S, Network, Record, VirtualSocket
+
+
+@pytest.fixture(name="network")
+def _network() -> Network:
+    return Network(VirtualLoop(random.Random(1), lambda *_: None), random.Random(2))
+
+
+@pytest.fixture(name="ends")
+def _ends(network: Network) -> tuple[VirtualSocket, VirtualSocket]:
+    """A connection of a phone with a server."""
+    listener = VirtualSocket(network, "fe1", None)
+    listener.bind((network.address_of("fe1"), 5061))
+    listener.listen(8)
+    phone = VirtualSocket(network, "alice", None)
+    network.connect(phone, listener.local)
+    network.loop.run(1.0)
+    server, _ = listener.accept()
+    return phone, server
+
+
+def texts(end: VirtualSocket) -> list[bytes]:
+    """What has arrived, joined as a stream."""
+    return [b"".join(record.data for record in end.inbox)]
+
+
+def test_records_arrive_in_order(network: Network, ends: tuple[VirtualSocket, VirtualSocket]) -> None:
+    phone, server = ends
+    sent = [b"%d " % number for number in range(100)]
+    for data in sent:
+        phone.put(Record("data", data))
+    network.loop.run(2.0)
+    assert texts(server) == [b"".join(sent)]
+
+
+def test_nobody_listens_nobody_answers(network: Network) -> None:
+    phone = VirtualSocket(network, "alice", None)
+    network.connect(phone, (network.address_of("fe1"), 5061))
+    network.loop.run(1.0)
+    assert phone.getsockopt(1, 4) == errno.ECONNREFUSED
+
+
+def test_a_cut_that_ends_in_time_loses_nothing(network: Network, ends: tuple[VirtualSocket, VirtualSocket]) -> None:
+    """TCP sends again what was lost."""
+    phone, server = ends
+    network.cut_between("alice", "fe1", both=False)
+    phone.put(Record("data", b"hello"))
+    network.loop.run(1.0 + UNACKNOWLEDGED_S - 0.1)
+    assert texts(server) == [b""]
+    network.heal("alice", "fe1")
+    network.loop.run(60.0)
+    assert (texts(server), phone.error) == ([b"hello"], 0)
+
+
+def test_a_sender_notices_a_long_cut(network: Network, ends: tuple[VirtualSocket, VirtualSocket]) -> None:
+    """The other end learns of it from TCP's keepalive only."""
+    phone, server = ends
+    network.cut_between("alice", "fe1", both=True)
+    phone.put(Record("data", b"hello"))
+    network.loop.run(1.0 + UNACKNOWLEDGED_S + 0.1)
+    assert (phone.error, server.error) == (errno.ETIMEDOUT, 0)
+    network.loop.run(1.0 + KEEPALIVE_S + 0.1)
+    assert server.error == errno.ETIMEDOUT
+
+
+def test_a_sender_learns_after_a_cut_that_its_peer_is_gone(
+    network: Network, ends: tuple[VirtualSocket, VirtualSocket]
+) -> None:
+    """What TCP sends again is answered by a reset."""
+    phone, server = ends
+    network.cut_between("alice", "fe1", both=True)
+    phone.put(Record("data", b"hello"))
+    server.close()
+    network.loop.run(10.0)
+    assert phone.error == 0
+    network.heal("alice", "fe1")
+    assert phone.error == errno.ECONNRESET
+
+
+def test_a_connection_holds_so_much(network: Network, ends: tuple[VirtualSocket, VirtualSocket]) -> None:
+    """A peer that does not read fills its connection; what it reads makes room."""
+    phone, server = ends
+    phone.put(Record("data", b"x" * ROOM))
+    network.loop.run(2.0)
+    assert (phone.room, phone.ready_for(4)) == (0, 0)
+    server.take()
+    assert phone.ready_for(4) == 4
+
+
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_closed_end_is_read_as_the_end(
+    network: Network, ends: tuple[VirtualSocket, VirtualSocket], *, unread: bool
+) -> None:
+    """A kernel that drops unread octets resets the connection instead."""
+    phone, server = ends
+    if unread:
+        phone.put(Record("data", b"hello"))
+        network.loop.run(2.0)
+    server.close()
+    network.loop.run(3.0)
+    assert (phone.eof, phone.error) == (True, errno.ECONNRESET if unread else 0)
