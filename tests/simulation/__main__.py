@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from simulation.faults import ALL_KINDS, KINDS, FaultSettings
 from simulation.findings import Findings
 from simulation.mutations import MUTATIONS
 from simulation.organisations import Folders
-from simulation.simulation import MOST_FAULTS, Result, shrink, simulate
+from simulation.simulation import USUAL, Result, shrink, simulate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="the first seed, or the only one")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds to run, from --seed on")
     parser.add_argument("--minutes", type=float, default=0.0, help="run seed after seed for so long instead")
-    parser.add_argument("--faults", type=int, default=MOST_FAULTS, help="the most faults of one run (%(default)s)")
+    parser.add_argument("--faults", type=int, default=USUAL.most, help="the most faults of one run (%(default)s)")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=ALL_KINDS, help="the kinds of faults, all but fill_disk by default"
+    )
     parser.add_argument("--trace", action="store_true", help="print every event")
     parser.add_argument("--shrink", action="store_true", help="drop faults of a failing seed while it still fails")
     parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="run with this fault in the product")
@@ -44,14 +48,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(folders: Folders, asked: argparse.Namespace) -> int:
     findings, until = Findings(), time.monotonic() + 60 * asked.minutes
+    settings = FaultSettings(asked.faults, tuple(asked.kinds or KINDS))
     seed = asked.seed if asked.seed is not None else 1
     last = seed + asked.seeds
     while seed < last or time.monotonic() < until:
-        result = simulate(folders, seed, most=asked.faults, keep_trace=asked.trace)
+        result = simulate(folders, seed, settings=settings, keep_trace=asked.trace)
         findings.add(result)
         _show(result, asked)
         if asked.shrink and not result.passed:
-            _show_shrunk(folders, result, asked.faults)
+            _show_shrunk(folders, result, settings)
         seed += 1
     print(findings.summary())
     return 1 if findings.failed else 0
@@ -63,12 +68,13 @@ def _show(result: Result, asked: argparse.Namespace) -> None:
     for violation in result.violations:
         print(f"seed {result.seed}: {violation}")
     if not result.passed:
-        options = f" --faults {asked.faults}" if asked.faults != MOST_FAULTS else ""
+        options = f" --faults {asked.faults}" if asked.faults != USUAL.most else ""
+        options += f" --kinds {' '.join(asked.kinds)}" if asked.kinds else ""
         print(f"seed {result.seed}: to replay: make simulate ARGS='--seed {result.seed}{options} --trace'", flush=True)
 
 
-def _show_shrunk(folders: Folders, result: Result, most: int) -> None:
-    for fault in shrink(folders, result.seed, result.rule, most):
+def _show_shrunk(folders: Folders, result: Result, settings: FaultSettings) -> None:
+    for fault in shrink(folders, result.seed, result.rule, settings):
         print(f"seed {result.seed}: needs {fault}", flush=True)
 
 

@@ -52,17 +52,26 @@ OPERATIONS: Final = ("publish", "publish", "remove_user", "revoke")
 ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", "descriptors", *OPERATIONS)
 
 KINDS: Final = tuple(kind for kind in ALL_KINDS if kind != "fill_disk")
+"""What is drawn if nobody asks for other kinds. A full disk ends links with an exception that the product does not handle."""
 
 
-def plan(seed: int, begin: float, end: float, most: int) -> list[Fault]:
+@dataclass(frozen=True, slots=True)
+class FaultSettings:
+    """Which faults a run may have: up to *most*, each of one of *kinds*."""
+
+    most: int = 18
+    kinds: tuple[str, ...] = KINDS
+
+
+def plan(seed: int, begin: float, end: float, settings: FaultSettings) -> list[Fault]:
     """Draw the faults of a run between two loop times; all of them are over at *end*."""
     chance = random.Random(f"{seed} faults")
-    found = [_draw(chance, begin, end) for _ in range(chance.randint(most // 3, most))]
+    count = chance.randint(settings.most // 3, settings.most)
+    found = [_draw(chance, chance.choice(settings.kinds), begin, end) for _ in range(count)]
     return sorted(found, key=lambda fault: fault.at)
 
 
-def _draw(chance: random.Random, begin: float, end: float) -> Fault:
-    kind = chance.choice(KINDS)
+def _draw(chance: random.Random, kind: str, begin: float, end: float) -> Fault:
     at = begin + (end - begin) * chance.random()
     lasts_s = min(end - at, 45.0 * chance.random() ** 2)
     phone = chance.choice(DEVICES)

@@ -9,11 +9,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from simulation.processes import CURRENT, Process
+from simulation.processes import CURRENT, Process, outside
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
+    from contextvars import Context
 
     from simulation.loop import VirtualLoop
 
@@ -27,6 +28,9 @@ UNACKNOWLEDGED_S: Final = 30.0
 
 KEEPALIVE_S: Final = 90.0
 """When TCP's keepalive finds out about an idle connection that is cut."""
+
+PROBED_S: Final = 60.0
+"""When TCP's keepalive finds out that the other end of an idle connection is gone (TCP_KEEPIDLE)."""
 
 A_SPLIT: Final = 0.05
 """How often a write arrives in two parts."""
@@ -148,8 +152,8 @@ class VirtualSocket:
         record = self.inbox.popleft()
         self.waiting -= len(record.data)
         peer = self.peer
-        if peer is not None:
-            peer.changed()
+        if peer is not None and peer.epoll is not None:
+            peer.epoll.touch(peer.number)
         return record
 
     @property
@@ -287,6 +291,7 @@ class Network:
     slow: dict[tuple[str, str], float] = field(default_factory=dict)
     epolls: int = 0
     _ports: int = 40_000
+    _outside: Context = field(default_factory=outside)
     _addresses: dict[str, str] = field(default_factory=dict)
 
     def address_of(self, host: str) -> str:
@@ -307,6 +312,10 @@ class Network:
         assert process is not None, "a socket outside of the servers"
         return VirtualSocket(self, process.name, process)
 
+    def _later(self, seconds: float, act: Callable[..., object], *args: object) -> None:
+        """Do something in no process: what is on its way arrives, also if its sender hangs or dies meanwhile."""
+        self.loop.call_later(seconds, act, *args, context=self._outside)
+
     def _delay(self, source: str, target: str) -> float:
         slow = self.slow.get((source, target), 0.0)
         return 0.0005 + 0.004 * self.chance.random() + slow * self.chance.random()
@@ -324,7 +333,7 @@ class Network:
         if self._is_cut(sock.host, target) or self._is_cut(target, sock.host):
             return
         round_trip = self._delay(sock.host, target) + self._delay(target, sock.host)
-        self.loop.call_later(round_trip, self._connected, sock, address)
+        self._later(round_trip, self._connected, sock, address)
 
     def _connected(self, sock: VirtualSocket, address: Address) -> None:
         if sock.closed:
@@ -357,13 +366,16 @@ class Network:
         peer.waiting += len(record.data)
         at = max(peer.arrives_at, self.loop.now + self._delay(sock.host, peer.host))
         peer.arrives_at = at
-        self.loop.call_at(at, self._arrive, sock, peer, record)
+        self._later(at - self.loop.now, self._arrive, sock, peer, record)
 
     def _arrive(self, sock: VirtualSocket, peer: VirtualSocket, record: Record) -> None:
         """Deliver a record, or keep it for as long as this direction loses everything."""
         cut = self._is_cut(sock.host, peer.host)
         if cut or self._is_cut(peer.host, sock.host):
             self._begin_timeout(sock)
+        if cut and record.kind == "rst":  # nothing sends a reset again
+            self._half_open(peer)
+            return
         if cut or (peer.cut_off and not peer.closed):
             peer.cut_off.append((sock, record))
             return
@@ -372,15 +384,30 @@ class Network:
     def _begin_timeout(self, sock: VirtualSocket) -> None:
         if not sock.unacknowledged_since:
             sock.unacknowledged_since = self.loop.now
-            self.loop.call_later(UNACKNOWLEDGED_S, self._time_out, sock)
+            self._later(UNACKNOWLEDGED_S, self._time_out, sock)
 
     def _time_out(self, sock: VirtualSocket) -> None:
         if sock.unacknowledged_since:
             sock.break_off(errno.ETIMEDOUT)
+            self._half_open(sock.peer)
+
+    def _half_open(self, sock: VirtualSocket | None) -> None:
+        """The other end of *sock* is gone, and no packet has said so: only a write or a probe finds out."""
+        if sock is not None and not sock.closed:
+            self._later(PROBED_S, self._probe, sock)
+
+    def _probe(self, sock: VirtualSocket) -> None:
+        peer = sock.peer
+        if sock.closed or sock.error or peer is None or not (peer.closed or peer.error):
+            return
+        if self._is_cut(sock.host, peer.host) or self._is_cut(peer.host, sock.host):
+            self._half_open(sock)
+        else:
+            sock.break_off(errno.ECONNRESET)
 
     def _deliver(self, sock: VirtualSocket, peer: VirtualSocket, record: Record) -> None:
         if peer.closed:
-            if record.kind not in {"fin", "rst"} and not self._is_cut(peer.host, sock.host):
+            if record.kind not in {"fin", "rst", "close"} and not self._is_cut(peer.host, sock.host):
                 sock.break_off(errno.ECONNRESET)
             return
         if record.kind == "rst":
@@ -398,7 +425,7 @@ class Network:
         self.cut.add((one, other))
         if both:
             self.cut.add((other, one))
-        self.loop.call_later(KEEPALIVE_S, self._notice_cut, one, other)
+        self._later(KEEPALIVE_S, self._notice_cut, one, other)
 
     def _notice_cut(self, one: str, other: str) -> None:
         if self._is_cut(one, other):
@@ -431,6 +458,8 @@ class Network:
     def end_of(self, process: Process, *, silently: bool) -> None:
         """Close all sockets of a dead process; *silently* as at a loss of power, where no packet says so."""
         for sock in list(process.sockets.values()):
-            if not silently and sock.connected:
+            if silently:
+                self._half_open(sock.peer)
+            elif sock.connected:
                 self.post(sock, Record("rst"))
             sock.discard()

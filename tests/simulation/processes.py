@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -66,3 +66,17 @@ class Process:
 
 CURRENT: ContextVar[Process | None] = ContextVar("process", default=None)
 """The process whose code runs; None outside of the servers. Tasks, timers and readers inherit it."""
+
+
+def outside() -> Context:
+    """Return a context in which no process runs."""
+    context = copy_context()
+    context.run(CURRENT.set, None)
+    return context
+
+
+def within(process: Process) -> Context:
+    """Return a context in which *process* runs."""
+    context = copy_context()
+    context.run(CURRENT.set, process)
+    return context

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from simulation.faults import Fault, Injector, plan
+from simulation.faults import Fault, FaultSettings, Injector, plan
 from simulation.world import World
 
 if TYPE_CHECKING:
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 START_S: Final = 5.0
 FAULTS_S: Final = 60.0
-SETTLE_S: Final = 45.0
-"""Longer than `checks.FOLLOWED_S`, and than every pause before something is tried again."""
+SETTLE_S: Final = 70.0
+"""Longer than `checks.FOLLOWED_S`, and than a half-open connection lasts (`network.PROBED_S`)."""
 
 CALM_S: Final = 20.0
 REST_S: Final = 50.0
 """Longer than 64*T1 and the patience of a caller together: after it, no transaction is left."""
 
-MOST_FAULTS: Final = 18
+USUAL: Final = FaultSettings()
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Result:
         return self.violations[0].partition(" s ")[2].partition(":")[0] if self.violations else ""
 
 
-def faults_of(seed: int, most: int = MOST_FAULTS) -> list[Fault]:
+def faults_of(seed: int, settings: FaultSettings = USUAL) -> list[Fault]:
     """Return the faults that a seed stands for."""
-    return plan(seed, START_S, START_S + FAULTS_S, most)
+    return plan(seed, START_S, START_S + FAULTS_S, settings)
 
 
 def simulate(
@@ -60,11 +60,11 @@ def simulate(
     seed: int,
     faults: Sequence[Fault] | None = None,
     *,
-    most: int = MOST_FAULTS,
+    settings: FaultSettings = USUAL,
     keep_trace: bool = False,
 ) -> Result:
-    """Run *seed* up to the first violation: with its own faults, *most* of them, or with the given ones."""
-    chosen = faults_of(seed, most) if faults is None else list(faults)
+    """Run *seed* up to the first violation: with the faults that it stands for under *settings*, or with the given ones."""
+    chosen = faults_of(seed, settings) if faults is None else list(faults)
     with World(folders, seed, keep_trace=keep_trace) as world:
         _run(world, chosen)
         trace = world.trace
@@ -97,9 +97,9 @@ def _run(world: World, faults: list[Fault]) -> None:
         world.checks.at_rest()
 
 
-def shrink(folders: Folders, seed: int, rule: str, most: int = MOST_FAULTS) -> list[Fault]:
+def shrink(folders: Folders, seed: int, rule: str, settings: FaultSettings = USUAL) -> list[Fault]:
     """Drop faults of a failing seed as long as the same rule is broken; return those that are left."""
-    faults = faults_of(seed, most)
+    faults = faults_of(seed, settings)
     for fault in list(faults):
         fewer = [one for one in faults if one is not fault]
         if simulate(folders, seed, fewer).rule == rule:

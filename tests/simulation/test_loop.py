@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextvars import copy_context
-from typing import Any
 
 import pytest
 
 from simulation.loop import LONGEST_BATCH, StuckError, VirtualLoop
-from simulation.processes import CURRENT, Process, ProcessState
+from simulation.processes import Process, ProcessState, within
 
 
 @pytest.fixture(name="failures")
@@ -22,13 +19,6 @@ def _failures() -> list[str]:
 @pytest.fixture(name="loop")
 def _loop(failures: list[str]) -> VirtualLoop:
     return VirtualLoop(random.Random(1), lambda where, context: failures.append(f"{where}: {context['exception']!r}"))
-
-
-def within(process: Process, call: Callable[..., Any], *args: Any) -> Any:
-    """Call something in a process."""
-    context = copy_context()
-    context.run(CURRENT.set, process)
-    return context.run(call, *args)
 
 
 def test_time_jumps_to_the_next_timer(loop: VirtualLoop) -> None:
@@ -68,7 +58,7 @@ def test_tasks_sleep_and_time_out(loop: VirtualLoop) -> None:
 def test_a_hung_process_continues_where_it_was(loop: VirtualLoop) -> None:
     """SIGSTOP keeps the timers that are due, SIGCONT runs them late."""
     process, seen = Process("fe1", ""), list[float]()
-    within(process, loop.call_at, 1.0, lambda: seen.append(loop.time()))
+    within(process).run(loop.call_at, 1.0, lambda: seen.append(loop.time()))
     process.state = ProcessState.HUNG
     loop.run(5.0)
     assert seen == []
@@ -80,16 +70,16 @@ def test_a_hung_process_continues_where_it_was(loop: VirtualLoop) -> None:
 def test_a_dead_process_does_nothing(loop: VirtualLoop) -> None:
     process, other, seen = Process("fe1", ""), Process("fe2", ""), list[str]()
     for one in (process, other):
-        within(one, loop.call_at, 1.0, seen.append, one.name)
+        within(one).run(loop.call_at, 1.0, seen.append, one.name)
     process.state = ProcessState.DEAD
     loop.forget(process)
-    within(process, loop.call_soon, seen.append, "after its death")
+    within(process).run(loop.call_soon, seen.append, "after its death")
     loop.run(2.0)
     assert seen == ["fe2"]
 
 
 def test_an_exception_is_reported_with_its_process(loop: VirtualLoop, failures: list[str]) -> None:
-    within(Process("fe1", ""), loop.call_soon, lambda: 1 // 0)
+    within(Process("fe1", "")).run(loop.call_soon, lambda: 1 // 0)
     loop.run(1.0)
     assert failures == ["fe1: ZeroDivisionError('integer division or modulo by zero')"]
 

@@ -8,7 +8,8 @@ import random
 import pytest
 
 from simulation.loop import VirtualLoop
-from simulation.network import KEEPALIVE_S, ROOM, UNACKNOWLEDGED_S, Network, Record, VirtualSocket
+from simulation.network import KEEPALIVE_S, PROBED_S, ROOM, UNACKNOWLEDGED_S, Network, Record, VirtualSocket
+from simulation.processes import Process, ProcessState, within
 
 
 @pytest.fixture(name="network")
@@ -84,6 +85,35 @@ def test_a_sender_learns_after_a_cut_that_its_peer_is_gone(
     network.loop.run(10.0)
     assert phone.error == 0
     network.heal("alice", "fe1")
+    assert phone.error == errno.ECONNRESET
+
+
+def test_what_is_on_its_way_arrives_after_its_sender_died(
+    network: Network, ends: tuple[VirtualSocket, VirtualSocket]
+) -> None:
+    """The network belongs to no process."""
+    phone, server = ends
+    process = Process("fe1", "")
+    process.sockets[10] = server
+    within(process).run(server.put, Record("data", b"hello"))
+    within(process).run(lambda: network.end_of(process, silently=False))
+    process.state = ProcessState.DEAD
+    network.loop.forget(process)
+    network.loop.run(2.0)
+    assert (texts(phone), phone.error) == ([b"hello"], errno.ECONNRESET)
+
+
+def test_a_probe_finds_out_that_a_peer_has_lost_its_power(
+    network: Network, ends: tuple[VirtualSocket, VirtualSocket]
+) -> None:
+    """Nobody says so: an idle connection stays half-open for a minute."""
+    phone, server = ends
+    process = Process("fe1", "")
+    process.sockets[10] = server
+    network.end_of(process, silently=True)
+    network.loop.run(1.0 + PROBED_S - 0.1)
+    assert phone.error == 0
+    network.loop.run(1.0 + PROBED_S + 0.1)
     assert phone.error == errno.ECONNRESET
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from simulation.faults import FaultSettings
 from simulation.findings import Findings
 from simulation.organisations import Folders
 from simulation.simulation import simulate
@@ -21,7 +22,7 @@ def test_new_seeds_hold(folders: Folders, record_property: Callable[[str, object
     """Every soak tries seeds that no soak has tried before: the first one is the time at its start."""
     findings, seed, until = Findings(), int(time.time()), time.monotonic() + 60 * MINUTES
     while time.monotonic() < until:
-        findings.add(simulate(folders, seed, most=MANY_FAULTS))
+        findings.add(simulate(folders, seed, settings=FaultSettings(MANY_FAULTS)))
         seed += 1
     record_property("simulation", findings.summary())
     assert not findings.failed, f"{findings.summary()}\nmake simulate ARGS='--faults {MANY_FAULTS} --seed SEED --trace'"

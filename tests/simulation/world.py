@@ -8,7 +8,6 @@ import random
 import threading
 import traceback
 from contextlib import ExitStack, suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from unittest.mock import patch
@@ -23,7 +22,7 @@ from simulation.operations import Operations
 from simulation.organisations import SERVERS, SPOKEN_FOR, USERS, Folders, address_of
 from simulation.patches import TableResolver, virtual_machine
 from simulation.phone import Phone
-from simulation.processes import CURRENT, Process, ProcessState
+from simulation.processes import CURRENT, Process, ProcessState, outside, within
 from simulation.tls import ders
 from simulation.trace import Trace
 from simulation.traffic import Traffic
@@ -192,9 +191,7 @@ class World:
         server = self.servers.setdefault(name, Server(name, process))
         server.process, server.started_at = process, self.loop.now
         self.tell(name, "starts")
-        context = copy_context()
-        context.run(CURRENT.set, process)
-        self.loop.call_soon(self._launch, server, context=context)
+        self.loop.call_soon(self._launch, server, context=within(process))
 
     def _launch(self, server: Server) -> None:
         service = Service(self.folders.of(server.name) / "topology.yaml", server.name, self._log(server.name))
@@ -226,15 +223,11 @@ class World:
 
     def outside(self, call: Callable[..., Any], *args: Any) -> Any:
         """Call something in no process, from inside of one."""
-        context = copy_context()
-        context.run(CURRENT.set, None)
-        return context.run(call, *args)
+        return outside().run(call, *args)
 
     def inside(self, server: Server, call: Callable[..., Any], *args: Any) -> Any:
         """Call something in the process of a server, as what runs on its machine."""
-        context = copy_context()
-        context.run(CURRENT.set, server.process)
-        return context.run(call, *args)
+        return within(server.process).run(call, *args)
 
     def watch(self, task: asyncio.Task[Any]) -> None:
         """Report an exception of *task* as one that nobody handled."""
