@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+
+import pytest
 
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.transaction.ack import ack_for, cancel_for
 from sipmesh.sip.transaction.timers import Timer
-from support.network import FE1, Network
+from support.network import FE1, FE2, Network
 from support.peer import Peer
-from support.running import on_jumping_loop
+from support.running import on_jumping_loop, on_loop
 
 FINAL_S, RINGING_S = Timer.B.seconds, Timer.C.seconds
 SLACK_S = 2.5  # the deadlines are swept once a second here
@@ -187,3 +190,23 @@ async def test_registration_without_a_refresh_expires(home: Network) -> None:
         [row] = node.registrations.bindings("sip:bob@example.test")
         node.registrations.expire(row.expires_at + 1)
         assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@on_loop
+async def test_message_to_a_lost_flow_is_answered_also_if_its_binding_cannot_be_deleted(
+    pool: Network, monkeypatch: pytest.MonkeyPatch, *, locked: bool
+) -> None:
+    """The other server of the pool answers 430. The binding stays while another program locks the store."""
+    monkeypatch.setattr("sipmesh.storage.bindings.BUSY_TIMEOUT_S", 0.0)
+    async with pool:
+        here, there = pool.nodes[FE1], pool.nodes[FE2]
+        alice, _bob = await pool.phone("alice", FE1), await pool.phone("bob", FE2)
+        [row] = here.registrations.bindings("sip:bob@example.test")
+        [flow] = [flow for flow in there.flow_table.sessions() if flow.users]
+        there.flow_table.forget(flow)  # the link has closed, and the store did not learn of it
+        with closing(sqlite3.connect(here.view.loaded.bindings_file)) as other:
+            other.execute("BEGIN IMMEDIATE" if locked else "BEGIN")
+            assert (await alice.ask(alice.request("MESSAGE", "sip:bob@example.test"))).status == 480
+        assert here.registrations.bindings("sip:bob@example.test") == ([row] if locked else [])
+        assert is_idle(here)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from sipmesh.errors import RemoteError
+from sipmesh.errors import OperatorError, RemoteError
 from sipmesh.routing.identity.border import ON_THE_WAY_OUT, Border
 from sipmesh.routing.identity.dialog_token import Begun, FlowSide, Side, Tokens
 from sipmesh.routing.identity.response_policy import settle
@@ -297,9 +297,16 @@ class Relay:
             elif isinstance(effect, Cancel):
                 self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
             elif isinstance(effect, Forget):
-                self._locations.forget([effect.target.binding])
+                self._forget(effect)
             else:
                 self._drop_exchange(proxied)
+
+    def _forget(self, effect: Forget) -> None:
+        """Delete a binding whose flow is gone; if the store fails, the binding expires, and the request is still answered."""
+        try:
+            self._locations.forget([effect.target.binding])
+        except OperatorError:
+            return
 
     def _start(self, proxied: ProxiedRequest, start: Start) -> None:
         flow = self._flow_table.find(start)
