@@ -159,6 +159,20 @@ async def test_drain_returns_when_the_last_link_is_gone(ca: Authority, here: Ide
         assert node.pool.all() == []
 
 
+@on_loop
+async def test_drain_closes_links_that_are_opened_meanwhile(ca: Authority, here: Identity, there: Identity) -> None:
+    """A request that is still served opens a link to the next server: that link does not keep the process running."""
+    async with Node(ca, here) as server, Node(ca, there, limits=replace(Limits(), drain_s=0.05)) as client:
+        port = server.listen(SERVER)
+        client.pool.obtain(client.hop("here.test", port))
+        await client.heard.until(lambda: client.heard.up)
+        drained = client.pool.drain()
+        late = client.pool.obtain(client.hop("here.test", port))
+        await asyncio.wait_for(drained, WITHIN_S)
+        assert late.why == "opened while the other links drained"
+        assert client.pool.all() == []
+
+
 def revoke(name: str) -> Callable[[Link, PeerEvidence], Verdict]:
     """A judge for which the certificate of *name* is revoked now."""
 

@@ -83,15 +83,25 @@ class LinkPool:
         return not link.judged(judge(link, link.evidence))
 
     def drain(self) -> asyncio.Future[None]:
-        """Drain every link; the returned future is done once the last link has closed, which ``drain_s`` bounds."""
+        """Drain every link; the returned future is done once the last link has closed, which ``drain_s`` bounds.
+
+        A request that is still served may open another link. At the end of ``drain_s`` such links are closed.
+        """
         drained: asyncio.Future[None] = self._reactor.loop.create_future()
         for link in self.all():
             link.drain()
         self._tell_when_empty(drained)
+        if not drained.done():
+            end = self._reactor.loop.call_later(self._limits.drain_s, self._close_late)
+            drained.add_done_callback(lambda _: end.cancel())
         return drained
 
+    def _close_late(self) -> None:
+        for link in self.all():
+            link.close("opened while the other links drained")
+
     def _tell_when_empty(self, drained: asyncio.Future[None]) -> None:
-        """Wait as well for a link that was dialled while the other links drained."""
+        """Call this again for the links that were dialled while the other links drained."""
         if len(self._reactor.links):
             self._reactor.links.when_empty(lambda: self._tell_when_empty(drained))
         elif not drained.done():
