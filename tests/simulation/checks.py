@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from simulation.faults import LOSE_LINKS
 from simulation.operations import PROMISE_S
 from simulation.organisations import FRONT_ENDS, MANAGED, SPOKEN_FOR
 from simulation.phone import MARK
@@ -13,7 +14,7 @@ from sipmesh.sip.fields import NameAddr
 from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from simulation.phone import Phone, Transaction
     from simulation.world import Server, World
@@ -33,6 +34,9 @@ FOLLOWED_S: Final = 40.0
 
 STOPS_RINGING_S: Final = 8.0
 
+DELAY_ANSWERS: Final = LOSE_LINKS | {"deaf_phone"}
+DELAY_DOCUMENTS: Final = LOSE_LINKS | {"slow_store", "fill_disk"}
+
 
 @dataclass
 class Injected:
@@ -50,10 +54,9 @@ class Checks:
         self.world = world
         self.injected: dict[str, Injected] = {}
 
-    @property
-    def _calm_s(self) -> float:
-        """Seconds without any fault."""
-        return self.world.loop.now - self.world.troubled_at
+    def _calm_s(self, kinds: frozenset[str] | None = None) -> float:
+        """Return the seconds without a fault of one of *kinds*, or of any kind."""
+        return self.world.loop.now - self.world.troubled_at(kinds)
 
     # At each message
 
@@ -81,7 +84,7 @@ class Checks:
         before = injected.arrived.get(phone.name)
         injected.arrived[phone.name] = self.world.loop.now
         sent_at = injected.transaction.sent_at
-        if before is not None and self.world.troubled_at < sent_at - SLACK_S:
+        if before is not None and self.world.troubled_at(LOSE_LINKS) < sent_at - SLACK_S:
             self.world.violated("no message twice", f"{request.method} {injected.transaction.mark} to {phone.name}")
 
     def _to_its_addressee(self, phone: Phone, injected: Injected, request: Request) -> None:
@@ -119,7 +122,7 @@ class Checks:
 
     def must_be_answered(self, phone: Phone, transaction: Transaction, sock: object) -> None:
         """A message of a calm time: its sender has a 200 by now."""
-        if phone.sock is not sock or self._calm_s < self.world.loop.now - transaction.sent_at:
+        if phone.sock is not sock or self._calm_s() < self.world.loop.now - transaction.sent_at:
             return
         devices = [other for other in self.world.phones if other.aor == transaction.request.ruri.aor]
         if any(other.up_at > transaction.sent_at or not other.registered_at for other in devices):
@@ -147,15 +150,18 @@ class Checks:
         """A server has started: with the version that it had, or a newer one."""
         self._follows(server)
 
-    def logged(self, name: str, level: str, event: str, told: Mapping[str, Any]) -> None:
-        """A server has written a line of its log."""
+    def stopped(self, server: Server) -> None:
+        """A server has stopped as it was told: nothing of it is left."""
+        tasks = [task for task in server.process.tasks if not task.done() and task is not server.task]
+        if server.process.sockets or tasks:
+            self.world.violated("a stop leaves nothing", f"{server.name}: {server.process.sockets} {tasks}")
 
     # At each second
 
     def each_second(self) -> None:
         """Look at everything that runs."""
-        if self.world.injector is not None and self.world.injector.running:
-            self.world.troubled()
+        if self.world.injector is not None:
+            self.world.injector.note()
         for phone in self.world.phones:
             self._note_trouble(phone)
             self._visible(phone)
@@ -214,7 +220,7 @@ class Checks:
                 if now - transaction.sent_at > 3 * FINAL_S:
                     del phone.pending[key]
                 continue
-            if transaction.method != "INVITE" and self.world.troubled_at >= transaction.sent_at:
+            if transaction.method != "INVITE" and self.world.troubled_at(DELAY_ANSWERS) >= transaction.sent_at:
                 continue
             began = transaction.cancelled_at if transaction.method == "INVITE" else transaction.sent_at
             if began and now - max(began, phone.troubled_at) > FINAL_S + SLACK_S:
@@ -231,8 +237,8 @@ class Checks:
                     del phone.rings[key]
                 continue
             ended = injected.transaction.ended_at
-            calm = now - max(self.world.troubled_at, phone.troubled_at, ended) > STOPS_RINGING_S
-            if ended and calm and ring.since > self.world.troubled_at and not ring.cancelled:
+            calm = self._calm_s(DELAY_ANSWERS) > now - ring.since and now - ended > STOPS_RINGING_S
+            if ended and calm and phone.troubled_at < ring.since and not ring.cancelled:
                 self.world.violated(
                     "a CANCEL arrives", f"{phone.name} rings, and {injected.transaction.mark} has ended"
                 )
@@ -258,7 +264,7 @@ class Checks:
                 "an acknowledged version stays", f"{newest} was acknowledged, {controller.newest} is newest"
             )
         now = self.world.loop.now
-        if now - max(self.world.troubled_at, acknowledged[newest]) < FOLLOWED_S:
+        if now - max(self.world.troubled_at(DELAY_DOCUMENTS), acknowledged[newest]) < FOLLOWED_S:
             return
         for server, node in self.world.nodes():
             if server.name in MANAGED and node.view.loaded.number != controller.newest:
@@ -272,10 +278,12 @@ class Checks:
     def _gone_are_gone(self, server: Server, node: RunningServer) -> None:
         """Where nothing is in trouble, removed users and revoked certificates have no live link after the promise."""
         operations, now = self.world.operations, self.world.loop.now
-        gone = {aor for aor, at in operations.removed.items() if now - max(at, self.world.troubled_at) > PROMISE_S}
-        revoked = {
-            serial for serial, at in operations.revoked.items() if now - max(at, self.world.troubled_at) > PROMISE_S
+        if self._calm_s(DELAY_DOCUMENTS) <= PROMISE_S:
+            return
+        gone = {
+            aor for aor, at in (*operations.removed.items(), *operations.locked_out.items()) if now - at > PROMISE_S
         }
+        revoked = {serial for serial, at in operations.revoked.items() if now - at > PROMISE_S}
         if not gone and not revoked:
             return
         for flow in node.flow_table.sessions():

@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from simulation.organisations import MANAGED, SERVERS, USERS
+from simulation.organisations import DEVICES, MANAGED, SERVERS, USERS
 from simulation.processes import ProcessState
-from simulation.world import DEVICES
 from support.managed import MGMT
 from support.network import EDGE, FE1, FE2, FE3, FE4, PARTNER_EDGE, PARTNER_FE, POOL, POOL2
 
@@ -47,9 +46,18 @@ class Fault:
 
 
 LINK_FAULTS: Final = ("reset", "cut", "cut_one_way", "slow")
-SERVER_FAULTS: Final = ("kill", "kill_at_write", "power", "hang", "step_clock", "drift", "fill_disk", "slow_store")
-OPERATIONS: Final = ("publish", "publish", "remove_user", "revoke")
-ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", "descriptors", *OPERATIONS)
+SERVER_FAULTS: Final = (
+    *("kill", "kill_at_write", "power", "hang", "restart"),
+    *("step_clock", "drift", "fill_disk", "slow_store", "descriptors"),
+)
+OPERATIONS: Final = ("publish", "publish", "remove_user", "change_password", "revoke")
+ALL_KINDS: Final = (*LINK_FAULTS, *SERVER_FAULTS, "lock_store", "deaf_phone", *OPERATIONS)
+
+LOSE_LINKS: Final = frozenset(
+    {*LINK_FAULTS, "kill", "kill_at_write", "power", "hang", "restart", "descriptors", "revoke"}
+)
+"""What may end a link between servers, or keep it from being opened in time."""
+
 
 KINDS: Final = tuple(kind for kind in ALL_KINDS if kind != "fill_disk")
 """What is drawn if nobody asks for other kinds. A full disk ends links with an exception that the product does not handle."""
@@ -110,7 +118,7 @@ class Injector:
 
     def _begin(self, fault: Fault) -> None:
         self.world.tell("fault", fault.kind, str(fault))
-        self.world.troubled()
+        self.world.troubled(fault.kind)
         self.active[fault] = None
         end: Callable[[], None] | None = getattr(self, f"_{fault.kind}")(fault)
         self.world.loop.call_at(fault.at + fault.lasts_s, self._end, fault, end)
@@ -120,7 +128,7 @@ class Injector:
             end()
             self.world.tell("fault", "over", str(fault))
         self.active.pop(fault, None)
-        self.world.troubled()
+        self.world.troubled(fault.kind)
 
     # Links
 
@@ -152,10 +160,14 @@ class Injector:
 
     def _kill(self, fault: Fault) -> Callable[[], None]:
         self.world.crash(self.world.servers[fault.one].process)
-        return lambda: self._restart(fault.one)
+        return lambda: self._begin_again(fault.one)
 
-    def _restart(self, name: str) -> None:
-        if not self.world.servers[name].process.alive:
+    def _begin_again(self, name: str) -> None:
+        """Start a server again; one that still stops is started when it has ended."""
+        server = self.world.servers[name]
+        if server.stop.is_set() and server.process.alive:
+            self.world.loop.call_later(0.5, self._begin_again, name)
+        elif not server.process.alive:
             self.world.start(name)
 
     def _kill_at_write(self, fault: Fault) -> Callable[[], None]:
@@ -165,15 +177,20 @@ class Injector:
 
     def _survived(self, name: str) -> None:
         self.world.servers[name].process.crash_in = None
-        self._restart(name)
+        self._begin_again(name)
 
     def _power(self, fault: Fault) -> Callable[[], None]:
         self.world.lose_power(fault.one)
-        return lambda: self._restart(fault.one)
+        return lambda: self._begin_again(fault.one)
 
     def _hang(self, fault: Fault) -> Callable[[], None]:
         self.world.hang(fault.one)
         return lambda: self.world.resume(fault.one)
+
+    def _restart(self, fault: Fault) -> Callable[[], None]:
+        """Stop a server as an operator does, and start it again."""
+        self.world.stop(fault.one)
+        return lambda: self._begin_again(fault.one)
 
     def _step_clock(self, fault: Fault) -> Callable[[], None]:
         process = self.world.servers[fault.one].process
@@ -218,12 +235,15 @@ class Injector:
     def _remove_user(self, fault: Fault) -> None:
         self.world.operations.remove(fault.one)
 
+    def _change_password(self, fault: Fault) -> None:
+        self.world.operations.change_password(fault.one)
+
     def _revoke(self, _fault: Fault) -> None:
         self.world.operations.revoke()
 
-    @property
-    def running(self) -> bool:
-        """Whether a fault is at work now."""
-        return bool(self.active) or any(
-            server.process.state is not ProcessState.RUNNING for server in self.world.servers.values()
-        )
+    def note(self) -> None:
+        """Tell the world which faults are at work now."""
+        for fault in self.active:
+            self.world.troubled(fault.kind)
+        if any(server.process.state is not ProcessState.RUNNING for server in self.world.servers.values()):
+            self.world.troubled("kill")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 
-from simulation.organisations import BEGAN
+from simulation.organisations import BEGAN, USERS
 from sipmesh.demo.organisation import _lines
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.pki.authority import EnterpriseCa
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from simulation.world import Server, World
 
-PROMISE_S = 10.0
+ALGORITHMS: Final = (Algorithm.SHA_256, Algorithm.MD5)
+
+PROMISE_S: Final = 10.0
 """Within this time a removed user and a revoked certificate have no live link, where nothing is in trouble."""
 
 
@@ -34,6 +36,7 @@ class Operations:
         self.world = world
         self.acknowledged: dict[int, float] = {}
         self.removed: dict[str, float] = {}
+        self.locked_out: dict[str, float] = {}
         self.revoked: dict[int, float] = {}
         self._drafts = 0
 
@@ -92,19 +95,34 @@ class Operations:
         self.removed[aor] = self.world.loop.now
         self.world.tell("operator", "removes", user)
 
-    def restore(self) -> None:
-        """Add each removed user again."""
-        from simulation.organisations import USERS
+    def change_password(self, user: str) -> None:
+        """Give a user another password, which no phone knows."""
+        self._change_password(user, "another-secret")
 
-        if self.world.management is None:
+    def _change_password(self, user: str, password: str) -> None:
+        aor = f"sip:{user}@{EXAMPLE}"
+        if self.world.management is None or aor in self.removed:
             return
         users = self._users()
+        users.set_password(aor, password, ALGORITHMS)
+        users.close()
+        self.locked_out[aor] = self.world.loop.now
+        self.world.tell("operator", "sets", f"password of {user}")
+
+    def restore(self) -> None:
+        """Add each removed user again, and give each user the password that the phones know."""
+        if self.world.management is None:
+            return
+        for aor in list(self.locked_out):
+            self._change_password(_user(aor), f"{_user(aor)}-secret")
+        users = self._users()
         for aor in list(self.removed):
-            user = aor.removeprefix("sip:").partition("@")[0]
-            users.add(f"{user}@{EXAMPLE}", f"{user}-secret", (Algorithm.SHA_256, Algorithm.MD5), pool=USERS[user])
-            del self.removed[aor]
+            user = _user(aor)
+            users.add(f"{user}@{EXAMPLE}", f"{user}-secret", ALGORITHMS, pool=USERS[user])
             self.world.tell("operator", "adds", user)
         users.close()
+        self.removed.clear()
+        self.locked_out.clear()
 
     # Certificates
 
@@ -118,3 +136,7 @@ class Operations:
         EnterpriseCa.open(folder / "ca").revoke(leaf.serial_number, Reason.KEY_COMPROMISE, at)
         self.revoked[leaf.serial_number] = self.world.loop.now
         self.world.tell("operator", "revokes", server)
+
+
+def _user(aor: str) -> str:
+    return aor.removeprefix("sip:").partition("@")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from simulation.patches import EPOCH_S
+from simulation.patches import EPOCH_S, fixed_entropy
 from sipmesh.demo.organisation import Organisation, PoolPlan
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore
@@ -42,6 +43,11 @@ PARTNERS: Final = (PARTNER_FE, PARTNER_EDGE)
 SERVERS: Final = (MGMT, *MANAGED, *PARTNERS)
 PORTS: Final = {LinkKind.CLIENT: 5061, LinkKind.SERVER: 5062, LinkKind.PARTNER: 5063}
 USERS: Final = {"alice": POOL, "bob": POOL, "carol": POOL, "dora": POOL2, "fred": POOL2, "gina": POOL2}
+DEVICES: Final = (
+    *(("alice", 1), ("alice", 2), ("bob", 1), ("bob", 2), ("carol", 1), ("dora", 1), ("fred", 1), ("gina", 1)),
+)
+"""The phones of our users, by user and number."""
+
 PARTNER_USER: Final = "erin"
 SPOKEN_FOR: Final = "bots.test"
 
@@ -83,11 +89,12 @@ class Folders:
         """Build the model, once."""
         if (self.root / "model").exists():
             return
-        example, partner = _example(self.example), _partner(self.partner)
-        _introduce(example, partner)
-        publish_first(example.file, "ada (1)", "it begins", BEGAN)
-        for server in MANAGED:
-            _join(self, server)
+        with fixed_entropy(random.Random("model")):
+            example, partner = _example(self.example), _partner(self.partner)
+            _introduce(example, partner)
+            publish_first(example.file, "ada (1)", "it begins", BEGAN)
+            for server in MANAGED:
+                _join(self, server)
         self.document = example.document
         (self.root / "run").rename(self.root / "model")
 

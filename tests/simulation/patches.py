@@ -14,11 +14,14 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from simulation.disk import WRITING, Disk
 from simulation.network import Network, VirtualEpoll, VirtualSocket
@@ -34,6 +37,12 @@ if TYPE_CHECKING:
     from sipmesh.errors import Problem
     from sipmesh.routing.proxy.locate import DnsQuestion, Srv
     from sipmesh.topology.document.yaml_tree import YamlEntry
+
+SIGNED: Final[tuple[Any, ...]] = (
+    x509.CertificateBuilder,
+    x509.CertificateRevocationListBuilder,
+    x509.CertificateSigningRequestBuilder,
+)
 
 EPOCH_S: Final = 1_893_456_000.0
 """When each run begins, by an exact wall clock: 2030-01-01T00:00:00Z."""
@@ -97,9 +106,22 @@ def virtual_machine(network: Network, disk: Disk, entropy: random.Random, active
             *_sockets(network),
             *_clocks(network, active),
             *_entropy(entropy, active),
+            *_keys(entropy),
             *_files(disk),
             *_services(),
         ]:
+            stack.enter_context(patch.object(target, name, replacement))
+        yield
+
+
+@contextmanager
+def fixed_entropy(entropy: random.Random) -> Iterator[None]:
+    """Draw all random bytes from *entropy*, and the keys and the signatures of certificates too.
+
+    So the documents of a run have the same length in each process, and the same seed gives the same run.
+    """
+    with ExitStack() as stack:
+        for target, name, replacement in [*_entropy(entropy, lambda: True), *_keys(entropy)]:
             stack.enter_context(patch.object(target, name, replacement))
         yield
 
@@ -168,6 +190,15 @@ def _entropy(entropy: random.Random, active: Callable[[], bool]) -> Iterator[Rep
     yield os, "urandom", urandom
     yield random, "_urandom", urandom
     yield random, "random", entropy.random
+
+
+def _keys(entropy: random.Random) -> Iterator[Replacement]:
+    def generate(curve: ec.EllipticCurve, _backend: Any = None) -> ec.EllipticCurvePrivateKey:
+        return ec.derive_private_key(1 + entropy.getrandbits(8 * (curve.key_size // 8) - 1), curve)
+
+    yield ec, "generate_private_key", generate
+    for builder in SIGNED:
+        yield builder, "sign", partialmethod(builder.sign, ecdsa_deterministic=True)
 
 
 def _files(disk: Disk) -> Iterator[Replacement]:

@@ -19,7 +19,7 @@ from simulation.disk import Disk
 from simulation.loop import VirtualLoop
 from simulation.network import Network
 from simulation.operations import Operations
-from simulation.organisations import SERVERS, SPOKEN_FOR, USERS, Folders, address_of
+from simulation.organisations import DEVICES, SERVERS, SPOKEN_FOR, USERS, Folders, address_of
 from simulation.patches import TableResolver, virtual_machine
 from simulation.phone import Phone
 from simulation.processes import CURRENT, Process, ProcessState, outside, within
@@ -62,10 +62,6 @@ if TYPE_CHECKING:
 RESTART_S: Final = 2.0
 """How long a supervisor waits before it starts a server again that could not start."""
 
-DEVICES: Final = (
-    *(("alice", 1), ("alice", 2), ("bob", 1), ("bob", 2), ("carol", 1), ("dora", 1), ("fred", 1), ("gina", 1)),
-)
-
 
 @dataclass(eq=False)
 class Server:
@@ -76,6 +72,7 @@ class Server:
     service: Service | None = None
     node: RunningServer | None = None
     task: asyncio.Task[None] | None = None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     started_at: float = 0.0
     highest: int = 0
     graveyard: list[object] = field(default_factory=list)
@@ -100,7 +97,7 @@ class World:
         self.servers: dict[str, Server] = {}
         self.phones: list[Phone] = []
         self.document: dict[str, Any] = {}
-        self.troubled_at = -1e9  # when the newest fault began, ended or was at work
+        self._troubled_at: dict[str, float] = {}
         self._marks = 0
         self.checks, self.traffic, self.operations = Checks(self), Traffic(self), Operations(self)
         self.injector: Injector | None = None
@@ -175,9 +172,13 @@ class World:
         """Return the address of a server."""
         return address_of(server)
 
-    def troubled(self) -> None:
-        """Note that a fault is at work now."""
-        self.troubled_at = self.loop.now
+    def troubled(self, kind: str) -> None:
+        """Note that a fault of *kind* is at work now."""
+        self._troubled_at[kind] = self.loop.now
+
+    def troubled_at(self, kinds: frozenset[str] | None = None) -> float:
+        """Return the loop time at which a fault of one of *kinds*, or of any kind, was at work last; before all time if never."""
+        return max((at for kind, at in self._troubled_at.items() if kinds is None or kind in kinds), default=-1e9)
 
     # Servers
 
@@ -189,7 +190,7 @@ class World:
             process.offset_s, process.drift = before.process.offset_s, before.process.drift
             process.full, process.slow_s = before.process.full, before.process.slow_s
         server = self.servers.setdefault(name, Server(name, process))
-        server.process, server.started_at = process, self.loop.now
+        server.process, server.started_at, server.stop = process, self.loop.now, asyncio.Event()
         self.tell(name, "starts")
         self.loop.call_soon(self._launch, server, context=within(process))
 
@@ -219,7 +220,15 @@ class World:
         server.node = service._node
         service.begin(None)
         self.checks.started(server)
-        await service.work(asyncio.Event())
+        await service.work(server.stop)
+        await self._stop(server, service)
+
+    async def _stop(self, server: Server, service: Service) -> None:
+        """Do what `sipmesh serve` does at SIGTERM, and look at what is left."""
+        server.node = None
+        await service.close()
+        self.checks.stopped(server)
+        self.outside(self.crash, server.process)
 
     def outside(self, call: Callable[..., Any], *args: Any) -> Any:
         """Call something in no process, from inside of one."""
@@ -247,7 +256,7 @@ class World:
         self.loop.forget(process)
         server = self.servers[process.name]
         self.outside(self._bury, server)
-        self.troubled()
+        self.troubled("kill")
 
     def lose_power(self, name: str) -> None:
         """Kill a server and its machine: what was not durable is gone."""
@@ -270,6 +279,13 @@ class World:
             with suppress(Exception):
                 plane.management_db.close()
 
+    def stop(self, name: str) -> None:
+        """Send SIGTERM to a server."""
+        server = self.servers[name]
+        if server.serves:
+            self.tell(name, "stops")
+            self.inside(server, server.stop.set)
+
     def hang(self, name: str) -> None:
         """Stop a server as SIGSTOP does."""
         process = self.servers[name].process
@@ -288,7 +304,6 @@ class World:
         def keep(_logger: object, level: str, told: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
             event = str(told.get("event"))
             self.tell(name, "log", f"{level} {event} {told.get('code') or ''} {told.get('peer') or ''}")
-            self.checks.logged(name, level, event, told)
             raise structlog.DropEvent
 
         logger = structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.stdlib.BoundLogger)
