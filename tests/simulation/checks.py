@@ -323,7 +323,7 @@ class Checks:
         yield "octets in queues", sum(link.pending_out for link in _up(node)), 0
         yield "octets of accounts", sum(flow.account.octets for flow in flows), 0
         yield "branches of accounts", sum(flow.account.branches for flow in flows), 0
-        yield "leaving connections", len(node.reactor.leaving), 0
+        yield "leaving connections", len(node.reactor.leaving), 2  # the revoked application does not give up
         yield (
             "bindings",
             node.registrations.count(),

@@ -227,6 +227,7 @@ class World:
         """Do what `sipmesh serve` does at SIGTERM, and look at what is left."""
         server.node = None
         await service.close()
+        await asyncio.sleep(0.001)  # tasks that were cancelled end in their next turn
         self.checks.stopped(server)
         self.outside(self.crash, server.process)
 
