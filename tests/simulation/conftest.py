@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simulation.organisations import Folders
-from simulation.simulation import Result, simulate
+from simulation.simulation import PROFILES, Result, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Simulate = "Callable[[int], Result]"
 
 
 @pytest.fixture(name="folders", scope="session")
@@ -23,6 +21,6 @@ def _folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 
 @pytest.fixture(name="run", scope="session")
-def _run(folders: Folders) -> Callable[[int], Result]:
-    """Run a seed with its own faults, once for each process of tests."""
-    return lru_cache(maxsize=None)(lambda seed: simulate(folders, seed))
+def _run(folders: Folders) -> Callable[[str, int], Result]:
+    """Run a seed of a profile, once for each process of tests."""
+    return lru_cache(maxsize=None)(lambda name, seed: simulate(folders, seed, settings=PROFILES[name].settings))

@@ -26,6 +26,22 @@ REST_S: Final = 50.0
 USUAL: Final = FaultSettings()
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The seeds of `make test` under some settings: in each of them every promise is kept."""
+
+    settings: FaultSettings
+    seeds: tuple[int, ...]
+
+
+PROFILES: Final[dict[str, Profile]] = {
+    "usual": Profile(USUAL, (1, 2, 3)),
+    "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (1, 2)),
+    "clocks": Profile(FaultSettings(24, ("step_clock", "drift", "hang")), (1,)),
+}
+"""What `make test` runs: faults of all kinds, and two kinds of trouble by themselves."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run has shown; times are virtual seconds."""

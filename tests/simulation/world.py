@@ -183,8 +183,10 @@ class World:
     # Servers
 
     def start(self, name: str) -> None:
-        """Start a server, in a new process."""
+        """Start a server in a new process, unless it runs already."""
         before = self.servers.get(name)
+        if before is not None and before.process.alive:
+            return
         process = Process(name, str(self.folders.of(name)))
         if before is not None:
             process.offset_s, process.drift = before.process.offset_s, before.process.drift
