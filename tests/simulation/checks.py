@@ -217,7 +217,7 @@ class Checks:
         now = self.world.loop.now
         for key, transaction in list(phone.pending.items()):
             if transaction.finals:
-                if now - transaction.sent_at > 3 * FINAL_S:
+                if now - transaction.sent_at > FINAL_S:
                     del phone.pending[key]
                 continue
             if transaction.method != "INVITE" and self.world.troubled_at(DELAY_ANSWERS) >= transaction.sent_at:

@@ -38,11 +38,15 @@ A_SPLIT: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one write of a TLS engine brings to the other end; *kind* is hello, server, client, data or close."""
+    """What one write of a TLS engine brings to the other end; *kind* is hello, server, client, data or close.
+
+    Data may arrive in two parts, unless it is *whole*.
+    """
 
     kind: str
     data: bytes = b""
     chain: tuple[bytes, ...] = ()
+    whole: bool = False
 
 
 class VirtualSocket:
@@ -356,7 +360,8 @@ class Network:
         peer = sock.peer
         if peer is None or sock.error:
             return
-        if record.kind == "data" and len(record.data) > 1 and self.chance.random() < A_SPLIT:
+        splits = record.kind == "data" and len(record.data) > 1 and not record.whole
+        if splits and self.chance.random() < A_SPLIT:
             middle = max(1, int(len(record.data) * self.chance.random()))
             self._post(sock, peer, Record("data", record.data[:middle]))
             record = Record("data", record.data[middle:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from simulation.network import VirtualSocket
+from simulation.network import Record, VirtualSocket
 from simulation.tls import VirtualTls
 from sipmesh.errors import RemoteError
 from sipmesh.sip.digest import answer, parse_challenge
@@ -45,10 +45,8 @@ class Transaction:
     ended_at: float = 0.0
     repeated: bool = False
 
-    @property
-    def method(self) -> str:
-        """The method of the request."""
-        return self.request.method
+    def __post_init__(self) -> None:
+        self.method = self.request.method
 
 
 @dataclass(eq=False)
@@ -212,8 +210,9 @@ class Phone:
         tags: tuple[str, str] = ("", ""),
         headers: tuple[tuple[str, str], ...] = (),
         cseq: int = 0,
+        twice: bool = False,
     ) -> Transaction | None:
-        """Send a request as ourselves, or as whom it *claims* to be from."""
+        """Send a request as ourselves, or as whom it *claims* to be from; *twice* sends it again with the same octets."""
         if not self.up:
             return None
         self._cseq += not cseq
@@ -230,15 +229,20 @@ class Phone:
             (MARK, mark),
             *headers,
         ]
-        return self._send(build_request(method, uri, rows, b""), mark)
+        return self._send(build_request(method, uri, rows, b""), mark, twice=twice)
 
-    def _send(self, request: Request, mark: str) -> Transaction:
-        transaction = Transaction(request, mark, self.world.loop.now)
+    def _send(self, request: Request, mark: str, *, twice: bool = False) -> Transaction:
+        transaction = Transaction(request, mark, self.world.loop.now, repeated=twice)
         self.world.checks.sent(self, transaction)
         if request.method != "ACK":
             self.pending[request.top_via.branch or ""] = transaction
         self.world.tell(self.name, "sends", f"{request.method} {request.uri} {mark}")
-        self._write(request.encode())
+        if (
+            twice and self.sock is not None
+        ):  # in one record: what came after the answer would be a new request (timer J)
+            self.sock.put(Record("data", 2 * request.encode(), whole=True))
+        else:
+            self._write(request.encode())
         if request.method == "INVITE":
             self._alarm(PATIENCE_S, self._give_up, self.sock, transaction)
         return transaction
@@ -246,12 +250,6 @@ class Phone:
     def _give_up(self, sock: VirtualSocket, transaction: Transaction) -> None:
         if self.sock is sock and not transaction.finals:
             self.cancel(transaction)
-
-    def repeat(self, transaction: Transaction) -> None:
-        """Send a request again, octet for octet."""
-        if self.up:
-            transaction.repeated = True
-            self._write(transaction.request.encode())
 
     def cancel(self, transaction: Transaction) -> None:
         """Cancel an INVITE of ours that rings."""

@@ -79,9 +79,7 @@ class Traffic:
 
     def _say_twice(self, phone: Phone, target: str, _draw: float) -> None:
         """Send the same request twice in one write: the second one is a retransmission (RFC 3261 17.2)."""
-        sent = phone.request("MESSAGE", target)
-        if sent is not None:
-            phone.repeat(sent)
+        phone.request("MESSAGE", target, twice=True)
 
     def _ask_options(self, phone: Phone, _target: str, _draw: float) -> None:
         phone.request("OPTIONS", f"sip:{phone.domain}")
