@@ -63,7 +63,7 @@ class VirtualSocket:
         self.peer: VirtualSocket | None = None
         self.inbox: deque[Record] = deque()
         self.backlog: deque[VirtualSocket] = deque()
-        self.listening = self.connected = self.eof = self.closed = self.deaf = False
+        self.listening = self.connected = self.eof = self.closed = False
         self.error = 0
         self.waiting = 0  # octets on the way to our inbox or in it
         self.arrives_at = 0.0  # no later record of our peer may arrive earlier

@@ -15,8 +15,6 @@ from sipmesh.transport.tls.pyopenssl import Room
 from sipmesh.transport.tls.results import HandshakeError, Progress, TlsError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from simulation.world import World
 
 MARK: Final = "x-mark"
@@ -86,7 +84,6 @@ class Phone:
         self._room = Room()
         self._pause = 0.5
         self._attempts = self._cseq = 0
-        self._alarms: list[asyncio.TimerHandle] = []
 
     def __repr__(self) -> str:
         return f"<Phone {self.name} at {self.server}>"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
-    from collections import deque
 
     from simulation.network import VirtualSocket
 
@@ -44,7 +43,6 @@ class Process:
     without_descriptors: bool = False
     slow_s: float = 0.0
     sockets: dict[int, VirtualSocket] = field(default_factory=dict)
-    ready: deque[asyncio.Handle] | None = None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def __repr__(self) -> str:

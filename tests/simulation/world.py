@@ -65,7 +65,11 @@ RESTART_S: Final = 2.0
 
 @dataclass(eq=False)
 class Server:
-    """One server over all its runs; *service* and *node* are of the present run, None while it is down."""
+    """One server over all its runs; *service* and *node* are of the present run, None while it is down.
+
+    *highest* is the newest version that it has had in force. *graveyard* keeps what dead processes have left until the run is
+    over: the garbage collector would run their handlers at a moment that no seed decides.
+    """
 
     name: str
     process: Process
@@ -73,7 +77,6 @@ class Server:
     node: RunningServer | None = None
     task: asyncio.Task[None] | None = None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    started_at: float = 0.0
     highest: int = 0
     graveyard: list[object] = field(default_factory=list)
 
@@ -192,7 +195,7 @@ class World:
             process.offset_s, process.drift = before.process.offset_s, before.process.drift
             process.full, process.slow_s = before.process.full, before.process.slow_s
         server = self.servers.setdefault(name, Server(name, process))
-        server.process, server.started_at, server.stop = process, self.loop.now, asyncio.Event()
+        server.process, server.stop = process, asyncio.Event()
         self.tell(name, "starts")
         self.loop.call_soon(self._launch, server, context=within(process))
 
