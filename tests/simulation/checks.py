@@ -228,7 +228,10 @@ class Checks:
                 del phone.pending[key]
 
     def _ringing_stops(self, phone: Phone) -> None:
-        """A phone stops to ring when the call has ended at its caller."""
+        """A phone stops to ring when the call has ended at its caller, if no fault was at work during the call.
+
+        A server that hung longer than timer B delivers the INVITE when it continues: nobody may cancel it then (RFC 3261 9.1).
+        """
         now = self.world.loop.now
         for key, ring in list(phone.rings.items()):
             injected = self.injected.get(ring.request.first(MARK) or "")
@@ -237,8 +240,9 @@ class Checks:
                     del phone.rings[key]
                 continue
             ended = injected.transaction.ended_at
-            calm = self._calm_s(DELAY_ANSWERS) > now - ring.since and now - ended > STOPS_RINGING_S
-            if ended and calm and phone.troubled_at < ring.since and not ring.cancelled:
+            sent_at = injected.transaction.sent_at
+            calm = self._calm_s(DELAY_ANSWERS) > now - sent_at and now - ended > STOPS_RINGING_S
+            if ended and calm and phone.troubled_at < sent_at and not ring.cancelled:
                 self.world.violated(
                     "a CANCEL arrives", f"{phone.name} rings, and {injected.transaction.mark} has ended"
                 )
