@@ -35,7 +35,7 @@ class Profile:
 
 
 PROFILES: Final[dict[str, Profile]] = {
-    "usual": Profile(USUAL, (1, 2, 3)),
+    "usual": Profile(USUAL, (1, 2)),
     "crashes": Profile(FaultSettings(16, ("publish", "power", "kill_at_write", "kill")), (1, 2)),
     "clocks": Profile(FaultSettings(24, ("step_clock", "drift", "hang")), (1,)),
 }
