@@ -30,6 +30,10 @@ class Shelf(Protocol):
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give everything for *peer*, what is urgent first; all but the users, who go by their numbers."""
 
+
+class UserShelf(Protocol):
+    """What there is to give of users; only management has them."""
+
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
         """Give what has changed of the users of *peer* since it had that number, in order; all of them since 0."""
 
@@ -47,13 +51,19 @@ class Subscription:
 
 
 class Notifier:
-    """Gives what is on the *shelf* to whoever may have it.
+    """Gives each subscriber what is on the *shelf* for it, and from the shelf of *users*, where there is one.
 
     *heard* takes what a server says of itself, and returns what is wrong with it, empty if nothing is.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
-        self._here, self._shelf, self._heard = here, shelf, heard
+    def __init__(
+        self,
+        here: Here,
+        shelf: Shelf,
+        heard: Callable[[TrustedPeer, Mapping[str, Any]], str],
+        users: UserShelf | None = None,
+    ) -> None:
+        self._here, self._shelf, self._heard, self._users = here, shelf, heard, users
         self._held: dict[Link, Subscription] = {}
 
     def __repr__(self) -> str:
@@ -146,7 +156,9 @@ class Notifier:
             if held.has.get(item.key) != item.digest:
                 held.has[item.key] = item.digest
                 self._hand_over(held, item)
-        for item in self._shelf.users(held.peer, held.users):
+        if self._users is None:
+            return
+        for item in self._users.users(held.peer, held.users):
             held.users = item.number
             self._hand_over(held, item)
 
