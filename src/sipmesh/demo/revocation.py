@@ -84,7 +84,7 @@ async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Fo
     )
     came = await knock_at_fe1(network, papers)
     verdict = await verdict_on(network, FE1, came)
-    code = verdict["code"] if verdict is not None else "no verdict"
+    code = verdict.code if verdict is not None else "no verdict"
     act.row(
         "fe2 connects with its revoked certificate", code, good=code == Code.REVOKED, peer_got=came.answer or came.alert
     )

@@ -58,7 +58,7 @@ class AuditLine:
     hash: str
     text: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         told = {"seq": self.seq, "at": self.at.isoformat(), "who": self.who, "act": self.act, "about": dict(self.about)}
         return {**told, "previous": self.previous, "hash": self.hash}

@@ -13,7 +13,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
-from sipmesh.server.refresh.reloader import ReloadResult
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network

@@ -1,13 +1,12 @@
-"""What lies on this machine and ends, read for the inventory; and what a running server uses, as it tells it."""
+"""Certificates and CRLs that the inventory reads: from the files of this machine, and from the topology in force."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sipmesh.topology.document.files import UnusableFileError
 from sipmesh.topology.document.trust_anchors import read_certificates
-from sipmesh.topology.expiry.fetch_status import FetchStatus
-from sipmesh.topology.expiry.inventory import Side, Use, sides, signer_files
+from sipmesh.topology.expiry.inventory import Side, sides, signer_files
 from sipmesh.topology.expiry.validity import Chain, DatedItem
 
 if TYPE_CHECKING:
@@ -45,25 +44,3 @@ def lists_of(loaded: Loaded) -> list[DatedItem]:
     """Every list in force, ours and the partners'."""
     authorities = loaded.authorities
     return [DatedItem.of_list(crl) for authority in authorities for crl in authority.lists]
-
-
-def use_to_json(use: Use) -> dict[str, Any]:
-    """What a server says of itself in its status."""
-    return {
-        "certificates": [{"outside": outside, **chain.to_json()} for outside, chain in use.shown.items()],
-        "anchors": [one.to_json() for one in use.anchors],
-        "lists": [one.to_json() for one in use.lists],
-        "sources": [one.to_json() for one in use.supplies],
-    }
-
-
-def use_from_json(status: dict[str, Any]) -> Use:
-    """The same, out of a status; raises KeyError, TypeError or ValueError where another version answers."""
-    return Use(
-        server=str(status["server"]),
-        pid=int(status["pid"]),
-        shown={bool(one["outside"]): Chain.from_json(one) for one in status["certificates"]},
-        anchors=tuple(map(DatedItem.from_json, status["anchors"])),
-        lists=tuple(map(DatedItem.from_json, status["lists"])),
-        supplies=tuple(map(FetchStatus.from_json, status["sources"])),
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.trust.formatting import tell_list, tell_span
 
@@ -29,10 +29,6 @@ class Fault:
 
     what: str
     remedy: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """The fault as plain values."""
-        return {"what": self.what, "remedy": self.remedy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +57,6 @@ class Known:
 
     def _is_silent(self, at: datetime) -> bool:
         return self.report is None or at - self.report.heard_at > SILENT
-
-    def to_json(self, at: datetime) -> dict[str, Any]:
-        """All of it as plain values; a server that was never heard has no ``number``."""
-        told: dict[str, Any] = {"server": self.server, "pool": self.pool, "linked": self.linked}
-        told |= {"why_not": self.why_not, "reached": self.is_reached(at)}
-        if self.report is None:
-            return {**told, "number": None}
-        since = self.report.behind_since
-        return {
-            **self.report.status.facts(),
-            **told,
-            "by": self.report.by,
-            "heard_s": round((at - self.report.heard_at).total_seconds(), 1),
-            "behind_s": round((at - since).total_seconds(), 1) if since is not None else 0,
-            "clock_s": self.report.clock_s,
-        }
 
     def faults(self, newest: int, at: datetime) -> Iterator[Fault]:
         """Everything that is wrong with it; *newest* is the version that it should have in force."""

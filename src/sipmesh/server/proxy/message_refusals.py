@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.proxy.gatekeeper import REMEMBERED_REFUSALS
+from sipmesh.server.proxy.refused_message import RefusedMessage
 from sipmesh.server.quotas.limited_log import cut
 from sipmesh.trust.code import Code
 
@@ -28,19 +29,6 @@ COARSE: Final = {
     Code.OTHER_HOME: "home",
 }
 """What a refused peer learns of the reason; the rest stands in our log under the same reference."""
-
-
-@dataclass(frozen=True)
-class RefusedMessage:
-    """One message that was refused, with texts that are printable and cut."""
-
-    link: str
-    peer: str
-    method: str
-    status: int
-    code: str | None
-    why: str
-    reference: str
 
 
 class MessageRefusals:

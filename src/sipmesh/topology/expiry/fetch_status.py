@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+
+from pydantic import AwareDatetime
 
 from sipmesh.topology.expiry.validity import DatedItem
 
@@ -21,24 +21,6 @@ class FetchStatus:
     source: str
     owner: str
     held: DatedItem | None
-    failing_since: datetime | None = None
+    failing_since: AwareDatetime | None = None
     why: str = ""
     alarming: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; instants in ISO 8601."""
-        return {
-            "source": self.source,
-            "owner": self.owner,
-            "held": self.held.to_json() if self.held else None,
-            "failing_since": self.failing_since.isoformat() if self.failing_since else None,
-            "why": self.why,
-            "alarming": self.alarming,
-        }
-
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
-        since = datetime.fromisoformat(told["failing_since"]) if told["failing_since"] else None
-        held = DatedItem.from_json(told["held"]) if told["held"] else None
-        return cls(str(told["source"]), str(told["owner"]), held, since, str(told["why"]), bool(told["alarming"]))

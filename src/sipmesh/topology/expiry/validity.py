@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-from cryptography.hazmat.primitives import hashes
+from pydantic import AwareDatetime
 
 from sipmesh.trust.formatting import tell, tell_subject
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -28,8 +28,8 @@ class DatedItem:
     issuer: str
     number: str
     mark: str
-    begins: datetime
-    ends: datetime
+    begins: AwareDatetime
+    ends: AwareDatetime
 
     @classmethod
     def of_certificate(cls, held: x509.Certificate) -> Self:
@@ -38,7 +38,7 @@ class DatedItem:
             subject=tell_subject(held),
             issuer=tell(held.issuer.rfc4514_string()),
             number=f"{held.serial_number:x}",
-            mark=held.fingerprint(hashes.SHA256()).hex(),
+            mark=fingerprint(held),
             begins=held.not_valid_before_utc,
             ends=held.not_valid_after_utc,
         )
@@ -57,26 +57,6 @@ class DatedItem:
             ends=held.next_update,
         )
 
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
-        begins, ends = (datetime.fromisoformat(told[key]) for key in ("begins", "ends"))
-        if begins.tzinfo is None or ends.tzinfo is None:
-            raise ValueError("an instant without a timezone")
-        subject, issuer, number, mark = (str(told[key]) for key in ("subject", "issuer", "number", "mark"))
-        return cls(subject, issuer, number, mark, begins, ends)
-
-    def to_json(self) -> dict[str, str]:
-        """Plain values; instants in ISO 8601."""
-        return {
-            "subject": self.subject,
-            "issuer": self.issuer,
-            "number": self.number,
-            "mark": self.mark,
-            "begins": self.begins.isoformat(),
-            "ends": self.ends.isoformat(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -93,13 +73,3 @@ class Chain:
     def leaf(self) -> DatedItem | None:
         """The server's own certificate, if there is any."""
         return self.papers[0] if self.papers else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"file": self.file, "chain": [one.to_json() for one in self.papers], "fault": self.fault}
-
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it."""
-        papers = tuple(DatedItem.from_json(one) for one in told["chain"])
-        return cls(str(told["file"]), papers, str(told["fault"]))

@@ -41,6 +41,11 @@ class MalformedCertificateError(SipmeshError):
     """A presented certificate that cannot be read."""
 
 
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate, in lower-case hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
 @lru_cache(maxsize=KEPT)
 def read_certificate(der: bytes) -> x509.Certificate:
     """Read *der*, and touch every lazily parsed part now, so that no check meets an unreadable one later.
