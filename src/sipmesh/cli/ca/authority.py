@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.ledger import Record
-    from sipmesh.pki.status import CaStatus, CertificateStatus, ListStatus
+    from sipmesh.pki.status import CaStatus, CertificateStatus
     from sipmesh.server.admin.replies import LinkReply
     from sipmesh.topology.document.load import Loaded
 
@@ -41,82 +39,6 @@ DAYS = 30
 MOST_DAYS = 397
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedReport:
-    """One issued certificate: *serial* is hexadecimal, *reason* is that of a revocation, *left_s* is in seconds."""
-
-    kind: str
-    names: tuple[str, ...]
-    serial: str
-    state: str
-    reason: str | None
-    not_before: datetime
-    not_after: datetime
-    left_s: int
-
-    @classmethod
-    def of(cls, status: CertificateStatus) -> Self:
-        """Report the status of one certificate."""
-        record = status.record
-        return cls(
-            kind=record.kind,
-            names=tuple(record.names),
-            serial=record.serial_hex,
-            state=str(status.state),
-            reason=record.reason,
-            not_before=record.not_before,
-            not_after=record.not_after,
-            left_s=int(status.left.total_seconds()),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CrlReport:
-    """The CRL of one CA: *revoked* is how many certificates a CRL that is signed now has, and *due* says to sign it.
-
-    *number*, *next_update* and *left_s* (in seconds) are None if no CRL is signed yet.
-    """
-
-    of: CertificateKind
-    file: Path
-    number: int | None
-    revoked: int
-    next_update: datetime | None
-    left_s: int | None
-    due: bool
-
-    @classmethod
-    def reported(cls, status: ListStatus) -> Self:
-        """Report the status of one CRL."""
-        return cls(
-            of=status.kind,
-            file=status.file,
-            number=status.made.number if status.made else None,
-            revoked=status.revoked,
-            next_update=status.made.next_update if status.made else None,
-            left_s=int(status.left.total_seconds()) if status.left is not None else None,
-            due=status.due,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class CaReport:
-    """What ``sipmesh ca status --json`` prints: every certificate and CRL at the instant *at*."""
-
-    organisation: str
-    folder: Path
-    at: datetime
-    certificates: tuple[IssuedReport, ...]
-    lists: tuple[CrlReport, ...]
-
-    @classmethod
-    def of(cls, status: CaStatus) -> Self:
-        """Report the status of the CA."""
-        certificates = tuple(map(IssuedReport.of, status.certificates))
-        crls = tuple(map(CrlReport.reported, status.lists))
-        return cls(status.organisation, status.folder, status.at, certificates, crls)
-
-
 @app.command()
 def status(
     *,
@@ -127,6 +49,8 @@ def status(
     ] = False,
 ) -> None:
     """Show every certificate and revocation list with its remaining time."""
+    from sipmesh.cli.ca.reports import CaReport
+
     found = Place(topology).ca().status(datetime.now(UTC))
     if as_json:
         say_json(CaReport.of(found))

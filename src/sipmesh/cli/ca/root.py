@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ from sipmesh.errors import OperatorError, Problem
 from sipmesh.pki.offline.request import OfflineKind
 
 if TYPE_CHECKING:
+    from sipmesh.cli.ca.reports import GenerationReport
     from sipmesh.pki.authority import EnterpriseCa
     from sipmesh.pki.ca_rotation import CaGenerations
     from sipmesh.pki.offline.request import OfflineRequest
@@ -28,31 +28,11 @@ app = typer.Typer(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationReport:
-    """One generation of the CA: the subject of its *root*, the end of its validity, and its *state* in words."""
-
-    generation: int
-    root: str
-    ends: datetime
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class RotationReport:
-    """What ``sipmesh ca root status --json`` prints: *next* is the next step.
-
-    *crossed* says whether the present chains lead to both roots.
-    """
-
-    generations: list[GenerationReport]
-    next: str
-    crossed: bool
-
-
 @app.command()
 def status(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """Show every generation of the CA, and the next step."""
+    from sipmesh.cli.ca.reports import RotationReport
+
     generations = Place(topology).generations()
     reports = [_report(generations, number) for number in generations.numbers]
     following = _following(Place(topology))
@@ -67,6 +47,8 @@ def status(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
 
 def _report(generations: CaGenerations, number: int) -> GenerationReport:
+    from sipmesh.cli.ca.reports import GenerationReport
+
     root = generations.open(number).root
     state = _state(number, generations.number, generations.old)
     return GenerationReport(number, root.subject.rfc4514_string(), root.not_valid_after_utc, state)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from random import SystemRandom
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -26,42 +25,6 @@ T = TypeVar("T")
 
 REFUSED_LOGIN = frozenset({401, 407})
 """Final responses that reject our credentials (RFC 3261 section 22)."""
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeReport:
-    """What the handshake with the server agreed on."""
-
-    version: str
-    cipher: str
-    group: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeReport:
-    """What a client command prints with --json: the final response to *what*, and the identity that the *server* proved.
-
-    *bye* is the status of the response to BYE, None if the call did not get that far. *path* are the servers on the way.
-    """
-
-    what: str
-    status: int
-    reason: str
-    warnings: list[str]
-    elapsed_s: float
-    server: str
-    tls: HandshakeReport | None
-    bye: int | None
-    path: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RefusalReport:
-    """The final response that has ended a registration."""
-
-    what: str
-    status: int
-    reason: str
 
 
 @client_command
@@ -223,6 +186,8 @@ def _tell(
     bye: Outcome | None = None,
 ) -> None:
     """Print the final response, with the identity that the server proved and the path of the request."""
+    from sipmesh.cli.client.reports import HandshakeReport, OutcomeReport
+
     proved = agent.verdict.subject if agent.verdict is not None else ""
     facts = agent.link.facts if agent.link is not None else None
     if as_json:
@@ -256,6 +221,8 @@ def _say_remedy(outcome: Outcome) -> None:
 
 def say_refusal(outcome: Outcome, *, as_json: bool) -> None:
     """Print the final response that has ended a registration."""
+    from sipmesh.cli.client.reports import RefusalReport
+
     if as_json:
         say_json(RefusalReport("refused", outcome.status, outcome.reason))
         return

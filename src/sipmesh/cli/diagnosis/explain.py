@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
     from sipmesh.cli.diagnosis.offline_judge import ConnectsAs
-    from sipmesh.cli.diagnosis.probe import ProbeResult, Stage
+    from sipmesh.cli.diagnosis.probe import ProbeResult
     from sipmesh.cli.diagnosis.probe_target import Target
     from sipmesh.server.admin.replies import LinkReply
     from sipmesh.trust.judgement.verdict_report import VerdictReport
@@ -28,30 +27,6 @@ LINK = re.compile(r"[csp][0-9]+")
 REFERENCE = re.compile(r"[csp][0-9]+-[0-9]+")
 CERTIFICATE_SUFFIXES = {".pem", ".crt", ".cer", ".der"}
 """Endings of the names of certificate files; no name of a server has one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddressReport:
-    """What ``sipmesh explain HOST:PORT --json`` prints: *what* says what was probed, and as which client."""
-
-    what: str
-    address: str
-    good: bool
-    stages: list[Stage]
-    verdict: VerdictReport | None
-
-
-@dataclass(frozen=True, slots=True)
-class FileReport:
-    """What ``sipmesh explain FILE --json`` prints: the verdict of *server* on the certificate in *file*.
-
-    *surprise* says that the topology has another role for the owner; otherwise it is empty.
-    """
-
-    file: Path
-    server: str
-    surprise: str
-    verdict: VerdictReport
 
 
 def explain(
@@ -113,6 +88,7 @@ def explain(
 def _address(target: Target, place: Place, *, as_json: bool) -> bool:
     from sipmesh.cli.diagnosis.probe import Aim, Probe
     from sipmesh.cli.diagnosis.probe_target import aim
+    from sipmesh.cli.diagnosis.reports import AddressReport
     from sipmesh.transport.event_loop import run
 
     aimed, what = aim(target, place)
@@ -146,6 +122,7 @@ def _say_result(result: ProbeResult) -> None:
 
 def _file(file: Path, speaker: str, server: str, place: Place, *, as_json: bool) -> bool:
     from sipmesh.cli.diagnosis.offline_judge import judge_file
+    from sipmesh.cli.diagnosis.reports import FileReport
 
     judged = judge_file(file, place.in_force(), _connects_as(speaker), server)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -14,21 +13,12 @@ from sipmesh.cli.users.login_tables import failures_table
 from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
-    from sipmesh.server.admin.replies import LoginFailureReply
+    from sipmesh.cli.diagnosis.reports import Refusals
     from sipmesh.server.control_socket import ControlCommand
     from sipmesh.server.proxy.refused_message import RefusedMessage
     from sipmesh.trust.judgement.verdict_report import VerdictReport
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """What `sipmesh links --refused --json` prints: the latest refusals of every server, newest first for each."""
-
-    links: list[FromServer[VerdictReport]]
-    messages: list[FromServer[RefusedMessage]]
-    logins: list[FromServer[LoginFailureReply]]
 
 
 def links(
@@ -84,6 +74,7 @@ def each(answers: list[FromServer[list[T]]]) -> list[FromServer[T]]:
 
 
 def _refusals(place: Place) -> Refusals:
+    from sipmesh.cli.diagnosis.reports import Refusals
     from sipmesh.server.admin.replies import LOGIN_FAILURES, REFUSED, REFUSED_MESSAGES
 
     return Refusals(

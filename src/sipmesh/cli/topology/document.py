@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,58 +25,11 @@ from sipmesh.cli.topology.publish import Unpublished, show_version, unpublished
 from sipmesh.errors import OperatorError, Problem
 
 if TYPE_CHECKING:
+    from sipmesh.cli.topology.reports import CheckReport, OpenerReport, ViewReport
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
 
 app = typer.Typer(help="The topology: the signed document that names all servers and partners.", no_args_is_help=True)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """What ``sipmesh topology check --json`` prints: *ok* if there is no problem; warnings do not count."""
-
-    ok: bool
-    problems: Sequence[Problem]
-    warnings: Sequence[Problem]
-
-
-@dataclass(frozen=True, slots=True)
-class DraftReport(CheckReport):
-    """The same in a network with a published version: its number, and the changes of the draft since then."""
-
-    published: int
-    unpublished: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenerReport:
-    """A peer that may open a link, and the SIP domains whose users it may assert; *name* is None if no peer may."""
-
-    name: str | None
-    asserts: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerReport:
-    """One port of a server; *name* is the name in its certificate that peers expect there."""
-
-    kind: str
-    host: str
-    port: int
-    name: str
-    may_open: Sequence[OpenerReport]
-
-
-@dataclass(frozen=True, slots=True)
-class ViewReport:
-    """What ``sipmesh topology show SERVER --json`` prints; *names* are the names in the certificate of the server."""
-
-    server: str
-    role: str
-    pool: str
-    certificate: Path
-    names: Sequence[str]
-    listeners: Sequence[ListenerReport]
 
 
 @app.command()
@@ -87,6 +38,7 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
     In a network with management this checks the draft, and shows how it differs from the published version.
     """
+    from sipmesh.cli.topology.reports import CheckReport
     from sipmesh.server.management.publishing.publish_checks import must_open
     from sipmesh.topology.document.load import check as read
 
@@ -112,6 +64,8 @@ def check(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
 
 
 def _good(warnings: Sequence[Problem], pending: Unpublished) -> CheckReport:
+    from sipmesh.cli.topology.reports import CheckReport, DraftReport
+
     if pending.base:
         return DraftReport(ok=True, problems=(), warnings=warnings, published=pending.base, unpublished=pending.changes)
     return CheckReport(ok=True, problems=(), warnings=warnings)
@@ -227,6 +181,8 @@ def _say_federation(loaded: Loaded) -> None:
 
 
 def _show_server(view: ServerView, *, as_json: bool) -> None:
+    from sipmesh.cli.topology.reports import OpenerReport
+
     report = _report(view)
     if as_json:
         say_json(report)
@@ -242,6 +198,8 @@ def _show_server(view: ServerView, *, as_json: bool) -> None:
 
 
 def _report(view: ServerView) -> ViewReport:
+    from sipmesh.cli.topology.reports import ListenerReport, ViewReport
+
     listeners = [
         ListenerReport(str(spec.kind), spec.host, spec.port, spec.name, list(_may_open(view, str(spec.kind))))
         for spec in view.listeners
@@ -251,6 +209,8 @@ def _report(view: ServerView) -> ViewReport:
 
 def _may_open(view: ServerView, kind: str) -> Iterator[OpenerReport]:
     """Yield the peers that may open links to a port of this *kind*."""
+    from sipmesh.cli.topology.reports import OpenerReport
+
     peers = {peer.name: peer for peer in (*view.trusted.values(), *(partner.peer for partner in view.partners))}
     for name in sorted(_openers(view, kind)):
         yield OpenerReport(name, sorted(peers[name].asserts) if name in peers else ())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated
 
 import typer
 
@@ -19,47 +18,7 @@ from sipmesh.errors import OperatorError
 from sipmesh.topology.document.names import is_url
 from sipmesh.trust.role import ClientUsage
 
-if TYPE_CHECKING:
-    from sipmesh.topology.document.model import Partner
-    from sipmesh.trust.authority import Authority
-
 app = typer.Typer(help="Partners: other organisations that you federate with.", no_args_is_help=True)
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerReport:
-    """One partner in force; *left_s* is the time until its first CRL expires, in seconds, and None if a CRL is missing."""
-
-    domains: tuple[str, ...]
-    edge: str | None
-    address: str | None
-    anchors: tuple[str, ...]
-    crls: tuple[str, ...]
-    client_usage: ClientUsage
-    third_party: bool
-    left_s: int | None
-
-    @classmethod
-    def of(cls, partner: Partner, authority: Authority, at: datetime) -> Self:
-        """Report one partner with its authority, at the instant *at*."""
-        return cls(
-            domains=tuple(partner.domains),
-            edge=partner.edge,
-            address=partner.address,
-            anchors=tuple(partner.anchors),
-            crls=tuple(partner.crls),
-            client_usage=partner.client_usage,
-            third_party=partner.third_party,
-            left_s=_left(authority, at),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PartnersReport:
-    """What ``sipmesh partner list --json`` prints."""
-
-    partners: list[PartnerReport]
-    blocked: tuple[str, ...]
 
 
 @app.command()
@@ -145,6 +104,8 @@ def _named(file: Path, folder: Path) -> str:
 @app.command("list")
 def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> None:
     """List the partners in force, with their edges and the remaining time of their lists, and the blocked domains."""
+    from sipmesh.cli.topology.reports import PartnerReport, PartnersReport
+
     loaded, now = Place(topology).in_force(), datetime.now(UTC)
     federation = loaded.topology.federation
     pairs = zip(federation.partners, loaded.partners, strict=True)
@@ -168,12 +129,6 @@ def list_partners(*, topology: TopologyFile = HERE, as_json: AsJson = False) -> 
     else:
         say("There are no partners. To add one: sipmesh partner add --help", style="dim")
     say(*([f"Blocked: {', '.join(federation.blocked)}"] if federation.blocked else []))
-
-
-def _left(authority: Authority, now: datetime) -> int | None:
-    """Return the seconds until the first CRL expires; None if a CRL is missing."""
-    ends = [crl.next_update for crl in authority.lists]
-    return int((min(ends) - now).total_seconds()) if ends and not authority.lists.faults else None
 
 
 @app.command()

@@ -35,52 +35,6 @@ Wait = Annotated[
 WAIT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class FirstReport:
-    """What ``sipmesh topology publish --json`` prints for version 1; *digest* is in hex."""
-
-    version: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedReport:
-    """What ``sipmesh topology publish --json`` prints; *missing* are servers that do not have the version in force yet.
-
-    *forced* says what the version breaks, *closed* are the ids of the links that it closed, *new* are servers that have not
-    started yet. *took_s* is the time of the whole command, in seconds.
-    """
-
-    version: int
-    changes: Sequence[str]
-    forced: Sequence[str]
-    closed: Sequence[str]
-    missing: Sequence[str]
-    new: Sequence[str]
-    took_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class RestedReport:
-    """What ``sipmesh topology publish --json`` prints without a running management server."""
-
-    version: int
-    changes: Sequence[str]
-    forced: Sequence[str]
-    missing: Sequence[str] = ()
-    at_rest: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentReport:
-    """What ``sipmesh topology show VERSION --json`` prints."""
-
-    version: int
-    by: str
-    why: str
-    topology: str
-
-
 def publish(
     *,
     why: Why,
@@ -168,6 +122,8 @@ def _say_undone(event: str, *, servers: str, why: str) -> None:
 
 def say_rested(rested: Rested, *, as_json: bool = False) -> None:
     """Print what was published without a running management server, and how it comes into force."""
+    from sipmesh.cli.topology.reports import RestedReport
+
     version = rested.version
     if as_json:
         say_json(RestedReport(version.number, rested.changes, rested.forced))
@@ -252,6 +208,8 @@ def unpublished(place: Place, draft: Loaded) -> Unpublished:
 
 def show_version(place: Place, number: int, *, as_json: bool) -> None:
     """Print the document of a version, as it was published."""
+    from sipmesh.cli.topology.reports import DocumentReport
+
     publication = publication_of(place, number)
     if as_json:
         say_json(DocumentReport(number, publication.by, publication.why, publication.topology))
@@ -330,6 +288,8 @@ def _ever_published(place: Place) -> bool:
 
 
 def _say_first(first: Version, *, as_json: bool) -> None:
+    from sipmesh.cli.topology.reports import FirstReport
+
     if as_json:
         say_json(FirstReport(first.number, first.digest))
         return
@@ -353,6 +313,7 @@ def _follow(socket: Path, published: PutInForce, wait: float, began: float, *, a
 
     *began* is when the command began, on the monotonic clock. Raises `typer.Exit` with 1 if a server is missing.
     """
+    from sipmesh.cli.topology.reports import PublishedReport
     from sipmesh.server.management.replies import ACKNOWLEDGED, Acknowledgement
 
     number = published.version
