@@ -19,7 +19,8 @@ from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.doors import PLACES
 from sipmesh.demo.forge import SERVER_AUTH, Forge, Forged
 from sipmesh.demo.impostors import Door
-from sipmesh.demo.organisation import Organisation, PoolPlan, free_port
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.message import build_request
 from sipmesh.transport.event_loop import Loop

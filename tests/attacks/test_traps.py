@@ -27,7 +27,8 @@ from sipmesh.demo.attacker import PROBE, knock
 from sipmesh.demo.decoy import Decoy
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.impostors import Door, front_end, named, other_edge, partner_edge
-from sipmesh.demo.organisation import HOST, Organisation
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import HOST
 from sipmesh.errors import OperatorError
 from sipmesh.sip.message import Request
 from sipmesh.topology.document.schema import schema

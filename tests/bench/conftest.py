@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sipmesh
-from sipmesh.demo.organisation import HOST, free_port
+from sipmesh.demo.ports import HOST, free_port
 
 BENCH = Path(__file__).parents[2] / "bench"
 SOURCES = Path(sipmesh.__file__).parents[1]

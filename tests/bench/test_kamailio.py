@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, Run, wait_for
 

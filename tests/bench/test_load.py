@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 
 from .conftest import BENCH, SOURCES, Ran, Run, wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sipmesh.demo.organisation import HOST
+from sipmesh.demo.ports import HOST
 from sipmesh.server.running_server import RunningServer
 from support.peer import HungUpError, Peer
 from support.running import on_loop

@@ -18,7 +18,8 @@ import pytest
 from cryptography import x509
 
 from bench.organisation import PASSWORD
-from sipmesh.demo.organisation import HOST, Organisation, PoolPlan
+from sipmesh.demo.organisation import Organisation, PoolPlan
+from sipmesh.demo.ports import HOST
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.server.management.publishing.offline_publish import publish_first
 from sipmesh.server.replication.document_store import DocumentStore

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.world import DOMAIN, FE1, Organisation, sipmesh
-from sipmesh.demo.organisation import free_port
+from sipmesh.demo.ports import free_port
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 
 MANAGEMENT = f"mgmt.{DOMAIN}"

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sipmesh.demo.network import die_with_parent
-from sipmesh.demo.organisation import free_port
+from sipmesh.demo.ports import free_port
 
 PATIENCE_S = 20.0
 

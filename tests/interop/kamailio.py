@@ -9,7 +9,8 @@ from typing import Self
 
 from sipmesh.demo.forge import Forged
 from sipmesh.demo.network import die_with_parent, ended
-from sipmesh.demo.organisation import Organisation, free_port
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import free_port
 from sipmesh.trust.evidence import LinkKind
 
 PATIENCE_S = 20.0

@@ -19,8 +19,8 @@ from sipmesh.demo.cast import Cast, write_partner_ca
 from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.nameserver import NameServer
 from sipmesh.demo.network import EDGE, EDGES, FE1, DemoNetwork, build_example, build_partner
-from sipmesh.demo.organisation import free_port
 from sipmesh.demo.people import connect
+from sipmesh.demo.ports import free_port
 from sipmesh.transport.resolver import DnsResolver
 from sipmesh.trust.evidence import LinkKind
 

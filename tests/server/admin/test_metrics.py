@@ -15,7 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.admin.test_commands import refused_at
-from sipmesh.demo.organisation import Organisation, free_port
+from sipmesh.demo.organisation import Organisation
+from sipmesh.demo.ports import free_port
 from sipmesh.errors import OperatorError
 from sipmesh.server.admin.metrics import MetricsPage
 from sipmesh.server.service import Service

@@ -29,10 +29,10 @@ REMEDY = "make the signing request again: sipmesh ca root request"
 
 
 class OfflineKind(StrEnum):
-    """What the root is to sign."""
+    """The kind of document that the root signs."""
 
-    LIST = "list"  # its revocation list
-    CROSS = "cross"  # the issuing CA of the next generation
+    LIST = "list"  # the root's CRL
+    CROSS = "cross"  # the cross-certificate for the issuing CA of the next generation
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,19 +51,20 @@ class OfflineRoot:
         wish = cross_wish(self._ca, other)
         with ca_lock(self._ca.folder):
             builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
-            looked_at = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
-            lint.refuse(lint.lint(looked_at, wish, self._ca.root), self._ca.folder)
+            drafted = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
+            lint.refuse(lint.lint(drafted, wish, self._ca.root), self._ca.folder)
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)
-            self._ledger.reserve(looked_at.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
+            self._ledger.reserve(drafted.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
             return self._sent(
-                OfflineRequest(OfflineKind.CROSS, fingerprint(self._ca.root), looked_at.public_bytes(Encoding.DER))
+                OfflineRequest(OfflineKind.CROSS, fingerprint(self._ca.root), drafted.public_bytes(Encoding.DER))
             )
 
     def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
         """Install what the root has signed, if it has the octets of the open request; returns the installed file.
 
-        *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
+        *other* is the next generation, for its cross-certificate. Raises `OperatorError` if there is no such request, or if the
+        result differs from it or is not signed by the root.
         """
         asked = self._ca.folder / f"errand-{answer.what}.json"
         if not asked.exists():

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def on_disk(loaded: Loaded, only: str = "") -> dict[Side, Chain]:
-    """What the files of our servers (or of *only* one) hold; those whose files are not on this machine are left out."""
+    """Return the chains in the files of our servers, or of *only* one; files that are not on this machine are left out."""
     found = dict(sides(loaded.topology, only))
     return {side: _read(loaded.folder / file, file) for side, file in found.items() if (loaded.folder / file).exists()}
 
 
 def signers_on_disk(loaded: Loaded, only: str = "") -> dict[str, Chain]:
-    """The same of what our management servers sign by."""
+    """Return the same for the certificates by which our management servers sign."""
     found = dict(signer_files(loaded.topology, only))
     return {name: _read(loaded.folder / file, file) for name, file in found.items() if (loaded.folder / file).exists()}
 
@@ -35,12 +35,12 @@ def _read(path: Path, file: str) -> Chain:
 
 
 def anchors_of(loaded: Loaded) -> list[DatedItem]:
-    """Every anchor in force, ours and the partners'."""
+    """Return every anchor in force, ours and the partners'."""
     authorities = loaded.authorities
     return [DatedItem.of_certificate(certificate) for authority in authorities for certificate in authority.anchors]
 
 
 def lists_of(loaded: Loaded) -> list[DatedItem]:
-    """Every list in force, ours and the partners'."""
+    """Return every CRL in force, ours and the partners'."""
     authorities = loaded.authorities
     return [DatedItem.of_list(crl) for authority in authorities for crl in authority.lists]

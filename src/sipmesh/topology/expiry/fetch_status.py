@@ -1,4 +1,4 @@
-"""How a source of revocation lists or OCSP answers does: what is held from it, and for how long it has failed."""
+"""The status of a source of CRLs or OCSP responses: what was fetched from it, and since when it fails."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sipmesh.topology.expiry.validity import DatedItem
 
 @dataclass(frozen=True, slots=True)
 class FetchStatus:
-    """One source; instants are timezone-aware.
+    """One source. Instants are timezone-aware.
 
-    *owner* is the partner, empty for our own authority. *held* is what was fetched last, with the grace in its end: then
-    whoever stands on it is refused. *failing_since* and *why* are empty while the source works; *alarming* says that it has
-    failed for so long that somebody should look.
+    *owner* is the partner; "" for our own authority. *held* is the data that was fetched last; its end includes the grace.
+    After that end, certificates that need this data are refused. *failing_since* is None and *why* is "" while the source
+    works. *alarming* means that it has failed for so long that an operator should check it.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""A certificate or a revocation list as far as time matters: whose it is, what it is known by, and how long it counts."""
+"""The dates of a certificate or a CRL: its subject, how it is identified, and how long it is valid."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatedItem:
-    """One certificate, or one list; instants are timezone-aware.
+    """The dates of one certificate or CRL. Instants are timezone-aware.
 
-    *number* is what people call it by: the serial in hex, or the number of a list. *mark* tells it from every other of
-    its kind: the SHA-256 of a certificate, number and time of a list. A list's *subject* is its issuer.
+    *number* is for people: the serial number in hex, or the number of a CRL. *mark* is unique for its kind: the SHA-256 of a
+    certificate, or number and time of a CRL. The *subject* of a CRL is its issuer.
     """
 
     subject: str
@@ -32,37 +32,38 @@ class DatedItem:
     ends: AwareDatetime
 
     @classmethod
-    def of_certificate(cls, held: x509.Certificate) -> Self:
-        """What counts of a certificate."""
+    def of_certificate(cls, certificate: x509.Certificate) -> Self:
+        """Give the dates of a certificate."""
         return cls(
-            subject=tell_subject(held),
-            issuer=tell(held.issuer.rfc4514_string()),
-            number=f"{held.serial_number:x}",
-            mark=fingerprint(held),
-            begins=held.not_valid_before_utc,
-            ends=held.not_valid_after_utc,
+            subject=tell_subject(certificate),
+            issuer=tell(certificate.issuer.rfc4514_string()),
+            number=f"{certificate.serial_number:x}",
+            mark=fingerprint(certificate),
+            begins=certificate.not_valid_before_utc,
+            ends=certificate.not_valid_after_utc,
         )
 
     @classmethod
-    def of_list(cls, held: RevocationList) -> Self:
-        """What counts of a revocation list."""
-        issuer = tell(held.issuer.rfc4514_string())
-        kind = "" if held.base is None else f" (delta on {held.base})"
+    def of_list(cls, crl: RevocationList) -> Self:
+        """Give the dates of a CRL."""
+        issuer = tell(crl.issuer.rfc4514_string())
+        kind = "" if crl.base is None else f" (delta on {crl.base})"
         return cls(
             subject=issuer,
             issuer=issuer,
-            number=f"{held.number}{kind}",
-            mark=f"{held.number} of {held.this_update.isoformat()}",
-            begins=held.this_update,
-            ends=held.next_update,
+            number=f"{crl.number}{kind}",
+            mark=f"{crl.number} of {crl.this_update.isoformat()}",
+            begins=crl.this_update,
+            ends=crl.next_update,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What a server shows, or what lies in its file: the leaf first, then the CAs above it.
+    """The chain that a server presents, or that is in its file: the leaf first, then the CAs above it.
 
-    *file* is where it lies, or lay. *fault* says why the file cannot be used; beside papers, why something newer is not.
+    *file* is the file of the chain. *fault* says why the file cannot be used. If there are papers too, *fault* says why a newer
+    chain in the file is not used.
     """
 
     file: str
@@ -71,5 +72,5 @@ class Chain:
 
     @property
     def leaf(self) -> DatedItem | None:
-        """The server's own certificate, if there is any."""
+        """The server's own certificate, or None."""
         return self.papers[0] if self.papers else None
