@@ -136,7 +136,7 @@ def text(given: str) -> str:
 
 
 def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, object]]:
-    """The reports of edges as a front end brings them, each with its age in seconds; *statuses* has the time of each.
+    """Return the reports of edges as a front end relays them, each with its age in seconds.
 
     *statuses* has the loop time and the status of each edge; *now* is the loop time. The shortest reports come first, up to
     `LONGEST_RELAYED`: an edge with a long report loses only its own report.
