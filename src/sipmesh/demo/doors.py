@@ -100,7 +100,7 @@ async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> 
     """Wait for the refusal that the server recorded for this connection; None if there is none."""
     ours = f"{knock_result.local[0]}:{knock_result.local[1]}"
     for _ in range(LOOKS):
-        for verdict in await replies.REFUSED.ask(network.control(server), most=50):
+        for verdict in await network.result_of(replies.REFUSED, server, most=50):
             if verdict.remote.replace(" port ", ":") == ours:
                 return verdict
         await asyncio.sleep(LOOK_AGAIN_S)
@@ -215,7 +215,7 @@ async def by_partner(network: DemoNetwork, act: Act) -> None:
 
 async def newest_refusal(network: DemoNetwork, server: str) -> RefusedMessage | None:
     """Return the last message that a server has refused, None if there is none."""
-    refused = await replies.REFUSED_MESSAGES.ask(network.control(server))
+    refused = await network.result_of(replies.REFUSED_MESSAGES, server)
     return refused[0] if refused else None
 
 

@@ -51,11 +51,14 @@ class ControlCommand(Generic[T]):
 
     async def ask(self, path: Path, timeout_s: float = 5.0, **given: object) -> T:
         """Ask the running server behind *path*, as `ask` does; raises `SipmeshError` also if the reply has another type."""
-        answer = await ask(path, self.name, timeout_s, **given)
+        return self.parse(await ask(path, self.name, timeout_s, **given), path.stem)
+
+    def parse(self, answer: object, server: str) -> T:
+        """Read the JSON that *server* has answered; raises `SipmeshError` if it has another type."""
         try:
             return read(self.reply, answer)
         except UnreadableJsonError as wrong:
-            why = f"the reply of {path.stem} to {self.name!r} cannot be read ({wrong})"
+            why = f"the reply of {server} to {self.name!r} cannot be read ({wrong})"
             raise SipmeshError(f"{why}; run the same release of sipmesh on the server and here") from wrong
 
 
