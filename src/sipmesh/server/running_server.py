@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,16 +19,19 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
+from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.liveness import Liveness
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.login.user_stores import open_stores
 from sipmesh.server.proxy.message_refusals import MessageRefusals
+from sipmesh.server.proxy.outages import Outages
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
@@ -149,7 +153,19 @@ class RunningServer:
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
-        self.relay = Relay(self.loop, self.flow_table, self.locations, tokens, branches, advertised, border)
+        self.outages = Outages(self.loop, self.flow_table, self.limits, self.log)
+        self.liveness = Liveness(self.loop, self.limits, self.outages)
+        self.relay = Relay(
+            self.loop,
+            self.flow_table,
+            self.locations,
+            tokens,
+            branches,
+            advertised,
+            border,
+            self.outages,
+            CallTable(self.limits.calls_named),
+        )
         self._wire_dispatch(branches, border)
         self._wire_links()
 
@@ -182,12 +198,16 @@ class RunningServer:
             log=self.peer_log,
             accounts=self.accounts,
             counters=self.counters,
+            liveness=self.liveness,
+            outages=self.outages,
         )
 
     def _wire_links(self) -> None:
         """Put together what opens and accepts links, and what closes them."""
         self.resolver = DnsResolver(*self.view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self.certificates.opening_context, self.resolver)
+        self.trials = self._trial_connector()
+        self.outages.open_by(self.trials.dial)
         self.pool = LinkPool(self.reactor, self.connector)
         self.certificates.open_by(self.connector.dial, self.pool)
         self.flow_table.open_by(self.pool.obtain)
@@ -196,6 +216,13 @@ class RunningServer:
         self.revocation = RevocationUpdates(
             self.gatekeeper, self.connector, self.pool, relying, self.dispatch.judge_again
         )
+
+    def _trial_connector(self) -> Connector:
+        """What dials a server that does not answer: each attempt ends soon, and none is refused for the failure before it."""
+        trial_s = self.limits.trial_s
+        limits = replace(self.limits, connect_s=trial_s, handshake_s=trial_s, dial_s=trial_s, redial_s=0.0)
+        context = self.certificates.opening_context
+        return Connector(self.reactor, self.dispatch, context, self.resolver, limits=limits)
 
     def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
@@ -269,8 +296,11 @@ class RunningServer:
     async def drain(self) -> None:
         """Stop accepting, let what is queued go out, and close everything."""
         self.listening.close()
+        self.outages.close()
         await self.pool.drain()
         await self.connector.close()
+        await self.trials.close()
+        self.liveness.close()
         self.reactor.close()
         self.peer_log.close()
         self.locations.close()

@@ -17,7 +17,7 @@ class LinkDeadlines:
     """The times that bound one link; loop times in seconds, 0.0 where a bound does not apply.
 
     *begun_at* is when an unfinished message began, *begun_octets* what has come of it. *drain_until* is set once the link
-    drains. *pings* says that the client has sent a keepalive, *authenticated* that a user has logged in.
+    drains. *pings* says that the peer has sent a keepalive, *authenticated* that a user has logged in.
     """
 
     __slots__ = ("_client", "_limits", "authenticated", "begun_at", "begun_octets", "drain_until", "opened_at", "pings")
