@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin.replies import (
     BindingReply,
+    CallReply,
     ClosedReply,
     ExplainReply,
     LinkReply,
     ListenerReply,
+    OutageReply,
     RegistrationsReply,
     TlsReply,
     UserReply,
@@ -38,12 +40,19 @@ if TYPE_CHECKING:
 
 
 class AdminCommands:
-    """The commands of one server; both tell what came of it: *reload* reads everything anew, *look* what has changed."""
+    """The commands of one server. *reload* reads everything anew, *look* what has changed; both tell what came of it.
+
+    *drain* makes the server take no new work, end what is under way, and stop.
+    """
 
     def __init__(
-        self, node: RunningServer, reload: Callable[[], ReloadResult], look: Callable[[], ReloadResult]
+        self,
+        node: RunningServer,
+        reload: Callable[[], ReloadResult],
+        look: Callable[[], ReloadResult],
+        drain: Callable[[], None],
     ) -> None:
-        self._node, self._reload, self._look = node, reload, look
+        self._node, self._reload, self._look, self._drain = node, reload, look, drain
 
     def __repr__(self) -> str:
         return f"<AdminCommands of {self._node.view.name}>"
@@ -62,6 +71,7 @@ class AdminCommands:
             "reload": self.reload,
             "files-changed": self.files_changed,
             "users-changed": self.users_changed,
+            "drain": self.drain,
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,9 +84,29 @@ class AdminCommands:
             "up_s": round(time.time() - node.started_at, 1),
             "listeners": [ListenerReply(one.kind, *one.address, one.accepted) for one in node.listening.listeners],
             "links": len(node.pool.all()),
+            **self._progress(),
             "topology": node.view.loaded.digest,
             **use_to_json(node.use()),
         }
+
+    def _progress(self) -> dict[str, Any]:
+        """Whether the server drains, what is under way on it, and which servers do not answer it."""
+        node = self._node
+        now, calls = node.loop.time(), node.relay.calls.up()
+        return {
+            "state": "draining" if node.dispatch.is_draining else "serving",
+            "requests_waiting": node.relay.load,
+            "calls_up": len(calls),
+            "calls": [CallReply(call.caller, call.callee, round(now - call.since, 1)) for call in calls[-PAGE:]],
+            "servers_down": [
+                OutageReply(one.name, round(now - one.since, 1), one.why) for one in node.outages.names.values()
+            ],
+        }
+
+    async def drain(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Drain the server, and stop it then; while it drains this changes nothing."""
+        self._drain()
+        return self._progress()
 
     async def links(self, _asked: Mapping[str, Any]) -> list[LinkReply]:
         """Every live link with its verdict in short."""

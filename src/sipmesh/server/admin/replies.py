@@ -23,6 +23,24 @@ class ListenerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class CallReply:
+    """One call that is up, as far as this server has seen: the addresses of both sides, and for how many seconds."""
+
+    caller: str
+    callee: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageReply:
+    """A server of the network that does not answer this one: for how many seconds, and why."""
+
+    server: str
+    for_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TlsReply:
     """What was agreed in a handshake; empty before its end."""
 

@@ -1,0 +1,52 @@
+"""`sipmesh drain`: stop a server of this machine without harm to what is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sipmesh.cli.output import plural, say
+from sipmesh.cli.place import HERE, Place, TopologyFile
+from sipmesh.errors import OperatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOOK_AGAIN_S = 0.1
+
+
+def drain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The server's full name, as in the topology.")],
+    topology: TopologyFile = HERE,
+) -> None:
+    """Drain a server that runs on this machine: it stops when its work is done.
+
+    The server takes no new request, ends what is under way, closes the links of its phones one after the other, and stops. The
+    command returns when the server has stopped. Under systemd, use `systemctl stop`: it does the same.
+    """
+    from sipmesh.server.control_socket import SOCKET_SUFFIX, ask, is_answered
+
+    place, server = Place(topology), name.lower()
+    place.view(server)
+    socket = place.state / f"{server}{SOCKET_SUFFIX}"
+    if not is_answered(socket):
+        raise OperatorError(f"{server} does not run on this machine")
+    told = asyncio.run(ask(socket, "drain"))
+    say(f"{server} drains: {_progress(told)}.")
+    asyncio.run(_stopped(socket))
+    say(f"{server} has stopped.")
+
+
+def _progress(told: dict[str, Any]) -> str:
+    waiting, calls = plural(told["requests_waiting"], "request"), plural(told["calls_up"], "call")
+    return f"{waiting} without a final response, {calls} up"
+
+
+async def _stopped(socket: Path) -> None:
+    """Wait until nobody answers on the control socket."""
+    from sipmesh.server.control_socket import is_answered
+
+    while is_answered(socket):
+        await asyncio.sleep(LOOK_AGAIN_S)
