@@ -23,7 +23,7 @@ from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 START_S = 20.0
-STOP_S = 10.0
+STOP_S = 15.0
 LOOK_AGAIN_S = 0.05
 PR_SET_PDEATHSIG = 1
 

@@ -218,9 +218,8 @@ class RunningServer:
         )
 
     def _trial_connector(self) -> Connector:
-        """What dials a server that does not answer: each attempt ends soon, and none is refused for the failure before it."""
-        trial_s = self.limits.trial_s
-        limits = replace(self.limits, connect_s=trial_s, handshake_s=trial_s, dial_s=trial_s, redial_s=0.0)
+        """What dials a server that does not answer: no attempt is refused for the failure before it."""
+        limits = replace(self.limits, dial_s=self.limits.server_dial_s, redial_s=0.0)
         context = self.certificates.opening_context
         return Connector(self.reactor, self.dispatch, context, self.resolver, limits=limits)
 

@@ -59,7 +59,9 @@ class Limits:
     probe_answer_s: float = _limit(
         1.5, "a server whose loop is busy for a second still answers; requests wait for a server that hangs"
     )
-    trial_s: float = _limit(1.0, "a server that does not answer must not hold the next trial up")
+    server_dial_s: float = _limit(
+        2.5, "requests wait while a server of ours is dialled, and for the answer to its handshake"
+    )
     trial_pause_s: float = _limit(4.0, "a server that answers again is used soon, and costs a dial until then")
     stop_s: float = _limit(
         8.0, "`systemctl stop` returns within 15 s, also if requests get no answer; `drain_s` comes on top"

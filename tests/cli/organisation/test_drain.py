@@ -1,6 +1,7 @@
 """`sipmesh drain` stops a server that runs, and says so; of one that does not run it says that."""
 
 from cli.world import FE1, Organisation, end
+from sipmesh.cli.organisation.drain import MOST_CALLS, calls_of
 
 
 def test_server_that_is_drained_has_stopped_in_order(organisation: Organisation) -> None:
@@ -20,3 +21,11 @@ def test_server_that_is_drained_has_stopped_in_order(organisation: Organisation)
 def test_unknown_server_names_the_nearest(organisation: Organisation) -> None:
     left = organisation.type("drain", "fe2.example.com")
     assert (left.code, f"did you mean '{FE1}'?" in left.err) == (1, True)
+
+
+def test_newest_calls_are_named_and_the_others_counted() -> None:
+    calls = [{"caller": f"sip:a{number}", "callee": "sip:b", "age_s": 61.0} for number in range(MOST_CALLS + 1)]
+    assert calls_of({"calls": calls[:1], "calls_up": 1}) == ["  sip:a0 to sip:b, for 1 min 1 s"]
+    lines = calls_of({"calls": calls, "calls_up": MOST_CALLS + 1})
+    assert len(lines) == MOST_CALLS + 1
+    assert lines[-1] == "  and 1 more"

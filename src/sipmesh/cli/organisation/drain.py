@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sipmesh.cli.output import plural, say
+from sipmesh.cli.output import duration, plural, say
 from sipmesh.cli.place import HERE, Place, TopologyFile
 from sipmesh.errors import OperatorError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_AGAIN_S = 0.1
+MOST_CALLS = 10
 
 
 def drain(
@@ -34,7 +35,7 @@ def drain(
     if not is_answered(socket):
         raise OperatorError(f"{server} does not run on this machine")
     told = asyncio.run(ask(socket, "drain"))
-    say(f"{server} drains: {_progress(told)}.")
+    say(f"{server} drains: {_progress(told)}.", *calls_of(told))
     asyncio.run(_stopped(socket))
     say(f"{server} has stopped.")
 
@@ -42,6 +43,13 @@ def drain(
 def _progress(told: dict[str, Any]) -> str:
     waiting, calls = plural(told["requests_waiting"], "request"), plural(told["calls_up"], "call")
     return f"{waiting} without a final response, {calls} up"
+
+
+def calls_of(told: dict[str, Any]) -> list[str]:
+    """The newest calls, which go on at other servers of the pool."""
+    newest = told["calls"][-MOST_CALLS:]
+    more = [f"  and {told['calls_up'] - len(newest)} more"] if told["calls_up"] > len(newest) else []
+    return [f"  {call['caller']} to {call['callee']}, for {duration(call['age_s'])}" for call in newest] + more
 
 
 async def _stopped(socket: Path) -> None:

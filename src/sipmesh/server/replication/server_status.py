@@ -79,7 +79,8 @@ class ShownCertificate(_Part):
 class ServerStatus(_Part):
     """One report. *at* is the server's own clock; *request* is its signed request for a new certificate.
 
-    *bindings* identifies the store in which the server keeps bindings, empty where it keeps none. *unreadable* is set by a front
+    *bindings* identifies the store in which the server keeps bindings, empty where it keeps none. *unanswered* names the servers
+    that do not answer this one. *unreadable* is set by a front
     end that could not read what an edge behind it has said.
     """
 
@@ -98,6 +99,7 @@ class ServerStatus(_Part):
     refused: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
+    unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
     ago_s: Annotated[float, Strict(), Field(ge=0, le=LONGEST_AGO_S, allow_inf_nan=False)] = 0.0
     request: Annotated[str, Strict(), Field(max_length=65_536)] = ""
     unreadable: Text = ""
