@@ -8,6 +8,7 @@ import signal
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from cryptography import x509
 
 from sipmesh.demo.organisation import Organisation
@@ -16,7 +17,7 @@ from sipmesh.server.control_socket import ask
 from sipmesh.sip.message import Request
 from support.network import FE1, FE2, Network
 from support.process import Process, serving, spawn
-from support.running import LOOK_AGAIN_S, on_loop
+from support.running import LOOK_AGAIN_S, on_loop, within
 
 
 @on_loop
@@ -154,6 +155,26 @@ async def test_server_that_hangs_is_found_out_and_is_used_again_when_it_goes_on(
         await bob.reply(came, 200)
         assert (await alice.final()).status == 200
         assert len(told_by(server, "server does not answer")) == 1
+
+
+@pytest.mark.soak
+@within(60.0)
+async def test_sigterm_ends_a_server_within_fifteen_seconds_though_nobody_answers_or_reads(
+    example: Organisation,
+) -> None:
+    """What is left after ``stop_s`` gets its final answer, and a peer that reads nothing holds nobody up for longer."""
+    async with Network((example,)) as network, serving(example, FE1) as server:
+        alice, bob, carol = [await network.phone(name, FE1) for name in ("alice", "bob", "carol")]
+        await alice.send(*(alice.request(method, "sip:bob@example.test") for method in ("MESSAGE", "INVITE")))
+        await bob.request_in("MESSAGE")
+        await bob.reply(await bob.request_in("INVITE"), 180)
+        await bob.send(*(bob.request("MESSAGE", "sip:carol@example.test", body=b"x" * 100_000) for _ in range(100)))
+        began = asyncio.get_running_loop().time()
+        server.started.send_signal(signal.SIGTERM)
+        assert [(await alice.final()).status for _ in range(2)] == [503, 503]
+        assert await server.started.wait() == 0
+        assert asyncio.get_running_loop().time() - began < 15
+        await carol.hung_up()
 
 
 def told_by(server: Process, event: str) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from sipmesh.client.dialog import Dialog
 from sipmesh.client.judge import Trust
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.draining import Draining
+from sipmesh.server.proxy.liveness import SILENT
 from support.network import FE1, FE2, Network
 from support.peer import Peer
 from support.process import Process, serving, spawn
@@ -163,6 +164,8 @@ async def test_rolling_restarts_of_processes_under_load_lose_nothing(example: Or
         stack.push_async_callback(end_all, running)
         for _ in range(5):
             await rolling_restart(network, restart, users=40, texts=20)
+        for process in running.values():  # nobody who was only busy was given up
+            assert SILENT not in process.log
 
 
 async def end_all(running: dict[str, Process]) -> None:
