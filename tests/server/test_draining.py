@@ -178,3 +178,15 @@ async def test_mate_tries_the_next_server_and_hands_no_503_to_the_caller(pool: N
             alone = await alice.ask(alice.request("MESSAGE", "sip:carol@example.test"))
             assert alone.status == 500
             await second.reply(came, 200)
+
+
+@on_loop
+async def test_new_topology_opens_no_port_while_a_server_drains(home: Network) -> None:
+    """A port that could not be opened at the start is opened by the version that makes it right, but not now."""
+    async with home:
+        node = home.nodes[FE1]
+        node.listening.listeners.pop().close()
+        node.listening.faults = ("cannot listen",)
+        async with draining(home):
+            node.put_in_force(home.organisations[0].load())
+            assert len(node.listening.listeners) == 1

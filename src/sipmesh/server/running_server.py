@@ -153,7 +153,7 @@ class RunningServer:
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
-        self.outages = Outages(self.loop, self.flow_table, self.limits, self.log)
+        self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
         self.relay = Relay(
             self.loop,

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
     from collections.abc import Callable
 
-    from sipmesh.server.log import Log
     from sipmesh.server.proxy.flow_table import FlowTable
+    from sipmesh.server.quotas.limited_log import LimitedLog
     from sipmesh.transport.hop import Hop
     from sipmesh.transport.limits import Limits
     from sipmesh.transport.link.link import Link
@@ -52,7 +52,7 @@ class Outages:
     *started* counts the outages of each server.
     """
 
-    def __init__(self, loop: AbstractEventLoop, flow_table: FlowTable, limits: Limits, log: Log) -> None:
+    def __init__(self, loop: AbstractEventLoop, flow_table: FlowTable, limits: Limits, log: LimitedLog) -> None:
         self._loop, self._flow_table, self._log = loop, flow_table, log
         self._limits = limits
         self._dial: Callable[[Hop], Link] = _nowhere
@@ -92,7 +92,7 @@ class Outages:
             outage.timer.cancel()
         if outage.trial is not None:
             outage.trial.reserved = False
-        self._log.info("server answers again", peer=server, after_s=round(self._loop.time() - outage.since, 1))
+        self._log.info(server, "server answers again", peer=server, after_s=round(self._loop.time() - outage.since, 1))
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """A link has ended: the dial of a request or of a trial may have failed."""
@@ -122,7 +122,7 @@ class Outages:
         elif not self._is_closed and self._flow_table.hop_to(server) is not None:
             outage = self.names[server] = Outage(server, self._loop.time(), why, is_slow=is_slow)
             self.started[server] = self.started.get(server, 0) + 1
-            self._log.warning("server does not answer", peer=server, why=why)
+            self._log.warning(server, "server does not answer", peer=server, why=why)
             self._try_later(outage)
 
     def _try_later(self, outage: Outage) -> None:
