@@ -6,6 +6,7 @@ In CI a test whose real peer is not installed fails.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,19 @@ import pytest
 from hypothesis import settings
 
 from support import commands
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes a private folder in it
+ROOM = 4 << 30
+"""So many octets must be free in memory for the tests to keep their files there; they use less than one GiB."""
+
+
+def _keep_files_in_memory() -> None:
+    """Have pytest, and each process that a test starts, make temporary files in memory: nobody then waits for a disk."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ["TMPDIR"] = os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+_keep_files_in_memory()
 
 # The same examples in each run, and none is timed: a test that fails has to fail for whoever looks at it next.
 settings.register_profile("sipmesh", derandomize=True, deadline=None)

@@ -1,4 +1,4 @@
-"""Each error says who has to act, and an operator gets every problem at once."""
+"""Each error says who has to act, and an operator gets all problems together."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def test_operator_gets_all_problems_at_once() -> None:
     assert (error.message, error.problems) == ("not loaded", problems)
 
 
-def test_every_error_is_of_one_tree() -> None:
+def test_all_errors_have_one_base_class() -> None:
     assert all(issubclass(kind, SipmeshError) for kind in (RemoteError, LocalError, OperatorError))

@@ -1,4 +1,4 @@
-"""One tree of errors, sorted by who has to act."""
+"""The base classes of all errors. Each class says who has to act: the peer, our own code, or the operator."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class SipmeshError(Exception):
-    """Root of the tree; caught only where a link, a task or a command ends."""
+    """Base class of all errors of this package. Only the end of a link, a task or a command catches it."""
 
 
 class RemoteError(SipmeshError):
-    """The peer broke *rule*; *status* is the SIP status to answer with, where an answer is possible."""
+    """The peer broke *rule* (an RFC section). *status* is the SIP status of the answer, if an answer is possible."""
 
     def __init__(self, message: str, *, rule: str, status: int = 400) -> None:
         super().__init__(f"{message} ({rule})")
@@ -19,14 +19,15 @@ class RemoteError(SipmeshError):
 
 
 class LocalError(SipmeshError):
-    """Our own caller broke a rule: a bug, never answered on the wire."""
+    """Our own code broke a rule. This is a bug, and no answer goes to a peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing in a file that the operator has to mend.
+    """One problem in a file that the operator has to correct.
 
-    *line* counts from 1 and is 0 where the whole file is meant; *field* is a dotted path such as ``pools[0].servers``.
+    *line* counts from 1; 0 means the whole file. *field* is a dotted path such as ``pools[0].servers``, or ``""``.
+    *remedy* is an imperative: what the operator does now.
     """
 
     file: Path
@@ -42,7 +43,7 @@ class Problem:
 
 
 class OperatorError(SipmeshError):
-    """Something the operator must mend before we can go on; *problems* names each place, all at once."""
+    """The operator must correct something first. *problems* lists each place that has to be corrected."""
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__("\n".join([message, *map(str, problems)]))

@@ -21,11 +21,12 @@ from unittest import mock
 
 from sipmesh.cli.main import main
 from sipmesh.demo.nameserver import NameServer
-from sipmesh.demo.network import die_with_parent
 from sipmesh.demo.ports import free_port
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
 from sipmesh.storage.users import Users
+from support import forkserver
+from support.forkserver import Forked
 
 DOMAIN = "example.com"
 MGMT, FE1, FE2, EDGE = "mgmt.example.com", "fe1.example.com", "fe2.example.com", "edge1.example.com"
@@ -78,7 +79,7 @@ class Organisation:
 
     folder: Path
     domain: str = DOMAIN
-    servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    servers: dict[str, Forked] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -173,19 +174,12 @@ class Organisation:
         """Wait until a server that was started answers."""
         asyncio.run(self._until_ready(name, self.servers[name]))
 
-    def spawn(self, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "sipmesh", *arguments, "--topology", str(self.file)]
+    def spawn(self, *arguments: str, log: Path) -> Forked:
+        """Start a command that stays, with a pipe to its standard input."""
         with log.open("ab") as stream:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=stream,
-                stderr=stream,
-                env=environment(),
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - a test has one thread when it starts a server
-            )
+            return forkserver.start((*arguments, "--topology", str(self.file)), stream, stdin=True)
 
-    async def _until_ready(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    async def _until_ready(self, name: str, process: Forked) -> None:
         socket = self.folder / "state" / f"{name}{SOCKET_SUFFIX}"
         async with asyncio.timeout(START_S):
             while True:
@@ -211,7 +205,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Forked | subprocess.Popen[bytes]) -> None:
     """Wait for a process that was told to end, and close what leads to it."""
     try:
         process.wait(START_S)

@@ -1,4 +1,4 @@
-"""An event loop whose time is its own: where nothing is ready it jumps to the next timer instead of waiting for it."""
+"""An event loop with its own time: if nothing is ready, it jumps to the next timer instead of waiting."""
 
 import asyncio
 import os
@@ -7,26 +7,26 @@ from typing import Any
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Half a minute of timers takes no time here, and always the same course."""
+    """Half a minute of timers takes no time here, and runs in the same order each time."""
 
     def __init__(self) -> None:
         self.now = 0.0
         super().__init__(JumpingSelector(self))
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Return the seconds since the loop was created."""
         return self.now
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Never waits: it lets the loop's time pass instead."""
+    """Never waits: it advances the loop's time instead."""
 
     def __init__(self, loop: JumpingLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        """Tell what is ready now; where nothing is, *timeout* seconds have passed."""
+        """Return what is ready now; if nothing is, *timeout* seconds have passed."""
         found = super().select(0)
         if not found and timeout:
             os.sched_yield()  # on a busy machine the kernel may not have passed on yet what was written to loopback

@@ -5,11 +5,11 @@ from client.home import Certificates
 
 @pytest.fixture(name="certificates", scope="session")
 def _certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """What the home server of example.test has: its domain and its own name."""
+    """The certificate of the home server of example.test: its domain and its own name."""
     return Certificates.make(tmp_path_factory.mktemp("home"), "home.example.test", "example.test")
 
 
 @pytest.fixture(name="foreign", scope="session")
 def _foreign(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """What a server of somebody else has: every name of its own is right, and its authority is its own."""
+    """The certificate of a foreign server: with its own right names, under its own authority."""
     return Certificates.make(tmp_path_factory.mktemp("foreign"), "home.partner.test", "partner.test")

@@ -1,4 +1,4 @@
-"""A home server small enough to read: real TLS, real digest, real registrar; forwards by user name and keeps no state."""
+"""A small home server: real TLS, real digest, a real registrar; it forwards by user name and keeps no state."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -34,11 +34,11 @@ from sipmesh.trust.verdict import Verdict
 USERS = ("alice", "bob", "carol")
 HERE = "127.0.0.1"
 PATIENCE_S = 20.0
-LINK = 1  # all clients share one here: what a nonce is worth is not looked at
+LINK = 1  # all clients share one number here: nonces are not bound to links
 
 
 def running(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test that is a coroutine; one that hangs fails instead."""
+    """Run an async test; one that hangs fails."""
 
     @wraps(test)
     def run(**fixtures: object) -> None:
@@ -66,7 +66,7 @@ class Certificates:
 
 
 class Home(LinkEvents):
-    """The server of example.test. *heard* has every request that it got, *silent* methods are never answered."""
+    """The server of example.test. *heard* has every received request; *silent* methods are never answered."""
 
     def __init__(self, certificates: Certificates, algorithms: tuple[Algorithm, ...] = tuple(Algorithm)) -> None:
         self.certificates, self.algorithms = certificates, algorithms
@@ -92,7 +92,7 @@ class Home(LinkEvents):
         self.reactor.close()
 
     async def agent(self, user: str, password: str = "", *, accept_calls: bool = True, busy: bool = False) -> UserAgent:
-        """Make an agent of *user* that is connected and registered, under the right password unless told otherwise."""
+        """Return a connected and registered agent of *user*, by default with the right password."""
         manners = Manners(accept_calls=accept_calls, message_status=486 if busy else 200)
         trust = self.certificates.trust
         settings = Settings(manners)
@@ -104,7 +104,7 @@ class Home(LinkEvents):
         return agent
 
     async def hears(self, method: str, times: int = 1) -> Request:
-        """Wait until that many requests of *method* have come, and give the last one."""
+        """Wait for that many requests of *method*, and return the last one."""
         while len(came := [request for request in self.heard if request.method == method]) < times:
             self._hears.clear()
             await self._hears.wait()
@@ -174,7 +174,7 @@ class Home(LinkEvents):
         if target is None:
             return respond(request, 404, headers=[("warning", '399 home.example.test "no-route 17"')])
         onward = request.copy()
-        # The same branch for the same request, so that CANCEL and ACK find their INVITE at the other end (16.11).
+        # The same branch for the same request, so that CANCEL and ACK match their INVITE at the other end (RFC 3261 16.11).
         branch = blake2s((request.top_via.branch or "").encode(), digest_size=8).hexdigest()
         onward.prepend("via", f"SIP/2.0/TLS home.example.test;branch=z9hG4bK{branch};link={link.number}")
         onward.pop_item("route")

@@ -42,9 +42,7 @@ async def test_an_agent_judges_its_server_and_registers(certificates: Certificat
 
 
 @pytest.mark.parametrize("algorithms", [(Algorithm.MD5,), (Algorithm.SHA_256,), (Algorithm.SHA_256, Algorithm.MD5)])
-def test_an_agent_answers_whatever_it_is_challenged_with(
-    certificates: Certificates, algorithms: tuple[Algorithm, ...]
-) -> None:
+def test_agent_answers_every_supported_challenge(certificates: Certificates, algorithms: tuple[Algorithm, ...]) -> None:
     @running
     async def registers() -> None:
         async with Home(certificates, algorithms) as home:
@@ -58,7 +56,7 @@ def test_an_agent_answers_whatever_it_is_challenged_with(
 def test_keepalives_come_within_the_flow_timer_of_the_server(
     certificates: Certificates, said: str, gap_s: float
 ) -> None:
-    """RFC 5626 section 4.4; a time that is longer than ours, absurdly short or unreadable changes nothing for the worse."""
+    """RFC 5626 4.4; a time that is longer than ours, far too short or unreadable has no bad effect."""
 
     @on_jumping_loop
     async def registers() -> None:
@@ -75,8 +73,8 @@ def test_keepalives_come_within_the_flow_timer_of_the_server(
 
 
 @running
-async def test_a_wrong_password_is_tried_once_and_no_more(certificates: Certificates) -> None:
-    """A second try would count as a second failed login."""
+async def test_wrong_password_is_tried_once(certificates: Certificates) -> None:
+    """A second attempt would count as a second failed login."""
     async with Home(certificates) as home:
         agent = await home.agent("alice", "wrong")
         outcome = await agent.register()
@@ -85,7 +83,7 @@ async def test_a_wrong_password_is_tried_once_and_no_more(certificates: Certific
 
 
 @running
-async def test_a_registration_is_refreshed_and_taken_back(certificates: Certificates) -> None:
+async def test_registration_is_refreshed_and_removed(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         agent = await home.agent("alice")
         await agent.register()
@@ -96,7 +94,7 @@ async def test_a_registration_is_refreshed_and_taken_back(certificates: Certific
 
 @running
 async def test_a_server_of_another_name_gets_no_sip_byte(certificates: Certificates, foreign: Certificates) -> None:
-    """Even if its authority is one that we trust."""
+    """Even if we trust its authority."""
     async with Home(foreign) as home:
         agent = UserAgent("alice@example.test", "alice-pw", trust=foreign.trust)
         with pytest.raises(LinkRefused) as caught:
@@ -118,7 +116,7 @@ async def test_a_server_under_another_authority_is_refused(certificates: Certifi
 
 
 @running
-async def test_a_server_that_is_not_there_is_nobody_to_judge(certificates: Certificates) -> None:
+async def test_missing_server_raises_link_lost(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         port = home.listener.port
     agent = UserAgent("alice@example.test", trust=certificates.trust)
@@ -163,7 +161,7 @@ async def test_a_refusal_has_its_warning(certificates: Certificates) -> None:
 
 
 @running
-async def test_a_busy_agent_says_so(certificates: Certificates) -> None:
+async def test_busy_agent_refuses_a_message(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice, bob = await home.agent("alice"), await home.agent("bob", busy=True)
         assert (await alice.message("bob@example.test", "hello")).status == 486
@@ -199,7 +197,7 @@ async def test_the_side_that_was_called_may_hang_up(certificates: Certificates) 
 
 
 @running
-async def test_a_call_may_be_taken_by_hand(certificates: Certificates) -> None:
+async def test_call_may_be_accepted_later(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
         call = alice.invite("bob@example.test")
@@ -223,7 +221,7 @@ async def test_a_call_may_be_rejected(certificates: Certificates) -> None:
 
 
 @running
-async def test_a_ringing_call_may_be_taken_back(certificates: Certificates) -> None:
+async def test_ringing_call_may_be_cancelled(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice, bob = await home.agent("alice"), await home.agent("bob", accept_calls=False)
         call = alice.invite("bob@example.test")
@@ -235,8 +233,8 @@ async def test_a_ringing_call_may_be_taken_back(certificates: Certificates) -> N
 
 
 @running
-async def test_a_call_taken_back_before_it_left_ends_all_the_same(certificates: Certificates) -> None:
-    """Also when a challenge comes between."""
+async def test_call_cancelled_before_it_was_sent_ends(certificates: Certificates) -> None:
+    """Also if a challenge comes first."""
     async with Home(certificates) as home:
         await home.agent("bob", accept_calls=False)
         alice = await home.agent("alice", "alice-pw")
@@ -273,7 +271,7 @@ async def test_a_second_fork_that_answers_is_acknowledged_and_hung_up(certificat
 
 
 @running
-async def test_an_answer_that_makes_no_dialog_fails_the_call_and_not_the_link(certificates: Certificates) -> None:
+async def test_2xx_without_a_dialog_fails_only_the_call(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice = await home.agent("alice")
         home.silent = frozenset({"INVITE"})
@@ -304,7 +302,7 @@ def test_without_a_server_the_domain_is_located(certificates: Certificates, targ
 
 
 class Answers:
-    """DNS with two records."""
+    """A resolver with two records."""
 
     def __init__(self, records: dict[str, Srv | str]) -> None:
         self.records = records
@@ -316,7 +314,7 @@ class Answers:
 
 
 @running
-async def test_a_call_to_nobody_fails_and_is_acknowledged(certificates: Certificates) -> None:
+async def test_call_to_an_unknown_user_fails_and_is_acknowledged(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice = await home.agent("alice")
         call = await alice.call("nobody@example.test")
@@ -365,7 +363,7 @@ def test_an_extension_that_is_required_of_an_agent_is_refused(
 
 
 @running
-async def test_whoever_waits_hears_that_the_link_is_gone(certificates: Certificates) -> None:
+async def test_closed_link_ends_everything_that_waits(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice = await home.agent("alice")
         home.silent = frozenset({"MESSAGE", "INVITE"})
@@ -390,14 +388,14 @@ async def test_a_server_that_answers_keepalives_keeps_its_agent(certificates: Ce
         agent.settings = replace(agent.settings, keepalive_s=0.0)
         home.agents.append(agent)
         await agent.connect(HERE, home.listener.port)
-        await asyncio.sleep(0)  # the keepalive is due by now, and goes out before the request
+        await asyncio.sleep(0)  # the keepalive is due now, and is sent before the request
         outcome = await agent.options()
         assert agent.link is not None
         assert agent.link.bytes_in - len(outcome.response.encode()) == len(b"\r\n")
 
 
 @running
-async def test_a_server_that_answers_no_keepalive_is_given_up(certificates: Certificates) -> None:
+async def test_server_without_an_answer_to_keepalives_is_left(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         agent = await home.agent("alice")
         assert agent.link is not None
@@ -409,13 +407,13 @@ async def test_a_server_that_answers_no_keepalive_is_given_up(certificates: Cert
 
 
 @pytest.mark.parametrize("address", ["", "example.test", "mailto:alice@example.test", "alice@exa mple"])
-def test_an_address_that_names_no_user_is_the_operators_to_mend(certificates: Certificates, address: str) -> None:
+def test_address_without_a_user_is_an_operator_error(certificates: Certificates, address: str) -> None:
     with pytest.raises(OperatorError, match=r"alice@example\.com"):
         UserAgent(address, trust=certificates.trust)
 
 
 @running
-async def test_a_malformed_request_is_answered_and_nothing_else_notices(certificates: Certificates) -> None:
+async def test_malformed_request_is_answered_and_affects_nothing_else(certificates: Certificates) -> None:
     async with Home(certificates) as home:
         alice = await home.agent("alice")
         broken = build_request("MESSAGE", "sip:alice@example.test", [("via", "SIP/2.0/TLS h;branch=z9hG4bK1;link=9")])
@@ -424,8 +422,8 @@ async def test_a_malformed_request_is_answered_and_nothing_else_notices(certific
 
 
 @running
-async def test_any_request_may_be_sent_also_in_the_name_of_somebody_else(certificates: Certificates) -> None:
-    """For checks and attacks: what it gets is the server's business."""
+async def test_any_request_may_be_sent_with_any_from(certificates: Certificates) -> None:
+    """For checks and attacks: the server decides about it."""
     async with Home(certificates) as home:
         alice, bob = await home.agent("alice"), await home.agent("bob")
         headers = [("p-asserted-identity", "<sip:mallory@example.test>"), ("content-type", "text/plain")]

@@ -44,11 +44,11 @@ def test_every_pair_of_the_table_ends_in_a_state_or_is_our_bug() -> None:
     assert set(TABLE) | impossible == set(product(DialogState, Happened))
 
 
-def test_a_call_that_is_over_stays_over() -> None:
+def test_terminated_call_stays_terminated() -> None:
     assert {follow(DialogState.TERMINATED, happened) for happened in Happened} == {DialogState.TERMINATED}
 
 
-def test_both_ends_name_the_same_dialog() -> None:
+def test_both_ends_have_the_same_dialog_identifiers() -> None:
     caller, callee = both()
     assert caller.key == ("one", "a", "b")
     assert callee.key == ("one", "b", "a")
@@ -75,20 +75,20 @@ def test_a_strict_router_gets_the_request_uri_and_the_target_goes_last() -> None
     )
 
 
-def test_numbers_go_up_but_for_an_ack() -> None:
+def test_cseq_rises_except_for_an_ack() -> None:
     caller, callee = both()
     assert [caller.next_cseq(method) for method in ("ACK", "BYE", "BYE")] == [7, 8, 9]
     assert callee.next_cseq("BYE") == 1
 
 
 @pytest.mark.parametrize(("number", "method", "taken"), [(8, "BYE", True), (7, "BYE", False), (7, "ACK", True)])
-def test_a_request_out_of_order_is_not_taken(number: int, method: str, *, taken: bool) -> None:
+def test_request_out_of_order_is_refused(number: int, method: str, *, taken: bool) -> None:
     _, callee = both()
     request = build_request(method, "sip:bob@127.0.0.1", [("cseq", f"{number} {method}")])
     assert callee.take(request) is taken
 
 
-def test_a_reinvite_may_move_the_other_end() -> None:
+def test_reinvite_may_change_the_remote_target() -> None:
     caller, callee = both()
     callee.refresh(invite(contact="<sip:alice@127.0.0.1:4001>"))
     caller.refresh(ok(invite()))
@@ -99,7 +99,7 @@ def test_a_reinvite_may_move_the_other_end() -> None:
 @pytest.mark.parametrize(
     "contacts", [(), ("<sip:bob@127.0.0.1>", "<sip:bob@127.0.0.2>"), ("<mailto:bob@example.test>",)], ids=str
 )
-def test_a_2xx_without_one_place_to_send_to_makes_no_dialog(contacts: tuple[str, ...]) -> None:
+def test_2xx_without_exactly_one_contact_makes_no_dialog(contacts: tuple[str, ...]) -> None:
     with pytest.raises(RemoteError):
         Dialog.of_caller(invite(), ok(invite(), *contacts))
 

@@ -17,7 +17,7 @@ def _loop() -> Iterator[JumpingLoop]:
 
 
 class Wire:
-    """What left, and the exchanges that sent it."""
+    """The sent requests, and the exchanges that sent them."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, takes: bool = True) -> None:
         self.sent: list[Request] = []
@@ -85,7 +85,7 @@ def test_a_refusal_is_acknowledged_here_and_a_2xx_by_its_call(loop: JumpingLoop,
     assert wire.methods == acked
 
 
-def test_copies_and_forks_of_a_2xx_are_all_heard_for_half_a_minute(loop: JumpingLoop) -> None:
+def test_retransmissions_and_forks_of_a_2xx_are_delivered_for_half_a_minute(loop: JumpingLoop) -> None:
     wire = Wire(loop)
     exchange = wire.start("INVITE")
     assert [wire.answer(exchange, 200, tag) for tag in ("b", "b", "c")] == [True] * 3
@@ -104,7 +104,7 @@ def test_a_ringing_invite_is_cancelled_at_once(loop: JumpingLoop) -> None:
     assert finish(loop, exchange).status == 487
 
 
-def test_an_invite_that_nobody_has_heard_of_is_cancelled_as_soon_as_somebody_has(loop: JumpingLoop) -> None:
+def test_invite_is_cancelled_after_its_first_provisional_response(loop: JumpingLoop) -> None:
     wire = Wire(loop)
     exchange = wire.start("INVITE")
     exchange.cancel()
@@ -113,8 +113,8 @@ def test_an_invite_that_nobody_has_heard_of_is_cancelled_as_soon_as_somebody_has
     assert wire.methods == ["INVITE", "CANCEL"]
 
 
-def test_a_cancelled_invite_is_given_up_after_half_a_minute(loop: JumpingLoop) -> None:
-    """RFC 3261 9.1: without this, a peer that never answers would hold the caller for three minutes."""
+def test_cancelled_invite_ends_after_half_a_minute(loop: JumpingLoop) -> None:
+    """RFC 3261 9.1: otherwise a silent peer would keep the caller for three minutes."""
     wire = Wire(loop)
     exchange = wire.start("INVITE")
     wire.answer(exchange, 180)
@@ -124,7 +124,7 @@ def test_a_cancelled_invite_is_given_up_after_half_a_minute(loop: JumpingLoop) -
     assert loop.now == pytest.approx(32.0)
 
 
-def test_nothing_is_cancelled_that_has_its_answer(loop: JumpingLoop) -> None:
+def test_answered_request_is_not_cancelled(loop: JumpingLoop) -> None:
     wire = Wire(loop)
     exchange = wire.start("INVITE")
     wire.answer(exchange, 200)
@@ -132,14 +132,14 @@ def test_nothing_is_cancelled_that_has_its_answer(loop: JumpingLoop) -> None:
     assert wire.methods == ["INVITE"]
 
 
-def test_a_response_to_nothing_of_ours_is_dropped(loop: JumpingLoop) -> None:
+def test_response_without_a_request_is_dropped(loop: JumpingLoop) -> None:
     wire = Wire(loop)
     exchange = wire.start("MESSAGE")
     wire.answer(exchange, 200)
     assert not wire.answer(exchange, 200)
 
 
-def test_a_lost_link_ends_all_that_waits(loop: JumpingLoop) -> None:
+def test_lost_link_ends_all_exchanges(loop: JumpingLoop) -> None:
     wire = Wire(loop)
     held = [wire.start("MESSAGE"), wire.start("INVITE")]
     wire.exchanges.lose(NoAnswerError("the link is gone"))
@@ -149,7 +149,7 @@ def test_a_lost_link_ends_all_that_waits(loop: JumpingLoop) -> None:
     assert repr(wire.exchanges) == "<Exchanges []>"
 
 
-def test_a_link_that_takes_nothing_is_told_at_once(loop: JumpingLoop) -> None:
+def test_closed_link_fails_a_request_at_once(loop: JumpingLoop) -> None:
     with pytest.raises(NoAnswerError, match="accepts no further"):
         finish(loop, Wire(loop, takes=False).start("MESSAGE"))
     assert loop.now == 0.0

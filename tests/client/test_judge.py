@@ -51,12 +51,12 @@ def test_a_server_proves_the_sip_domain(names: tuple[str, ...], code: Code) -> N
         (("example.test", "fe2.example.test"), Code.NAME_MISMATCH, "192.0.2.1:5061"),
     ],
 )
-def test_or_the_name_that_the_user_asked_for(asked: tuple[str, ...], code: Code, subject: str) -> None:
+def test_server_may_prove_the_requested_server_name(asked: tuple[str, ...], code: Code, subject: str) -> None:
     verdict = judged(evidence("fe1.example.test"), *asked)
     assert (verdict.code, verdict.subject) == (code, subject)
 
 
-def test_no_other_name_is_tried_against_a_certificate_that_is_bad_in_itself() -> None:
+def test_bad_certificate_is_refused_without_trying_other_names() -> None:
     verdict = judged(evidence("fe1.example.test", issuer=other), "example.test", "fe1.example.test")
     assert verdict.meant == "example.test"
 
@@ -73,9 +73,7 @@ def test_no_other_name_is_tried_against_a_certificate_that_is_bad_in_itself() ->
         ({"usages": ()}, Code.ACCEPTED),
     ],
 )
-def test_a_server_is_refused_for_whatever_a_link_between_servers_is_refused_for(
-    changes: dict[str, Any], code: Code
-) -> None:
+def test_server_is_refused_for_the_same_faults_as_on_server_links(changes: dict[str, Any], code: Code) -> None:
     assert judged(evidence("example.test", **changes)).code is code
 
 
@@ -83,12 +81,12 @@ def test_a_common_name_proves_nothing() -> None:
     assert judged(evidence(common_name="example.test")).code is Code.NO_SIP_IDENTITY
 
 
-def test_a_handshake_that_failed_is_refused_whatever_else() -> None:
+def test_failed_handshake_is_refused() -> None:
     seen = replace(evidence("example.test"), failure=HandshakeFailure("refused-by-peer", "closed"))
     assert judged(seen).code is Code.REFUSED_BY_PEER
 
 
-def test_without_lists_the_verdict_says_that_nobody_asked() -> None:
+def test_verdict_without_crls_says_that_revocation_was_not_checked() -> None:
     verdict = judged(evidence("example.test"))
     assert [finding.saw for finding in verdict.findings if finding.check == "revocation"] == [NOT_ASKED]
     assert verdict.accepted
@@ -96,7 +94,7 @@ def test_without_lists_the_verdict_says_that_nobody_asked() -> None:
 
 
 @pytest.mark.parametrize(("revoked", "code"), [(False, Code.ACCEPTED), (True, Code.REVOKED)])
-def test_with_lists_they_are_asked(*, revoked: bool, code: Code) -> None:
+def test_given_crls_are_checked(*, revoked: bool, code: Code) -> None:
     server = forge.server(issuing, "example.test")
     lists = [forge.revocations(root), forge.revocations(issuing, [server] if revoked else [])]
     seen = replace(evidence("example.test"), presented=server.presented)
@@ -106,12 +104,12 @@ def test_with_lists_they_are_asked(*, revoked: bool, code: Code) -> None:
 @pytest.mark.parametrize(
     ("lists", "late"), [(RevocationLists(), 0), (load_lists([forge.revocations(root)]), 0)], ids=["none", "one missing"]
 )
-def test_a_list_that_was_to_be_asked_and_is_missing_refuses(lists: RevocationLists, late: int) -> None:
-    """An empty set of lists is not the same as none at all."""
+def test_missing_or_expired_crl_refuses(lists: RevocationLists, late: int) -> None:
+    """An empty set of CRLs is not the same as None."""
     assert judged(evidence("example.test"), by=Trust(trust.anchors, lists)).code is Code.REVOCATION_UNKNOWN
 
 
-def test_a_trust_is_read_from_pem() -> None:
+def test_trust_is_read_from_pem() -> None:
     assert Trust.of_pem(forge.root("x").pem_chain).lists is None
     with pytest.raises(ValueError, match="PEM"):
         Trust.of_pem(b"nothing")

@@ -1,4 +1,4 @@
-"""A request gets its final answer; a challenge is answered on the way, and not without end."""
+"""A request gets its final response; a challenge is answered first, but not without limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOB = "sip:bob@example.test"
 
 
 class Ends:
-    """A line, and the server at the other end of its link, which answers with one status after the other."""
+    """A client link, and a server that answers with the given statuses in order."""
 
     def __init__(self, *statuses: int, realm: str = "example.test") -> None:
         self.wire, self.statuses, self.realm = Wire(), list(statuses), realm
@@ -56,7 +56,7 @@ async def test_final_answer_is_the_outcome() -> None:
 
 
 @on_jumping_loop
-async def test_challenge_is_answered_in_a_transaction_of_its_own() -> None:
+async def test_challenge_is_answered_in_a_new_transaction() -> None:
     ends = Ends(407, 200)
     assert (await ends.ask()).status == 200
     first, second = ends.asked
@@ -65,7 +65,7 @@ async def test_challenge_is_answered_in_a_transaction_of_its_own() -> None:
 
 
 @on_jumping_loop
-async def test_stale_nonce_is_answered_once_more_and_no_further() -> None:
+async def test_stale_nonce_is_answered_once_more() -> None:
     ends = Ends(407, 407, 407)
     assert (await ends.ask()).status == 407
     assert len(ends.asked) == MOST_ATTEMPTS

@@ -54,11 +54,11 @@ def test_a_second_challenge_is_answered_only_if_the_nonce_was_stale(*, stale: bo
 
 
 @pytest.mark.parametrize("value", ['Basic realm="example.test"', 'Digest realm="example.test", nonce="n", algorithm=X'])
-def test_a_challenge_that_we_cannot_answer_is_left_alone(value: str) -> None:
+def test_unsupported_challenge_is_not_answered(value: str) -> None:
     assert LOGIN.credentials(request(), challenged(value)) is None
 
 
-def test_a_success_asks_for_nothing() -> None:
+def test_success_needs_no_credentials() -> None:
     assert LOGIN.credentials(request(), respond(request(), 200)) is None
 
 

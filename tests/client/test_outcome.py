@@ -1,4 +1,4 @@
-"""What is read off a final answer and off a message that came in."""
+"""The values from a final response, and from a received message."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def message(*headers: tuple[str, str], body: bytes = b"hello") -> Request:
 
 
 @pytest.mark.parametrize(("status", "ok"), [(199, False), (200, True), (299, True), (300, False), (486, False)])
-def test_outcome_is_good_with_a_2xx_alone(status: int, *, ok: bool) -> None:
+def test_only_a_2xx_is_ok(status: int, *, ok: bool) -> None:
     assert Outcome.of(respond(message(), status), 0.5).ok is ok
 
 
-def test_outcome_tells_of_the_warnings() -> None:
+def test_outcome_has_the_warnings() -> None:
     headers = [("warning", '399 fe1 "one"'), ("warning", '399 edge1 "two"')]
     outcome = Outcome.of(respond(message(), 403, headers=headers), 0.5)
     assert outcome.warnings == ('399 fe1 "one"', '399 edge1 "two"')
@@ -29,7 +29,7 @@ def test_outcome_tells_of_the_warnings() -> None:
 
 
 def test_hops_are_the_hosts_that_record_routed_and_each_counts_once() -> None:
-    """RFC 5658: a host that writes two rows is one hop."""
+    """RFC 5658: a host with two rows is one hop."""
     answer = respond(message(), 200, headers=[("record-route", route) for route in ROUTES])
     assert hops_of(answer) == ("fe2.example.test", "edge1.example.test")
     assert hops_of(respond(message(), 200)) == ()

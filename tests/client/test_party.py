@@ -1,4 +1,4 @@
-"""The header fields of a user agent: who it is, and where a request belongs."""
+"""The header fields of a user agent: its identity and its transactions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ALICE = Party.of(SipUri.parse("sip:alice@example.test"))
 BOB = "sip:bob@example.test"
 
 
-def test_names_are_never_the_same_twice() -> None:
+def test_tags_branches_and_instances_are_unique() -> None:
     for make in (new_tag, new_branch, new_instance):
         assert len({make() for _ in range(100)}) == 100
 
 
-def test_party_is_its_address_of_record() -> None:
+def test_party_has_the_parts_of_its_address() -> None:
     assert (ALICE.aor, ALICE.user, ALICE.domain) == ("sip:alice@example.test", "alice", "example.test")
 
 
 def test_party_keeps_its_instance_on_another_link() -> None:
-    """RFC 5626 section 4.1."""
+    """RFC 5626 4.1."""
     moved = ALICE.at(("192.0.2.9", 40_000))
     assert (moved.instance, moved.here) == (ALICE.instance, ("192.0.2.9", 40_000))
     assert moved.contact == "<sip:alice@192.0.2.9:40000;transport=tls;ob>"
@@ -44,8 +44,8 @@ def test_request_outside_a_dialog_has_new_identifiers() -> None:
     assert ALICE.outside("REGISTER", BOB, BOB, call_id="one", cseq=7).cseq.number == 7
 
 
-def test_request_that_is_sent_again_is_a_transaction_of_its_own() -> None:
-    """RFC 3261 section 22.1: the CSeq goes up by one."""
+def test_repeated_request_is_a_new_transaction() -> None:
+    """RFC 3261 22.1: the CSeq rises by one."""
     first = ALICE.outside("MESSAGE", BOB, BOB)
     again = ALICE.again(first, [("authorization", "Digest x")])
     assert (again.cseq.number, again.call_id, again.from_.tag) == (2, first.call_id, first.from_.tag)

@@ -1,4 +1,4 @@
-"""A registration that is kept: by the clock, over lost links, and never against a server that refuses the login."""
+"""A kept registration: refreshed in time, made again after a lost link, and not repeated after a refused login."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED_S = 600
 
 
 class Registrar(Home):
-    """A home whose answers to REGISTER a test chooses; *at* has when each registration came, in seconds of the loop."""
+    """A home server whose answers to REGISTER the test chooses; *at* has the loop time of each registration."""
 
     grants_s: int | None = None
     status = 0
@@ -45,7 +45,7 @@ class Registrar(Home):
 
 @dataclass
 class Heard:
-    """What a registration tells."""
+    """Records the calls of a registration."""
 
     seconds: list[int] = field(default_factory=list)
     agents: list[UserAgent] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Heard:
 
 
 class Kept:
-    """Alice, registered at a home for as long as the test looks."""
+    """Alice, registered at a home server until the test ends."""
 
     def __init__(self, home: Registrar, password: str = "") -> None:
         self.home, self.password, self.heard = home, password, Heard()
@@ -89,7 +89,7 @@ class Kept:
 
 
 @on_jumping_loop
-async def test_registration_is_refreshed_before_it_ends_for_as_long_as_anybody_waits(
+async def test_registration_is_refreshed_before_it_expires(
     certificates: Certificates,
 ) -> None:
     async with Registrar(certificates) as home, Kept(home) as kept:
@@ -104,7 +104,7 @@ async def test_registration_is_refreshed_before_it_ends_for_as_long_as_anybody_w
 
 
 @on_jumping_loop
-async def test_time_that_the_server_grants_counts_and_not_what_was_asked_for(certificates: Certificates) -> None:
+async def test_granted_time_replaces_the_requested_time(certificates: Certificates) -> None:
     async with Registrar(certificates) as home:
         home.grants_s = 60
         async with Kept(home) as kept:
@@ -114,7 +114,7 @@ async def test_time_that_the_server_grants_counts_and_not_what_was_asked_for(cer
 
 
 @on_jumping_loop
-async def test_lost_link_is_opened_again_and_the_user_registers_anew_as_the_same_device(
+async def test_lost_link_is_opened_again_and_the_same_device_registers(
     certificates: Certificates,
 ) -> None:
     async with Registrar(certificates) as home, Kept(home) as kept:
@@ -137,8 +137,8 @@ async def test_lost_link_is_opened_again_and_the_user_registers_anew_as_the_same
 
 
 @on_jumping_loop
-async def test_server_that_goes_silent_is_left_and_found_again(certificates: Certificates) -> None:
-    """It takes no keepalive for an answer: the link is closed, and the next one registers."""
+async def test_silent_server_is_left_and_used_again_later(certificates: Certificates) -> None:
+    """It does not answer keepalives: the link closes, and the next link registers."""
     async with Registrar(certificates) as home, Kept(home) as kept:
         await until(lambda: kept.heard.seconds)
         home.silent = frozenset({"REGISTER"})
@@ -150,8 +150,8 @@ async def test_server_that_goes_silent_is_left_and_found_again(certificates: Cer
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_refusal_for_good_ends_it_and_is_not_tried_again(certificates: Certificates, status: int) -> None:
-    """A password that was changed: to go on would lock the user out."""
+def test_final_refusal_is_not_repeated(certificates: Certificates, status: int) -> None:
+    """A password was changed: further attempts would lock the user out."""
 
     @on_jumping_loop
     async def refused() -> None:
@@ -177,7 +177,7 @@ async def test_wrong_password_is_tried_once(certificates: Certificates) -> None:
 
 
 @on_jumping_loop
-async def test_busy_server_is_asked_again_when_it_says(certificates: Certificates) -> None:
+async def test_busy_server_is_tried_again_after_its_retry_after(certificates: Certificates) -> None:
     async with Registrar(certificates) as home:
         home.status = 503
         async with Kept(home) as kept:
@@ -189,7 +189,7 @@ async def test_busy_server_is_asked_again_when_it_says(certificates: Certificate
 
 
 @on_jumping_loop
-async def test_time_that_is_too_short_becomes_the_one_that_the_server_wants(certificates: Certificates) -> None:
+async def test_423_repeats_the_registration_with_min_expires(certificates: Certificates) -> None:
     async with Registrar(certificates) as home:
         home.status = 423
         async with Kept(home) as kept:
@@ -200,7 +200,7 @@ async def test_time_that_is_too_short_becomes_the_one_that_the_server_wants(cert
 
 
 @on_jumping_loop
-async def test_what_comes_in_is_told_on_every_link(certificates: Certificates) -> None:
+async def test_events_of_every_link_are_reported(certificates: Certificates) -> None:
     async with Registrar(certificates) as home, Kept(home) as kept:
         bob = await home.agent("bob")
         await until(lambda: kept.heard.seconds)
@@ -238,7 +238,7 @@ def test_granted_time_is_that_of_our_own_contact(headers: list[tuple[str, str]],
 @pytest.mark.parametrize(
     ("said", "seconds"), [("5", 5), ("5;duration=60", 5), ("18 (busy)", 18), ("99999", 3600), ("x", 0)]
 )
-def test_wait_that_a_server_asks_for_is_bounded(said: str, seconds: float) -> None:
+def test_requested_wait_is_limited(said: str, seconds: float) -> None:
     assert retry_after_s(answered([("retry-after", said)])) == seconds
 
 

@@ -12,11 +12,11 @@ def test_an_offer_has_one_audio_stream_and_ends_each_line_properly() -> None:
     assert offer.count(b"\n") == offer.count(b"\r\n")
 
 
-def test_an_address_of_ipv6_says_so() -> None:
+def test_ipv6_address_has_its_type() -> None:
     assert b"c=IN IP6 2001:db8::1\r\n" in make_offer("2001:db8::1", 7)
 
 
-def test_an_answer_has_a_line_for_each_stream_and_takes_audio_only() -> None:
+def test_answer_has_a_line_for_each_stream_and_accepts_only_audio() -> None:
     offer = make_offer("127.0.0.1", 7) + VIDEO
     assert read_media(make_answer(offer, "127.0.0.1", 8)) == [
         Media("audio", 9, "RTP/AVP", ("8",)),
@@ -27,7 +27,7 @@ def test_an_answer_has_a_line_for_each_stream_and_takes_audio_only() -> None:
 @pytest.mark.parametrize(
     ("line", "port"), [(b"audio 5000 RTP/AVP 0", 9), (b"audio 0 RTP/AVP 0", 0), (b"audio 5000 UDP/TLS/RTP/SAVP 0", 0)]
 )
-def test_a_stream_that_is_off_or_over_something_else_is_refused(line: bytes, port: int) -> None:
+def test_disabled_stream_or_other_protocol_is_refused(line: bytes, port: int) -> None:
     assert read_media(make_answer(b"m=" + line, "127.0.0.1", 8))[0].port == port
 
 

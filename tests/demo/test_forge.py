@@ -1,4 +1,4 @@
-"""The forge: an impostor and its twin differ in exactly what was asked for."""
+"""The forge: an impostor and its control differ in exactly the requested property."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORGE = Forge(NOON)
 CA = FORGE.organisation("Example")
 
 
-def test_a_rightful_server_carries_each_name_twice() -> None:
+def test_valid_server_certificate_has_each_name_twice() -> None:
     names = FORGE.server(CA, "fe1.example.test", "example.test").certificate.extensions
     held = names.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [name.value for name in held] == [
@@ -77,11 +77,11 @@ def test_one_argument_changes_one_extension(change: dict[str, object], oid: x509
 
 
 def _follows(change: dict[str, object]) -> set[x509.ObjectIdentifier]:
-    """A CA also may sign lists."""
+    """A CA may also sign CRLs."""
     return {x509.KeyUsage.oid} if "ca" in change else set()
 
 
-def test_times_and_serial_are_as_wished() -> None:
+def test_times_and_serial_are_as_requested() -> None:
     held = FORGE.forge(Wish(begins=timedelta(0), ends=timedelta(hours=1), serial=0xBAD), CA).certificate
     assert (held.not_valid_before_utc, held.not_valid_after_utc) == (NOON, NOON + timedelta(hours=1))
     assert held.serial_number == 0xBAD
@@ -105,13 +105,13 @@ def test_lists_carry_the_times_and_serials_that_were_asked_for() -> None:
     assert not x509.load_pem_x509_crl(FORGE.revocations(CA, key=leaf.key)).is_signature_valid(CA.key.public_key())
 
 
-def test_the_forge_needs_a_timezone_and_shows_itself() -> None:
+def test_forge_needs_a_time_zone_and_has_a_repr() -> None:
     with pytest.raises(ValueError, match="timezone"):
-        Forge(datetime(2026, 3, 1))  # noqa: DTZ001 - the mistake
+        Forge(datetime(2026, 3, 1))  # noqa: DTZ001 - the fault of this test
     assert repr(FORGE).startswith("<Forge at 2026-03-01 12:00")
 
 
-def test_a_key_that_is_no_signing_key_is_not_taken_over(tmp_path: Path) -> None:
+def test_key_of_another_type_is_refused(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric import ed25519
     from cryptography.hazmat.primitives.serialization import NoEncryption, PrivateFormat
 

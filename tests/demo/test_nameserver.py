@@ -17,8 +17,8 @@ def ask(server: NameServer, name: str, kind: str = "A") -> dns.message.Message:
         return dns.message.from_wire(sock.recv(4096))
 
 
-def test_answerer_answers_out_of_its_dictionary_and_counts() -> None:
-    """Names are compared without case; what is no DNS message gets no answer and does no harm."""
+def test_name_server_answers_from_its_dictionary_and_counts() -> None:
+    """Names are compared without case; other datagrams are ignored."""
 
     async def main() -> None:
         server = await NameServer({("A.test", "a"): ["192.0.2.1"]}).start()

@@ -1,4 +1,4 @@
-"""What the demo prints: short lines with whole words, a count for each act, and the full text in the findings file."""
+"""The output of the demo: short lines with whole words, a count for each act, and the full text in the findings file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests of the event package, and how they are told from others."""
+"""The requests of the event package, and how they differ from others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def request(method: str, event: str, uri: str = f"sip:{MGMT}", sender: str = f"<
         ("OPTIONS", EVENT, f"sip:{MGMT}", False),
     ],
 )
-def test_request_of_the_package_is_told_by_method_event_and_a_uri_without_a_user(
+def test_package_request_has_its_method_its_event_and_no_user_in_the_uri(
     method: str, event: str, uri: str, *, ours: bool
 ) -> None:
     assert is_ours(request(method, event, uri)) is ours

@@ -48,7 +48,7 @@ def test_users_are_given_from_the_number_that_the_server_holds() -> None:
     assert [item.body for item in ends.items] == [b"3"]
 
 
-def test_change_is_told_once() -> None:
+def test_change_is_notified_once() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.changed()
@@ -80,7 +80,7 @@ def test_refresh_is_answered_without_a_second_subscription() -> None:
     assert len(ends.items) == 1
 
 
-def test_question_asked_once_is_answered_with_the_state_alone() -> None:
+def test_fetch_is_answered_with_the_state_only() -> None:
     """RFC 6665 section 4.4.3."""
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe(stays=False)
@@ -98,7 +98,7 @@ def test_link_of_a_subscription_is_reserved_and_forgotten_with_its_end() -> None
     assert (ends.notifier.subscribers, bytes(ends.to_server.sent)) == ([], b"")
 
 
-def test_server_that_left_the_topology_is_told_nothing_more() -> None:
+def test_removed_server_gets_no_more_notifies() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.take(lambda _: PEER)
@@ -107,7 +107,7 @@ def test_server_that_left_the_topology_is_told_nothing_more() -> None:
     assert ends.notifier.subscribers == []
 
 
-def test_status_is_heard_on_the_link_of_the_subscription() -> None:
+def test_status_is_accepted_on_the_link_of_the_subscription() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.subscriber.publish({"number": 1})
@@ -132,7 +132,7 @@ def test_longest_status_is_one_mebibyte(octets: int, status: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nothing", b"[" * 100_000])
-def test_status_that_is_no_object_is_a_fault_of_the_peer(body: bytes) -> None:
+def test_status_that_is_not_an_object_is_a_remote_error(body: bytes) -> None:
     ends = Ends()
     ends.subscribe()
     with pytest.raises(RemoteError, match="a status that cannot be read"):
@@ -155,7 +155,7 @@ def test_subscription_with_an_unreadable_state_is_refused() -> None:
 
 
 def test_request_in_the_dialog_of_another_link_begins_a_subscription_of_its_own() -> None:
-    """A tag of another dialog is no proof of anything: the link is what counts."""
+    """The tag of another dialog proves nothing: the link decides."""
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     dialog = SubscriptionDialog("another", "theirs", "not-ours", MGMT)

@@ -34,14 +34,14 @@ def notify(
     return here(MGMT).next("NOTIFY", dialog, fixed, body, JSON)
 
 
-def test_subscription_says_what_the_server_holds() -> None:
+def test_subscribe_has_the_state_of_the_server() -> None:
     ends = Ends()
     request = begun(ends)
     assert ReplicationState.decode(request.body) == ends.holds
     assert (request.expires, request.first("event")) == (EXPIRES_S, EVENT)
 
 
-def test_subscription_stands_once_it_is_accepted() -> None:
+def test_subscription_is_active_after_a_2xx() -> None:
     ends = Ends()
     request = begun(ends)
     assert ends.subscriber.standing == []
@@ -137,7 +137,7 @@ def test_refresh_is_sent_at_half_the_life() -> None:
         assert len(ends.to_management.taken()) == sent
 
 
-def test_status_goes_out_on_standing_subscriptions_alone() -> None:
+def test_status_is_published_on_active_subscriptions_only() -> None:
     ends = Ends()
     begun(ends)
     ends.subscriber.publish({"number": 1})
@@ -149,13 +149,13 @@ def test_status_goes_out_on_standing_subscriptions_alone() -> None:
     assert (request.method, request.body) == ("PUBLISH", b'{"number":1}')
 
 
-def test_question_asked_once_makes_no_standing_subscription() -> None:
+def test_fetch_makes_no_active_subscription() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe(stays=False)
     assert (len(ends.states), ends.subscriber.standing, ends.settled) == (1, [], [])
 
 
-def test_closed_link_is_forgotten_with_its_questions() -> None:
+def test_closed_link_is_removed_with_its_requests() -> None:
     ends = Ends()
     dialog = accepted(ends)
     ends.subscriber.gone(ends.to_management.link)

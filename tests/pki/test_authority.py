@@ -39,7 +39,7 @@ def test_a_new_ca_is_a_root_an_issuing_ca_and_two_lists(ca: EnterpriseCa) -> Non
     ca.issuing.verify_directly_issued_by(ca.root)
 
 
-def test_keys_are_their_owners_alone(ca: EnterpriseCa, issued: Issued, tmp_path: Path) -> None:
+def test_key_files_are_readable_by_their_owner_only(ca: EnterpriseCa, issued: Issued, tmp_path: Path) -> None:
     issued.write(tmp_path / "servers" / "fe1.pem", tmp_path / "servers" / "fe1.key")
     keys = [*ca.folder.glob("*.key"), *tmp_path.glob("servers/*.key")]
     assert [stat.S_IMODE(key.stat().st_mode) for key in keys] == [0o600] * 3
@@ -64,7 +64,7 @@ def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path, noon: datet
     assert list(tmp_path.iterdir()) == []
 
 
-def test_everything_that_is_missing_is_told_at_once(ca: EnterpriseCa) -> None:
+def test_all_missing_files_are_reported_together(ca: EnterpriseCa) -> None:
     for name in ("root.pem", "issuing.key", "ledger.db"):
         (ca.folder / name).unlink()
     (ca.folder / "issuing.pem").write_bytes(b"nonsense")
@@ -74,7 +74,7 @@ def test_everything_that_is_missing_is_told_at_once(ca: EnterpriseCa) -> None:
     assert told == ["root.pem", "issuing.pem", "ledger.db", "issuing.key"]
 
 
-def test_a_server_certificate_carries_each_name_both_ways(issued: Issued) -> None:
+def test_server_certificate_has_each_name_as_dns_name_and_sip_uri(issued: Issued) -> None:
     assert identities(issued.certificate).usable == NAMES
     names = issued.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == list(NAMES)
@@ -85,7 +85,7 @@ def test_a_server_certificate_lives_thirty_days_and_begins_a_little_earlier(issu
     assert issued.certificate.not_valid_after_utc == noon + timedelta(days=30)
 
 
-def test_a_server_certificate_says_where_its_list_is(issued: Issued) -> None:
+def test_server_certificate_has_a_crl_distribution_point(issued: Issued) -> None:
     (point,) = issued.certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     assert [name.value for name in point.full_name or ()] == ["http://crl.example.test/issuing.crl"]
 
@@ -98,7 +98,7 @@ def test_a_name_asked_for_twice_or_in_capitals_is_one_name(ca: EnterpriseCa, noo
 @pytest.mark.parametrize(
     "name", ["*.example.test", "10.0.0.1", "fe1", "alice@example.test", "", "fe1.example.test:5061"]
 )
-def test_what_is_no_host_name_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
+def test_invalid_host_name_is_never_certified(ca: EnterpriseCa, noon: datetime, name: str) -> None:
     before = ca.certificates
     with pytest.raises(LintRefusedError, match="not a full host name"):
         ca.issue([name], Role.FRONT_END, noon)
@@ -132,12 +132,12 @@ def test_a_signer_for_no_host_name_is_never_issued(ca: EnterpriseCa, noon: datet
     assert ca.certificates == before, "refused before the journal"
 
 
-def test_no_names_are_no_certificate(ca: EnterpriseCa, noon: datetime) -> None:
+def test_certificate_without_names_is_refused(ca: EnterpriseCa, noon: datetime) -> None:
     with pytest.raises(LintRefusedError, match="names no server"):
         ca.issue([], Role.FRONT_END, noon)
 
 
-def test_what_is_no_role_is_a_bug(ca: EnterpriseCa, noon: datetime) -> None:
+def test_invalid_role_is_a_local_error(ca: EnterpriseCa, noon: datetime) -> None:
     with pytest.raises(LocalError):
         ca.issue(NAMES, "front-end", noon)  # type: ignore[arg-type]  # the wrong type is the point
 
@@ -229,7 +229,7 @@ def test_status_tells_what_is_left_of_everything(ca: EnterpriseCa, issued: Issue
     ]
 
 
-def test_several_hands_at_once_leave_one_story(ca: EnterpriseCa, noon: datetime) -> None:
+def test_concurrent_revocations_are_all_published(ca: EnterpriseCa, noon: datetime) -> None:
     """Commands and running servers use one CA: no revocation is lost to an older list."""
     serials = [ca.issue(NAMES, Role.FRONT_END, noon).certificate.serial_number for _ in range(6)]
     with ThreadPoolExecutor(6) as hands:
@@ -255,7 +255,7 @@ while True:
 
 
 @pytest.mark.parametrize("lines", [1, 4, 9])
-def test_a_killed_ca_opens_again_with_nothing_acknowledged_lost(ca: EnterpriseCa, noon: datetime, lines: int) -> None:
+def test_killed_ca_opens_again_without_losing_acknowledged_work(ca: EnterpriseCa, noon: datetime, lines: int) -> None:
     """A kill -9 in the middle of work: what was acknowledged as revoked is on the next list."""
     command = [sys.executable, "-c", WORK, str(ca.folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": ":".join(sys.path)}) as worker:

@@ -57,7 +57,7 @@ def test_after_the_change_the_old_root_vouches_until_the_new_one_is_shown_alone(
     assert not generations.is_crossed
 
 
-def test_it_is_all_there_after_another_start(generations: CaGenerations, noon: datetime) -> None:
+def test_generations_are_read_again_after_a_restart(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
     again = CaGenerations(generations.folder)
@@ -114,7 +114,7 @@ def test_one_change_at_a_time_and_in_order(generations: CaGenerations, noon: dat
     assert generations.prepare(noon).folder.name == "3"
 
 
-def test_slots_that_cannot_be_read_stop_everything(generations: CaGenerations, noon: datetime) -> None:
+def test_unreadable_generations_file_is_an_error(generations: CaGenerations, noon: datetime) -> None:
     generations.prepare(noon)
     generations.activate()
     (generations.folder / "generations.json").write_text("{")

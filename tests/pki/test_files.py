@@ -46,7 +46,7 @@ def test_a_key_replaces_one_that_others_could_read(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == SECRET
 
 
-def test_what_a_crash_left_beside_is_no_obstacle(tmp_path: Path) -> None:
+def test_file_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
     prepare(tmp_path / "key", b"abandoned", PUBLIC)
     write(tmp_path / "key", b"new", SECRET)
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == SECRET
@@ -74,7 +74,7 @@ def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int, *, re
             read_key(tmp_path / "key")
 
 
-def test_what_is_no_key_of_ours_is_the_operators_to_restore(tmp_path: Path) -> None:
+def test_other_keys_are_an_operator_error(tmp_path: Path) -> None:
     rsa_key = rsa.generate_private_key(65537, 2048)
     write(tmp_path / "rsa", rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), SECRET)
     write(tmp_path / "nonsense", b"nonsense", SECRET)
@@ -89,7 +89,7 @@ def test_what_is_no_key_of_ours_is_the_operators_to_restore(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o602])
 def test_a_key_that_others_can_read_or_write_is_not_read(tmp_path: Path, mode: int) -> None:
-    """The file, its mode and the command that mends it are named; once that is done the key is read."""
+    """The error names the file, its mode and the command. After that command the key is read."""
     file = tmp_path / "key"
     write(file, key_pem(new_key()), SECRET)
     link = tmp_path / "link"

@@ -49,7 +49,7 @@ def test_a_serial_is_reserved_once(ledger: Ledger, noon: datetime) -> None:
         reserve(ledger, 0xABC, noon)
 
 
-def test_a_ticket_is_worth_one_signature(ledger: Ledger, noon: datetime) -> None:
+def test_ticket_allows_one_signature(ledger: Ledger, noon: datetime) -> None:
     ticket = ledger.reserve(0xABC, CertificateKind.ISSUING, CertificateKind.SERVER, (), (noon, noon), noon)
     assert repr(ticket) == "<Ticket abc unspent>"
     assert ticket.spend() == 0xABC
@@ -76,13 +76,13 @@ def test_lists_are_numbered_by_issuer(ledger: Ledger, noon: datetime) -> None:
     assert ledger.last_list(CertificateKind.ISSUING) is not None
 
 
-def test_an_instant_without_a_timezone_is_a_bug(ledger: Ledger, noon: datetime) -> None:
+def test_instant_without_a_timezone_is_a_local_error(ledger: Ledger, noon: datetime) -> None:
     with pytest.raises(LocalError, match="timezone"):
         reserve(ledger, 0xABC, noon.replace(tzinfo=None))
     assert ledger.records() == ()
 
 
-def test_a_broken_ledger_is_the_operators_to_mend(ledger: Ledger) -> None:
+def test_damaged_ledger_is_an_operator_error(ledger: Ledger) -> None:
     ledger.file.write_bytes(b"no database" * 100)
     with pytest.raises(OperatorError, match="restore the ledger"):
         ledger.records()

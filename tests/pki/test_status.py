@@ -30,7 +30,7 @@ def test_state_follows_the_instant(noon: datetime, after: timedelta, state: Cert
     assert (seen.state, seen.left) == (state, DAY - after)
 
 
-def test_revoked_and_abandoned_say_more_than_the_time(noon: datetime) -> None:
+def test_revoked_and_abandoned_come_before_expired(noon: datetime) -> None:
     revoked = Record(
         1, CertificateKind.ISSUING, CertificateKind.SERVER, ("x.test",), noon, noon + DAY, b"der", noon, "superseded"
     )

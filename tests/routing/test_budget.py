@@ -1,4 +1,4 @@
-"""Who gives way where there is no room: the oldest of its own principal, or of the principal that holds most."""
+"""Which entry is displaced at a limit: the oldest of the same principal, or of the principal with the most entries."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from sipmesh.routing.budget import Budget
 
 
 @pytest.mark.parametrize(("each", "gone"), [(2, "a1"), (3, None)])
-def test_oldest_of_a_principal_gives_way_beyond_its_limit(each: int, gone: str | None) -> None:
+def test_oldest_entry_of_a_principal_is_displaced_past_its_limit(each: int, gone: str | None) -> None:
     budget = Budget[str](each, 100)
     assert [budget.add("a", thing) for thing in ("a1", "a2", "a3")] == [None, None, gone]
     assert budget.count("a") == min(each, 3)
 
 
 @pytest.mark.parametrize(("total", "gone"), [(3, "a1"), (4, None)])
-def test_oldest_of_the_principal_that_holds_most_gives_way_beyond_the_total(total: int, gone: str | None) -> None:
+def test_oldest_entry_of_the_largest_principal_is_displaced_past_the_total(total: int, gone: str | None) -> None:
     budget = Budget[str](100, total)
     for principal, thing in (("b", "b1"), ("a", "a1"), ("a", "a2")):
         assert budget.add(principal, thing) is None
     assert budget.add("c", "c1") == gone
 
 
-def test_removed_thing_leaves_its_place_and_is_not_counted_as_displaced() -> None:
+def test_removed_entry_is_not_counted_as_displaced() -> None:
     budget = Budget[str](1, 1)
     budget.add("a", "a1")
     assert (budget.remove("a", "a1"), budget.remove("a", "a1")) == (True, False)
@@ -32,12 +32,12 @@ def test_removed_thing_leaves_its_place_and_is_not_counted_as_displaced() -> Non
     assert repr(budget) == "<Budget 1 held for 1 principals, 0 displaced>"
 
 
-def test_nothing_is_displaced_where_nothing_is_held() -> None:
+def test_empty_budget_displaces_nothing() -> None:
     assert Budget[str](1, 1).displace_one() is None
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=200))
-def test_no_principal_loses_a_place_to_one_that_holds_more(steps: list[tuple[str, bool]]) -> None:
+def test_no_principal_loses_an_entry_to_a_larger_principal(steps: list[tuple[str, bool]]) -> None:
     budget = Budget[tuple[str, int]](4, 8)
     for number, (principal, leaves) in enumerate(steps):
         before = {one: budget.count(one) for one in "abcde"}

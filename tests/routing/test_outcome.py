@@ -1,4 +1,4 @@
-"""What a server decided: only a request that goes on is attributed to somebody."""
+"""Only a request that is forwarded gets an identity."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sipmesh.trust.evidence import LinkKind
 TARGET = ServerTarget(("fe1.example.test",), LinkKind.SERVER, "sip:bob@example.test")
 
 
-def test_request_that_goes_on_is_attributed_and_its_targets_stay() -> None:
+def test_forward_gets_the_identity_and_keeps_its_targets() -> None:
     forward = attributed(Forward((TARGET,), None), "sip:alice@example.test")
     assert forward == Forward((TARGET,), "sip:alice@example.test")
     assert attributed(forward, None) == Forward((TARGET,), None)
 
 
-def test_every_other_outcome_stays_as_it_is() -> None:
+def test_other_outcomes_are_unchanged() -> None:
     outcomes = (Answer(403), Drop("nobody"), Register("sip:a@b"), Prove("sip:a@b", 401), ToUser("sip:a@b", None))
     assert all(attributed(outcome, "sip:alice@example.test") is outcome for outcome in outcomes)

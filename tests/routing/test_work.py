@@ -177,7 +177,7 @@ def serve(data: bytes) -> None:
 
 
 def take(message: Request | Response) -> None:
-    """Each step may refuse; the ones behind it are taken all the same, as some other message would reach them."""
+    """Each step may refuse. The later steps run all the same, because another message would reach them."""
     for step in steps_of(message):
         accepted(step)
 
@@ -219,7 +219,7 @@ def accepted(check: Callable[[], object]) -> bool:
 
 
 def work_of(data: bytes) -> Counter[str]:
-    """Count what octets cost where nothing of them has been seen before."""
+    """Count the work for octets that were not seen before."""
     for kept in (rows._kept, fields._name_addrs, fields._via_forms, uri._uris, message._status_lines):
         kept.clear()
     work = Counter({"length": len(data)})
@@ -229,7 +229,7 @@ def work_of(data: bytes) -> Counter[str]:
 
 
 def assert_linear(*done: Counter[str]) -> None:
-    """See that an octet of a message twice as long costs no more than one of the shorter, but for what comes in pieces."""
+    """Check that the work per octet does not grow with the length of a message, except for messages in pieces."""
     for less, more in pairwise(done):
         for measure in ("steps", "octets"):
             assert more[measure] / more["length"] <= 8 / 7 * less[measure] / less["length"], (measure, done)

@@ -150,5 +150,5 @@ async def registering_until_killed(server: Process, phones: list[Peer]) -> list[
                 server.started.send_signal(signal.SIGKILL)
 
     await asyncio.gather(*(register(at) for at in range(len(phones))), return_exceptions=True)
-    await server.started.wait()
+    await server.started.waited()
     return acknowledged

@@ -64,7 +64,7 @@ async def test_second_start_of_a_running_server_fails_and_harms_nothing(example:
     async with Network((example,)) as network, serving(example, FE1) as running:
         alice, bob = await network.phone("alice", FE1), await network.phone("bob", FE1)
         second = await spawn(example, FE1)
-        assert await second.started.wait() == 1
+        assert await second.started.waited() == 1
         assert (await running.ask("status"))["pid"] == running.started.pid
         await bob.send(bob.request("OPTIONS", "sip:alice@example.test"))
         await alice.reply(await alice.request_in("OPTIONS"), 200)

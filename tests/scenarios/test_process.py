@@ -108,7 +108,7 @@ async def test_sigterm_with_two_hundred_requests_under_way_gives_two_hundred_fin
         for one in came:
             await bob.reply(one, 200)
         assert [(await alice.final()).status for _ in sent] == [200] * 200
-        assert await server.started.wait() == 0
+        assert await server.started.waited() == 0
         assert '"event": "drained"' in server.log
 
 
@@ -123,7 +123,7 @@ async def test_second_sigterm_ends_a_server_at_once_and_leaves_nobody_without_an
             await asyncio.sleep(LOOK_AGAIN_S)
         server.started.send_signal(signal.SIGTERM)
         assert (await alice.final()).status == 503
-        assert await server.started.wait() == 0
+        assert await server.started.waited() == 0
 
 
 @on_loop
@@ -169,7 +169,7 @@ async def test_sigterm_ends_a_server_within_fifteen_seconds_though_nobody_answer
         began = asyncio.get_running_loop().time()
         server.started.send_signal(signal.SIGTERM)
         assert [(await alice.final()).status for _ in range(2)] == [503, 503]
-        assert await server.started.wait() == 0
+        assert await server.started.waited() == 0
         assert asyncio.get_running_loop().time() - began < 15
         await carol.hung_up()
 

@@ -171,6 +171,6 @@ async def test_rolling_restarts_of_processes_under_load_lose_nothing(example: Or
 async def end_all(running: dict[str, Process]) -> None:
     """Leave no process behind."""
     for process in running.values():
-        if process.started.returncode is None:
+        if process.started.poll() is None:
             process.started.kill()
-            await process.started.wait()
+            await process.started.waited()

@@ -1,4 +1,4 @@
-"""A clock that was set is doubted for a minute; other servers' clocks decide at once."""
+"""A clock that was set is in doubt for a minute; the clocks of other servers decide at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(("gap", "signs"), [(GAP, True), (GAP + SECOND, False)])
-def test_clock_far_from_the_last_signature_is_doubted_at_the_start(gap: timedelta, *, signs: bool) -> None:
+def test_clock_far_from_the_last_signature_is_in_doubt_at_the_start(gap: timedelta, *, signs: bool) -> None:
     watch = ClockWatch(NOON)
     assert watch.look(0.0, NOON + gap) is not signs
     assert watch.may_sign(0.0) is signs
@@ -23,7 +23,7 @@ def test_clock_far_from_the_last_signature_is_doubted_at_the_start(gap: timedelt
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("jump", "odd"), [(JUMP, False), (JUMP + SECOND, True)])
-def test_clock_that_is_set_while_a_server_runs_is_doubted(sign: int, jump: timedelta, *, odd: bool) -> None:
+def test_clock_that_jumps_is_in_doubt(sign: int, jump: timedelta, *, odd: bool) -> None:
     watch = ClockWatch()
     watch.look(10.0, NOON)
     assert watch.look(11.0, NOON + SECOND + sign * jump) is odd
@@ -31,8 +31,8 @@ def test_clock_that_is_set_while_a_server_runs_is_doubted(sign: int, jump: timed
     assert watch.may_sign(11.0 + STEADY_S)
 
 
-def test_clock_that_is_set_back_in_time_is_doubted_anew() -> None:
-    """Six seconds of a wrong clock sign nothing."""
+def test_clock_that_jumps_back_is_in_doubt_again() -> None:
+    """Six seconds with a wrong clock sign nothing."""
     watch = ClockWatch(NOON)
     watch.look(0.0, NOON + timedelta(days=40))
     assert watch.look(6.0, NOON + timedelta(seconds=6))
@@ -47,7 +47,7 @@ def test_other_servers_say_whose_clock_is_wrong() -> None:
     assert watch.may_sign(1.0, (0.2, -3_456_000.0))
 
 
-def test_ca_that_has_signed_nothing_yet_is_not_waited_for() -> None:
+def test_ca_without_a_signature_may_sign_at_once() -> None:
     watch = ClockWatch()
     assert not watch.look(0.0, NOON)
     assert watch.may_sign(0.0)

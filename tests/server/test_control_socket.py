@@ -1,4 +1,4 @@
-"""The control socket: whoever may open it is answered, whatever is asked, and nobody else can open it."""
+"""The control socket: every request of its user gets an answer, and no other user can open it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KERNEL_LIMIT = 107  # bytes of a path in sockaddr_un, without its zero (unix(7))
 
 
 class Desk:
-    """Commands that do what a test wants to see; *gate* holds one of them up."""
+    """Commands for these tests; *gate* delays one of them."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -46,7 +46,7 @@ class Desk:
 
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Desk]:
-    """A control socket at *path*, answered by a desk."""
+    """A control socket at *path* with these commands."""
     desk = Desk()
     control = ControlSocket(path, desk.commands(), Told().log)
     await control.open()
@@ -68,14 +68,14 @@ async def test_question_is_answered_with_what_the_command_gives(path: Path) -> N
 
 
 @on_loop
-async def test_refusal_of_a_command_is_told_in_its_own_words(path: Path) -> None:
+async def test_refusal_of_a_command_is_in_the_answer(path: Path) -> None:
     async with opened(path):
         with pytest.raises(SipmeshError, match="no live link x"):
             await ask(path, "refuse")
 
 
 @on_loop
-async def test_unknown_command_is_told_and_those_that_are_known(path: Path) -> None:
+async def test_unknown_command_gets_the_known_commands(path: Path) -> None:
     async with opened(path):
         answer = await told(path, b'{"command": "dance"}\n')
         assert "dance" in answer["error"]
@@ -103,19 +103,20 @@ async def test_unknown_command_is_told_and_those_that_are_known(path: Path) -> N
     ],
 )
 @on_loop
-async def test_line_that_is_no_question_gets_an_error_and_the_next_one_its_answer(path: Path, line: bytes) -> None:
+async def test_invalid_line_gets_an_error_and_the_next_line_is_answered(path: Path, line: bytes) -> None:
     async with opened(path):
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(line + b'{"command": "echo", "said": 1}\n')
-        assert "error" in json.loads(await reader.readline())
+        error = json.loads(await reader.readline())["error"]
+        assert error.startswith(("the request cannot be read", "unknown command"))
         assert json.loads(await reader.readline()) == {"result": 1}
         writer.close()
 
 
 @pytest.mark.parametrize("over", [0, 1])
 @on_loop
-async def test_line_has_its_limit(path: Path, over: int) -> None:
-    """One byte more and the connection ends; the next one is served."""
+async def test_line_length_is_limited(path: Path, over: int) -> None:
+    """One octet more ends the connection; the next connection is served."""
     frame = len(json.dumps({"command": "echo", "said": ""}).encode())
     async with opened(path):
         if over:
@@ -128,7 +129,7 @@ async def test_line_has_its_limit(path: Path, over: int) -> None:
 
 
 @on_loop
-async def test_slow_question_does_not_hold_up_the_others(path: Path) -> None:
+async def test_slow_command_does_not_delay_others(path: Path) -> None:
     async with opened(path) as desk:
         slow = asyncio.create_task(ask(path, "wait"))
         answers = await asyncio.gather(*(ask(path, "echo", said=number) for number in range(50)))
@@ -139,7 +140,7 @@ async def test_slow_question_does_not_hold_up_the_others(path: Path) -> None:
 
 
 @on_loop
-async def test_question_that_is_not_answered_in_time_is_given_up(path: Path) -> None:
+async def test_request_without_an_answer_times_out(path: Path) -> None:
     async with opened(path) as desk:
         with pytest.raises(SipmeshError, match="does not answer: timeout"):
             await ask(path, "wait", timeout_s=0.05)
@@ -148,7 +149,7 @@ async def test_question_that_is_not_answered_in_time_is_given_up(path: Path) -> 
 
 
 @on_loop
-async def test_whoever_hangs_up_in_the_middle_of_a_line_harms_nobody(path: Path) -> None:
+async def test_client_that_closes_within_a_line_affects_no_other(path: Path) -> None:
     async with opened(path):
         _, writer = await asyncio.open_unix_connection(path)
         writer.write(b'{"command": "ec')
@@ -163,7 +164,7 @@ async def test_only_our_own_user_may_open_it(path: Path) -> None:
 
 
 @on_loop
-async def test_socket_of_a_run_that_was_killed_is_replaced_and_ours_is_taken_away(path: Path) -> None:
+async def test_socket_of_a_killed_run_is_replaced_and_ours_is_removed(path: Path) -> None:
     leave_behind(path)
     with pytest.raises(SipmeshError, match="does not answer"):
         await ask(path, "echo", said=1)
@@ -173,8 +174,8 @@ async def test_socket_of_a_run_that_was_killed_is_replaced_and_ours_is_taken_awa
 
 
 @on_loop
-async def test_socket_that_was_never_opened_is_not_taken_away(path: Path) -> None:
-    """Closing what could not be opened must not take the socket of the server that runs."""
+async def test_socket_that_was_never_opened_is_not_removed(path: Path) -> None:
+    """Closing a socket that could not be opened must not remove the socket of the running server."""
     async with opened(path):
         await ControlSocket(path, {}, Told().log).close()
         assert await ask(path, "echo", said=1) == 1
@@ -222,12 +223,12 @@ async def told(path: Path, line: bytes) -> dict[str, Any]:
 
 
 def mode_of(path: Path) -> int:
-    """Who may open it."""
+    """Return the mode of the file."""
     return path.stat().st_mode & 0o777
 
 
 def leave_behind(path: Path) -> None:
-    """Leave a socket that nobody listens on, as kill -9 does."""
+    """Leave a socket without a listener, as kill -9 does."""
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
 
@@ -239,6 +240,6 @@ def test_dataclass_in_an_answer_is_written_by_the_names_of_its_fields() -> None:
     assert told["result"][0]["bindings"][0]["user"] == "alice"
 
 
-def test_answer_that_json_does_not_know_is_a_fault() -> None:
+def test_answer_without_a_json_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="no JSON for"):
         encode({"result": object()})

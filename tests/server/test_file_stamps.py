@@ -1,4 +1,4 @@
-"""Changes of files are noticed however they are made, each of them once."""
+"""Each change of a file is noticed once, however it is made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _in_place(file: Path) -> None:
 
 
 def _renamed_over(file: Path) -> None:
-    """As careful editors do; same size and, where the clock is coarse, same time."""
+    """Replace it as careful editors do: the same size and, with a coarse clock, the same time."""
     found = file.stat()
     draft = file.with_suffix(".new")
     draft.write_text("AFTER!")
@@ -36,7 +36,7 @@ def _removed(file: Path) -> None:
 
 
 def _touched(file: Path) -> None:
-    """Same size, same inode."""
+    """Change it with the same size and the same inode."""
     file.write_text("AFTER!")
     os.utime(file, ns=(0, 1))
 
@@ -50,8 +50,8 @@ def test_change_is_noticed_once(file: Path, change: Callable[[Path], None]) -> N
     assert watched.changed() == []
 
 
-def test_file_that_was_missing_is_noticed_when_it_comes(tmp_path: Path) -> None:
-    """A list that a bad topology names and that its operator then puts there."""
+def test_new_file_is_noticed(tmp_path: Path) -> None:
+    """A CRL that the topology names, and that its operator writes later."""
     missing = tmp_path / "root.crl"
     watched = WatchedFiles([missing])
     assert stamp(missing) is None
@@ -68,8 +68,8 @@ def test_only_the_files_that_changed_are_named(file: Path, tmp_path: Path) -> No
     assert watched.changed() == [file]
 
 
-def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file: Path, tmp_path: Path) -> None:
-    """What was read anew just now is not read again for the same change."""
+def test_restart_forgets_earlier_files_and_changes(file: Path, tmp_path: Path) -> None:
+    """A file that was just read is not read again for the same change."""
     other = tmp_path / "other"
     other.write_text("one")
     watched = WatchedFiles([file])
@@ -83,8 +83,8 @@ def test_taking_files_forgets_the_earlier_ones_and_what_has_changed_so_far(file:
     assert watched.changed() == [other]
 
 
-def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_twice(file: Path) -> None:
-    """The clock that looks does not know whether the writer is done; what is half written is a broken file."""
+def test_file_is_named_only_when_two_checks_are_equal(file: Path) -> None:
+    """A timer does not know whether the writer has finished; a half-written file is a broken file."""
     watched = WatchedFiles([file])
     file.write_text("half")
     assert watched.settled() == []
@@ -94,7 +94,7 @@ def test_file_that_is_still_being_written_is_not_named_until_it_looks_the_same_t
     assert watched.settled() == []
 
 
-def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_is_there(file: Path) -> None:
+def test_file_that_is_missing_for_a_moment_is_named_only_when_it_is_back(file: Path) -> None:
     watched = WatchedFiles([file])
     file.unlink()
     assert watched.settled() == []
@@ -103,7 +103,7 @@ def test_file_that_is_taken_away_for_a_moment_is_not_named_before_the_next_one_i
     assert watched.settled() == [file]
 
 
-def test_file_that_was_named_by_the_one_look_is_not_named_by_the_other(file: Path) -> None:
+def test_file_named_by_one_check_is_not_named_by_the_other(file: Path) -> None:
     watched = WatchedFiles([file])
     _in_place(file)
     assert watched.settled() == []
@@ -111,8 +111,8 @@ def test_file_that_was_named_by_the_one_look_is_not_named_by_the_other(file: Pat
     assert watched.settled() == []
 
 
-def test_only_those_asked_about_are_looked_at(file: Path, tmp_path: Path) -> None:
-    """A list that is in place says nothing about the next, which may be half written."""
+def test_only_the_given_files_are_compared(file: Path, tmp_path: Path) -> None:
+    """One CRL being complete says nothing about the next, which may be half written."""
     other = tmp_path / "other"
     other.write_text("one")
     watched = WatchedFiles([file, other])
@@ -123,7 +123,7 @@ def test_only_those_asked_about_are_looked_at(file: Path, tmp_path: Path) -> Non
 
 
 def test_change_between_reading_and_following_is_not_lost(file: Path, tmp_path: Path) -> None:
-    """The files of the new document are known only when it has been read, and by then one may have changed again."""
+    """The files of the new topology are known only after it was read; a file may have changed again by then."""
     new = tmp_path / "new"
     new.write_text("read just now")
     watched = WatchedFiles([file])

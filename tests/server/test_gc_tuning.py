@@ -1,4 +1,4 @@
-"""Nothing that serves a message needs the collector, and it looks when nobody waits."""
+"""The way of messages makes no cycles, and the garbage collector runs when the server is not busy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = (ProxiedRequest, SentBranch, Flow, Message, Row, Link)
 
 @pytest.fixture(name="looks")
 def _looks() -> Iterator[list[int]]:
-    """The generations that were looked through; the collector is put back as it was."""
+    """Record the collected generations; restore the collector's settings afterwards."""
     looks: list[int] = []
 
     def note(phase: str, told: dict[str, int]) -> None:
@@ -37,7 +37,7 @@ def _looks() -> Iterator[list[int]]:
         gc.unfreeze()
 
 
-def test_what_is_there_at_the_start_is_left_out(looks: list[int]) -> None:
+def test_objects_of_the_start_are_excluded(looks: list[int]) -> None:
     GcTuning(0.0).begin()
     assert gc.get_freeze_count() > YOUNG
     assert looks == [2]
@@ -49,7 +49,7 @@ def test_what_is_there_at_the_start_is_left_out(looks: list[int]) -> None:
     (QUIET_EVERY_S, True, 0),
     (BUSY_EVERY_S, True, 1),
 ])  # fmt: skip
-def test_all_is_looked_through_when_nobody_waits_or_it_is_overdue(
+def test_full_collection_runs_when_not_busy_or_overdue(
     looks: list[int], *, after: float, busy: bool, looked: int
 ) -> None:
     collector = GcTuning(100.0)
@@ -59,8 +59,8 @@ def test_all_is_looked_through_when_nobody_waits_or_it_is_overdue(
 
 
 @on_loop
-async def test_calls_and_messages_leave_nothing_to_the_collector(home: Network) -> None:
-    """Of what serves them, links that have closed included."""
+async def test_calls_and_messages_make_no_cycles(home: Network) -> None:
+    """This includes links that have closed."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         gc.collect()

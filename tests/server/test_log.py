@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, at the level asked for, times in UTC; and nothing secret in them."""
+"""Logs: one JSON object per line, at the chosen level, times in UTC; no secrets in them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _stream() -> Iterator[io.StringIO]:
 
 
 class Terminal(io.StringIO):
-    """A stream that a person looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_each_event_is_one_object_on_one_line_even_with_line_ends_from_outside(stream: io.StringIO) -> None:
-    """What a peer sends must not forge a line of ours."""
+def test_each_event_is_one_line_even_with_line_breaks_from_peers(stream: io.StringIO) -> None:
+    """Text from a peer must not look like a line of ours."""
     configure(stream)
     get_log(server="fe1").warning("unframeable", why='x\r\n{"event": "link accepted"}')
     [line] = stream.getvalue().splitlines()
@@ -50,7 +50,7 @@ def test_time_is_utc_with_its_zone(stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 2), ("warning", 1)])
-def test_level_says_how_much_is_told(stream: io.StringIO, level: str, lines: int) -> None:
+def test_level_selects_the_lines(stream: io.StringIO, level: str, lines: int) -> None:
     configure(stream, level=level)
     log = get_log()
     log.debug("dropped")
@@ -74,7 +74,7 @@ def test_terminal_gets_text_for_a_person(stream: io.StringIO) -> None:
     assert not stream.getvalue()
 
 
-def test_fault_is_told_with_its_trace_on_the_same_line(stream: io.StringIO) -> None:
+def test_exception_is_logged_with_its_traceback_on_one_line(stream: io.StringIO) -> None:
     configure(stream)
     get_log().error("fault", exc_info=ValueError("broken"))
     [line] = stream.getvalue().splitlines()
@@ -89,7 +89,7 @@ def dangerous(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("make", [io.StringIO, Terminal])
-def test_text_of_others_cannot_act_on_a_terminal_in_either_format(make: type[io.StringIO]) -> None:
+def test_text_of_peers_has_no_control_characters_in_either_format(make: type[io.StringIO]) -> None:
     """Also in a list, in a mapping, in a key and in the message of an exception."""
     stream = make()
     configure(stream)
@@ -114,7 +114,7 @@ def test_value_of_any_length_takes_a_bounded_line(stream: io.StringIO, length: i
 
 @on_loop
 async def test_nothing_secret_is_logged_at_any_level(home: Network) -> None:
-    """No password, no credentials, no hash of them, no body, no token: not even where a login fails."""
+    """No password, no credentials, no hash of them, no body, no token, even if a login fails."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         assert (await (await home.peer(FE1, "carol")).register(password="guessed-wrong")).status == 401

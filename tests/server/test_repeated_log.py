@@ -1,4 +1,4 @@
-"""A line for each cause, and not for each time that somebody brings it about."""
+"""One line for each cause, not for each repetition."""
 
 from __future__ import annotations
 

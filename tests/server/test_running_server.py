@@ -1,4 +1,4 @@
-"""A running server as a whole: what time does to its links."""
+"""A running server as a whole: how time and new CRLs affect its links."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from support.running import on_loop, until
 
 
 def set_clocks(node: RunningServer, ahead: timedelta) -> None:
-    """Let a server believe that it is so much later; its loop goes on as it was."""
+    """Set a server's clock forward; its loop time does not change."""
     node.gatekeeper.clock = lambda: datetime.now(UTC) + ahead
     node.reactor.wall_clock = lambda: time.time() + ahead.total_seconds()
 
 
 async def linked(pool: Network) -> RunningServer:
-    """The first front end, which has opened a link to the second."""
+    """The first front end, with an open link to the second one."""
     alice, bob = await pool.phone("alice", FE1), await pool.agent("bob", FE2)
     assert (await bob.register()).ok
     await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
@@ -31,8 +31,8 @@ async def linked(pool: Network) -> RunningServer:
 
 
 @on_loop
-async def test_link_ends_with_the_certificate_it_stands_on_and_no_other_does(pool: Network) -> None:
-    """A certificate counts within its validity; clients show none, and stay."""
+async def test_link_closes_when_its_certificate_expires_and_others_stay(pool: Network) -> None:
+    """A certificate is valid only within its validity; clients present none, and their links stay."""
     async with pool:
         node = await linked(pool)
         [between] = [link for link in node.pool.all() if link.kind is LinkKind.SERVER]
@@ -46,8 +46,8 @@ async def test_link_ends_with_the_certificate_it_stands_on_and_no_other_does(poo
 
 
 @on_loop
-async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_force(pool: Network) -> None:
-    """The view, its policies and their precedents stay, and nobody else is looked at."""
+async def test_new_crl_judges_only_links_of_newly_revoked_certificates(pool: Network) -> None:
+    """The view, its policies and its cached verdicts stay, and no other link is judged."""
     ca, file = pool.organisations[0].ca, pool.organisations[0].folder / "ca" / "issuing.crl"
     async with pool:
         node = await linked(pool)
@@ -64,8 +64,8 @@ async def test_new_lists_judge_those_whom_they_newly_name_and_leave_the_rest_in_
 
 
 @on_loop
-async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
-    """Rule R12: more than serials has changed, so everybody is judged again."""
+async def test_missing_crl_closes_the_links_that_need_it(pool: Network) -> None:
+    """Rule R12: more than serial numbers has changed, so every link is judged again."""
     file = pool.organisations[0].folder / "ca" / "root.crl"
     async with pool:
         node = await linked(pool)
@@ -76,7 +76,7 @@ async def test_list_that_is_gone_vouches_for_nobody(pool: Network) -> None:
 
 
 def count_judgements(node: RunningServer) -> list[tuple[str, int]]:
-    """The remote addresses of links that are judged from now on."""
+    """Record the remote addresses of links that are judged from now on."""
     judged: list[tuple[str, int]] = []
     judge = node.gatekeeper.judge
 
@@ -84,5 +84,5 @@ def count_judgements(node: RunningServer) -> list[tuple[str, int]]:
         judged.append(evidence.remote)
         return judge(evidence, meant, live=live)
 
-    node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it looks on
+    node.gatekeeper.judge = counted  # type: ignore[method-assign]  # it calls the real judge
     return judged

@@ -1,4 +1,4 @@
-"""The service around a server: what is slow or broken in one of its duties holds up none of the others."""
+"""The service around a server: what is slow or broken in one duty does not delay the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.telling import Told
 
 
 class Held(NoUsers):
-    """Users in a database that does not answer until it is let go."""
+    """Users in a database that does not answer until the test releases it."""
 
     def __init__(self) -> None:
         self.asked, self.let_go = threading.Event(), threading.Event()
@@ -36,8 +36,8 @@ class Held(NoUsers):
 
 
 @on_loop
-async def test_database_that_does_not_answer_holds_up_nothing_else(example: Organisation) -> None:
-    """Deadlines are swept and files are looked at all the same."""
+async def test_silent_database_delays_nothing_else(example: Organisation) -> None:
+    """Deadlines and files are checked all the same."""
     told, held = Told(), Held()
     async with serving_here(example, told) as node:
         before, node.user_updates._users = node.user_updates._users, held
@@ -51,7 +51,7 @@ async def test_database_that_does_not_answer_holds_up_nothing_else(example: Orga
 
 
 @on_loop
-async def test_service_takes_its_socket_and_its_ports_away_with_it(example: Organisation) -> None:
+async def test_stopped_service_removes_its_socket_and_frees_its_ports(example: Organisation) -> None:
     told = Told()
     for _ in range(2):
         async with serving_here(example, told) as node:
@@ -68,12 +68,12 @@ async def test_server_that_is_not_in_the_topology_does_not_start(example: Organi
 
 
 def never_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an hour pass between two looks."""
+    """Let an hour pass between two timer checks."""
     monkeypatch.setattr(service, "TICK_S", 3600.0)
 
 
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the kernel tell of nothing."""
+    """Let inotify report nothing."""
 
     def none_left(**_: object) -> None:
         raise OSError(24, "Too many open files")
@@ -82,7 +82,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_loop
-async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
+async def test_new_crl_is_in_force_by_inotify_without_the_timer(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_by_the_clock(monkeypatch)
@@ -95,10 +95,10 @@ async def test_new_list_is_in_force_by_the_kernels_word_without_the_clock(
 
 
 @on_loop
-async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
+async def test_new_crl_is_in_force_by_the_timer_without_inotify(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such as of what another machine writes to a network file system."""
+    """For example a change by another machine on a network file system."""
     deaf(monkeypatch)
     told = Told()
     async with serving_here(example, told):
@@ -107,7 +107,7 @@ async def test_new_list_is_in_force_by_the_clock_where_the_kernel_tells_nothing(
 
 
 @on_loop
-async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
+async def test_new_crl_is_in_force_by_the_control_socket_alone(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     never_by_the_clock(monkeypatch)
@@ -123,9 +123,7 @@ async def test_new_list_is_in_force_on_the_control_sockets_word_alone(
 
 
 @on_loop
-async def test_new_topology_is_in_force_by_the_kernels_word(
-    example: Organisation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_new_topology_is_in_force_by_inotify(example: Organisation, monkeypatch: pytest.MonkeyPatch) -> None:
     never_by_the_clock(monkeypatch)
     told = Told()
     async with serving_here(example, told):
@@ -135,10 +133,10 @@ async def test_new_topology_is_in_force_by_the_kernels_word(
 
 
 @on_loop
-async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
+async def test_new_crl_is_in_force_while_the_topology_has_problems(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever mends the document has time; whom the list names has none."""
+    """Correcting the topology can wait; a revocation cannot."""
     never_by_the_clock(monkeypatch)
     told = Told()
     async with serving_here(example, told) as node:
@@ -150,10 +148,10 @@ async def test_new_list_is_in_force_though_the_topology_is_not_in_order(
 
 
 @on_loop
-async def test_list_that_changes_while_the_server_starts_is_not_missed(
+async def test_crl_that_changes_during_the_start_is_read_again(
     example: Organisation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was read already, and is watched only then."""
+    """The CRL was read before it was watched."""
     never_by_the_clock(monkeypatch)
 
     class Overtaken(RunningServer):

@@ -1,4 +1,4 @@
-"""A server gets the role that goes with where its topology comes from."""
+"""A server gets the role for the source of its topology."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_management_is_the_controller_and_others_are_agents(managed: Manag
 
 
 @on_loop
-async def test_users_that_an_agent_holds_are_in_force_at_its_start(managed: Managed) -> None:
+async def test_stored_users_are_in_force_at_the_start_of_an_agent(managed: Managed) -> None:
     async with managed:
         await managed.start(MGMT, FE1)
         await managed.acknowledged(1, FE1)
@@ -49,7 +49,7 @@ async def test_server_of_a_network_without_management_has_neither_role(home: Net
 
 
 @pytest.mark.parametrize("name", [FE1, EDGE])
-def test_server_names_its_listener_for_servers_in_the_dialogs_of_the_network(home: Network, name: str) -> None:
+def test_contact_in_control_dialogs_is_the_server_port(home: Network, name: str) -> None:
     seen = view(home.organisations[0].load(), name)
     ours = here(seen)
     port = home.organisations[0].address(name, LinkKind.SERVER)[1]

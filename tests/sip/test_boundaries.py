@@ -75,7 +75,7 @@ MANGLES = [
 
 
 def passed_on(data: bytes) -> bytes | None:
-    """What goes out of a message that came on a stream, as a proxy sends it; None where it was refused."""
+    """Give the octets that a proxy sends for a message from a stream; None if it was refused."""
     reader = MessageReader()
     try:
         found = next(iter(reader.feed(data)), None)
@@ -111,7 +111,7 @@ def assert_read_alike(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("message", [REQUEST, RESPONSE])
-def test_good_messages_pass_and_are_read_alike(message: bytes) -> None:
+def test_valid_messages_pass_and_both_parsers_agree(message: bytes) -> None:
     assert passed_on(message) is not None
     assert_read_alike(message)
 
@@ -121,7 +121,9 @@ def test_good_messages_pass_and_are_read_alike(message: bytes) -> None:
     st.sampled_from([REQUEST, RESPONSE]),
     st.lists(st.tuples(st.integers(0, 700), st.integers(0, 2), st.sampled_from(MANGLES)), min_size=1, max_size=4),
 )
-def test_mangled_messages_are_refused_or_read_alike(message: bytes, changes: list[tuple[int, int, bytes]]) -> None:
+def test_mangled_messages_are_refused_or_both_parsers_agree(
+    message: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
     """Each change puts octets into the header, in place of up to two that were there."""
     for at, length, octets in changes:
         place = at % (message.find(b"\r\n\r\n") + 1 or 1)
@@ -137,7 +139,7 @@ def test_mangled_messages_are_refused_or_read_alike(message: bytes, changes: lis
     st.sampled_from([b"", b" ", b"\t", b"\r\n ", *MANGLES]),
     st.sampled_from([b"", *MANGLES]),
 )
-def test_mangled_edges_of_a_field_are_refused_or_read_alike(
+def test_mangled_edges_of_a_field_are_refused_or_both_parsers_agree(
     message: bytes, row: int, before: bytes, after: bytes, behind: bytes
 ) -> None:
     """Round its colon and at its end, where Unicode's strip() would take away more than SIP's blanks."""
@@ -147,7 +149,7 @@ def test_mangled_edges_of_a_field_are_refused_or_read_alike(
 
 @pytest.mark.parametrize("mangle", MANGLES)
 @pytest.mark.parametrize("message", [REQUEST, RESPONSE])
-def test_nothing_before_or_behind_the_length_makes_it_another(message: bytes, mangle: bytes) -> None:
+def test_text_around_content_length_does_not_change_it(message: bytes, mangle: bytes) -> None:
     length = b"%d" % len(BODY)
     for value in (mangle + length, length + mangle, length[:1] + mangle + length[1:]):
         assert_read_alike(message.replace(b"Content-Length: " + length, b"Content-Length: " + value))
@@ -167,7 +169,7 @@ LENGTH = b"Content-Length: %d" % len(BODY)
     ],
 )
 @pytest.mark.parametrize("message", [REQUEST, RESPONSE])
-def test_length_goes_out_in_canonical_form(message: bytes, spelled: bytes) -> None:
+def test_content_length_is_sent_in_canonical_form(message: bytes, spelled: bytes) -> None:
     sent = passed_on(message.replace(LENGTH, spelled))
     assert sent is not None
     assert sent == passed_on(message)
@@ -182,12 +184,12 @@ def test_length_goes_out_in_canonical_form(message: bytes, spelled: bytes) -> No
         (b"Call-ID: ", b"i \t: ", b"i: "),
     ],
 )
-def test_what_could_be_read_otherwise_goes_out_in_one_way(old: bytes, new: bytes, out: bytes) -> None:
+def test_ambiguous_fields_are_sent_in_canonical_form(old: bytes, new: bytes, out: bytes) -> None:
     sent = passed_on(REQUEST.replace(old, new))
     assert sent == (passed_on(REQUEST) or b"").replace(old, out)
 
 
-def test_length_is_added_to_a_frame_that_has_none() -> None:
+def test_content_length_is_added_to_a_frame_without_it() -> None:
     """A WebSocket frame says where its message ends (RFC 7118 section 5); on the next link nothing does."""
     frame = parse_message(REQUEST.replace(LENGTH + b"\r\n", b""))
     assert by_the_grammar(frame.encode()).body == BODY
@@ -218,7 +220,7 @@ CONTROLS = [*map(chr, (*range(9), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F, *range(0
         b"sip:bob@example.test SIP",
     ],
 )
-def test_control_characters_are_refused_wherever_they_stand(text: bytes) -> None:
+def test_control_characters_are_refused_in_every_place(text: bytes) -> None:
     assert text in REQUEST
     for control in CONTROLS:
         for half in (len(text) // 2, len(text)):
@@ -252,6 +254,6 @@ def test_control_characters_are_refused_wherever_they_stand(text: bytes) -> None
         (b"Content-Length: ", b"Content-Length: 1, "),
     ],
 )
-def test_what_is_no_text_of_sip_is_refused(old: bytes, new: bytes) -> None:
+def test_text_outside_the_sip_grammar_is_refused(old: bytes, new: bytes) -> None:
     assert REQUEST.count(old) >= 1
     assert passed_on(REQUEST.replace(old, new, 1)) is None

@@ -50,7 +50,7 @@ def request(old: bytes = b"", new: bytes = b"") -> Request:
         (b"SIP/2.0/TLS", b"SIP/2.0/CARRIER-PIGEON"),
     ],
 )
-def test_what_is_right_or_allowed_passes(old: bytes, new: bytes) -> None:
+def test_valid_and_allowed_requests_pass(old: bytes, new: bytes) -> None:
     check_request(request(old, new))
 
 
@@ -100,7 +100,7 @@ def test_what_is_right_or_allowed_passes(old: bytes, new: bytes) -> None:
         (b"branch=z9hG4bK1", b"branch=z9hG4bK1;branch=z9hG4bK2", 400),
     ],
 )
-def test_what_is_wrong_is_refused_with_the_status_that_says_so(old: bytes, new: bytes, status: int) -> None:
+def test_invalid_requests_are_refused_with_the_right_status(old: bytes, new: bytes, status: int) -> None:
     with pytest.raises(RemoteError) as wrong:
         check_request(request(old, new))
     assert wrong.value.status == status
@@ -145,7 +145,7 @@ def test_a_broken_response_is_dropped(old: bytes, new: bytes) -> None:
         check_response(response(old, new))
 
 
-def test_extensions_that_nobody_here_knows_are_listed() -> None:
+def test_unknown_extensions_are_listed() -> None:
     """Option tags are tokens, and tokens compare without case (RFC 3261 7.3.1)."""
     assert unsupported(request(), "proxy-require", {"sec-agree"}) == []
     assert unsupported(request(), "proxy-require", {"path"}) == ["Sec-Agree"]

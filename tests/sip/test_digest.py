@@ -1,4 +1,4 @@
-"""Digest: the RFC's examples, both ends against each other, and nonces that count."""
+"""Digest: the examples of the RFCs, client and server against each other, and nonces with their counts."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_the_right_password_is_proved_and_a_wrong_one_is_not() -> None:
         {"cnonce": ""},
     ],
 )
-def test_credentials_that_were_touched_prove_nothing(change: dict[str, str | int | None]) -> None:
-    """Without qop=auth nothing covers the count, so such credentials are refused though the hash may be right."""
+def test_changed_credentials_are_refused(change: dict[str, str | int | None]) -> None:
+    """Without qop=auth the hash does not cover the count. Such credentials are refused even if the hash is right."""
     touched = replace(credentials(), **change)  # type: ignore[arg-type]  # one field of any type at a time
     assert not verify(touched, "MESSAGE", ha1("alice", "example.test", "secret", SHA_256))
 
@@ -105,14 +105,14 @@ def test_the_strongest_challenge_is_answered_whatever_its_place() -> None:
         assert Credentials.parse(answer(order, "u", "p", "GET", "/", "c", 1)).algorithm is SHA_256
 
 
-def test_a_challenge_that_we_cannot_answer_is_passed_over() -> None:
+def test_unsupported_challenge_is_skipped() -> None:
     unknown, integrity = replace(RFC, algorithm=None), replace(RFC, algorithm=SHA_256, qop=("auth-int",))
     assert Credentials.parse(answer([unknown, integrity, RFC], "u", "p", "GET", "/", "c", 1)).algorithm is MD5
     with pytest.raises(RemoteError):
         answer([unknown, integrity], "u", "p", "GET", "/", "c", 1)
 
 
-def test_a_challenge_without_qop_is_answered_the_old_way() -> None:
+def test_challenge_without_qop_is_answered_by_rfc_2617() -> None:
     """RFC 2617 3.2.1: some servers still offer none; the example is RFC 2069's, as corrected."""
     old = DigestChallenge("testrealm@host.com", "dcd98b7102dd2f0e8b11d0f600bfb0c093", MD5, (), stale=False, opaque=None)
     back = Credentials.parse(answer([old], "Mufasa", "CircleOfLife", "GET", "/dir/index.html", "c", 1))
@@ -143,7 +143,7 @@ def test_broken_credentials_are_a_bad_request(value: str) -> None:
     ("value", "digest"),
     [('Digest realm="r"', True), ("DIGEST\ta=b", True), ("NoOneKnows x", False), ("Digestive a", False)],
 )
-def test_other_schemes_count_as_absent(value: str, *, digest: bool) -> None:
+def test_other_schemes_are_ignored(value: str, *, digest: bool) -> None:
     assert is_digest(value) is digest
 
 
@@ -167,7 +167,7 @@ def test_a_nonce_may_be_used_again_with_a_higher_count_only(nonces: Nonces) -> N
 
 
 @pytest.mark.parametrize(("at", "state"), [(100.0, "fresh"), (160.0, "fresh"), (160.1, "stale"), (99.9, "stale")])
-def test_a_nonce_lives_from_its_making_to_the_end_of_its_life(nonces: Nonces, at: float, state: str) -> None:
+def test_nonce_is_fresh_until_its_lifetime_ends(nonces: Nonces, at: float, state: str) -> None:
     (nonce,) = minted(nonces, 100.0)
     assert nonces.judge(nonce, 1, at, LINK).value == state
 
@@ -185,12 +185,12 @@ def test_a_nonce_of_another_link_is_forged(nonces: Nonces) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="abcABC019-_+/=", min_size=44, max_size=44))
-def test_a_nonce_of_nobody_is_forged(text: str) -> None:
+def test_malformed_nonce_is_forged(text: str) -> None:
     assert Nonces(b"a key of this server", 60.0).judge(text, 1, 0.0, LINK) is NonceState.FORGED
 
 
 def test_another_spelling_of_a_used_nonce_is_still_used(nonces: Nonces) -> None:
-    """Base64 has two alphabets; the count belongs to the octets."""
+    """Base64 has two alphabets. The count belongs to the octets, not to their spelling."""
     for nonce in (nonces.mint(100.0, number.to_bytes(8, "big"), LINK) for number in range(64)):
         other = nonce.replace("-", "+").replace("_", "/")
         if other != nonce:
@@ -199,7 +199,7 @@ def test_another_spelling_of_a_used_nonce_is_still_used(nonces: Nonces) -> None:
             return
 
 
-def test_memory_is_bounded_and_what_was_forgotten_is_stale(nonces: Nonces) -> None:
+def test_memory_is_bounded_and_forgotten_nonces_are_stale(nonces: Nonces) -> None:
     used = [nonces.mint(100.0 + number, bytes(8), LINK) for number in range(5)]
     assert [nonces.judge(nonce, 1, 110.0, LINK) for nonce in used] == [NonceState.FRESH] * 5
     assert repr(nonces) == "<Nonces 3 of 3 remembered, 60.0 s each>"
@@ -208,7 +208,7 @@ def test_memory_is_bounded_and_what_was_forgotten_is_stale(nonces: Nonces) -> No
     assert nonces.judge(nonces.mint(101.0, b"another!", LINK), 1, 110.0, LINK) is NonceState.STALE
 
 
-def test_what_is_too_old_is_forgotten_without_harm(nonces: Nonces) -> None:
+def test_expired_nonces_are_forgotten(nonces: Nonces) -> None:
     first, second = nonces.mint(100.0, bytes(8), LINK), nonces.mint(150.0, bytes(8), LINK)
     nonces.judge(first, 1, 100.0, LINK)
     assert nonces.judge(second, 1, 170.0, LINK) is NonceState.FRESH

@@ -181,7 +181,7 @@ def test_a_via_gives_its_parameters() -> None:
     assert (via.param("branch"), via.param("rport"), via.param("x"), via.sent_by) == ("1", None, "y z", "[::1]:5")
 
 
-def test_where_a_request_came_from_is_noted_in_its_via() -> None:
+def test_source_address_is_written_into_the_via() -> None:
     """RFC 3581 section 4: the port only where the sender asked for it."""
     asked = Via.parse("SIP/2.0/TLS xyz.invalid;rport;branch=1;received=9.9.9.9").received("192.0.2.7", 40122)
     assert str(asked) == "SIP/2.0/TLS xyz.invalid;branch=1;received=192.0.2.7;rport=40122"
@@ -210,7 +210,7 @@ def test_a_broken_cseq_is_a_bad_request(text: str) -> None:
 @pytest.mark.parametrize(
     ("digits", "value"), [("0", 0), ("0" * 50 + "7", 7), ("255", 255), ("256", None), ("9" * 50, None)]
 )
-def test_numbers_stop_at_their_bound(digits: str, value: int | None) -> None:
+def test_numbers_above_the_bound_are_none(digits: str, value: int | None) -> None:
     assert bounded(digits, 255) == value
 
 

@@ -59,7 +59,7 @@ def test_one_octet_at_a_time_is_enough() -> None:
     assert read(*[bytes([octet]) for octet in stream]) == [PING, WIRE, ANSWER, PING]
 
 
-def test_a_memoryview_is_taken_and_may_be_overwritten() -> None:
+def test_memoryview_may_be_overwritten_after_feed() -> None:
     """The transport has one receive buffer for all links."""
     buffer = bytearray(WIRE + WIRE[:50])
     reader = MessageReader()
@@ -69,7 +69,7 @@ def test_a_memoryview_is_taken_and_may_be_overwritten() -> None:
     assert [seen(found) for found in reader.feed(memoryview(WIRE[50:]))] == [WIRE]
 
 
-def test_what_was_not_asked_for_comes_with_the_next_chunk() -> None:
+def test_unread_messages_come_with_the_next_chunk() -> None:
     reader = MessageReader()
     reader.feed(WIRE)
     assert seen(next(reader.feed(ANSWER))) == WIRE
@@ -88,12 +88,14 @@ def test_what_was_not_asked_for_comes_with_the_next_chunk() -> None:
         (PONG, b"\r", []),
     ],
 )
-def test_keepalives_by_the_side_of_the_link(expects: Keepalive, data: bytes, found: list[bytes | Keepalive]) -> None:
+def test_keepalive_depends_on_the_side_of_the_link(
+    expects: Keepalive, data: bytes, found: list[bytes | Keepalive]
+) -> None:
     """RFC 5626 4.4.1; a stray CRLF before a message is ignored (RFC 3261 7.5)."""
     assert read(data, expects=expects) == found
 
 
-def test_the_good_messages_before_a_fault_are_given_first() -> None:
+def test_messages_before_an_error_are_given_first() -> None:
     reader = MessageReader()
     stream = reader.feed(WIRE + b"\x16\x03\x01\r\n\r\n")
     assert seen(next(stream)) == WIRE
@@ -124,7 +126,7 @@ def test_nothing_is_read_after_a_fault() -> None:
         (b"Content-Length: " + b"9" * 9000, 413),
     ],
 )
-def test_a_stream_that_cannot_be_cut_is_answered_and_closed(length: bytes, status: int) -> None:
+def test_stream_without_message_boundary_is_answered_and_closed(length: bytes, status: int) -> None:
     wrong = fault(WIRE.replace(b"Content-Length: 29", length))
     assert wrong.status == status
     assert wrong.request is not None
@@ -141,7 +143,7 @@ def test_a_lone_line_break_in_a_header_is_refused(end: bytes) -> None:
     assert (wrong.status, wrong.rule) == (400, "RFC 3261 7")
 
 
-def test_a_line_break_in_a_body_is_the_bodys_own_matter() -> None:
+def test_lone_line_break_in_a_body_is_allowed() -> None:
     assert read(WIRE.replace(b"\r\n\r\nSIP", b"\n\r\r\nSIP")) == [WIRE.replace(b"\r\n\r\nSIP", b"\n\r\r\nSIP")]
 
 
@@ -150,7 +152,7 @@ def test_an_ack_or_a_response_is_never_offered_for_an_answer() -> None:
     assert fault(ANSWER.replace(b"Content-Length: 0", b"X: 1")).request is None
 
 
-def test_what_lacks_a_field_that_the_answer_needs_is_not_offered() -> None:
+def test_request_without_a_field_for_the_answer_is_not_offered() -> None:
     assert fault(WIRE.replace(b"Content-Length: 29", b"X: 1").replace(b"Call-ID", b"Other")).request is None
 
 
@@ -168,7 +170,9 @@ EXACT = ReadLimits(start_line=START, header=HEAD, growth=0, body=29, fields=ROWS
         (replace(EXACT, body=28), 413, True),
     ],
 )
-def test_each_limit_holds_at_itself_and_not_one_past_it(limits: ReadLimits, status: int, *, answerable: bool) -> None:
+def test_message_at_each_limit_passes_and_one_past_it_does_not(
+    limits: ReadLimits, status: int, *, answerable: bool
+) -> None:
     assert read(WIRE, limits=EXACT) == [WIRE]
     assert read(*[bytes([octet]) for octet in WIRE], limits=EXACT) == [WIRE]
     wrong = fault(WIRE, limits)
@@ -184,7 +188,7 @@ def test_each_limit_holds_at_itself_and_not_one_past_it(limits: ReadLimits, stat
         (replace(EXACT, items=0, fields=ROWS), TOO_MANY),
     ],
 )
-def test_what_is_too_long_and_can_be_framed_is_marked_and_the_stream_goes_on(limits: ReadLimits, flaws: int) -> None:
+def test_message_above_a_limit_is_marked_and_the_stream_continues(limits: ReadLimits, flaws: int) -> None:
     """A server must not lose its link to another one by a message of one user."""
     found = [one for one in MessageReader(limits).feed(WIRE * 2) if isinstance(one, Request)]
     assert [one.flaws for one in found] == [flaws, flaws]
@@ -194,7 +198,9 @@ def test_what_is_too_long_and_can_be_framed_is_marked_and_the_stream_goes_on(lim
 @pytest.mark.parametrize(("count", "flaws"), [(256, 0), (257, TOO_MANY)])
 @pytest.mark.parametrize("name", ["Via", "Route", "Record-Route", "Contact", "Path", "Supported", "Require", "Accept"])
 @pytest.mark.parametrize("in_one_row", [True, False])
-def test_a_list_holds_so_many_items_and_no_more(name: str, count: int, flaws: int, *, in_one_row: bool) -> None:
+def test_list_at_its_limit_passes_and_one_past_it_is_marked(
+    name: str, count: int, flaws: int, *, in_one_row: bool
+) -> None:
     items = [b'<sip:a,b@x>;c="d,e"'] * count
     rows = [b",".join(items)] if in_one_row else [b", ".join(items[:200]), *items[200:]]
     head = b"".join(b"%s: %s\r\n" % (name.encode(), row) for row in rows)
@@ -202,7 +208,7 @@ def test_a_list_holds_so_many_items_and_no_more(name: str, count: int, flaws: in
     assert [one.flaws for one in MessageReader().feed(data) if isinstance(one, Request)] == [flaws]
 
 
-def test_commas_are_no_items_where_a_field_is_text() -> None:
+def test_commas_in_text_fields_are_not_items() -> None:
     text = WIRE.replace(b"\r\nContent", b"\r\nSubject: " + b"," * 9_000 + b"\r\nContent")
     assert [one.flaws for one in MessageReader().feed(text) if isinstance(one, Request)] == [0]
 
@@ -214,7 +220,7 @@ def test_a_start_line_without_end_is_refused_at_its_limit() -> None:
     assert (wrong.status, wrong.request) == (414, None)
 
 
-def test_a_header_without_end_is_refused_at_its_limit_and_answered_from_what_came() -> None:
+def test_header_without_end_is_refused_at_its_limit_and_answered() -> None:
     start = WIRE[:HEAD] + b"\r\nX-Filler: "
     room = 1000 - len(start)
     limits = ReadLimits(header=900, growth=100, start_line=200)
@@ -229,7 +235,7 @@ def test_a_header_without_end_that_is_not_sip_is_just_closed() -> None:
     assert fault(b"hello\r\nthere\r\n" + b"x" * 1000, ReadLimits(header=100, growth=0)).request is None
 
 
-def test_limits_may_be_raised_on_the_way() -> None:
+def test_limits_may_be_raised_between_messages() -> None:
     """A link turns out to be a server's, which may send more."""
     reader = MessageReader(ReadLimits(body=10))
     small = build_request("MESSAGE", "sip:b@example.test", NEEDED, b"0123456789").encode()
@@ -280,7 +286,7 @@ def test_a_frame_that_breaks_a_rule_is_refused(data: bytes, status: int) -> None
 
 @pytest.mark.parametrize("size", [40_000, 131_072])
 def test_body_in_pieces_takes_memory_in_proportion_to_its_octets(size: int) -> None:
-    """A stranger may send a body in TLS records of two octets: as many objects of Python would take twenty times as much."""
+    """A peer may send a body in TLS records of two octets. One object for each would take twenty times the memory."""
     reader = MessageReader()
     reader.take(WIRE.partition(b"\r\n\r\n")[0].replace(b": 29", b": %d" % size) + b"\r\n\r\n")
     assert reader.next() is None

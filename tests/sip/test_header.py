@@ -74,7 +74,7 @@ def test_removing_takes_all_rows_of_a_name(request_: Request) -> None:
     assert (request_.count("route"), len(request_.lines), len(request_.names)) == (0, 11, 11)
 
 
-def test_replacing_what_is_not_there_appends(request_: Request) -> None:
+def test_replacing_a_missing_field_appends_it(request_: Request) -> None:
     request_.replace("expires", "60")
     assert request_.lines[-1] == b"Expires: 60"
     assert request_.expires == 60
@@ -132,7 +132,7 @@ def test_fields_that_may_be_missing() -> None:
     )
 
 
-def test_a_star_contact_is_one(request_: Request) -> None:
+def test_star_contact_is_a_contact(request_: Request) -> None:
     request_.append("contact", "*")
     assert [contact.uri for contact in request_.contacts] == ["*"]
 
@@ -143,7 +143,7 @@ def test_expires_stops_at_its_greatest_value(request_: Request) -> None:
 
 
 @pytest.mark.parametrize(("rows", "length"), [([b"Content-Length: 12"], 12), ([b"l:0"], 0), ([], None)])
-def test_the_length_of_the_body(rows: list[bytes], length: int | None) -> None:
+def test_content_length_is_read(rows: list[bytes], length: int | None) -> None:
     assert content_length(Request("A", "sip:a", rows_of([row.decode(*ANY) for row in rows]))) == length
 
 
@@ -158,7 +158,7 @@ def test_the_length_of_the_body(rows: list[bytes], length: int | None) -> None:
         [b"Content-Length: \xd9\xa1"],
     ],
 )
-def test_a_doubtful_length_of_the_body_is_refused(rows: list[bytes]) -> None:
+def test_ambiguous_content_length_is_refused(rows: list[bytes]) -> None:
     with pytest.raises(RemoteError):
         content_length(Request("A", "sip:a", rows_of([row.decode(*ANY) for row in rows])))
 
@@ -187,6 +187,6 @@ def test_spent_hop_is_one_less_in_the_same_place(left: int, then: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [[("max-forwards", "0")], []])
-def test_hop_that_is_not_left_cannot_be_spent(headers: list[tuple[str, str]]) -> None:
+def test_max_forwards_of_zero_cannot_be_spent(headers: list[tuple[str, str]]) -> None:
     with pytest.raises(LocalError, match="no hop"):
         build_request("OPTIONS", "sip:a.test", headers).spend_hop()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sipmesh.sip.kept import keep
 
 
-def test_what_is_kept_is_given_back_and_found() -> None:
+def test_stored_value_is_returned_and_found() -> None:
     held: dict[str, int] = {}
     assert keep(held, 2, "one", 1) == 1
     assert held == {"one": 1}
 
 
-def test_all_is_let_go_by_the_first_that_is_too_many() -> None:
+def test_full_cache_is_cleared_before_the_next_entry() -> None:
     held: dict[str, int] = {}
     keep(held, 2, "one", 1)
     keep(held, 2, "two", 2)

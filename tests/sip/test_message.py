@@ -57,7 +57,7 @@ def test_a_faulty_request_line_still_gives_a_request_to_answer(line: bytes, part
 
 
 @pytest.mark.parametrize("line", [b"", b"hello", b"INVITE sip:a", b"GET / HTTP/1.1", b"\x16\x03\x01\x02"])
-def test_what_is_not_sip_gives_no_message(line: bytes) -> None:
+def test_start_line_that_is_not_sip_is_refused(line: bytes) -> None:
     with pytest.raises(RemoteError):
         parse_head(line)
 
@@ -92,14 +92,14 @@ def test_an_answer_copies_what_the_rfc_says(request_: Request) -> None:
     assert response.first("server") == "x"
 
 
-def test_a_hundred_gets_no_tag_and_the_timestamp_back(request_: Request) -> None:
+def test_response_100_has_no_tag_and_copies_the_timestamp(request_: Request) -> None:
     request_.append("timestamp", "54")
     response = respond(request_, 100)
     assert (response.reason, response.to.tag, response.first("timestamp")) == ("Trying", None, "54")
     assert respond(request_, 180).first("timestamp") is None
 
 
-def test_a_tag_that_is_there_stays(request_: Request) -> None:
+def test_existing_to_tag_is_kept(request_: Request) -> None:
     request_.replace("to", "sip:bob@example.test;tag=old")
     assert respond(request_, 200, to_tag="new").to.tag == "old"
 
@@ -112,7 +112,7 @@ def test_copies_of_a_request_get_the_same_tag_and_others_another(request_: Reque
     assert respond(request_, 200).to.tag != tag
 
 
-def test_a_malformed_request_is_answered_with_what_it_has() -> None:
+def test_malformed_request_is_answered_with_the_fields_it_has() -> None:
     broken = Request("INVITE", "x", rows_of(["Via: ???", "To: <", "CSeq: 1 INVITE", "CSeq: 2 INVITE"]))
     assert respond(broken, 400, body=b"why").encode() == (
         b"SIP/2.0 400 Bad Request\r\nVia: ???\r\nTo: <\r\nCSeq: 1 INVITE\r\nContent-Length: 3\r\n\r\nwhy"
@@ -139,7 +139,7 @@ def test_messages_describe_themselves(request_: Request) -> None:
     assert repr(respond(request_, 200)) == "<Response 'SIP/2.0 200 OK' 7 rows, 0 octets>"
 
 
-def test_rows_alone_are_no_message() -> None:
+def test_message_without_a_start_line_is_not_implemented() -> None:
     with pytest.raises(NotImplementedError):
         Message(rows_of(["Via: x"])).encode()
 

@@ -33,7 +33,7 @@ def test_compact_names_are_known_in_both_cases(short: str, name: str) -> None:
     assert [name_of(f"{short}: x")[0], name_of(f"{short.upper()}:x")[0]] == [name, name]
 
 
-def test_names_that_are_asked_for_have_a_bit_of_their_own_and_what_is_no_name_has_one_too() -> None:
+def test_each_name_has_its_own_bit_and_an_invalid_name_has_one() -> None:
     assert len(set(BITS.values()) | {IMPROPER}) == len(BITS) + 1
     assert [bit_of(name) for name in ("via", "subject", "x-own", "", "a b")] == [BITS["via"], 0, 0, IMPROPER, IMPROPER]
 
@@ -46,6 +46,6 @@ def test_names_are_spelled_as_the_rfcs_do(name: str, wire: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "\u00e9"])
-def test_what_is_no_name_is_our_own_bug(name: str) -> None:
+def test_invalid_name_is_a_local_error(name: str) -> None:
     with pytest.raises(LocalError):
         wire_name(name)

@@ -9,7 +9,7 @@ from sipmesh.sip.text import is_token
 REQUEST = build_request("OPTIONS", "sip:example.test", [("to", "<sip:example.test>")])
 
 
-def test_reason_stands_for_each_status_of_its_class() -> None:
+def test_reasons_have_valid_statuses_and_words() -> None:
     assert all(100 <= status <= 699 for status in REASONS)
     assert all(is_token(word.replace("(", "").replace("/", "")) for text in REASONS.values() for word in text.split())
 

@@ -29,7 +29,7 @@ def test_bytes_that_are_not_utf8_survive(request_: Request) -> None:
 
 
 def test_a_header_that_begins_with_a_blank_leaves_later_folds_alone() -> None:
-    """What was read of a line in one message counts in others, so it must not depend on the lines before it."""
+    """A parsed line is cached for other messages, so it must not depend on the lines before it."""
     assert [row.name for row in rows_of([" folded", "Subject: x"])] == ["", "subject"]
     assert [row.value for row in rows_of(["Subject: x", " folded"])] == ["x folded"]
 
@@ -81,14 +81,14 @@ def test_call_ids_of_the_grammar(value: str) -> None:
         "a\u00a0",
     ],
 )
-def test_call_ids_beside_the_grammar(value: str) -> None:
+def test_call_ids_outside_the_grammar_are_refused(value: str) -> None:
     with pytest.raises(RemoteError):
         _ = Request("A", "sip:a", rows_of([f"Call-ID: {value}"])).call_id
 
 
 @pytest.mark.parametrize(("commas", "kept"), [(8, True), (9, False)])
 @pytest.mark.parametrize("name", ["Contact", "Route", "Record-Route", "Path"])
-def test_rows_of_long_lists_of_addresses_are_read_anew(name: str, commas: int, *, kept: bool) -> None:
+def test_rows_of_long_address_lists_are_not_cached(name: str, commas: int, *, kept: bool) -> None:
     """4,096 rows are kept, and 64 addresses fit into the longest line of them."""
     line = f"{name}: " + ",".join(["<a:>"] * (commas + 1))
     assert (rows_of([line])[0] is rows_of([line])[0]) is kept

@@ -88,7 +88,7 @@ def test_tokens(text: str, *, token: bool) -> None:
     assert is_token(text) is token
 
 
-def test_what_is_shown_is_short_and_printable() -> None:
+def test_shown_text_is_short_and_printable() -> None:
     assert shown("a\x00\u00e9") == "'a\\x00\\xe9'"
     assert len(shown("x" * 10_000)) < 100
 
@@ -120,7 +120,7 @@ def test_digits_are_those_of_ascii(text: str, *, digits: bool) -> None:
     assert is_digits(text) is digits
 
 
-def test_blanks_are_two() -> None:
+def test_blanks_are_space_and_tab() -> None:
     assert split_outside(" a\u00a0, \tb\u2003;", ",") == ["a\u00a0", "b\u2003;"]
     assert split_outside('\x0b"a" ,\x1fb', ",") == ['\x0b"a"', "\x1fb"]
 
@@ -142,7 +142,7 @@ def test_controls_are_c0_del_c1_and_two_separators(character: str) -> None:
         ('"a\\\n"', '"a\\\n"'),
     ],
 )
-def test_controls_go_where_they_are_escaped_in_a_quoted_string(text: str, without: str) -> None:
+def test_escaped_controls_in_a_quoted_string_are_replaced(text: str, without: str) -> None:
     assert without_escaped_controls(text) == without
 
 

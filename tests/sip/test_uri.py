@@ -43,7 +43,7 @@ uris = st.builds(
 
 @settings(deadline=None)
 @given(uris)
-def test_what_is_written_is_read_back(uri: SipUri) -> None:
+def test_written_uri_is_read_back(uri: SipUri) -> None:
     assert SipUri.parse(str(uri)) == uri
 
 
@@ -197,7 +197,7 @@ def test_not_equivalent_as_the_rfc_says(one: str, other: str) -> None:
         ("compose_host_1:5060", ("compose_host_1", 5060)),
     ],
 )
-def test_host_and_port_are_told_apart(text: str, found: tuple[str, int | None]) -> None:
+def test_host_and_port_are_split(text: str, found: tuple[str, int | None]) -> None:
     assert split_host_port(text) == found
 
 

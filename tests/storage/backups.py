@@ -1,4 +1,4 @@
-"""An organisation with a backup, and where it is put back."""
+"""An organisation with a backup, and the folder for its restore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATER = timedelta(seconds=100)
 
 
 def moved(organisation: Organisation, folder: Path) -> Organisation:
-    """The same organisation in the folder that it was restored to."""
+    """Return the same organisation in the folder that it was restored to."""
     return Organisation(folder, organisation.domain, organisation.host, organisation.ports, organisation.document)
 
 

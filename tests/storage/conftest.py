@@ -19,7 +19,7 @@ from support.network import build_example
 
 @pytest.fixture(name="url", params=BOTH)
 def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, once in SQLite and once in PostgreSQL."""
+    """The URL of an empty database: SQLite, and PostgreSQL."""
     if request.param == POSTGRESQL:
         return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path}/kept.db"
@@ -27,13 +27,13 @@ def _url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(name="file")
 def _file(url: str) -> Path:
-    """The file of the database, for tests that are of SQLite alone."""
+    """The file of the database, for tests with SQLite only."""
     return Path(url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture(name="backed_up", scope="session")
 def _backed_up(tmp_path_factory: pytest.TempPathFactory) -> Organisation:
-    """An organisation with two versions of its topology, and enough in its ledger for several chunks."""
+    """An organisation with two versions of its topology, and a ledger that needs several chunks."""
     organisation = build_example(tmp_path_factory.mktemp("old") / "example.test")
     management_db = ManagementDb(organisation.folder)
     for base in range(2):
@@ -54,6 +54,6 @@ def _backup(backed_up: Organisation, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(name="back", scope="session")
 def _back(backup: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Restored]:
-    """The backup, restored once for all who only look."""
+    """The backup, restored once for all tests that only read it."""
     folder = tmp_path_factory.mktemp("new") / "example.test"
     return folder, restore(backup, folder, PASSPHRASE, "ada (1000)", datetime.now(UTC) + LATER)

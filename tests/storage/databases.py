@@ -1,4 +1,4 @@
-"""The two kinds of database that what we keep may live in, and what somebody may do there who owns it."""
+"""The two kinds of databases for our data, and what the owner of a database can do there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRIGGERS = {
 
 @contextmanager
 def shell(url: str) -> Iterator[sql.Connection]:
-    """A connection past our own code, as in the shell of a database; what was done is committed at the end."""
+    """A connection without our code, as in a database shell; it commits at the end."""
     engine = sql.create_engine(url, poolclass=sql.NullPool)
     with engine.begin() as db:
         yield db
@@ -31,12 +31,12 @@ def shell(url: str) -> Iterator[sql.Connection]:
 
 
 def run(db: sql.Connection, statement: str, **values: object) -> int:
-    """Run one statement, as it stands where there are no values; returns how many rows it was about."""
+    """Run one statement, unchanged if there are no values; return the number of its rows."""
     return (db.execute(sql.text(statement), values) if values else db.exec_driver_sql(statement)).rowcount
 
 
 def tampered(url: str, *statements: str, **values: object) -> None:
-    """What somebody does who owns the database: the triggers go first."""
+    """Change a row as the owner of the database can: remove the triggers first."""
     with shell(url) as db:
         for (drop,) in db.exec_driver_sql(_TRIGGERS[db.dialect.name]).all():
             db.exec_driver_sql(drop)

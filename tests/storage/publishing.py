@@ -1,4 +1,4 @@
-"""A signer and a topology, as far as the history looks at what it keeps; and a process that publishes until it is killed."""
+"""A signer and a topology, as far as the history needs them, and a process that publishes until it is killed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEY = _SIGNER.key
 
 
 def made(slot: Slot, **changes: Any) -> bytes:
-    """What a management server signs for *slot*, but for *changes*."""
+    """Return what a management server signs for *slot*, with *changes*."""
     told: dict[str, Any] = {
         "organisation": "Example",
         "number": slot.number,
@@ -52,7 +52,7 @@ def opened(url: str) -> tuple[Database, History, Audit]:
 
 
 def _publish_and_die(url: str, step: int, moment: str) -> None:
-    """Publish once, and be killed at the *step*-th thing that the database is asked for within that."""
+    """Publish once, and end the process at the *step*-th statement of the database."""
     database, history, _ = opened(url)
     head = history.head()
     base, left = head.number if head else 0, [step]
@@ -78,7 +78,7 @@ def _publish_without_end(url: str) -> None:
 
 
 def _killed_at_every_step(url: str) -> None:
-    """Fork one publisher for each step of a publish, before and after it, until one lives; tell how each ended."""
+    """Fork a publisher for each step of a publish, until one survives; return how each ended."""
     for moment in ("before", "after", "commit"):
         for step in range(1, 50):
             child = os.fork()

@@ -1,4 +1,4 @@
-"""Tables that only grow, for any table with a rising number."""
+"""Append-only tables, for any table with a rising number."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def refused(db: sql.Connection, statement: str) -> None:
         "INSERT INTO things VALUES (2, 'c') ON CONFLICT (number) DO UPDATE SET what = 'c'",
     ],
 )
-def test_what_is_there_stays_as_it_is(db: sql.Connection, statement: str) -> None:
+def test_existing_rows_cannot_be_changed(db: sql.Connection, statement: str) -> None:
     refused(db, statement)
 
 
@@ -54,7 +54,7 @@ def test_what_is_there_stays_as_it_is(db: sql.Connection, statement: str) -> Non
 @pytest.mark.parametrize(
     "statement", ["INSERT OR REPLACE INTO things VALUES (2, 'c')", "REPLACE INTO things VALUES (1, 'c')"]
 )
-def test_row_is_not_replaced_as_only_sqlite_can(db: sql.Connection, statement: str) -> None:
+def test_row_cannot_be_replaced_in_sqlite(db: sql.Connection, statement: str) -> None:
     refused(db, statement)
 
 
@@ -66,7 +66,7 @@ def test_row_is_not_replaced_as_only_sqlite_can(db: sql.Connection, statement: s
         "WITH gone AS (DELETE FROM things RETURNING number) SELECT number FROM gone",
     ],
 )
-def test_row_is_not_lost_as_only_postgresql_can(db: sql.Connection, statement: str) -> None:
+def test_table_cannot_be_truncated_in_postgresql(db: sql.Connection, statement: str) -> None:
     refused(db, statement)
 
 

@@ -1,4 +1,4 @@
-"""The audit log: only ever added to, and whatever else is done to it shows."""
+"""The audit log: lines are only added, and any other change is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from storage.publishing import NOON
 
 LINES = 5
 IMPATIENT = {SQLITE: "?timeout=0", POSTGRESQL: "&options=-clock_timeout%3D1"}
-"""What makes a URL one by which nobody is waited for."""
+"""Appended to a URL, this makes a statement fail at once instead of waiting for a lock."""
 
 
 @pytest.fixture(name="audit")
@@ -33,17 +33,17 @@ def _audit(url: str) -> Iterator[Audit]:
 
 @pytest.fixture(name="long")
 def _long(audit: Audit) -> Audit:
-    """A log of some lines."""
+    """A log with some lines."""
     for n in range(LINES):
         audit.append("ada", AuditAct.ISSUE, {"server": f"fe{n}.example.test"}, at=NOON + timedelta(minutes=n))
     return audit
 
 
-def test_a_new_log_is_empty_and_in_order(audit: Audit) -> None:
+def test_new_log_is_empty_and_valid(audit: Audit) -> None:
     assert (audit.head(), audit.read(), audit.verify()) == ("", [], [])
 
 
-def test_a_line_tells_who_did_what_and_when(audit: Audit) -> None:
+def test_line_has_who_what_and_when(audit: Audit) -> None:
     local = NOON.astimezone(timezone(timedelta(hours=9)))
     line = audit.append("ada", AuditAct.REVOKE, {"serial": "ab", "of": "fe1.example.test"}, at=local)
     assert audit.read() == [line]
@@ -54,8 +54,8 @@ def test_a_line_tells_who_did_what_and_when(audit: Audit) -> None:
     assert repr(line) == f"<AuditLine 1 revoke by ada {line.hash[:12]}>"
 
 
-def test_each_line_carries_the_hash_of_the_one_before_over_the_text_as_it_is_kept(long: Audit) -> None:
-    """Others can check it with nothing but SHA-256."""
+def test_each_line_has_the_hash_of_the_stored_text_before_it(long: Audit) -> None:
+    """Anybody can check it with SHA-256 alone."""
     before = ""
     for line in long.read():
         assert line.previous == before
@@ -70,7 +70,7 @@ def test_lines_are_read_from_a_number_on(long: Audit) -> None:
     assert long.read(since=LINES) == []
 
 
-def test_a_log_goes_on_where_it_was_when_it_is_opened_again(long: Audit, url: str) -> None:
+def test_reopened_log_continues_its_chain(long: Audit, url: str) -> None:
     database = Database(url, "audit log")
     again = Audit(database)
     assert again.head() == long.head()
@@ -79,7 +79,7 @@ def test_a_log_goes_on_where_it_was_when_it_is_opened_again(long: Audit, url: st
     database.close()
 
 
-def test_many_at_once_make_one_chain(url: str, audit: Audit) -> None:
+def test_concurrent_writers_make_one_chain(url: str, audit: Audit) -> None:
     def write(who: str) -> None:
         database = Database(url, "audit log")
         mine = Audit(database)
@@ -132,15 +132,13 @@ WHERE seq = 3"""
         ("UPDATE audit SET seq = seq - 1", "line 0: it is the first one"),
     ],
 )
-def test_what_the_owner_of_the_database_changes_is_told_at_its_line(
-    long: Audit, url: str, statement: str, first: str
-) -> None:
+def test_change_by_the_database_owner_is_found_at_its_line(long: Audit, url: str, statement: str, first: str) -> None:
     tampered(url, statement)
     assert long.verify()[0].startswith(first), long.verify()
 
 
-def test_a_line_with_a_right_hash_of_its_own_breaks_the_next(long: Audit, url: str) -> None:
-    """Whoever changes a line must write every later one anew, and then the head is another."""
+def test_changed_line_with_a_right_hash_breaks_the_next_line(long: Audit, url: str) -> None:
+    """Somebody who changes a line must write all later lines again, and then the head differs."""
     line = long.read()[2]
     text = line.text.replace("fe2", "fe9")
     right = hashlib.sha256(f"{line.previous}\n{text}".encode()).hexdigest()
@@ -148,7 +146,7 @@ def test_a_line_with_a_right_hash_of_its_own_breaks_the_next(long: Audit, url: s
     assert long.verify() == ["line 4: its hash of the line before is wrong"]
 
 
-def test_lines_that_change_places_are_told(long: Audit, url: str) -> None:
+def test_swapped_lines_are_found(long: Audit, url: str) -> None:
     tampered(url, "UPDATE audit SET seq = CASE seq WHEN 2 THEN -3 WHEN 3 THEN -2 ELSE seq END")
     tampered(url, "UPDATE audit SET seq = -seq WHERE seq < 0")
     told = long.verify()
@@ -156,8 +154,8 @@ def test_lines_that_change_places_are_told(long: Audit, url: str) -> None:
     assert "line 3: its text is that of line 2" in told
 
 
-def test_lines_cut_off_at_the_end_are_told_by_who_kept_a_head(long: Audit, url: str) -> None:
-    """The rest is a chain in order; only what was signed meanwhile knows more."""
+def test_removed_last_lines_are_found_by_a_stored_head(long: Audit, url: str) -> None:
+    """The rest is a valid chain; only a head that was signed meanwhile shows the loss."""
     heads = {"version 7": long.read()[2].hash, "version 8": long.head(), "version 1": ""}
     assert long.verify(heads) == []
     tampered(url, "DELETE FROM audit WHERE seq > 3")
@@ -166,7 +164,7 @@ def test_lines_cut_off_at_the_end_are_told_by_who_kept_a_head(long: Audit, url: 
     assert told.startswith("version 8 carries the hash ")
 
 
-def test_a_line_that_cannot_be_read_is_the_operators_problem_and_told_by_verify(long: Audit, url: str) -> None:
+def test_unreadable_line_is_an_operator_error_and_found_by_verify(long: Audit, url: str) -> None:
     tampered(url, "UPDATE audit SET line = '[]' WHERE seq = 2")
     with pytest.raises(OperatorError, match="line 2 of the audit log cannot be read"):
         long.read()
@@ -192,7 +190,7 @@ def test_a_change_that_fails_leaves_no_line(long: Audit) -> None:
 
 
 @pytest.mark.parametrize("about", [{"at": NOON}, {"x": float("nan")}, {"x": b""}])
-def test_what_json_cannot_tell_is_a_bug_and_leaves_no_line(long: Audit, about: dict[str, object]) -> None:
+def test_value_without_a_json_form_is_a_bug_and_leaves_no_line(long: Audit, about: dict[str, object]) -> None:
     with pytest.raises(LocalError, match="JSON"):
         long.append("ada", AuditAct.BLOCK, about, at=NOON)
     assert len(long.read()) == LINES
@@ -203,7 +201,7 @@ def test_instants_need_a_timezone(audit: Audit) -> None:
         audit.append("ada", AuditAct.BLOCK, at=datetime(2026, 1, 1))  # noqa: DTZ001 - the fault is the point
 
 
-def test_a_log_that_another_holds_for_long_is_the_operators_problem(url: str, audit: Audit) -> None:
+def test_log_that_stays_locked_is_an_operator_error(url: str, audit: Audit) -> None:
     database = Database(f"{url}{IMPATIENT[make_url(url).get_backend_name()]}", "audit log")
     other = Audit(database)
     with audit.changing() as db:

@@ -1,4 +1,4 @@
-"""All that would be lost with a host, in one file, and put back: whole or not at all."""
+"""A backup: everything that the loss of a host would destroy, in one file, restored completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from storage.backups import PASSPHRASE, moved
 from support.network import FE1
 
 
-def test_backup_is_for_its_owner_alone_and_shows_nothing(backup: Path, backed_up: Organisation) -> None:
+def test_only_the_owner_can_read_the_backup_and_it_is_encrypted(backup: Path, backed_up: Organisation) -> None:
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     content = backup.read_bytes()
     for secret in (b"PRIVATE KEY", backed_up.domain.encode(), b"topology"):
@@ -32,7 +32,7 @@ def test_backup_is_for_its_owner_alone_and_shows_nothing(backup: Path, backed_up
     assert [one.name for one in backup.parent.iterdir()] == [backup.name]
 
 
-def test_everything_is_back_that_cannot_be_made_anew_and_nothing_else(
+def test_backup_has_everything_that_cannot_be_created_again(
     backed_up: Organisation, back: tuple[Path, Restored]
 ) -> None:
     folder, _ = back
@@ -59,12 +59,12 @@ def test_everything_is_back_that_cannot_be_made_anew_and_nothing_else(
         b'{"format":1,"organisation":"x","at":"2026-01-01","users":"","elsewhere":{}}',
     ],
 )
-def test_description_of_another_format_is_refused(content: bytes) -> None:
+def test_manifest_of_another_format_is_refused(content: bytes) -> None:
     with pytest.raises(OperatorError, match="another release"):
         Manifest.decode(content)
 
 
-def test_backup_is_never_overwritten_nor_left_half_made(backed_up: Organisation, tmp_path: Path) -> None:
+def test_backup_is_never_overwritten_or_incomplete(backed_up: Organisation, tmp_path: Path) -> None:
     file = tmp_path / "x.backup"
     file.write_text("the last one")
     with pytest.raises(OperatorError, match="does not overwrite"):
@@ -75,8 +75,8 @@ def test_backup_is_never_overwritten_nor_left_half_made(backed_up: Organisation,
     assert file.read_text() == "the last one"
 
 
-def test_databases_that_are_written_to_meanwhile_are_copied_as_they_were_at_one_instant(tmp_path: Path) -> None:
-    """Every change writes two rows that must be the same: a copy never shows one without the other."""
+def test_database_in_use_is_copied_as_of_one_instant(tmp_path: Path) -> None:
+    """Every change writes two equal rows: a copy never has one without the other."""
     file = tmp_path / "x.db"
     with closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA journal_mode = WAL")
@@ -107,10 +107,8 @@ def test_databases_that_are_written_to_meanwhile_are_copied_as_they_were_at_one_
         writer.join()
 
 
-def test_backup_of_a_draft_that_is_not_in_order_goes_by_the_draft_before(
-    backed_up: Organisation, tmp_path: Path
-) -> None:
-    """Without a version that can be read there is none; with the CA alone nobody knows which files belong to it."""
+def test_backup_with_a_bad_draft_uses_the_newest_version(backed_up: Organisation, tmp_path: Path) -> None:
+    """Without a readable version there is no backup: from the CA alone nobody knows which files belong to it."""
     folder = tmp_path / "e"
     shutil.copytree(backed_up.folder, folder)
     (folder / "topology.yaml").write_text("sipmesh: 1\n")
@@ -122,9 +120,7 @@ def test_backup_of_a_draft_that_is_not_in_order_goes_by_the_draft_before(
     assert [one.name for one in tmp_path.iterdir()] == ["e"]
 
 
-def test_files_that_the_topology_names_elsewhere_come_along_and_are_told(
-    backed_up: Organisation, tmp_path: Path
-) -> None:
+def test_files_outside_the_folder_are_included_and_listed(backed_up: Organisation, tmp_path: Path) -> None:
     folder, away = tmp_path / "e", tmp_path / "away"
     shutil.copytree(backed_up.folder, folder)
     away.mkdir()
@@ -146,7 +142,7 @@ def test_files_that_the_topology_names_elsewhere_come_along_and_are_told(
 
 
 def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisation, tmp_path: Path) -> None:
-    """So do users who are in PostgreSQL travel: by their rows."""
+    """Users in PostgreSQL are copied like this as well: row by row."""
     url = backed_up.load().users_url
     assert copy_users(url, tmp_path / EXPORTED_USERS) == 3
     copied, original = Users(tmp_path / EXPORTED_USERS), Users(url)
@@ -159,9 +155,7 @@ def test_users_are_copied_into_a_database_without_users_only(backed_up: Organisa
 
 
 @pytest.mark.peer("postgresql")
-def test_users_in_postgresql_come_along_by_their_rows(
-    backed_up: Organisation, tmp_path: Path, postgres_url: str
-) -> None:
+def test_users_in_postgresql_are_exported(backed_up: Organisation, tmp_path: Path, postgres_url: str) -> None:
     folder = tmp_path / "e"
     shutil.copytree(backed_up.folder, folder)
     count = copy_users(folder / "users.db", postgres_url)
@@ -179,6 +173,6 @@ def test_users_in_postgresql_come_along_by_their_rows(
         users.close()
 
 
-def test_vault_error_is_one_that_an_operator_understands(backup: Path) -> None:
+def test_vault_error_is_an_operator_error(backup: Path) -> None:
     with pytest.raises(VaultError, match="passphrase is wrong"), backup.open("rb") as stream:
         io.BufferedReader(Opened(stream, "something else entirely")).read()

@@ -34,7 +34,7 @@ PHONE = Binding(
 
 @pytest.fixture(name="store")
 def _store(tmp_path: Path) -> Iterator[BindingStore]:
-    """A store in which incarnation 7 of fe1 runs."""
+    """A store with incarnation 7 of fe1."""
     store = BindingStore(tmp_path / "bindings.db")
     store.begin("fe1.example.test", 7)
     yield store
@@ -42,17 +42,17 @@ def _store(tmp_path: Path) -> Iterator[BindingStore]:
 
 
 def as_locations(store: Locations) -> Locations:
-    """Have mypy check that the store is what the server asks for."""
+    """Let mypy check that the store has the interface that the server needs."""
     return store
 
 
-def test_a_binding_comes_back_as_it_went_in(store: BindingStore) -> None:
+def test_binding_is_read_as_it_was_written(store: BindingStore) -> None:
     as_locations(store).apply(Changes(put=(PHONE,)))
     assert store.of(ALICE, NOON) == [PHONE]
 
 
 def test_what_one_server_wrote_another_sees_at_once(store: BindingStore) -> None:
-    """A message sent through fe1 the moment fe2's REGISTER gets its 200 arrives, without a sleep."""
+    """A message sent through fe1 right after the 200 to fe2's REGISTER arrives, without a sleep."""
     other = BindingStore(store.path)
     assert other.of(ALICE, NOON) == []
     store.apply(Changes(put=(PHONE,)))
@@ -60,8 +60,8 @@ def test_what_one_server_wrote_another_sees_at_once(store: BindingStore) -> None
     other.close()
 
 
-def test_rows_that_are_kept_give_way_to_what_anybody_writes(store: BindingStore) -> None:
-    """Each is read once more after a write, be it ours or another server's."""
+def test_cached_rows_are_dropped_after_any_write(store: BindingStore) -> None:
+    """Each row is read again after a write, by us or by another server."""
     other = BindingStore(store.path)
     assert store.of(ALICE, NOON) == []
     other.apply(Changes(put=(PHONE,)))
@@ -72,7 +72,7 @@ def test_rows_that_are_kept_give_way_to_what_anybody_writes(store: BindingStore)
 
 
 @pytest.mark.parametrize(("late", "live"), [(599.0, 1), (600.0, 0)])
-def test_a_binding_lives_until_it_expires(store: BindingStore, late: float, live: int) -> None:
+def test_binding_is_live_until_it_expires(store: BindingStore, late: float, live: int) -> None:
     store.apply(Changes(put=(PHONE,)))
     assert len(store.of(ALICE, NOON + late)) == live
     assert store.expire(NOON + late) == 1 - live
@@ -87,27 +87,27 @@ def test_the_same_device_on_another_server_replaces_its_row(store: BindingStore)
 
 
 def test_under_one_call_id_the_higher_cseq_stays(store: BindingStore) -> None:
-    """Two servers may decide at the same time; what was sent last is what counts."""
+    """Two servers may decide at the same time; the request that was sent last wins."""
     newer = replace(PHONE, cseq=2, flow=42)
     store.apply(Changes(put=(newer,)))
     store.apply(Changes(put=(PHONE,)))
     assert store.of(ALICE, NOON) == [newer]
 
 
-def test_rows_of_a_dead_incarnation_are_never_given_out(store: BindingStore) -> None:
+def test_rows_of_an_earlier_incarnation_are_never_returned(store: BindingStore) -> None:
     store.apply(Changes(put=(PHONE,)))
     assert store.begin("fe1.example.test", 8) == 1
     store.apply(Changes(put=(PHONE,)))
     assert store.of(ALICE, NOON) == []
 
 
-def test_a_server_that_begins_again_leaves_the_others_alone(store: BindingStore) -> None:
+def test_restarted_server_drops_only_its_own_rows(store: BindingStore) -> None:
     store.apply(Changes(put=(PHONE,)))
     store.begin("fe2.example.test", 8)
     assert store.of(ALICE, NOON) == [PHONE]
 
 
-def test_a_closed_flow_takes_its_rows_along_and_no_others(store: BindingStore) -> None:
+def test_closed_flow_drops_only_its_own_rows(store: BindingStore) -> None:
     bob = replace(PHONE, aor="sip:bob@example.test")
     tablet = replace(PHONE, instance="<urn:uuid:2>", flow=42)
     store.apply(Changes(put=(PHONE, bob, tablet)))
@@ -115,7 +115,7 @@ def test_a_closed_flow_takes_its_rows_along_and_no_others(store: BindingStore) -
     assert store.of(ALICE, NOON) == [tablet]
 
 
-def test_a_closed_flow_does_not_take_a_device_that_has_moved_on(store: BindingStore) -> None:
+def test_closed_flow_does_not_drop_a_device_on_another_flow(store: BindingStore) -> None:
     moved = replace(PHONE, flow=42, cseq=2)
     store.apply(Changes(put=(moved,)))
     assert store.drop("fe1.example.test", 7, 41) == []
@@ -129,7 +129,7 @@ def test_a_stale_row_is_forgotten_unless_it_has_been_renewed(store: BindingStore
     assert len(store.of(ALICE, NOON)) == left
 
 
-def test_changes_are_made_whole_or_not_at_all(store: BindingStore) -> None:
+def test_changes_are_stored_completely_or_not_at_all(store: BindingStore) -> None:
     store.apply(Changes(put=(PHONE,)))
     broken = replace(PHONE, cseq=2, instance="<urn:uuid:2>", flow=1 << 70)
     with pytest.raises(OverflowError):
@@ -144,7 +144,7 @@ def test_the_preferred_contact_comes_first(store: BindingStore) -> None:
     assert store.of(ALICE, NOON) == [desk, PHONE, tablet]
 
 
-def test_bytes_that_are_no_utf8_are_kept_readable(store: BindingStore) -> None:
+def test_invalid_utf8_is_stored_as_escapes(store: BindingStore) -> None:
     store.apply(Changes(put=(replace(PHONE, user_agent=b"phone \xff".decode("utf-8", "surrogateescape")),)))
     assert store.of(ALICE, NOON)[0].user_agent == "phone \\udcff"
 
@@ -182,8 +182,8 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(store: Bindin
     assert alice.cseq == bob.cseq >= acknowledged[-1]
 
 
-def test_a_spoiled_file_is_set_aside(tmp_path: Path) -> None:
-    """Bindings are of no use after a power cut; an operator who has to come and delete a file is worse."""
+def test_damaged_file_is_set_aside(tmp_path: Path) -> None:
+    """Bindings are worthless after a power cut; an operator should not have to delete a file."""
     (tmp_path / "bindings.db").write_bytes(b"not a database" * 1000)
     store = BindingStore(tmp_path / "bindings.db")
     assert store.of(ALICE, NOON) == []
@@ -191,13 +191,13 @@ def test_a_spoiled_file_is_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "bindings.db.spoiled").exists()
 
 
-def test_a_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
+def test_missing_folder_is_an_operator_error(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be used"):
         BindingStore(tmp_path / "none" / "bindings.db")
 
 
 def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
-    """Servers that tell different ones do not know each other's users."""
+    """Servers with different identities do not know each other's users."""
     one, again = BindingStore(tmp_path / "bindings.db"), BindingStore(tmp_path / "bindings.db")
     other = BindingStore(tmp_path / "other.db")
     assert one.identity == again.identity != other.identity
@@ -210,7 +210,7 @@ def test_store_has_one_identity_for_all_that_open_it(tmp_path: Path) -> None:
 
 
 def test_rows_of_one_server_come_page_by_page_in_the_order_of_their_keys(store: BindingStore) -> None:
-    """Each once, whatever a page ends with: an address may have several devices. Those of others are others' to list."""
+    """Each row once, wherever a page ends: an address may have several devices. Rows of other servers are not listed."""
     store.begin("fe2.example.test", 1)
     rows = [
         replace(PHONE, aor=f"sip:u{number // 3}@example.test", instance=f"<urn:{number}>", token=str(number))

@@ -1,4 +1,4 @@
-"""A database by its path or URL, and what an operator is told where there is none."""
+"""A database by its path or URL, and the errors for an unusable one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.postgres import PASSWORD
 
 
 @pytest.mark.parametrize("prefix", ["", "sqlite:///"])
-def test_a_path_and_its_url_are_the_same_file_and_its_owners_alone(tmp_path: Path, prefix: str) -> None:
+def test_path_and_url_are_the_same_file_which_only_the_owner_can_read(tmp_path: Path, prefix: str) -> None:
     file = tmp_path / "x.db"
     database = Database(f"{prefix}{file}" if prefix else file, "things")
     with database.border(), database.engine.begin() as db:
@@ -33,13 +33,13 @@ def test_a_path_and_its_url_are_the_same_file_and_its_owners_alone(tmp_path: Pat
     database.close()
 
 
-def test_every_connection_waits_for_the_disk(tmp_path: Path) -> None:
+def test_every_connection_is_durable(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", "things")
     with database.engine.connect() as db:
         assert db.execute(sql.text("PRAGMA synchronous")).scalar_one() == 2  # FULL
 
 
-def test_errors_are_told_with_what_and_where_but_no_values(tmp_path: Path) -> None:
+def test_errors_name_the_database_but_no_values(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.db", "things")
     with pytest.raises(OperatorError) as refused, database.border(), database.engine.connect() as db:
         db.execute(sql.text("SELECT :secret FROM nowhere"), {"secret": "hunter2"})
@@ -49,26 +49,26 @@ def test_errors_are_told_with_what_and_where_but_no_values(tmp_path: Path) -> No
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_url_that_cannot_be_read_and_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_unreadable_url_and_missing_folder_are_operator_errors(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="URL of the things database cannot be read"):
         Database("nonsense", "things")
     with pytest.raises(OperatorError, match="No such file"):
         Database(tmp_path / "none" / "x.db", "things")
 
 
-def test_a_password_in_the_url_is_never_told() -> None:
+def test_password_in_the_url_is_never_shown() -> None:
     with pytest.raises(OperatorError) as refused:
         Database("postgresql+nosuchdriver://sipmesh:secret@db.example.test/x", "things")
     assert "secret" not in str(refused.value)
 
 
-def test_a_driver_that_is_not_installed_is_told_with_how_to_get_ours() -> None:
+def test_missing_driver_is_an_error_with_the_install_command() -> None:
     with pytest.raises(OperatorError, match=r"No module named 'psycopg2'; .* pip install '\.\[postgresql\]'"):
         Database("postgresql+psycopg2://db.example.test/x", "things")
 
 
 @pytest.mark.peer("postgresql")
-def test_a_postgresql_that_does_not_know_the_database_says_so_without_the_password(postgres_url: str) -> None:
+def test_unknown_postgresql_database_is_an_error_without_the_password(postgres_url: str) -> None:
     database = Database(make_url(postgres_url).set(database="nowhere").render_as_string(hide_password=False), "things")
     assert database.file is None
     with pytest.raises(OperatorError, match='database "nowhere" does not exist') as refused, database.setting_up():
@@ -78,7 +78,7 @@ def test_a_postgresql_that_does_not_know_the_database_says_so_without_the_passwo
     assert ":***@/nowhere" in database.where
 
 
-def test_connection_that_is_in_use_when_the_database_is_closed_is_closed_after_it(url: str) -> None:
+def test_connection_in_use_during_close_is_closed_afterwards(url: str) -> None:
     database = Database(url, "things")
     with database.border(), database.engine.connect() as db:
         ours = db.connection.dbapi_connection
@@ -103,8 +103,8 @@ def test_password_may_be_in_a_file_that_the_url_names(postgres_url: str, tmp_pat
 
 
 @pytest.mark.peer("postgresql")
-def test_tables_are_made_by_several_at_the_same_time(postgres_url: str) -> None:
-    """PostgreSQL refuses that to all but one of them, had they not to wait for each other."""
+def test_several_processes_may_create_tables_at_the_same_time(postgres_url: str) -> None:
+    """PostgreSQL would refuse this to all processes but one if they did not wait for each other."""
 
     def make(_: int) -> None:
         database = Database(postgres_url, "history")

@@ -1,4 +1,4 @@
-"""Versions: kept whole with their line of the audit log, numbered for good, and never merged in silence."""
+"""Versions: stored together with their line in the audit log, numbered for ever, and never merged silently."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_new_history_has_no_version(history: History) -> None:
         history.get(1)
 
 
-def test_a_version_is_kept_in_its_bytes_with_who_when_and_why(history: History) -> None:
+def test_version_is_stored_in_its_octets_with_who_when_and_why(history: History) -> None:
     documents: list[bytes] = []
 
     def make(slot: Slot) -> bytes:
@@ -71,7 +71,7 @@ def test_a_version_is_kept_in_its_bytes_with_who_when_and_why(history: History) 
     assert history.list() == [version]
 
 
-def test_each_version_takes_the_place_after_the_one_before(history: History, audit: Audit) -> None:
+def test_each_version_has_the_next_number(history: History, audit: Audit) -> None:
     slots: list[Slot] = []
 
     def make(slot: Slot) -> bytes:
@@ -85,7 +85,7 @@ def test_each_version_takes_the_place_after_the_one_before(history: History, aud
     assert history.verify() == []
 
 
-def test_the_log_tells_of_each_version_and_of_what_was_forced(history: History, audit: Audit) -> None:
+def test_audit_log_has_each_version_and_what_was_forced(history: History, audit: Audit) -> None:
     first = publish(history, 0)
     dangers = ["the users of pool2.example.test are left without front end"]
     history.publish(1, made, "bob", "it has to be", at=NOON, dangers=dangers, act=AuditAct.ROLLBACK, about={"of": 1})
@@ -98,7 +98,7 @@ def test_the_log_tells_of_each_version_and_of_what_was_forced(history: History, 
     ]
 
 
-def test_who_compared_with_an_older_version_is_told_what_came_between(history: History, audit: Audit) -> None:
+def test_publishing_after_an_older_version_lists_the_versions_between(history: History, audit: Audit) -> None:
     publish(history, 0)
     history.publish(1, made, "bob", "fe3 has moved", at=NOON)
     history.publish(2, made, "eve", "and back", at=NOON)
@@ -112,12 +112,12 @@ def test_who_compared_with_an_older_version_is_told_what_came_between(history: H
 
 
 @pytest.mark.parametrize("base", [-1, 1, 7])
-def test_who_compared_with_a_version_that_there_never_was_is_refused(history: History, base: int) -> None:
+def test_publishing_after_an_unknown_version_is_refused(history: History, base: int) -> None:
     with pytest.raises(OperatorError, match="after version"):
         publish(history, base)
 
 
-def test_of_two_operators_at_once_one_publishes_and_the_other_is_told(history: History, url: str) -> None:
+def test_one_of_two_operators_publishes_and_the_other_is_refused(history: History, url: str) -> None:
     def race(name: str) -> str:
         database, mine, _ = opened(url)
         try:
@@ -138,7 +138,7 @@ def test_of_two_operators_at_once_one_publishes_and_the_other_is_told(history: H
     assert history.verify() == []
 
 
-def test_what_cannot_be_made_uses_up_no_number_and_leaves_no_line(history: History, audit: Audit) -> None:
+def test_failed_version_uses_no_number_and_leaves_no_line(history: History, audit: Audit) -> None:
     def fails(_slot: Slot) -> bytes:
         raise OperatorError("the signer's key cannot be read")
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_made_uses_up_no_number_and_leaves_no_line(history: Histo
     assert publish(history, 0).number == 1
 
 
-def test_a_restored_history_goes_on_above_what_servers_may_have_seen(history: History, audit: Audit) -> None:
+def test_restored_history_continues_above_numbers_that_servers_may_have_seen(history: History, audit: Audit) -> None:
     publish(history, 0)
     assert history.jump(1000, "ada", "restored from Monday", at=NOON) == 1000
     assert history.jump(1000, "ada", "once more", at=NOON) == 1000
@@ -166,7 +166,7 @@ def test_a_restored_history_goes_on_above_what_servers_may_have_seen(history: Hi
 
 
 @pytest.mark.parametrize("number", [0, -5, HIGHEST + 1])
-def test_a_jump_to_no_number_is_refused(history: History, number: int) -> None:
+def test_jump_to_an_invalid_number_is_refused(history: History, number: int) -> None:
     with pytest.raises(OperatorError, match="is not a version number"):
         history.jump(number, "ada", "a slip", at=NOON)
 
@@ -180,7 +180,7 @@ def test_another_process_sees_a_version_at_once(history: History, url: str) -> N
     database.close()
 
 
-def test_an_unknown_version_is_told_with_the_newest(history: History) -> None:
+def test_error_for_an_unknown_version_names_the_newest(history: History) -> None:
     publish(history, 0)
     with pytest.raises(OperatorError, match="no version 2: the newest version is 1"):
         history.get(2)
@@ -193,7 +193,7 @@ def test_instants_need_a_timezone(history: History) -> None:
 
 
 @only_sqlite
-def test_the_file_is_its_owners_alone(history: History, file: Path) -> None:
+def test_only_the_owner_can_read_the_file(history: History, file: Path) -> None:
     publish(history, 0)
     modes = {stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()}
     assert modes == {0o600}
@@ -225,7 +225,7 @@ def test_the_database_itself_refuses_to_change_a_version(history: History, url: 
         ("UPDATE audit SET line = 'x' WHERE seq = 2", "line 2: its text does not match its hash"),
     ],
 )
-def test_what_the_owner_of_the_database_changes_is_found(history: History, url: str, statement: str, told: str) -> None:
+def test_change_by_the_database_owner_is_found(history: History, url: str, statement: str, told: str) -> None:
     for base in range(3):
         publish(history, base)
     assert history.verify() == []
@@ -233,10 +233,8 @@ def test_what_the_owner_of_the_database_changes_is_found(history: History, url: 
     assert any(one.startswith(told) for one in history.verify()), history.verify()
 
 
-def test_a_log_that_was_written_anew_does_not_fit_the_versions(
-    history: History, audit: Audit, url: str, tmp_path: Path
-) -> None:
-    """Every hash in it is right; but what the signed versions carry is not."""
+def test_rewritten_log_does_not_match_the_versions(history: History, audit: Audit, url: str, tmp_path: Path) -> None:
+    """Every hash in it is right; only the heads in the signed versions differ."""
     audit.append("eve", AuditAct.ISSUE, {"server": "evil.example.test"}, at=NOON)
     publish(history, 0)
     publish(history, 1)
@@ -262,13 +260,13 @@ def test_a_log_that_was_written_anew_does_not_fit_the_versions(
         ({"audit": "ab" * 32}, "its hash of the audit log"),
     ],
 )
-def test_a_version_must_say_its_own_place(history: History, changes: dict[str, Any], told: str) -> None:
+def test_version_must_contain_its_own_number_and_hashes(history: History, changes: dict[str, Any], told: str) -> None:
     publish(history, 0, **changes)
     (fault,) = history.verify()
     assert fault.startswith(f"version 1: {told}")
 
 
-def test_a_version_that_was_never_signed_is_told(history: History) -> None:
+def test_unsigned_version_is_found(history: History) -> None:
     history.publish(0, lambda _slot: b"no document", "ada", "because", at=NOON)
     assert history.verify() == ["version 1: it is not three parts in base64url with dots between (RFC 7515 7.1)"]
 
@@ -280,7 +278,7 @@ def running(what: str, url: str) -> subprocess.Popen[bytes]:
 
 
 def whole(history: History, audit: Audit) -> int:
-    """Every version with its lines and every line with its version; returns how many there are."""
+    """Check every version with its lines and every line with its version; return the number of versions."""
     assert history.verify() == []
     numbers = [one.number for one in history.list()]
     assert numbers == list(range(1, len(numbers) + 1))
@@ -288,8 +286,8 @@ def whole(history: History, audit: Audit) -> int:
     return len(numbers)
 
 
-def test_kill_9_at_every_step_of_a_publish_leaves_all_of_it_or_nothing(url: str) -> None:
-    """A process dies before and after each statement, and at the commit; between, every version and line fit together."""
+def test_kill_9_at_every_step_of_a_publish_leaves_everything_or_nothing(url: str) -> None:
+    """A process ends before and after each statement, and at the commit; in between, all versions and lines match."""
     with running("steps", url) as process:
         assert process.stdout is not None
         told = [line.split() for line in process.stdout]
@@ -305,8 +303,8 @@ def test_kill_9_at_every_step_of_a_publish_leaves_all_of_it_or_nothing(url: str)
 
 @only_sqlite
 def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(url: str) -> None:
-    """It is the process itself that writes the file; PostgreSQL hears of a step or does not (as above)."""
-    dice, acknowledged = random.Random(4), 0  # noqa: S311 - the same instants each time, as far as they can be
+    """The process itself writes the file; PostgreSQL has received a statement or not (as above)."""
+    dice, acknowledged = random.Random(4), 0  # noqa: S311 - the same times in each run, as far as possible
     for _ in range(6):
         with running("without-end", url) as process:
             assert process.stdout is not None
@@ -320,13 +318,13 @@ def test_kill_9_at_any_instant_loses_nothing_that_was_acknowledged(url: str) -> 
 
 
 @only_sqlite
-def test_a_file_that_is_no_database_is_the_operators_problem(url: str, file: Path) -> None:
+def test_file_that_is_no_database_is_an_operator_error(url: str, file: Path) -> None:
     file.write_bytes(b"not a database" * 1000)
     with pytest.raises(OperatorError, match=r"the history in .* cannot be used"):
         opened(url)
 
 
-def test_it_shows_itself_briefly(history: History, audit: Audit, url: str) -> None:
+def test_repr_is_short(history: History, audit: Audit, url: str) -> None:
     publish(history, 0)
     where = make_url(url).render_as_string(hide_password=True)
     assert (repr(history), repr(audit)) == (f"<History in {where}>", f"<Audit in {where}>")

@@ -30,7 +30,7 @@ def test_a_second_write_replaces_the_first_and_leaves_nothing_else(tmp_path: Pat
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610, 0o602])
-def test_a_file_that_others_can_touch_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
+def test_file_with_rights_for_others_is_refused_with_a_remedy(tmp_path: Path, mode: int) -> None:
     write_secret(tmp_path / "key", b"secret")
     (tmp_path / "key").chmod(mode)
     with pytest.raises(OperatorError, match="chmod 600"):
@@ -55,7 +55,7 @@ def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
         read_secret(tmp_path / "key")
 
 
-def test_a_folder_that_is_not_there_is_the_operators_problem(tmp_path: Path) -> None:
+def test_missing_folder_is_an_operator_error(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="cannot be written"):
         write_secret(tmp_path / "none" / "key", b"secret")
 
@@ -67,7 +67,7 @@ def test_a_key_is_made_once_and_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
-def test_a_key_cut_short_is_refused(tmp_path: Path) -> None:
+def test_truncated_key_is_refused(tmp_path: Path) -> None:
     write_secret(tmp_path / "key", b"short")
     with pytest.raises(OperatorError, match="has 5 bytes"):
         load_or_create(tmp_path / "key")

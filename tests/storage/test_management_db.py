@@ -1,4 +1,4 @@
-"""What management keeps lies in one database in the folder of the organisation."""
+"""The permanent data of management is in one database in the folder of the organisation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.publishing import made
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def test_history_and_audit_log_are_there_after_a_restart(tmp_path: Path) -> None:
+def test_history_and_audit_log_survive_a_restart(tmp_path: Path) -> None:
     assert not ManagementDb.is_in(tmp_path)
     first = ManagementDb(tmp_path)
     version = first.history.publish(0, made, "ada", "because", at=NOON)
@@ -29,7 +29,7 @@ def test_history_and_audit_log_are_there_after_a_restart(tmp_path: Path) -> None
     second.close()
 
 
-def test_version_and_its_line_of_the_audit_log_are_of_one_database(tmp_path: Path) -> None:
+def test_version_and_audit_line_are_in_one_database(tmp_path: Path) -> None:
     management_db = ManagementDb(tmp_path)
     management_db.history.publish(0, made, "ada", "because", at=NOON)
     [line] = management_db.audit.read()

@@ -30,7 +30,7 @@ def _users(tmp_path: Path) -> Iterator[Users]:
 
 
 def fed(users: Users, held: ReplicatedUsers, pool: str = POOL1, since: int = 0) -> set[str]:
-    """Bring everything from management to a server; gives who was changed by it."""
+    """Send everything from management to a server; return the changed users."""
     return {aor for part in users.documents(ORG, pool, POOL1, since=since) for aor in held.take(part)}
 
 
@@ -38,7 +38,7 @@ def spoilt(document: bytes, **changes: object) -> bytes:
     return json.dumps({**json.loads(document), **changes}).encode()
 
 
-def test_server_knows_what_proves_its_own_users_and_of_others_only_their_home(users: Users) -> None:
+def test_server_knows_verifiers_of_its_own_users_and_home_pools_of_others(users: Users) -> None:
     held = ReplicatedUsers(ORG, POOL1)
     assert fed(users, held) == {ALICE}
     users.refresh()
@@ -52,12 +52,12 @@ def test_server_knows_what_proves_its_own_users_and_of_others_only_their_home(us
     assert held.refresh() == frozenset()
 
 
-def test_nobody_is_known_before_the_first_document() -> None:
+def test_no_user_is_known_before_the_first_document() -> None:
     held = ReplicatedUsers(ORG, POOL1)
     assert (held.verifier(ALICE), held.home(ALICE), held.number, held.whole()) == (None, None, 0, None)
 
 
-def test_user_without_a_home_gets_that_of_the_topology_for_good(users: Users) -> None:
+def test_user_without_a_home_pool_gets_the_default_permanently(users: Users) -> None:
     users.add(CAROL, "carol-pw")
     held = ReplicatedUsers(ORG, POOL1)
     assert CAROL in fed(users, held)
@@ -68,7 +68,7 @@ def test_user_without_a_home_gets_that_of_the_topology_for_good(users: Users) ->
     assert other.home(CAROL) == POOL1
 
 
-def test_what_has_changed_travels_alone(users: Users) -> None:
+def test_only_changes_are_sent(users: Users) -> None:
     held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     since = held.number
@@ -80,7 +80,7 @@ def test_what_has_changed_travels_alone(users: Users) -> None:
     assert not users.documents(ORG, POOL1, POOL1, since=held.number)
 
 
-def test_move_takes_the_verifier_from_one_pool_and_brings_it_to_the_other(users: Users) -> None:
+def test_moved_user_has_a_verifier_only_in_the_new_pool(users: Users) -> None:
     first, second = ReplicatedUsers(ORG, POOL1), ReplicatedUsers(ORG, POOL2)
     fed(users, first)
     fed(users, second, POOL2)
@@ -102,8 +102,8 @@ def test_new_password_is_a_change_and_another_pools_is_not(users: Users) -> None
     assert fed(users, held, since=held.number) == {ALICE}
 
 
-def test_after_a_jump_everybody_travels_and_who_was_lost_with_the_backup_is_gone(users: Users, tmp_path: Path) -> None:
-    """A server may know users whom the restored database does not: a difference would leave them in."""
+def test_all_users_are_sent_after_a_jump_and_unknown_ones_are_removed(users: Users, tmp_path: Path) -> None:
+    """A server may know users that the restored database does not have: changes alone would leave them."""
     held = ReplicatedUsers(ORG, POOL1)
     before = users.jump(0)
     fed(users, held)
@@ -115,7 +115,7 @@ def test_after_a_jump_everybody_travels_and_who_was_lost_with_the_backup_is_gone
     restored.close()
 
 
-def test_many_users_come_in_parts_and_count_when_all_are_there() -> None:
+def test_many_users_are_in_force_when_all_parts_have_arrived() -> None:
     verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 25)}
     roster = UserDocument(ORG, POOL1, 30, verifiers=verifiers, homes={BOB: POOL2}, gone=frozenset({CAROL}))
     parts = roster.divided(10)
@@ -129,7 +129,7 @@ def test_many_users_come_in_parts_and_count_when_all_are_there() -> None:
     assert held.take(parts[1].encode()) == frozenset()
 
 
-def test_parts_of_another_number_are_let_go(users: Users) -> None:
+def test_parts_of_another_number_are_dropped(users: Users) -> None:
     verifiers = {f"sip:u{n}@example.test": _verifier(f"sip:u{n}@example.test", n) for n in range(1, 21)}
     held = ReplicatedUsers(ORG, POOL1)
     first, _ = UserDocument(ORG, POOL1, 30, verifiers=verifiers).divided(10)
@@ -158,10 +158,10 @@ def test_parts_of_another_number_are_let_go(users: Users) -> None:
         ({"gone": 7}, "another release"),
     ],
 )
-def test_document_that_is_not_for_us_is_older_or_makes_no_sense_changes_nothing(
+def test_foreign_older_or_inconsistent_document_changes_nothing(
     users: Users, changes: dict[str, Any], why: str
 ) -> None:
-    """And its twin, as it was made, does."""
+    """Its control, the unchanged document, is accepted."""
     held = ReplicatedUsers(ORG, POOL1)
     fed(users, held)
     number = held.number
@@ -175,7 +175,7 @@ def test_document_that_is_not_for_us_is_older_or_makes_no_sense_changes_nothing(
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"format":1}'])
-def test_what_is_no_document_is_refused(document: bytes) -> None:
+def test_malformed_document_is_refused(document: bytes) -> None:
     with pytest.raises(OperatorError, match="cannot be read"):
         ReplicatedUsers(ORG, POOL1).take(document)
 
@@ -184,7 +184,7 @@ NAMES = st.text(min_size=1, max_size=8).map(lambda name: f"sip:{name}@a.test")
 
 
 @given(own=st.sets(NAMES), others=st.sets(NAMES), gone=st.sets(NAMES), most=st.integers(1, 5))
-def test_what_is_written_is_read(own: set[str], others: set[str], gone: set[str], most: int) -> None:
+def test_written_users_are_read(own: set[str], others: set[str], gone: set[str], most: int) -> None:
     roster = UserDocument(
         ORG,
         POOL1,
@@ -200,8 +200,8 @@ def test_what_is_written_is_read(own: set[str], others: set[str], gone: set[str]
     assert frozenset[str]().union(*(part.gone for part in read)) == roster.gone
 
 
-def test_part_of_the_largest_size_stays_below_what_a_link_carries() -> None:
-    """With base64 and a chain of certificates around it: a body of 5 MB is the most that a server takes."""
+def test_largest_part_fits_into_one_message() -> None:
+    """With base64 and a certificate chain: a server accepts a body of at most 5 MB."""
     verifiers = {
         aor: _verifier(aor, 99_999) for n in range(15_000) if (aor := f"sip:firstname.lastname{n}@a.example.com")
     }

@@ -1,4 +1,4 @@
-"""Putting a backup back: whole or not at all, and with numbers that nobody has seen."""
+"""Restoring a backup: completely or not at all, and with numbers that were never used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from support.network import FE1
 HEADER = 42
 
 
-def test_restored_ca_goes_on_and_gives_no_number_twice(backed_up: Organisation, back: tuple[Path, Restored]) -> None:
+def test_restored_ca_uses_no_number_twice(backed_up: Organisation, back: tuple[Path, Restored]) -> None:
     folder, restored = back
     assert restored.jump >= JUMP + LATER.total_seconds()
     for kind in (CertificateKind.ROOT, CertificateKind.ISSUING):
@@ -52,7 +52,7 @@ def test_restored_ca_goes_on_and_gives_no_number_twice(backed_up: Organisation, 
     assert again.ca.crls.due(at) == ()
 
 
-def test_versions_jump_and_the_audit_log_goes_on_and_tells_of_it(back: tuple[Path, Restored]) -> None:
+def test_version_number_jumps_and_the_audit_log_records_it(back: tuple[Path, Restored]) -> None:
     folder, restored = back
     management_db = ManagementDb(folder)
     *_, last = management_db.audit.read()
@@ -64,9 +64,7 @@ def test_versions_jump_and_the_audit_log_goes_on_and_tells_of_it(back: tuple[Pat
     management_db.close()
 
 
-def test_users_are_back_under_a_number_that_nobody_has_seen(
-    backed_up: Organisation, back: tuple[Path, Restored]
-) -> None:
+def test_users_are_restored_with_an_unused_number(backed_up: Organisation, back: tuple[Path, Restored]) -> None:
     folder, restored = back
     old, new = Users(backed_up.load().users_url), Users(moved(backed_up, folder).load().users_url)
     for aor in ("sip:alice@example.test", "sip:bob@example.test"):
@@ -112,22 +110,20 @@ def test_another_passphrase_restores_nothing(backup: Path, tmp_path: Path) -> No
 def test_backup_that_was_changed_or_cut_off_restores_nothing(
     backup: Path, tmp_path: Path, spoil: Callable[[bytes], bytes]
 ) -> None:
-    """Up to the end of the last chunk: what came before it was whole, and must not be put in place all the same."""
+    """Up to the end of the last chunk: the earlier chunks were complete, and must not be restored all the same."""
     spoilt = tmp_path / "spoilt.backup"
     spoilt.write_bytes(spoil(backup.read_bytes()))
     refused(spoilt, tmp_path / "new", "cannot be opened")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4 some other file", b"sipmesh-vault-1\n"])
-def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_other_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     refused(tmp_path / "x", tmp_path / "new", "not a backup")
     refused(tmp_path / "not there", tmp_path / "new", "cannot be read")
 
 
-def test_folder_that_holds_anything_is_left_alone_and_an_empty_one_is_taken(
-    backup: Path, tmp_path: Path, backed_up: Organisation
-) -> None:
+def test_only_an_empty_or_missing_folder_is_accepted(backup: Path, tmp_path: Path, backed_up: Organisation) -> None:
     full, empty = tmp_path / "full", tmp_path / "empty"
     full.mkdir()
     empty.mkdir()
@@ -145,7 +141,7 @@ def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.T
 
 
 def packed(file: Path, organisation: Organisation, *more: tarfile.TarInfo) -> Path:
-    """A backup by somebody who knows the passphrase and adds entries of their own."""
+    """A backup by somebody who knows the passphrase and adds other entries."""
     with file.open("wb") as stream:
         sealing = Sealing(stream, PASSPHRASE, os.urandom(ENTROPY_BYTES), log_n=4)
         with tarfile.open(fileobj=sealing, mode="w|") as tar:
@@ -166,7 +162,7 @@ def packed(file: Path, organisation: Organisation, *more: tarfile.TarInfo) -> Pa
     [
         entry("../outside"),
         entry("ca/../../outside"),
-        entry("/tmp/outside"),  # noqa: S108 - where it must not go
+        entry("/tmp/outside"),  # noqa: S108 - a path that must not be written
         entry(""),
         entry("link", tarfile.SYMTYPE, "/etc"),
         entry("hard", tarfile.LNKTYPE, "ca/root.key"),
@@ -184,8 +180,8 @@ def test_entry_that_would_leave_the_folder_or_is_no_file_restores_nothing(
     assert not (tmp_path / "outside").exists()
 
 
-def test_entry_twice_restores_nothing_and_the_rightful_twin_does(backed_up: Organisation, tmp_path: Path) -> None:
-    """The twin is in the folder, and loses the rights that a file of ours never has."""
+def test_duplicate_entry_restores_nothing_and_a_single_one_does(backed_up: Organisation, tmp_path: Path) -> None:
+    """The control is in the folder, and loses the rights that our files never have."""
     with pytest.raises(OperatorError, match="twice"):
         restore(
             packed(tmp_path / "x.backup", backed_up, entry("ca/root.pem")),
@@ -202,7 +198,7 @@ def test_entry_twice_restores_nothing_and_the_rightful_twin_does(backed_up: Orga
     assert stat.S_IMODE((tmp_path / "b" / "more" / "file").stat().st_mode) == 0o644
 
 
-def test_archive_that_is_none_and_one_without_its_description_are_refused(tmp_path: Path) -> None:
+def test_file_without_an_archive_or_a_manifest_is_refused(tmp_path: Path) -> None:
     for content, why in ((b"x" * 2000, "no readable archive"), (tarfile.NUL * 10_240, "sipmesh did not make it")):
         file = tmp_path / "x.backup"
         with file.open("wb") as stream:
@@ -212,7 +208,7 @@ def test_archive_that_is_none_and_one_without_its_description_are_refused(tmp_pa
         refused(file, tmp_path / "new", why)
 
 
-def test_root_key_that_is_kept_elsewhere_is_not_missed_by_the_backup_and_told_by_the_restore(
+def test_offline_root_key_is_not_needed_by_the_backup_and_named_by_the_restore(
     backed_up: Organisation, tmp_path: Path
 ) -> None:
     folder = tmp_path / "e"
@@ -228,7 +224,7 @@ def test_root_key_that_is_kept_elsewhere_is_not_missed_by_the_backup_and_told_by
     assert listed(tmp_path / "new").number > JUMP
 
 
-def test_last_step_that_fails_leaves_nothing_behind(backup: Path, tmp_path: Path) -> None:
+def test_failed_last_step_leaves_no_files(backup: Path, tmp_path: Path) -> None:
     def fails(made: Path) -> None:
         assert (made / "topology.yaml").is_file()
         raise OperatorError("no")

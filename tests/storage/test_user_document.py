@@ -1,4 +1,4 @@
-"""The users of a pool as they travel: read as they were written, in parts where there are many, or not at all."""
+"""The users' document of a pool: read as it was written, in parts if it is large, or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHOLE = UserDocument(
 
 
 def told(**changes: Any) -> bytes:
-    """The document with some of its members changed; None takes one away."""
+    """Return the document with some of its members changed; None removes a member."""
     document = {**json.loads(WHOLE.encode()), **changes}
     return json.dumps({key: value for key, value in document.items() if value is not None}).encode()
 
@@ -40,7 +40,7 @@ def test_document_is_read_as_it_was_written() -> None:
 
 
 @given(st.integers(1, 12), st.integers(0, 8), st.integers(0, 8), st.integers(0, 8))
-def test_parts_hold_together_what_the_whole_holds(most: int, ours: int, elsewhere: int, gone: int) -> None:
+def test_parts_together_have_all_users(most: int, ours: int, elsewhere: int, gone: int) -> None:
     names = [f"sip:u{number}@example.test" for number in range(ours + elsewhere + gone)]
     whole = UserDocument(
         "Example",
@@ -87,7 +87,7 @@ def test_document_with_a_wrong_member_is_refused(changes: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000])
-def test_document_that_is_none_is_refused(content: bytes) -> None:
+def test_other_content_is_refused(content: bytes) -> None:
     with pytest.raises(OperatorError, match="the user document cannot be read"):
         UserDocument.decode(content)
 

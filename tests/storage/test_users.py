@@ -26,7 +26,7 @@ ALICE = "sip:alice@example.test"
 
 @pytest.fixture(name="users")
 def _users(url: str) -> Iterator[Users]:
-    """The users as the command line sees them."""
+    """The users as the commands see them."""
     users = Users(url)
     yield users
     users.close()
@@ -50,7 +50,7 @@ def test_a_user_has_a_verifier_for_each_algorithm_strongest_first(users: Users, 
 
 
 def test_a_user_with_md5_has_md5_alone(users: Users, server: Users) -> None:
-    """Debian's baresip takes MD5 as the only challenge."""
+    """Debian's baresip supports only an MD5 challenge."""
     users.add(ALICE, "alice-pw", [Algorithm.MD5])
     server.refresh()
     verifier = server.verifier(ALICE)
@@ -72,7 +72,7 @@ def test_only_the_owner_may_read_the_files(users: Users, file: Path) -> None:
     assert {one.stat().st_mode & 0o777 for one in file.parent.iterdir()} == {0o600}
 
 
-def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: Users, server: Users) -> None:
+def test_refresh_returns_the_changed_users(users: Users, server: Users) -> None:
     users.add(ALICE, "alice-pw")
     users.add("sip:bob@example.test", "bob-pw")
     assert server.refresh() == {ALICE, "sip:bob@example.test"}
@@ -84,7 +84,7 @@ def test_a_refresh_tells_who_has_changed_so_that_their_links_are_closed(users: U
 
 
 @only_sqlite
-def test_a_database_that_nobody_writes_to_is_not_asked(users: Users, server: Users, file: Path) -> None:
+def test_unchanged_database_file_is_not_queried(users: Users, server: Users, file: Path) -> None:
     users.add(ALICE, "secret")
     old = time.time() - 60
     os.utime(file, (old, old))
@@ -110,7 +110,7 @@ def test_a_new_password_is_a_new_generation(users: Users, server: Users) -> None
 
 
 def test_a_user_removed_and_added_again_is_a_new_generation(users: Users) -> None:
-    """A link that the old user proved proves nothing of the new one."""
+    """A login of the old user on a link is not valid for the new user."""
     before = users.add(ALICE, "alice-pw")
     users.remove(ALICE)
     assert users.add(ALICE, "alice-pw").generation > before.generation
@@ -124,7 +124,7 @@ def test_a_server_that_starts_later_knows_everybody(users: Users, url: str) -> N
     later.close()
 
 
-def test_the_list_is_what_an_operator_may_see(users: Users) -> None:
+def test_list_contains_no_hashes(users: Users) -> None:
     users.add("sip:bob@example.test", "bob-pw")
     alice = users.add(ALICE, "alice-pw", [Algorithm.SHA_256])
     assert [user.aor for user in users.list()] == [ALICE, "sip:bob@example.test"]
@@ -184,13 +184,13 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_acknowledged(url: str) -> 
 
 
 @only_sqlite
-def test_a_file_that_is_no_database_is_the_operators_problem(url: str, file: Path) -> None:
+def test_file_that_is_no_database_is_an_operator_error(url: str, file: Path) -> None:
     file.write_bytes(b"not a database" * 1000)
     with pytest.raises(OperatorError, match="cannot be used"):
         Users(url)
 
 
-def test_a_password_in_the_url_is_never_told() -> None:
+def test_password_in_the_url_is_never_shown() -> None:
     with pytest.raises(OperatorError) as caught:
         Users("postgresql+nosuchdriver://sipmesh:secret@db.example.test/users")
     assert "secret" not in str(caught.value)
@@ -226,7 +226,7 @@ def test_a_new_password_leaves_the_home_as_it_is(users: Users) -> None:
     assert [user.pool for user in users.list()] == ["pool1.example.test"]
 
 
-def test_a_user_who_is_none_is_not_moved(users: Users) -> None:
+def test_unknown_user_is_not_moved(users: Users) -> None:
     with pytest.raises(OperatorError, match="sipmesh user list"):
         users.move(ALICE, "pool1.example.test")
     with pytest.raises(OperatorError, match="sipmesh user list"):
@@ -234,7 +234,7 @@ def test_a_user_who_is_none_is_not_moved(users: Users) -> None:
 
 
 def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(url: str) -> None:
-    """Opened by several servers at once, as a pool does that is started anew."""
+    """Several servers open it at once, as in a pool that is restarted."""
     with shell(url) as db:
         instant = "DATETIME" if db.dialect.name == SQLITE else "TIMESTAMP WITH TIME ZONE"
         run(
@@ -257,8 +257,8 @@ def test_a_database_of_an_earlier_release_gets_the_column_and_keeps_its_users(ur
 
 
 @only_postgresql
-def test_more_users_may_change_at_once_than_a_query_has_places_for(users: Users, server: Users, url: str) -> None:
-    """As an import does: PostgreSQL counts the values of a query in 16 bits."""
+def test_more_users_may_change_than_a_query_has_parameters(users: Users, server: Users, url: str) -> None:
+    """As an import does: PostgreSQL counts the parameters of a query in 16 bits."""
     many = 70_000
     with shell(url) as db:
         numbered = f"'sip:u' || i || '@example.test' AS aor FROM generate_series(1, {many}) AS i"
@@ -271,9 +271,7 @@ def test_more_users_may_change_at_once_than_a_query_has_places_for(users: Users,
 
 
 @only_postgresql
-def test_users_keep_when_they_were_made_on_their_way_out_of_postgresql_and_back(
-    users: Users, url: str, tmp_path: Path
-) -> None:
+def test_creation_time_survives_a_copy_out_of_postgresql_and_back(users: Users, url: str, tmp_path: Path) -> None:
     """As in a backup and a restore; the server has another time zone than UTC."""
     made = users.add(ALICE, "alice-pw")
     exported = tmp_path / "users-export.db"
@@ -285,8 +283,8 @@ def test_users_keep_when_they_were_made_on_their_way_out_of_postgresql_and_back(
 
 
 @only_postgresql
-def test_a_server_that_was_gone_for_a_moment_is_asked_again(users: Users, server: Users, cluster: Cluster) -> None:
-    """Connections that did not survive it are not met again."""
+def test_restarted_database_server_is_queried_again(users: Users, server: Users, cluster: Cluster) -> None:
+    """Broken connections are not used again."""
     users.add(ALICE, "alice-pw")
     assert server.refresh() == {ALICE}
     cluster.stop()
@@ -299,7 +297,7 @@ def test_a_server_that_was_gone_for_a_moment_is_asked_again(users: Users, server
 
 
 @only_postgresql
-def test_a_password_that_postgresql_refuses_is_never_told(cluster: Cluster, url: str) -> None:
+def test_password_that_postgresql_refuses_is_never_shown(cluster: Cluster, url: str) -> None:
     wrong = make_url(url).set(password="not-the-secret")
     with pytest.raises(OperatorError, match="password authentication failed") as refused:
         Users(wrong.render_as_string(hide_password=False))

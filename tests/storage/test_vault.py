@@ -1,4 +1,4 @@
-"""One encrypted file: what was written is read, and whatever was changed in it does not open."""
+"""One encrypted file: written data is read again, and a changed file does not open."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ HEADER = 16 + 3 + 16 + 7
 
 def sealed(content: bytes, passphrase: str = PASSPHRASE, entropy: bytes = ENTROPY) -> bytes:
     stream = io.BytesIO()
-    sealing = Sealing(
-        stream, passphrase, entropy, log_n=4
-    )  # as strong as the passphrase here; the cost is not what is tested
+    sealing = Sealing(stream, passphrase, entropy, log_n=4)  # a cheap key derivation: its cost is not tested here
     for begin in range(0, len(content), 300_000):
         sealing.write(content[begin : begin + 300_000])
     sealing.finish()
@@ -37,7 +35,7 @@ BORDERS = [HEADER, HEADER + CHUNK + TAG, HEADER + 2 * (CHUNK + TAG)]
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5])
-def test_what_was_written_is_read(size: int) -> None:
+def test_written_data_is_read(size: int) -> None:
     content = b"x" * size
     vault = sealed(content)
     assert opened(vault) == content
@@ -45,11 +43,11 @@ def test_what_was_written_is_read(size: int) -> None:
 
 
 @given(content=st.binary(max_size=2000), passphrase=st.text(min_size=12, max_size=40))
-def test_any_content_under_any_passphrase_comes_back(content: bytes, passphrase: str) -> None:
+def test_any_content_with_any_passphrase_is_read_again(content: bytes, passphrase: str) -> None:
     assert opened(sealed(content, passphrase), passphrase) == content
 
 
-def test_another_passphrase_opens_nothing() -> None:
+def test_wrong_passphrase_does_not_open() -> None:
     with pytest.raises(VaultError, match="passphrase is wrong, or the file was changed"):
         opened(VAULT, PASSPHRASE + ".")
     assert opened(VAULT) == THREE
@@ -66,20 +64,20 @@ def test_a_short_passphrase_is_refused_before_anything_is_written(short: str) ->
 @pytest.mark.parametrize(
     "end", [0, 1, HEADER - 1, *BORDERS, BORDERS[1] - 1, BORDERS[1] + 1, BORDERS[2] + TAG, len(VAULT) - 1]
 )
-def test_a_file_that_was_cut_off_does_not_open(end: int) -> None:
-    """At every border of a chunk too, where each chunk that is left is whole."""
+def test_truncated_file_does_not_open(end: int) -> None:
+    """Also at every border between two chunks, where all remaining chunks are complete."""
     with pytest.raises(VaultError):
         opened(VAULT[:end])
 
 
-def test_more_at_the_end_does_not_open() -> None:
+def test_appended_data_does_not_open() -> None:
     for more in (b"x", VAULT[BORDERS[2] :], VAULT[BORDERS[0] : BORDERS[1]]):
         with pytest.raises(VaultError):
             opened(VAULT + more)
 
 
 @pytest.mark.parametrize("region", ["magic", "cost", "salt", "prefix", "first", "second", "last", "tag"])
-def test_one_bit_that_was_flipped_does_not_open(region: str) -> None:
+def test_flipped_bit_does_not_open(region: str) -> None:
     place = {
         "magic": 3,
         "cost": 16,
@@ -97,7 +95,7 @@ def test_one_bit_that_was_flipped_does_not_open(region: str) -> None:
             opened(bytes(flipped))
 
 
-def test_chunks_that_changed_places_or_came_from_another_vault_do_not_open() -> None:
+def test_swapped_or_foreign_chunks_do_not_open() -> None:
     first, second, last = VAULT[BORDERS[0] : BORDERS[1]], VAULT[BORDERS[1] : BORDERS[2]], VAULT[BORDERS[2] :]
     other = sealed(THREE, entropy=bytes(23))
     for made in (
@@ -111,7 +109,7 @@ def test_chunks_that_changed_places_or_came_from_another_vault_do_not_open() -> 
     assert opened(VAULT[:HEADER] + first + second + last) == THREE
 
 
-def test_what_was_never_finished_does_not_open() -> None:
+def test_unfinished_vault_does_not_open() -> None:
     stream = io.BytesIO()
     Sealing(stream, PASSPHRASE, ENTROPY, log_n=4).write(THREE)
     with pytest.raises(VaultError):
@@ -119,12 +117,12 @@ def test_what_was_never_finished_does_not_open() -> None:
 
 
 @pytest.mark.parametrize(("log_n", "r", "p"), [(19, 8, 1), (0, 8, 1), (17, 9, 1), (17, 0, 1), (17, 8, 5), (17, 8, 0)])
-def test_a_header_that_asks_for_too_much_work_is_refused_before_any(log_n: int, r: int, p: int) -> None:
+def test_header_with_too_large_parameters_is_refused_before_any_work(log_n: int, r: int, p: int) -> None:
     with pytest.raises(VaultError, match="exceeds the limits"):
         opened(VAULT[:16] + bytes((log_n, r, p)) + VAULT[19:])
 
 
-def test_real_vaults_cost_a_guesser_what_they_should() -> None:
+def test_default_key_derivation_is_expensive() -> None:
     stream = io.BytesIO()
     Sealing(stream, PASSPHRASE, ENTROPY).finish()
     assert stream.getvalue()[16:19] == bytes((17, 8, 1))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -34,9 +32,9 @@ from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkState
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
-from support.network import EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
+from support import forkserver
+from support.network import BEGAN, EDGE, EDGES, EXAMPLE, FE1, FE2, FE3, FE4, POOL, POOL2
 from support.peer import Peer
-from support.process import SOURCES
 from support.running import until
 from support.telling import Told
 
@@ -61,6 +59,7 @@ def build_managed(folder: Path, *further: PoolPlan, managers: tuple[str, ...] = 
             PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
             *further,
         ),
+        issued_at=BEGAN,
     )
     organisation.write()
     organisation.issue_all()
@@ -218,17 +217,11 @@ class Managed:
 
     async def type(self, *arguments: str, typed: str = "", code: int = 0) -> str:
         """Run a command in the folder of management, as an operator does; gives what it printed."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sipmesh", *arguments),
-            cwd=self.organisation.folder,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(SOURCES), "COLUMNS": "200"},
+        status, printed = await asyncio.to_thread(
+            forkserver.run, arguments, self.organisation.folder, typed, COLUMNS="200"
         )
-        printed, _ = await process.communicate(typed.encode())
-        assert process.returncode == code, printed.decode()
-        return printed.decode()
+        assert status == code, printed
+        return printed
 
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a control socket."""

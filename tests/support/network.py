@@ -8,6 +8,7 @@ import re
 import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,7 @@ from sipmesh.demo.ports import HOST, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
+from sipmesh.topology.document.load import Loaded, load
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -37,6 +39,10 @@ POOL2, FE3, FE4 = "pool2.example.test", "fe3.example.test", "fe4.example.test"
 PARTNER_FE, PARTNER_EDGE, PARTNER_EDGES = "fe1.partner.test", "edge1.partner.test", "sip.partner.test"
 
 
+BEGAN = datetime.now(UTC)
+"""When the tests were collected: organisations are issued then, so that no test is older than its certificates."""
+
+
 def build_example(folder: Path) -> Organisation:
     """example.test: two front ends in one pool, an edge, and an application that is played by a peer."""
     organisation = Organisation.build(
@@ -47,6 +53,7 @@ def build_example(folder: Path) -> Organisation:
             PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
             PoolPlan(BOT, Role.APPLICATION, (BOT,), {"next_hop": POOL}),
         ),
+        issued_at=BEGAN,
     )
     return finished(organisation, "alice", "bob", "carol")
 
@@ -64,6 +71,7 @@ def build_two_pools(folder: Path) -> Organisation:
             PoolPlan(POOL2, Role.FRONT_END, (FE3, FE4)),
             PoolPlan(EDGES, Role.EDGE, (EDGE,), {"next_hop": POOL}),
         ),
+        issued_at=BEGAN,
     )
     finished(organisation, "carol")
     organisation.add_users("alice", pool=POOL)
@@ -80,6 +88,7 @@ def build_two_edges(folder: Path) -> Organisation:
             PoolPlan(POOL, Role.FRONT_END, (FE1,)),
             PoolPlan(EDGES, Role.EDGE, (EDGE, EDGE2), {"next_hop": POOL}),
         ),
+        issued_at=BEGAN,
     )
     return finished(organisation, "alice")
 
@@ -93,6 +102,7 @@ def build_partner(folder: Path) -> Organisation:
             PoolPlan("pool1.partner.test", Role.FRONT_END, (PARTNER_FE,)),
             PoolPlan(PARTNER_EDGES, Role.EDGE, (PARTNER_EDGE,), {"next_hop": "pool1.partner.test"}),
         ),
+        issued_at=BEGAN,
     )
     return finished(organisation, "erin")
 
@@ -114,7 +124,7 @@ def copied(organisation: Organisation, folder: Path) -> Organisation:
         for server in pool["servers"]:
             ports[server["name"]] = {LinkKind(kind): free_port() for kind in server["ports"]}
             server["ports"] = {str(kind): port for kind, port in ports[server["name"]].items()}
-    made = Organisation(folder, organisation.domain, organisation.host, ports, document)
+    made = Organisation(folder, organisation.domain, organisation.host, ports, document, organisation.issued_at)
     made.write()
     return made
 
@@ -130,6 +140,7 @@ class Network:
     starts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _loaded: dict[Path, tuple[bytes, Loaded]] = field(default_factory=dict)
 
     async def __aenter__(self) -> Self:
         await self.dns.start(HOST)
@@ -156,9 +167,17 @@ class Network:
     def start(self, name: str) -> RunningServer:
         """Run a server in this loop."""
         told = self.told[name] = Told()
-        node = self.nodes[name] = RunningServer(self.of(name).file, name, told.log, self.limits)
+        file = self.of(name).file
+        node = self.nodes[name] = RunningServer(file, name, told.log, self.limits, loaded=self._load(file))
         node.start()
         return node
+
+    def _load(self, file: Path) -> Loaded:
+        """Read a topology once for all servers that start with it."""
+        text = file.read_bytes()
+        if self._loaded.get(file, (b"",))[0] != text:
+            self._loaded[file] = (text, load(file))
+        return self._loaded[file][1]
 
     async def stop(self, name: str) -> None:
         """Drain a server."""

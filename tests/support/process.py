@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import sipmesh
 from sipmesh.demo.organisation import Organisation
 from sipmesh.errors import SipmeshError
 from sipmesh.server.control_socket import SOCKET_SUFFIX, ask
+from support import forkserver
+from support.forkserver import Forked
 from support.running import LOOK_AGAIN_S
-
-SOURCES = Path(sipmesh.__file__).parents[1]
-"""Where the sipmesh lies that is tested: this checkout, or a compiled install."""
 
 
 class Process:
     """One `sipmesh serve`; its log is in a file, one JSON object a line."""
 
-    def __init__(self, organisation: Organisation, name: str, started: asyncio.subprocess.Process) -> None:
+    def __init__(self, organisation: Organisation, name: str, started: Forked) -> None:
         self.organisation, self.name, self.started = organisation, name, started
 
     @property
@@ -39,7 +34,7 @@ class Process:
     async def ready(self) -> None:
         """Wait until it answers."""
         while True:
-            assert self.started.returncode is None, self.log
+            assert self.started.poll() is None, self.log
             try:
                 await self.ask("status")
             except SipmeshError:
@@ -50,19 +45,13 @@ class Process:
     async def end(self, number: signal.Signals) -> int:
         """Send a signal and wait for the end."""
         self.started.send_signal(number)
-        return await self.started.wait()
+        return await self.started.waited()
 
 
 async def spawn(organisation: Organisation, name: str) -> Process:
     """Start a server; it may not serve yet."""
     with (organisation.folder / f"{name}.log").open("ab") as log:
-        started = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sipmesh", "serve", name, "--topology", str(organisation.file)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": str(SOURCES)},
-        )
+        started = forkserver.start(("serve", name, "--topology", str(organisation.file)), log)
     return Process(organisation, name, started)
 
 
@@ -74,6 +63,5 @@ async def serving(organisation: Organisation, name: str) -> AsyncIterator[Proces
         await process.ready()
         yield process
     finally:
-        if process.started.returncode is None:
-            process.started.kill()
-            await process.started.wait()
+        process.started.kill()
+        await process.started.waited()

@@ -22,6 +22,6 @@ def test_homes_are_the_front_end_pools_and_the_first_is_the_default(place: Place
         ("sip.example.test", "is a pool of role edge"),
     ],
 )
-def test_any_other_name_is_refused_and_helped(place: Place, name: str, why: str) -> None:
+def test_other_name_is_refused_with_a_remedy(place: Place, name: str, why: str) -> None:
     with pytest.raises(OperatorError, match=why):
         chosen_home(place.load().topology, name)

@@ -51,14 +51,14 @@ def test_server_links_are_those_of_the_table(views: dict[str, ServerView], name:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_partner_links_are_an_edges_alone(views: dict[str, ServerView], name: str) -> None:
+def test_only_edges_have_partner_links(views: dict[str, ServerView], name: str) -> None:
     wanted = PARTNERS if name == EDGE else set()
     assert views[name].accept_policy(LinkKind.PARTNER).may_open == wanted
     assert views[name].open_policy(LinkKind.PARTNER, "sip.partner.test").may_open == wanted
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_nobody_with_a_certificate_belongs_on_a_client_link(views: dict[str, ServerView], name: str) -> None:
+def test_client_links_have_no_trusted_peers(views: dict[str, ServerView], name: str) -> None:
     assert views[name].accept_policy(LinkKind.CLIENT).may_open == frozenset()
     assert views[name].anchors(LinkKind.CLIENT) == ()
 
@@ -136,7 +136,7 @@ def test_a_partner_is_meant_by_its_edge_or_else_by_its_domain(views: dict[str, S
     assert second.meant_name("second.test") == "second.test"
 
 
-def test_anchors_of_partners_stay_outside(views: dict[str, ServerView]) -> None:
+def test_anchors_of_partners_are_used_on_partner_links_only(views: dict[str, ServerView]) -> None:
     inside, outside = views[EDGE].anchors(LinkKind.SERVER), views[EDGE].anchors(LinkKind.PARTNER)
     assert [len(inside), len(outside)] == [1, 2]
     assert not set(inside) & set(outside)
@@ -165,7 +165,7 @@ def test_an_edge_may_show_partners_another_certificate(place: Place, tmp_path: P
     assert seen.identity(LinkKind.SERVER) == (seen.certificate, seen.key)
 
 
-def test_an_edge_shows_everybody_the_same_certificate_by_default(views: dict[str, ServerView]) -> None:
+def test_edge_presents_one_certificate_by_default(views: dict[str, ServerView]) -> None:
     assert views[EDGE].identity(LinkKind.PARTNER) == views[EDGE].identity(LinkKind.SERVER)
 
 
@@ -183,7 +183,7 @@ def test_our_client_means_a_domain_or_a_front_end_of_ours(place: Place, meant: s
     assert policy.meant.identity == {meant} == policy.may_open
 
 
-def test_our_client_trusts_nobody_for_a_domain_that_is_not_ours(place: Place) -> None:
+def test_our_client_trusts_no_server_for_another_domain(place: Place) -> None:
     policy = client_policy(place.load(), "partner.test")
     assert policy.meant is None
     assert policy.may_open == frozenset()

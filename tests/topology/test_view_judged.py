@@ -25,7 +25,7 @@ FE1, FE3, EDGE, BOT = "fe1.example.test", "fe3.example.test", "edge1.example.tes
 
 @pytest.fixture(name="ca")
 def _ca(place: Place) -> EnterpriseCa:
-    """The organisation's CA, made anew so that a test may revoke."""
+    """A new CA of the organisation, so that a test may revoke."""
     folder = place.file.parent / "ca"
     for file in folder.iterdir():
         file.unlink()
@@ -59,7 +59,7 @@ def test_what_the_topology_names_is_accepted_where_the_table_says(
     assert verdict(ca, certificate_names(loaded.topology, peer), policy, Direction.ACCEPTED) is code
 
 
-def test_our_ca_alone_lets_nobody_in(place: Place, ca: EnterpriseCa) -> None:
+def test_certificate_of_our_ca_alone_is_not_enough(place: Place, ca: EnterpriseCa) -> None:
     policy = view(place.load(), FE1).accept_policy(LinkKind.SERVER)
     assert verdict(ca, ("rogue.example.test",), policy, Direction.ACCEPTED) is Code.NOT_IN_TOPOLOGY
 

@@ -54,7 +54,7 @@ federation:
 
 
 def make_authorities(folder: Path) -> Path:
-    """Make the CAs that the topology names: ours and those of two partners. Gives the folder that they are in."""
+    """Make the CAs of the topology: our own and those of two partners. Gives their folder."""
     for name, organisation in (("ca", "Example"), ("b", "Partner"), ("c", "Other")):
         EnterpriseCa.create(folder / name, organisation, NOON, crl_base=f"http://crl.{name}.test")
     return folder

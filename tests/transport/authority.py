@@ -1,4 +1,4 @@
-"""A certification authority for the tests of links: strict enough for X509_STRICT, and free to issue what is wrong."""
+"""A certification authority for the tests of links: strict enough for X509_STRICT, and able to issue wrong certificates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def usage(*, authority: bool) -> x509.KeyUsage:
 
 @dataclass(frozen=True)
 class Authority:
-    """One root and the folder it writes what it issues to."""
+    """One root, and the folder for the certificates that it issues."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey
@@ -81,7 +81,7 @@ class Authority:
         key: Key | None = None,
         key_identifier: bool = True,
     ) -> Identity:
-        """Issue a certificate for *name*, valid from *since* to *until* as seen from now."""
+        """Issue a certificate for *name*, valid from *since* to *until*, relative to now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         ski = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())

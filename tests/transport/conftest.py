@@ -18,7 +18,7 @@ def _ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(name="other_ca", scope="session")
 def _other_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that nobody here trusts."""
+    """An authority that neither end trusts."""
     return Authority.create(tmp_path_factory.mktemp("other"), "Other Root")
 
 

@@ -1,4 +1,4 @@
-"""Opening links: failover among addresses, late answers of DNS, and what is remembered of failures."""
+"""Opening links: failover between addresses, late answers of DNS, and remembered failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVER, PARTNER = LinkKind.SERVER, LinkKind.PARTNER
 
 
 def closed_port() -> tuple[str, int]:
-    """An address at which nobody listens (any more)."""
+    """An address without a listener (any more)."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         host, port = sock.getsockname()
@@ -35,7 +35,7 @@ def closed_port() -> tuple[str, int]:
 
 @on_loop
 async def test_next_address_is_tried_within_the_same_link(ca: Authority, here: Identity, there: Identity) -> None:
-    """Nobody listens at the first, the second cannot be reached at all; what was queued arrives over the third."""
+    """The first address has no listener, the second is unreachable; the queued message arrives over the third."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         good = server.listen(SERVER).address
         link = client.pool.obtain(Hop("here.test", SERVER, (closed_port(), ("255.255.255.255", 1), good)))
@@ -47,10 +47,10 @@ async def test_next_address_is_tried_within_the_same_link(ca: Authority, here: I
 
 
 @on_loop
-async def test_address_of_somebody_else_is_refused_and_the_next_one_tried(
+async def test_server_with_another_name_is_refused_and_the_next_address_tried(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """The name that was meant decides: a server with its own good certificate is no substitute."""
+    """The reference name decides: a server with a good certificate for another name is refused."""
     elsewhere = ca.issue("elsewhere.test")
     async with Node(ca, here) as right, Node(ca, elsewhere) as wrong, Node(ca, there) as client:
         addresses = (wrong.listen(SERVER).address, right.listen(SERVER).address)
@@ -85,8 +85,8 @@ async def test_link_goes_down_when_no_address_is_left(ca: Authority, there: Iden
 
 
 @on_loop
-async def test_server_that_does_not_answer_the_handshake_is_given_up(ca: Authority, there: Identity) -> None:
-    """TCP is up, TLS never comes: the deadline of the handshake, a verdict, and the next address."""
+async def test_silent_server_ends_at_the_handshake_deadline(ca: Authority, there: Identity) -> None:
+    """TCP connects, TLS never answers: the handshake deadline, a verdict, and the next address."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with Node(ca, there, limits=Limits(handshake_s=0.05)) as client:
             client.pool.obtain(Hop("here.test", SERVER, (silent.getsockname(), closed_port())))
@@ -155,7 +155,7 @@ async def test_address_that_failed_is_tried_last_until_it_is_forgiven(
 async def test_peer_that_refused_late_is_tried_last(
     ca: Authority, other_ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """TLS 1.3 lets the first one refuse after our handshake: the retry of the request meets the second."""
+    """TLS 1.3 lets the first server refuse after our handshake: the retry of the request uses the second."""
     async with Node(other_ca, here) as first, Node(ca, here) as second, Node(ca, there) as client:
         hop = Hop("here.test", SERVER, (first.listen(SERVER).address, second.listen(SERVER).address))
         client.pool.obtain(hop).send(request("lost"))
@@ -168,7 +168,7 @@ async def test_peer_that_refused_late_is_tried_last(
 
 @on_loop
 async def test_peer_that_refuses_is_not_dialled_once_per_request(ca: Authority, there: Identity) -> None:
-    """For a moment the next links to it are down at once, with the same reason; after forgive it is dialled again."""
+    """For ``redial_s`` further links to it fail at once with the same reason; after forgive it is dialled again."""
     async with Node(ca, there) as client:
         client.connector.limits = Limits(redial_s=3600)
         hop = Hop("here.test", SERVER, (closed_port(),))
@@ -185,7 +185,7 @@ async def test_peer_that_refuses_is_not_dialled_once_per_request(ca: Authority, 
 async def test_partner_without_edge_is_located_by_srv_and_judged_by_its_domain(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """The SRV target is another name than the one the certificate must prove (RFC 5922 4)."""
+    """The SRV target is another name than the one that the certificate must prove (RFC 5922 4)."""
     async with Node(ca, here) as partner:
         port = partner.listen(PARTNER).port
         dns = await NameServer(
@@ -218,7 +218,7 @@ async def test_hijacked_srv_leads_to_a_refused_link(ca: Authority, here: Identit
 
 
 @on_loop
-async def test_name_in_the_topology_without_address_is_asked_of_dns(
+async def test_topology_name_without_an_address_is_resolved_by_dns(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
     async with Node(ca, here) as server:
@@ -231,7 +231,7 @@ async def test_name_in_the_topology_without_address_is_asked_of_dns(
 
 
 @on_loop
-async def test_name_that_leads_nowhere_takes_the_link_down(ca: Authority, there: Identity) -> None:
+async def test_unresolvable_name_ends_the_link(ca: Authority, there: Identity) -> None:
     dns = await NameServer({}).start()
     async with Node(ca, there, resolver=DnsResolver(dns.setting)) as client:
         client.pool.obtain(Hop("nowhere.test", LinkKind.CLIENT, service=SIPS))

@@ -6,7 +6,7 @@ from sipmesh.transport.deadlines import Deadlines
 
 
 class Alarm:
-    """Something that is woken."""
+    """Something with an alarm."""
 
     def __init__(self) -> None:
         self.alarm = 0.0
@@ -16,7 +16,7 @@ class Alarm:
     def broken(self, _error: Exception) -> None: ...
 
 
-def test_deadline_is_met_at_its_instant_and_not_before() -> None:
+def test_alarm_is_due_at_its_time_and_not_before() -> None:
     deadlines, alarm = Deadlines(), Alarm()
     assert deadlines.earliest() is None
     deadlines.set(alarm, 10.0)
@@ -25,7 +25,7 @@ def test_deadline_is_met_at_its_instant_and_not_before() -> None:
     assert (list(deadlines.due(11.0)), alarm.alarm) == ([], 0.0)
 
 
-def test_earlier_alarm_replaces_a_later_one_and_not_the_other_way_round() -> None:
+def test_earlier_alarm_replaces_a_later_one_only() -> None:
     deadlines, alarm = Deadlines(), Alarm()
     deadlines.set(alarm, 10.0)
     deadlines.set(alarm, 20.0)
@@ -34,7 +34,7 @@ def test_earlier_alarm_replaces_a_later_one_and_not_the_other_way_round() -> Non
     assert list(deadlines.due(30.0)) == [alarm]
 
 
-def test_alarm_that_is_set_again_at_once_does_not_hold_up_the_others() -> None:
+def test_alarm_that_is_set_again_at_once_does_not_delay_others() -> None:
     deadlines, alarm = Deadlines(), Alarm()
     deadlines.set(alarm, 1.0)
     for timed in deadlines.due(1.0):

@@ -1,4 +1,4 @@
-"""How many descriptors clients may take."""
+"""How many file descriptors clients may use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sipmesh.transport.descriptors import most_for_clients
 
 @pytest.fixture(name="hard")
 def _hard() -> Iterator[int]:
-    """The hard limit of this process; the soft one is put back after the test."""
+    """The hard limit of this process; the soft limit is restored after the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield before[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -1,4 +1,4 @@
-"""A link ends with the first certificate of its path, at that instant by the wall clock, and with no other's."""
+"""A link closes when the first certificate of its path expires, by the wall clock; other certificates do not matter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDED = HandshakeFailure("expired", "test")
 
 @dataclass
 class Judge:
-    """Accepts whose certificate has not ended by the wall clock, which a test may set; *ends* is by name, in seconds."""
+    """Accepts a certificate until it expires by the wall clock, which tests set; *ends* is by name, in seconds."""
 
     ends: dict[str, float]
     ahead: float = 0.0
@@ -40,17 +40,17 @@ class Judge:
 
 
 def let_come(node: Node, judge: Judge, end: float) -> None:
-    """Let the wall clock show a moment before *end*, and every link look at it as it does once a minute."""
+    """Set the wall clock to just before *end*, and let every link check it, as it does once a minute."""
     judge.ahead = end - SOON_S - time.time()
     for link in node.pool.all():
         link.due(link.alarm)
 
 
 @on_loop
-async def test_link_is_closed_when_a_certificate_of_its_path_ends_and_the_twin_stays(
+async def test_link_closes_when_a_certificate_of_its_path_expires_and_others_stay(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """Nobody asks in between: it is the alarm that does, and not before that instant."""
+    """Nothing else checks in between: the alarm does, and not before that time."""
     end = time.time() + 3600
     judge = Judge({"there.test": end, "third.test": end + 3600})
     async with Node(ca, here, heard=Heard(judge)) as node:
@@ -71,7 +71,7 @@ async def test_link_is_closed_when_a_certificate_of_its_path_ends_and_the_twin_s
 
 
 @on_loop
-async def test_link_whose_peer_is_good_by_another_path_stays_until_that_one_ends(
+async def test_link_with_another_valid_path_stays_until_that_path_expires(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
     end = time.time() + 3600
@@ -94,8 +94,8 @@ async def test_link_whose_peer_is_good_by_another_path_stays_until_that_one_ends
 
 
 @on_loop
-async def test_clock_that_is_set_is_looked_at_within_a_minute(ca: Authority, here: Identity, there: Identity) -> None:
-    """Alarms go by another clock, so that none is set further ahead, however far off the end is."""
+async def test_changed_wall_clock_is_noticed_within_a_minute(ca: Authority, here: Identity, there: Identity) -> None:
+    """Alarms use another clock: so none is set further ahead than a minute, however far off the expiry is."""
     judge = Judge({"there.test": time.time() + 86_400})
     async with Node(ca, here, heard=Heard(judge)) as node:
         node.reactor.wall_clock = judge.clock
@@ -112,7 +112,7 @@ async def test_clock_that_is_set_is_looked_at_within_a_minute(ca: Authority, her
 
 
 @on_loop
-async def test_client_without_a_certificate_has_none_that_ends(ca: Authority, here: Identity) -> None:
+async def test_client_link_does_not_expire_with_a_certificate(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node:
         node.reactor.wall_clock = lambda: time.time() + 1e9
         async with await Peer.dial(node.listen(LinkKind.CLIENT), ca):

@@ -1,4 +1,4 @@
-"""The loop sleeps in its host, and wakes it for work of its own."""
+"""The loop waits in its host, and wakes the host for its own work."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from sipmesh.transport.event_loop import Loop, run
 
 
 class Sleeper:
-    """A host: it waits for the descriptor of the loop, and counts what it is asked for."""
+    """A host: it waits for the descriptor of the loop, and counts its calls."""
 
     def __init__(self) -> None:
         self.watched = -1
         self.waits = self.roused = 0
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for the descriptor of the loop alone."""
+        """Wait only for the descriptor of the loop."""
         self.waits += 1
         ready, _, _ = select.select([self.watched], [], [], timeout)
         return bool(ready)
 
     def rouse(self) -> None:
-        """Count."""
+        """Count the call."""
         self.roused += 1
 
 
-def test_loop_without_a_host_runs_as_any_other() -> None:
+def test_loop_without_a_host_runs_normally() -> None:
     async def main() -> str:
         await asyncio.sleep(0.001)
         return "done"
@@ -74,7 +74,7 @@ def test_new_callback_and_new_timer_rouse_the_host() -> None:
     loop.close()
 
 
-def test_second_host_is_not_taken_and_cannot_remove_the_first() -> None:
+def test_second_host_is_refused_and_cannot_remove_the_first() -> None:
     loop, first, second = Loop(), Sleeper(), Sleeper()
     assert loop.lodge(first) is not None
     assert loop.lodge(second) is None

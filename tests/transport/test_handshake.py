@@ -1,4 +1,4 @@
-"""How handshakes end: each refusal has its code here and its true alert at the peer, and a twin that succeeds."""
+"""How handshakes end: each refusal has its code here and the right alert at the peer, and a control that succeeds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HOUR = timedelta(hours=1)
 
 
 async def say(listener: Listener, data: bytes) -> bytes:
-    """Speak as a peer without TLS, and give all that comes back."""
+    """Speak as a peer without TLS, and return all that is answered."""
     reader, writer = await asyncio.open_connection(*listener.address)
     writer.write(data)
     try:
@@ -76,7 +76,7 @@ async def test_tls_older_than_1_2_is_too_old(
 
 
 @on_loop
-async def test_peer_without_certificate_is_told_that_one_is_required(ca: Authority, here: Identity) -> None:
+async def test_peer_without_certificate_gets_the_alert_certificate_required(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node:
         assert await refused_dial(node.listen(LinkKind.SERVER), ca) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
         assert node.heard.codes == ["no-certificate"]
@@ -97,10 +97,10 @@ async def test_client_port_asks_for_no_certificate(ca: Authority, here: Identity
     ids=["expired", "not yet valid"],
 )
 @on_loop
-async def test_peer_sees_the_alert_of_the_very_error(
+async def test_peer_gets_the_alert_for_its_error(
     ca: Authority, here: Identity, since: timedelta, until: timedelta, alert: str, code: int
 ) -> None:
-    """The verdict has the certificate and the error although OpenSSL has dropped the peer's certificate by then."""
+    """The verdict has the certificate and the error, although OpenSSL has dropped the peer's certificate by then."""
     late = ca.issue("late.test", since=since, until=until, file=alert)
     async with Node(ca, here) as node:
         assert alert in await refused_dial(node.listen(LinkKind.SERVER), ca, late)
@@ -124,7 +124,7 @@ async def test_peer_under_an_unknown_authority_sees_unknown_ca(
 
 @on_loop
 async def test_usage_of_the_leaf_is_left_to_the_judge(ca: Authority, here: Identity) -> None:
-    """A serverAuth-only certificate may open a link where the partner's policy says so: error 26 does not end it."""
+    """A serverAuth-only certificate may open a link if the partner's policy allows it: error 26 does not end the handshake."""
     server_only = ca.issue("only.test", usages=[ExtendedKeyUsageOID.SERVER_AUTH])
     async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.SERVER), ca, server_only) as peer:
         await peer.send(request())
@@ -144,7 +144,7 @@ async def test_presented_chain_begins_with_the_leaf(ca: Authority, here: Identit
 
 @both_ports
 @on_loop
-async def test_stalled_handshake_is_over_at_its_deadline(ca: Authority, here: Identity, kind: LinkKind) -> None:
+async def test_stalled_handshake_ends_at_its_deadline(ca: Authority, here: Identity, kind: LinkKind) -> None:
     async with Node(ca, here, limits=Limits(handshake_s=0.05)) as node:
         listener = node.listen(kind)
         assert await say(listener, b"\x16\x03\x01") == b""
@@ -154,7 +154,9 @@ async def test_stalled_handshake_is_over_at_its_deadline(ca: Authority, here: Id
 
 @both_ports
 @on_loop
-async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, here: Identity, kind: LinkKind) -> None:
+async def test_peer_that_closes_during_the_handshake_is_no_longer_counted(
+    ca: Authority, here: Identity, kind: LinkKind
+) -> None:
     async with Node(ca, here) as node:
         listener = node.listen(kind)
         with socket.create_connection(listener.address):
@@ -167,7 +169,7 @@ async def test_peer_that_closes_in_the_handshake_is_counted_out(ca: Authority, h
 @both_ports
 @pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
 @on_loop
-async def test_oldest_connection_without_a_client_hello_gives_way_at_the_limit_of_its_address(
+async def test_oldest_silent_connection_is_closed_at_the_address_limit(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
     async with Node(ca, here, limits=Limits(silent_per_address=cap)) as node:
@@ -183,7 +185,7 @@ async def test_oldest_connection_without_a_client_hello_gives_way_at_the_limit_o
 @both_ports
 @pytest.mark.parametrize(("cap", "codes"), [(2, ["too-many-handshakes"]), (3, [])])
 @on_loop
-async def test_oldest_handshake_gives_way_at_the_limit_of_its_address(
+async def test_oldest_handshake_is_closed_at_the_address_limit(
     ca: Authority, here: Identity, kind: LinkKind, cap: int, codes: list[str]
 ) -> None:
     async with Node(ca, here, limits=Limits(handshakes_per_address=cap)) as node:
@@ -201,10 +203,10 @@ async def test_oldest_handshake_gives_way_at_the_limit_of_its_address(
 
 @both_ports
 @on_loop
-async def test_connections_without_a_client_hello_take_no_place_of_a_handshake(
+async def test_silent_connections_do_not_count_as_handshakes(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """The port is full of silent connections, from one address and in all, and a peer links all the same."""
+    """Silent connections fill the port, from one address and in all; a peer can still connect."""
     limits = Limits(silent_per_address=3, silent_in_all=3, handshakes_per_address=1, handshakes_in_flight=1)
     async with Node(ca, here, limits=limits) as node:
         listener = node.listen(kind)
@@ -219,10 +221,10 @@ async def test_connections_without_a_client_hello_take_no_place_of_a_handshake(
 
 @pytest.mark.parametrize(("reserved", "codes"), [(True, []), (False, ["too-many-handshakes"])])
 @on_loop
-async def test_handshake_of_a_server_of_the_topology_has_a_place_of_its_own(
+async def test_handshake_of_a_server_in_the_topology_has_its_own_budget(
     ca: Authority, here: Identity, *, reserved: bool, codes: list[str]
 ) -> None:
-    """Its address sends a ClientHello and waits; a stranger's flood does not reach it, and does where it is no server's."""
+    """Its address sends a ClientHello and waits; a flood of strangers does not displace it, unless it is no server's address."""
     async with Node(ca, here, limits=Limits(silent_in_all=1)) as node:
         listener = node.listen(LinkKind.SERVER)
         listener.is_reserved = lambda address: reserved and address == "127.0.0.2"
@@ -239,7 +241,7 @@ async def test_handshake_of_a_server_of_the_topology_has_a_place_of_its_own(
 async def test_refused_verdict_closes_before_the_first_byte_is_read(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """The peer's handshake is finished, so that it gets close_notify and nothing else; its request is never parsed."""
+    """The peer's handshake is finished, so it gets close_notify and nothing else; its request is never parsed."""
     async with Node(ca, here) as node:
         node.heard.judge_by = unlisted
         async with await Peer.dial(node.listen(LinkKind.SERVER), ca, there) as peer:
@@ -253,7 +255,7 @@ async def test_refused_verdict_closes_before_the_first_byte_is_read(
 async def test_opener_refused_late_learns_that_the_peer_refused_it(
     ca: Authority, other_ca: Authority, here: Identity
 ) -> None:
-    """TLS 1.3: its handshake succeeds before the peer has judged it. The queued request is reported by link_down."""
+    """TLS 1.3: our handshake succeeds before the peer has judged us. link_down reports the queued request."""
     stranger = other_ca.issue("there.test", file="late")
     async with Node(ca, here) as server, Node(ca, stranger) as opener:
         link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
@@ -282,7 +284,7 @@ async def test_opener_refused_in_tls_1_2_learns_it_in_the_handshake(
 
 
 @on_loop
-async def test_judge_that_fails_over_a_late_refusal_does_not_hide_the_end(
+async def test_bug_in_the_judge_does_not_hide_a_late_refusal(
     ca: Authority, other_ca: Authority, here: Identity
 ) -> None:
     stranger = other_ca.issue("there.test", file="unjudged")
@@ -314,7 +316,7 @@ async def test_confirmed_link_that_the_peer_closes_was_not_refused(
 async def test_opener_refuses_a_server_under_an_unknown_authority(
     ca: Authority, other_ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """Both ends tell: we refuse before our own certificate has left, the server gets the alert."""
+    """Both ends report it: we refuse before our own certificate is sent, and the server gets the alert."""
     async with Node(ca, here) as server, Node(other_ca, there) as opener:
         link = opener.pool.obtain(opener.hop("here.test", server.listen(LinkKind.SERVER)))
         await opener.heard.until(lambda: opener.heard.down)
@@ -324,8 +326,8 @@ async def test_opener_refuses_a_server_under_an_unknown_authority(
 
 
 @on_loop
-async def test_judge_that_fails_refuses(ca: Authority, here: Identity, there: Identity) -> None:
-    """Fail closed: an exception in the judge leaves no link, and the listener goes on."""
+async def test_bug_in_the_judge_refuses_the_peer(ca: Authority, here: Identity, there: Identity) -> None:
+    """Fail closed: an exception in the judge leaves no link, and the listener continues."""
     async with Node(ca, here) as node:
         told: list[dict[str, object]] = []
         node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -340,7 +342,7 @@ async def test_judge_that_fails_refuses(ca: Authority, here: Identity, there: Id
 
 @on_loop
 async def test_judge_cannot_accept_a_failed_handshake(ca: Authority, here: Identity) -> None:
-    """The choke point holds against the judge as well."""
+    """Link.come_up refuses it, even if the judge accepts."""
     async with Node(ca, here) as node:
         told: list[dict[str, object]] = []
         node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -351,7 +353,7 @@ async def test_judge_cannot_accept_a_failed_handshake(ca: Authority, here: Ident
 
 
 @on_loop
-async def test_fault_of_who_hears_of_a_link_closes_it_and_counts_it_out(
+async def test_bug_in_link_up_closes_the_link_and_its_place_is_free(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
     async with Node(ca, here) as node:
@@ -377,7 +379,7 @@ async def test_certificate_without_key_identifier_is_not_strict_enough(
 
 
 @on_loop
-async def test_swapped_context_counts_for_the_next_handshake(
+async def test_swapped_context_is_used_for_the_next_handshake(
     ca: Authority, other_ca: Authority, here: Identity
 ) -> None:
     stranger = other_ca.issue("there.test", file="swapped")
@@ -396,7 +398,7 @@ def der(identity: Identity) -> bytes:
 
 
 async def refused_or_closed(listener: Listener, ca: Authority, identity: Identity, node: Node) -> None:
-    """Dial, wait until the node has decided, and hang up."""
+    """Dial, wait until the node has decided, and close."""
     async with await Peer.dial(listener, ca, identity):
         await node.heard.until(lambda: node.heard.up or node.heard.refusals)
 
@@ -414,14 +416,14 @@ def broken_judge(_link: Link, _evidence: PeerEvidence) -> Verdict:
 
 
 async def connected(listener: Listener, node: Node, number: int, source: str = "127.0.0.1") -> socket.socket:
-    """A TCP connection that says nothing, once the listener has taken it as its *number*-th."""
+    """A TCP connection that sends nothing, once the listener has accepted it as its *number*-th."""
     sock = socket.create_connection(listener.address, timeout=WITHIN_S, source_address=(source, 0))
     await node.heard.until(lambda: listener.handshakes + listener.refused >= number)
     return sock
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """Tell whether the server has closed a connection on which it has said nothing or begun a handshake."""
+    """Return whether the server has closed a connection that has sent nothing, or has started a handshake."""
     sock.settimeout(0)
     try:
         while sock.recv(65_536):

@@ -1,4 +1,4 @@
-"""What one accepted mutual handshake of a known peer costs, in calls: a guard that no machine's mood can move."""
+"""The number of calls for one accepted mutual handshake of a known peer: a guard that does not depend on machine speed."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 HERE, THERE = "fe1.example.test", "fe2.example.test"
 
-# From accept to the accepted link, pyOpenSSL included: 229 and 146 at the time of writing. Before there were precedents:
+# From accept to the accepted link, with pyOpenSSL: 229 and 146 when this was written. Before verdicts were cached:
 # 898 and 567 with three servers in the topology, 1,789 and 1,755 with three hundred.
 PYTHON_CALLS, C_CALLS = 250, 171
 
 
 class StillLoop:
-    """The few things that a reactor asks of a loop; nothing happens on it by itself."""
+    """The loop methods that a reactor uses; nothing runs on this loop by itself."""
 
     def time(self) -> float:
         return 1.0
@@ -62,7 +62,7 @@ class StillLoop:
 
 @dataclass
 class Stage:
-    """A server port that judges by the topology, and a peer with a certificate for it."""
+    """A server port that judges by the topology, and a peer with a certificate for that topology."""
 
     listener: Listener
     reactor: Reactor
@@ -71,7 +71,7 @@ class Stage:
 
     @classmethod
     def build(cls, folder: Path, *, peers: int, revoked: int) -> Stage:
-        """Build it with so many servers in the topology, and so many serials on each list."""
+        """Build it with that many servers in the topology, and that many serial numbers on each CRL."""
         forge = Forge(datetime.now(UTC))
         issuing = forge.organisation("Example")
         assert issuing.issuer is not None
@@ -102,7 +102,7 @@ class Stage:
         return cls(Listener(reactor, Spec(LinkKind.SERVER), context, heard), reactor, heard, client)
 
     def handshake(self) -> Counter[str]:
-        """Let the peer in once, and count the calls of this side from accept to the accepted link."""
+        """Accept the peer once, and count the calls of this side from accept to the accepted link."""
         calls: Counter[str] = Counter()
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = self.client.wrap_bio(incoming, outgoing)
@@ -141,7 +141,7 @@ def _server(name: str, authority: Authority) -> TrustedPeer:
 
 
 def cost(folder: Path, *, peers: int, revoked: int) -> tuple[int, int]:
-    """Give the calls of a handshake whose peer was there before."""
+    """Return the calls of a handshake whose peer was accepted before."""
     stage = Stage.build(folder, peers=peers, revoked=revoked)
     try:
         stage.handshake()
@@ -152,12 +152,12 @@ def cost(folder: Path, *, peers: int, revoked: int) -> tuple[int, int]:
     return third["call"], third["c_call"]
 
 
-def test_a_known_peer_costs_so_many_calls_and_no_more(tmp_path: Path) -> None:
+def test_handshake_of_a_known_peer_stays_within_its_call_budget(tmp_path: Path) -> None:
     python, c = cost(tmp_path, peers=3, revoked=10)
     assert python <= PYTHON_CALLS
     assert c <= C_CALLS
 
 
 @pytest.mark.parametrize(("peers", "revoked"), [(300, 10), (3, 10_000)])
-def test_the_cost_grows_neither_with_the_network_nor_with_the_lists(tmp_path: Path, peers: int, revoked: int) -> None:
+def test_handshake_cost_does_not_grow_with_topology_or_crls(tmp_path: Path, peers: int, revoked: int) -> None:
     assert cost(tmp_path / "large", peers=peers, revoked=revoked) == cost(tmp_path / "small", peers=3, revoked=10)

@@ -1,4 +1,4 @@
-"""The limits of the links: each has a reason, and each is for a kind of link."""
+"""The limits of the links: each has a reason, and some depend on the kind of link."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def test_client_may_queue_more_once_it_has_logged_in(kind: LinkKind, first: int,
     assert (limits.queue_bytes_at_first(kind), limits.queue_bytes(kind)) == (first, later)
 
 
-def test_queue_of_a_stranger_is_never_longer_than_that_of_a_client() -> None:
+def test_queue_before_a_login_is_never_longer_than_after_it() -> None:
     assert Limits(queue_client_bytes=1_000).queue_bytes_at_first(LinkKind.CLIENT) == 1_000

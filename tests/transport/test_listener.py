@@ -1,4 +1,4 @@
-"""Listening sockets: descriptors that run out, IPv6, closing, and addresses that are taken."""
+"""Listening sockets: no free descriptors, IPv6, closing, and addresses that are in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @on_loop
 async def test_listener_pauses_without_descriptors_and_goes_on(ca: Authority, here: Identity) -> None:
-    """Accept fails with EMFILE at once, again and again: a pause, and the connection is taken after it."""
+    """Accept fails with EMFILE again and again: the listener pauses, and accepts the connection after the pause."""
     async with Node(ca, here, limits=Limits(accept_pause_s=0.02)) as node:
         listener = node.listen(LinkKind.SERVER)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -51,7 +51,7 @@ async def test_listener_serves_ipv6(ca: Authority, here: Identity, there: Identi
 
 
 @on_loop
-async def test_address_that_is_taken_is_told_to_the_operator(ca: Authority, here: Identity) -> None:
+async def test_address_in_use_is_an_operator_error(ca: Authority, here: Identity) -> None:
     async with Node(ca, here) as node:
         taken = node.listen(LinkKind.SERVER)
         spec = Spec(LinkKind.SERVER, port=taken.port)
@@ -60,9 +60,7 @@ async def test_address_that_is_taken_is_told_to_the_operator(ca: Authority, here
 
 
 @on_loop
-async def test_closed_listener_gives_up_handshakes_and_keeps_links(
-    ca: Authority, here: Identity, there: Identity
-) -> None:
+async def test_closed_listener_ends_handshakes_and_keeps_links(ca: Authority, here: Identity, there: Identity) -> None:
     async with Node(ca, here) as node:
         listener = node.listen(LinkKind.SERVER)
         async with await Peer.dial(listener, ca, there) as peer:
@@ -81,7 +79,7 @@ async def test_closed_listener_gives_up_handshakes_and_keeps_links(
 
 @pytest.mark.parametrize(("cap", "ups"), [(1, 1), (2, 2)])
 @on_loop
-async def test_one_server_may_open_only_so_many_links(
+async def test_server_above_the_link_limit_is_closed(
     ca: Authority, here: Identity, there: Identity, cap: int, ups: int
 ) -> None:
     async with Node(ca, here, limits=Limits(links_accepted_per_peer=cap)) as node:

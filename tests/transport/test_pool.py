@@ -26,8 +26,8 @@ SERVER = LinkKind.SERVER
 
 
 @on_loop
-async def test_second_request_takes_the_link_of_the_first(ca: Authority, here: Identity, there: Identity) -> None:
-    """Also while it is still being opened."""
+async def test_second_request_uses_the_link_of_the_first(ca: Authority, here: Identity, there: Identity) -> None:
+    """This also holds while the link is still being opened."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         hop = client.hop("here.test", server.listen(SERVER))
         link = client.pool.obtain(hop)
@@ -42,7 +42,7 @@ async def test_second_request_takes_the_link_of_the_first(ca: Authority, here: I
 async def test_link_that_the_peer_opened_is_used_for_the_identity_it_proved(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """RFC 5923: the hop's own address is not even looked at."""
+    """RFC 5923: the address of the hop is not used."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         client.pool.obtain(client.hop("here.test", server.listen(SERVER)))
         await server.heard.until(lambda: server.heard.up)
@@ -54,7 +54,7 @@ async def test_link_that_the_peer_opened_is_used_for_the_identity_it_proved(
 
 
 @on_loop
-async def test_same_address_is_no_reason_to_reuse_a_link(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_link_is_not_reused_by_address(ca: Authority, here: Identity, there: Identity) -> None:
     async with Node(ca, here) as server, Node(ca, there) as client:
         listener = server.listen(SERVER)
         link = client.pool.obtain(client.hop("here.test", listener))
@@ -87,7 +87,7 @@ async def test_client_links_prove_no_identity_and_are_never_obtained(
 
 @pytest.mark.parametrize("state", ["draining", "closed"])
 @on_loop
-async def test_link_that_is_going_is_not_obtained(ca: Authority, here: Identity, there: Identity, state: str) -> None:
+async def test_closing_link_is_not_obtained(ca: Authority, here: Identity, there: Identity, state: str) -> None:
     async with Node(ca, here) as server, Node(ca, there) as client:
         hop = client.hop("here.test", server.listen(SERVER))
         link = client.pool.obtain(hop)
@@ -132,7 +132,7 @@ async def test_rejudging_closes_the_links_that_are_refused_now_and_no_others(
 
 
 @on_loop
-async def test_links_can_be_closed_by_what_they_are(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_close_where_closes_only_matching_links(ca: Authority, here: Identity, there: Identity) -> None:
     async with Node(ca, here) as node:
         listener = node.listen(LinkKind.CLIENT)
         first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
@@ -160,7 +160,7 @@ async def test_drain_returns_when_the_last_link_is_gone(ca: Authority, here: Ide
 
 
 def revoke(name: str) -> Callable[[Link, PeerEvidence], Verdict]:
-    """A judge to whom the certificate of *name* is revoked by now."""
+    """A judge for which the certificate of *name* is revoked now."""
 
     def judge(link: Link, evidence: PeerEvidence) -> Verdict:
         revoked = name in dns_names(evidence.presented[0])

@@ -1,4 +1,4 @@
-"""The epoll of the links and each of its traps."""
+"""The epoll of the links, with a test for each of its hazards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
 class Pair(Watched):
-    """Something watched: one end of a pair of sockets, which does what it is told when it is ready."""
+    """A watched object: one end of a socket pair, with a function for its events."""
 
     def __init__(self, reactor: Reactor, act: Callable[[], None] = lambda: None) -> None:
         self.reactor, self.act = reactor, act
@@ -55,7 +55,7 @@ class Pair(Watched):
 
 
 async def one_turn(reactor: Reactor) -> None:
-    """Let the reactor have one turn."""
+    """Let the reactor run one turn."""
     before = reactor.turns
     while reactor.turns == before:
         await asyncio.sleep(0)
@@ -63,10 +63,10 @@ async def one_turn(reactor: Reactor) -> None:
 
 @both_ports
 @on_loop
-async def test_one_message_is_not_kept_waiting_by_a_thousand(
+async def test_thousand_messages_do_not_delay_one(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """The small link writes when the first of the thousand arrives, and is served long before the last."""
+    """The small link writes when the first of the thousand messages arrives, and is served long before the last."""
     async with Node(ca, here) as node:
         listener = node.listen(kind)
         busy, small = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
@@ -85,7 +85,7 @@ async def test_one_message_is_not_kept_waiting_by_a_thousand(
 async def test_flood_of_handshakes_leaves_the_relay_running(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """One handshake step a turn: between any two of thirty judged handshakes the ping-pong goes on."""
+    """One handshake step per turn: between any two of thirty handshakes the ping-pong continues."""
     async with Node(ca, here, limits=Limits(handshakes_per_turn=1)) as server, Node(ca, there) as client:
         judged_in: list[int] = []
         seen_by: list[int] = []
@@ -112,7 +112,7 @@ async def test_flood_of_handshakes_leaves_the_relay_running(
 async def test_link_closed_and_another_opened_in_one_batch_are_not_mixed_up(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """Both links are ready in one batch; the first one's message closes the second and opens a third."""
+    """Both links are ready in one batch; the message of the first closes the second and opens a third."""
     async with Node(ca, here) as node, Node(ca, there) as other:
         listener, elsewhere = node.listen(kind), other.listen(LinkKind.SERVER)
         first, second = await Peer.dial(listener, ca, there), await Peer.dial(listener, ca, there)
@@ -135,8 +135,8 @@ async def test_link_closed_and_another_opened_in_one_batch_are_not_mixed_up(
 
 
 @on_loop
-async def test_event_of_a_reused_number_is_not_given_to_its_new_owner() -> None:
-    """Closing within a batch breaks our rule, and gives the number to a newcomer: its generation protects it."""
+async def test_event_of_a_reused_descriptor_number_is_dropped() -> None:
+    """Closing within a batch breaks our rule, and a new object gets the number: its generation protects it."""
     reactor = Reactor(asyncio.get_running_loop())
     newcomers: list[Pair] = []
     first = Pair(reactor)
@@ -166,7 +166,7 @@ async def test_event_of_a_reused_number_is_not_given_to_its_new_owner() -> None:
 async def test_bytes_that_tls_holds_are_read_without_another_event(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """One record, read in small portions, one portion a turn: epoll is silent about what OpenSSL has decrypted."""
+    """One record, read in small portions, one per turn: epoll does not report what OpenSSL has decrypted."""
     async with Node(ca, here, limits=Limits(turn_bytes_per_link=1)) as node:
         node.reactor.room = Room(300)
         async with await Peer.dial(node.listen(kind), ca, there) as peer:
@@ -176,7 +176,9 @@ async def test_bytes_that_tls_holds_are_read_without_another_event(
 
 
 @on_loop
-async def test_fault_in_serving_one_link_does_not_reach_another(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_bug_while_one_link_is_served_does_not_reach_another(
+    ca: Authority, here: Identity, there: Identity
+) -> None:
     async with Node(ca, here) as node:
         told: list[dict[str, object]] = []
         node.reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -193,7 +195,7 @@ async def test_fault_in_serving_one_link_does_not_reach_another(ca: Authority, h
 
 
 @on_loop
-async def test_link_that_fails_to_write_keeps_no_other_from_being_written() -> None:
+async def test_failed_write_of_one_link_does_not_stop_the_others() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     told: list[dict[str, object]] = []
     reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -210,7 +212,7 @@ async def test_link_that_fails_to_write_keeps_no_other_from_being_written() -> N
 
 
 @on_loop
-async def test_fault_in_writing_ends_its_owner() -> None:
+async def test_bug_while_writing_closes_that_link() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     told: list[dict[str, object]] = []
     reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -223,7 +225,7 @@ async def test_fault_in_writing_ends_its_owner() -> None:
 
 
 @on_loop
-async def test_alarm_is_rung_once_and_can_be_moved_forward() -> None:
+async def test_alarm_comes_once_and_can_be_moved_forward() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     rung: list[str] = []
     timed = {name: Alarm(reactor, name, rung) for name in ("late", "soon", "moved")}
@@ -238,7 +240,7 @@ async def test_alarm_is_rung_once_and_can_be_moved_forward() -> None:
 
 
 @on_loop
-async def test_alarm_that_fails_ends_its_owner_and_no_other() -> None:
+async def test_bug_in_an_alarm_closes_only_its_owner() -> None:
     reactor = Reactor(asyncio.get_running_loop())
     told: list[dict[str, object]] = []
     reactor.loop.set_exception_handler(lambda _loop, context: told.append(context))
@@ -251,7 +253,7 @@ async def test_alarm_that_fails_ends_its_owner_and_no_other() -> None:
 
 
 def test_reactor_runs_on_any_loop(ca: Authority, here: Identity, there: Identity) -> None:
-    """On ours it is where the loop sleeps; any other loop watches it as it watches every descriptor."""
+    """Our loop waits in the reactor; any other loop watches the reactor like any descriptor."""
 
     async def relay() -> str:
         async with Node(ca, here) as server, Node(ca, there) as client:
@@ -265,7 +267,7 @@ def test_reactor_runs_on_any_loop(ca: Authority, here: Identity, there: Identity
 
 
 @on_loop
-async def test_closed_reactor_closes_what_is_left_and_tells(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_closed_reactor_closes_its_links_and_reports_them(ca: Authority, here: Identity, there: Identity) -> None:
     async with Node(ca, here) as node, await Peer.dial(node.listen(LinkKind.CLIENT), ca, there) as peer:
         await node.heard.until(lambda: node.heard.up)
         node.listeners[0].close()
@@ -282,7 +284,7 @@ class Alarm:
 
     def due(self, _now: float) -> None:
         self.rung.append(self.name)
-        if len(self.rung) == 1:  # a time that has passed already, set from within the alarm
+        if len(self.rung) == 1:  # an alarm time in the past, set from within the alarm
             self.reactor.set_alarm(self, self.reactor.loop.time() - 1)
         self.over.set()
 

@@ -1,4 +1,4 @@
-"""The resolver against a real DNS server (Knot DNS) and against the answerer of the demo; the same tests for both."""
+"""The resolver against a real DNS server (Knot DNS) and against the demo's name server; the same tests for both."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def zone() -> str:
 
 @asynccontextmanager
 async def answering(server: str, folder: Path) -> AsyncIterator[DnsResolver]:
-    """Run *server* with RECORDS and give a resolver that asks it."""
+    """Run *server* with RECORDS, and return a resolver that uses it."""
     if server == "nameserver":
         nameserver = await NameServer(RECORDS).start()
         yield DnsResolver(nameserver.setting)
@@ -69,7 +69,7 @@ async def answering(server: str, folder: Path) -> AsyncIterator[DnsResolver]:
 async def knot(folder: Path) -> AsyncIterator[str]:
     if shutil.which("knotd") is None:
         pytest.skip("the peer knot is not installed: apt-get install knot")
-    host = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"  # nobody else's, so that no port is taken there
+    host = f"127.53.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"  # an address that no other process uses, so every port is free
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind((host, 0))
         port = free.getsockname()[1]
@@ -97,7 +97,7 @@ async def ready(setting: str) -> None:
 
 @servers
 @on_loop
-async def test_records_come_in_our_own_types(server: str, tmp_path: Path) -> None:
+async def test_records_are_returned_in_our_own_types(server: str, tmp_path: Path) -> None:
     async with answering(server, tmp_path) as resolver:
         assert sorted(await resolver.ask(DnsQuestion("a.test", RecordKind.A)), key=str) == RECORDS["a.test", "A"]
         assert await resolver.ask(DnsQuestion("a.test", RecordKind.AAAA)) == RECORDS["a.test", "AAAA"]
@@ -125,7 +125,7 @@ async def test_domain_is_located_over_dns(server: str, tmp_path: Path) -> None:
 
 
 @on_loop
-async def test_server_that_does_not_answer_is_no_answer() -> None:
+async def test_silent_server_raises_unanswered() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.1", 0))
         resolver = DnsResolver(f"127.0.0.1:{deaf.getsockname()[1]}", lifetime_s=0.05)
@@ -149,7 +149,7 @@ def test_name_server_may_have_a_port(text: str, split: tuple[str, int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:dns", "ns.test", "ns.test:53"])
-def test_name_server_that_is_no_address_is_told_to_the_operator(text: str) -> None:
+def test_name_server_that_is_no_address_is_an_operator_error(text: str) -> None:
     with pytest.raises(OperatorError):
         DnsResolver(text)
 
@@ -159,8 +159,8 @@ def test_system_resolver_can_be_used() -> None:
 
 
 @on_loop
-async def test_others_are_asked_from_the_change_on_and_a_bad_setting_changes_nothing() -> None:
-    """What the former ones have answered is forgotten, also that there is nothing."""
+async def test_changed_name_servers_are_used_at_once_and_a_bad_setting_changes_nothing() -> None:
+    """Cached answers of the earlier servers are dropped, also the empty ones."""
     former, later = await NameServer({}).start(), await NameServer(RECORDS).start()
     asked, question = DnsResolver(former.setting), DnsQuestion("one.a.test", RecordKind.A)
     assert await asked.ask(question) == ()

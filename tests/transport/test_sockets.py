@@ -7,7 +7,7 @@ import socket
 from sipmesh.transport.sockets import KEEPALIVE_IDLE_S, UNACKNOWLEDGED_MS, address_of, close_quietly, keep_alive
 
 
-def test_socket_sends_at_once_and_notices_a_peer_that_is_gone() -> None:
+def test_socket_sends_at_once_and_detects_a_dead_peer() -> None:
     with socket.socket() as sock:
         keep_alive(sock)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -21,7 +21,7 @@ def test_address_is_host_and_port_in_either_family() -> None:
     assert address_of(("::1", 5061, 0, 0)) == ("::1", 5061)
 
 
-def test_socket_that_is_closed_is_closed_again_without_an_error() -> None:
+def test_closing_a_closed_socket_is_no_error() -> None:
     sock = socket.socket()
     close_quietly(sock)
     close_quietly(sock)

@@ -1,4 +1,4 @@
-"""What the reactor waits for is a base class: each method is the subclass's."""
+"""What the reactor waits for is a base class with abstract methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     "call", [lambda one: one.ready(READ | WRITE), Watched.flush, lambda one: one.broken(OSError())]
 )
-def test_base_does_nothing_by_itself(call: Callable[[Watched], None]) -> None:
+def test_methods_of_the_base_are_abstract(call: Callable[[Watched], None]) -> None:
     watched = Watched()
     assert not watched.greeting
     with pytest.raises(NotImplementedError):

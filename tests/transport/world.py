@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from transport.authority import Authority
 
 P = ParamSpec("P")
-WITHIN_S = 10.0  # a wait that takes longer is a failed test; none is expected to take a tenth of it
+WITHIN_S = 10.0  # no wait is expected to take a tenth of this; a longer wait fails the test
 
 
 def on_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test on a loop of its own."""
+    """Run an async test on an event loop of its own."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -66,7 +66,7 @@ def dns_names(der: bytes) -> frozenset[str]:
 
 
 def predictable(link: Link, evidence: PeerEvidence) -> Verdict:
-    """Accept who finished the handshake, and whoever is the one that was meant."""
+    """Accepts every finished handshake, and a peer with the name that was meant."""
     proved = dns_names(evidence.presented[0]) if evidence.presented else frozenset()
     right_name = not link.meant or link.meant in proved
     code = Code(evidence.failure.code) if evidence.failure else Code.ACCEPTED if right_name else Code.NAME_MISMATCH
@@ -88,7 +88,7 @@ def predictable(link: Link, evidence: PeerEvidence) -> Verdict:
 
 @dataclass
 class Heard(LinkEvents):
-    """LinkEvents that remembers, and that tests can wait on."""
+    """LinkEvents that records everything, and for which tests can wait."""
 
     judge_by: Callable[[Link, PeerEvidence], Verdict] = predictable
     on_up: Callable[[Link], None] | None = None
@@ -136,7 +136,7 @@ class Heard(LinkEvents):
 
 
 class Node:
-    """One process's worth of links: reactor, events, listeners, connector and pool."""
+    """The links of one process: reactor, events, listeners, connector and pool."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class Node:
 
 
 def request(text: str = "hello", *, method: str = "MESSAGE") -> bytes:
-    """One whole message with *text* as its body."""
+    """Return one whole message with *text* as its body."""
     headers = [
         ("via", "SIP/2.0/TLS a.test;branch=z9hG4bK1"),
         ("from", "<sip:a@a.test>;tag=1"),
@@ -201,7 +201,7 @@ def bodies(heard: Heard) -> list[str]:
 
 
 class Peer:
-    """A peer that is not our code: a blocking ``ssl`` socket, each call of it in a thread."""
+    """A peer that is not our code: a blocking ``ssl`` socket; each call runs in a thread."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
         self.sock = sock
@@ -247,7 +247,7 @@ class Peer:
         return bytes(got)
 
     async def ended(self) -> str:
-        """Read until the link is over, and tell how: the alert's or the error's name, or nothing after close_notify."""
+        """Read until the link ends; return the name of the alert or error, or "" after close_notify."""
         try:
             while await self.receive():
                 pass
@@ -274,7 +274,7 @@ def der_of(authority: Authority) -> bytes:
 
 
 async def refused_dial(listener: Listener, authority: Authority | None, identity: Identity | None = None) -> str:
-    """Dial as a peer that will be refused, and tell how it ends for it: in the handshake or at the first read."""
+    """Dial as a peer that will be refused; return how the link ends: in the handshake, or at the first read."""
     try:
         peer = await Peer.dial(listener, authority, identity)
     except ssl.SSLError as error:
@@ -286,7 +286,7 @@ async def refused_dial(listener: Listener, authority: Authority | None, identity
 
 
 async def s_client(listener: Listener, identity: Identity, *options: str, said: bytes = b"Q\n") -> str:
-    """What OpenSSL's own client reports of a connection; it speaks what Python's no longer does."""
+    """Return what OpenSSL's own client prints; it still supports protocols that Python's ssl does not."""
     host, port = listener.address
     ours = ("-cert", str(identity.chain_path), "-key", str(identity.key_path))
     command = ["openssl", "s_client", "-connect", f"{host}:{port}", *ours, *options]

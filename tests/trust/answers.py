@@ -1,4 +1,4 @@
-"""OCSP answers, rightful and wrong, written octet by octet: cryptography's builder makes none with two statuses in it."""
+"""OCSP responses, valid and invalid, written octet by octet: cryptography's builder cannot make one with two statuses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def revoked(at: datetime = NOON) -> bytes:
 
 
 def extension(*, critical: bool) -> bytes:
-    """Extensions with the one that nobody knows."""
+    """Extensions with an unknown one."""
     flag = b"\x01\x01\xff" if critical else b""
     return tlv(0xA1, tlv(SEQUENCE, tlv(SEQUENCE, tlv(OID, UNHEARD_OF), flag, tlv(OCTETS, NULL))))
 
@@ -77,7 +77,7 @@ def single(
 
 @dataclass
 class Wish:
-    """What an answer shall be; the defaults are those of a rightful one, signed by *signer* and named by its key."""
+    """The properties of a response. The defaults are those of a valid response, signed by *signer* and named by its key."""
 
     signer: Forged
     singles: tuple[bytes, ...]
@@ -112,5 +112,5 @@ class Wish:
 
 
 def answer(signer: Forged, *singles: bytes, **changes: Any) -> OcspAnswer:
-    """A rightful answer but for *changes*, read back."""
+    """A valid response with *changes*, parsed again."""
     return OcspAnswer.load(Wish(signer, singles, **changes).der())

@@ -1,6 +1,6 @@
-"""Four organisations for the tests of this room: Example (ours) and three partners, each with a CA of its own.
+"""Four organisations for the tests of trust: Example (ours) and three partners, each with its own CA.
 
-Gamma's CA limits itself to ``gamma.test`` by DNS and URI constraints, so that the second engine is blind there.
+Gamma's CA is limited to ``gamma.test`` by DNS and URI constraints, which the second engine cannot read.
 """
 
 from __future__ import annotations
@@ -90,15 +90,15 @@ class Network:
         return TrustedPeers(replace(held, **changes) if held == entry else held for held in self.entries)
 
     def fe2_certificate(self, **changes: Any) -> Forged:
-        """The rightful certificate of fe2, but for *changes*."""
+        """A valid certificate of fe2 with *changes*."""
         return self.forge.server(self.ours, FE2, *FE_NAMES, **changes)
 
     def gamma_certificate(self, issuer: Forged | None = None, **changes: Any) -> Forged:
-        """The rightful certificate of partner Gamma, but for *issuer* and *changes*."""
+        """A valid certificate of partner Gamma with *issuer* and *changes*."""
         return self.forge.server(issuer or self.gamma_ca, GAMMA, **changes)
 
     def alpha_certificate(self, *more: str, **changes: Any) -> Forged:
-        """The rightful certificate of partner Alpha, but for *more* names and *changes*."""
+        """A valid certificate of partner Alpha with *more* names and *changes*."""
         return self.forge.server(self.alpha_ca, ALPHA, *more, **changes)
 
 

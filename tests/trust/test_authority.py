@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_authority_without_anchors_can_prove_nothing() -> None:
+def test_authority_without_anchors_has_no_store() -> None:
     assert Authority("nobody", (), RevocationLists()).store is None
 
 

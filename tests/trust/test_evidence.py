@@ -7,7 +7,7 @@ from sipmesh.trust.evidence import Direction, LinkKind, PeerEvidence, TlsFacts
 HERE, THERE = ("192.0.2.1", 5062), ("192.0.2.7", 40_000)
 
 
-def test_evidence_without_a_handshake_holds_nothing() -> None:
+def test_evidence_without_a_handshake_is_empty() -> None:
     evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, THERE, HERE)
     assert (evidence.presented, evidence.engine_errors, evidence.tls, evidence.failure) == ((), (), TlsFacts(), None)
 

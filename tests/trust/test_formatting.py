@@ -1,4 +1,4 @@
-"""What a peer writes into its certificate ends in our log: it must not write into our terminal as well."""
+"""Text from certificates is written to logs and terminals without control characters."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trust.network import NOON, Network, verdict_on
         ("x" * (LONGEST + 1), "x" * LONGEST + "... (2001 letters)"),
     ],
 )
-def test_what_a_terminal_would_obey_is_escaped_and_what_is_long_is_cut(text: str, told: str) -> None:
+def test_control_characters_are_escaped_and_long_text_is_cut(text: str, told: str) -> None:
     assert tell(text) == told
 
 
@@ -44,11 +44,11 @@ def test_a_long_list_says_how_many_more_there_are(count: int, end: str) -> None:
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=2))])
-def test_times_are_told_in_utc(zone: timezone) -> None:
+def test_times_are_written_in_utc(zone: timezone) -> None:
     assert tell_time(NOON.astimezone(zone)) == "2026-03-01 12:00:00Z"
     assert tell_time(datetime(999, 1, 1, tzinfo=UTC)) == "0999-01-01 00:00:00Z"
 
 
-def test_an_ipv6_address_stands_in_brackets() -> None:
+def test_ipv6_address_is_written_in_brackets() -> None:
     assert tell_address(("::1", 5061)) == "[::1]:5061"
     assert tell_address(("127.0.0.1", 5061)) == "127.0.0.1:5061"

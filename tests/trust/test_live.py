@@ -42,7 +42,7 @@ def verdicts(shown: Forged, policy: LinkPolicy, late: timedelta) -> tuple[Verdic
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_end_of_a_list_refuses_new_links_and_leaves_those_that_are_up(net: Network, *, known: bool) -> None:
+def test_expired_crl_refuses_new_links_and_keeps_existing_links(net: Network, *, known: bool) -> None:
     shown, policy = net.fe2_certificate(), under(net, made(net))
     if known:
         assert judge(evidence(shown, policy), policy, at=NOON).accepted
@@ -53,22 +53,22 @@ def test_end_of_a_list_refuses_new_links_and_leaves_those_that_are_up(net: Netwo
     assert verdicts(shown, policy, LATE)[0].code == "revocation-unknown"  # what was said of the live one helps nobody
 
 
-def test_link_that_is_up_ends_with_its_certificate_all_the_same(net: Network) -> None:
+def test_existing_link_ends_with_its_certificate(net: Network) -> None:
     shown = net.fe2_certificate(ends=2 * WEEK)
     new, live = verdicts(shown, under(net, made(net)), 2 * WEEK + SECOND)
     assert not new.accepted
     assert live.code == "expired"
 
 
-def test_serial_on_a_list_that_has_ended_is_revoked_on_links_that_are_up(net: Network) -> None:
+def test_serial_on_an_expired_crl_ends_existing_links(net: Network) -> None:
     stolen, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     policy = under(net, made(net, stolen))
     assert [one.code for one in verdicts(stolen, policy, LATE)] == ["revoked", "revoked"]
     assert [one.code for one in verdicts(twin, policy, LATE)] == ["revocation-unknown", "accepted"]
 
 
-def test_missing_list_and_one_that_somebody_else_signed_end_links_that_are_up(net: Network) -> None:
-    """The twin in each case is the list as it should be, past its time as well."""
+def test_missing_or_forged_crl_ends_existing_links(net: Network) -> None:
+    """The control in each case is a good CRL that has expired too."""
     shown = net.fe2_certificate()
     root_alone = RevocationLists([next(iter(made(net)))])
     for lists in (RevocationLists(), root_alone, made(net, key=net.alpha_ca.key)):
@@ -76,12 +76,12 @@ def test_missing_list_and_one_that_somebody_else_signed_end_links_that_are_up(ne
     assert verdicts(shown, under(net, made(net)), LATE)[1].accepted
 
 
-def test_list_of_the_root_is_forgiven_its_end_like_that_of_the_issuing_ca(net: Network) -> None:
+def test_expired_crl_of_the_root_keeps_existing_links(net: Network) -> None:
     shown, policy = net.fe2_certificate(ends=120 * WEEK), under(net, made(net, ends=110 * WEEK))
     assert [one.code for one in verdicts(shown, policy, 52 * WEEK + SECOND)] == ["revocation-unknown", "accepted"]
 
 
-def test_list_that_has_not_begun_is_forgiven_nobody(net: Network) -> None:
+def test_crl_that_is_not_yet_valid_ends_existing_links(net: Network) -> None:
     """A clock that was set back, or a list made under one that runs ahead: not the case of a CA that stays away."""
     new, live = verdicts(net.fe2_certificate(), under(net, made(net)), -timedelta(hours=2))
     assert not new.accepted

@@ -1,4 +1,4 @@
-"""No certificate vouches for itself: who may sign the list, or the answer, that says whether it is revoked."""
+"""A certificate must not confirm its own status: who may sign the CRL or OCSP response about it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OF_ROOT = listed(ROOT)
 
 
 def test_a_self_issued_authority_that_its_issuer_has_revoked_does_not_clear_itself() -> None:
-    """Its own list is newer, and has the same issuer name as the one that names it."""
+    """Its own CRL is newer, and has the same issuer name as the CRL that revokes it."""
     leaf = FORGE.server(NEW, "fe1.example.test")
     revoking = listed(OLD, NEW, number=7)
     clearing = listed(NEW, number=8, begins=-timedelta(minutes=1))
@@ -60,7 +60,7 @@ def test_a_self_issued_authority_that_its_issuer_has_revoked_does_not_clear_itse
     assert code(leaf, OF_ROOT, listed(OLD, number=7), clearing) is None
 
 
-def test_the_old_key_by_the_new_one_does_not_clear_itself_either() -> None:
+def test_revoked_old_key_certified_by_the_new_key_does_not_clear_itself() -> None:
     new = FORGE.authority("Rolling CA", ROOT, path_length=None)
     old = FORGE.forge(Wish("Rolling CA", ca=True, usages=()), new)
     leaf = FORGE.server(old, "fe1.example.test")
@@ -70,7 +70,7 @@ def test_the_old_key_by_the_new_one_does_not_clear_itself_either() -> None:
 
 
 def test_a_key_that_the_revoked_authority_issued_does_not_clear_it() -> None:
-    """Three keys of one name: the last one stands below the revoked one, and its list is the newest."""
+    """Three keys of one name. The last one is below the revoked one, and its CRL is the newest."""
     third = FORGE.authority("Rolling CA", NEW, path_length=None)
     leaf = FORGE.server(third, "fe1.example.test")
     clearing = listed(third, number=9, begins=-timedelta(minutes=1))
@@ -84,7 +84,7 @@ def test_a_list_by_its_own_key_alone_leaves_a_self_issued_authority_unknown() ->
     assert code(leaf, OF_ROOT, listed(OLD)) is None
 
 
-def test_a_namesake_that_is_no_rollover_signs_no_list() -> None:
+def test_same_name_without_rollover_cannot_sign_a_crl() -> None:
     """An authority in between has another name: the two of one name are two authorities."""
     first = FORGE.authority("Twin CA", ROOT, path_length=None)
     between = FORGE.authority("Between CA", first, path_length=None)
@@ -141,7 +141,7 @@ def test_a_list_with_a_critical_extension_that_must_not_be_critical_is_not_used(
     "extension", [x509.CRLReason(x509.ReasonFlags.key_compromise), x509.InvalidityDate(NOON.replace(tzinfo=None))]
 )
 def test_a_list_with_a_critical_entry_extension_is_not_used(extension: x509.ExtensionType) -> None:
-    """RFC 5280 5.3.1, 5.3.2: both are non-critical; the one that is critical speaks for other issuers."""
+    """RFC 5280 5.3.1, 5.3.2: both extensions are non-critical. The critical one is for indirect CRLs."""
     for critical in (True, False):
         entry = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(NOON)
         builder = x509.CertificateRevocationListBuilder().issuer_name(OLD.certificate.subject).last_update(NOON)
@@ -178,8 +178,8 @@ def _answer(ca: Forged, about: Forged, by: Forged, at: datetime) -> OcspAnswer:
     return OcspAnswer.load(builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER))
 
 
-def test_judge_refuses_who_stands_on_an_authority_that_cleared_itself() -> None:
-    """The whole judgement of a partner's link, as an edge makes it; the twin differs in the revocation alone."""
+def test_judge_refuses_leaves_of_an_authority_that_cleared_itself() -> None:
+    """The whole judgement of a partner's link by an edge. The control differs in the revocation only."""
     net = Network()
     root = net.forge.root("Rolling Alpha root")
     first = net.forge.authority("Rolling Alpha CA", root, path_length=None)

@@ -1,4 +1,4 @@
-"""Who is not in the topology may be in a newer one: the verdict says by which version it was given."""
+"""A server that is not in this version may be in a newer one: the refusal names the version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRANGER = "fe9.example.test"
 
 
 def judged(net: Network, name: str, edition: TopologyVersion) -> Verdict:
-    """The verdict of a server that holds *edition* on a server of ours."""
+    """The verdict about one of our servers, by a server that has *edition*."""
     return verdict_on(net.forge.server(net.ours, name), net.policy(edition=edition))
 
 
@@ -35,13 +35,13 @@ def test_refusal_says_which_version_is_held_and_whether_a_newer_one_exists(
     assert any(told in line for line in explain(verdict))
 
 
-def test_the_rightful_twin_is_let_in_by_the_same_version(net: Network) -> None:
+def test_control_is_accepted_by_the_same_version(net: Network) -> None:
     verdict = judged(net, FE2, TopologyVersion(12, 13))
     assert verdict.accepted
     assert not any("13" in one.saw for one in verdict.findings)
 
 
-def test_without_versions_there_is_nothing_to_say_of_them(net: Network) -> None:
+def test_refusal_names_no_version_if_there_are_none(net: Network) -> None:
     verdict = judged(net, STRANGER, NO_EDITION)
     assert verdict.code == "not-in-topology"
     assert "version" not in " ".join((*verdict.remedies, finding(verdict, "topology").saw))

@@ -24,7 +24,7 @@ def test_every_entry_and_every_authority_is_listed_once(net: Network) -> None:
 
 
 def test_authority_is_found_by_the_names_of_its_anchors(net: Network) -> None:
-    """No other can end a path: a stranger does not make us try the anchors of a whole network."""
+    """Only these can end a path: an unknown peer does not cause a check of all anchors of a network."""
     assert net.alpha_ca.issuer is not None
     roots = [net.alpha_ca.issuer.certificate.subject, net.alpha_ca.certificate.subject]
     peers = TrustedPeers(net.entries)
@@ -48,5 +48,5 @@ def test_name_is_compared_with_its_neighbours_only(net: Network, servers: int, c
     assert len(peers.alike(misspelt, reach=10)) == compared
 
 
-def test_peers_show_how_many_they_are(net: Network) -> None:
+def test_repr_shows_the_number_of_entries(net: Network) -> None:
     assert repr(TrustedPeers((net.fe2,))) == "<TrustedPeers 1 entries under 1 names>"

@@ -32,11 +32,13 @@ def verdict(code: Code, *findings: Finding) -> Verdict:
         (Code.ROLE_NOT_ALLOWED, (YES,), False),
     ],
 )
-def test_only_checks_that_all_passed_accept(code: Code, findings: tuple[Finding, ...], *, accepted: bool) -> None:
+def test_peer_is_accepted_only_if_all_checks_passed(
+    code: Code, findings: tuple[Finding, ...], *, accepted: bool
+) -> None:
     assert verdict(code, *findings).accepted is accepted
 
 
-def test_a_verdict_is_no_truth_value() -> None:
+def test_verdict_has_no_truth_value() -> None:
     """'decided' is not 'accepted'."""
     with pytest.raises(TypeError, match="accepted"):
         bool(verdict(Code.ACCEPTED, YES))
@@ -49,7 +51,7 @@ def test_the_reason_is_the_finding_with_the_code() -> None:
     assert verdict(Code.ACCEPTED, YES).reason is None
 
 
-def test_what_could_not_be_judged_is_told_apart() -> None:
+def test_unjudged_findings_come_last() -> None:
     assert YES.judged
     assert NO.judged
     assert not CANNOT.judged

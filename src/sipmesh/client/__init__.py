@@ -1,5 +1,5 @@
 """A small user agent: for the client commands, the demo, `explain`, monitoring and tests.
 
-In the room: opening a link to a server by name and judging its certificate, registering, messages, calls, and answering what
-comes in. Never in the room: media (SDP is only carried), anything a server decides, and printing.
+What belongs into this package: opening a link to a server by name and judging its certificate, registrations, messages, calls,
+and answers to requests. What does not: media (SDP is only carried), anything that a server decides, and printing.
 """

@@ -1,4 +1,4 @@
-"""The user agent: one user, one link, judged; what it can do, and what comes in for it."""
+"""The user agent: one user on one link to a judged server; it sends requests, and answers requests."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ from sipmesh.trust.evidence import LinkKind, PeerEvidence
 from sipmesh.trust.verdict import LinkRefused, Verdict
 
 FLOW_TIMER_SHARE = 0.9
-"""RFC 5626 section 4.4: a keepalive between 80 and 100 percent of the time that the server has named."""
+"""RFC 5626 4.4: send a keepalive after 80 to 100 percent of the time in the server's Flow-Timer."""
 
 SHORTEST_KEEPALIVE_S = 5.0
 LONGEST_FLOW_TIMER = 8
-"""Digits of a Flow-Timer that is believed."""
+"""A Flow-Timer with as many digits, or more, is ignored."""
 
 
 class LinkLostError(SipmeshError):
-    """The link could not be opened, or is gone; the text says why."""
+    """The link could not be opened, or has closed; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What may be set on an agent; times in seconds."""
+    """The settings of an agent; times in seconds."""
 
     manners: Manners = field(default_factory=Manners)
     expires_s: int = 600
-    keepalive_s: float = 95.0  # RFC 5626 section 4.4.1: at least 95 and at most 120 over TCP, by default
-    pong_within_s: float = 10.0  # the same section: a flow without an answer to a keepalive by then has failed
+    keepalive_s: float = 95.0  # RFC 5626 4.4.1: over TCP at least 95 and at most 120 by default
+    pong_within_s: float = 10.0  # RFC 5626 4.4.1: a flow without an answer to a keepalive by then has failed
 
 
 class UserAgent(LinkEvents):
     """One user on one link. Use it as an asynchronous context manager, or `close` it.
 
-    *events* has the messages and calls that come in; they are answered by themselves, as `Manners` say. *verdict* is that on
-    the server, and `link` has what was negotiated with it.
+    *events* has the messages and calls that arrive; the agent answers them as `Manners` say. *verdict* is the verdict on the
+    server, and `link` has the TLS version and cipher suite.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class UserAgent(LinkEvents):
     ) -> None:
         """Make an agent for *address* (``alice@example.com``); it does nothing before `connect`.
 
-        Without *resolver* the server has to be given by IP address; *reactor* may be shared between agents. An agent that
-        follows on another has the same *instance* (`party.new_instance`): its registration replaces the other's.
+        Without *resolver* the server must be given by IP address; *reactor* may be shared between agents. An agent that
+        replaces another has the same *instance* (`party.new_instance`): its registration replaces the other one.
         """
         self.party = Party.of(read_address(address), instance)
         self.settings = settings or Settings()
@@ -94,7 +94,7 @@ class UserAgent(LinkEvents):
         self._up: asyncio.Future[Verdict] | None = None
         self._gone = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
-        self._flow_timer_s = inf  # what the server has asked for
+        self._flow_timer_s = inf  # from the server's Flow-Timer; infinite without one
         self._registration, self._cseq = secrets.token_hex(12), 0
 
     def __repr__(self) -> str:
@@ -108,7 +108,7 @@ class UserAgent(LinkEvents):
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict on the server, once there is one."""
+        """The verdict on the server; None before the handshake is over."""
         return self.link.verdict if self.link is not None else None
 
     # What a user does
@@ -116,8 +116,8 @@ class UserAgent(LinkEvents):
     async def connect(self, server: str | None = None, port: int | None = None) -> Verdict:
         """Open the link and judge the server: it has to prove our SIP domain, or *server* if that is a name.
 
-        Without *server* it is located by the SIP domain (``_sips._tcp``). Raises `LinkRefused` with the verdict, or
-        `LinkLostError` where there was nobody to judge.
+        Without *server*, DNS locates the server by the SIP domain (``_sips._tcp``). Raises `LinkRefused` with the verdict, or
+        `LinkLostError` if no server was judged.
         """
         if self.link is not None:
             raise LocalError(f"{self!r} has a link already")
@@ -132,7 +132,7 @@ class UserAgent(LinkEvents):
         return await self._up
 
     async def register(self, expires_s: int | None = None) -> Outcome:
-        """Register on this link for *expires_s* seconds; 0 takes the registration back."""
+        """Register on this link for *expires_s* seconds; 0 removes the registration."""
         line, party = self._ready()[0], self.party
         expires = self.settings.expires_s if expires_s is None else expires_s
         contact = f'{line.party.contact};+sip.instance="{party.instance}";reg-id=1;expires={expires}'
@@ -147,12 +147,12 @@ class UserAgent(LinkEvents):
         return outcome
 
     async def message(self, to: str, text: str, content_type: str = "text/plain;charset=UTF-8") -> Outcome:
-        """Send a MESSAGE and give its final answer (RFC 3428)."""
+        """Send a MESSAGE and return its final response (RFC 3428)."""
         line, uri = self._ready()[0], str(read_address(to))
         return await line.ask(line.party.outside("MESSAGE", uri, uri, (), text.encode(), content_type=content_type))
 
     async def options(self, to: str | None = None) -> Outcome:
-        """Ask what *to*, or else the server, can do: the smallest round trip there is."""
+        """Send OPTIONS to *to*, or to the server: the smallest request there is."""
         line = self._ready()[0]
         uri = f"sip:{self.party.domain}" if to is None else str(read_address(to))
         return await line.ask(line.party.outside("OPTIONS", uri, uri, [("accept", "application/sdp")]))
@@ -160,30 +160,30 @@ class UserAgent(LinkEvents):
     async def request(
         self, method: str, to: str, headers: Headers = (), body: bytes = b"", *, sender: str | None = None
     ) -> Outcome:
-        """Send any request outside a dialog and give its final answer; *sender* goes into From instead of our address."""
+        """Send any request outside a dialog, and return its final response; *sender* replaces our address in From."""
         line, uri = self._ready()[0], str(read_address(to))
         party = line.party if sender is None else replace(line.party, address=read_address(sender))
         return await line.ask(party.outside(method, uri, uri, headers, body))
 
     def invite(self, to: str, offer: bytes = b"") -> OutgoingCall:
-        """Start a call; `OutgoingCall.answered` has its final answer. Without *offer* one without media is made."""
+        """Start a call; `OutgoingCall.answered` returns its final response. Without *offer*, the offer has no media."""
         line, answering = self._ready()
         call = OutgoingCall(line, str(read_address(to)), offer)
         answering.add(call)
         return call
 
     async def call(self, to: str, offer: bytes = b"") -> OutgoingCall:
-        """Make a call and wait until it is answered or refused: `OutgoingCall.answered` tells, at once."""
+        """Make a call, and wait until it is answered or refused; `OutgoingCall.answered` then returns at once."""
         call = self.invite(to, offer)
         await call.answered()
         return call
 
     async def gone(self) -> None:
-        """Wait until the link is gone, whoever closed it."""
+        """Wait until the link has closed."""
         await self._gone.wait()
 
     async def close(self) -> None:
-        """Write what waits, close the link and let go of everything; an agent cannot be used again."""
+        """Write what waits, close the link, and release everything; an agent cannot be used again."""
         if self.link is not None:
             self.link.drain()
             await self._gone.wait()
@@ -198,14 +198,14 @@ class UserAgent(LinkEvents):
             raise LinkLostError(f"{self.party.aor} has no link: {self.link.why if self.link else 'never connected'}")
         return self._line, self._answering
 
-    # What the link tells (LinkEvents)
+    # Events of the link (LinkEvents)
 
     def judge(self, _link: Link, evidence: PeerEvidence) -> Verdict:
-        """Judge the server by our clock."""
+        """Judge the server at the present time of our clock."""
         return judge_server(evidence, self._names, self._trust, at=datetime.now(UTC))
 
     def link_up(self, link: Link) -> None:
-        """The server is the one that was meant."""
+        """The server was accepted: start keepalives, and let `connect` return."""
         loop = asyncio.get_running_loop()
         self._line = ClientLink(loop, link, self.party.at(link.local), self._login)
         self._answering = Answering(self._line, self.settings.manners, self.events)
@@ -214,26 +214,26 @@ class UserAgent(LinkEvents):
             self._up.set_result(link.verdict)
 
     def arrived(self, _link: Link, message: Request | Response) -> None:
-        """A message came in: an answer to ours, or a request."""
+        """Process a message: a response to one of our requests, or a request."""
         if self._line is None or self._answering is None:
             raise LocalError("a message before the link was up")
         if isinstance(message, Request):
             self._answering.serve(message)
             return
-        with suppress(RemoteError):  # RFC 3261 section 18.1.2: a response that breaks the rules is dropped
+        with suppress(RemoteError):  # RFC 3261 18.1.2: a malformed response is dropped
             check_response(message)
             self._line.exchanges.receive(message)
 
     def faulty(self, _link: Link, _fault: FramingError) -> bytes | None:
-        """The server writes no SIP: there is nothing to answer."""
+        """Return None: there is no answer to what is not SIP."""
         return None
 
     def refused(self, verdict: Verdict) -> None:
-        """The server at one address was not the one that was meant; the next address is tried."""
+        """Record the refusal of the server at one address; the next address is tried."""
         self.refusals.append(verdict)
 
     def link_down(self, _link: Link, why: str, verdict: Verdict | None) -> None:
-        """The link is gone, or never came up: everything that waits hears why."""
+        """The link has closed, or never came up: everything that waits gets the error."""
         error: SipmeshError = LinkLostError(why)
         if verdict is not None and not verdict.accepted:
             error = LinkRefused(verdict)
@@ -250,7 +250,7 @@ class UserAgent(LinkEvents):
     # Keepalives (RFC 5626 section 4.4.1)
 
     def _keep_alive(self, flow_timer: str) -> None:
-        """Send keepalives within the time that the server has named (RFC 5626 section 4.4), if it has named a shorter one."""
+        """Send keepalives as the server's Flow-Timer says (RFC 5626 4.4), if that is more often than our own setting."""
         if not (is_digits(flow_timer) and len(flow_timer) < LONGEST_FLOW_TIMER):
             return
         wanted = max(FLOW_TIMER_SHARE * int(flow_timer), SHORTEST_KEEPALIVE_S)
@@ -278,7 +278,7 @@ class UserAgent(LinkEvents):
 
 
 def _hop(domain: str, server: str | None, port: int | None) -> Hop:
-    """Say where to look; the name to be proved is not decided by it."""
+    """Return where to connect; the name that the server has to prove is not decided here."""
     if server is None:
         return Hop(domain, LinkKind.CLIENT, service=SIPS, port=port)
     return Hop(domain, LinkKind.CLIENT, addresses=((server, port or TLS_PORT),))

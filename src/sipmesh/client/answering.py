@@ -1,4 +1,4 @@
-"""Answering what comes in by itself: MESSAGE, INVITE, ACK, BYE, CANCEL, OPTIONS (RFC 3261 section 8.2, RFC 3428)."""
+"""Automatic answers to requests: MESSAGE, INVITE, ACK, BYE, CANCEL, OPTIONS (RFC 3261 8.2, RFC 3428)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 Event = Text | IncomingCall
 
 MOST_EVENTS = 1000
-"""Events that nobody has taken yet; then new ones are refused with 480, so that a flood cannot fill memory."""
+"""Events that wait to be read; at this number a new one is refused with 480, so that a flood cannot fill memory."""
 
 MOST_CALLS = 100
-"""Calls at the same time; then 486, for the same reason."""
+"""Calls at the same time; further ones are refused with 486, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How the agent answers: calls at once or when somebody says so, messages with 200 or with another status."""
+    """How the agent answers: calls at once, or only when told to; messages with 200, or with another status."""
 
     accept_calls: bool = True
     message_status: int = 200
 
 
 class Answering:
-    """The agent as the side that is asked. *events* has what a person would see."""
+    """The agent as the receiver of requests. *events* has the messages and calls that a person would see."""
 
     def __init__(self, line: ClientLink, manners: Manners, events: asyncio.Queue[Event]) -> None:
         self.line, self.manners, self.events = line, manners, events
@@ -47,7 +47,7 @@ class Answering:
         return f"<Answering {len(self.calls)} calls, {self.events.qsize()} events waiting>"
 
     def serve(self, request: Request) -> None:
-        """Answer one request; a malformed one gets what its fault deserves."""
+        """Answer one request; a malformed one gets the status for its fault."""
         try:
             check_request(request)
             response = self._answer(request)
@@ -57,12 +57,12 @@ class Answering:
             self.line.send(response)
 
     def add(self, call: Call) -> None:
-        """Hold a call of ours, so that what comes in for it finds it."""
+        """Add a call of ours, so that requests inside its dialog find it."""
         self._forget_ended()
         self.calls.append(call)
 
     def lose(self) -> None:
-        """The link is gone, and with it every call."""
+        """End all calls, because the link has closed."""
         for call in self.calls:
             call.happened(Happened.LINK_LOST)
         self._forget_ended()
@@ -89,7 +89,7 @@ class Answering:
         return respond(request, 405, headers=[("allow", METHODS)])
 
     def _inside(self, request: Request) -> Response | None:
-        """Find the dialog, or say that there is none (12.2.2: 481)."""
+        """Find the dialog of a request; without one, answer 481 (RFC 3261 12.2.2)."""
         for call in self.calls:
             if (
                 call.dialog is not None
@@ -100,7 +100,7 @@ class Answering:
         return respond(request, 481)
 
     def _message(self, request: Request) -> Response:
-        if self.manners.message_status != 200:  # noqa: PLR2004 - RFC 3428 section 7
+        if self.manners.message_status != 200:  # noqa: PLR2004 - RFC 3428 7
             return respond(request, self.manners.message_status)
         return respond(request, 200) if self._tell(Text.of(request)) else respond(request, 480)
 
@@ -117,7 +117,7 @@ class Answering:
         return None
 
     def _cancel(self, request: Request) -> Response:
-        """Stop ringing (9.2): 200 to the CANCEL, 487 to the INVITE unless it has been answered already."""
+        """Stop ringing (RFC 3261 9.2): 200 to the CANCEL, and 487 to the INVITE unless it has been answered."""
         call = self._ringing.get(cancelled_key(request))
         if call is None:
             return respond(request, 481)

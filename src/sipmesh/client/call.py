@@ -1,4 +1,4 @@
-"""Calls, from INVITE to BYE, as the side that calls and as the side that is called (RFC 3261 sections 13 to 15)."""
+"""Calls, from INVITE to BYE, for the caller and for the callee (RFC 3261 13 to 15)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sipmesh.sip.transaction.state import Input
 from sipmesh.sip.transaction.timers import T1
 
 T2 = 4.0
-"""RFC 3261 table 4: the longest interval between two copies of a 2xx."""
+"""Seconds; RFC 3261 table 4: the longest interval between two retransmissions of a 2xx."""
 
 
 class Call:
-    """What both sides have in common: a dialog, where it stands, and its end."""
+    """What both sides have in common: a dialog, its state, and its end."""
 
     def __init__(self, line: ClientLink, remote: str) -> None:
         self.line, self.remote = line, remote
@@ -35,28 +35,28 @@ class Call:
 
     @property
     def is_up(self) -> bool:
-        """Whether both sides are in the call."""
+        """Whether the call is established."""
         return self.state is DialogState.CONFIRMED
 
     async def over(self) -> None:
-        """Wait until the call has ended, whoever ended it."""
+        """Wait until the call has ended, by either side."""
         await self._over.wait()
 
     async def hang_up(self) -> Outcome | None:
-        """End a call that is up and give the answer to the BYE; None if there was nothing to end any more."""
+        """End an established call, and return the response to the BYE; None if the call is not established."""
         if self.state is not DialogState.CONFIRMED or self.dialog is None:
             return None
         self.happened(Happened.BYE)
         return await self.line.ask(self.line.party.inside(self.dialog, "BYE"))
 
     def happened(self, what: Happened) -> None:
-        """Follow the table."""
+        """Change the state as the table says."""
         self.state = follow(self.state, what)
         if self.state is DialogState.TERMINATED:
             self._over.set()
 
     def serve(self, request: Request) -> Response | None:
-        """Answer a request inside the dialog; an ACK gets no answer. Raises `RemoteError`."""
+        """Return the response to a request inside the dialog, None for an ACK; raises `RemoteError`."""
         if self.dialog is None or not self.dialog.take(request):
             return respond(request, 500, "CSeq Out Of Order")
         if request.method == "ACK":
@@ -70,10 +70,10 @@ class Call:
         return respond(request, 200, headers=[("allow", METHODS)])
 
     def acknowledged(self) -> None:
-        """The other side has our 2xx."""
+        """The other side has acknowledged our 2xx."""
 
     def _again(self, request: Request) -> Response:
-        """Take a re-INVITE and describe the session again (14.2)."""
+        """Accept a re-INVITE, and describe the session again (RFC 3261 14.2)."""
         if self.dialog is not None:
             self.dialog.refresh(request)
         body = _describe(self.line, request.body)
@@ -89,17 +89,17 @@ class OutgoingCall(Call):
         self.ringing = asyncio.Event()
         self.hops: tuple[str, ...] = ()
         self._exchange: Exchange | None = None
-        self._taken_back = False
+        self._cancelled = False
         self._final: asyncio.Task[Outcome] = line.loop.create_task(self._call())
-        self._final.add_done_callback(_heard)
+        self._final.add_done_callback(_retrieve_exception)
 
     async def answered(self) -> Outcome:
-        """Wait for the final answer; raises `NoAnswerError`, or what ended the link."""
+        """Wait for the final response; raises `NoAnswerError`, or the error that ended the link."""
         return await asyncio.shield(self._final)
 
     async def cancel(self) -> Outcome:
-        """Take the call back and give its final answer, a 487 unless it was answered at that very moment."""
-        self._taken_back = True
+        """Cancel the call and return its final response: 487, unless the call was answered at the same moment."""
+        self._cancelled = True
         if self._exchange is not None:
             self._exchange.cancel()
         return await self.answered()
@@ -118,18 +118,18 @@ class OutgoingCall(Call):
         return outcome
 
     def _started(self, exchange: Exchange) -> None:
-        """A call that was taken back before is taken back again, also when it has just answered a challenge."""
+        """Cancel a call again that was cancelled before its request was sent, or before a challenge was answered."""
         self._exchange = exchange
-        if self._taken_back:
+        if self._cancelled:
             exchange.cancel()
 
     def _provisional(self, response: Response) -> None:
-        if response.status > 100 and response.to.tag:  # noqa: PLR2004 - a 100 makes no dialog (RFC 3261 section 12.1)
+        if response.status > 100 and response.to.tag:  # noqa: PLR2004 - a 100 makes no dialog (RFC 3261 12.1)
             self.happened(Happened.RINGING)
             self.ringing.set()
 
     def _success(self, response: Response) -> None:
-        """Acknowledge every 2xx: the first one makes the dialog, a copy of it gets a copy of the ACK (13.2.2.4)."""
+        """Acknowledge every 2xx: the first one makes the dialog, and each retransmission gets an ACK (RFC 3261 13.2.2.4)."""
         if self._exchange is None:
             raise LocalError("an answer before the request")
         dialog = Dialog.of_caller(self._exchange.request, response)
@@ -138,12 +138,12 @@ class OutgoingCall(Call):
             self.happened(Happened.SUCCESS)
         self.line.send(self.line.party.inside(dialog, "ACK"))
         if dialog.key != self.dialog.key:
-            # 13.2.2.4: a 2xx of another fork is acknowledged too, and a caller that has no use for it sends a BYE.
+            # RFC 3261 13.2.2.4: a 2xx of another fork is acknowledged too; a caller that does not want that dialog sends a BYE.
             self.line.exchanges.start(self.line.party.inside(dialog, "BYE"))
 
 
 class IncomingCall(Call):
-    """A call that somebody makes to us; it rings until `accept` or `reject`."""
+    """A call from another user; it rings until `accept` or `reject`."""
 
     def __init__(self, line: ClientLink, invite: Request) -> None:
         super().__init__(line, invite.from_.sip_uri.aor)
@@ -156,12 +156,12 @@ class IncomingCall(Call):
         self.ring()
 
     def ring(self) -> None:
-        """Say that it rings."""
+        """Answer 180 Ringing."""
         self._answer(Input.PROVISIONAL, 180)
         self.happened(Happened.RINGING)
 
     def accept(self, answer: bytes = b"") -> None:
-        """Take the call; nothing happens if it is gone."""
+        """Accept the call; do nothing if it does not ring any more."""
         if self.state is not DialogState.EARLY:
             return
         self.answered_with = answer or _describe(self.line, self.offered)
@@ -170,19 +170,19 @@ class IncomingCall(Call):
         self._copy(response, T1, self.line.loop.time() + 64 * T1)
 
     def reject(self, status: int = 486, reason: str | None = None) -> None:
-        """Refuse the call; nothing happens if it is gone."""
+        """Refuse the call; do nothing if it does not ring any more."""
         if self.state is DialogState.EARLY:
             self._answer(Input.FAILURE, status, reason)
             self.happened(Happened.FAILURE)
 
     def acknowledged(self) -> None:
-        """The other side has our 2xx: no more copies of it."""
+        """The other side has acknowledged our 2xx: stop its retransmission."""
         if self._copies is not None:
             self._copies.cancel()
             self._copies = None
 
     def happened(self, what: Happened) -> None:
-        """Follow the table."""
+        """Change the state as the table says; an ended call stops the retransmission."""
         super().happened(what)
         if self.state is DialogState.TERMINATED:
             self.acknowledged()
@@ -198,26 +198,26 @@ class IncomingCall(Call):
         return response
 
     def _copy(self, response: Response, interval_s: float, until: float) -> None:
-        """Send the 2xx again until its ACK comes, also over TLS: 13.3.1.4 makes no exception, a hop behind may lose it."""
+        """Send the 2xx again until its ACK arrives, also over TLS (RFC 3261 13.3.1.4): a later hop may lose it."""
         self._copies = self.line.loop.call_later(interval_s, self._copy_now, response, interval_s, until)
 
     def _copy_now(self, response: Response, interval_s: float, until: float) -> None:
         if self.line.loop.time() >= until:
-            # 13.3.1.4: without an ACK after 64*T1 "the dialog is confirmed, but the session SHOULD be terminated".
+            # RFC 3261 13.3.1.4: without an ACK after 64*T1 "the dialog is confirmed, but the session SHOULD be terminated".
             self._copies = None
             hang_up = self.line.loop.create_task(self.hang_up())
-            hang_up.add_done_callback(_heard)
+            hang_up.add_done_callback(_retrieve_exception)
         elif self.line.send(response):
             self._copy(response, min(2 * interval_s, T2), until)
 
 
 def _describe(line: ClientLink, offer: bytes) -> bytes:
-    """Answer an offer, or make one where there is none (13.3.1.4)."""
+    """Answer an offer, or make an offer if there is none (RFC 3261 13.3.1.4)."""
     here = line.party.here[0]
     return make_answer(offer, here, 1) if offer else make_offer(here, 1)
 
 
-def _heard(task: asyncio.Task[Outcome] | asyncio.Task[Outcome | None]) -> None:
-    """Take note of how a task ended: whoever waits for it hears of it, but nobody has to wait."""
+def _retrieve_exception(task: asyncio.Task[Outcome] | asyncio.Task[Outcome | None]) -> None:
+    """Retrieve the exception of a task, so that asyncio does not log it if nobody waits for the task."""
     if not task.cancelled():
         task.exception()

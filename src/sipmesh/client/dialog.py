@@ -1,4 +1,4 @@
-"""A dialog, seen from one of its ends (RFC 3261 section 12): what the next request in it looks like, and where it stands."""
+"""A dialog, seen from one of its ends (RFC 3261 12): its state, and the header fields of the next request in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sipmesh.sip.uri import SipUri
 
 
 class DialogState(Enum):
-    """Where a call stands; the same for the side that calls and the side that is called."""
+    """The state of a call; the same for caller and callee."""
 
     CALLING = auto()
     EARLY = auto()
@@ -22,16 +22,16 @@ class DialogState(Enum):
 
 
 class Happened(Enum):
-    """What can happen to a call; sent or received does not matter."""
+    """What can happen to a call, sent or received."""
 
     RINGING = auto()  # 101 to 199
     SUCCESS = auto()  # 2xx to the INVITE
-    FAILURE = auto()  # 300 to 699 to the INVITE, or no answer at all
+    FAILURE = auto()  # 300 to 699 to the INVITE, or no final response
     BYE = auto()
     LINK_LOST = auto()
 
 
-# RFC 3261 sections 12.1 to 12.3 and 15. A BYE ends an early dialog as well as a confirmed one (15: the caller may send it).
+# RFC 3261 12.1 to 12.3 and 15. A BYE ends an early dialog as well as a confirmed one (15: the caller may send it).
 TABLE: Mapping[tuple[DialogState, Happened], DialogState] = {
     (DialogState.CALLING, Happened.RINGING): DialogState.EARLY,
     (DialogState.CALLING, Happened.SUCCESS): DialogState.CONFIRMED,
@@ -42,24 +42,24 @@ TABLE: Mapping[tuple[DialogState, Happened], DialogState] = {
     (DialogState.EARLY, Happened.FAILURE): DialogState.TERMINATED,
     (DialogState.EARLY, Happened.BYE): DialogState.TERMINATED,
     (DialogState.EARLY, Happened.LINK_LOST): DialogState.TERMINATED,
-    (DialogState.CONFIRMED, Happened.RINGING): DialogState.CONFIRMED,  # of a fork that lost
-    (DialogState.CONFIRMED, Happened.SUCCESS): DialogState.CONFIRMED,  # a copy, or the answer to a re-INVITE
+    (DialogState.CONFIRMED, Happened.RINGING): DialogState.CONFIRMED,  # from a fork that was not the first to answer
+    (DialogState.CONFIRMED, Happened.SUCCESS): DialogState.CONFIRMED,  # a retransmission, or for a re-INVITE
     (
         DialogState.CONFIRMED,
         Happened.FAILURE,
-    ): DialogState.CONFIRMED,  # of a re-INVITE: the session stays as it was (14.1)
+    ): DialogState.CONFIRMED,  # to a re-INVITE: the session does not change (14.1)
     (DialogState.CONFIRMED, Happened.BYE): DialogState.TERMINATED,
     (DialogState.CONFIRMED, Happened.LINK_LOST): DialogState.TERMINATED,
     (DialogState.TERMINATED, Happened.RINGING): DialogState.TERMINATED,
     (DialogState.TERMINATED, Happened.SUCCESS): DialogState.TERMINATED,  # it crossed with our CANCEL or BYE
     (DialogState.TERMINATED, Happened.FAILURE): DialogState.TERMINATED,
-    (DialogState.TERMINATED, Happened.BYE): DialogState.TERMINATED,  # both sides hung up at once
+    (DialogState.TERMINATED, Happened.BYE): DialogState.TERMINATED,  # both sides hung up at the same time
     (DialogState.TERMINATED, Happened.LINK_LOST): DialogState.TERMINATED,
 }
 
 
 def follow(state: DialogState, happened: Happened) -> DialogState:
-    """Look one transition up; `LocalError` for a pair that only a fault of our own can bring about."""
+    """Return the state after *happened*; raises `LocalError` for a pair that only a bug of ours can cause."""
     try:
         return TABLE[state, happened]
     except KeyError:
@@ -68,7 +68,7 @@ def follow(state: DialogState, happened: Happened) -> DialogState:
 
 @dataclass(slots=True)
 class Dialog:
-    """The state of RFC 3261 section 12: identifiers, sequence numbers, the route set and where the other side is.
+    """The state of a dialog (RFC 3261 12): identifiers, sequence numbers, the route set and the remote target.
 
     *local* and *remote* are From and To values with their tags; *routes* are in the order in which we send them.
     """
@@ -90,7 +90,7 @@ class Dialog:
 
     @classmethod
     def of_caller(cls, invite: Request, response: Response) -> Dialog:
-        """Make the dialog of the side that sent *invite* (12.1.2); raises `RemoteError` where *response* makes none."""
+        """Make the caller's dialog from *invite* and *response* (12.1.2); raises `RemoteError` if *response* makes none."""
         return cls(
             call_id=invite.call_id,
             local=invite.first("from") or "",
@@ -102,7 +102,7 @@ class Dialog:
 
     @classmethod
     def of_callee(cls, invite: Request, tag: str) -> Dialog:
-        """Make the dialog of the side that got *invite* and answers under *tag* (12.1.1); raises `RemoteError`."""
+        """Make the callee's dialog for *invite*, answered with *tag* (12.1.1); raises `RemoteError` if it makes none."""
         return cls(
             call_id=invite.call_id,
             local=f"{invite.first('to')};tag={tag}",
@@ -115,11 +115,11 @@ class Dialog:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Name the dialog as a request or response inside it does: Call-ID, our tag, the other's tag."""
+        """The identifiers of the dialog in a received message: Call-ID, our tag, the other side's tag."""
         return self.call_id, *self._tags
 
     def take(self, request: Request) -> bool:
-        """Accept the CSeq of a request inside the dialog; False if it is out of order, which is a 500 (12.2.2)."""
+        """Accept the CSeq of a request inside the dialog; return False if it is out of order, which is a 500 (12.2.2)."""
         number = request.cseq.number
         if request.method not in {"ACK", "CANCEL"}:
             if number <= self.remote_cseq:
@@ -128,12 +128,12 @@ class Dialog:
         return True
 
     def refresh(self, message: Request | Response) -> None:
-        """Take over where the other side is now, as a re-INVITE or its answer says (12.2)."""
+        """Update the remote target from a re-INVITE or its response (12.2)."""
         if message.has("contact"):
             self.target = _target(message)
 
     def aim(self) -> tuple[str, tuple[str, ...]]:
-        """Give Request-URI and Route of the next request (12.2.1.1); a first route without ``lr`` is a strict router."""
+        """Return Request-URI and Route of the next request (12.2.1.1); a first route without ``lr`` is a strict router."""
         if not self.routes:
             return self.target, ()
         first = NameAddr.parse(self.routes[0])
@@ -142,14 +142,14 @@ class Dialog:
         return first.uri, (*self.routes[1:], f"<{self.target}>")
 
     def next_cseq(self, method: str) -> int:
-        """Give the sequence number of our next request; an ACK has that of its INVITE (13.2.2.4)."""
+        """Return the sequence number of our next request; an ACK has the number of its INVITE (13.2.2.4)."""
         if method != "ACK":
             self.local_cseq += 1
         return self.local_cseq
 
 
 def key_of(request: Request) -> tuple[str, str, str]:
-    """Name the dialog that a request which came in belongs to."""
+    """Return the identifiers of the dialog that a received request belongs to, in the form of `Dialog.key`."""
     return request.call_id, request.to.tag or "", request.from_.tag or ""
 
 
@@ -160,7 +160,7 @@ def _tagged(value: str) -> str:
 
 
 def _target(message: Request | Response) -> str:
-    """Read the one Contact that says where the other side is."""
+    """Return the URI of the Contact, of which there must be exactly one; raises `RemoteError`."""
     contacts = message.contacts
     if len(contacts) != 1:
         raise RemoteError(f"{len(contacts)} Contacts where there is one", rule="RFC 3261 section 12.1")
@@ -171,5 +171,5 @@ def _target(message: Request | Response) -> str:
 def _record_routes(message: Request | Response) -> list[str]:
     routes = [item for item in message.items("record-route") if item]
     for route in routes:
-        SipUri.parse(NameAddr.parse(route).uri)  # raises what a broken one deserves, before anything is built on it
+        SipUri.parse(NameAddr.parse(route).uri)  # raises for a malformed route, before it is used
     return routes

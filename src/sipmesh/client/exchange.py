@@ -1,4 +1,4 @@
-"""Requests that we have sent and the answers to them: client transactions with a future for the final answer."""
+"""Requests that we have sent, and their responses: client transactions with a future for the final response."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from sipmesh.sip.transaction.state import Do, Input, TransactionState, of_status
 from sipmesh.sip.transaction.timers import T1, Timer
 
 CANCEL_WAITS_S = 64 * T1
-"""RFC 3261 section 9.1: a cancelled INVITE without a final answer is given up after that."""
+"""RFC 3261 9.1: a cancelled INVITE without a final response ends after this time."""
 
 Hear = Callable[[Response], None]
 
 
 def ignore(_: Response) -> None:
-    """Hear a response and do nothing."""
+    """Do nothing with a response."""
 
 
 class Exchange:
-    """One request on its way. *provisional* hears each 1xx, *success* each 2xx of an INVITE, copies and forks included."""
+    """One request in progress. *provisional* gets each 1xx, *success* each 2xx of an INVITE, with retransmissions and forks."""
 
     __slots__ = (
+        "_cancelled",
         "_final",
         "_handle",
         "_owner",
         "_provisional",
         "_running",
         "_success",
-        "_taken_back",
         "request",
         "sent_at",
         "transaction",
@@ -47,26 +47,26 @@ class Exchange:
         self._final: asyncio.Future[Outcome] = owner.loop.create_future()
         self._handle: asyncio.TimerHandle | None = None
         self._running: Timer | None = None
-        self._taken_back = False
+        self._cancelled = False
         self._follow_timer()
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request.method} {self.request.uri} {self.transaction.state.name}>"
 
     async def final(self) -> Outcome:
-        """Wait for the final answer; raises `NoAnswerError`, or what ended the link."""
+        """Wait for the final response; raises `NoAnswerError`, or the error that ended the link."""
         return await asyncio.shield(self._final)
 
     def cancel(self) -> None:
-        """Take an INVITE back: at once if it is ringing, else as soon as it is (RFC 3261 section 9.1)."""
+        """Cancel an INVITE: at once after a provisional response, otherwise when the first one arrives (RFC 3261 9.1)."""
         if self.transaction.state is TransactionState.PROCEEDING:
             self._owner.start(cancel_for(self.request))
             self._run(CANCEL_WAITS_S, Input.GIVE_UP)
         else:
-            self._taken_back = self.transaction.state is TransactionState.CALLING
+            self._cancelled = self.transaction.state is TransactionState.CALLING
 
     def receive(self, response: Response) -> None:
-        """Take in one response."""
+        """Process one response."""
         given = of_status(response.status)
         todo = self.transaction.receive(given)
         if todo is Do.ACK:
@@ -79,7 +79,7 @@ class Exchange:
                 self._end(NoAnswerError(f"an answer to {self.request.method} that cannot be used: {wrong}"))
 
     def fail(self, given: Input, error: Exception) -> None:
-        """End without an answer."""
+        """End without a final response; *error* is raised to the waiting caller."""
         if self.transaction.receive(given) is Do.FAIL:
             self._end(error)
         self._follow_timer()
@@ -87,13 +87,13 @@ class Exchange:
     def _end(self, error: Exception) -> None:
         if not self._final.done():
             self._final.set_exception(error)
-            self._final.exception()  # whoever waits hears of it, but nobody has to wait
+            self._final.exception()  # retrieved, so that asyncio does not log it if nobody waits
 
     def _pass(self, given: Input, response: Response) -> None:
         if given is Input.PROVISIONAL:
             self._provisional(response)
-            if self._taken_back:
-                self._taken_back = False
+            if self._cancelled:
+                self._cancelled = False
                 self.cancel()
             return
         if given is Input.SUCCESS and self.transaction.invite:
@@ -102,7 +102,7 @@ class Exchange:
             self._final.set_result(Outcome.of(response, self._owner.loop.time() - self.sent_at))
 
     def _follow_timer(self) -> None:
-        """Run the timer of the state; one that runs already goes on, but timer C begins anew with each response (16.7)."""
+        """Run the timer of the state; a running timer continues, but timer C restarts with each response (RFC 3261 16.7)."""
         timer = self.transaction.timer
         if timer is not self._running or timer is Timer.C:
             self._running = timer
@@ -125,29 +125,29 @@ class Exchange:
 
 
 class Exchanges:
-    """All requests on their way over one link; *send* writes one and says whether the link took it."""
+    """All requests in progress on one link; *send* writes one, and returns False if the link does not accept it."""
 
-    __slots__ = ("_held", "loop", "send")
+    __slots__ = ("_exchanges", "loop", "send")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[Request], bool]) -> None:
         self.loop, self.send = loop, send
-        self._held: dict[str, Exchange] = {}
+        self._exchanges: dict[str, Exchange] = {}
 
     def __repr__(self) -> str:
-        return f"<Exchanges {list(self._held.values())}>"
+        return f"<Exchanges {list(self._exchanges.values())}>"
 
     def start(self, request: Request, provisional: Hear = ignore, success: Hear = ignore) -> Exchange:
-        """Send *request*; `Exchange.final` has the answer."""
+        """Send *request*; `Exchange.final` returns the final response."""
         exchange = Exchange(self, request, provisional, success)
-        self._held[_key(request)] = exchange
+        self._exchanges[_key(request)] = exchange
         if not self.send(request):
             exchange.fail(Input.LINK_LOST, NoAnswerError("the link accepts no further requests"))
         return exchange
 
     def receive(self, response: Response) -> bool:
-        """Take in a response; False if it answers nothing of ours (RFC 3261 section 18.1.2: it is dropped)."""
+        """Process a response; return False if no request of ours matches (RFC 3261 18.1.2: it is dropped)."""
         try:
-            exchange = self._held.get(client_key(response))
+            exchange = self._exchanges.get(client_key(response))
         except RemoteError:
             return False
         if exchange is None:
@@ -156,12 +156,12 @@ class Exchanges:
         return True
 
     def forget(self, exchange: Exchange) -> None:
-        """Drop an exchange of which nothing more comes."""
-        self._held.pop(_key(exchange.request), None)
+        """Drop an exchange that has ended."""
+        self._exchanges.pop(_key(exchange.request), None)
 
     def lose(self, error: Exception) -> None:
-        """The link is gone."""
-        for exchange in list(self._held.values()):
+        """End all exchanges with *error*, because the link has closed."""
+        for exchange in list(self._exchanges.values()):
             exchange.fail(Input.LINK_LOST, error)
 
 

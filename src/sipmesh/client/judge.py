@@ -1,4 +1,4 @@
-"""Judging the server that a client has reached (RFC 5922 section 7.4): chain, name, validity, usage, key, revocation."""
+"""The verdict on the server of a client link (RFC 5922 7.4): chain, name, validity, usage, key, revocation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NOT_ASKED = "not asked: this client was given no revocation lists"
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a client trusts: *anchors*, and the *lists* of the authorities under them.
+    """What a client trusts: *anchors*, and the CRLs of their authorities, *lists*.
 
-    Without lists (None, not an empty set of them) a client does as phones do and asks for none; the verdict says so.
+    With *lists* None (which is not an empty set) the client checks no revocation, as phones do; the verdict says so.
     """
 
     anchors: tuple[x509.Certificate, ...]
@@ -35,16 +35,16 @@ class Trust:
 
     @classmethod
     def of_pem(cls, pem: bytes, lists: RevocationLists | None = None) -> Trust:
-        """Trust the certificates in *pem*; ValueError where there is none."""
+        """Trust the certificates in *pem*; raises ValueError if there is none."""
         return cls(tuple(x509.load_pem_x509_certificates(pem)), lists)
 
 
 def judge_server(evidence: PeerEvidence, names: Sequence[str], trust: Trust, *, at: datetime) -> Verdict:
-    """Decide whether the server at the other end is the one that was meant.
+    """Return the verdict on whether the server is the one that was meant.
 
-    *names* are the reference names, at least one: the SIP domain first, then the server's own name if the user asked for
-    it by that (RFC 5922 section 4: never one that DNS returned). One of them has to be proved. The verdict is that for the
-    proved name; if none is, that for the first.
+    *names* are the reference names, at least one: the SIP domain first, then the server's own name if the user gave one
+    (RFC 5922 4: never a name that DNS returned). One of the names has to be proved. The verdict is for the proved name; if
+    no name is proved, it is for the first one.
     """
     verdicts = (_judge_as(evidence, name.lower(), trust, at) for name in names)
     first = next(verdicts)
@@ -60,7 +60,7 @@ def _judge_as(evidence: PeerEvidence, name: str, trust: Trust, at: datetime) -> 
 
 
 def _policy(name: str, trust: Trust) -> LinkPolicy:
-    """Say that *name* is meant, and that nobody else is known: a client has no topology."""
+    """Return a policy that accepts only *name*: a client has no topology."""
     names = frozenset({name})
     peer = TrustedPeer(
         name=name,
@@ -75,12 +75,12 @@ def _policy(name: str, trust: Trust) -> LinkPolicy:
 
 
 def _without_lists(verdict: Verdict, policy: LinkPolicy) -> Verdict:
-    """Give the verdict as it is when nobody asked for a list, and say in the finding that nobody did."""
+    """Return the verdict without the revocation check; its finding says that no CRL was given."""
     findings = tuple(_not_asked(finding) for finding in verdict.findings)
     code = choose(findings)
     if code is not Code.ACCEPTED:
         return replace(verdict, findings=findings, code=code)
-    proved = frozenset({policy.meant_name})  # the name check has passed, or this were no acceptance
+    proved = frozenset({policy.meant_name})  # the name check has passed: otherwise the verdict would not accept
     return replace(
         verdict,
         subject=policy.meant_name,
@@ -98,5 +98,5 @@ def _not_asked(finding: Finding) -> Finding:
 
 
 def load_lists(files: Iterable[bytes]) -> RevocationLists:
-    """Read revocation lists; raises `UnusableListError` where one must not be relied on."""
+    """Read CRLs; raises `UnusableListError` for a CRL that must not be used."""
     return RevocationLists(RevocationList.load(data) for data in files)

@@ -1,4 +1,4 @@
-"""The agent's end of its link: who it is there, and how a request gets its final answer."""
+"""The agent's end of its link: its identity there, and how a request gets its final response."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sipmesh.sip.message import Request, Response
 from sipmesh.transport.link.link import Link
 
 MOST_ATTEMPTS = 3
-"""The request, the request with credentials, and once more if the server calls their nonce stale."""
+"""The request, the request with credentials, and one more attempt if the server calls the nonce stale."""
 
 
 class ClientLink:
-    """Sends and asks on one link."""
+    """Sends messages on one link, and waits for final responses."""
 
     __slots__ = ("exchanges", "link", "login", "loop", "party")
 
@@ -29,7 +29,7 @@ class ClientLink:
         return f"<ClientLink {self.party.aor} on {self.link!r}>"
 
     def send(self, message: Request | Response) -> bool:
-        """Write one message; False if the link takes none any more."""
+        """Write one message; return False if the link does not accept it."""
         return self.link.send(message.encode())
 
     async def ask(
@@ -39,9 +39,9 @@ class ClientLink:
         success: Hear = ignore,
         started: Callable[[Exchange], None] | None = None,
     ) -> Outcome:
-        """Send *request* and give its final answer; a challenge is answered if we can.
+        """Send *request* and return its final response; a challenge is answered if we have a password for it.
 
-        *started* hears of each attempt. Raises `NoAnswerError`, or what ended the link.
+        *started* is called for each attempt. Raises `NoAnswerError`, or the error that ended the link.
         """
         for _ in range(MOST_ATTEMPTS):
             exchange = self.exchanges.start(request, provisional, success)

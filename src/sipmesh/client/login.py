@@ -1,4 +1,4 @@
-"""Answering a challenge with a password, to our own realm only (RFC 3261 section 22.2, RFC 8760)."""
+"""Answers to challenges with a password, for our own realm only (RFC 3261 22.2, RFC 8760)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _HEADERS = {401: ("www-authenticate", "authorization"), 407: ("proxy-authenticat
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A user's password at its own domain; *password* may be empty, then no challenge is ever answered."""
+    """A user's password at the user's domain; with an empty *password* no challenge is answered."""
 
     user: str
     realm: str
     password: str = field(repr=False)
 
     def credentials(self, request: Request, response: Response) -> tuple[str, str] | None:
-        """Give the header field that answers the challenge in *response*, or None where there is nothing to answer.
+        """Return the header field that answers the challenge in *response*, or None if there is nothing to answer.
 
-        A challenge that follows our credentials is answered only if it calls them stale: else the password is wrong,
-        and asking again would only count as another failed login.
+        A challenge to our credentials is answered only if it calls them stale. Otherwise the password is wrong, and another
+        attempt would only be another failed login.
         """
         names = _HEADERS.get(response.status)
         if names is None or not self.password:
@@ -39,6 +39,6 @@ class Login:
             return None
 
     def _ours(self, values: list[str]) -> list[DigestChallenge]:
-        """Pick the challenges of our realm: a hash of our password is nobody else's to ask for."""
+        """Return the challenges of our realm: another realm must not get a hash of our password."""
         found = [parse_challenge(value) for value in values if is_digest(value)]
         return [challenge for challenge in found if challenge.realm == self.realm]

@@ -1,4 +1,4 @@
-"""What came of something that the agent did, or of something that others sent it."""
+"""The results of requests that the agent sent, and the messages that it received."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sipmesh.sip.message import Request, Response
 
 
 class NoAnswerError(SipmeshError):
-    """No final answer came in time, or none can come any more; the text says why."""
+    """No final response arrived in time, or none can arrive any more; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The final answer to a request: *warnings* as the servers wrote them, *hops* the servers that record-routed."""
+    """The final response to a request: *warnings* as received, *hops* are the servers that record-routed, *elapsed_s* seconds."""
 
     status: int
     reason: str
@@ -26,7 +26,7 @@ class Outcome:
 
     @classmethod
     def of(cls, response: Response, elapsed_s: float) -> Outcome:
-        """Read the facts off a final response."""
+        """Return the outcome of a final response."""
         warnings = tuple(item for item in response.items("warning") if item)
         return cls(response.status, response.reason, warnings, hops_of(response), elapsed_s, response)
 
@@ -41,7 +41,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A MESSAGE that came in and was answered with 200; *identity* is what the server asserts of the sender, if anything."""
+    """A received MESSAGE that was answered with 200; *identity* is the sender as asserted by our server, or None."""
 
     sender: str
     identity: str | None
@@ -52,7 +52,7 @@ class Text:
 
     @classmethod
     def of(cls, request: Request) -> Text:
-        """Read a MESSAGE."""
+        """Return the content of a MESSAGE."""
         return cls(
             sender=request.from_.sip_uri.aor,
             identity=identity_of(request),
@@ -64,24 +64,24 @@ class Text:
 
     @property
     def text(self) -> str:
-        """The body as text; what is no UTF-8 shows as replacement characters."""
+        """The body as text; octets that are not UTF-8 become replacement characters."""
         return self.body.decode("utf-8", "replace")
 
 
 def identity_of(request: Request) -> str | None:
-    """Give the identity that our server asserts (RFC 3325), None if it asserts none."""
+    """Return the identity that our server asserts (RFC 3325), None if it asserts none."""
     items = request.items("p-asserted-identity")
     return NameAddr.parse(items[0]).uri if items and items[0] else None
 
 
 def hops_of(message: Request | Response) -> tuple[str, ...]:
-    """Give the hosts that record-routed, the caller's side first; one host in a row counts once (RFC 5658)."""
+    """Return the hosts that record-routed, the caller's side first; equal neighbours count once (RFC 5658)."""
     hosts = [_host(item) for item in reversed(message.items("record-route")) if item]
     return tuple(host for number, host in enumerate(hosts) if number == 0 or hosts[number - 1] != host)
 
 
 def hops_back(request: Request) -> tuple[str, ...]:
-    """Give the hosts that a request has passed, the sender's side first, as their Vias say."""
+    """Return the hosts that a request has passed, the sender's side first, from its Vias."""
     return tuple(Via.parse(item).host for item in reversed(request.items("via")))
 
 

@@ -1,4 +1,4 @@
-"""Who the agent is in its messages, and the header fields that follow from it (RFC 3261 section 8.1.1)."""
+"""The agent's identity in its messages, and the header fields that contain it (RFC 3261 8.1.1)."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Headers = Iterable[tuple[str, str]]
 
 
 def new_tag() -> str:
-    """Give a tag that nobody guesses (19.3: at least 32 bits of randomness)."""
+    """Return a random tag (RFC 3261 19.3: at least 32 bits of randomness)."""
     return secrets.token_hex(8)
 
 
 def new_instance() -> str:
-    """Give a name for an agent, as registrars know it (RFC 5626 section 4.1)."""
+    """Return a new instance id for an agent (RFC 5626 4.1)."""
     return f"<urn:uuid:{uuid4()}>"
 
 
 def new_branch() -> str:
-    """Give the branch of a new transaction (8.1.1.7)."""
+    """Return the branch of a new transaction (RFC 3261 8.1.1.7)."""
     return f"z9hG4bK{secrets.token_hex(12)}"
 
 
@@ -38,8 +38,8 @@ def new_branch() -> str:
 class Party:
     """One user on one link.
 
-    *address* is the user's own; *here* is host and port of our end of the link, which goes into Via and Contact and is
-    never dialled: the server answers on the link. *instance* names this agent to the registrar (RFC 5626 section 4.1).
+    *address* is the user's address. *here* is host and port of our end of the link, for Via and Contact; nobody connects
+    to it, since the server answers on the link. *instance* identifies this agent to the registrar (RFC 5626 4.1).
     """
 
     address: SipUri
@@ -48,11 +48,11 @@ class Party:
 
     @classmethod
     def of(cls, address: SipUri, instance: str = "") -> Party:
-        """Make a party with an *instance* of its own, or with the one that it has on other links."""
+        """Return a party with the given *instance*, or with a new one."""
         return cls(address, instance=instance or new_instance())
 
     def at(self, here: tuple[str, int]) -> Party:
-        """Give the same party on another link."""
+        """Return the same party on another link."""
         return replace(self, here=here)
 
     @property
@@ -93,7 +93,7 @@ class Party:
         call_id: str = "",
         cseq: int = 1,
     ) -> Request:
-        """Make a request outside any dialog; *to* is the URI of To."""
+        """Return a request outside any dialog; *to* is the URI of To."""
         fixed = [
             ("via", self.via()),
             ("max-forwards", MAX_FORWARDS),
@@ -106,7 +106,7 @@ class Party:
         return build_request(method, uri, [*fixed, *headers], body, content_type)
 
     def inside(self, dialog: Dialog, method: str, headers: Headers = ()) -> Request:
-        """Make the next request of *dialog* (12.2.1.1); for an ACK, that of the INVITE before it."""
+        """Return the next request of *dialog* (RFC 3261 12.2.1.1); an ACK gets the CSeq number of its INVITE."""
         uri, routes = dialog.aim()
         fixed = [
             ("via", self.via()),
@@ -121,7 +121,7 @@ class Party:
         return build_request(method, uri, [*fixed, *headers])
 
     def again(self, request: Request, headers: Headers) -> Request:
-        """Make *request* anew as a transaction of its own, with *headers* in addition (22.1: the CSeq goes up by one)."""
+        """Return *request* as a new transaction with additional *headers*; the CSeq rises by one (RFC 3261 22.1)."""
         other = request.copy()
         other.replace("via", self.via())
         other.replace("cseq", f"{request.cseq.number + 1} {request.method}")

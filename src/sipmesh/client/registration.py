@@ -1,7 +1,7 @@
-"""One user's registration, kept: refreshed before it expires, and made anew when the link is gone (RFC 5626 section 4).
+"""Keeps one user registered: refreshes the registration, and registers again when the link has closed (RFC 5626 4).
 
-The agent itself sends keepalives and closes a link that answers none (section 4.4.1); a link that is gone takes its binding with
-it at the server, so that the next one registers anew.
+The agent sends keepalives, and closes a link without an answer to them (4.4.1). The server removes the binding of a closed
+link, so the agent registers again on the next one.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Response
 
 MARGIN_S: Final = 60.0
-"""A refresh begins so long before the end: its answer may take timer F, which is 32 s."""
+"""A refresh starts this many seconds before the end: its response may take timer F, which is 32 s."""
 
 FINAL_REFUSALS: Final = frozenset({400, 401, 403, 404, 407, 420, 423})
-"""Answers that the next try would get as well; to go on would only count as further failed logins."""
+"""Responses that the next attempt would get as well; further attempts would only be further failed logins."""
 
 TOO_BRIEF: Final = 423
 LONGEST_WAIT_S: Final = 3600.0
 
 
 class Watcher(Protocol):
-    """Hears what becomes of a registration."""
+    """Is told about the state of a registration."""
 
     def registered(self, agent: UserAgent, outcome: Outcome, seconds: int) -> None:
-        """The server holds a binding of ours for so many *seconds* from now on."""
+        """The server has stored our binding for *seconds* from now on."""
 
     def event(self, event: Event) -> None:
-        """A message or a call has come in."""
+        """A message or a call has arrived."""
 
     def lost(self, why: str, wait_s: float) -> None:
-        """The link is gone, or could not be opened; the next try is in *wait_s* seconds."""
+        """The link has closed, or could not be opened; the next attempt is in *wait_s* seconds."""
 
 
 @dataclass(slots=True)
 class RetryDelay:
-    """How long to wait before the next try, as RFC 5626 section 4.5 has it, but with a shorter base for a tool of one user.
+    """The wait before the next attempt (RFC 5626 4.5), but with a shorter base, for a tool of one user.
 
-    *entropy* gives a number from 0 to 1: a wait is between half and all of the bound, so that many clients do not come at once.
+    *entropy* returns a number from 0 to 1: a wait is between half and all of its bound, so that clients spread out.
     """
 
     entropy: Callable[[], float]
@@ -58,18 +58,18 @@ class RetryDelay:
     failures: int = 0
 
     def next_s(self) -> float:
-        """The wait after one more failure."""
+        """Return the wait in seconds after one more failure."""
         bound = min(self.most_s, self.base_s * 2.0 ** min(self.failures, 30))
         self.failures += 1
         return bound * (0.5 + self.entropy() / 2)
 
     def reset(self) -> None:
-        """The last try has succeeded."""
+        """The last attempt has succeeded."""
         self.failures = 0
 
 
 class KeptRegistration:
-    """Keeps one user registered. *connect* opens a link to a server that it may choose anew each time."""
+    """Keeps one user registered. *connect* opens a link to a server, which may be another one each time."""
 
     def __init__(
         self, connect: Callable[[], Awaitable[UserAgent]], expires_s: int, watcher: Watcher, backoff: RetryDelay
@@ -80,9 +80,9 @@ class KeptRegistration:
         return f"<KeptRegistration for {self._expires_s} s, {self._backoff.failures} failures>"
 
     async def keep(self) -> Outcome:
-        """Stay registered until a server refuses for good; gives that answer.
+        """Stay registered until a server refuses finally; returns that response.
 
-        Raises what refused the first link: only a registration that once was is worth waiting for.
+        Raises the error of the first link: retries start only after a first link.
         """
         agent: UserAgent | None = await self._connect()
         while True:
@@ -104,7 +104,7 @@ class KeptRegistration:
             await asyncio.sleep(wait_s)
 
     async def _hold(self, agent: UserAgent) -> tuple[Outcome | None, str]:
-        """Register and refresh; gives the answer that was no success, or None with why the link is gone."""
+        """Register and refresh; return the response that was no success, or None with the reason why the link closed."""
         pump = asyncio.ensure_future(self._pump(agent))
         try:
             while (outcome := await self._register(agent)).ok:
@@ -122,7 +122,7 @@ class KeptRegistration:
                 await pump
 
     async def _register(self, agent: UserAgent) -> Outcome:
-        """Register, and once more for as long as the server wants where it finds our time too short (RFC 3261 section 10.2.8)."""
+        """Register; after a 423 register again for the time that the server wants (RFC 3261 10.2.8)."""
         outcome = await agent.register(self._expires_s)
         least = _seconds(outcome.response.first("min-expires"))
         if outcome.status == TOO_BRIEF and least > self._expires_s:
@@ -136,14 +136,14 @@ class KeptRegistration:
 
 
 def granted_s(response: Response, instance: str, asked_s: int) -> int:
-    """For how many seconds the server holds our binding: the expires of our Contact, else Expires, else what we asked for.
+    """Return the seconds of our binding: the expires of our Contact, else Expires, else what we asked for.
 
-    0 where the 200 lists contacts and ours is not among them (RFC 3261 section 10.2.4).
+    0 if the 200 lists contacts and ours is not among them (RFC 3261 10.2.4).
     """
     try:
         contacts = response.contacts
-        ours = [one for one in contacts if one.param("+sip.instance") == instance]
-        ours = ours or [one for one in contacts if one.param("+sip.instance") is None]
+        ours = [contact for contact in contacts if contact.param("+sip.instance") == instance]
+        ours = ours or [contact for contact in contacts if contact.param("+sip.instance") is None]
         if contacts and not ours:
             return 0
         named = ours[0].param("expires") if ours else None
@@ -155,18 +155,18 @@ def granted_s(response: Response, instance: str, asked_s: int) -> int:
 
 
 def refresh_in_s(granted: int) -> float:
-    """When to refresh: a minute before the end, or at half the time where that is later."""
+    """Return the seconds until the refresh: a minute before the end, or half of the time if that is later."""
     return max(granted / 2, granted - MARGIN_S)
 
 
 def retry_after_s(response: Response) -> float:
-    """The wait that a server asks for, in seconds (RFC 3261 section 20.33); 0 where it says nothing."""
-    said = (response.first("retry-after") or "").partition(";")[0].partition("(")[0]
-    return min(float(_seconds(said)), LONGEST_WAIT_S)
+    """Return the wait that a server asks for, in seconds (RFC 3261 20.33); 0 if it asks for none."""
+    value = (response.first("retry-after") or "").partition(";")[0].partition("(")[0]
+    return min(float(_seconds(value)), LONGEST_WAIT_S)
 
 
 def _seconds(text: str | None) -> int:
-    """Digits as a number, 0 for anything else."""
+    """Return digits as a number, 0 for any other text."""
     plain = (text or "").strip(" \t")
     return int(plain) if is_digits(plain) and len(plain) < 11 else 0  # noqa: PLR2004 - delta-seconds
 

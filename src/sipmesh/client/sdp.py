@@ -1,4 +1,4 @@
-"""Session descriptions for calls that carry no media: enough for both sides to agree (RFC 8866, RFC 3264)."""
+"""Session descriptions for calls without media: enough for both sides to agree (RFC 8866, RFC 3264)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sipmesh.sip.text import has_control, is_digits, octets_of, text_of
 SDP = "application/sdp"
 HIGHEST_PORT = 65_535
 DISCARD_PORT = 9
-"""RFC 863: a client command sends no media, and offers a port at which nobody would hear any."""
+"""RFC 863: a client command sends no media, and offers the discard port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One ``m=`` line: what kind, where to, over what, in which formats."""
+    """One ``m=`` line: kind, port, protocol and formats."""
 
     kind: str
     port: int
@@ -24,27 +24,27 @@ class Media:
 
 
 def make_offer(address: str, session: int, *, port: int = DISCARD_PORT) -> bytes:
-    """Offer one audio stream at *address*; *session* is a number that the sender uses once (RFC 8866 section 5.2)."""
+    """Return an offer of one audio stream at *address*; *session* is a number that the sender uses once (RFC 8866 5.2)."""
     audio = ["m=audio {port} RTP/AVP 8 0", "a=rtpmap:8 PCMA/8000", "a=rtpmap:0 PCMU/8000", "a=sendrecv"]
     return _lines([*_session(address, session), *(line.format(port=port) for line in audio)])
 
 
 def make_answer(offer: bytes, address: str, session: int, *, port: int = DISCARD_PORT) -> bytes:
-    """Answer an offer: take the first format of each audio stream, and refuse every other stream.
+    """Return the answer to an offer: the first format of each audio stream is accepted, other streams are refused.
 
-    RFC 3264 section 6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer"; a
-    stream is refused by a port of zero.
+    RFC 3264 6: "For each "m=" line in the offer, there MUST be a corresponding "m=" line in the answer"; a port of zero
+    refuses a stream.
     """
     lines = _session(address, session)
     for media in read_media(offer):
-        taken = media.kind == "audio" and media.port != 0 and media.protocol == "RTP/AVP"
-        first = media.formats[:1] if taken else media.formats
-        lines.append(f"m={media.kind} {port if taken else 0} {media.protocol} {' '.join(first)}".rstrip(" "))
+        is_accepted = media.kind == "audio" and media.port != 0 and media.protocol == "RTP/AVP"
+        first = media.formats[:1] if is_accepted else media.formats
+        lines.append(f"m={media.kind} {port if is_accepted else 0} {media.protocol} {' '.join(first)}".rstrip(" "))
     return _lines(lines)
 
 
 def read_media(description: bytes) -> list[Media]:
-    """Read the ``m=`` lines; one that cannot be read is left out."""
+    """Return the ``m=`` lines; an unreadable one is left out."""
     lines = text_of(description).split("\n")
     found = [_read_line(line.removesuffix("\r")[2:].split(" ")) for line in lines if line.startswith("m=")]
     return [media for media in found if media is not None]

@@ -1,4 +1,4 @@
-"""Knocks at a port with chosen papers, and tells what the port did: a real connection, with OpenSSL and nothing of ours."""
+"""Connects to a port with any certificate, and reports the result: a real connection, with OpenSSL and without our code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBE = (
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """What came of a knock: *local* is our end, *answer* the status line if there was one, *alert* why not."""
+    """The result of a connection: *local* is our end, *answer* the status line if there was one, *alert* why there was none."""
 
     local: tuple[str, int]
     answer: str = ""
@@ -30,7 +30,7 @@ class Knock:
 
     @property
     def served(self) -> bool:
-        """Whether SIP was spoken with us."""
+        """Whether the port answered with SIP."""
         return self.answer.startswith("SIP/2.0 ")
 
 
@@ -43,9 +43,9 @@ def knock(
     highest: int | None = None,
     message: bytes | None = None,
 ) -> Knock:
-    """Open a TLS connection with *papers*, send OPTIONS (or *message*) and wait for the first bytes of an answer.
+    """Open a TLS connection with the certificate *papers*, send OPTIONS (or *message*), and wait for an answer.
 
-    In TLS 1.3 the handshake is over for us before the server has looked at our papers: only an answer counts.
+    In TLS 1.3 our handshake ends before the server has checked our certificate: only an answer shows that it was accepted.
     """
     with socket.create_connection(address, PATIENCE_S) as raw:
         local = raw.getsockname()[:2]
@@ -59,7 +59,7 @@ def knock(
 
 
 def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
-    """Return the first line of the answer, or what ended the connection instead."""
+    """Return the first line of the answer, or how the connection ended instead."""
     try:
         tls.do_handshake()
         tls.sendall(message)
@@ -75,7 +75,7 @@ def _talk(tls: SSL.Connection, message: bytes) -> tuple[str, str]:
 
 
 def _context(papers: Forged | None, highest: int | None) -> SSL.Context:
-    """A careless context: it trusts whomever it meets and shows whatever it was given."""
+    """Return a context that trusts every peer and presents any certificate."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_cipher_list(b"ALL:@SECLEVEL=0")
     if highest is not None:
@@ -96,7 +96,7 @@ def _timeval(seconds: float) -> bytes:
 
 
 def speak_plainly(address: tuple[str, int], name: str) -> Knock:
-    """Say OPTIONS over plain TCP and wait for an answer."""
+    """Send OPTIONS over plain TCP, and wait for an answer."""
     with socket.create_connection(address, PATIENCE_S) as raw:
         local = raw.getsockname()[:2]
         probe = PROBE.format(host=name, local=f"{local[0]}:{local[1]}", port=local[1], domain=name)
@@ -106,17 +106,19 @@ def speak_plainly(address: tuple[str, int], name: str) -> Knock:
         except OSError as error:
             return Knock(local, alert=f"closed ({error.strerror})")
     text = first.decode("latin-1")
-    return Knock(local, answer=text.split("\r\n")[0]) if text.startswith("SIP/") else Knock(local, alert=_said(first))
+    return (
+        Knock(local, answer=text.split("\r\n")[0]) if text.startswith("SIP/") else Knock(local, alert=_describe(first))
+    )
 
 
-def _said(first: bytes) -> str:
+def _describe(first: bytes) -> str:
     if not first:
         return "closed"
     return "a TLS alert" if first[:1] == b"\x15" else f"{len(first)} bytes that are no SIP"
 
 
 def send_datagram(address: tuple[str, int], name: str, patience_s: float = 0.3) -> Knock:
-    """Say OPTIONS over UDP: where nothing listens the kernel says so, or nobody says anything."""
+    """Send OPTIONS over UDP; without a listener the kernel reports it, or nothing arrives."""
     with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as raw:
         raw.settimeout(patience_s)
         raw.connect(address)

@@ -1,4 +1,4 @@
-"""Who signs what in the play of impostors: the authorities that are trusted, each for its scope, and one that is not."""
+"""The CAs of the impostors: those that the network trusts, each for its scope, and one that nobody trusts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sipmesh.demo.organisation import Organisation
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The issuing CA of each organisation, as a thief of its key would use it, and a CA that nobody trusts."""
+    """The issuing CA of each organisation with its stolen key, and a CA that nobody trusts."""
 
     forge: Forge
     ours: Forged
@@ -23,23 +23,23 @@ class Cast:
 
     @classmethod
     def of(cls, ours: Organisation, partner: Organisation, other: Forged) -> Cast:
-        """Take the keys of two organisations and of *other*, a second partner that is nothing but a CA."""
+        """Return the keys of two organisations and of *other*, a second partner that exists only as a CA."""
         forge = Forge(datetime.now(UTC))
         stranger = forge.organisation("stranger.test")
         return cls(forge, stolen(ours), stolen(partner), other, stranger)
 
 
 def stolen(organisation: Organisation) -> Forged:
-    """Read the issuing CA of an organisation with its key."""
+    """Return the issuing CA of an organisation, with its key."""
     folder = organisation.folder / "ca"
     root = Forged.read(folder / "root.pem", folder / "root.key")
     return Forged.read(folder / "issuing.pem", folder / "issuing.key", root)
 
 
 def write_partner_ca(forge: Forge, folder: Path, name: str, **changes: Any) -> tuple[Forged, dict[str, object]]:
-    """Make a partner that is nothing but a CA; returns its issuing CA, and anchors and lists as a topology names them.
+    """Make a partner that exists only as a CA; return its issuing CA, and its anchors and CRLs as topology keys.
 
-    *changes* are the issuing CA's.
+    *changes* apply to the issuing CA.
     """
     issuing = forge.organisation(name, **changes)
     root = issuing.issuer

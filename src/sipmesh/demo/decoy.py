@@ -1,4 +1,4 @@
-"""A server that answers everybody, under whatever papers it was given: the far end of a hijack, and its control."""
+"""A server that answers everybody with any certificate: the far end of a hijacked link, and of its control."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ READ_SIZE = 65_536
 
 
 class Decoy:
-    """Listens on a port of its own, asks for a certificate and trusts any, and answers every request with 200.
+    """Listens on its own port, requests a certificate but checks none, and answers every request with 200.
 
-    *received* counts the requests: one that was meant for somebody else must never arrive.
+    *received* counts the requests: a request for another server must never arrive.
     """
 
     def __init__(self, papers: Forged, host: str = "127.0.0.1", *, mutual: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""The impostors connect, each to the right port on a real connection, and after each its control: a peer in order."""
+"""The impostors connect to the right ports on real connections; after each, its control connects: the same without the fault."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NOT_FOUND = 404
 CARRIED = "forwarded"
 LOOKS, LOOK_AGAIN_S = 100, 0.02
 ACCEPTED, REFUSED = "accepted", "REFUSED"
-"""What came of a control."""
+"""The result of a control."""
 
 
 async def at_the_doors(network: DemoNetwork, score: Score) -> None:
-    """Everybody who is refused before a SIP byte is read."""
+    """Run the impostors that are refused before a SIP byte is read."""
     says = (
         "Each impostor connects to a port of example.test and must be refused. Its control, the same peer without the fault,"
         " must be accepted."
@@ -49,7 +49,7 @@ async def at_the_doors(network: DemoNetwork, score: Score) -> None:
 
 
 async def without_tls(network: DemoNetwork, act: Act) -> None:
-    """Plain TCP and UDP on every port."""
+    """Send plain TCP and UDP to every port."""
     for server in (FE1, EDGE):
         for kind in network.example.ports[server]:
             address = network.example.address(server, kind)
@@ -62,7 +62,7 @@ async def without_tls(network: DemoNetwork, act: Act) -> None:
 
 
 async def old_tls(network: DemoNetwork, act: Act) -> None:
-    """TLS 1.1, with papers that are otherwise in order."""
+    """Connect with TLS 1.1 and an otherwise good certificate."""
     papers = front_end()(network.cast)
     await refused(network, act, "TLS 1.1", (FE1, LinkKind.SERVER), papers, Code.PROTOCOL_TOO_OLD, SSL.TLS1_1_VERSION)
 
@@ -77,26 +77,26 @@ async def refused(
     highest: int | None = None,
     control: Forged | None = None,
 ) -> None:
-    """Connect, and find the verdict that the server gave on that very connection; then connect with the *control*."""
+    """Connect, and find the server's verdict on that connection; then connect with the *control*."""
     server, kind = place
-    came = await asyncio.to_thread(
+    result = await asyncio.to_thread(
         knock, network.example.address(server, kind), papers, name=server, domain=EXAMPLE, highest=highest
     )
-    verdict = await verdict_on(network, server, came)
+    verdict = await verdict_on(network, server, result)
     accepted = await is_served(network, place, control) if control is not None else None
-    tell(act, title, verdict, wanted, came, control=accepted)
+    tell(act, title, verdict, wanted, result, control=accepted)
 
 
 async def is_served(network: DemoNetwork, place: tuple[str, LinkKind], papers: Forged | None) -> bool:
-    """Whether a peer with these *papers* gets an answer."""
+    """Return whether a peer with the certificate *papers* gets an answer."""
     server, kind = place
     address = network.example.address(server, kind)
     return (await asyncio.to_thread(knock, address, papers, name=server, domain=EXAMPLE)).served
 
 
-async def verdict_on(network: DemoNetwork, server: str, came: Knock) -> dict[str, Any] | None:
-    """The refusal that the server remembers of this connection, as soon as it has one."""
-    ours = f"{came.local[0]}:{came.local[1]}"
+async def verdict_on(network: DemoNetwork, server: str, knock_result: Knock) -> dict[str, Any] | None:
+    """Wait for the refusal that the server recorded for this connection; None if there is none."""
+    ours = f"{knock_result.local[0]}:{knock_result.local[1]}"
     for _ in range(LOOKS):
         for verdict in await network.ask(server, "refused", most=50):
             if verdict["remote"].replace(" port ", ":") == ours:
@@ -110,23 +110,25 @@ def tell(
     title: str,
     verdict: dict[str, Any] | None,
     wanted: Code,
-    came: Knock,
+    result: Knock,
     *,
     control: bool | None = None,
 ) -> None:
-    """One line for one impostor, and for its *control*: whether that was accepted, None where there is none."""
+    """Print the line of one impostor and its *control*: True if the control was accepted, None if there is none."""
     marked = "" if control is None else ACCEPTED if control else REFUSED
     if verdict is None:
-        act.row(title, "NO VERDICT", marked, good=False, expected=str(wanted), peer_got=came.answer or came.alert)
+        act.row(title, "NO VERDICT", marked, good=False, expected=str(wanted), peer_got=result.answer or result.alert)
         return
-    reason = next((one for one in verdict["findings"] if one["code"] == verdict["code"]), {"wanted": "", "saw": ""})
-    good = verdict["code"] == wanted and not came.served and control is not False
+    reason = next(
+        (finding for finding in verdict["findings"] if finding["code"] == verdict["code"]), {"wanted": "", "saw": ""}
+    )
+    good = verdict["code"] == wanted and not result.served and control is not False
     details = {"wanted": reason["wanted"], "saw": reason["saw"], "remedy": " ".join(verdict["remedies"])}
-    act.row(title, verdict["code"], marked, good=good, **details, peer_got=came.answer or came.alert)
+    act.row(title, verdict["code"], marked, good=good, **details, peer_got=result.answer or result.alert)
 
 
 async def in_messages(network: DemoNetwork, people: People, score: Score) -> None:
-    """Those whose link is in order, and whose message is not."""
+    """Run the senders with a good link and a forbidden message."""
     says = "Each sender has a valid link, and sends a message that it may not send."
     act = score.act("Impostors in messages", says, "sender and message", "code in our log", "answer")
     await by_partner(network, act)
@@ -134,7 +136,7 @@ async def in_messages(network: DemoNetwork, people: People, score: Score) -> Non
 
 
 def partner_message(method: str, to: str, sender: str, *more: str) -> bytes:
-    """A request as a partner's edge would write it."""
+    """Return a request as a partner's edge would write it."""
     lines = [
         f"{method} {to} SIP/2.0",
         f"Via: SIP/2.0/TLS sip.partner.test;branch=z9hG4bK-demo-{abs(hash((method, to, sender, more)))}",
@@ -191,31 +193,38 @@ BY_PARTNER: tuple[tuple[str, bytes, int, Code | None], ...] = (
         Code.NO_ROUTE,
     ),
 )
-"""What a partner's edge sends, the status it must get, and the code in our log; none for what is carried."""
+"""What a partner's edge sends, the status that it must get, and the code in our log; None for a forwarded message."""
 
 
 async def by_partner(network: DemoNetwork, act: Act) -> None:
-    """A partner with the right certificate: its own From is carried, any other is refused."""
+    """Send as a partner with a good certificate: messages with its own From are forwarded, all others are refused."""
     for title, message, status, code in BY_PARTNER:
         address = network.example.address(EDGE, LinkKind.PARTNER)
         papers = partner_edge()(network.cast)
-        came = await asyncio.to_thread(knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message)
-        said = int(came.answer.split()[1]) if came.served else 0
-        told = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": ""}
-        good = said == status and (code is None or told["code"] == code)
+        result = await asyncio.to_thread(
+            knock, address, papers, name="sip.example.test", domain=EXAMPLE, message=message
+        )
+        received_status = int(result.answer.split()[1]) if result.served else 0
+        refusal = await newest_refusal(network, EDGE) if code is not None else {"code": "", "why": ""}
+        good = received_status == status and (code is None or refusal["code"] == code)
         act.row(
-            title, told["code"] or CARRIED, str(said), good=good, why=told["why"], peer_got=came.answer or came.alert
+            title,
+            refusal["code"] or CARRIED,
+            str(received_status),
+            good=good,
+            why=refusal["why"],
+            peer_got=result.answer or result.alert,
         )
 
 
 async def newest_refusal(network: DemoNetwork, server: str) -> dict[str, Any]:
-    """What a server's log says of the last message it refused."""
-    told = await network.ask(server, "refused-messages")
-    return dict(told[0]) if told else {"code": "", "why": "", "reference": ""}
+    """Return the log's entry for the last message that a server refused."""
+    refusals = await network.ask(server, "refused-messages")
+    return dict(refusals[0]) if refusals else {"code": "", "why": "", "reference": ""}
 
 
 async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
-    """A client that has logged in, and claims to be somebody else."""
+    """Send as a client that has logged in and claims to be somebody else."""
     drain(people.bob)
     bob = people.bob.party.aor
     outcome = await people.alice.request("MESSAGE", bob, sender="sip:carol@example.test")
@@ -235,20 +244,20 @@ async def by_client(network: DemoNetwork, people: People, act: Act) -> None:
 
 
 async def tell_message(network: DemoNetwork, act: Act, title: str, outcome: Outcome, status: int, code: Code) -> None:
-    """One line for one refused message; the reference in the answer leads to the line in our log."""
-    told = await newest_refusal(network, FE1)
-    good = outcome.status == status and told["code"] == code and told["reference"] in str(outcome)
-    act.row(title, told["code"], str(outcome.status), good=good, why=told["why"], reference=told["reference"])
+    """Print the line of one refused message; the reference in the answer must be the one in our log."""
+    refusal = await newest_refusal(network, FE1)
+    good = outcome.status == status and refusal["code"] == code and refusal["reference"] in str(outcome)
+    act.row(title, refusal["code"], str(outcome.status), good=good, why=refusal["why"], reference=refusal["reference"])
 
 
 def drain(agent: UserAgent) -> None:
-    """Forget what has come in so far."""
+    """Drop the events that have arrived so far."""
     while not agent.events.empty():
         agent.events.get_nowait()
 
 
 async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None:
-    """Those who wait at the other end of our own links: hijackers and men in the middle; and a list that is gone."""
+    """Run the impostors at the far end of our own links: hijackers and men in the middle; then lose a partner's CRL."""
     says = "Our own links lead to impostors, who must get nothing. Then a partner's revocation list is lost."
     act = score.act("Hijacked links, and a lost revocation list", says, "impostor", "refused as")
     cast = network.cast
@@ -276,12 +285,12 @@ async def on_the_way(network: DemoNetwork, people: People, score: Score) -> None
 
 
 async def hijack(network: DemoNetwork, people: People, act: Act, title: str, papers: Forged, wanted: Code) -> None:
-    """Let DNS lead our edge to a decoy, and have alice write to the partner that it poses as."""
+    """Let DNS lead our edge to a decoy, and let alice write to the partner that the decoy pretends to be."""
     with Decoy(papers) as decoy:
         host, port = decoy.address
         network.dns.records["_sipfederationtls._tcp.other.test", "SRV"] = [f"1 1 {port} decoy.test."]
         network.dns.records["decoy.test", "A"] = [host]
-        await network.ask(EDGE, "reload")  # else it waits a little before it dials one that has just been refused
+        await network.ask(EDGE, "reload")  # otherwise the edge waits before it dials a hop again that was just refused
         outcome = await people.alice.message("sip:olga@other.test", "for olga only")
         if wanted is Code.ACCEPTED:
             got = f"{decoy.received} message"
@@ -294,7 +303,7 @@ async def hijack(network: DemoNetwork, people: People, act: Act, title: str, pap
 
 
 async def between_client_and_server(network: DemoNetwork, act: Act) -> None:
-    """A man in the middle with a certificate of his own: the client goes no further."""
+    """Put a man in the middle with another certificate: the client must send nothing."""
     title = "man in the middle between client and server"
     papers = network.cast.forge.server(network.cast.stranger, EXAMPLE, FE1)
     with Decoy(papers, mutual=False) as decoy:
@@ -312,16 +321,16 @@ async def between_client_and_server(network: DemoNetwork, act: Act) -> None:
 
 
 async def list_is_gone(network: DemoNetwork, act: Act) -> None:
-    """A partner's revocation list is missing, unreadable or too old: nobody under it is let in until a good one is back."""
+    """Make a partner's CRL missing, unreadable or too old: its peers must be refused until a good CRL is back."""
     place, papers = (EDGE, LinkKind.PARTNER), other_edge()(network.cast)
     file = network.folder / OTHER / "issuing.crl"
-    held = file.read_bytes()
+    current = file.read_bytes()
     stale = network.cast.forge.revocations(network.cast.other, begins=-2 * DAY, ends=-DAY)
     for how, content in (("missing", None), ("unreadable", b"no list"), ("expired", stale)):
         file.unlink() if content is None else file.write_bytes(content)
         await network.ask(EDGE, "reload")
         await refused(network, act, f"the partner's list is {how}", place, papers, Code.REVOCATION_UNKNOWN)
-    file.write_bytes(held)
+    file.write_bytes(current)
     await network.ask(EDGE, "reload")
-    good = await is_served(network, place, papers)
-    act.row("  control: a current list again", ACCEPTED if good else REFUSED, good=good)
+    is_accepted = await is_served(network, place, papers)
+    act.row("  control: a current list again", ACCEPTED if is_accepted else REFUSED, good=is_accepted)

@@ -1,7 +1,7 @@
 """A forge of certificates, valid and wrong, for the demo and the tests.
 
-An impostor and its control come from the same call and differ in one argument. Nothing here is linted or
-journalled, and nothing that a network relies on may come from here; the enterprise CA cannot import it.
+An impostor and its control come from the same call and differ in one argument. Certificates from here are neither linted nor
+journalled, and no running network may rely on them; the enterprise CA cannot import this module.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ MARGIN, DAY = timedelta(minutes=5), timedelta(days=1)
 
 
 class KeyKind(Enum):
-    """The keys that the forge can make; RSA-1024 is too short for anybody."""
+    """The keys that the forge can make; every judge refuses RSA-1024."""
 
     EC_P256 = "ec-p256"
     RSA_1024 = "rsa-1024"
     RSA_2048 = "rsa-2048"
 
     def make(self) -> Key:
-        """Make a new key of this kind."""
+        """Return a new key of this kind."""
         if self is KeyKind.EC_P256:
             return ec.generate_private_key(ec.SECP256R1())
         bits = 1024 if self is KeyKind.RSA_1024 else 2048
@@ -52,10 +52,10 @@ class KeyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a certificate shall be; the defaults are those of a valid server.
+    """The properties of a certificate to make; the defaults are those of a valid server.
 
-    *names* go into the subjectAltName as DNS name and as ``sip:`` URI each, beside whatever *dns* and *uris* hold.
-    Times are offsets from the forge's own instant; what ends before it begins begins a day earlier than that.
+    Each of *names* goes into the subjectAltName as a DNS name and as a ``sip:`` URI, beside *dns* and *uris*. Times are
+    offsets from the forge's time. If *begins* is not before *ends*, the validity starts a day before *ends*.
     """
 
     common_name: str = "a server"
@@ -69,7 +69,7 @@ class Wish:
     path_length: int | None = None
     usages: tuple[x509.ObjectIdentifier, ...] = (SERVER_AUTH, CLIENT_AUTH)  # empty: no extended key usage at all
     digital_signature: bool = True
-    cert_sign: bool | None = None  # None: as a CA, or not, has it
+    cert_sign: bool | None = None  # None: true for a CA, false for others
     permitted: tuple[x509.GeneralName, ...] = ()
     excluded: tuple[x509.GeneralName, ...] = ()
     critical: tuple[x509.ExtensionType, ...] = ()  # further extensions, marked critical
@@ -82,7 +82,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A certificate with its key and its issuer; the anchor at the top stays out of the chain."""
+    """A certificate with its key and its issuer; the chain does not contain the anchor."""
 
     certificate: x509.Certificate
     key: Key = field(repr=False)
@@ -90,7 +90,7 @@ class Forged:
 
     @classmethod
     def read(cls, certificate: Path, key: Path, issuer: Forged | None = None) -> Forged:
-        """Take over a certificate and key from PEM files, so that the demo's own CA can be misused."""
+        """Read a certificate and its key from PEM files, so that the demo's own CA can be misused."""
         loaded = load_pem_private_key(key.read_bytes(), None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise TypeError(f"{key} holds a {type(loaded).__name__}")
@@ -98,19 +98,19 @@ class Forged:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """What a TLS peer presents: this certificate, then its issuers, without the anchor."""
+        """The chain that a TLS peer presents: this certificate, then its issuers, without the anchor."""
         above = self.issuer.chain if self.issuer and self.issuer.issuer else ()
         return (self.certificate, *above)
 
     @property
     def presented(self) -> tuple[bytes, ...]:
         """The chain in DER."""
-        return tuple(held.public_bytes(Encoding.DER) for held in self.chain)
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in self.chain)
 
     @property
     def pem_chain(self) -> bytes:
         """The chain in PEM."""
-        return b"".join(held.public_bytes(Encoding.PEM) for held in self.chain)
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
 
     @property
     def pem_key(self) -> bytes:
@@ -118,7 +118,7 @@ class Forged:
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Write ``NAME.pem`` (the chain) and ``NAME.key`` (0600) into *folder*, and return both paths."""
+        """Write ``NAME.pem`` (the chain) and ``NAME.key`` (mode 0600) into *folder*, and return both paths."""
         folder.mkdir(parents=True, exist_ok=True)
         chain, key = folder / f"{name}.pem", folder / f"{name}.key"
         chain.write_bytes(self.pem_chain)
@@ -128,7 +128,7 @@ class Forged:
 
 
 class Forge:
-    """Signs whatever it is asked to, as seen from the instant *at*. Leaf keys are made once per kind and used again."""
+    """Signs any certificate, at the time *at* (with a time zone). A leaf key is made once for each kind, and used again."""
 
     def __init__(self, at: datetime) -> None:
         if at.tzinfo is None:
@@ -141,24 +141,24 @@ class Forge:
         return f"<Forge at {self.at:%Y-%m-%d %H:%M}, {self.made} made>"
 
     def root(self, common_name: str, **changes: Any) -> Forged:
-        """Make a CA that signs itself."""
+        """Return a CA that signs itself."""
         return self.forge(Wish(common_name, ca=True, usages=(), ends=timedelta(days=3650)), **changes)
 
     def authority(self, common_name: str, issuer: Forged, **changes: Any) -> Forged:
-        """Make a CA under *issuer*."""
+        """Return a CA under *issuer*."""
         wish = Wish(common_name, ca=True, usages=(), path_length=0, ends=timedelta(days=1825))
         return self.forge(wish, issuer, **changes)
 
     def organisation(self, name: str, **changes: Any) -> Forged:
-        """Make a root and, under it, the issuing CA that is returned; *changes* are the issuing CA's."""
+        """Make a root and an issuing CA under it, and return the issuing CA; *changes* apply to the issuing CA."""
         return self.authority(f"{name} issuing CA", self.root(f"{name} root"), **changes)
 
     def server(self, issuer: Forged | None, *names: str, **changes: Any) -> Forged:
-        """Make a valid server's certificate for *names*, but for *changes*; without *issuer* it signs itself."""
+        """Return a valid server's certificate for *names*, with *changes*; without *issuer* it signs itself."""
         return self.forge(Wish(names[0] if names else "a server", names=names), issuer, **changes)
 
     def forge(self, wish: Wish, issuer: Forged | None = None, *, reuse: Key | None = None, **changes: Any) -> Forged:
-        """Make what *wish* asks for, with *changes* to it, signed by *issuer* or by itself; *reuse* is a key to keep."""
+        """Return what *wish* describes, with *changes*, signed by *issuer* or by itself; *reuse* is a key to use again."""
         wish = replace(wish, **changes)
         key = reuse or (wish.key.make() if wish.ca or issuer is None else self._leaf_key(wish.key))
         above = issuer.key if issuer else key
@@ -188,7 +188,7 @@ class Forge:
         extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
         key: Key | None = None,
     ) -> bytes:
-        """Return the list of *issuer* in PEM; *key* signs it where it shall not be the issuer's own."""
+        """Return the CRL of *issuer* in PEM; *key* signs it if another key than the issuer's shall sign."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(issuer.certificate.subject)
@@ -200,8 +200,12 @@ class Forge:
             builder = builder.add_extension(x509.CRLNumber(number), critical=False)
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
-        for one in revoked:
-            serial = one if isinstance(one, int) else one.certificate.serial_number
+        for certificate_or_serial in revoked:
+            serial = (
+                certificate_or_serial
+                if isinstance(certificate_or_serial, int)
+                else certificate_or_serial.certificate.serial_number
+            )
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(self.at + begins)
             builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(key or issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)

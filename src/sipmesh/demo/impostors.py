@@ -13,11 +13,11 @@ from sipmesh.demo.forge import SERVER_AUTH, Forged, KeyKind, Wish
 from sipmesh.trust.code import Code
 
 Papers = Callable[[Cast], Forged | None]
-"""Makes the certificate that is shown; None for a peer that shows none."""
+"""Makes the certificate that a peer presents; None for a peer without one."""
 
 
 class Door(Enum):
-    """Which port is knocked at: where another front end, or a partner's edge, is expected."""
+    """The port to connect to: where another front end, or a partner's edge, is expected."""
 
     SERVER = "front end, server port"
     INSIDE = "edge, server port"
@@ -26,7 +26,10 @@ class Door(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Impostor:
-    """One that is refused at the handshake; *wanted* is the verdict it must get, *twin* makes the papers of its control."""
+    """A peer that must be refused in the handshake.
+
+    *wanted* is the code of its verdict. *papers* makes its certificate, *twin* the certificate of its control.
+    """
 
     title: str
     door: Door
@@ -36,41 +39,41 @@ class Impostor:
 
 
 def front_end(**changes: Any) -> Papers:
-    """Papers of fe2.example.test by our own CA, but for *changes*."""
+    """Return the certificate of fe2.example.test by our own CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.ours, "fe2.example.test", **changes)
 
 
 def partner_edge(**changes: Any) -> Papers:
-    """Papers of sip.partner.test by the partner's CA, but for *changes*."""
+    """Return the certificate of sip.partner.test by the partner's CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.partner, "sip.partner.test", "partner.test", **changes)
 
 
 def other_edge(**changes: Any) -> Papers:
-    """Papers of the second partner by its own CA, but for *changes*."""
+    """Return the certificate of the second partner by its own CA, with *changes*."""
     return lambda cast: cast.forge.server(cast.other, "other.test", **changes)
 
 
 def named(*names: str, **changes: Any) -> Papers:
-    """Papers by our own CA for other *names*."""
+    """Return a certificate by our own CA for other *names*."""
     return lambda cast: cast.forge.server(cast.ours, *names, **changes)
 
 
 def bare(**changes: Any) -> Papers:
-    """Papers by our own CA whose names are all in *changes*."""
+    """Return a certificate by our own CA whose names are all in *changes*."""
     return lambda cast: cast.forge.forge(Wish("fe2.example.test"), cast.ours, **changes)
 
 
 def nobody(_cast: Cast) -> None:
-    """No papers at all."""
+    """Return no certificate."""
 
 
 def self_signed(cast: Cast) -> Forged:
-    """Papers that their own key has signed."""
+    """Return a certificate that is signed by its own key."""
     return cast.forge.server(None, "fe2.example.test")
 
 
 def by(issuer: str, *names: str) -> Papers:
-    """Papers for *names* by the CA that the cast calls *issuer*."""
+    """Return a certificate for *names* by the CA that is named *issuer* in the cast."""
     return lambda cast: cast.forge.server(getattr(cast, issuer), *names)
 
 

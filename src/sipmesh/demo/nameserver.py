@@ -1,4 +1,4 @@
-"""A tiny DNS server for the demo and the tests: A, AAAA and SRV over UDP, out of a dictionary."""
+"""A small DNS server for the demo and the tests: A, AAAA and SRV over UDP, from a dictionary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import dns.rrset
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-TTL_S: Final = 0  # a record that is changed, such as by a hijacker, counts from the next question
+TTL_S: Final = 0  # a changed record, for example by a hijacker, counts from the next question
 
 Records = dict[tuple[str, str], list[str]]
 
@@ -39,12 +39,12 @@ class NameServer(asyncio.DatagramProtocol):
 
     @property
     def setting(self) -> str:
-        """The address in the form in which a server is told of it."""
+        """The address in the form of the topology's `dns` setting."""
         host, port = self.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> NameServer:
-        """Answer on *host* and *port* (0 for any free one) from now on."""
+        """Answer on *host* and *port* (0 for any free port) from now on."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
         self._transport = transport
@@ -58,7 +58,7 @@ class NameServer(asyncio.DatagramProtocol):
             self._transport = None
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer one question; what is no question gets no answer."""
+        """Answer one question; ignore anything else."""
         try:
             query = dns.message.from_wire(data)
         except dns.exception.DNSException:
@@ -73,10 +73,10 @@ class NameServer(asyncio.DatagramProtocol):
         self.asked[name, kind] += 1
         response = dns.message.make_response(query, recursion_available=True)
         response.flags |= dns.flags.AA
-        held = self.records.get((name, kind), [])
-        if held:
+        values = self.records.get((name, kind), [])
+        if values:
             response.answer.append(
-                dns.rrset.from_text_list(question.name, TTL_S, dns.rdataclass.IN, question.rdtype, held)
+                dns.rrset.from_text_list(question.name, TTL_S, dns.rdataclass.IN, question.rdtype, values)
             )
         elif not any(known == name for known, _ in self.records):
             response.set_rcode(dns.rcode.NXDOMAIN)

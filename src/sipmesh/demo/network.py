@@ -35,7 +35,7 @@ PARTNER_FE, PARTNER_EDGE = "fe1.partner.test", "edge1.partner.test"
 
 @dataclass(slots=True)
 class DemoNetwork:
-    """Everything that runs; *servers* are the processes by the name of their server."""
+    """The running network; *servers* has the processes by the name of their server."""
 
     folder: Path
     example: Organisation
@@ -50,7 +50,7 @@ class DemoNetwork:
         dns = await NameServer({}).start(HOST)
         example, partner = build_example(folder), build_partner(folder)
         forge = Forge(datetime.now(UTC))
-        other, entry = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs are now
+        other, entry = write_partner_ca(forge, folder / OTHER, OTHER, usages=(SERVER_AUTH,))  # as public CAs issue now
         federate(example, partner, entry)
         for organisation in (example, partner):
             organisation.document["dns"] = {"servers": [dns.setting]}
@@ -64,19 +64,19 @@ class DemoNetwork:
         return cls(folder, example, partner, Cast.of(example, partner, other), dns)
 
     def organisation_of(self, server: str) -> Organisation:
-        """The organisation that a server belongs to."""
+        """Return the organisation that a server belongs to."""
         return self.example if server in self.example.ports else self.partner
 
     def control(self, server: str) -> Path:
-        """The control socket of a server."""
+        """Return the path of a server's control socket."""
         return self.organisation_of(server).folder / "state" / f"{server}{SOCKET_SUFFIX}"
 
     async def ask(self, server: str, command: str, **given: Any) -> Any:
-        """Ask a running server."""
+        """Send a command to a running server, and return its result."""
         return await ask(self.control(server), command, **given)
 
     async def start(self, *names: str) -> None:
-        """Start servers, all of them by default, and wait until each says that it serves."""
+        """Start servers, all of them by default, and wait until each answers on its control socket."""
         for name in names or (*self.example.ports, *self.partner.ports):
             if name != BOTS:
                 self.servers[name] = await self._spawn(name)
@@ -104,7 +104,7 @@ class DemoNetwork:
             log.close()
 
     async def _until_ready(self, name: str) -> None:
-        """Wait for the control socket's answer; raises `SipmeshError` with the log where the server ended instead."""
+        """Wait until the control socket answers; raises `SipmeshError` with the log if the process ended instead."""
         process = self.servers[name]
         async with asyncio.timeout(START_S):
             while True:
@@ -119,7 +119,7 @@ class DemoNetwork:
                     return
 
     async def stop(self) -> None:
-        """End every server, by its pid and nothing else, and the DNS; no process is left."""
+        """Stop every server, by its own pid, and the DNS server; no process is left."""
         for process in self.servers.values():
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ class DemoNetwork:
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:
-    """Wait for a process that was told to stop; kill it if it does not."""
+    """Wait for a process that was told to stop; kill it if it does not stop in time."""
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()
@@ -138,12 +138,12 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this process when the demo dies, however it dies (prctl(2), Linux)."""
+    """Ask the kernel to end this process when the demo ends in any way (prctl(2), Linux)."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def build_example(folder: Path) -> Organisation:
-    """example.test: two front ends in one pool, an edge, and an application that does not run here."""
+    """Build example.test: two front ends in one pool, an edge, and an application that does not run here."""
     return Organisation.build(
         folder / EXAMPLE,
         EXAMPLE,
@@ -156,7 +156,7 @@ def build_example(folder: Path) -> Organisation:
 
 
 def build_partner(folder: Path) -> Organisation:
-    """partner.test: a front end and an edge, under another CA."""
+    """Build partner.test: a front end and an edge, under another CA."""
     return Organisation.build(
         folder / PARTNER,
         PARTNER,
@@ -168,7 +168,7 @@ def build_partner(folder: Path) -> Organisation:
 
 
 def federate(example: Organisation, partner: Organisation, other: dict[str, object]) -> None:
-    """Introduce the two to each other, a second partner that has no `edge:`, and one that is blocked."""
+    """Make both organisations partners; add a second partner without `edge:`, and a blocked one."""
     theirs = f"sip.partner.test:{partner.ports[PARTNER_EDGE][LinkKind.PARTNER]}"
     ours = f"sip.example.test:{example.ports[EDGE][LinkKind.PARTNER]}"
     partners: list[dict[str, object]] = [

@@ -1,13 +1,13 @@
-"""An organisation in a folder, built with the very commands' parts: CA, topology, certificates, users."""
+"""An organisation in a folder, built from the parts of the commands: CA, topology, certificates, users."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from sipmesh.demo.ports import HOST, free_port
 from sipmesh.pki.authority import EnterpriseCa
@@ -21,7 +21,7 @@ from sipmesh.trust.role import Role
 
 @dataclass(slots=True)
 class PoolPlan:
-    """One pool to build; *keys* are further keys of its entry in the topology."""
+    """One pool to build; *keys* are additional keys of its entry in the topology."""
 
     name: str
     role: Role
@@ -31,28 +31,43 @@ class PoolPlan:
 
 @dataclass(slots=True)
 class Organisation:
-    """An organisation on this machine; *ports* says where each of its servers listens for each kind of link."""
+    """An organisation on this machine; *ports* has the port of each server for each kind of link."""
 
     folder: Path
     domain: str
     host: str
     ports: dict[str, dict[LinkKind, int]]
     document: dict[str, object]
+    issued_at: datetime | None = None
 
     @classmethod
-    def build(cls, folder: Path, domain: str, pools: tuple[PoolPlan, ...], *, host: str = HOST) -> Organisation:
-        """Make a CA, give every server its ports, and write the topology; certificates come with `issue_all`."""
+    def build(
+        cls,
+        folder: Path,
+        domain: str,
+        pools: tuple[PoolPlan, ...],
+        *,
+        host: str = HOST,
+        issued_at: datetime | None = None,
+    ) -> Organisation:
+        """Make a CA, choose the ports of every server, and make the document; `issue_all` makes the certificates.
+
+        *issued_at* is the instant, in UTC, at which everything is issued; None stands for the present.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        EnterpriseCa.create(folder / "ca", domain, datetime.now(UTC), crl_base=f"http://crl.{domain}")
-        made = cls(folder, domain, host, {}, {})
-        made.document = {
+        organisation = cls(folder, domain, host, {}, {}, issued_at)
+        EnterpriseCa.create(folder / "ca", domain, organisation._now(), crl_base=f"http://crl.{domain}")
+        organisation.document = {
             "sipmesh": 1,
             "organisation": domain,
             "sip_domains": [domain],
             "authority": {"anchors": ["ca/root.pem"], "crls": ["ca/root.crl", "ca/issuing.crl"]},
-            "pools": [made._pool(plan) for plan in pools],
+            "pools": [organisation._pool(plan) for plan in pools],
         }
-        return made
+        return organisation
+
+    def _now(self) -> datetime:
+        return self.issued_at or datetime.now(UTC)
 
     def _pool(self, plan: PoolPlan) -> dict[str, object]:
         servers = [self._server(server, plan.role) for server in plan.servers]
@@ -71,37 +86,37 @@ class Organisation:
 
     @property
     def file(self) -> Path:
-        """The topology."""
+        """The path of the topology."""
         return self.folder / "topology.yaml"
 
     @property
     def root(self) -> Path:
-        """The anchor that clients and partners trust."""
+        """The path of the anchor that clients and partners trust."""
         return self.folder / "ca" / "root.pem"
 
     @property
     def ca(self) -> EnterpriseCa:
-        """The enterprise CA."""
+        """The enterprise CA, opened."""
         return EnterpriseCa.open(self.folder / "ca")
 
     @property
     def lists(self) -> list[str]:
-        """The files of the CA's revocation lists."""
+        """The paths of the CA's CRLs."""
         return [str(self.folder / "ca" / f"{name}.crl") for name in ("root", "issuing")]
 
     def federate(self, route: str, partners: list[dict[str, object]], blocked: tuple[str, ...] = ()) -> None:
-        """Name the edges that lead to partners, and the partners."""
+        """Set the partners, and the edges that lead to them."""
         self.document["federation"] = {"route": route, "partners": partners, "blocked": list(blocked)}
 
     def as_partner(self, **keys: object) -> dict[str, object]:
-        """The entry that another organisation has to write for us; *keys* are the rest of it."""
+        """Return the entry that another organisation has to write for us; *keys* are its other keys."""
         return {"domains": [self.domain], "anchors": [str(self.root)], "crls": self.lists, **keys}
 
     def write(self) -> None:
-        """Write the topology, whole or not at all: running servers look at it."""
+        """Write the topology, completely or not at all: running servers watch it."""
         draft = self.file.with_suffix(".new")
         with draft.open("w") as stream:
-            YAML().dump(self.document, stream)
+            stream.writelines(_lines(self.document))
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(self.file)
@@ -116,18 +131,18 @@ class Organisation:
             self.issue(name)
 
     def issue(self, name: str) -> None:
-        """Issue a new certificate and key for one server, and put them where the topology says; management gets a signer too."""
+        """Issue a certificate and key for one server, and write them to their files; a management server gets a signer too."""
         topology = self.load().topology
         pool = topology.pool_of(name)
         if pool is None:
             raise ValueError(f"{name} is not in the topology")
-        issued = self.ca.issue(certificate_names(topology, name), pool.role, datetime.now(UTC))
+        issued = self.ca.issue(certificate_names(topology, name), pool.role, self._now())
         issued.write(*self.papers(name))
         if pool.role is Role.MANAGEMENT:
-            self.ca.issue_signer(name, datetime.now(UTC)).write(*self.papers(f"{name}.signer"))
+            self.ca.issue_signer(name, self._now()).write(*self.papers(f"{name}.signer"))
 
     def papers(self, name: str) -> tuple[Path, Path]:
-        """The certificate chain and the key of a server; of its signer, if *name* ends in ``.signer``."""
+        """Return the paths of a server's certificate chain and key; of its signer, if *name* ends in ``.signer``."""
         return self.folder / "servers" / f"{name}.pem", self.folder / "servers" / f"{name}.key"
 
     def add_users(
@@ -136,7 +151,7 @@ class Organisation:
         algorithms: tuple[Algorithm, ...] = (Algorithm.SHA_256, Algorithm.MD5),
         pool: str | None = None,
     ) -> None:
-        """Add users whose passwords are their names with ``-secret`` behind; *pool* is their home."""
+        """Add users; each password is the user's name with ``-secret`` appended; *pool* is their home pool."""
         users = Users(self.load().users_url)
         try:
             for name in names:
@@ -145,5 +160,15 @@ class Organisation:
             users.close()
 
     def address(self, server: str, kind: LinkKind) -> tuple[str, int]:
-        """Where *server* listens for links of *kind*."""
+        """Return the address at which *server* listens for links of *kind*."""
         return self.host, self.ports[server][kind]
+
+
+def _lines(document: dict[str, object]) -> Iterator[str]:
+    """Write a topology as YAML: an entry a line, and what is in an entry as JSON, which is YAML as well."""
+    for key, value in document.items():
+        if isinstance(value, list):
+            yield f"{key}:\n"
+            yield from (f"- {json.dumps(entry)}\n" for entry in value)
+        else:
+            yield f"{key}: {json.dumps(value)}\n"

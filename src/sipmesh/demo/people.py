@@ -1,4 +1,4 @@
-"""Alice, bob and erin log in, write to each other and call each other."""
+"""Alice, bob and erin log in, send messages and make calls."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OK = 200
 
 @dataclass(slots=True)
 class People:
-    """The three, each logged in at a server of its own."""
+    """The three users, each logged in at another server."""
 
     alice: UserAgent
     bob: UserAgent
     erin: UserAgent
 
     async def leave(self) -> None:
-        """Hang up every link."""
+        """Close every link."""
         await asyncio.gather(*(agent.close() for agent in (self.alice, self.bob, self.erin)))
 
 
 async def connect(network: DemoNetwork, user: str, server: str) -> UserAgent:
-    """Open a judged link for *user* to *server*; raises `LinkRefused` where the server is not who it should be."""
+    """Open a judged link for *user* to *server*; raises `LinkRefused` if the server is not the one that was meant."""
     organisation = network.organisation_of(server)
     trust = Trust.of_pem(organisation.root.read_bytes())
     agent = UserAgent(f"{user}@{organisation.domain}", f"{user}-secret", trust=trust)
@@ -40,7 +40,7 @@ async def connect(network: DemoNetwork, user: str, server: str) -> UserAgent:
 
 
 async def log_in(network: DemoNetwork, score: Score) -> People:
-    """Register the three over TLS with digest; each judges chain and name of its server first."""
+    """Register the three users over TLS with digest; each judges chain and name of its server first."""
     act = score.act("Users log in", "Each phone checks its server's certificate, then proves its password (digest).")
     agents = []
     for user, server in (("alice", FE1), ("bob", FE2), ("erin", PARTNER_FE)):
@@ -56,13 +56,13 @@ async def log_in(network: DemoNetwork, score: Score) -> People:
 
 
 def tls_of(agent: UserAgent) -> str:
-    """What was negotiated with the server, as the client's OpenSSL tells it."""
+    """Return TLS version, cipher suite and group of the agent's link."""
     facts = agent.link.facts if agent.link is not None else None
     return ", ".join(filter(None, (facts.version, facts.cipher, facts.group))) if facts is not None else ""
 
 
 async def talk(network: DemoNetwork, people: People, score: Score) -> None:
-    """Send a message and make a call along each path, then show what every hop on the way has proved."""
+    """Send a message and make a call along each path, then show the verdicts on the links between the servers."""
     act = score.act("Users write and call", "alice and bob are users of example.test. erin is a user of partner.test.")
     for caller, callee in (
         (people.alice, people.bob),
@@ -75,7 +75,7 @@ async def talk(network: DemoNetwork, people: People, score: Score) -> None:
 
 
 async def write(act: Act, sender: UserAgent, receiver: UserAgent) -> None:
-    """Send one message and see it arrive."""
+    """Send one message, and check that it arrives."""
     text = f"hello {receiver.party.user}, this is {sender.party.user} ✓"
     outcome = await sender.message(receiver.party.aor, text)
     event = await next_event(receiver) if outcome.ok else None
@@ -88,23 +88,23 @@ async def write(act: Act, sender: UserAgent, receiver: UserAgent) -> None:
 
 async def call(act: Act, caller: UserAgent, callee: UserAgent) -> None:
     """Make one call, from INVITE to BYE."""
-    made = await caller.call(callee.party.aor)
-    answer = await made.answered()
+    outgoing = await caller.call(callee.party.aor)
+    answer = await outgoing.answered()
     event = await next_event(callee) if answer.ok else None
     seen, ended = "nothing", None
     if isinstance(event, IncomingCall):
-        ended = await made.hang_up()
+        ended = await outgoing.hang_up()
         async with asyncio.timeout(PATIENCE_S):
             await event.over()
         seen = f"call from {event.identity}, then BYE"
     good = answer.ok and ended is not None and ended.ok
-    said = f"INVITE {answer.status}, BYE {ended.status if ended else 'none'}"
-    path = " → ".join(made.hops)
-    act.row(f"{caller.party.user} calls {callee.party.user}", said, good=good, received=seen, path=path)
+    statuses = f"INVITE {answer.status}, BYE {ended.status if ended else 'none'}"
+    path = " → ".join(outgoing.hops)
+    act.row(f"{caller.party.user} calls {callee.party.user}", statuses, good=good, received=seen, path=path)
 
 
 async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
-    """The next message or call that came in, or None if none does."""
+    """Return the next message or call that arrives, None if none arrives in time."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await agent.events.get()
@@ -113,7 +113,7 @@ async def next_event(agent: UserAgent) -> Text | IncomingCall | None:
 
 
 async def show_hops(network: DemoNetwork, score: Score) -> None:
-    """Show the links between servers that all this went over, as each server that opened one judged its peer."""
+    """Show the links between servers that were used, with the verdict of each server on its peer."""
     act = score.act(
         "Links between servers",
         "Each server has checked the certificate of its peer: mutual TLS.",

@@ -1,4 +1,4 @@
-"""A server's certificate is revoked while its links are up: those fall, the others stay, a new certificate is let in."""
+"""A server's certificate is revoked while its links are up: its links close, others stay, a new certificate is accepted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_AGAIN_S = 0.02
 
 
 async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
-    """Revoke fe2's certificate; its link to fe1 must fall, fe1's link to the edge must not."""
+    """Revoke fe2's certificate; its link to fe1 must close, fe1's link to the edge must not."""
     act = score.act(
         "A server certificate is revoked",
         "Links with the revoked server fe2 must close at once. Other links must stay up.",
@@ -34,7 +34,7 @@ async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
     serial = papers.certificate.serial_number
     started = time.monotonic()
     await asyncio.to_thread(network.example.ca.revoke, serial, Reason.KEY_COMPROMISE, datetime.now(UTC))
-    for name in (FE1, EDGE):  # as `ca revoke` does; they hear of the new list by themselves as well
+    for name in (FE1, EDGE):  # as `ca revoke` does; without this, they notice the new CRL as well
         await network.ask(name, "files-changed")
     fallen = await until_gone(network, before[FE2])
     took = time.monotonic() - started
@@ -49,24 +49,24 @@ async def revoke(network: DemoNetwork, people: People, score: Score) -> None:
 
 
 def papers_of(network: DemoNetwork, server: str) -> Forged:
-    """The certificate and key that a server shows now, as a thief would have copied them."""
+    """Return the present certificate and key of a server, as a thief would have copied them."""
     folder = network.organisation_of(server).folder / "servers"
     return Forged.read(folder / f"{server}.pem", folder / f"{server}.key", network.cast.ours)
 
 
 async def links_with(network: DemoNetwork, peer: str) -> list[str]:
-    """The ids of fe1's live links with *peer*."""
+    """Return the ids of fe1's live links with *peer*."""
     links = await network.ask(FE1, "links")
     return sorted(link["id"] for link in links if link["peer"] == peer and link["kind"] == LinkKind.SERVER)
 
 
 def tell(links: dict[str, list[str]]) -> str:
-    """Links by peer in one line."""
+    """Return the links by peer in one line."""
     return "; ".join(f"{peer}: {', '.join(ids) or 'none'}" for peer, ids in links.items())
 
 
 async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
-    """Wait until none of *ids* is a live link of fe1."""
+    """Wait until none of *ids* is a live link of fe1; return False if one still is after ``PATIENCE_S``."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             while {link["id"] for link in await network.ask(FE1, "links")} & set(ids):
@@ -77,37 +77,40 @@ async def until_gone(network: DemoNetwork, ids: list[str]) -> bool:
 
 
 async def refused_now(network: DemoNetwork, people: People, act: Act, papers: Forged) -> None:
-    """A new link under the revoked certificate does not come up either, whoever opens it."""
+    """Check that a new link with the revoked certificate is refused, whoever opens it."""
     outcome = await people.alice.message(people.bob.party.aor, "are you there?")
     act.row(
         "alice sends bob on fe2 a message", f"{outcome.status}, not delivered", good=not outcome.ok, answer=str(outcome)
     )
-    came = await knock_at_fe1(network, papers)
-    verdict = await verdict_on(network, FE1, came)
+    result = await knock_at_fe1(network, papers)
+    verdict = await verdict_on(network, FE1, result)
     code = verdict["code"] if verdict is not None else "no verdict"
     act.row(
-        "fe2 connects with its revoked certificate", code, good=code == Code.REVOKED, peer_got=came.answer or came.alert
+        "fe2 connects with its revoked certificate",
+        code,
+        good=code == Code.REVOKED,
+        peer_got=result.answer or result.alert,
     )
 
 
 async def knock_at_fe1(network: DemoNetwork, papers: Forged) -> Knock:
-    """Open a link to fe1's server port with *papers*."""
+    """Open a link to fe1's server port with the certificate *papers*."""
     address = network.example.address(FE1, LinkKind.SERVER)
     return await asyncio.to_thread(knock, address, papers, name=FE1, domain=EXAMPLE)
 
 
 async def new_certificate(network: DemoNetwork, people: People, act: Act) -> None:
-    """A new certificate brings fe2 back, without a restart."""
+    """Give fe2 a new certificate: it is accepted again, without a restart."""
     await asyncio.to_thread(network.example.issue, FE2)
     await network.ask(FE2, "reload")
     await people.bob.close()
     people.bob = await connect(network, "bob", FE2)
     await people.bob.register()
-    await network.ask(FE1, "reload")  # else it waits a little before it dials one that has just been refused
+    await network.ask(FE1, "reload")  # otherwise fe1 waits before it dials a hop again that was just refused
     outcome = await people.alice.message(people.bob.party.aor, "welcome back")
     event = await next_event(people.bob) if outcome.ok else None
     seen = event.text if isinstance(event, Text) else "nothing"
-    came = await knock_at_fe1(network, papers_of(network, FE2))
-    came_through = "accepted" if came.served else "REFUSED"
-    act.row("fe2 connects with a new certificate", came_through, good=came.served, peer_got=came.answer or came.alert)
+    result = await knock_at_fe1(network, papers_of(network, FE2))
+    verdict = "accepted" if result.served else "REFUSED"
+    act.row("fe2 connects with a new certificate", verdict, good=result.served, peer_got=result.answer or result.alert)
     act.row("alice sends bob a message again", str(outcome), good=seen == "welcome back", received=seen)

@@ -1,4 +1,4 @@
-"""The demo: two organisations run, are used, are attacked, and revoke a certificate."""
+"""The demo: two organisations run, are used and attacked, and a certificate is revoked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Pause = Callable[[], Awaitable[None]]
 
 
 def main(*, keep: bool, pause: bool, findings: Path | None, console: Console) -> int:
-    """Run the demo; returns 0 only if every result is the expected one. *findings* is a new file if it is None."""
+    """Run the demo; returns 0 only if every result is as expected, 130 after Ctrl-C. *findings* None means a new file."""
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="sipmesh-demo-") as folder:
         return run(_play(Path(folder), console, findings or _new_file(), keep=keep, pause=_enter if pause else _go_on))
     return 130
@@ -44,7 +44,7 @@ def _new_file() -> Path:
 
 
 async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, pause: Pause) -> int:
-    """Build, start, play, and stop; Ctrl-C stops cleanly at any point."""
+    """Build, start, run the acts, and stop; Ctrl-C stops cleanly at any point."""
     task = asyncio.current_task()
     if task is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +66,7 @@ async def _play(folder: Path, console: Console, findings: Path, *, keep: bool, p
 
 
 async def _perform(network: DemoNetwork, score: Score, findings: Path, pause: Pause) -> None:
-    """The acts, and the summary."""
+    """Run the acts, and print the summary."""
     started = time.monotonic()
     await network.start()
     people = await log_in(network, score)
@@ -87,7 +87,7 @@ async def _perform(network: DemoNetwork, score: Score, findings: Path, pause: Pa
 
 
 async def _go_on() -> None:
-    """Make no pause."""
+    """Do not wait."""
 
 
 async def _enter() -> None:
@@ -104,7 +104,7 @@ async def _enter() -> None:
 
 
 async def _keep(network: DemoNetwork, score: Score) -> None:
-    """Leave everything running until Ctrl-C, and say how a real phone logs in."""
+    """Leave everything running until Ctrl-C, and print how a real phone logs in."""
     host, port = network.example.address(FE1, LinkKind.CLIENT)
     score.say(
         f"\nThe network goes on running in {network.folder}.",

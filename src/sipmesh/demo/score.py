@@ -1,4 +1,4 @@
-"""What the demo prints, a line for each result, and whether each result is the expected one.
+"""The output of the demo: a line for each result, and whether the result is as expected.
 
 The screen has short lines for 80 columns. The findings file has every result in full: what was wanted, what was seen, the remedy.
 """
@@ -17,12 +17,12 @@ RIGHT, WRONG = Text("✓", "bold green"), Text("✗", "bold red")
 
 COLUMNS = 80
 WHAT, RESULT = 44, 24
-"""Columns of a line: what was done, the result, and what is left is for the control."""
+"""Columns of a line: what was done, and the result; the rest is for the control."""
 
 
 @dataclass(slots=True)
 class Score:
-    """Counts the results of every act; *console* shows the lines, *findings* takes the full text."""
+    """Counts the results of every act; *console* gets the short lines, *findings* the full text."""
 
     console: Console
     findings: TextIO = field(default_factory=io.StringIO)
@@ -31,7 +31,7 @@ class Score:
     acts: list[Act] = field(default_factory=list)
 
     def act(self, title: str, says: str, *columns: str) -> Act:
-        """Begin an act: print its number, its title, a sentence that *says* what is shown, and the heads of its columns."""
+        """Start an act: print its number, its title, a sentence that *says* what is shown, and the heads of its columns."""
         self.acts.append(Act(self, f"Act {len(self.acts) + 1}. {title}"))
         self.say(f"\n{self.acts[-1].title}", style="bold")
         self.say(*textwrap.wrap(says, COLUMNS))
@@ -41,12 +41,12 @@ class Score:
         return self.acts[-1]
 
     def say(self, *lines: str, style: str = "") -> None:
-        """Print lines as they are."""
+        """Print lines unchanged."""
         for line in lines:
             self.console.print(Text(line, style), soft_wrap=True)
 
     def count(self, what: str, *, good: bool) -> Text:
-        """Count a result and return its mark."""
+        """Count a result, and return its mark."""
         if good:
             self.right += 1
             return RIGHT
@@ -75,7 +75,7 @@ class Act:
     total: int = 0
 
     def row(self, what: str, result: str, control: str = "", *, good: bool, **details: str) -> None:
-        """Print a result that had to come out in one way; *details* are for the findings file."""
+        """Print a result; *good* says whether it is as expected, and *details* are for the findings file."""
         mark = self.score.count(what.strip(), good=good)
         self.right, self.total = self.right + good, self.total + 1
         self.score.console.print(Text.assemble(mark, f" {line_of(what, result, control)}"), soft_wrap=True)
@@ -85,5 +85,5 @@ class Act:
 
 
 def line_of(what: str, result: str = "", control: str = "") -> str:
-    """The columns of a line, which are never cut: a long one moves what is behind it."""
+    """Return the columns of a line; a long column is not cut, but moves the columns after it."""
     return f"{what:<{WHAT}} {result:<{RESULT}} {control}".rstrip()

@@ -1,5 +1,5 @@
-"""How what management has signed gets to every server, and what each server says of it: an event package (RFC 6665).
+"""Distributes signed documents from management to all servers, and their status back: an event package (RFC 6665).
 
-It runs over links that the judge has accepted and over nothing else. Nothing here decides whether a document is believed, and
-nothing here opens a link or touches a file: what came in is handed on, what there is to give is asked for.
+It uses only links that the judge has accepted. This package does not decide whether a document is trusted, opens no links and
+reads no files. Received documents go to callbacks, and documents to send come from callbacks.
 """

@@ -1,8 +1,8 @@
-"""The event package ``sipmesh``: its names, and the requests of its two dialogs (RFC 6665 section 4, RFC 3903 section 4).
+"""The event package ``sipmesh``: its names, and the requests of its dialogs (RFC 6665 section 4, RFC 3903 section 4).
 
-A server subscribes on a link that management, or for an edge a front end of its next hop, has opened to it. The first NOTIFY
-tells by number and digest what there is; each item that the server lacks follows in a NOTIFY of its own, its body as it was
-signed. What the server then has in force, it publishes on the same link.
+A server subscribes on a link that management has opened to it. An edge subscribes on a link that a front end of its next hop
+has opened. The first NOTIFY lists number and digest of each item. Each item that the server does not have follows in its own
+NOTIFY, with the signed octets as body. The server then publishes on the same link what it has in force.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ JOSE: Final = "application/jose"
 CRL: Final = "application/pkix-crl"
 
 ITEM: Final = "sipmesh-item"
-"""The header field that says what the body of a NOTIFY is: kind, name in percent-encoding, SHA-256 of the body in hex."""
+"""The header field for the body of a NOTIFY: kind, name in percent-encoding, and SHA-256 of the body in hex."""
 
 EXPIRES_S: Final = 86_400
-"""Both kinds of subscription and a status live this long; in fact they end with their link."""
+"""Expiry of subscriptions and status in seconds. In practice they end with their link."""
 
 _MAX_FORWARDS: Final = "70"
 
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """Who we are in these dialogs: our server name, and host and port of the listener, as ``sent_by`` has them."""
+    """This server in the dialogs: its *name*, and *sent_by*, the host and port of the listener."""
 
     name: str
     sent_by: str
     token: Callable[[], str]
-    """Gives text that nobody guesses, for tags, branches and Call-IDs."""
+    """Gives an unpredictable text for tags, branches and Call-IDs."""
 
     @property
     def uri(self) -> str:
-        """The address of this server."""
+        """The SIP URI of this server."""
         return f"sip:{self.name}"
 
     def first(self, method: str, peer: str, headers: Sequence[tuple[str, str]], body: bytes = b"") -> Request:
-        """Make a request to *peer* that begins a dialog, or stands alone."""
+        """Make a request to *peer* that begins a dialog, or has no dialog."""
         fixed = [
             ("from", f"<{self.uri}>;tag={self.token()}"),
             ("to", f"<sip:{peer}>"),
@@ -67,7 +67,7 @@ class Here:
         body: bytes = b"",
         of: str = JSON,
     ) -> Request:
-        """Make the next request of *dialog*."""
+        """Make the next request of *dialog*. *of* is the content type of *body*."""
         dialog.cseq += 1
         fixed = [
             ("from", f"<{self.uri}>;tag={dialog.local}"),
@@ -90,7 +90,7 @@ class Here:
 
 @dataclass(slots=True)
 class SubscriptionDialog:
-    """One dialog: its Call-ID, our tag and the peer's, the peer's server name, and the CSeq that we used last."""
+    """One dialog: Call-ID, our tag, the peer's tag, the peer's server name, and the last CSeq number that we used."""
 
     call_id: str
     local: str
@@ -100,24 +100,24 @@ class SubscriptionDialog:
 
 
 def is_ours(request: Request) -> bool:
-    """Tell whether a request is of this package; an application of ours may have packages of its own."""
+    """Tell whether a request belongs to this package. An application may have packages of its own."""
     if request.method not in METHODS or request.ruri.user is not None:
         return False
     return event_of(request) == (STATUS_EVENT if request.method == "PUBLISH" else EVENT)
 
 
 def names_package(request: Request) -> bool:
-    """Tell whether a request names one of our packages, or a template of one (RFC 6665 section 7.2), whomever it is for."""
+    """Tell whether a request names one of our packages or their templates (RFC 6665 section 7.2), for any recipient."""
     return event_of(request).partition(".")[0] in {EVENT, STATUS_EVENT}
 
 
 def event_of(request: Request) -> str:
-    """Read the event type of a request, without parameters and in lower case; "" where it has none."""
+    """Give the event type of a request, without parameters and in lower case; "" if there is none."""
     return ascii_lower((request.first("event") or "").partition(";")[0].strip(LWS))
 
 
 def named(request: Request) -> str:
-    """The server name in From; what the link has proved is what counts, and has to be the same."""
+    """Give the server name in From, or "". The caller compares it with the name that the link has proved."""
     try:
         return request.from_.sip_uri.host
     except RemoteError:
@@ -125,5 +125,5 @@ def named(request: Request) -> str:
 
 
 def uri_of(name: str) -> SipUri:
-    """The address of a server."""
+    """Give the SIP URI of a server."""
     return SipUri.parse(f"sip:{name}")

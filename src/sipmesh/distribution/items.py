@@ -1,4 +1,4 @@
-"""What is given: signed documents and revocation lists, each known by its digest; and what one server has of them."""
+"""The distributed items: signed documents and CRLs, each with its digest; and the list of items that a server has."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from sipmesh.distribution.event import CRL, JOSE
 from sipmesh.errors import RemoteError
 
 LONGEST_STATE = 1 << 20
-"""Octets; a state has a line for each revocation list of the network."""
+"""Octets of a state. It has a line for each CRL of the network."""
 
 
 class ItemKind(StrEnum):
-    """What an item is."""
+    """The kind of an item."""
 
-    REVOKED = "revoked"  # serials that are newly revoked, signed: small, and ahead of the list that has them
-    LIST = "list"  # a revocation list, signed by its CA; named as the topology names its file
+    REVOKED = "revoked"  # a signed list of newly revoked serial numbers: small, and sent before the new CRL
+    LIST = "list"  # a CRL, signed by its CA; its name is that of its file in the topology
     TOPOLOGY = "topology"  # a publication
-    CERTIFICATE = "certificate"  # one server's next certificate; named as the server
-    USERS = "users"  # who may log in at a pool
+    CERTIFICATE = "certificate"  # the next certificate of one server; its name is that of the server
+    USERS = "users"  # the users who may log in at a pool
 
     @property
     def content_type(self) -> str:
-        """The type of its body."""
+        """The content type of its body."""
         return CRL if self is ItemKind.LIST else JOSE
 
 
 Key = tuple[ItemKind, str]
-"""An item's kind and name; lists and certificates have names, and so have the parts of many users."""
+"""The kind and name of an item. CRLs and certificates have names, and so have the parts of a long list of users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One document with its exact octets; *number* is its version, 0 where it has none."""
+    """One document with its exact octets. *number* is its version, 0 if it has none."""
 
     kind: ItemKind
     body: bytes = field(repr=False)
@@ -51,17 +51,17 @@ class Item:
 
     @property
     def key(self) -> Key:
-        """By what it is found."""
+        """The key under which it is found."""
         return self.kind, self.name
 
     @property
     def header(self) -> str:
-        """What a NOTIFY says of its body."""
+        """The value of the header field ITEM for its body."""
         return f"{self.kind} {quote(self.name, safe='/') or '-'} {self.digest}"
 
 
 def read_item(header: str, body: bytes) -> Item:
-    """Read an item off a NOTIFY; raises `RemoteError` where header and body do not fit."""
+    """Parse the item of a NOTIFY; raises `RemoteError` if header and body do not match."""
     parts = header.split(" ")
     try:
         kind, name, digest = ItemKind(parts[0]), unquote(parts[1], errors="strict"), parts[2]
@@ -75,10 +75,10 @@ def read_item(header: str, body: bytes) -> Item:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationState:
-    """What somebody holds: number and digest of each item by key, and by *at* the holder's clock (UTC, ISO 8601).
+    """The items that a server has: number and digest of each, and the server's clock *at* (UTC, ISO 8601).
 
-    *highest* is the highest version of the topology that it knows to exist. *issuing* is the certificate of the CA that issues
-    now, as servers are to show it (DER in base64), empty where that is not known.
+    *highest* is the highest version of the topology that it knows. *issuing* is the certificate of the current issuing CA that
+    servers must present (DER in base64); empty if it is not known.
     """
 
     held: Mapping[Key, tuple[int, str]]
@@ -87,31 +87,31 @@ class ReplicationState:
     issuing: str = ""
 
     def encode(self) -> bytes:
-        """Give it as JSON."""
+        """Write it as JSON."""
         held = [[kind, name, number, digest] for (kind, name), (number, digest) in sorted(self.held.items())]
-        told = {"held": held, "at": self.at, "highest": self.highest, "issuing": self.issuing}
-        return json.dumps(told, separators=(",", ":")).encode()
+        state = {"held": held, "at": self.at, "highest": self.highest, "issuing": self.issuing}
+        return json.dumps(state, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> ReplicationState:
-        """Read it; raises `RemoteError` for anything else."""
+        """Parse JSON; raises `RemoteError` (400 or 413) if it is not a state."""
         if len(body) > LONGEST_STATE:
             raise RemoteError(f"a state of {len(body)} octets", rule="event package sipmesh", status=413)
         try:
-            told: dict[str, Any] = json.loads(body)
+            state: dict[str, Any] = json.loads(body)
             held = {
-                (ItemKind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in told["held"]
+                (ItemKind(kind), str(name)): (int(number), str(digest)) for kind, name, number, digest in state["held"]
             }
-            return cls(held, str(told["at"]), int(told["highest"]), str(told["issuing"]))
+            return cls(held, str(state["at"]), int(state["highest"]), str(state["issuing"]))
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             raise RemoteError("a state that cannot be read", rule="event package sipmesh") from None
 
     @property
     def topology(self) -> tuple[int, str]:
-        """Number and digest of the topology."""
+        """Number and digest of the topology; ``(0, "")`` if there is none."""
         return self.held.get((ItemKind.TOPOLOGY, ""), (0, ""))
 
     @property
     def users(self) -> int:
-        """The number of the users."""
+        """The version number of the users; 0 if there is none."""
         return self.held.get((ItemKind.USERS, ""), (0, ""))[0]

@@ -1,4 +1,4 @@
-"""The giving side: who has subscribed, what each of them has, and what each of them says of itself."""
+"""The notifier: the subscribed servers, the items that each of them has, and the status of each."""
 
 from __future__ import annotations
 
@@ -22,146 +22,154 @@ LONGEST_STATUS = 1 << 20
 
 
 class Shelf(Protocol):
-    """What there is to give."""
+    """The source of the items."""
 
     def state(self, peer: TrustedPeer) -> ReplicationState:
-        """Tell what there is for *peer*."""
+        """Give the state for *peer*: number and digest of each item that it may have."""
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
-        """Give everything for *peer*, what is urgent first; all but the users, who go by their numbers."""
+        """Give all items for *peer*, urgent items first; without the users, which have their own numbers."""
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
-        """Give what has changed of the users of *peer* since it had that number, in order; all of them since 0."""
+        """Give the changes of the users of *peer* since the version *since*, in order; all users if it is 0."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """One server that is told of everything that changes, on *link*; *has* says by digest what it was given."""
+    """The subscription of one server on *link*. *has* are the digests of the items that it was sent."""
 
     link: Link
     peer: TrustedPeer
     dialog: SubscriptionDialog
     has: dict[Key, str] = field(default_factory=dict)
     users: int = 0
-    told: ReplicationState | None = None
+    last_state: ReplicationState | None = None
 
 
 class Notifier:
-    """Gives what is on the *shelf* to whoever may have it.
+    """Sends the items of the *shelf* to the servers that may have them.
 
-    *heard* takes what a server says of itself, and returns what is wrong with it, empty if nothing is.
+    *on_status* processes the status of a server. It returns an error text, or "" if the status is valid.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, heard: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
-        self._here, self._shelf, self._heard = here, shelf, heard
-        self._held: dict[Link, Subscription] = {}
+    def __init__(self, here: Here, shelf: Shelf, on_status: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
+        self._here, self._shelf, self._on_status = here, shelf, on_status
+        self._subscriptions: dict[Link, Subscription] = {}
 
     def __repr__(self) -> str:
-        return f"<Notifier of {self._here.name}: {len(self._held)} subscriptions>"
+        return f"<Notifier of {self._here.name}: {len(self._subscriptions)} subscriptions>"
 
     @property
     def subscribers(self) -> list[str]:
-        """The names of those that are subscribed."""
-        return sorted(held.peer.name for held in self._held.values())
+        """The names of the subscribed servers."""
+        return sorted(subscription.peer.name for subscription in self._subscriptions.values())
 
     def subscribed(self, link: Link, peer: TrustedPeer, request: Request, *, stays: bool) -> None:
-        """Answer a SUBSCRIBE and tell what there is; one that does not *stay* is a question asked once (RFC 6665 4.4.3)."""
+        """Answer a SUBSCRIBE and send the state. If *stays* is false, it is a single fetch (RFC 6665 4.4.3)."""
         state = ReplicationState.decode(request.body)
         tag = request.from_.tag or ""
         ours = self._here.token()
         seconds = EXPIRES_S if stays and request.expires != 0 else 0
         headers = (("expires", str(seconds)), ("contact", f"<{self._here.uri};transport=tls>"))
         link.send(respond(request, 200, headers=headers, to_tag=ours).encode())
-        held = Subscription(link, peer, SubscriptionDialog(request.call_id, request.to.tag or ours, tag, peer.name))
+        subscription = Subscription(
+            link, peer, SubscriptionDialog(request.call_id, request.to.tag or ours, tag, peer.name)
+        )
         if not seconds:
-            self._tell(held, ended=True)
+            self._tell(subscription, ended=True)
             return
-        before = self._held.get(link)
+        before = self._subscriptions.get(link)
         if before is not None and request.to.tag == before.dialog.local:
-            self._tell(before)  # it was refreshed
+            self._tell(before)  # a refresh
             return
         link.reserved = True
-        held.has, held.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
-        self._held[link] = held
-        self._tell(held)
-        self._give(held)
+        subscription.has, subscription.users = {key: digest for key, (_, digest) in state.held.items()}, state.users
+        self._subscriptions[link] = subscription
+        self._tell(subscription)
+        self._give(subscription)
 
     def gone(self, link: Link) -> None:
-        """The link is closed, and with it its subscription."""
-        self._held.pop(link, None)
+        """Remove the subscription of a link that was closed."""
+        self._subscriptions.pop(link, None)
 
     def changed(self) -> None:
-        """Tell everybody what there is now, and give them what they lack."""
-        for held in list(self._held.values()):
-            self._tell(held)
-            self._give(held)
+        """Send the new state to all subscribers, and the items that they do not have."""
+        for subscription in list(self._subscriptions.values()):
+            self._tell(subscription)
+            self._give(subscription)
 
     def again(self, server: str) -> None:
-        """Give *server* the topology once more: it has refused it, for a reason that may be gone."""
-        for held in self._held.values():
-            if held.peer.name == server:
-                held.has.pop((ItemKind.TOPOLOGY, ""), None)
-                self._give(held)
+        """Send the topology to *server* again: the server has refused it for a reason that may be gone."""
+        for subscription in self._subscriptions.values():
+            if subscription.peer.name == server:
+                subscription.has.pop((ItemKind.TOPOLOGY, ""), None)
+                self._give(subscription)
 
     def take(self, peers: Callable[[str], TrustedPeer | None]) -> None:
-        """Know the subscribers by another topology; one that is not in it is told nothing more."""
-        for link, held in list(self._held.items()):
-            peer = peers(held.peer.name)
+        """Use another topology. *peers* finds a server in it; a server that is not in it loses its subscription."""
+        for link, subscription in list(self._subscriptions.items()):
+            peer = peers(subscription.peer.name)
             if peer is None:
-                del self._held[link]
+                del self._subscriptions[link]
             else:
-                held.peer = peer
+                subscription.peer = peer
 
     def published(self, link: Link, peer: TrustedPeer, request: Request) -> Response:
-        """Take what a server says of itself, on the link of its subscription (RFC 3903 section 6)."""
-        if link not in self._held:
+        """Process the status that a server publishes on the link of its subscription (RFC 3903 section 6)."""
+        if link not in self._subscriptions:
             return respond(request, 403, headers=(("Warning", f'399 {self._here.name} "subscribe first"'),))
         if len(request.body) > LONGEST_STATUS:
             return respond(request, 413)
         try:
-            told = json.loads(request.body)
+            status = json.loads(request.body)
         except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
+            status = None
+        if not isinstance(status, dict):
             raise RemoteError("a status that cannot be read", rule="event package sipmesh-status")
-        if fault := self._heard(peer, told):
+        if fault := self._on_status(peer, status):
             return respond(request, 400, headers=(("Warning", f"399 {self._here.name} {quote(fault)}"),))
         return respond(request, 200, headers=(("SIP-ETag", self._here.token()), ("Expires", str(EXPIRES_S))))
 
-    def _tell(self, held: Subscription, *, ended: bool = False) -> None:
-        state = self._shelf.state(held.peer)
-        if held.told is not None and not ended and replace(state, at=held.told.at) == held.told:
+    def _tell(self, subscription: Subscription, *, ended: bool = False) -> None:
+        state = self._shelf.state(subscription.peer)
+        if (
+            subscription.last_state is not None
+            and not ended
+            and replace(state, at=subscription.last_state.at) == subscription.last_state
+        ):
             return
-        held.told = state
-        self._notify(held, (), state.encode(), JSON, ended=ended)
+        subscription.last_state = state
+        self._notify(subscription, (), state.encode(), JSON, ended=ended)
 
-    def _give(self, held: Subscription) -> None:
-        """Give what a server lacks: newer lists before the version, since its signer is judged by them.
+    def _give(self, subscription: Subscription) -> None:
+        """Send the items that a server does not have. Newer CRLs come before the topology, whose signer is checked with them.
 
-        A list that is new to the server comes after it: no topology that the server has known so far names that.
+        A CRL that is new to the server comes after the topology: the topology that the server has does not name it.
         """
-        items = list(self._shelf.items(held.peer))
-        new = [item for item in items if item.kind is ItemKind.LIST and item.key not in held.has]
+        items = list(self._shelf.items(subscription.peer))
+        new = [item for item in items if item.kind is ItemKind.LIST and item.key not in subscription.has]
         for item in (*(item for item in items if item not in new), *new):
-            if held.has.get(item.key) != item.digest:
-                held.has[item.key] = item.digest
-                self._hand_over(held, item)
-        for item in self._shelf.users(held.peer, held.users):
-            held.users = item.number
-            self._hand_over(held, item)
+            if subscription.has.get(item.key) != item.digest:
+                subscription.has[item.key] = item.digest
+                self._hand_over(subscription, item)
+        for item in self._shelf.users(subscription.peer, subscription.users):
+            subscription.users = item.number
+            self._hand_over(subscription, item)
 
-    def _hand_over(self, held: Subscription, item: Item) -> None:
-        self._notify(held, ((ITEM, item.header),), item.body, item.kind.content_type)
+    def _hand_over(self, subscription: Subscription, item: Item) -> None:
+        self._notify(subscription, ((ITEM, item.header),), item.body, item.kind.content_type)
 
     def _notify(
         self,
-        held: Subscription,
+        subscription: Subscription,
         headers: tuple[tuple[str, str], ...],
         body: bytes,
         of: str,
         *,
         ended: bool = False,
     ) -> None:
-        standing = "terminated;reason=timeout" if ended else f"active;expires={EXPIRES_S}"
-        fixed = (("event", EVENT), ("subscription-state", standing))
-        held.link.send_or_close(self._here.next("NOTIFY", held.dialog, [*fixed, *headers], body, of).encode())
+        state = "terminated;reason=timeout" if ended else f"active;expires={EXPIRES_S}"
+        fixed = (("event", EVENT), ("subscription-state", state))
+        subscription.link.send_or_close(
+            self._here.next("NOTIFY", subscription.dialog, [*fixed, *headers], body, of).encode()
+        )

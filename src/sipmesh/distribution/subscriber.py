@@ -1,4 +1,4 @@
-"""The taking side: the subscriptions that this server has made, and what comes in by them."""
+"""The subscriber: the subscriptions that this server has made, and the documents that arrive on them."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Made:
-    """One subscription of ours: *agreed* once it was answered with a 2xx."""
+    """One subscription of this server. *agreed* is true after a 2xx. *begun_at* is in seconds of the clock."""
 
     link: Link
     dialog: SubscriptionDialog
     begun_at: float
     stays: bool
     agreed: bool = False
-    seen: int = 0  # the CSeq of the NOTIFY before
+    seen: int = 0  # the CSeq number of the last NOTIFY
 
 
 class Subscriber:
-    """Subscribes, and hands on what it is given.
+    """Makes subscriptions, and passes received items to callbacks.
 
-    *state* says what this server holds. *told* hears what the other end of a link holds, *given* an item: both raise
-    `RemoteError` for what they do not take. *settled* hears of a link on which a subscription now stands.
+    *state* gives the items of this server. *on_state* gets the state of a peer, and *on_item* an item: both raise `RemoteError`
+    to refuse it. *on_active* gets a link whose subscription is now active. *clock* gives monotonic seconds.
     """
 
     def __init__(
         self,
         here: Here,
         state: Callable[[], ReplicationState],
-        told: Callable[[str, ReplicationState], None],
-        given: Callable[[str, Item], None],
-        settled: Callable[[Link], None],
+        on_state: Callable[[str, ReplicationState], None],
+        on_item: Callable[[str, Item], None],
+        on_active: Callable[[Link], None],
         clock: Callable[[], float],
     ) -> None:
-        self._here, self._state, self._told, self._given, self._settled = here, state, told, given, settled
+        self._here, self._state = here, state
+        self._on_state, self._on_item, self._on_active = on_state, on_item, on_active
         self._clock = clock
         self._made: dict[Link, Made] = {}
         self._asked: dict[str, Link] = {}
@@ -55,11 +56,11 @@ class Subscriber:
 
     @property
     def standing(self) -> list[Link]:
-        """The links on which a subscription stands."""
+        """The links with an active subscription."""
         return [made.link for made in self._made.values() if made.agreed and made.stays]
 
     def subscribe(self, link: Link, peer: str, *, stays: bool = True) -> None:
-        """Ask the *peer* of *link* for everything; one that does not *stay* is told what it holds once."""
+        """Subscribe at the *peer* of *link*. If *stays* is false, its state is fetched once."""
         headers = (("event", EVENT), ("expires", str(EXPIRES_S if stays else 0)))
         request = self._here.first("SUBSCRIBE", peer, headers, self._state().encode())
         dialog = SubscriptionDialog(request.call_id, request.from_.tag or "", "", peer)
@@ -67,12 +68,12 @@ class Subscriber:
         self._ask(link, request)
 
     def gone(self, link: Link) -> None:
-        """The link is closed."""
+        """Remove the subscription of a link that was closed."""
         self._made.pop(link, None)
         self._asked = {branch: asked for branch, asked in self._asked.items() if asked is not link}
 
     def tick(self) -> None:
-        """Refresh what is at half its life."""
+        """Refresh the subscriptions that have reached half of their expiry."""
         now = self._clock()
         for made in self._made.values():
             if made.agreed and made.stays and now - made.begun_at >= EXPIRES_S / 2:
@@ -81,7 +82,7 @@ class Subscriber:
                 self._ask(made.link, self._here.next("SUBSCRIBE", made.dialog, headers, self._state().encode()))
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """Say what this server has in force, on every link on which a subscription stands (RFC 3903 section 4)."""
+        """Publish the status of this server on all links with an active subscription (RFC 3903 section 4)."""
         body = json.dumps(status, separators=(",", ":")).encode()
         headers = (("event", STATUS_EVENT), ("expires", str(EXPIRES_S)))
         for link in self.standing:
@@ -92,7 +93,7 @@ class Subscriber:
         link.send_or_close(request.encode())
 
     def responded(self, link: Link, response: Response) -> None:
-        """Take the answer to a SUBSCRIBE; whoever refuses it has nothing for us."""
+        """Process the response to a SUBSCRIBE. A refused subscription is removed."""
         if self._asked.get(response.top_via.branch or "") is not link or response.status < 200:  # noqa: PLR2004
             return
         del self._asked[response.top_via.branch or ""]
@@ -106,14 +107,14 @@ class Subscriber:
             made.agreed, made.dialog.remote = True, response.to.tag or ""
             if made.stays:
                 link.reserved = True
-                self._settled(link)
+                self._on_active(link)
 
     def notified(self, link: Link, request: Request) -> Response:
-        """Take a NOTIFY of a subscription that we have made on this very link; any other is unknown here (RFC 6665 4.1.3)."""
+        """Process a NOTIFY of a subscription that was made on the same link; 481 for any other (RFC 6665 4.1.3)."""
         made = self._made.get(link)
         if made is None or not self._is_of(made, request):
             return respond(request, 481)
-        made.dialog.remote = request.from_.tag or ""  # it may be here before the 200 to our SUBSCRIBE
+        made.dialog.remote = request.from_.tag or ""  # the NOTIFY may arrive before the 200 to our SUBSCRIBE
         number = request.cseq.number
         if number <= made.seen:
             raise RemoteError("a NOTIFY out of order", rule="RFC 3261 section 12.2.2", status=500)
@@ -133,6 +134,6 @@ class Subscriber:
     def _read(self, made: Made, request: Request) -> None:
         header = request.first(ITEM)
         if header is None:
-            self._told(made.dialog.peer, ReplicationState.decode(request.body))
+            self._on_state(made.dialog.peer, ReplicationState.decode(request.body))
         else:
-            self._given(made.dialog.peer, read_item(header, request.body))
+            self._on_item(made.dialog.peer, read_item(header, request.body))

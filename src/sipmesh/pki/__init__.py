@@ -1,9 +1,10 @@
-"""The enterprise CA: one authority for an organisation, a root and an issuing CA below it, in one folder.
+"""The enterprise CA of an organisation: a root and an issuing CA, in one folder.
 
-In the room: what each kind of certificate looks like (`profiles`), what none may look like (`lint`), the journal of
-every signature (`ledger`), the only place that touches the CA's private keys (`signer`), revocation lists (`crl`),
-files and keys on disk (`files`), what an operator sees (`status`), and the CA that ties them together (`authority`).
+- `profiles`: what each kind of certificate contains. `lint`: checks of each certificate.
+- `ledger`: the journal of all signatures. `signer`: the only module that uses the private keys of the CA.
+- `crl`: CRLs. `files`: files and keys on disk. `status`: what an operator sees.
+- `authority`: the CA, which uses all of these.
 
-May not enter: sockets, clocks (instants are arguments), the topology (callers bring the names that it gives a server),
-and anything that can make a bad certificate: what attacks need is forged elsewhere, with other code.
+What does not belong into this package: sockets, clocks (instants are arguments), the topology (callers pass the names of a
+server), and code that can make invalid certificates. Tests of attacks make these with other code.
 """

@@ -1,8 +1,8 @@
-"""The enterprise CA of one organisation: it issues, revokes, and publishes its lists, from one folder.
+"""The enterprise CA of one organisation. It issues and revokes certificates, and publishes CRLs, from one folder.
 
-The folder holds ``root.pem``, ``root.key``, ``root.crl``, the same three of ``issuing``, and ``ledger.db``. Several
-processes may use it at once. Every certificate takes the same way: draft, lint, journal, signature, lint of the result;
-a crash anywhere on it leaves a CA that opens again and knows of everything that it may have signed.
+The folder contains ``root.pem``, ``root.key``, ``root.crl``, the same three files of ``issuing``, and ``ledger.db``. Several
+processes may use it at the same time. Each certificate takes the same steps: draft, lint, journal, signature, lint of the
+result. After a crash at any step, the CA opens again, and its ledger has every certificate that it may have signed.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Issued:
-    """A new certificate with its key, not yet in any file."""
+    """A new certificate with its key. It is not in a file yet."""
 
     certificate: x509.Certificate
     chain: bytes  # PEM: the leaf, then the issuing CA
     key: bytes  # PEM, PKCS #8, encrypted where a passphrase is configured
 
     def write(self, certificate_file: Path, key_file: Path) -> None:
-        """Put both into their files, the key with mode 0600, one right after the other."""
+        """Write certificate chain and key into files, the key first and with mode 0600."""
         for file in (certificate_file, key_file):
             file.parent.mkdir(parents=True, exist_ok=True)
         files.commit(
@@ -62,17 +62,17 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A new certificate for a key that is somewhere else; *chain* is PEM, the leaf and then the issuing CA."""
+    """A new certificate for a key on another machine. *chain* is PEM: the leaf, then the issuing CA."""
 
     certificate: x509.Certificate
     chain: bytes
 
 
 class EnterpriseCa:
-    """Root and issuing CA of one organisation: it issues and revokes.
+    """The root and the issuing CA of one organisation. It issues and revokes certificates.
 
-    *crls* publishes its CRLs, *offline_root* asks a root whose key is kept elsewhere. Instants are timezone-aware; nothing
-    here reads a clock.
+    *crls* publishes its CRLs. *offline_root* requests signatures from a root whose key is kept elsewhere. Instants are
+    timezone-aware, and are always arguments.
     """
 
     def __init__(self, folder: Path, ledger: Ledger, certificates: dict[CertificateKind, x509.Certificate]) -> None:
@@ -95,15 +95,18 @@ class EnterpriseCa:
         curve: ec.EllipticCurve | None = None,
         generation: int = 1,
     ) -> EnterpriseCa:
-        """Make root, issuing CA and their first lists; the folder appears whole or not at all.
+        """Make root, issuing CA and their first CRLs. The folder appears only when all of them are complete.
 
         Args:
-            folder: Must not exist yet, or be empty.
+            folder: Must not exist, or be empty.
             organisation: The O of every certificate, 1 to 64 characters.
-            at: Now.
-            crl_base: Where the lists are published, such as ``http://crl.example.com``.
-            curve: Of the two CAs' keys; P-256 by default.
-            generation: 2 for the CA that takes over from the first one, and so on (`sipmesh.pki.ca_rotation`).
+            at: Now, timezone-aware.
+            crl_base: The URL below which the CRLs are published, such as ``http://crl.example.com``.
+            curve: The curve of the two CA keys; P-256 by default.
+            generation: 2 for the CA that follows the first one, and so on (`sipmesh.pki.ca_rotation`).
+
+        Raises:
+            OperatorError: There is a file or a CA in the folder.
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             problem = Problem(folder, 0, "", "is there already", "name another folder, or use the CA in this folder")
@@ -120,9 +123,9 @@ class EnterpriseCa:
 
     @classmethod
     def open(cls, folder: Path) -> EnterpriseCa:
-        """Open the CA in *folder*, or raise OperatorError with everything that is missing.
+        """Open the CA in *folder*; raises OperatorError with everything that is missing.
 
-        The root's key may be kept elsewhere: it is asked for when something has to be signed by it.
+        The root's key may be kept elsewhere. It is read only when the root has to sign.
         """
         problems: list[Problem] = []
         certificates = {kind: found for kind in CA_KINDS if (found := _read(folder / f"{kind}.pem", problems))}
@@ -135,34 +138,35 @@ class EnterpriseCa:
 
     @property
     def organisation(self) -> str:
-        """Whose CA this is."""
+        """The name of the organisation."""
         return self._facts["organisation"]
 
     @property
     def root(self) -> x509.Certificate:
-        """The anchor that every member trusts."""
+        """The root certificate, which every server and client of the organisation trusts."""
         return self._certificates[CertificateKind.ROOT]
 
     @property
     def issuing(self) -> x509.Certificate:
-        """The CA that issues the servers' certificates."""
+        """The certificate of the CA that issues server certificates."""
         return self._certificates[CertificateKind.ISSUING]
 
     @property
     def shown(self) -> x509.Certificate:
-        """The certificate of the issuing CA that servers show: by its own root, or by the root before while that counts."""
+        """The CA certificate in the chains of servers: the cross-certificate while it exists, else `issuing`."""
         cross = self.folder / CROSS
         return x509.load_pem_x509_certificate(cross.read_bytes()) if cross.exists() else self.issuing
 
     @property
     def crl_base(self) -> str:
-        """Where the lists are published."""
+        """The URL below which the CRLs are published."""
         return self._facts["crl_base"]
 
     def cross_certify(self, other: EnterpriseCa, at: datetime) -> bytes:
-        """Certify the issuing CA of the next generation with our root, for those who know no other; gives it in PEM.
+        """Sign a cross-certificate for the issuing CA of the next generation with our root; returns PEM.
 
-        It ends with the first of our root and that issuing CA. Raises `OperatorError` where the root's key is not here.
+        Clients that trust only our root can then verify it. It expires with the first of our root and that issuing CA. Raises
+        `OperatorError` if the root's key is not here.
         """
         with ca_lock(self.folder):
             signer = CaSigner(CertificateKind.ROOT, self.folder / "root.key", self.root)
@@ -170,7 +174,7 @@ class EnterpriseCa:
 
     @property
     def certificates(self) -> tuple[Record, ...]:
-        """The ledger: everything ever issued, oldest first."""
+        """All certificates in the ledger, oldest first."""
         return self._ledger.records()
 
     def issue(
@@ -178,8 +182,8 @@ class EnterpriseCa:
     ) -> Issued:
         """Issue a certificate and a key for one server.
 
-        *names* come from the topology (`sipmesh.topology.view.certificate_names`), the server's own first. Raises
-        LintRefusedError for what the profile does not allow; then nothing was signed.
+        *names* are from the topology (`sipmesh.topology.view.certificate_names`), the server's own name first. Raises
+        LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
@@ -193,22 +197,22 @@ class EnterpriseCa:
         at: datetime,
         lifetime: timedelta = profiles.LEAF_LIFETIME,
     ) -> Certified:
-        """Issue a certificate for a *key* that was made elsewhere, and whose owner has shown to have it; else as `issue`."""
+        """Issue a certificate for a *key* on another machine, after its owner has proved it (`sipmesh.pki.csr`)."""
         if not isinstance(role, Role):
             raise LocalError(f"{role!r} is not a role")
         made = self._certify(CertificateKind.SERVER, names, key, at, lifetime)
         return Certified(made, _pem(made) + _pem(self.shown))
 
     def issue_signer(self, server_name: str, at: datetime, lifetime: timedelta = profiles.SIGNER_LIFETIME) -> Issued:
-        """Issue the certificate and the key by which the management server *server_name* signs what it publishes.
+        """Issue the certificate and key with which the management server *server_name* signs documents.
 
-        Raises LintRefusedError for what the profile does not allow; then nothing was signed.
+        Raises LintRefusedError if the profile does not allow the certificate. Then nothing was signed.
         """
         return self._issue(CertificateKind.SIGNER, (server_name,), at, lifetime)
 
     def _issue(self, kind: CertificateKind, names: Sequence[str], at: datetime, lifetime: timedelta) -> Issued:
         key = files.new_key()
-        key_pem = files.key_pem(key)  # first: a passphrase that cannot be used must not cost a certificate
+        key_pem = files.key_pem(key)  # first, so that an unusable passphrase does not leave an unused certificate
         made = self._certify(kind, names, key.public_key(), at, lifetime)
         return Issued(made, _pem(made) + _pem(self.shown), key_pem)
 
@@ -225,7 +229,7 @@ class EnterpriseCa:
             return self._sign(self._wish(kind, names, key, at, lifetime), at)
 
     def revoke(self, serial: int, reason: Reason, at: datetime) -> Record:
-        """Revoke one certificate and publish the list that says so; revoking twice leaves the first one standing."""
+        """Revoke one certificate and publish the new CRL. If it is revoked already, time and reason stay the same."""
         with ca_lock(self.folder):
             record = self._find(serial)
             if record.kind == CertificateKind.ROOT:
@@ -237,9 +241,9 @@ class EnterpriseCa:
             return self._find(serial)
 
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
-        """Revoke every certificate of these *servers* that is still valid, signers included, and publish one list.
+        """Revoke all valid certificates of these *servers*, document signers included, and publish one CRL.
 
-        Gives the serials that were revoked, each with its server; none where there is nothing to revoke.
+        Returns the revoked serial numbers, each with its server; empty if there was nothing to revoke.
         """
         with ca_lock(self.folder):
             found = {
@@ -257,7 +261,7 @@ class EnterpriseCa:
         return found
 
     def status(self, at: datetime) -> CaStatus:
-        """Everything an operator wants to see of the CA at the instant *at*."""
+        """Give the status of the CA and of all its certificates and CRLs at the instant *at*."""
         records = self.certificates
         return CaStatus(
             organisation=self.organisation,
@@ -294,7 +298,7 @@ class EnterpriseCa:
         return issue_certificate(wish, signer, (self.issuing, self.root), self._ledger, at)
 
     def _must_be_in_force(self, at: datetime) -> None:
-        """What a revoked or expired issuing CA signs is worth nothing, so it signs nothing."""
+        """Raise OperatorError if the issuing CA is revoked or expired: peers would refuse what it signs."""
         record = self._find(self.issuing.serial_number)
         if record.revoked_at or not record.not_before <= at <= record.not_after:
             why = "is revoked" if record.revoked_at else f"is not valid at {at:%Y-%m-%d %H:%M}Z"
@@ -312,7 +316,7 @@ class EnterpriseCa:
 def _build(
     folder: Path, organisation: str, crl_base: str, at: datetime, curve: ec.EllipticCurve, generation: int
 ) -> None:
-    """Make a whole CA in an empty folder."""
+    """Make a complete CA in an empty folder."""
     ledger = Ledger.create(folder / "ledger.db", {"organisation": organisation, "crl_base": crl_base})
     above: tuple[x509.Certificate, ...] = ()
     signer: CaSigner | None = None

@@ -1,9 +1,10 @@
-"""A CA that changes its root: the present generation, the one that comes, and those whose certificates are still about.
+"""The rotation of the root: the current generation of the CA, the next one, and earlier ones with valid certificates.
 
-A generation is a whole CA in a folder of its own: the first in the CA's folder itself, the others in ``2``, ``3`` and so on
-below it. The issuing CA of a new generation has two certificates with one key: one by its own root, and one by the root
-before (the cross-certificate), so that who knows only the old root can still check what is issued. A server shows one of the two
-and never both: the cross-certificate until everybody knows the new root.
+A generation is a complete CA with its own folder. The first is in the CA's folder, the others in its subfolders ``2``, ``3``
+and so on. The issuing CA of a new generation has two certificates for one key: one by its own root, and one by the root of
+the generation before (the cross-certificate). So clients that trust only the old root can verify new certificates.
+
+A server presents one of the two, never both: the cross-certificate until all clients trust the new root.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ CROSS_OVER = "issuing-cross.over.pem"
 
 @dataclass(frozen=True, slots=True)
 class _Slots:
-    """Which generation issues, and which have been retired."""
+    """The generation that issues, and the retired generations."""
 
     current: int = 1
     retired: frozenset[int] = frozenset()
 
 
 class CaGenerations:
-    """Every generation of the CA in *folder*; raises `OperatorError` where there is no whole CA."""
+    """All generations of the CA in *folder*; raises `OperatorError` if a file there is damaged."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,18 +51,18 @@ class CaGenerations:
 
     @staticmethod
     def are_in(folder: Path) -> bool:
-        """Whether there is a CA in *folder* at all."""
+        """Tell whether there is a CA in *folder*."""
         return (folder / "ledger.db").is_file()
 
     @property
     def numbers(self) -> list[int]:
-        """Every generation that was ever made."""
-        below = (int(one.name) for one in self.folder.iterdir() if one.name.isdigit() and one.is_dir())
+        """The numbers of all generations, also of retired ones."""
+        below = (int(entry.name) for entry in self.folder.iterdir() if entry.name.isdigit() and entry.is_dir())
         return sorted({1, *below})
 
     @property
     def number(self) -> int:
-        """The generation that issues."""
+        """The number of the generation that issues."""
         return self._slots.current
 
     @property
@@ -71,30 +72,30 @@ class CaGenerations:
 
     @property
     def next(self) -> EnterpriseCa | None:
-        """The CA that is prepared to take over; None if there is none."""
+        """The CA that is prepared as the next generation, or None."""
         coming = [number for number in self.numbers if number > self._slots.current]
         return self.open(coming[0]) if coming else None
 
     @property
     def alive(self) -> list[EnterpriseCa]:
-        """Every CA that is not retired: their lists are kept young, and what they issued can be revoked."""
+        """All CAs that are not retired. Their CRLs are kept up to date, and their certificates can be revoked."""
         return [self.open(number) for number in self.numbers if number not in self._slots.retired]
 
     def folder_of(self, number: int) -> Path:
-        """Where a generation lies."""
+        """Give the folder of a generation."""
         return self.folder if number == 1 else self.folder / str(number)
 
     def open(self, number: int) -> EnterpriseCa:
-        """Open one generation; raises `OperatorError`."""
+        """Open one generation; raises `OperatorError` if it is incomplete."""
         return EnterpriseCa.open(self.folder_of(number))
 
-    # The steps of a change
+    # The steps of a rotation
 
     def prepare(self, at: datetime) -> EnterpriseCa:
-        """Make the next generation, and have its issuing CA certified by the present root as well.
+        """Make the next generation, and let the current root sign the cross-certificate for its issuing CA.
 
-        It issues nothing yet. Where the root's key is elsewhere, that certificate is still to be fetched
-        (`EnterpriseCa.ask_for_cross`). Raises `OperatorError` where one is prepared already.
+        The new generation issues nothing yet. If the root's key is kept elsewhere, request the cross-certificate
+        (`sipmesh.pki.offline.root.OfflineRoot.request_cross`). Raises `OperatorError` if a generation is prepared already.
         """
         if self.next is not None:
             remedy = "activate that root first: sipmesh ca root activate"
@@ -114,7 +115,7 @@ class CaGenerations:
         return made
 
     def activate(self) -> EnterpriseCa:
-        """Have the prepared generation issue from now on; raises `OperatorError` where there is none."""
+        """Let the prepared generation issue from now on; raises `OperatorError` if it is not ready."""
         coming = self.next
         if coming is None:
             raise OperatorError("no new root is prepared; first: sipmesh ca root prepare")
@@ -129,55 +130,55 @@ class CaGenerations:
         return self.open(number)
 
     def switch(self) -> None:
-        """Show the issuing CA's certificate by its own root from now on; who knows only the old root is lost by that."""
+        """Stop presenting the cross-certificate. Clients that trust only the old root refuse new certificates then."""
         cross = self.current.folder / CROSS
         if cross.exists():
             cross.rename(cross.with_name(CROSS_OVER))
 
     @property
     def is_vouched_for(self) -> bool:
-        """Whether the present root vouches for the issuing CA of the generation that is prepared."""
+        """Whether the current root has signed the cross-certificate for the prepared generation."""
         coming = self.next
         return coming is not None and (coming.folder / CROSS).exists()
 
     @property
     def is_crossed(self) -> bool:
-        """Whether the cross-certificate is what servers show."""
+        """Whether servers present the cross-certificate."""
         return (self.current.folder / CROSS).exists()
 
     def retire(self, number: int) -> None:
-        """Make no list of a generation any more; raises `OperatorError` for the one that issues."""
+        """Stop the CRLs of a generation; raises `OperatorError` if it issues or is prepared."""
         if number >= self._slots.current:
             raise OperatorError(f"generation {number} is in use: generation {self._slots.current} issues")
         self._write(replace(self._slots, retired=self._slots.retired | {number}))
 
     @property
     def old(self) -> list[int]:
-        """The generations before the present one that are not retired."""
+        """The numbers of the earlier generations that are not retired."""
         return [number for number in self.numbers if number < self.number and number not in self._slots.retired]
 
-    # All of them together
+    # All generations together
 
     def reissue(self, at: datetime) -> list[Path]:
-        """Make the lists that are due."""
+        """Sign and publish the CRLs that are due; returns their files."""
         return [file for ca in self.alive for file in ca.crls.reissue(at)]
 
     @property
     def signed_last(self) -> datetime | None:
-        """When the newest list of any of them was signed."""
+        """When the newest CRL of all generations was signed, or None."""
         return max((at for ca in self.alive if (at := ca.crls.signed_last) is not None), default=None)
 
     def records(self) -> list[Record]:
-        """Everything that was ever issued, by generation."""
+        """Give all certificates that were ever issued, by generation."""
         return [record for number in self.numbers for record in self.open(number).certificates]
 
     def owner_of(self, serial: int) -> EnterpriseCa:
-        """The CA whose ledger has a serial; the present one where none has."""
-        held = (ca for ca in self.alive if any(record.serial == serial for record in ca.certificates))
-        return next(held, self.current)
+        """Give the CA whose ledger has a serial number; the current CA if there is none."""
+        owners = (ca for ca in self.alive if any(record.serial == serial for record in ca.certificates))
+        return next(owners, self.current)
 
     def revoke_servers(self, servers: Collection[str], reason: Reason, at: datetime) -> dict[int, str]:
-        """Revoke every valid certificate of these servers, whoever issued it; gives the serials, each with its server."""
+        """Revoke all valid certificates of these servers in all generations; gives the serial numbers with their servers."""
         found: dict[int, str] = {}
         for ca in self.alive:
             found |= ca.revoke_servers(servers, reason, at)
@@ -188,13 +189,13 @@ class CaGenerations:
         if not file.exists():
             return _Slots()
         try:
-            told = json.loads(file.read_bytes())
-            return _Slots(int(told["current"]), frozenset(map(int, told["retired"])))
+            slots = json.loads(file.read_bytes())
+            return _Slots(int(slots["current"]), frozenset(map(int, slots["retired"])))
         except (OSError, ValueError, KeyError, TypeError) as wrong:
             problem = Problem(file, 0, "", f"cannot be read ({wrong})", "restore it from your backup")
             raise OperatorError("it is not known which CA issues", (problem,)) from None
 
     def _write(self, slots: _Slots) -> None:
-        told = {"current": slots.current, "retired": sorted(slots.retired)}
-        files.write(self.folder / _SLOTS, json.dumps(told).encode())
+        data = {"current": slots.current, "retired": sorted(slots.retired)}
+        files.write(self.folder / _SLOTS, json.dumps(data).encode())
         self._slots = slots

@@ -1,4 +1,4 @@
-"""Certificate requests of servers whose key is made on their own machine (RFC 2986)."""
+"""Certificate signing requests (RFC 2986) of servers whose key is made on their own machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def request_for(server: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Ask for a certificate of *server*, in PEM; every other name is the topology's to give."""
+    """Make a certificate signing request for *server*, in PEM. The CA adds the other names from the topology."""
     name = x509.DNSName(server)
     builder = x509.CertificateSigningRequestBuilder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, server[:64])]))
     builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
@@ -27,9 +27,9 @@ def request_for(server: str, key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def read_request(content: bytes, file: Path) -> tuple[str, ec.EllipticCurvePublicKey]:
-    """Give the name and the key of a request, whose sender has shown to have the key.
+    """Give the server name and the key of a request. Its signature proves that the sender has the key.
 
-    Raises `OperatorError` for what is no request, for a wrong signature, a weak key, and several names.
+    Raises `OperatorError` if it is not a request, or has a wrong signature, a weak key or several names.
     """
     try:
         request = x509.load_pem_x509_csr(content)

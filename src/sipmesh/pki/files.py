@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and keys that only their owner can read."""
+"""Atomic writing of files, and private keys that only their owner can read."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _OTHERS = 0o077
 
 
 def write(file: Path, content: bytes, mode: int = PUBLIC) -> None:
-    """Put *content* in *file* at once and for good: readers see the old file or the new one, also after a crash."""
+    """Replace *file* by *content* atomically and durably: readers see the old or the new content, also after a crash."""
     commit([prepare(file, content, mode)])
 
 
 def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
-    """Write *content* beside *file*; the returned call puts it in place. No key is readable to others in between."""
+    """Write *content* beside *file*; the returned function moves it there. Other users can never read a key meanwhile."""
     beside = file.with_name(f".{file.name}.new")
     beside.unlink(missing_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as opened:
-        os.fchmod(opened.fileno(), mode)  # whatever the umask took away
+        os.fchmod(opened.fileno(), mode)  # the umask may have removed bits
         opened.write(content)
         opened.flush()
         os.fsync(opened.fileno())
@@ -56,13 +56,13 @@ def prepare(file: Path, content: bytes, mode: int) -> Callable[[], None]:
 
 
 def commit(prepared: list[Callable[[], None]]) -> None:
-    """Put prepared files in place, one right after the other."""
+    """Move prepared files to their places, in order."""
     for place in prepared:
         place()
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in *folder* durable."""
+    """Make the file names in *folder* durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -71,14 +71,14 @@ def sync_folder(folder: Path) -> None:
 
 
 def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
-    """A fresh ECDSA key, on P-256 unless told otherwise."""
+    """Make a new ECDSA key, by default on P-256."""
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
 def key_pem(key: PrivateKeyTypes) -> bytes:
-    """The key as PKCS #8 PEM, encrypted where a passphrase is configured; write it with mode SECRET only.
+    """Give the key as PKCS #8 PEM, encrypted if a passphrase is configured. Write it with mode SECRET only.
 
-    Raises `OperatorError` for a passphrase that cannot be used: no key is written in the clear where one is wanted.
+    Raises `OperatorError` if the passphrase cannot be used. Then no key is written without encryption.
     """
     secret = passphrase.to_encrypt_with()
     how = NoEncryption() if secret is None else BestAvailableEncryption(secret)
@@ -86,18 +86,18 @@ def key_pem(key: PrivateKeyTypes) -> bytes:
 
 
 def is_encrypted(pem: bytes) -> bool:
-    """Whether a private key in PEM needs a passphrase; raises ValueError or UnsupportedAlgorithm where it is none."""
+    """Tell whether a PEM private key is encrypted; raises ValueError or UnsupportedAlgorithm if it is not a key."""
     try:
         load_pem_private_key(pem, password=None)
-    except TypeError:  # it asks for a password
+    except TypeError:  # the library asks for a password
         return True
     return False
 
 
 def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
-    """Read the private key that *file* holds, with the configured passphrase if it is encrypted.
+    """Read the private key *pem*, the content of *file*, with the configured passphrase if it is encrypted.
 
-    Raises ValueError or UnsupportedAlgorithm where it is no key, and `OperatorError` where the passphrase is missing or wrong.
+    Raises ValueError or UnsupportedAlgorithm if it is not a key, and `OperatorError` if the passphrase is missing or wrong.
     """
     if not is_encrypted(pem):
         return load_pem_private_key(pem, password=None)
@@ -112,10 +112,10 @@ def open_key(file: Path, pem: bytes) -> PrivateKeyTypes:
 
 
 def read_private(file: Path) -> bytes:
-    """Read a file that holds a private key; raises `OperatorError` unless its owner alone can read and write it.
+    """Read a file with a private key; raises `OperatorError` if users other than its owner can read or write it.
 
-    The mode is that of the file that was opened, whatever its name leads to. Who owns it does not matter: with this mode it
-    is either our own, or we run as root.
+    The mode is that of the opened file, so a symbolic link is followed. The owner is not checked: with this mode the file is
+    our own, or we run as root.
     """
     try:
         with file.open("rb") as opened:
@@ -130,9 +130,9 @@ def read_private(file: Path) -> bytes:
 
 
 def must_be_private(keys: Iterable[Path]) -> None:
-    """Raise `OperatorError` for the first of *keys* that is there and that not its owner alone can read and write."""
+    """Raise `OperatorError` for the first existing file of *keys* that users other than its owner can read or write."""
     for file in keys:
-        with suppress(OSError):  # who needs a file that is not there says so
+        with suppress(OSError):  # the code that needs a missing file reports it
             _must_be_private(file, stat.S_IMODE(file.stat().st_mode))
 
 
@@ -150,7 +150,7 @@ def _owner(file: Path) -> str:
 
 
 def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a private key of ours, or raise OperatorError: it must be ECDSA and readable to its owner alone."""
+    """Read a private key of ours; raises OperatorError if it is not ECDSA, or if other users can read it."""
     try:
         key = open_key(file, read_private(file))
     except (ValueError, TypeError, UnsupportedAlgorithm):

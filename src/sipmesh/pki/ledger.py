@@ -1,7 +1,7 @@
-"""The journal of the CA: every signature stands here before it exists, so that no crash leaves an unknown certificate.
+"""The journal of the CA. A signature is journalled before it is made, so that a crash leaves no unknown certificate.
 
-SQLite in WAL mode with full synchronisation; one connection for each operation, so that several processes (a command,
-running servers) can use one CA. Instants are kept as ISO 8601 in UTC, serials as hex without leading zeros.
+It is SQLite in WAL mode with full synchronisation. Each operation has its own connection, so that several processes (a command,
+running servers) can use one CA. Instants are ISO 8601 with a time zone. Serial numbers are hex without leading zeros.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sipmesh.pki.issuance.profiles import CertificateKind
 
-BUSY_S = 10.0  # how long one process waits for another's transaction
+BUSY_S = 10.0  # how long a process waits for the transaction of another process
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS lists (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One certificate in the ledger. *der* is None where the CA stopped between journal and signature."""
+    """One certificate in the ledger. *der* is None if the CA stopped between journal and signature."""
 
     serial: int
     issuer: str  # "root" or "issuing"
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def serial_hex(self) -> str:
-        """The serial as people and other tools write it."""
+        """The serial number in hex, as in other tools."""
         return f"{self.serial:x}"
 
     def __repr__(self) -> str:
@@ -61,7 +61,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ListRecord:
-    """One revocation list in the ledger; *revoked* counts the ledger's revocations when it was made."""
+    """One CRL in the ledger. *revoked* is the number of revocations in the ledger when it was made."""
 
     issuer: str
     number: int
@@ -71,13 +71,13 @@ class ListRecord:
 
 
 class Ticket:
-    """The right to make one signature, given out by the ledger once the serial is journalled."""
+    """The permission to make one signature. The ledger gives it when the serial number is in the journal."""
 
     def __init__(self, serial: int, issuer: CertificateKind) -> None:
         self.serial, self.issuer, self._spent = serial, issuer, False
 
     def spend(self) -> int:
-        """Use the right up and return the serial; a second time is a bug."""
+        """Use the ticket and return the serial number; LocalError on a second use, which is a bug."""
         if self._spent:
             raise LocalError(f"the ticket for serial {self.serial:x} is spent")
         self._spent = True
@@ -88,7 +88,7 @@ class Ticket:
 
 
 class Ledger:
-    """The journal in one file."""
+    """The journal in one SQLite file. All methods raise OperatorError if the file cannot be used."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -98,14 +98,14 @@ class Ledger:
 
     @classmethod
     def create(cls, file: Path, facts: Mapping[str, str]) -> Ledger:
-        """Make an empty ledger that knows *facts* about its CA."""
+        """Make an empty ledger with *facts* about its CA."""
         ledger = cls(file)
         with ledger._transaction() as db:
             db.executemany("INSERT INTO facts VALUES (?, ?)", list(facts.items()))
         return ledger
 
     def facts(self) -> dict[str, str]:
-        """What was said about the CA when it was made."""
+        """Give the facts about the CA from its creation."""
         with self._transaction() as db:
             return dict(db.execute("SELECT key, value FROM facts").fetchall())
 
@@ -118,32 +118,32 @@ class Ledger:
         validity: tuple[datetime, datetime],
         at: datetime,
     ) -> Ticket:
-        """Journal a certificate that is about to be signed; the ticket is worth one signature."""
+        """Journal a certificate before it is signed; returns the ticket for one signature."""
         row = (f"{serial:x}", issuer, kind, json.dumps(names), *map(_iso, validity), _iso(at))
         with self._transaction() as db:
             db.execute("INSERT INTO certificates VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)", row)
         return Ticket(serial, issuer)
 
     def issued(self, serial: int, der: bytes) -> None:
-        """Note that the certificate exists and passed every check."""
+        """Record that the certificate was signed and passed all checks."""
         with self._transaction() as db:
             db.execute("UPDATE certificates SET der = ? WHERE serial = ?", (der, f"{serial:x}"))
 
     def revoke(self, serial: int, reason: str, at: datetime) -> bool:
-        """Note a revocation; False if it was noted before, which stands as it was."""
+        """Record a revocation; False if it was revoked before: then time and reason stay the same."""
         changed = "UPDATE certificates SET revoked_at = ?, reason = ? WHERE serial = ? AND revoked_at IS NULL"
         with self._transaction() as db:
             return db.execute(changed, (_iso(at), reason, f"{serial:x}")).rowcount > 0
 
     def records(self) -> tuple[Record, ...]:
-        """Every certificate, oldest first."""
+        """Give all certificates, oldest first."""
         wanted = "serial, issuer, kind, names, not_before, not_after, der, revoked_at, reason"
         with self._transaction() as db:
             rows = db.execute(f"SELECT {wanted} FROM certificates ORDER BY rowid").fetchall()  # noqa: S608 - a constant
         return tuple(map(_record, rows))
 
     def reserve_list(self, issuer: CertificateKind, this_update: datetime, next_update: datetime) -> ListRecord:
-        """Journal a list that is about to be signed; its number is one more than the last, also after a crash."""
+        """Journal a CRL before it is signed. Its number is the last number plus one, also after a crash."""
         with self._transaction() as db:
             number = db.execute(
                 "SELECT coalesce(max(number), 0) + 1 FROM lists WHERE issuer = ?", (issuer,)
@@ -154,9 +154,9 @@ class Ledger:
         return ListRecord(issuer, number, this_update, next_update, revoked)
 
     def jump(self, by: int) -> None:
-        """Let the numbers of lists go on *by* further, as after that many lists that were never signed.
+        """Increase the CRL numbers by *by*, as if that many CRLs had been signed.
 
-        It is for a ledger that was restored: lists that it does not know of may be in force out there.
+        Use it after a ledger was restored: peers may have CRLs with numbers that the ledger does not have.
         """
         with self._transaction() as db:
             db.execute(
@@ -165,14 +165,14 @@ class Ledger:
             )
 
     def last_list(self, issuer: CertificateKind) -> ListRecord | None:
-        """The newest list that was journalled."""
+        """Give the newest CRL in the journal, or None."""
         wanted = "SELECT issuer, number, this_update, next_update, revoked FROM lists WHERE issuer = ?"
         with self._transaction() as db:
             row = db.execute(f"{wanted} ORDER BY number DESC LIMIT 1", (issuer,)).fetchone()
         return ListRecord(row[0], row[1], _instant(row[2]), _instant(row[3]), row[4]) if row else None
 
     def revocations(self, issuer: CertificateKind) -> int:
-        """How many certificates of *issuer* were ever revoked."""
+        """Give the number of certificates of *issuer* that were ever revoked."""
         with self._transaction() as db:
             return self._revocations(db, issuer)
 
@@ -183,7 +183,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that nobody else writes in, durable when it ends."""
+        """Run one exclusive write transaction. It is durable at the end."""
         try:
             with closing(sqlite3.connect(self.file, timeout=BUSY_S, isolation_level=None)) as db:
                 db.execute("PRAGMA journal_mode = WAL")

@@ -1,4 +1,4 @@
-"""The lock of one CA folder: several processes may use the CA, one at a time signs."""
+"""The lock of one CA folder. Several processes may use the CA, but only one signs at a time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def ca_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of the CA in *folder*; the kernel drops it with the process.
+    """Take the lock of the CA in *folder* for the duration of the block. The kernel releases it if the process ends.
 
-    Without it an older CRL could take the place of a newer one.
+    Without the lock an older CRL could replace a newer CRL.
     """
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.SECRET)
     try:

@@ -1,4 +1,4 @@
-"""What an operator wants to see of a CA, as values; who prints them decides how."""
+"""The status of a CA as values. The command that shows it chooses the format."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class CertificateState(StrEnum):
-    """What became of a certificate."""
+    """The state of a certificate."""
 
     VALID = "valid"
     NOT_YET_VALID = "not-yet-valid"
     EXPIRED = "expired"
     REVOKED = "revoked"
-    ABANDONED = "abandoned"  # journalled, but the CA stopped before it was handed out
+    ABANDONED = "abandoned"  # in the journal, but the CA stopped before it was handed out
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """One certificate at one instant; *left* is negative once it has expired."""
+    """One certificate at one instant. *left* is the time until it expires; negative after that."""
 
     record: Record
     state: CertificateState
@@ -34,7 +34,7 @@ class CertificateStatus:
 
     @classmethod
     def of(cls, record: Record, at: datetime) -> CertificateStatus:
-        """Look at *record* at the instant *at*."""
+        """Give the status of *record* at the instant *at*."""
         return cls(record, _state(record, at), record.not_after - at)
 
 
@@ -50,7 +50,7 @@ def _state(record: Record, at: datetime) -> CertificateState:
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
-    """The list of one CA at one instant; *revoked* is how many certificates a list made now would name."""
+    """The CRL of one CA at one instant. *revoked* is the number of certificates that a new CRL would list."""
 
     kind: CertificateKind
     file: Path
@@ -61,13 +61,13 @@ class ListStatus:
 
     @property
     def left(self) -> timedelta | None:
-        """How long the list still counts, negative once it does not; None if there is none."""
+        """The time until the CRL expires, negative after that; None if there is no CRL."""
         return self.made.next_update - self.at if self.made else None
 
 
 @dataclass(frozen=True, slots=True)
 class CaStatus:
-    """The whole CA at one instant."""
+    """The status of the whole CA at one instant."""
 
     organisation: str
     folder: Path
@@ -79,5 +79,5 @@ class CaStatus:
 
     @property
     def certificates(self) -> tuple[CertificateStatus, ...]:
-        """All of them: the CAs first, then what they issued."""
+        """All certificates: the CAs first, then those that they issued."""
         return (*self.authorities, *self.servers, *self.signers)

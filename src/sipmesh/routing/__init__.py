@@ -1,8 +1,8 @@
-"""What a server does with a message: pure decisions, returned as values.
+"""Decisions about messages: pure functions that return values.
 
 - `roles`: front end, edge, management: each decides about a request and returns an `outcome`.
 - `proxy`: forwarding (RFC 3261 section 16): target set, branches, response context.
-- `identity`: who a message is from, dialog tokens, the border table (docs/identity.md).
+- `identity`: the sender of a message, dialog tokens, the border table (docs/identity.md).
 - `registrar`, `authentication`: REGISTER and digest authentication.
 
 Not here: sockets, `await`, clocks, randomness, databases. Time and entropy are arguments. Answers, binding changes and

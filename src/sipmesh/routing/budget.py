@@ -1,4 +1,4 @@
-"""What principals may hold of one resource: so many each and so many in all, and the oldest of the greediest gives way."""
+"""A budget for one resource: a limit for each principal and for all. If it is full, the oldest entry is displaced."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ Held = TypeVar("Held")
 
 
 class Budget(Generic[Held]):
-    """Things that are held for principals, oldest first; a principal is an address, a user or a server, by its name.
+    """Entries of principals, oldest first. A principal is the name of an address, a user or a server.
 
-    A newcomer always gets its place. Where its principal holds *each* things already, the oldest of that principal gives
-    way; where *total* things are held, the oldest of the principal that holds most. So nobody loses a place to somebody
-    who holds more.
+    A new entry is always accepted. If its principal has *each* entries, the oldest of these is displaced. If there are
+    *total* entries, the oldest entry of the principal with the most entries is displaced. So a principal never loses an
+    entry to a principal that has more.
     """
 
     __slots__ = ("_by_principal", "_size", "displaced", "each", "total")
 
     def __init__(self, each: int, total: int) -> None:
         self.each, self.total = each, total
-        self.displaced = 0  # how many have given way since the start
+        self.displaced = 0  # entries displaced since the start
         self._size = 0
         self._by_principal: dict[str, dict[Held, None]] = {}
 
@@ -30,35 +30,35 @@ class Budget(Generic[Held]):
         return self._size
 
     def count(self, principal: str) -> int:
-        """Tell how many things are held for *principal*."""
+        """Give the number of entries of *principal*."""
         return len(self._by_principal.get(principal, ()))
 
     def all(self) -> list[Held]:
-        """List everything that is held."""
-        return [thing for held in self._by_principal.values() for thing in held]
+        """List all entries."""
+        return [thing for things in self._by_principal.values() for thing in things]
 
     def of(self, principal: str) -> list[Held]:
-        """List what is held for *principal*."""
+        """List the entries of *principal*, oldest first."""
         return list(self._by_principal.get(principal, ()))
 
     def add(self, principal: str, thing: Held) -> Held | None:
-        """Hold *thing* for *principal*; returns what has to give way, and is not held any more."""
-        held = self._by_principal.get(principal)
-        if held is not None and thing in held:
+        """Add *thing* for *principal*. Returns the entry that was displaced, or None."""
+        things = self._by_principal.get(principal)
+        if things is not None and thing in things:
             return None
-        gone = None
-        if held is not None and len(held) >= self.each:
-            gone = self._displace(principal)
+        displaced = None
+        if things is not None and len(things) >= self.each:
+            displaced = self._displace(principal)
         elif self._size >= self.total:
-            gone = self.displace_one()
-        if gone is not None or held is None:  # what gave way may have taken the last place of its principal with it
-            held = self._by_principal.setdefault(principal, {})
-        held[thing] = None
+            displaced = self.displace_one()
+        if displaced is not None or things is None:  # the displaced entry may have been the last in the dict
+            things = self._by_principal.setdefault(principal, {})
+        things[thing] = None
         self._size += 1
-        return gone
+        return displaced
 
     def displace_one(self) -> Held | None:
-        """Let go of the oldest thing of the principal that holds most; None where nothing is held."""
+        """Remove and return the oldest entry of the principal with the most entries; None if there are no entries."""
         if not self._by_principal:
             return None
         return self._displace(max(self._by_principal, key=self.count))
@@ -70,12 +70,12 @@ class Budget(Generic[Held]):
         return oldest
 
     def remove(self, principal: str, thing: Held) -> bool:
-        """Let go of *thing*; False if it is not held for *principal*."""
-        held = self._by_principal.get(principal)
-        if held is None or thing not in held:
+        """Remove *thing*; False if *principal* does not have it."""
+        things = self._by_principal.get(principal)
+        if things is None or thing not in things:
             return False
-        del held[thing]
+        del things[thing]
         self._size -= 1
-        if not held:
+        if not things:
             del self._by_principal[principal]
         return True

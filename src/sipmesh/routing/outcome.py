@@ -1,7 +1,7 @@
-"""What a server decided to do with a request; the running server carries it out.
+"""The decision about a request, as a value. The running server carries it out.
 
-Nothing here is changed once made. What is made for every message has its ``__init__`` written out: the one that a frozen
-dataclass generates sets each field by a call, and costs as much as the decision.
+Do not change an instance. The classes that are made for every message have a handwritten ``__init__``: that of a frozen
+dataclass sets each field with a function call, and would cost as much time as the decision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sipmesh.trust.code import Code
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer at once and go no further; *code* and *why* are for our log, the peer gets a coarse class only."""
+    """Answer now, and do not forward. *code* and *why* go into our log only; the peer gets a coarse class."""
 
     status: int
     reason: str = ""
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """The sender has to show that it is *aor* first: 401 for REGISTER, 407 for everything else."""
+    """The sender must first prove that it is *aor*. *status* of the challenge: 401 for REGISTER, 407 for others."""
 
     aor: str
     status: int
@@ -33,14 +33,14 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Hand the request to the registrar for *aor*, which its sender has proved to be."""
+    """Give the request to the registrar. Its sender has proved that it is *aor*."""
 
     aor: str
 
 
 @dataclass(init=False, slots=True)
 class ToUser:
-    """Look up the bindings of *aor* and fork to them; *identity* is who sends, as ``sip:user@domain``."""
+    """Look up the bindings of *aor*, and fork to them. *identity* is the sender as ``sip:user@domain``, or None."""
 
     aor: str
     identity: str | None
@@ -51,7 +51,7 @@ class ToUser:
 
 @dataclass(init=False, slots=True)
 class Forward:
-    """Send the request on to *targets*; *identity* is the identity that its sender may assert, if any."""
+    """Forward the request to *targets*. *identity* is the identity that its sender may assert, or None."""
 
     targets: tuple[Target, ...]
     identity: str | None
@@ -62,7 +62,7 @@ class Forward:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Do nothing: an ACK that leads nowhere gets no answer (RFC 3261 section 17.1.1.3)."""
+    """Drop the request: an ACK that cannot be routed gets no answer (RFC 3261 section 17.1.1.3)."""
 
     why: str
 
@@ -71,5 +71,5 @@ Outcome = Answer | Prove | Register | ToUser | Forward | Drop
 
 
 def attributed(outcome: Outcome, who: str | None) -> Outcome:
-    """Say whose request goes on, if it does."""
+    """Set the identity *who* in a Forward. Other outcomes are returned unchanged."""
     return Forward(outcome.targets, who) if isinstance(outcome, Forward) else outcome

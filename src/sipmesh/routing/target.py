@@ -1,6 +1,6 @@
-"""Where a request may go next: always an identity or a flow, never an address that a message named.
+"""The next hop of a request: always an identity or a flow, never an address from a message.
 
-Targets are not changed once made; see :mod:`sipmesh.routing.outcome` for their ``__init__``.
+Do not change a target. :mod:`sipmesh.routing.outcome` says why they have a handwritten ``__init__``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from sipmesh.trust.evidence import LinkKind
 
 
 class Found(Enum):
-    """What led to a flow of ours, and so what becomes of a request for one that is gone."""
+    """How a flow of this server was found. It decides the answer if the flow is gone."""
 
-    ROW = auto()  # a registration of ours: the caller learns that the user is not there
-    TOKEN = auto()  # another server has the registration: it learns that the flow failed (RFC 5626 section 5.3.1)
-    DIALOG = auto()  # a dialog outlives the link it began on: its user may have come back on another
+    ROW = auto()  # by a registration on this server: the caller gets 480
+    TOKEN = auto()  # by a token from another server, which has the registration: 430 (RFC 5626 section 5.3.1)
+    DIALOG = auto()  # by a dialog token: the user may have returned on another link, so it is looked up again
 
 
 @dataclass(init=False, slots=True)
 class FlowTarget:
-    """A client's link on this server; *uri* is the Contact that goes into the Request-URI (RFC 5626 section 5.3).
+    """A client's link on this server. *uri* is the Contact, which becomes the Request-URI (RFC 5626 section 5.3).
 
-    *owner* is the hash of the address of record that registered on it. *spares* are further flows to the same device, to
-    be tried one after the other where this one is gone. *past* are the Route entries of servers that it goes past.
+    *owner* is the hash of the address of record that registered on the link. *q* is the preference among the user's
+    contacts. *spares* are other flows to the same device, to be tried in order if this flow is gone. *past* is the number of
+    Route entries of other servers to remove.
     """
 
     flow: int
@@ -52,7 +53,7 @@ class FlowTarget:
 
 @dataclass(init=False, slots=True)
 class RemoteFlowTarget:
-    """A flow that another server of the pool holds; the row it came from has the token which that server made."""
+    """A flow of another server of the pool. *binding* has the token that the other server made for it."""
 
     binding: Binding
     uri: str
@@ -63,15 +64,15 @@ class RemoteFlowTarget:
 
     @property
     def q(self) -> float:
-        """The preference among the user's contacts, highest first."""
+        """The preference among the user's contacts, 0 to 1, highest first."""
         return self.binding.q
 
 
 @dataclass(init=False, slots=True)
 class ServerTarget:
-    """Servers that may take the request, tried in this order; *kind* is the kind of link it needs.
+    """Servers to try in this order. *kind* is the kind of link to them.
 
-    *instead* is where it goes if none of them can be reached.
+    *instead* is the target to try if none of the servers can be reached.
     """
 
     names: tuple[str, ...]

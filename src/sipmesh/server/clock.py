@@ -1,7 +1,7 @@
-"""The machine's clock, and whether it may be relied on for a signature: a list that begins in the future refuses everybody.
+"""The machine's clock, and whether it is reliable enough to sign: a CRL from the future makes servers refuse all peers.
 
-A clock that is set, or that is far from the last signature of the CA when a server starts, is doubted for a minute: by then time
-synchronisation has mended it, or it agrees with itself. Servers that report another time are believed more than it is.
+The clock is in doubt for a minute after it was set, and if it is far from the CA's last signature at the start. By then time
+synchronisation has corrected it, or it has run steadily. The clocks of other servers count more than this doubt.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 STEADY_S: Final = 60.0
 JUMP: Final = timedelta(minutes=5)
-"""What a clock may be moved by: as much as certificates and lists are backdated by."""
+"""A clock may jump by this much: certificates and CRLs are backdated by as much."""
 
 GAP: Final = timedelta(hours=36)
-"""A CA at work signs a list each day."""
+"""A CA in operation signs a CRL each day; a longer gap puts the clock in doubt."""
 
 
 def now_utc() -> datetime:
-    """The machine's time, with its time zone, which is UTC."""
+    """Return the machine's time with its time zone, UTC."""
     return datetime.now(UTC)
 
 
 class ClockWatch:
-    """Compares the machine's clock with one that is never set, in seconds of the loop."""
+    """Compares the machine's clock with the monotonic clock of the loop, which nobody sets; seconds."""
 
     def __init__(self, signed_last: datetime | None = None) -> None:
         self._signed_last = signed_last
@@ -37,7 +37,7 @@ class ClockWatch:
         return f"<ClockWatch {'in doubt' if self._doubted_since is not None else 'steady'}>"
 
     def look(self, steady: float, wall: datetime) -> bool:
-        """Look at both clocks; True where the one of the machine is doubted from now on."""
+        """Compare both clocks; True if the machine's clock is in doubt from now on."""
         before, self._seen = self._seen, (steady, wall)
         if before is None:
             odd = self._signed_last is not None and wall - self._signed_last > GAP
@@ -48,8 +48,8 @@ class ClockWatch:
         return odd
 
     def may_sign(self, steady: float, others_s: Collection[float] = ()) -> bool:
-        """Whether to sign now; *others_s* are by how many seconds other servers' clocks are ahead of this one."""
-        if others_s and all(abs(one) > JUMP.total_seconds() for one in others_s):
+        """Return whether to sign now; *others_s* are the seconds by which the clocks of other servers are ahead of ours."""
+        if others_s and all(abs(offset_s) > JUMP.total_seconds() for offset_s in others_s):
             return False
         if self._doubted_since is None or others_s:
             self._doubted_since = None

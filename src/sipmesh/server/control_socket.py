@@ -1,6 +1,8 @@
-"""The control socket: live questions of this machine's operator, one JSON object a line in both directions.
+"""The control socket: commands for a running server from operators of this machine.
 
-The socket is 0600 in a folder that only our own user may enter: who can open it may ask.
+Each request and each answer is one JSON object on one line.
+
+The socket has mode 0600, in a folder that only our own user may enter: whoever can open it may use it.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
 
 LONGEST_REQUEST = 65_536
-"""Bytes; a question is a command with a few words."""
+"""Octets of one request: a request is a command with a few words."""
 
 STATE = "state"
-"""The folder, beside the topology, for what servers keep between their starts; their control sockets are in it."""
+"""The folder beside the topology in which servers store their state and their control sockets."""
 
 SOCKET_SUFFIX = ".sock"
 
 WHO = "who"
-"""The key under which a command finds who asks, such as ``root (0)``; whatever the asker wrote there does not count."""
+"""The key under which a command finds the asking user, such as ``root (0)``; the client cannot set it."""
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
@@ -38,7 +40,7 @@ Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
 class ControlSocket:
-    """Answers on the Unix socket of one server."""
+    """Answers commands on the Unix socket of one server."""
 
     def __init__(self, path: Path, commands: Mapping[str, Command], log: Log) -> None:
         self.path, self._commands, self._log = path, commands, log
@@ -49,7 +51,7 @@ class ControlSocket:
         return f"<ControlSocket {self.path}: {', '.join(self._commands)}>"
 
     async def open(self) -> None:
-        """Listen; a socket that an earlier run left behind is replaced. Raises `OperatorError` where that cannot be."""
+        """Listen, and replace the socket of an earlier run; raises `OperatorError` if that is impossible."""
         try:
             self.path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LONGEST_REQUEST)
@@ -61,7 +63,7 @@ class ControlSocket:
             ) from wrong
 
     async def close(self) -> None:
-        """Stop listening, hang up on whoever still asks, and take the socket away; it is not touched unless it is ours."""
+        """Stop listening, close open connections, and remove the socket file; do nothing if this object never listened."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -86,13 +88,13 @@ class ControlSocket:
 
     async def _answer(self, line: bytes, who: str) -> dict[str, Any]:
         try:
-            asked = {**json.loads(line), WHO: who}
-            command = self._commands.get(str(asked["command"]))
+            request = {**json.loads(line), WHO: who}
+            command = self._commands.get(str(request["command"]))
             if command is None:
-                return {"error": f"unknown command {asked['command']!r}", "known": sorted(self._commands)}
-            return {"result": await command(asked)}
+                return {"error": f"unknown command {request['command']!r}", "known": sorted(self._commands)}
+            return {"result": await command(request)}
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as wrong:
-            return {"error": f"the answer cannot be read: {wrong}"}
+            return {"error": f"the request cannot be read: {wrong}"}
         except OperatorError as wrong:
             return {"error": wrong.message, "problems": [[*_strings(problem)] for problem in wrong.problems]}
         except SipmeshError as wrong:
@@ -100,7 +102,7 @@ class ControlSocket:
 
 
 def encode(answer: object) -> bytes:
-    """Write an answer as one line of JSON; a dataclass in it becomes an object by the names of its fields."""
+    """Return an answer as one line of JSON; a dataclass becomes an object with the names of its fields."""
     return json.dumps(answer, default=_fields_of).encode() + b"\n"
 
 
@@ -115,14 +117,14 @@ def _strings(problem: Problem) -> tuple[str, int, str, str, str]:
 
 
 def _peer_of(connected: socket.socket) -> str:
-    """Who is at the other end, by the credentials that the kernel keeps of a Unix socket: name and number of the user."""
+    """Return the user at the other end, name and number, from the credentials that the kernel stores (SO_PEERCRED)."""
     credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, user, _ = _CREDENTIALS.unpack(credentials)
     return name_of(user)
 
 
 def name_of(user: int) -> str:
-    """A user of this machine as people know it, with its number."""
+    """Return the name of a user of this machine, with the user's number."""
     try:
         return f"{pwd.getpwuid(user).pw_name} ({user})"
     except KeyError:
@@ -130,7 +132,10 @@ def name_of(user: int) -> str:
 
 
 async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) -> Any:
-    """Ask the running server behind *path*; raises `SipmeshError` where it does not answer, `OperatorError` where it refuses."""
+    """Send *command* to the server behind *path*, and return its result.
+
+    Raises `SipmeshError` if the server does not answer within *timeout_s* seconds, `OperatorError` if it answers with an error.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_unix_connection(path, limit=1 << 26)
@@ -150,17 +155,17 @@ async def ask(path: Path, command: str, timeout_s: float = 5.0, **given: Any) ->
 
 
 def is_answered(path: Path) -> bool:
-    """Whether a process listens on a control socket: one that was killed leaves its file behind."""
+    """Return whether a process listens on a control socket: a killed process leaves its socket file behind."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(os.fspath(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except OSError:  # such as one that is not ours to open: there is somebody
+        except OSError:  # for example no permission to open it: a process exists
             return True
     return True
 
 
 def running(state: Path) -> list[Path]:
-    """The control sockets in a state folder, by name; one whose server was killed may be among them."""
+    """Return the control sockets in a state folder, sorted by name; some may belong to killed servers."""
     return sorted(state.glob(f"*{SOCKET_SUFFIX}"))

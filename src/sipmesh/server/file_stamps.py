@@ -1,6 +1,6 @@
-"""Sees that a file has changed, so that a new topology or list is read without being asked for.
+"""Detects changed files, so that a new topology or CRL is read without a command.
 
-What is seen here counts; when to look is told by `sipmesh.server.refresh.inotify`, and by the clock where no one tells.
+A change of the stamp counts. `sipmesh.server.refresh.inotify` says when to compare; without inotify, a timer does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Stamp = tuple[int, int, int] | None
 
 
 def stamp(path: Path) -> Stamp:
-    """What identifies one state of a file: inode, size and time of change; None while there is no file."""
+    """Return what identifies one state of a file: inode, octets, and time of change in ns; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -21,23 +21,23 @@ def stamp(path: Path) -> Stamp:
 
 
 class WatchedFiles:
-    """A set of files, and how they looked last."""
+    """A set of files with their last known stamps."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._seen = {path: stamp(path) for path in files}
-        self._restless: dict[Path, Stamp] = {}
+        self._unstable: dict[Path, Stamp] = {}
 
     def __repr__(self) -> str:
         return f"<WatchedFiles {len(self._seen)} files>"
 
     def restart(self, files: Iterable[Path]) -> None:
-        """Watch *files* from now on, as they look now."""
+        """Watch *files* from now on, with their present stamps."""
         self._seen = {path: stamp(path) for path in files}
 
     def follow(self, files: Iterable[Path]) -> list[Path]:
-        """Watch *files* from now on: those that were watched before as they looked then, since they may have changed since.
+        """Watch *files* from now on; files that were watched before keep their old stamps, since they may have changed.
 
-        Returns the others: who has read them did so before they were watched.
+        Returns the files that were not watched before: the caller read them before they were watched, and has to check them.
         """
         before, self._seen = self._seen, {}
         for path in files:
@@ -45,7 +45,7 @@ class WatchedFiles:
         return [path for path in self._seen if path not in before]
 
     def changed(self, among: Collection[Path] | None = None) -> list[Path]:
-        """The files, or those *among* them, that look different from the last time they were asked about."""
+        """Return the files whose stamp has changed since the last call; *among* limits the files to compare."""
         found = []
         for path in [*self._seen] if among is None else self._seen.keys() & among:
             now = stamp(path)
@@ -55,17 +55,17 @@ class WatchedFiles:
         return found
 
     def settled(self) -> list[Path]:
-        """The same, of files that have looked like this before: one that is still being written is not read half."""
+        """Return the changed files whose stamp is the same as at the last call: a file still being written is not read."""
         found = []
-        restless: dict[Path, Stamp] = {}
+        unstable: dict[Path, Stamp] = {}
         for path, before in self._seen.items():
             now = stamp(path)
             if now == before:
                 continue
-            if path in self._restless and self._restless[path] == now:
+            if path in self._unstable and self._unstable[path] == now:
                 self._seen[path] = now
                 found.append(path)
             else:
-                restless[path] = now
-        self._restless = restless
+                unstable[path] = now
+        self._unstable = unstable
         return found

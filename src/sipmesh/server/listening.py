@@ -1,4 +1,4 @@
-"""The ports of one server: opened at its start, and given new contexts at each reload."""
+"""The ports of one server: opened at its start; each reload gives them new TLS contexts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Open = Callable[["ListenerSpec", "AcceptingContext"], "Listener"]
 class Listening:
     """The listeners of one server. *open_listener* opens a port, *context_of* makes the TLS context of a kind of link.
 
-    *faults* say why the server does not listen as published.
+    *faults* are the reasons why the server does not listen on its published addresses.
     """
 
     def __init__(self, open_listener: Open, context_of: Callable[[LinkKind], AcceptingContext], log: Log) -> None:
@@ -36,10 +36,10 @@ class Listening:
         return f"<Listening on {len(self.listeners)} ports>"
 
     def start(self, specs: Iterable[ListenerSpec], *, is_managed: bool) -> None:
-        """Open every port; raises `OperatorError` where one cannot be opened.
+        """Open every port; raises `OperatorError` if a port cannot be opened.
 
-        *is_managed* says that the next version comes from management. Then an address that this machine does not have is left
-        out, and the server port is opened on every address instead, so that management reaches us there with the right version.
+        *is_managed*: the next version comes from management. Then an address that this machine does not have is skipped. The
+        server port is opened on every address instead, so that management can send the right version.
         """
         for spec in specs:
             try:
@@ -47,7 +47,7 @@ class Listening:
             except ForeignAddressError as wrong:
                 if not is_managed:
                     raise
-                self._do_without(spec, wrong)
+                self._skip(spec, wrong)
 
     def _open(self, spec: ListenerSpec) -> None:
         listener = self._open_listener(spec, self._context_of(spec.kind))
@@ -55,7 +55,7 @@ class Listening:
         host, port = listener.address
         self._log.info("listening", kind=spec.kind, host=host, port=port)
 
-    def _do_without(self, spec: ListenerSpec, wrong: ForeignAddressError) -> None:
+    def _skip(self, spec: ListenerSpec, wrong: ForeignAddressError) -> None:
         if spec.kind is LinkKind.SERVER:
             self._open(replace(spec, host="::" if ":" in spec.host else ANYWHERE))
         self.faults = (*self.faults, str(wrong))
@@ -64,7 +64,7 @@ class Listening:
         )
 
     def change(self, specs: Iterable[ListenerSpec]) -> None:
-        """Give every port the context that is in force now, and open those of *specs* that could not be opened before."""
+        """Give every port its present context, and open those of *specs* that could not be opened before."""
         contexts = [self._context_of(listener.kind) for listener in self.listeners]
         for listener, context in zip(self.listeners, contexts, strict=True):
             listener.swap(context)
@@ -72,7 +72,7 @@ class Listening:
             self._open_missing(specs)
 
     def _open_missing(self, specs: Iterable[ListenerSpec]) -> None:
-        """Open what the version in force says and the one before did not let us open; the server port stays as it is."""
+        """Open the ports that earlier versions could not open; the server port keeps its address."""
         have, faults = {listener.kind for listener in self.listeners}, []
         for spec in specs:
             if spec.kind not in have:

@@ -1,6 +1,6 @@
-"""Logs: one line of JSON per event, or coloured text on a terminal; nothing secret is ever in them.
+"""Logs: one line of JSON per event, or coloured text on a terminal; no secrets.
 
-What others wrote, such as a reason phrase or the names in a certificate, is made printable before it is written.
+Text from others, such as a reason phrase or the names in a certificate, is made printable before it is written.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sipmesh.printable import LONGEST, printable, printable_json, printable_line
 Log = structlog.stdlib.BoundLogger
 
 TRACEBACK: Final = "exception"
-"""The one value of several lines: the text of a traceback."""
+"""The only key whose value has several lines: the text of a traceback."""
 
 LONGEST_TRACEBACK: Final = 20_000
 MOST_VALUES: Final = 100
 DEEPEST: Final = 4
-"""Items of one list or mapping that a line shows, and how deep they lie in one another."""
+"""How many items of one list or mapping a line shows, and how deep they may be nested."""
 
 
 def configure(stream: TextIO = sys.stderr, *, level: str = "info") -> None:
-    """Write to *stream*; times are UTC (RFC 3339)."""
+    """Write log lines to *stream*, from *level* on; times are UTC (RFC 3339)."""
     terminal = stream.isatty()
     structlog.configure(
         processors=[
@@ -45,13 +45,13 @@ def configure(stream: TextIO = sys.stderr, *, level: str = "info") -> None:
 
 
 def get_log(**bound: str) -> Log:
-    """A logger that adds *bound* to each of its lines."""
+    """Return a logger that adds *bound* to each line."""
     log: Log = structlog.get_logger(**bound)
     return log
 
 
 def bounded(_logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Cut what is too long: a peer decides what its text says, and not how much of our disk that takes."""
+    """Cut long values: a peer decides the content of its text, but not how much of our disk it fills."""
     for key, value in event.items():
         event[key] = value[:LONGEST_TRACEBACK] if key == TRACEBACK else _cut(value)
     return event
@@ -65,7 +65,7 @@ def made_printable(_logger: object, _level: str, event: MutableMapping[str, Any]
 
 
 def _margined(trace: str) -> str:
-    """Give each line of a traceback a margin: the message of an exception may have lines as well."""
+    """Indent each line of a traceback: the message of an exception may contain line breaks that look like log lines."""
     return "\n".join(f"  | {line}" for line in printable_lines(trace).split("\n"))
 
 
@@ -74,28 +74,28 @@ def _coloured() -> structlog.dev.ConsoleRenderer:
 
 
 def _json(event: Any, **given: Any) -> str:
-    """Write JSON in ASCII, but for what no terminal may act on: DEL is the only such character that JSON leaves as it is."""
+    """Return JSON in ASCII, safe for a terminal: DEL is the only control character that JSON does not escape."""
     return printable_json(json.dumps(event, **given))
 
 
 def _cut(value: Any, deep: int = 0) -> Any:
-    """The same value with its texts, lists and mappings cut to what a line of a log may hold."""
+    """Return the value with its texts, lists and mappings cut to what a log line may contain."""
     if isinstance(value, str):
         return printable(value) if len(value) > LONGEST else value
     if isinstance(value, Mapping) and deep < DEEPEST:
-        return {_cut(str(key)): _cut(one, deep + 1) for key, one in list(value.items())[:MOST_VALUES]}
+        return {_cut(str(key)): _cut(item, deep + 1) for key, item in list(value.items())[:MOST_VALUES]}
     if isinstance(value, list | tuple | set | frozenset) and deep < DEEPEST:
         more = [f"and {len(value) - MOST_VALUES} more"] if len(value) > MOST_VALUES else []
-        return [_cut(one, deep + 1) for one in list(value)[:MOST_VALUES]] + more
+        return [_cut(item, deep + 1) for item in list(value)[:MOST_VALUES]] + more
     return value if isinstance(value, int | float) or value is None else _cut(str(value), deep)
 
 
 def _shown(value: Any) -> Any:
-    """The same value with its texts made printable."""
+    """Return the value with its texts made printable."""
     if isinstance(value, str):
         return printable(value, len(value))
     if isinstance(value, Mapping):
-        return {printable(key): _shown(one) for key, one in value.items()}
+        return {printable(key): _shown(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(one) for one in value]
+        return [_shown(item) for item in value]
     return value

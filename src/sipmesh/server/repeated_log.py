@@ -1,4 +1,4 @@
-"""One line of the log for what somebody else repeats, however the repetitions differ."""
+"""Limits log lines about something that others repeat, even if each repetition is different."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PERIOD_S: Final = 60.0
 
 
 class RepeatedLog:
-    """Says for each of some keys whether it is time for another line; the caller bounds the keys."""
+    """Decides for each key whether another line is due; the caller limits the number of keys."""
 
     def __init__(self, period_s: float = PERIOD_S) -> None:
         self._period_s = period_s
@@ -18,7 +18,7 @@ class RepeatedLog:
         return f"<RepeatedLog {len(self._last)} keys, one line in {self._period_s:g} s each>"
 
     def is_due(self, key: str, at: float) -> bool:
-        """Whether there was no line for *key* in the last period; *at* is in seconds of a clock that never goes back."""
+        """Return whether there was no line for *key* in the last period; *at* is in seconds of a monotonic clock."""
         last = self._last.get(key)
         if last is not None and at - last < self._period_s:
             return False

@@ -1,4 +1,4 @@
-"""Revocation news of one server: CRLs, OCSP responses and pushed serials come into force, and links that they refuse close."""
+"""Revocations on one server: CRLs, OCSP responses and pushed serial numbers come into force; links that they refuse close."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CertificateAndIssuer = tuple["x509.Certificate", "x509.Certificate"]
 
 
 class RevocationUpdates:
-    """Puts revocation news in force: *judge_again* judges links that are up, *relying* finds them by certificate."""
+    """Puts revocations in force: *judge_again* judges links that are up, *relying* finds them by certificate."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class RevocationUpdates:
         return f"<RevocationUpdates for {self._gatekeeper!r}>"
 
     def attach(self, control_plane: ControlPlane) -> None:
-        """Tell *control_plane* of new CRLs from now on."""
+        """Report new CRLs to *control_plane* from now on."""
         self._control_plane = control_plane
 
     def accept_crls(self, changed: Collection[Path]) -> list[str]:
-        """Put revocation lists in force whose files have *changed*, with all else as it is (rule R7).
+        """Put the CRLs in the *changed* files in force; the rest of the topology does not change (rule R7).
 
-        Closes the links that are refused by them, and returns their ids. Links that stand on a certificate which is newly
-        revoked are judged again, and no others: what it costs does not grow with the number of links.
+        Closes the links that are refused now, and returns their ids. Only links that rely on a newly revoked certificate are
+        judged again, so the cost does not grow with the number of links.
         """
         at = self._gatekeeper.clock()
         revoked: set[CertificateId] = set()
@@ -73,29 +73,29 @@ class RevocationUpdates:
         return [link.id for link in closed]
 
     def accept_ocsp(self, authority: Authority, answers: OcspAnswers, about: CertificateAndIssuer) -> list[str]:
-        """Put OCSP answers in force, of which one has changed: *about* a certificate and its issuer.
+        """Put OCSP responses in force, of which one has changed: the response *about* a certificate and its issuer.
 
-        Closes the links that stand on that certificate and are refused now, and returns their ids.
+        Closes the links that rely on this certificate and are refused now, and returns their ids.
         """
         authority.hear(answers)
         return self._close_relying_on([_named(*about)])
 
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
-        """Refuse certificates that are *named* by issuer and serial from now on, ahead of the list that has them.
+        """Refuse certificates from now on, *named* by issuer and serial number, before the CRL that contains them arrives.
 
-        Closes the links that stand on them, and returns their ids.
+        Closes the links that rely on them, and returns their ids.
         """
-        gone, loaded = frozenset(named), self._gatekeeper.view.loaded
+        revoked, loaded = frozenset(named), self._gatekeeper.view.loaded
         for authority in loaded.authorities:
-            authority.relist(authority.lists.revoking(gone))
-        return self._close_relying_on(gone)
+            authority.relist(authority.lists.revoking(revoked))
+        return self._close_relying_on(revoked)
 
     def _close_relying_on(self, named: Collection[CertificateId]) -> list[str]:
         self._connector.forgive()
         return [link.id for link in self._pool.rejudge_relying_on(named, self._judge_again)]
 
     def is_relied_on(self, about: CertificateAndIssuer) -> bool:
-        """Whether a link stands on a certificate, which comes with its issuer."""
+        """Return whether a link relies on a certificate, which is given with its issuer."""
         return bool(self._relying.on([_named(*about)]))
 
 

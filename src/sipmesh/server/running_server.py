@@ -1,4 +1,4 @@
-"""One server of the topology, running: everything it is made of, started, reloaded and drained in one place."""
+"""One running server of the topology: its parts are built, started, reloaded and drained here."""
 
 from __future__ import annotations
 
@@ -66,21 +66,21 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.contexts import AcceptingContext
 
 NONCE_LIFETIME_S = 300.0
-NONCE_KEY_BYTES = 32  # of this start alone: a nonce is worth nothing on another server, or after a restart
+NONCE_KEY_BYTES = 32  # only for this start: a nonce is not valid on another server, or after a restart
 
 
 class RevocationSources(Protocol):
     """What fetches the CRLs and OCSP responses that a topology names by URL."""
 
     def follow(self, loaded: Loaded) -> None:
-        """Fetch what *loaded* names, which is about to be in force, and nothing else."""
+        """Fetch the sources of *loaded*, which is about to be in force, and no others."""
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
-        """Tell how every source does at the instant *at*."""
+        """Return the state of every source at time *at*."""
 
 
 class RunningServer:
-    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*."""
 
     def __init__(
         self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
@@ -108,9 +108,9 @@ class RunningServer:
         return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
     def attach(self, control_plane: ControlPlane, *, is_managed: bool) -> None:
-        """Have *control_plane* hear of links, messages, CRLs and certificates from now on; before `start`.
+        """Report links, messages, CRLs and certificates to *control_plane* from now on; call this before `start`.
 
-        *is_managed* says whether the next version comes from management, and not from a history on this machine.
+        *is_managed*: the next version comes from management, and not from a history on this machine.
         """
         self.control_plane, self.is_managed = control_plane, is_managed
         self.dispatch.attach(control_plane)
@@ -118,14 +118,14 @@ class RunningServer:
         self.certificates.attach(control_plane)
 
     def fetch_by(self, sources: RevocationSources) -> None:
-        """Have *sources* fetch what the topology names, now and for each version before it is in force."""
+        """Let *sources* fetch what the topology names, now and before each new version comes into force."""
         self._sources = sources
         sources.follow(self.view.loaded)
 
     def _keep(self) -> None:
-        """Open what outlives a start: the keys of our tokens and, where our role has them, users and bindings.
+        """Open what outlives a restart: the keys of our tokens, and the users and bindings if our role has them.
 
-        Servers of a pool that share a folder share the key of dialogs, so that a call can go on through another of them.
+        Servers of a pool that share a folder share the key of dialog tokens, so that a call can continue through another server.
         """
         incarnation = time.time_ns() // 1000
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
@@ -133,7 +133,7 @@ class RunningServer:
         self.users, self.locations = open_stores(self.view)
 
     def _wire(self) -> None:
-        """Put the parts together, from the judge up to the pool of links; nothing listens yet."""
+        """Build the parts, from the judge to the pool of links; nothing listens yet."""
         view, tokens = self.view, self.tokens
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
@@ -170,7 +170,7 @@ class RunningServer:
         self._wire_links()
 
     def _wire_dispatch(self, branches: Branches, border: Border) -> None:
-        """Put together what decides about messages and what carries that out."""
+        """Build the parts that decide about messages and carry out decisions."""
         view = self.view
         self.refusals = MessageRefusals(view.name, self.peer_log, self.counters)
         self.executor = Executor(
@@ -203,7 +203,7 @@ class RunningServer:
         )
 
     def _wire_links(self) -> None:
-        """Put together what opens and accepts links, and what closes them."""
+        """Build the parts that open, accept and close links."""
         self.resolver = DnsResolver(*self.view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self.certificates.opening_context, self.resolver)
         self.trials = self._trial_connector()
@@ -232,7 +232,7 @@ class RunningServer:
         )
 
     def _partner_of(self, domain: str) -> str:
-        """Give the name of the partner that *domain* belongs to; nothing for our own and unknown ones."""
+        """Return the name of the partner that *domain* belongs to; "" for our own and for unknown domains."""
         partner = self.view.partner_for(domain)
         return partner.peer.name if partner is not None else ""
 
@@ -242,16 +242,16 @@ class RunningServer:
         return listener
 
     def start(self) -> None:
-        """Listen; raises `OperatorError` where a certificate, a key or a port cannot be used."""
+        """Listen; raises `OperatorError` if a certificate, a key or a port cannot be used."""
         self.certificates.load()
         self.listening.start(self.view.listeners, is_managed=self.is_managed)
-        self.registrations.begin()  # with the ports ours, no other process serves under this name
+        self.registrations.begin()  # the ports are ours, so no other process serves under this name
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
-        """Put a topology in force: judge every live link again and close those refused now; returns their ids.
+        """Put a topology in force: judge every live link again, and close those that are refused now; returns their ids.
 
-        A new certificate of ours comes into use if our peers would accept it; otherwise the old one stays in use.
-        Raises `OperatorError`, and changes nothing, where this server is not in the topology, or has another role.
+        A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
+        `OperatorError`, and changes nothing, if this server is not in the topology, or has another role in it.
         """
         view = view_of(loaded, self.view.name)
         if view.role is not self.view.role:
@@ -277,7 +277,7 @@ class RunningServer:
         return [link.id for link in closed] + self.logins.close_changed()
 
     def use(self) -> Use:
-        """What is in use here and ends, for the inventory."""
+        """Return what this server uses and what expires, for the inventory."""
         loaded, at = self.view.loaded, self.gatekeeper.clock()
         return Use(
             server=self.view.name,
@@ -289,11 +289,11 @@ class RunningServer:
         )
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
-        """How every source of CRLs and OCSP responses does at the instant *at*."""
+        """Return the state of every source of CRLs and OCSP responses at time *at*."""
         return self._sources.supplies(at) if self._sources is not None else ()
 
     async def drain(self) -> None:
-        """Stop accepting, let what is queued go out, and close everything."""
+        """Stop accepting, write the queued messages, and close everything."""
         self.listening.close()
         self.outages.close()
         await self.pool.drain()
@@ -307,10 +307,10 @@ class RunningServer:
 
 
 def key_files(view: ServerView) -> tuple[str, str]:
-    """The files of the keys of tokens: of this server's flows, and of the dialogs of its pool."""
+    """Return the key files of tokens: for the flows of this server, and for the dialogs of its pool."""
     return f"{view.name}.token-key", f"{view.pool.name}.dialog-key"
 
 
 def advertised_by(view: ServerView) -> dict[LinkKind, ListenerAddress]:
-    """The name and port that our Via and Record-Route carry, for each kind of link."""
+    """Return the name and port in our Via and Record-Route, for each kind of link."""
     return {spec.kind: ListenerAddress(spec.name, spec.port) for spec in view.listeners}

@@ -1,7 +1,7 @@
-"""Run servers until they are told to stop: signals, the control socket, changed files, renewed lists.
+"""Runs servers until they are told to stop: signals, the control socket, changed files, new CRLs.
 
-Several servers of a small network may share a process. They share its loop and its signals and nothing else: what goes from one
-to the other goes over a judged link, as it would between two machines.
+Several servers of a small network may share a process. They share only its loop and its signals. Messages between them use
+judged links, as between two machines.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 TICK_S = 0.5
-"""How often deadlines are swept, and files are looked at though nothing was heard of them; twice alike, and they are read.
+"""Seconds between two checks of deadlines and files; a file that changed without an event is read after two equal checks.
 
-The kernel tells of a change at once, but not of one that another machine makes to a network file system.
+The kernel reports a change at once, but not a change that another machine makes on a network file system.
 """
 
 REISSUE_EVERY_S = 3600.0
 REPLACE_EVERY_S = 5.0
-"""How often links that we opened under a certificate that is about to end are looked at."""
+"""Seconds between two checks of links that we opened under a certificate that is about to expire."""
 
 LOOK_UP_EVERY_S = 300.0
-"""How often DNS is asked for the addresses of servers and partners, whose handshakes have places of their own."""
+"""Seconds between two DNS queries for the addresses of servers and partners, whose handshakes have their own budget."""
 
 WARN_EVERY_S = 60.0
-"""How often certificates and lists are looked at for what is near its end; each is told of once a day."""
+"""Seconds between two checks of certificates and CRLs that expire soon; each is logged once a day."""
 
 
 def serve(file: Path, names: Sequence[str], log_of: Callable[[str], Log]) -> None:
     """Run the servers *names* of the topology in *file*; returns after SIGTERM or SIGINT, when everything is drained.
 
-    A second signal ends the draining at once. Raises `OperatorError` where the topology, a certificate, a key or a port cannot
-    be used; then none of them runs.
+    A second signal ends the draining at once. Raises `OperatorError` if the topology, a certificate, a key or a port cannot be
+    used; then no server runs.
     """
     run(serve_all([Service(file, name, log_of(name)) for name in names]))
 
 
 async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer], None] | None = None) -> None:
-    """Start all, tell *ready* of each, serve, and drain; where one cannot start, none goes on, and its error is raised."""
+    """Start all servers, call *ready* for each, serve, and drain; if one cannot start, all stop, and its error is raised."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(services[0].fault)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +76,7 @@ async def serve_all(services: Sequence[Service], ready: Callable[[RunningServer]
         for service in services:
             service.read()
         for service in sorted(services, key=lambda service: service.role is not Role.FRONT_END):
-            service.build()  # a front end first, since the loop sleeps where the first one has its links
+            service.build()  # a front end first: the loop waits in the epoll of the first server's links
         for service in services:
             await service.start()
         loop.add_signal_handler(signal.SIGHUP, _reload, services)
@@ -110,7 +110,7 @@ async def _collecting(collector: GcTuning, services: Sequence[Service]) -> None:
 
 
 class Service:
-    """One server with everything around it: it is read, built, started, let work, and closed, in this order."""
+    """One server with everything around it; call read, build, start, begin, work and close, in this order."""
 
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
@@ -128,23 +128,23 @@ class Service:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody waits for an answer."""
+        """Whether a request waits for its final response."""
         return self._node.relay.load > 0
 
     @property
     def role(self) -> Role | None:
-        """The role that the topology gives it; None if it is not in there."""
+        """The role of the server in the topology; None if the topology does not have it."""
         pool = self._loaded.topology.pool_of(self._name.lower())
         return pool.role if pool is not None else None
 
     def read(self) -> None:
-        """Find its topology, and read it."""
+        """Find the server's topology, and read it; raises `OperatorError`."""
         self._source = source_of(self._file, self._name)
         self._loaded = self._source.load()
         must_be_private(key_files_of(self._loaded, ascii_lower(self._name)))
 
     def build(self) -> None:
-        """Put it together; nothing listens yet."""
+        """Build the server; nothing listens yet."""
         loop = asyncio.get_running_loop()
         self._node = node = RunningServer(self._file, self._name, self._log, loaded=self._loaded)
         self._open.callback(self._log.info, "stopped", server=node.view.name)
@@ -160,7 +160,7 @@ class Service:
         self._control = ControlSocket(socket, self._commands(), self._log)
 
     def _commands(self) -> Mapping[str, Command]:
-        """The commands of the control socket: those of every server, and on the management server its own."""
+        """Return the commands of the control socket: those of every server, with those of management if this is management."""
         reading = self._reading
         commands = AdminCommands(self._node, reload=reading.reload, look=reading.look, drain=self.drain).commands()
         if self._controller is None:
@@ -169,13 +169,14 @@ class Service:
 
     @property
     def _controller(self) -> Controller | None:
-        """The control plane of this server, if it is the management server."""
+        """The controller, if this is the management server; otherwise None."""
         return self.control_plane if isinstance(self.control_plane, Controller) else None
 
     async def start(self) -> None:
-        """Listen; raises `OperatorError` where that cannot be, such as while another process serves under this name.
+        """Open the ports, the control socket and the metrics page.
 
-        One that drains has closed its ports, but it still writes to the state folder.
+        Raises `OperatorError` where that cannot be, such as while another process serves under this name. A process that drains
+        has closed its ports, but it still writes to the state folder.
         """
         if is_answered(self._control.path):
             remedy = "wait until it has stopped, or send it a second SIGTERM"
@@ -187,7 +188,7 @@ class Service:
         await self._open_page(self._node)
 
     def begin(self, ready: Callable[[RunningServer], None] | None) -> None:
-        """Reach others, now that all that share this process listen."""
+        """Open links to other servers, now that all servers of this process listen; then call *ready*."""
         node = self._node
         if self.control_plane is not None:
             self.control_plane.begin()
@@ -198,18 +199,18 @@ class Service:
             ready(node)
 
     async def close(self) -> None:
-        """Drain, and take away what was made, as far as it came."""
+        """Drain, and remove what was created so far."""
         await self._open.aclose()
 
     def reload(self) -> None:
-        """Read everything anew."""
+        """Read everything again."""
         self._reading.reload()
 
     def _look(self, files: Collection[Path]) -> object:
         return self._reading.look(files)
 
     async def _open_page(self, node: RunningServer) -> None:
-        """Show figures where the topology says so; elsewhere what they need is not even loaded."""
+        """Serve metrics if the topology says so; otherwise the modules for it are not even imported."""
         if node.view.metrics is not None:
             from sipmesh.server.admin.metrics import MetricsPage
 
@@ -218,7 +219,7 @@ class Service:
             await page.open()
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
+        """Log a bug of ours; only the work that it happened in is lost."""
         self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
 
     def stop(self) -> None:
@@ -259,7 +260,7 @@ class Service:
             await _pause(self._drained)
 
     async def _look_up_neighbours(self) -> None:
-        """Ask DNS now and then from which addresses servers and partners come that the topology has by name."""
+        """Resolve at intervals the names of servers and partners in the topology."""
         while True:
             await self._node.neighbours.look_up(self._node.resolver)
             await asyncio.sleep(LOOK_UP_EVERY_S)
@@ -268,7 +269,7 @@ class Service:
         self._node.dispatch.tick()
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
-            self._reissued_at = 0.0  # lists that were signed by another clock are looked at once this one is believed
+            self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed
             self._log.warning(
                 "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
             )
@@ -288,14 +289,14 @@ class Service:
             self.control_plane.tick()
 
     def _warn(self, at: datetime) -> None:
-        """Say what is near its end, or past it: such as our own certificate, if it ended while we were off."""
+        """Log what expires soon or has expired, for example our own certificate, if it expired while the server was off."""
         if self._node.certificates.would_change(at):
             self._reading.reload()
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
     def _reissue_lists(self) -> None:
-        """Where this server has the CA folder, keep its lists young: every day a new one is signed."""
+        """Sign new CRLs each day, if this server has the folder of the CA."""
         folder = self._node.view.loaded.folder / "ca"
         if not CaGenerations.are_in(folder):
             return
@@ -309,7 +310,7 @@ class Service:
 
 
 def key_files_of(loaded: Loaded, name: str) -> list[Path]:
-    """The private keys of the server *name*: its own, its next one, and of management the signer and the CA as well."""
+    """Return the private keys of the server *name*: its own, its next one, and on management also signer and CA."""
     pool = loaded.topology.pool_of(name)
     found: list[Path] = [loaded.folder / "state" / f"{name}.next-key"]
     for server in pool.servers if pool is not None else ():
@@ -322,13 +323,13 @@ def key_files_of(loaded: Loaded, name: str) -> list[Path]:
 
 
 def _signed_last(folder: Path) -> datetime | None:
-    """When the CA in *folder* signed its last list, where there is one that can be asked."""
+    """Return when the CA in *folder* signed its last CRL; None if there is no CA, or it cannot be read."""
     with suppress(OperatorError):
         return CaGenerations(folder / "ca").signed_last if CaGenerations.are_in(folder / "ca") else None
     return None
 
 
 async def _pause(stop: asyncio.Event) -> None:
-    """Wait for the next tick, or less if told to stop."""
+    """Wait for ``TICK_S``, or until *stop* is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), TICK_S)

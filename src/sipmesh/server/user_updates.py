@@ -1,4 +1,4 @@
-"""The users whom one server knows: it takes over what has changed, and closes links whose proof of identity is void."""
+"""The users that one server knows: it reads changes, and closes links whose login is no longer valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UserUpdates:
-    """Takes over changes of *users*, from their database or from a signed document."""
+    """Applies changes of *users*, from their database or from a signed document."""
 
     def __init__(self, users: KnownUsers, logins: DigestAuth, log: Log) -> None:
         self._users, self._logins, self._log = users, logins, log
@@ -25,22 +25,22 @@ class UserUpdates:
 
     @property
     def number(self) -> int:
-        """The number of the users that management has sent, 0 where there are none."""
+        """The number of the users that management has sent, 0 if it has sent none."""
         return self._users.number if isinstance(self._users, ReplicatedUsers) else 0
 
     def accept_document(self, document: bytes) -> int:
-        """Take over who may log in, in a network where management says so; returns how many links that closed.
+        """Apply a users' document from management; returns how many links that closed.
 
-        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not go with what we have.
+        Raises `OperatorError`, and changes nothing, for a document that is not for us or does not follow our version.
         """
         if not isinstance(self._users, ReplicatedUsers):
             return 0
         return self._close(self._users.take(document))
 
     async def refresh(self) -> int:
-        """Take over changes of users and close the links that no longer prove anything; returns how many.
+        """Read changes of users, and close the links whose login is no longer valid; returns how many links that closed.
 
-        A database that cannot be reached for the moment leaves what is known in force, and the log says so.
+        If the database cannot be read, the known users stay in force, and the log says so.
         """
         try:
             changed = await asyncio.to_thread(self._users.refresh)

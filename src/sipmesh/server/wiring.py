@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def here(view: ServerView) -> Here:
-    """Who we are in the dialogs of our event package."""
+    """Return our identity in the dialogs of our event package."""
     spec = next(listener for listener in view.listeners if listener.kind is LinkKind.SERVER)
     return Here(view.name, f"{spec.name}:{spec.port}", lambda: secrets.token_hex(12))
 
@@ -40,7 +40,7 @@ def attach_controller(node: RunningServer, source: PublishedVersion, reloader: R
 
 
 def attach_agent(node: RunningServer, documents: DocumentStore, reloader: Reloader, log: Log) -> Agent:
-    """Make *node* a managed server, which begins with what its *documents* hold."""
+    """Make *node* a managed server, which starts with the users in its *documents*."""
     for payload in documents.users():
         node.user_updates.accept_document(payload)
     agent = Agent(
@@ -53,7 +53,7 @@ def attach_agent(node: RunningServer, documents: DocumentStore, reloader: Reload
 def attach_control_plane(
     node: RunningServer, source: TopologySource, reloader: Reloader, log: Log
 ) -> Controller | Agent | None:
-    """Attach the role that goes with the *source* of a server's topology; None in a network without management."""
+    """Attach the role for the *source* of a server's topology; None in a network without management."""
     if isinstance(source, PublishedVersion):
         return attach_controller(node, source, reloader, log)
     if isinstance(source, DocumentStore):

@@ -1,7 +1,7 @@
-"""Is this a message that may be acted on? RFC 3261 8.1.1, 16.3 and 18.1.2, with the verdicts of RFC 4475.
+"""Check that a message is valid: RFC 3261 8.1.1, 16.3 and 18.1.2, with the expected results of RFC 4475.
 
-What is left to others, since the message alone does not tell: Max-Forwards of zero (483), extensions (420), the name in
-a response's top Via, and whether a user or a method is known.
+Other modules check what the message alone does not tell: a Max-Forwards of zero (483), extensions (420), the name in a
+response's top Via, and whether a user or a method is known.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sipmesh.sip.fields import NameAddr
 
-# 8.1.1 and section 20 table 2: these stand once. (Max-Forwards may be absent: 16.3 step 3.)
+# 8.1.1 and section 20 table 2: exactly one row of each. (Max-Forwards may be absent: 16.3 step 3.)
 _ONCE: Final[i64] = bits_of("from", "to", "call-id", "cseq")
 _SINGLE: Final[i64] = _ONCE | bits_of(
     "max-forwards",
@@ -51,15 +51,15 @@ _SINGLE: Final[i64] = _ONCE | bits_of(
 _ONE_ADDRESS: Final[i64] = bits_of("from", "to")
 _ADDRESSES: Final[i64] = _ONE_ADDRESS | bits_of("contact", "path", "record-route", "route")
 MAX_URI: Final = 8192
-"""Octets of the Request-URI and of each address: any of them may stand in the start line or be the identity of the next hop."""
+"""Octets of the Request-URI and of each address. Any address may become a Request-URI or identify the next hop."""
 MAX_METHOD: Final = 128
-"""Octets of a method: with a URI of that length, it has to fit into the start line that the next hop reads."""
+"""Octets of a method. A start line with this method and a URI of MAX_URI octets fits into the limit of the next hop."""
 _FIRST_STATUS: Final = 100
 _UNKNOWN_SCHEME: Final = 416
 
 
 def check_request(request: Request) -> None:
-    """Raise RemoteError where a request breaks the rules; the status says how to answer it."""
+    """Raise RemoteError if a request breaks a rule. Its status is that of the answer: 400, 414, 416, 505 or 513."""
     if request.flaws:
         raise _flawed(request.flaws)
     if request.version != VERSION:
@@ -71,7 +71,7 @@ def check_request(request: Request) -> None:
     _ = request.call_id
     _check_branch(request.top_via.branch)
     if request.cseq.method != request.method:
-        if not is_token(request.method):  # as that of a CSeq is
+        if not is_token(request.method):  # the method of the CSeq was checked when it was parsed
             raise RemoteError(f"not a method: {shown(request.method)}", rule="RFC 3261 7.1")
         # 8.1.1.5: the method MUST match that of the request.
         raise RemoteError(f"a {request.method} with CSeq {request.cseq}", rule="RFC 3261 8.1.1.5")
@@ -80,16 +80,16 @@ def check_request(request: Request) -> None:
     if len(request.method) > MAX_METHOD:
         raise RemoteError(f"a method above {MAX_METHOD} octets", rule="RFC 3261 21.4.1")
     if request.from_.tag is None:
-        # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had none; it never spoke over TLS links like ours.
+        # 8.1.1.3: the From field MUST contain a tag. RFC 2543 had no tags, but its clients do not speak TLS to us.
         raise RemoteError("a From without a tag", rule="RFC 3261 8.1.1.3")
     _ = request.max_forwards
 
 
 def check_response(response: Response) -> None:
-    """Raise RemoteError where a response breaks the rules: it is dropped, whatever the error's status says.
+    """Raise RemoteError if a response breaks a rule. The caller drops the response and ignores the error's status.
 
-    Its Call-ID and the Vias below the top one are not read: whoever forwards it compares them with those of the request,
-    which have been read, and replaces what differs (:mod:`sipmesh.routing.identity.response_policy`).
+    The Call-ID and the Vias below the top one are not read. The forwarding code compares them with those of the request,
+    which were checked, and replaces what differs (:mod:`sipmesh.routing.identity.response_policy`).
     """
     if response.flaws:
         raise _flawed(response.flaws)
@@ -103,7 +103,7 @@ def check_response(response: Response) -> None:
 
 
 def unsupported(request: Request, field: str, known: Collection[str]) -> list[str]:
-    """Give the option tags of *field* (``require``, ``proxy-require``) that are not *known*: a 420's Unsupported."""
+    """Give the option tags of *field* (``require``, ``proxy-require``) that are not *known*: the Unsupported of a 420."""
     return [tag for tag in request.items(field) if tag and ascii_lower(tag) not in known]
 
 
@@ -124,7 +124,7 @@ def _bad_version(version: str) -> RemoteError:
 
 
 def read_request_uri(text: str) -> SipUri:
-    """Read what is to become a Request-URI; RemoteError 400 (414, 416) where it may not be one."""
+    """Parse *text*, which is to become a Request-URI. RemoteError: 400, 414 (too long) or 416 (not a SIP scheme)."""
     _check_length(text)
     uri = SipUri.parse(text)
     _check_no_headers(uri)
@@ -137,7 +137,7 @@ def _check_length(text: str) -> None:
 
 
 def _check_no_headers(uri: SipUri) -> None:
-    # 19.1.1 table 1: headers are not allowed in a Request-URI; "method" neither, but 19.1.5 lets it be ignored.
+    # 19.1.1 table 1 forbids headers in a Request-URI. It forbids "method" too, but 19.1.5 allows us to ignore that.
     if uri.headers:
         raise RemoteError("a Request-URI with headers", rule="RFC 3261 19.1.1, RFC 4475 3.1.2.11")
 
@@ -176,7 +176,7 @@ def _check_addresses(row: Row) -> None:
 
 
 def _check_address(address: NameAddr) -> None:
-    """Check the grammar of SIP URIs; those of another scheme are carried like any other value (RFC 4475 3.3.4)."""
+    """Check the grammar of SIP URIs. A URI of another scheme is forwarded like any other value (RFC 4475 3.3.4)."""
     if len(address.uri) > MAX_URI:
         raise RemoteError(f"a URI above {MAX_URI} octets", rule="RFC 3261 21.4.1")
     try:
@@ -187,15 +187,15 @@ def _check_address(address: NameAddr) -> None:
 
 
 def _check_tag(address: NameAddr) -> None:
-    """Refuse a tag that is not a token: who writes it anew without its quotes, as we do, would write another field."""
+    """Refuse a quoted tag that is not a token: we write tags without quotes, and the field would change its meaning."""
     for name, value in address.params:
-        # "/" and "=" are accepted as in other parameters: base64 ends no value for any reader.
+        # "/" and "=" (base64) are accepted, as in other parameters: no parser ends a value there.
         if name == "tag" and (value is None or not is_token(value.replace("/", "0").replace("=", "0"))):
             raise RemoteError(f"a tag that is not a token: {shown(value or '')}", rule="RFC 3261 25.1: tag-param")
 
 
 def _check_branch(branch: str | None) -> None:
-    # RFC 4475 3.2.1: nothing behind the cookie names no transaction. No cookie at all is RFC 2543's way, and is matched
-    # by its rules (17.2.3): RFC 4475 3.1.1.1 and 3.1.1.7 are such messages, and valid.
+    # RFC 4475 3.2.1: a branch of the cookie alone identifies no transaction. A branch without the cookie is of RFC 2543
+    # and matched by its rules (17.2.3). RFC 4475 3.1.1.1 and 3.1.1.7 are such messages, and are valid.
     if branch == MAGIC:
         raise RemoteError("a branch of the magic cookie alone", rule="RFC 3261 8.1.1.7")

@@ -1,7 +1,7 @@
 """Digest authentication: RFC 3261 section 22, RFC 7616, and SHA-256 as RFC 8760 adds it.
 
-Pure: nonces take the instant and the entropy as arguments. The order of challenges is the caller's (measured: SHA-256
-first, MD5 second suits most phones).
+This module has no clock and no randomness: time and entropy are arguments. The caller chooses the order of challenges.
+(Measured: SHA-256 first and MD5 second works with most phones.)
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _NC_DIGITS: Final = 8
 
 
 class Algorithm(StrEnum):
-    """A hash as the ``algorithm`` parameter names it."""
+    """A hash algorithm; the value is that of the ``algorithm`` parameter."""
 
     MD5 = "MD5"
     SHA_256 = "SHA-256"
 
     def digest(self, text: str) -> str:
         """Give the hash of *text* in lower-case hex."""
-        # MD5 is what most phones can do (RFC 8760 2.3 keeps it for them); TLS hides the exchange.
+        # Most phones have MD5 only (RFC 8760 2.3 keeps it for them). TLS hides the exchange.
         name = "md5" if self is Algorithm.MD5 else "sha256"
         return hashlib.new(name, text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
@@ -43,18 +43,18 @@ _STRONGEST_FIRST: Final = (Algorithm.SHA_256, Algorithm.MD5)
 
 
 def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
-    """Give H(user:realm:password), which is what the user store keeps; lower-case hex."""
+    """Give H(user:realm:password) in lower-case hex. The user store keeps this hash and no password."""
     return algorithm.digest(f"{user}:{realm}:{password}")
 
 
 def is_digest(value: str) -> bool:
-    """Tell whether an Authorization or a challenge is of the Digest scheme; others count as absent (RFC 4475 3.3.7)."""
+    """Tell whether an Authorization or a challenge has the Digest scheme. Others are ignored (RFC 4475 3.3.7)."""
     return ascii_lower(value.lstrip(LWS)[: len(_SCHEME) + 1]).rstrip(LWS) == _SCHEME
 
 
 @dataclass(frozen=True, slots=True)
 class DigestChallenge:
-    """A WWW-Authenticate or Proxy-Authenticate of the Digest scheme. *algorithm* is None where we do not know it."""
+    """A WWW-Authenticate or Proxy-Authenticate of the Digest scheme. *algorithm* is None if we do not support it."""
 
     realm: str
     nonce: str
@@ -65,13 +65,13 @@ class DigestChallenge:
 
 
 def challenge_value(realm: str, nonce: str, algorithm: Algorithm, *, stale: bool) -> str:
-    """Write the value of a WWW-Authenticate; *stale* asks the client to try again without asking its user."""
+    """Write the value of a WWW-Authenticate. *stale* makes the client try again without asking its user."""
     tail = ", stale=true" if stale else ""
     return f'Digest realm={quote(realm)}, nonce={quote(nonce)}, algorithm={algorithm}, qop="auth"{tail}'
 
 
 def parse_challenge(value: str) -> DigestChallenge:
-    """Read a Digest challenge; RemoteError where it is none."""
+    """Parse a Digest challenge; RemoteError if *value* is not one."""
     fields = _fields(value)
     return DigestChallenge(
         realm=_needed(fields, "realm"),
@@ -84,13 +84,13 @@ def parse_challenge(value: str) -> DigestChallenge:
 
 
 def realm_of_credentials(value: str) -> str:
-    """Read the realm of Digest credentials; RemoteError where they cannot be read, or are of another scheme."""
+    """Give the realm of Digest credentials; RemoteError if they are malformed or have another scheme."""
     return _needed(_fields(value), "realm")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An Authorization or Proxy-Authorization of the Digest scheme; values without their quotes."""
+    """An Authorization or Proxy-Authorization of the Digest scheme. The values have no quotes; *nc* is 0 if absent."""
 
     username: str
     realm: str
@@ -105,7 +105,7 @@ class Credentials:
 
     @classmethod
     def parse(cls, value: str) -> Credentials:
-        """Read credentials; RemoteError 400 where a field is missing or malformed, or the algorithm is not ours."""
+        """Parse credentials; RemoteError 400 if a field is missing or malformed, or the algorithm is not supported."""
         fields = _fields(value)
         algorithm = _algorithm(fields)
         if algorithm is None:
@@ -125,10 +125,10 @@ class Credentials:
 
 
 def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
-    """Tell whether the response proves the password behind *ha1_hex* (of the credentials' own algorithm).
+    """Tell whether the response proves the password of *ha1_hex*, a hash with the algorithm of *credentials*.
 
-    ``qop=auth`` is required: without it neither the count nor the client's nonce is covered, and replay stays open. The
-    comparison takes the same time whatever differs. Ask :meth:`Nonces.judge` after this said yes.
+    ``qop=auth`` is required: without it the response does not cover the nonce count and the client's nonce, so it could
+    be replayed. The comparison takes constant time. If the result is true, call :meth:`Nonces.judge` next.
     """
     if credentials.qop != "auth" or not credentials.cnonce:
         return False
@@ -141,7 +141,7 @@ def verify(credentials: Credentials, method: str, ha1_hex: str) -> bool:
 def answer(
     challenges: Sequence[DigestChallenge], user: str, password: str, method: str, uri: str, cnonce: str, nc: int
 ) -> str:
-    """Write the credentials for the strongest challenge we can answer; RemoteError where there is none."""
+    """Write credentials for the strongest challenge that we support; RemoteError if we support none of them."""
     challenge, algorithm = _strongest(challenges)
     secret = ha1(user, challenge.realm, password, algorithm)
     parts = [("username", quote(user)), ("realm", quote(challenge.realm)), ("nonce", quote(challenge.nonce))]
@@ -149,7 +149,7 @@ def answer(
     if challenge.qop:
         response = _response(algorithm, secret, challenge.nonce, method, uri, cnonce, nc)
         parts += [("cnonce", quote(cnonce)), ("qop", "auth"), ("nc", f"{nc:08x}")]
-    else:  # RFC 2617 3.2.1 has servers that offer no qop, and they still run
+    else:  # RFC 2617 3.2.1 allows servers that offer no qop, and such servers exist
         response = algorithm.digest(f"{secret}:{challenge.nonce}:{algorithm.digest(f'{method}:{uri}')}")
     parts.append(("response", quote(response)))
     if challenge.opaque is not None:
@@ -158,21 +158,25 @@ def answer(
 
 
 class NonceState(Enum):
-    """What a nonce that came back is worth."""
+    """The result of judging a nonce that a client sent back."""
 
-    FRESH = "fresh"  # ours, young, and its count is new
-    STALE = "stale"  # ours, but too old, or no longer remembered: challenge again with stale=true
-    REPLAYED = "replayed"  # ours, but this count was used
-    FORGED = "forged"  # not ours, or not of this link
+    FRESH = "fresh"  # made by us, not expired, and the count is new
+    STALE = "stale"  # made by us, but expired or forgotten: challenge again with stale=true
+    REPLAYED = "replayed"  # made by us, but this count or a higher one was used before
+    FORGED = "forged"  # not made by us, or made for another link
 
 
 class Nonces:
-    """Makes nonces that need no memory until they are used, and lets each count of one be used once, on one link.
+    """Makes nonces for links, and accepts each count of a nonce once.
 
-    A nonce carries the instant of its making and a MAC over that and the *link* that it was given to (RFC 7616 section 5.4):
-    on any other link it is forged. Only used ones are remembered, *remembered* of them at most; when one is forgotten for
-    room, every nonce as old as it goes stale with it, so that none can be used twice. *key* is of one start of the server, 16
-    octets or more; *lifetime_s* is in seconds, instants are POSIX seconds.
+    A nonce contains the instant at which it was made. It also contains a MAC over that instant and its *link* (RFC 7616
+    section 5.4), so on another link it is forged. A nonce needs no memory until a client uses it.
+
+    At most *remembered* used nonces are remembered. If one has to be forgotten before it expires, all nonces of its
+    age or older that are not remembered become stale. So no nonce can be replayed.
+
+    *key* (16 octets or more) is random and new at each start of the server. *lifetime_s* is in seconds. Instants are POSIX
+    seconds.
     """
 
     __slots__ = ("_counts", "_forgotten", "_key", "_lifetime_s", "_remembered")
@@ -181,16 +185,16 @@ class Nonces:
         self._key = hashlib.blake2b(key, digest_size=32).digest()
         self._lifetime_s = lifetime_s
         self._remembered = remembered
-        self._counts: dict[bytes, tuple[int, float]] = {}  # nonce: highest count, made at; first used first
+        self._counts: dict[bytes, tuple[int, float]] = {}  # nonce: highest count, instant made; in order of first use
         self._forgotten = float("-inf")
 
     def mint(self, at: float, entropy: bytes, link: int) -> str:
-        """Make a nonce for *link* at the instant *at* from 8 octets or more of *entropy*, which must never come twice."""
+        """Make a nonce for *link* at the instant *at*. *entropy* is 8 octets or more, and never the same twice."""
         made = _MADE.pack(at) + hashlib.blake2b(entropy, digest_size=_ENTROPY).digest()
         return base64.urlsafe_b64encode(made + self._mac(made, link)).decode()
 
     def judge(self, nonce: str, nc: int, at: float, link: int) -> NonceState:
-        """Judge a nonce that came back on *link* with verified credentials, and use its count up where it is fresh."""
+        """Judge a nonce that came on *link* in verified credentials. If it is fresh, mark the count *nc* as used."""
         raw = _decoded(nonce)
         made = raw[: _MADE.size + _ENTROPY]
         if not raw or not hmac.compare_digest(raw[len(made) :], self._mac(made, link)):
@@ -224,7 +228,7 @@ class Nonces:
 _MADE: Final = struct.Struct("!d")
 _LINK: Final = struct.Struct("!Q")
 _ENTROPY: Final = 8
-_MAC: Final = 17  # with the other 16 octets a multiple of three: base64 without padding
+_MAC: Final = 17  # with the other 16 octets a multiple of three, so that base64 needs no padding
 
 
 def _decoded(nonce: str) -> bytes:
@@ -237,7 +241,7 @@ def _decoded(nonce: str) -> bytes:
 
 
 def _response(algorithm: Algorithm, secret: str, nonce: str, method: str, uri: str, cnonce: str, nc: int) -> str:
-    """RFC 7616 3.4.1 with qop=auth."""
+    """Compute the response of RFC 7616 3.4.1 with qop=auth."""
     return algorithm.digest(f"{secret}:{nonce}:{nc:08x}:{cnonce}:auth:{algorithm.digest(f'{method}:{uri}')}")
 
 
@@ -256,17 +260,17 @@ def _fields(value: str) -> Mapping[str, str]:
         raise RemoteError(f"not the Digest scheme: {shown(scheme)}", rule="RFC 7616 3.4")
     fields: dict[str, str] = {}
     for item in split_list(value[len(scheme) :]):
-        name, equals, held = item.partition("=")
-        name, held = ascii_lower(name.strip(LWS)), held.strip(LWS)
-        if not equals or not is_token(name) or name in fields or not _is_value(held):
+        name, equals, text = item.partition("=")
+        name, text = ascii_lower(name.strip(LWS)), text.strip(LWS)
+        if not equals or not is_token(name) or name in fields or not _is_value(text):
             raise RemoteError(f"a digest field that breaks the grammar: {shown(name)}", rule=_RULE)
-        fields[name] = unquote(held)
+        fields[name] = unquote(text)
     return fields
 
 
-def _is_value(held: str) -> bool:
-    """Tell whether a value is a quoted string to its end, or has no quote in it."""
-    return closing_quote(held) == len(held) - 1 if held[:1] == '"' else '"' not in held
+def _is_value(text: str) -> bool:
+    """Tell whether a value is one whole quoted string, or contains no quote."""
+    return closing_quote(text) == len(text) - 1 if text[:1] == '"' else '"' not in text
 
 
 def _needed(fields: Mapping[str, str], name: str) -> str:
@@ -282,7 +286,7 @@ def _algorithm(fields: Mapping[str, str]) -> Algorithm | None:
 
 
 def _nonce_count(fields: Mapping[str, str]) -> int:
-    """Read ``nc``, 8 hex digits; 0, which no check accepts, where it is absent (it must stand beside a qop)."""
+    """Read ``nc``, 8 hex digits. Give 0 if it is absent: :class:`Nonces` never accepts a count of 0."""
     digits = fields.get("nc")
     if digits is None:
         return 0

@@ -24,7 +24,7 @@ from sipmesh.sip.text import (
 )
 from sipmesh.sip.uri import CACHED_LENGTH, SCHEMES, Params, SipUri, scheme_of, split_host_port
 
-# 8.1.1.7: a branch MUST begin with these; the rest of it is one transaction's own.
+# 8.1.1.7: a branch MUST begin with this cookie. The rest is different for each transaction.
 MAGIC: Final = "z9hG4bK"
 
 # 8.1.1.5: the sequence number MUST be less than 2**31.
@@ -35,13 +35,13 @@ _DISPLAY: Final = TOKEN | {" ", "\t"}
 _VIA_START: Final = "SIP/2.0/"
 _NOT_IN_URI: Final = frozenset(' "<>\\^`{|}')
 _BRANCH: Final = ";branch="
-# gen-value = token / host / quoted-string. "/" and "=" are accepted too: base64 in a tag or branch ends no value for any reader.
+# gen-value = token / host / quoted-string. "/" and "=" are accepted too (base64): no parser ends a value there.
 _VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=]*")
 _MOST_KEPT: Final = 2048
 
 
 def split_list(text: str) -> list[str]:
-    """Split a comma list; commas in quotes and angle brackets do not count, and an empty item stays one."""
+    """Split a comma list. Commas inside quotes and angle brackets do not separate. Empty items are kept."""
     if "," not in text:
         text = text.strip(LWS)
         return [text] if text else []
@@ -49,26 +49,26 @@ def split_list(text: str) -> list[str]:
 
 
 def first_item(text: str) -> str:
-    """Give the first item of a comma list."""
+    """Give the first item of a comma list, with its blanks if it is the only one."""
     return text if "," not in text else split_outside(text, ",")[0]
 
 
 def parse_params(text: str, field: str) -> Params:
-    """Read ``a=b;c;d="e"``: names in lower case, values as received (quotes kept)."""
+    """Parse ``a=b;c;d="e"``. Names are in lower case, values as received (with quotes). *field* is for the error text."""
     found = tuple([_param(part, field) for part in split_outside(text, ";")])
     if len(found) > 1 and len({name for name, _ in found}) != len(found):
-        # 7.3.1: any given parameter-name MUST NOT appear more than once. (Two tags would be two identities.)
+        # 7.3.1: any given parameter-name MUST NOT appear more than once. (Two tags would identify two dialogs.)
         raise RemoteError(f"a parameter is given twice: {shown(field)}", rule="RFC 3261 7.3.1")
     return found
 
 
 def params_text(params: Params) -> str:
-    """Write parameters, each with its leading semicolon."""
+    """Write parameters, each with a semicolon before it."""
     return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in params])
 
 
 def param_of(params: Params, name: str) -> str | None:
-    """Give the value of a parameter without its quotes; None where it is absent or has none."""
+    """Give the value of a parameter without quotes; None if the parameter is absent or has no value."""
     for key, value in params:
         if key == name:
             return None if value is None else unquote(value)
@@ -79,9 +79,11 @@ def param_of(params: Params, name: str) -> str | None:
 class NameAddr:
     """A ``name-addr`` or ``addr-spec`` with header parameters: From, To, Contact, Route, P-Asserted-Identity.
 
-    *uri* is raw, and of any scheme; *params* belong to the field, not to the URI; *tag* is the one of them that names a
-    dialog's end. *is_sip* says whether the URI is of SIP's schemes, *has_verstat* whether the URI or the field bears the
-    ``verstat`` of 3GPP TS 24.229. The ``*`` of a REGISTER is one too. Never changed once made: messages share them.
+    *uri* is the text as received, of any scheme. *params* belong to the field, not to the URI; *tag* is one of them.
+    *is_sip* tells whether the scheme is ``sip`` or ``sips``. *has_verstat* tells whether the URI or the field contains the
+    ``verstat`` parameter of 3GPP TS 24.229. The ``*`` of a REGISTER has the uri ``*``.
+
+    Do not change an instance: messages share it.
     """
 
     display: str | None
@@ -101,7 +103,7 @@ class NameAddr:
 
     @classmethod
     def parse(cls, text: str) -> NameAddr:
-        """Read one; RemoteError 400 where the grammar is broken (the URI's own grammar is :attr:`sip_uri`'s matter)."""
+        """Parse a field value; RemoteError 400 if the grammar is broken. The URI itself is parsed by :attr:`sip_uri`."""
         address = _name_addrs.get(text)
         if address is None:
             address = _name_addr(text)
@@ -111,18 +113,18 @@ class NameAddr:
 
     @property
     def sip_uri(self) -> SipUri:
-        """The URI, read; RemoteError 400 or 416 where it is not SIP's."""
+        """The parsed URI; RemoteError 400 if it is malformed, 416 if its scheme is not SIP."""
         if self._sip_uri is None:
             self._sip_uri = SipUri.parse(self.uri)
         return self._sip_uri
 
     @property
     def aor(self) -> str:
-        """The address of record of a SIP URI, and a URI of another scheme as it stands; RemoteError as :attr:`sip_uri`."""
+        """The address of record of a SIP URI; a URI of another scheme unchanged. RemoteError as for :attr:`sip_uri`."""
         return self.sip_uri.aor if self.is_sip else self.uri
 
     def param(self, name: str) -> str | None:
-        """Give the value of a field parameter without its quotes; None where it is absent or has none."""
+        """Give the value of a field parameter without quotes; None if it is absent or has no value."""
         return param_of(self.params, name)
 
     def __str__(self) -> str:
@@ -133,11 +135,13 @@ class NameAddr:
 
 
 class Via:
-    """One Via: the *transport* in upper case, and where its writer wants the response. Never changed once made.
+    """One via-parm: the *transport* in upper case, and the address for responses. Do not change an instance.
 
-    *branch* is the transaction's identifier (17.2.3). *asks_for_port* says that the sender wants to learn its port: an
-    ``rport`` without a value (RFC 3581 3). *form* is all of it but the branch, where it was read so: that much is the same
-    in every request that comes by one link, and is read once.
+    *branch* identifies the transaction (17.2.3). *asks_for_port* is true for an ``rport`` without a value: the sender
+    wants to learn its port (RFC 3581 3).
+
+    *form* is the Via without its branch. It is the same for all requests of one link, so it is parsed once and cached. It
+    is None if this Via was not parsed in that way.
     """
 
     __slots__ = ("_params", "_sent_by", "asks_for_port", "branch", "form", "host", "port", "transport")
@@ -157,7 +161,7 @@ class Via:
 
     @classmethod
     def parse(cls, text: str) -> Via:
-        """Read one via-parm (RFC 3261 20.42); any transport token will do, RFC 4475 3.1.1.10."""
+        """Parse one via-parm (RFC 3261 20.42). Any transport token is accepted (RFC 4475 3.1.1.10)."""
         at, end = _branch_of(text)
         if end < 0:
             return _via(text)
@@ -173,13 +177,13 @@ class Via:
 
     @property
     def params(self) -> Params:
-        """All parameters, in the order they came in."""
+        """All parameters, in the order of the wire."""
         if self._params is None:
             self._params = self._all_params()
         return self._params
 
     def _all_params(self) -> Params:
-        """Put the branch back to where it stood among the others."""
+        """Insert the branch at its place among the other parameters."""
         if self.form is None:
             return ()
         others, place = self.form.others.params, self.form.before.count(";")
@@ -196,7 +200,7 @@ class Via:
 
     @property
     def sent_by(self) -> str:
-        """Host, and the port where one is given, as on the wire."""
+        """The host, and the port if there is one, as on the wire."""
         sent_by = self._sent_by
         if sent_by is None:
             host = f"[{self.host}]" if ":" in self.host else self.host
@@ -204,20 +208,20 @@ class Via:
         return sent_by
 
     def param(self, name: str) -> str | None:
-        """Give the value of a parameter without its quotes; None where it is absent or has none."""
+        """Give the value of a parameter without quotes; None if it is absent or has no value."""
         return param_of(self.params, name)
 
     def has(self, name: str) -> bool:
-        """Tell whether the parameter is there, with or without a value."""
+        """Tell whether the parameter is present, with or without a value."""
         return any(key == name for key, _ in self.params)
 
     def received(self, host: str, port: int) -> Via:
-        """Note where the request really came from (RFC 3261 18.2.1); the port where its sender asked (RFC 3581 4)."""
+        """Give a copy with the source address in ``received`` (RFC 3261 18.2.1), and ``rport`` if asked (RFC 3581 4)."""
         params = [("received", host)]
         if self.asks_for_port:
             params.append(("rport", str(port)))
-        told = {name for name, _ in params}
-        kept = [pair for pair in self.params if pair[0] not in told]
+        added = {name for name, _ in params}
+        kept = [pair for pair in self.params if pair[0] not in added]
         return Via(self.transport, self.host, self.port, (*kept, *params))
 
     def __str__(self) -> str:
@@ -228,7 +232,7 @@ class Via:
 
 
 def _branch_of(text: str) -> tuple[int, int]:
-    """Give the places where the value of a Via's branch begins and ends; the end is -1 where its form is not to be kept."""
+    """Give the start and end of the branch value in a Via. The end is -1 if this Via must be parsed as a whole."""
     at = text.find(_BRANCH)
     if at < 0 or len(text) > CACHED_LENGTH or '"' in text:
         return at, -1
@@ -238,32 +242,32 @@ def _branch_of(text: str) -> tuple[int, int]:
 
 
 def _form_of(rest: str) -> ViaForm:
-    """Give the form of a Via from all of it but the value of its branch."""
+    """Give the form for *rest*: the text of a Via without the value of its branch."""
     form = _via_forms.get(rest)
     return keep(_via_forms, _MOST_KEPT, rest, ViaForm(rest)) if form is None else form
 
 
 class ViaForm:
-    """What Vias have in common that differ in the branch alone: what stood *before* and *after* it, and the *others*."""
+    """The common part of Vias that differ in the branch only: the text *before* and *after* it, and the *others* parsed."""
 
     __slots__ = ("after", "before", "others")
 
     def __init__(self, text: str) -> None:
-        """Read a Via whose branch has no value."""
+        """Parse *text*, a Via whose branch has no value."""
         self.before, _, self.after = text.partition(_BRANCH)
         self.others = _via(self.before + self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class CSeq:
-    """The number of a request within its dialog, and its method."""
+    """The sequence number of a request in its dialog, and its method."""
 
     number: int
     method: str
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
-        """Read one; RemoteError 400 for a number of 2**31 or more (RFC 3261 8.1.1.5)."""
+        """Parse a CSeq; RemoteError 400 if malformed, or for a number of 2**31 or more (RFC 3261 8.1.1.5)."""
         number, _, method = text.replace("\t", " ").strip(" ").partition(" ")
         method = method.lstrip(" ")
         if not (is_digits(number) and is_token(method)):
@@ -309,14 +313,14 @@ def _bracketed(display: str | None, rest: str, text: str) -> NameAddr:
 def _bare(text: str) -> NameAddr:
     uri, semicolon, params = text.partition(";")
     uri = uri.rstrip(LWS)
-    # 20.10: a URI with a comma, question mark or semicolon MUST be in angle brackets; after ";" all is the field's.
+    # 20.10: a URI with a comma, question mark or semicolon MUST be in angle brackets. Parameters belong to the field.
     if "," in uri or "?" in uri or not _is_uri(uri):
         raise RemoteError(f"not an addr-spec: {shown(text)}", rule="RFC 3261 20.10")
     return NameAddr(None, uri, parse_params(params, text) if semicolon else ())
 
 
 def bounded(digits: str, most: int) -> int | None:
-    """Read decimal *digits* of any length; None above *most*. Length goes first: ``int`` takes quadratic time."""
+    """Parse decimal *digits* of any length; None above *most*. The length is checked first: ``int`` takes quadratic time."""
     if len(digits) > _SHORT and len(digits := digits.lstrip("0") or "0") > len(str(most)):
         return None
     value = int(digits)
@@ -337,20 +341,20 @@ def _param(part: str, field: str) -> tuple[str, str | None]:
 
 
 def _is_quoted(value: str) -> bool:
-    """Tell whether *value* is a quoted string to its end, without control characters (escaped ones: ``sip/rows.py``)."""
+    """Tell whether *value* is one whole quoted string, with no unescaped control character in it."""
     return value[:1] == '"' and closing_quote(value) == len(value) - 1 and not has_control(value)
 
 
 def _is_value(value: str) -> bool:
-    """Tell whether *value* may stand without quotes; nobody downstream may see the end of a parameter or field in it."""
-    # Nearly every tag and branch is alphanumeric, or is with hyphens; both tests are quicker than the pattern.
+    """Tell whether *value* is valid without quotes, so that no parser downstream ends the parameter or field in it."""
+    # Nearly every tag and branch is alphanumeric, with hyphens or without. Both tests are faster than the pattern.
     if value.isascii() and (value.isalnum() or value.replace("-", "0").isalnum()):
         return True
     return _VALUE.fullmatch(value) is not None
 
 
 def _display(display: str, text: str) -> str | None:
-    # RFC 4475 3.1.2.15: an unquoted display name is made of tokens; a liberal proxy would forward the error.
+    # RFC 4475 3.1.2.15: an unquoted display name consists of tokens. A tolerant proxy would forward the error.
     if not _DISPLAY.issuperset(display):
         raise RemoteError(f"a display name that must be quoted: {shown(text)}", rule="RFC 3261 25.1")
     return display or None
@@ -370,7 +374,7 @@ _via_forms: Final[dict[str, ViaForm]] = {}
 
 
 def _via_head(head: str) -> tuple[str, str, int | None]:
-    """Read ``SIP/2.0/TLS host:port``; blanks may stand round each slash and colon (RFC 4475 3.1.1.1)."""
+    """Parse ``SIP/2.0/TLS host:port``. Blanks are allowed around each slash and colon (RFC 4475 3.1.1.1)."""
     name, version, rest = ([part.strip(LWS) for part in head.split("/", 2)] + ["", ""])[:3]
     transport, _, sent_by = rest.replace("\t", " ").partition(" ")
     if (ascii_upper(name), version) != ("SIP", "2.0") or not is_token(transport):
@@ -380,7 +384,7 @@ def _via_head(head: str) -> tuple[str, str, int | None]:
 
 
 def _without_blanks(sent_by: str) -> str:
-    """Take away the blanks round the colon before the port (COLON = SWS ":" SWS)."""
+    """Remove the blanks around the colon before the port (COLON = SWS ":" SWS)."""
     at = sent_by.rfind(":")
     if at < sent_by.rfind("]"):
         return sent_by

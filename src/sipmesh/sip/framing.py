@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins: RFC 3261 7.5 and 18.3, RFC 5626 4.4.1 and, for WebSocket, RFC 7118 5."""
+"""Split a byte stream into messages: RFC 3261 7.5 and 18.3, RFC 5626 4.4.1 and, for WebSocket, RFC 7118 5."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ _NEEDED_TO_ANSWER: Final = bits_of("via", "from", "to", "call-id", "cseq")
 
 
 MAX_HEADER: Final = 65536
-"""Octets of a header that we read and act on, start line included; nothing longer is sent."""
+"""Octets of a header, start line included. We do not process or send a longer header."""
 MAX_ROWS: Final = 256
-"""Header rows that we read and act on; nothing with more is sent."""
+"""Header rows of a message. We do not process or send a message with more rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How much we read before a message is refused; octets, for *fields* header rows, for *items* items of one list field.
+    """The limits of one message: octets, except *fields* (header rows) and *items* (items of one list field).
 
-    The start line is bounded because a Request-URI is stored and logged (414), the header because it is held until it
-    is whole and walked row by row (513: RFC 3261 has no narrower answer), the number of rows and the items of each list
-    field because each costs an object and a walk (513), the body because it is held until it is whole (413).
+    Each limit has a reason:
 
-    An honest message holds 70 Vias at most (Max-Forwards begins there) and two Record-Routes for each hop.
+    - *start_line* (414): a Request-URI is stored and logged.
+    - *header* (513; RFC 3261 has no closer status): the header is buffered until it is complete, and walked row by row.
+    - *fields* and *items* (513): each row and each item costs an object and a step.
+    - *body* (413): the body is buffered until it is complete.
 
-    A message that is above *header*, *fields* or *items* can be framed still: it is marked (TOO_MANY) and the stream goes on.
-    Above *header* and *growth* the stream ends. We send nothing above MAX_HEADER and MAX_ROWS, and what a server of an older
-    release adds is less than *growth*: so no user can have a server send a message for which the next one closes the link.
+    A correct message has 70 Vias at most, because Max-Forwards starts at 70, and two Record-Routes for each hop.
+
+    A message above *header*, *fields* or *items* is marked with TOO_MANY, and the stream continues. A header above *header*
+    plus *growth* ends the stream. We send nothing above MAX_HEADER and MAX_ROWS, and a server of an older release adds less
+    than *growth*. So no user can make a server send a message that makes the next server close the link.
     """
 
     start_line: int = 16384
@@ -58,7 +61,7 @@ class Keepalive(Enum):
 
 
 class FramingError(RemoteError):
-    """The stream cannot be read on: answer *request*, where there is one that can be answered, and close."""
+    """The stream cannot be read further. Answer *request* if it is not None, then close the link."""
 
     def __init__(self, message: str, *, rule: str, status: int = 400, request: Request | None = None) -> None:
         super().__init__(message, rule=rule, status=status)
@@ -66,20 +69,20 @@ class FramingError(RemoteError):
 
     @classmethod
     def because(cls, wrong: RemoteError, request: Request | None = None) -> FramingError:
-        """Make the end of the stream out of a fault in one field."""
-        said = str(wrong).removesuffix(f" ({wrong.rule})")
-        return cls(said, rule=wrong.rule, status=wrong.status, request=request)
+        """Make a FramingError from the error of one field."""
+        reason = str(wrong).removesuffix(f" ({wrong.rule})")
+        return cls(reason, rule=wrong.rule, status=wrong.status, request=request)
 
 
 class MessageReader:
-    """Cuts a byte stream into messages and keepalives, whatever the chunks it comes in.
+    """Splits a byte stream into messages and keepalives, for any size of chunks.
 
-    *expects* says which keepalive the peer sends. The side that opened the link sends PING and the side that accepted
-    it answers PONG (RFC 5626 3.5.1), so a reader on an accepted link expects PING (the default) and one on an opened
-    link PONG: a lone CRLF is half a PING on the one and a whole PONG on the other, and the bytes alone do not tell.
+    *expects* is the keepalive that the peer sends. The side that opened the link sends PING, and the side that accepted it
+    answers with PONG (RFC 5626 3.5.1). So the reader of an accepted link expects PING (the default), and the reader of an
+    opened link expects PONG. The bytes alone do not tell them apart: a single CRLF is half a PING or a whole PONG.
 
-    *limits* may be replaced between any two messages. After a FramingError the reader is done: what follows is dropped,
-    for it would be read from the middle of something.
+    *limits* may be replaced between two messages. After a FramingError the reader drops all further bytes, because it no
+    longer knows where a message begins.
     """
 
     __slots__ = (
@@ -99,18 +102,19 @@ class MessageReader:
         self.limits = limits or ReadLimits()
         self.expects = expects
         self._held = b""
-        self._at = 0  # where the unread part of _held begins
-        self._more = bytearray()  # what came after _held, and is not looked at yet
-        self._awaited = 0  # how much is still to come before it is: a body is whole then, or a header too long
-        self._searched = 0  # how far behind _at no end of a header was found
-        self._pending: Request | Response | None = None  # its header is read, its body is not whole
-        self._missing = 0  # the length of that body
+        self._at = 0  # index in _held of the first octet that was not read
+        self._more = bytearray()  # octets after _held, not examined yet
+        self._awaited = 0  # octets to wait for: then the body is complete, or the header is too long
+        self._searched = 0  # octets behind _at in which there is no end of a header
+        self._pending: Request | Response | None = None  # its header is read, its body is not complete
+        self._missing = 0  # Content-Length of that body
         self._broken = False
 
     def feed(self, data: bytes | memoryview) -> Iterator[Request | Response | Keepalive]:
-        """Take bytes and give what became whole, oldest first; FramingError after the last good one.
+        """Add bytes, and give the complete messages and keepalives, oldest first.
 
-        The bytes are taken at once; what the iterator was not asked for comes with the next call.
+        The bytes are added at once, before the iterator is used. The next call gives the items that this iterator did not.
+        Raises FramingError after the last valid item.
         """
         self.take(bytes(data))
         return self._whole()
@@ -120,7 +124,7 @@ class MessageReader:
             yield found
 
     def take(self, data: bytes) -> None:
-        """Take bytes; ask :meth:`next` for what became whole."""
+        """Add bytes. Call :meth:`next` for the complete messages."""
         if self._broken:
             return
         if self._at == len(self._held) and not self._more:
@@ -134,17 +138,17 @@ class MessageReader:
             self._more += data
 
     def _ends_header(self, data: bytes) -> bool:
-        """Tell whether a header ends in *data*, its first octets being perhaps the last of the line end before."""
+        """Tell whether a header ends in *data*. Its end may begin in the octets before *data*."""
         before = self._more[-3:] if len(self._more) > 2 else self._held[-3:] + self._more  # noqa: PLR2004 - CRLFCR
         return _END in before[-3:] + data
 
     def next(self) -> Request | Response | Keepalive | None:
-        """Give the oldest message or keepalive that is whole, None where there is none; FramingError as :meth:`feed`."""
+        """Give the oldest complete message or keepalive, or None; FramingError as in :meth:`feed`."""
         if self._broken:
             return None
         if self._pending is None:
             if self._at == len(self._held):
-                self._held, self._at = b"", 0  # a quiet link holds no message
+                self._held, self._at = b"", 0  # an idle link keeps no message in memory
                 return None
             if self._held[self._at] == _CR and (found := self._keepalive()) is not None:
                 return found
@@ -158,20 +162,20 @@ class MessageReader:
 
     @property
     def unread(self) -> bool:
-        """Whether bytes are there of which nothing was given yet."""
+        """Whether there are octets that no message was made of yet."""
         return self._at < len(self._held)
 
     @property
     def unfinished(self) -> bool:
-        """Whether the beginning of a message is here and its end is not; a part of a keepalive does not count."""
+        """Whether a message has begun and is not complete. Part of a keepalive is not a message."""
         if self._pending is not None or self._more:
             return True
-        if not self._held:  # all that came was taken
+        if not self._held:  # everything was read
             return False
         return self._at < len(self._held) and not _END.startswith(self._held[self._at :])
 
     def _keepalive(self) -> Keepalive | None:
-        """Take the CRLFs before a start line (RFC 3261 7.5: they MUST be ignored) and find the keepalive in them."""
+        """Skip the CRLFs before a start line (RFC 3261 7.5: they MUST be ignored), and give the keepalive in them."""
         wanted = self.expects.value
         if self._held.startswith(wanted, self._at):
             self._at += len(wanted)
@@ -206,7 +210,7 @@ class MessageReader:
         return message
 
     def _limit_unfinished(self) -> None:
-        """Refuse a header that is too long already, or await what may make it so; what came may be enough for an answer."""
+        """Refuse an incomplete header that is above a limit; otherwise set how many octets to wait for."""
         start = self.limits.start_line + len(_CRLF)
         header = self.limits.header + self.limits.growth + len(_END)
         if self._searched >= start and self._held.find(_CRLF, self._at, self._at + start) < 0:
@@ -234,7 +238,7 @@ class MessageReader:
         return message
 
     def _limit_head(self, head: bytes) -> None:
-        """Refuse a header whose start line is too long, or which is too long even for what a hop adds."""
+        """Refuse a header whose start line is too long, or that is above *header* plus *growth*."""
         if head.find(_CRLF, 0, self.limits.start_line + len(_CRLF)) < 0:
             raise _too_long_a_start(_answerable(head))
         if len(head) > self.limits.header + self.limits.growth:
@@ -250,10 +254,10 @@ class MessageReader:
 
 
 def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Response:
-    """Read the one message of a WebSocket frame or a datagram, where its end is known without Content-Length.
+    """Parse the only message of a WebSocket frame or a datagram. Content-Length may be absent.
 
-    RemoteError (FramingError) as a stream's reader would raise it; a body that is shorter than its Content-Length is
-    400, and octets behind it are dropped (RFC 3261 18.3).
+    Raises FramingError, a RemoteError, as :class:`MessageReader` does. A body that is shorter than its Content-Length gets
+    400. Octets behind the body are dropped (RFC 3261 18.3).
     """
     limits = limits or ReadLimits()
     head, _, body = data.lstrip(_CRLF).partition(_END)
@@ -275,19 +279,19 @@ def parse_message(data: bytes, limits: ReadLimits | None = None) -> Request | Re
 
 
 def _mark(message: Message, head: bytes, limits: ReadLimits) -> None:
-    """Mark a message that is too long: it can be framed, so its link goes on, but it must not be acted on."""
+    """Mark a message that is above a limit: its end is known, so the link continues, but it is not processed."""
     if len(message.rows) > limits.fields or len(head) > limits.header or has_long_list(message.rows, limits.items):
         message.flaws |= TOO_MANY
 
 
 def _complete(message: Message, body: bytes) -> None:
-    message.body = body  # compiled, an attribute of one class; of a union it would be looked for by its name
+    message.body = body  # mypyc: fast for an attribute of one class; for a union it looks the attribute up by name
 
 
 def _message(head: bytes) -> Request | Response:
-    """Read a header whose lines end in CRLF only.
+    """Parse a header whose lines end in CRLF only.
 
-    A lone CR or LF ends a line for many a reader downstream: such a message would show them fields that we never saw.
+    Many parsers end a line at a lone CR or LF. They would see header fields in this message that we did not see.
     """
     try:
         message = parse_head(head)
@@ -322,7 +326,7 @@ def _too_much_header(request: Request | None) -> FramingError:
 
 
 def _answerable(head: bytes) -> Request | None:
-    """Give the request that a header (perhaps cut off) holds, where an answer to it would find its way."""
+    """Give the request in a header, which may be cut off, if it has the fields that an answer needs; otherwise None."""
     try:
         return _to_answer(parse_head(head))
     except RemoteError:

@@ -1,4 +1,4 @@
-"""A message's header: rows in wire order, read when asked and edited row by row (RFC 3261 section 7.3), and its body."""
+"""The header of a message: rows in wire order, parsed on demand and edited row by row (RFC 3261 7.3); and its body."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _HOPS: Final = [Row(f"Max-Forwards: {left}", "max-forwards", MAX_FORWARDS) for l
 
 
 class Message:
-    """What a request and a response have in common: header rows and a body.
+    """The common part of requests and responses: header rows and a body.
 
-    *rows* are in wire order. Read them freely, change them by the methods below only: they keep account of which names
-    are there. An edit touches the rows it must and leaves every other byte alone.
+    *rows* are in wire order. Read them directly, but change them with the methods of this class only: these update
+    *present* and *repeated*. An edit changes only the rows that it names, and keeps all other octets.
 
-    *present* and *repeated* hold the bits (:data:`sipmesh.sip.names.BITS`) of the names that stand in the header at all,
-    and of those that stand in it more than once.
+    *present* has the bits (:data:`sipmesh.sip.names.BITS`) of the names that are in the header, *repeated* those of the
+    names that are in it more than once.
 
-    *flaws* are those of its start line and rows (:class:`Row`), as they came: a message with any must not be acted on.
+    *flaws* are those of the start line and the rows (:class:`Row`) as received. Do not process a message with flaws.
 
-    The typed properties raise RemoteError (400) where their field is absent or malformed.
+    The typed properties raise RemoteError (400) if their field is absent or malformed.
     """
 
     __slots__ = ("body", "flaws", "present", "repeated", "rows")
@@ -77,42 +77,42 @@ class Message:
 
     @property
     def lines(self) -> list[bytes]:
-        """The octets of each row."""
+        """The octets of each row, without CRLF."""
         return [octets_of(row.line) for row in self.rows]
 
     @property
     def names(self) -> Sequence[str]:
-        """The name of each row; "" for a row without one."""
+        """The lower-case long name of each row; "" for a row without a name."""
         return [row.name for row in self.rows]
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a row of that name."""
+        """Tell whether there is a row with that name."""
         bit = BITS.get(name)
-        return bool(self.present & bit) if bit is not None else self._at(name) >= 0
+        return bool(self.present & bit) if bit is not None else self._index_of(name) >= 0
 
     def first(self, name: str) -> str | None:
-        """Give the value of the first row of that name, stripped of its blanks."""
-        at = self._at(name)
+        """Give the value of the first row with that name, without blanks around it; None if there is no such row."""
+        at = self._index_of(name)
         return self.rows[at].value if at >= 0 else None
 
     def values(self, name: str) -> list[str]:
-        """Give the values of all rows of that name, one for each row."""
+        """Give the values of all rows with that name, one for each row."""
         return [row.value for row in self.rows if row.name == name]
 
     def items(self, name: str) -> list[str]:
-        """Give the items of all rows of that name: comma lists are split. Empty items stay, as ""."""
+        """Give the items of all rows with that name: comma lists are split. Empty items are kept, as ""."""
         if not self.has(name):
             return []
         return [item for value in self.values(name) for item in split_list(value)]
 
     def count(self, name: str) -> int:
-        """Count the rows of that name."""
+        """Count the rows with that name."""
         return sum([row.name == name for row in self.rows])
 
     @property
     def top_via(self) -> Via:
-        """The first Via: of the element that sent this to us, or (in a response) our own."""
-        return self._the(VIA).via
+        """The first Via: in a request that of the element that sent it, in a response our own."""
+        return self._required(VIA).via
 
     @property
     def vias(self) -> list[Via]:
@@ -121,37 +121,37 @@ class Message:
 
     @property
     def from_(self) -> NameAddr:
-        """Who sent the request, as it says."""
-        return self._the(FROM).address
+        """The From: the sender according to the request. It is not verified."""
+        return self._required(FROM).address
 
     @property
     def to(self) -> NameAddr:
-        """Whom the request was first meant for."""
-        return self._the(TO).address
+        """The To: the original recipient of the request."""
+        return self._required(TO).address
 
     @property
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte (20.8)."""
-        return self._the(CALL_ID).call_id
+        return self._required(CALL_ID).call_id
 
     @property
     def cseq(self) -> CSeq:
-        """Number and method."""
-        return self._the(CSEQ).cseq
+        """The CSeq: sequence number and method."""
+        return self._required(CSEQ).cseq
 
     @property
     def max_forwards(self) -> int | None:
-        """Hops left, or None where the field is absent (16.3: it may be)."""
-        return self._the(MAX_FORWARDS).hops if self.present & MAX_FORWARDS else None
+        """The hops that are left, or None if the field is absent (16.3 step 3 allows that)."""
+        return self._required(MAX_FORWARDS).hops if self.present & MAX_FORWARDS else None
 
     @property
     def expires(self) -> int | None:
-        """Seconds, or None where the field is absent."""
-        return _expires(self._the(_EXPIRES).value) if self.present & _EXPIRES else None
+        """The Expires in seconds, or None if the field is absent."""
+        return _expires(self._required(_EXPIRES).value) if self.present & _EXPIRES else None
 
     @property
     def contacts(self) -> list[NameAddr]:
-        """All Contacts; ``*`` is a NameAddr whose uri is ``*``."""
+        """All Contacts. ``*`` is a NameAddr whose uri is ``*``."""
         return self._all(CONTACT)
 
     @property
@@ -162,38 +162,38 @@ class Message:
     @property
     def has_lower_via(self) -> bool:
         """Whether there is a Via below the top one."""
-        return bool(self.repeated & VIA) or (bool(self.present & VIA) and "," in self._the(VIA).line)
+        return bool(self.repeated & VIA) or (bool(self.present & VIA) and "," in self._required(VIA).line)
 
     def prepend(self, name: str, value: str) -> None:
-        """Put a new row before the first one of that name, or on top where there is none."""
-        self._insert(max(self._at(name), 0), made_row(name, value))
+        """Insert a new row before the first row with that name, or at the top if there is none."""
+        self._insert(max(self._index_of(name), 0), made_row(name, value))
 
     def append(self, name: str, value: str) -> None:
-        """Put a new row at the end."""
+        """Add a new row at the end."""
         self.add(made_row(name, value))
 
     def add(self, row: Row) -> None:
-        """Put *row* at the end."""
+        """Add *row* at the end."""
         self._insert(len(self.rows), row)
 
     def replace(self, name: str, value: str) -> None:
-        """Give the first row of that name a new value; a new row at the end where there is none."""
-        at = self._at(name)
+        """Replace the value of the first row with that name; add a row at the end if there is none."""
+        at = self._index_of(name)
         if at < 0:
             self.append(name, value)
         else:
             self.rows[at] = made_row(name, value)
 
     def spend_hop(self) -> None:
-        """Count one hop of those that are left; LocalError where none is, or where it is not said how many are."""
+        """Reduce Max-Forwards by one; LocalError if it is 0 or absent."""
         left = self.max_forwards
         if not left:
             raise LocalError(f"no hop to spend: Max-Forwards is {left}")
-        self.rows[self._place(MAX_FORWARDS)] = _HOPS[left - 1]
+        self.rows[self._index_of_bit(MAX_FORWARDS)] = _HOPS[left - 1]
 
     def replace_item(self, name: str, value: str) -> None:
-        """Give the first item of that name a new value; what else its row holds stays, in a row of its own."""
-        at = self._at(name)
+        """Replace the first item of that name. The other items of its row move to rows of their own."""
+        at = self._index_of(name)
         if at >= 0 and "," not in self.rows[at].line:
             self.rows[at] = made_row(name, value)
         else:
@@ -201,45 +201,45 @@ class Message:
             self.prepend(name, value)
 
     def remove(self, name: str) -> None:
-        """Take away all rows of that name."""
+        """Remove all rows with that name."""
         if self.has(name):
             self.rows = [row for row in self.rows if row.name != name]
             self._count_rows()
 
     def row(self, bit: i64) -> Row:
-        """Give the first row of the name with that *bit*; RemoteError where there is none."""
-        return self._the(bit)
+        """Give the first row of the name with that *bit*; RemoteError if there is none."""
+        return self._required(bit)
 
     def keep(self, rows: list[Row]) -> None:
-        """Hold *rows* and no others from now on."""
+        """Replace all rows with *rows*."""
         self.rows = rows
         self._count_rows()
 
     def first_item(self, name: str) -> str | None:
-        """Give the first item of that name, None where there is none; its list gets a row for each item, empty rows go.
+        """Give the first item of that name, or None. Its list is spread over rows, one for each item.
 
-        So a loop that looks at items and pops them splits each list once.
+        Empty rows before it are removed. So a loop that reads and pops items splits each list once only.
         """
         at = self._first_filled(name)
         return self.rows[at].value if at >= 0 else None
 
     def pop_item(self, name: str) -> str | None:
-        """Take the first item of that name and give it; the others of its row get a row each."""
+        """Remove the first item of that name, and give it. The other items of its row move to rows of their own."""
         at = self._first_filled(name)
-        return self._popped(at) if at >= 0 else None
+        return self._pop_row(at) if at >= 0 else None
 
     def _first_filled(self, name: str) -> int:
-        """Give the place of the row that holds the first item of that name alone, -1 where there is none."""
-        at = self._at(name)
+        """Give the index of a row that holds the first item of that name and no other item; -1 if there is none."""
+        at = self._index_of(name)
         while at >= 0 and self.rows[at].value == "":
-            self._popped(at)
-            at = self._at(name)
+            self._pop_row(at)
+            at = self._index_of(name)
         if at >= 0 and "," in self.rows[at].line:
             self._spread(at)
         return at
 
     def _spread(self, at: int) -> None:
-        """Give each item of the list in a row a row of its own (7.3.1: the meaning is the same)."""
+        """Split the list in one row into one row for each item (7.3.1: the meaning is the same)."""
         row = self.rows[at]
         items = split_list(row.value)
         if "" in items:
@@ -250,10 +250,10 @@ class Message:
             self.rows[at : at + 1] = single
             self.repeated |= row.bit
 
-    def _popped(self, at: int) -> str:
+    def _pop_row(self, at: int) -> str:
         row = self.rows[at]
         self.rows = self.rows[1:] if at == 0 else self.rows[:at] + self.rows[at + 1 :]
-        self._lost(row.bit, at)
+        self._count_removed(row.bit, at)
         return row.value
 
     def encode(self) -> bytes:
@@ -263,26 +263,26 @@ class Message:
         lines.append("\r\n")
         return octets_of("\r\n".join(lines)) + self.body
 
-    def _at(self, name: str) -> int:
-        """Give the place of the first row of that name, -1 where there is none."""
+    def _index_of(self, name: str) -> int:
+        """Give the index of the first row with that name, -1 if there is none."""
         bit = BITS.get(name)
         if bit is not None:
-            return self._place(bit)
+            return self._index_of_bit(bit)
         for at, row in enumerate(self.rows):
             if row.name == name:
                 return at
         return -1
 
-    def _place(self, bit: i64) -> int:
-        """Give the place of the first row of the name with that *bit*, -1 where there is none."""
+    def _index_of_bit(self, bit: i64) -> int:
+        """Give the index of the first row of the name with that *bit*, -1 if there is none."""
         if self.present & bit:
             for at, row in enumerate(self.rows):
                 if row.bit == bit:
                     return at
         return -1
 
-    def _the(self, bit: i64) -> Row:
-        """Give the first row of the name with that *bit*; RemoteError where there is none."""
+    def _required(self, bit: i64) -> Row:
+        """Give the first row of the name with that *bit*; RemoteError if there is none."""
         if self.present & bit:
             for row in self.rows:
                 if row.bit == bit:
@@ -300,8 +300,8 @@ class Message:
         self.repeated |= self.present & row.bit
         self.present |= row.bit
 
-    def _lost(self, bit: i64, at: int) -> None:
-        """Keep account of the first row with that *bit* having gone from the place *at*."""
+    def _count_removed(self, bit: i64, at: int) -> None:
+        """Update *present* and *repeated* after the first row with that *bit* was removed from the index *at*."""
         left = 0
         if self.repeated & bit:
             for place in range(at, len(self.rows)):
@@ -328,13 +328,13 @@ def _expires(value: str) -> int:
 
 
 def content_length(message: Message) -> int | None:
-    """Give the announced length of the body, None where none is announced.
+    """Give the Content-Length, or None if there is none.
 
-    RemoteError 400 for two of them, even of one value, and for what is no number: where one message ends would be a
-    matter of opinion, and a second opinion downstream would see a message that we never checked.
+    RemoteError 400 for two Content-Lengths, even with one value, and for a value that is not a number. Two parsers could
+    disagree where such a message ends, and the next server would see a message that we did not check.
     """
     if not message.present & CONTENT_LENGTH:
         return None
     if message.repeated & CONTENT_LENGTH:
         raise RemoteError("more than one Content-Length", rule="RFC 3261 18.3, RFC 4475 3.3.9")
-    return message._the(CONTENT_LENGTH).length  # noqa: SLF001
+    return message._required(CONTENT_LENGTH).length  # noqa: SLF001

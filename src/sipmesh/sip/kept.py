@@ -1,4 +1,4 @@
-"""What was made of texts lately, so that it need not be made again: peers repeat themselves, message after message."""
+"""A cache of parsed texts. Peers send the same texts again and again, so each text is parsed once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TypeVar
 Made = TypeVar("Made")
 
 
-def keep(held: dict[str, Made], most: int, text: str, made: Made) -> Made:
-    """Hold what was made of *text*, and give it back; look it up in *held* itself.
+def keep(cache: dict[str, Made], most: int, text: str, made: Made) -> Made:
+    """Store *made*, the result of parsing *text*, in *cache*, and return it. Read *cache* directly.
 
-    Where there are *most* already, all of them are let go: a peer that never repeats itself costs the others one making in so
-    many, and a look-up has no order to keep.
+    A cache of *most* entries is cleared before the new entry is stored. So no order of use has to be kept. A peer that sends
+    only new texts makes the texts of others be parsed again, but only once in *most* texts.
     """
-    if len(held) >= most:
-        held.clear()
-    held[text] = made
+    if len(cache) >= most:
+        cache.clear()
+    cache[text] = made
     return made

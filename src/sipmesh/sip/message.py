@@ -1,4 +1,4 @@
-"""Requests and responses: split from the wire, composed, answered (RFC 3261 section 7, 8.1.1 and 8.2.6)."""
+"""Requests and responses: parse, build and answer them (RFC 3261 section 7, 8.1.1 and 8.2.6)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COPIED_ONCE: Final = bits_of("from", "to", "call-id", "cseq")
 
 
 class Request(Message):
-    """A request. *method* is case-sensitive, *uri* the raw Request-URI."""
+    """A request. *method* is case-sensitive. *uri* is the Request-URI as received."""
 
     __slots__ = ("_ruri", "method", "uri", "version")
 
@@ -48,18 +48,18 @@ class Request(Message):
 
     @property
     def ruri(self) -> SipUri:
-        """The Request-URI, read; RemoteError 400, or 416 where its scheme is not SIP's."""
+        """The parsed Request-URI; RemoteError 400 if it is malformed, 416 if its scheme is not SIP."""
         if self._ruri is None:
             self._ruri = SipUri.parse(self.uri)
         return self._ruri
 
     def set_uri(self, uri: str) -> None:
-        """Aim the request at another Request-URI."""
+        """Replace the Request-URI; LocalError if *uri* contains a line break."""
         self.uri = one_line(uri)
         self._ruri = None
 
     def copy(self) -> Request:
-        """Give a request of its own: edits of one do not show in the other."""
+        """Give an independent copy: an edit of one request does not change the other."""
         other = Request(self.method, self.uri, [], version=self.version)
         other._ruri = self._ruri
         self._copy_rows_into(other)
@@ -67,7 +67,7 @@ class Request(Message):
 
 
 class Response(Message):
-    """A response. *status* is 0 where the start line held no number."""
+    """A response. *status* is 0 if the start line has no valid status code."""
 
     __slots__ = ("reason", "status", "version")
 
@@ -83,21 +83,21 @@ class Response(Message):
         return f"{self.version} {self.status} {self.reason}"
 
     def copy(self) -> Response:
-        """Give a response of its own: edits of one do not show in the other."""
+        """Give an independent copy: an edit of one response does not change the other."""
         other = Response(self.status, self.reason, [], version=self.version)
         self._copy_rows_into(other)
         return other
 
 
 def parse_head(head: bytes) -> Request | Response:
-    """Split a start line and header rows (without the empty line that ends them) into a message without a body.
+    """Parse a start line and header rows, without the empty line at their end, into a message without a body.
 
-    Every start line that could be SIP gives a message, so that it can be answered: what is wrong with it is
-    :mod:`sipmesh.sip.check`'s matter. RemoteError for what is not SIP at all.
+    Every start line that could be SIP gives a message, so that it can be answered. :mod:`sipmesh.sip.check` finds its
+    errors. RemoteError if the start line is not SIP at all.
     """
     lines = text_of(head).split("\r\n")
     start, rows = lines[0], rows_of(lines, 1)
-    # Method, Request-URI and version are checked by their own grammar; a Reason-Phrase, when it is first seen.
+    # Method, Request-URI and version are checked by their own grammar. A Reason-Phrase is checked when it is first seen.
     flaws = LONE_LINE_BREAK if "\n" in start or "\r" in start else 0
     if start[:1] in "Ss" and ascii_upper(start[:4]) == "SIP/":
         response = _response(start, rows)
@@ -109,8 +109,8 @@ def parse_head(head: bytes) -> Request | Response:
 
 
 def _request(start: str, rows: list[Row]) -> Request:
-    # Request-Line = Method SP Request-URI SP SIP-Version CRLF. Whatever stands between the first and the last space is
-    # the URI, stray blanks included: its own parser refuses them (RFC 4475 3.1.2.8 to 3.1.2.10).
+    # Request-Line = Method SP Request-URI SP SIP-Version CRLF. All text between the first and the last space is the URI.
+    # The parser of URIs refuses stray blanks (RFC 4475 3.1.2.8 to 3.1.2.10).
     at = start.find(" ")
     if at < 0:
         at = len(start)
@@ -153,7 +153,7 @@ def _spelled(version: str) -> str:
 def build_request(
     method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes = b"", content_type: str | None = None
 ) -> Request:
-    """Make a request; Content-Type (where given) and Content-Length are added after *headers*."""
+    """Build a request. Content-Type (if it is not None) and Content-Length are added after *headers*."""
     request = Request(method, uri, header_rows([*headers, *_body_headers(body, content_type)]), body)
     request.set_uri(uri)
     return request
@@ -168,10 +168,12 @@ def respond(
     to_tag: str | None = None,
     body: bytes = b"",
 ) -> Response:
-    """Answer a request as RFC 3261 8.2.6 says; works for a malformed request too, with what it has.
+    """Build the response to a request (RFC 3261 8.2.6), also to a malformed one.
 
-    Every Via, and From, To, Call-ID and CSeq are copied byte for byte, then *headers* (Content-Type among them), then
-    Content-Length. A To without a tag gets *to_tag*, or :func:`stateless_tag`, in every response but a 100.
+    Copied octet for octet: every Via, From, To, Call-ID and CSeq, as far as they are present. Then follow *headers* (which
+    include Content-Type) and Content-Length. *reason* None means the default phrase of the status.
+
+    A To without a tag gets *to_tag*, or :func:`stateless_tag` if that is None, except in a 100.
     """
     phrase = REASONS.get(status, "") if reason is None else one_line(reason)
     added = [*headers, ("content-length", str(len(body)))]
@@ -185,7 +187,7 @@ def respond(
 
 
 def stateless_tag(request: Request) -> str:
-    """Give a To tag that is the same for each copy of one request (RFC 3261 8.2.7) and different for all others."""
+    """Give a To tag that is the same for all copies of one request (RFC 3261 8.2.7), and different for other requests."""
     copied = "\n".join([row.line for row in _copied(request)])
     return blake2s(octets_of(copied), digest_size=8).hexdigest()
 
@@ -196,7 +198,7 @@ def _body_headers(body: bytes, content_type: str | None) -> list[tuple[str, str]
 
 
 def _copied(request: Request) -> list[Row]:
-    """Give the rows that a response repeats: every Via, and one each of the others (a second one was the fault)."""
+    """Give the rows that a response copies: every Via, and the first row each of From, To, Call-ID and CSeq."""
     rows: list[Row] = []
     missing = _COPIED_ONCE
     for row in request.rows:
@@ -209,5 +211,5 @@ def _copied(request: Request) -> list[Row]:
 def _wants_tag(request: Request) -> bool:
     try:
         return request.to.tag is None
-    except RemoteError:  # the 400 that is being made says so; the row goes back as it came
+    except RemoteError:  # this is a 400 for a malformed To, which is copied unchanged
         return False

@@ -1,4 +1,4 @@
-"""Header names: the spellings on the wire and the one name that we use for each (RFC 3261 7.3.3, IANA's registry)."""
+"""Header names: their spellings on the wire, and our one name for each (RFC 3261 7.3.3, IANA's registry)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from sipmesh.errors import LocalError
 from sipmesh.sip.text import LWS, ascii_lower, ascii_upper, is_token
 
-# One letter for a name, as registered with IANA; case-insensitive like every name.
+# Compact forms, as registered with IANA. They are case-insensitive like every header name.
 COMPACT: Final = {
     "a": "accept-contact",
     "b": "referred-by",
@@ -31,7 +31,7 @@ COMPACT: Final = {
     "y": "identity",
 }
 
-_WRITTEN: Final = (
+_SPELLINGS: Final = (
     "Accept",
     "Accept-Contact",
     "Accept-Encoding",
@@ -106,10 +106,10 @@ _WRITTEN: Final = (
     "Warning",
 )
 
-_WIRE: Final = {ascii_lower(name): name for name in _WRITTEN}
-# Names that are asked for by the code, or that stand once, have a bit each, no more than a small integer has: which of them a
-# header holds, and which twice, is one number.
-_ASKED_FOR: Final = (
+_WIRE_NAMES: Final = {ascii_lower(name): name for name in _SPELLINGS}
+# A name has a bit if the code reads it, or if it may occur once only. Together the bits fit into a small integer. So one
+# number holds all names that a header contains, and one number those that it contains twice.
+_NAMES_WITH_BITS: Final = (
     "accept",
     "authentication-info",
     "authorization",
@@ -152,10 +152,10 @@ _ASKED_FOR: Final = (
     "to",
     "via",
 )
-BITS: Final = {name: 1 << at for at, name in enumerate(_ASKED_FOR)}
-IMPROPER: Final = 1 << len(_ASKED_FOR)  # the bit of a row whose name is no token
+BITS: Final = {name: 1 << at for at, name in enumerate(_NAMES_WITH_BITS)}
+IMPROPER: Final = 1 << len(_NAMES_WITH_BITS)  # the bit of a row whose name is not a token
 GUARDED: Final = IMPROPER << 1
-"""The one bit of all names in GUARDED_NAMES: one number tells whether a header holds any of them."""
+"""The bit that all names in GUARDED_NAMES share: one test tells whether a header contains any of them."""
 GUARDED_NAMES: Final = frozenset(
     {
         "additional-identity",
@@ -198,58 +198,58 @@ GUARDED_NAMES: Final = frozenset(
         "www-authenticate",
     }
 )
-"""Names that are only ever looked for to hold them to the borders between us and others."""
+"""Names that the code reads only to apply the border table (:mod:`sipmesh.routing.identity.border`)."""
 
 
 def bits_of(*names: str) -> int:
-    """Give the bits of *names*, each of which is asked for by the code."""
+    """Give the bits of *names*. Each name must be in :data:`BITS`."""
     return sum(BITS[name] for name in names)
 
 
 def bit_of(name: str) -> int:
-    """Give the bit of *name*: 0 for a proper name that has none, IMPROPER for what is no name."""
+    """Give the bit of *name*: 0 for a valid name without a bit, IMPROPER for text that is not a header name."""
     if name in GUARDED_NAMES:
         return GUARDED
     bit = BITS.get(name, 0)
-    return IMPROPER if bit == 0 and name not in _WIRE and not is_token(name) else bit
+    return IMPROPER if bit == 0 and name not in _WIRE_NAMES and not is_token(name) else bit
 
 
-# By the beginning of a row, the colon included: one look-up names nearly every row.
-_READ: Final = {
+# Keyed by the start of a row up to and including the colon: one look-up finds nearly every name.
+_BY_ROW_START: Final = {
     f"{spelling}:": (long, bit_of(long))
-    for short, long in [*((short, long) for short, long in COMPACT.items()), *((name, name) for name in _WIRE)]
-    for spelling in {short, ascii_upper(short), _WIRE.get(short, short)}
+    for short, long in [*((short, long) for short, long in COMPACT.items()), *((name, name) for name in _WIRE_NAMES)]
+    for spelling in {short, ascii_upper(short), _WIRE_NAMES.get(short, short)}
 }
 
 
-# What a row that we write begins with, and its bit.
-_SPELLED: Final = {name: (f"{spelling}: ", bit_of(name)) for name, spelling in _WIRE.items()}
+# The start of a row that we write, and the bit of its name.
+_ROW_STARTS: Final = {name: (f"{spelling}: ", bit_of(name)) for name, spelling in _WIRE_NAMES.items()}
 
 
 def spelled(name: str) -> tuple[str, int]:
-    """Give what a row of that name begins with, spelled as the RFCs do, and its bit; LocalError for what is no name."""
-    known = _SPELLED.get(name)
+    """Give the start of a row with that name, in the spelling of the RFCs, and its bit; LocalError for an invalid name."""
+    known = _ROW_STARTS.get(name)
     return (f"{wire_name(name)}: ", bit_of(name)) if known is None else known
 
 
 def name_of(line: str) -> tuple[str, int]:
-    """Give the lower-case long name of a header row, "" where there is none, and its bit."""
-    found = _READ.get(line[: line.find(":") + 1])
+    """Give the lower-case long name of a header row, "" if it has none, and the bit of that name."""
+    found = _BY_ROW_START.get(line[: line.find(":") + 1])
     return _unusual(line) if found is None else found
 
 
 def _unusual(line: str) -> tuple[str, int]:
-    # HCOLON = *( SP / HTAB ) ":" SWS: blanks may stand before the colon.
+    # HCOLON = *( SP / HTAB ) ":" SWS: blanks are allowed before the colon.
     spelled = ascii_lower(line[: max(line.find(":"), 0)].rstrip(LWS))
     name = COMPACT.get(spelled, spelled)
     return name, bit_of(name)
 
 
 def wire_name(name: str) -> str:
-    """Spell *name* as the RFCs do; LocalError for what is no header name."""
-    known = _WIRE.get(name)
+    """Spell *name* as the RFCs do; LocalError for an invalid header name."""
+    known = _WIRE_NAMES.get(name)
     if known is None:
-        known = _WIRE.get(ascii_lower(name))
+        known = _WIRE_NAMES.get(ascii_lower(name))
     if known is not None:
         return known
     if not is_token(name):

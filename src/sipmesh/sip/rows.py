@@ -1,4 +1,4 @@
-"""Header rows that keep their bytes: split once, read when asked, edited row by row (RFC 3261 section 7.3)."""
+"""Header rows that keep their octets: split once, parsed on demand (RFC 3261 section 7.3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # 20.22: Max-Forwards is in the range 0-255.
 MAX_HOPS: Final = 255
-# Longer than any limit that a reader may be given.
+# Longer than any limit of a body.
 _MAX_LENGTH: Final = 2**48
 
 VIA: Final[i64] = BITS["via"]
@@ -45,7 +45,7 @@ PROXY_REQUIRE: Final[i64] = BITS["proxy-require"]
 P_ASSERTED_IDENTITY: Final[i64] = BITS["p-asserted-identity"]
 P_PREFERRED_IDENTITY: Final[i64] = BITS["p-preferred-identity"]
 
-# The lists that our code takes apart.
+# The lists that our code splits.
 _LISTS: Final[i64] = bits_of(
     "accept",
     "contact",
@@ -60,7 +60,7 @@ _LISTS: Final[i64] = bits_of(
     "supported",
     "via",
 )
-# Rows of these names are not looked for among those seen before: one transaction's own, or a secret.
+# Rows with these names are not cached: they are different in each transaction, or are secret.
 _NOT_KEPT: Final[i64] = bits_of("via", "call-id", "authorization", "proxy-authorization")
 _LONGEST_KEPT: Final = 256
 _MOST_KEPT: Final = 4096
@@ -74,27 +74,27 @@ _AT: Final = ord("@")
 _TAB: Final = 9
 
 LONE_LINE_BREAK: Final[i64] = 1
-"""The flaw of a row that holds a CR or LF: for many a reader downstream that ends a line."""
+"""Flaw of a row that contains a lone CR or LF: many parsers end a line there."""
 CONTROL: Final[i64] = 2
-"""The flaw of a row that holds a control character where the grammar allows none: for some readers NUL ends a header."""
+"""Flaw of a row with a control character that the grammar does not allow: some parsers end a header at NUL."""
 TOO_MANY: Final[i64] = 4
-"""The flaw of a message whose header is longer, or has more rows or more items in a list, than its reader allows."""
+"""Flaw of a message whose header is longer, or has more rows or list items, than the reader's limits allow."""
 _QUOTES_NAMES: Final[i64] = FROM | TO | CONTACT
 _NUMBERED: Final[i64] = CSEQ | MAX_FORWARDS | CONTENT_LENGTH
 
 
 class Row:
-    """One header row: its *line* without the CRLF that ends it, its *name*, and what has been read of its value.
+    """One header row: its *line* without CRLF, its *name*, and the parsed forms of its value.
 
-    The line is text in which octets that are no UTF-8 are surrogates (PEP 383), so that it gives back every octet. It is as
-    we write it: unfolded, without blanks before its colon, and in canonical form where it decides a boundary
-    (Content-Length, CSeq, Max-Forwards). So no reader downstream can find another boundary in it than we did.
+    In *line*, octets that are not UTF-8 are surrogates (PEP 383), so that all octets can be restored. The line is as we
+    write it: unfolded, without blanks before the colon, and in canonical form if its value decides a boundary
+    (Content-Length, CSeq, Max-Forwards). So no parser downstream can find another boundary in it.
 
-    A row is never changed, so messages share it: most rows of a message have been seen before, octet for octet, in
-    another message of the same peer, and what was read of them need not be read again.
+    Do not change a row: messages share it. Most rows of a message were in an earlier message of the same peer, octet for
+    octet, and are not parsed again.
 
-    *bit* is that of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0, LONE_LINE_BREAK or CONTROL. *checked* is set
-    once :mod:`sipmesh.sip.check` has passed it.
+    *name* is the lower-case long name. *bit* is the bit of the name (:data:`sipmesh.sip.names.BITS`). *flaws* is 0,
+    LONE_LINE_BREAK or CONTROL. *checked* is set when :mod:`sipmesh.sip.check` has accepted the addresses of the row.
     """
 
     __slots__ = (
@@ -123,7 +123,7 @@ class Row:
 
     @property
     def value(self) -> str:
-        """The value, stripped of its blanks."""
+        """The value, without blanks around it."""
         value = self._value
         if value is None:
             value = self._value = _value(self.line)
@@ -131,28 +131,28 @@ class Row:
 
     @property
     def address(self) -> NameAddr:
-        """The one address of a From or To; RemoteError where it is malformed."""
+        """The address of a From or To; RemoteError if it is malformed."""
         if self._addresses is None:
             self._addresses = [NameAddr.parse(self.value)]
         return self._addresses[0]
 
     @property
     def addresses(self) -> list[NameAddr]:
-        """The addresses of a Contact or Route; RemoteError where one is malformed."""
+        """The addresses of a Contact, Path, Record-Route or Route; RemoteError if one of them is malformed."""
         if self._addresses is None:
             self._addresses = [NameAddr.parse(item) for item in split_list(self.value)]
         return self._addresses
 
     @property
     def vias(self) -> list[Via]:
-        """All via-parms of a Via; RemoteError where one is malformed, or where there is none."""
+        """All via-parms of a Via; RemoteError if one is malformed, or if there is none."""
         if "," not in self.line:
             return [self.via]
         return [Via.parse(item) for item in split_list(self.value)]
 
     @property
     def via(self) -> Via:
-        """The first via-parm of a Via; RemoteError where it is malformed."""
+        """The first via-parm of a Via; RemoteError if it is malformed."""
         via = self._via
         if via is None:
             via = self._via = Via.parse(first_item(self.value))
@@ -160,7 +160,7 @@ class Row:
 
     @property
     def call_id(self) -> str:
-        """The Call-ID; RemoteError where it is malformed."""
+        """The Call-ID; RemoteError if it is malformed."""
         call_id = self._call_id
         if call_id is None:
             call_id = self._call_id = _call_id(self.value)
@@ -168,7 +168,7 @@ class Row:
 
     @property
     def cseq(self) -> CSeq:
-        """The CSeq; RemoteError where it is malformed."""
+        """The CSeq; RemoteError if it is malformed."""
         cseq = self._cseq
         if cseq is None:
             cseq = self._cseq = CSeq.parse(self.value)
@@ -176,23 +176,23 @@ class Row:
 
     @property
     def hops(self) -> int:
-        """The Max-Forwards; RemoteError where it is malformed."""
+        """The Max-Forwards; RemoteError if it is malformed."""
         if self._number < 0:
             self._number = _max_forwards(self.value)
         return self._number
 
     @property
     def length(self) -> int:
-        """The Content-Length; RemoteError where it is malformed."""
+        """The Content-Length in octets; RemoteError if it is malformed."""
         if self._number < 0:
             self._number = _length(self.value)
         return self._number
 
     def hand_on(self, rows: list[Row]) -> None:
-        """Give what was read of the items of this row to the *rows* that hold one item each."""
+        """Give each of *rows*, which hold one item of this row each, the address that was parsed here."""
         if self._addresses is not None:
             for row, address in zip(rows, self._addresses, strict=True):
-                row._addresses = [address]  # noqa: SLF001 - of a row, too
+                row._addresses = [address]  # noqa: SLF001 - the same class
 
     def __repr__(self) -> str:
         return f"<Row {shown(self.line)}>"
@@ -202,9 +202,9 @@ _kept: Final[dict[str, Row]] = {}
 
 
 def rows_of(lines: list[str], start: int = 0) -> list[Row]:
-    """Give the rows of *lines* from *start* on; those that are folded are unfolded (RFC 3261 7.3.1).
+    """Give the rows of *lines* from the index *start* on. Folded rows are unfolded (RFC 3261 7.3.1).
 
-    A row is the same object as before where its line has been seen lately.
+    A line that was seen recently gives the same Row object as before.
     """
     rows: list[Row] = []
     for at in range(start, len(lines)):
@@ -222,21 +222,21 @@ def rows_of(lines: list[str], start: int = 0) -> list[Row]:
 
 
 def _row_of_its_own(line: str, beginning: str, name: str, bit: i64) -> Row:
-    """Give the row of a name that nearly every peer writes in one way, and that is new in every message.
+    """Make a row of a name that nearly all peers write in one way, and whose value is new in each message.
 
-    Its value is checked against its own grammar, which has no control characters; so only a line break is looked for.
+    The grammar of its value has no control characters, and is checked later. So only line breaks are searched here.
     """
     flaws: i64 = LONE_LINE_BREAK if "\n" in line or "\r" in line else 0
     return Row(line, name, bit, flaws, line[len(beginning) :].strip(LWS))
 
 
 def _continues(line: str) -> bool:
-    """Tell whether *line* belongs to the row before it."""
+    """Tell whether *line* continues the row before it."""
     return line != "" and ord(line[0]) in (_SPACE, _TAB)
 
 
 def _unfolded(lines: list[str]) -> list[str]:
-    """Put continuation lines behind the line that they continue; all the blanks of a fold become one space."""
+    """Join continuation lines with the line that they continue. The blanks of a fold become one space."""
     whole: list[list[str]] = []
     for line in lines:
         if whole and _continues(line):
@@ -263,10 +263,10 @@ def _new_row(line: str) -> Row:
 
 
 def _may_keep(line: str, bit: i64) -> bool:
-    """Tell whether the row of *line* is to be found again.
+    """Tell whether the row of *line* is cached.
 
-    A line that begins with a blank is a row only where nothing is before it: elsewhere it continues one. The addresses of a long
-    list would hold a hundred times the memory of its line.
+    A line that begins with a blank is a row only at the start of a header: elsewhere it continues another row. The
+    addresses of a long list would need a hundred times the memory of its line.
     """
     if len(line) > _LONGEST_KEPT or bit & _NOT_KEPT or _continues(line):
         return False
@@ -274,24 +274,24 @@ def _may_keep(line: str, bit: i64) -> bool:
 
 
 def _numbered(line: str, name: str, bit: i64) -> Row | None:
-    """Read a row whose number decides a boundary, and write it in one way; None where it is malformed, for others to refuse."""
+    """Parse a row whose number decides a boundary, and write it in canonical form; None if it is malformed."""
     value = _value(line)
     try:
         if bit == CSEQ:
             cseq = CSeq.parse(value)
             row = Row(f"CSeq: {cseq.number} {cseq.method}", name, bit)
-            row._cseq = cseq  # noqa: SLF001 - it is being made
+            row._cseq = cseq  # noqa: SLF001 - the row is under construction
         else:
             number = _length(value) if bit == CONTENT_LENGTH else _max_forwards(value)
             row = Row(f"{wire_name(name)}: {number}", name, bit)
-            row._number = number  # noqa: SLF001 - it is being made
+            row._number = number  # noqa: SLF001 - the row is under construction
     except RemoteError:
         return None
     return row
 
 
 def _plain_row(line: str, name: str, bit: i64) -> Row:
-    """Read a row as we send it: no blanks before its colon, no escaped control characters in a display name."""
+    """Make a row as we send it: no blanks before the colon, no escaped control characters in a display name."""
     flaws: i64 = 0
     if not line.isprintable():
         if bit & _QUOTES_NAMES:
@@ -304,7 +304,7 @@ def _plain_row(line: str, name: str, bit: i64) -> Row:
 
 
 def flaws_in(line: str) -> i64:
-    """Tell what is wrong with the characters of a line that came from the wire."""
+    """Give the flaw of a line from the wire: 0, LONE_LINE_BREAK or CONTROL."""
     if line.isprintable():
         return 0
     if "\n" in line or "\r" in line:
@@ -313,7 +313,7 @@ def flaws_in(line: str) -> i64:
 
 
 def has_long_list(rows: list[Row], most: int) -> bool:
-    """Tell whether a list field that our code takes apart holds more than *most* items, over all its rows."""
+    """Tell whether a list field that our code splits has more than *most* items in all its rows together."""
     if len(rows) + _commas(rows) <= most:
         return False
     counted: dict[int, int] = {}
@@ -324,7 +324,7 @@ def has_long_list(rows: list[Row], most: int) -> bool:
 
 
 def _commas(rows: list[Row]) -> int:
-    """Count the commas of all list fields, those in quotes too: so much is cheap, and nearly always enough to know."""
+    """Count the commas of all list fields, also those in quotes. This is fast, and is enough for nearly every message."""
     commas = 0
     for row in rows:
         if row.bit & _LISTS and "," in row.line:
@@ -337,25 +337,25 @@ def _value(line: str) -> str:
 
 
 def made_row(name: str, value: str) -> Row:
-    """Write a row from its name in lower case and its value; LocalError for what is no name, or a value of two lines."""
+    """Write a row from its lower-case name and its value; LocalError for an invalid name or a line break in the value."""
     beginning, bit = spelled(name)
     return Row(f"{beginning}{one_line(value)}", name, bit)
 
 
 def one_line(value: str) -> str:
-    """Give *value* back; LocalError where it holds a line break."""
+    """Return *value*; LocalError if it contains a line break."""
     if "\n" in value or "\r" in value:
         raise LocalError(f"a line break would forge a header field: {shown(value)}")
     return value
 
 
-# callid = word [ "@" word ]; "@" is in no word, so a failed match takes linear time.
+# callid = word [ "@" word ]. No word contains "@", so a failed match takes linear time.
 _WORD: Final = r"[A-Za-z0-9\-.!%*_+`'~()<>:\\\"/\[\]?{}]+"
 _CALL_ID: Final = re.compile(f"{_WORD}(?:@{_WORD})?")
 
 
 def _is_plain_call_id(value: str) -> bool:
-    """Tell whether *value* is of letters, digits, hyphens and dots, with one ``@`` in it at most: quicker than a pattern."""
+    """Tell whether *value* has only letters, digits, hyphens, dots and one ``@`` at most: faster than the pattern."""
     if value == "" or ord(value[0]) == _AT or ord(value[-1]) == _AT or not value.isascii():
         return False
     return value.replace("-", "0").replace(".", "0").replace("@", "0", 1).isalnum()
@@ -382,5 +382,5 @@ def _length(value: str) -> int:
 
 
 def header_rows(headers: Iterable[tuple[str, str]]) -> list[Row]:
-    """Write header rows from names and values."""
+    """Write header rows from pairs of name and value; LocalError as in :func:`made_row`."""
     return [made_row(ascii_lower(name), value) for name, value in headers]

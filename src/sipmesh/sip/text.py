@@ -1,8 +1,8 @@
-"""The character classes of RFC 3261 section 25.1 and the small helpers that the parsers share.
+"""The character classes of RFC 3261 section 25.1, and small functions that the parsers share.
 
-SIP knows two blanks, SP and HTAB, and its letters and digits are ASCII. Python's ``strip``, ``split``, ``lower`` and ``isdigit``
-follow Unicode: a reader that used them would see boundaries that no other SIP implementation sees. Use the helpers here;
-``tools/lint_text.py`` refuses the others.
+SIP has two blanks, SP and HTAB, and its letters and digits are ASCII. Python's ``strip``, ``split``, ``lower`` and
+``isdigit`` follow Unicode. A parser that used them would find boundaries that no other SIP implementation finds. Use the
+functions of this module; ``tools/lint_text.py`` refuses those of Python.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ UNRESERVED: Final = ALPHANUM | frozenset("-_.!~*'()")
 TOKEN: Final = ALPHANUM | frozenset("-.!%*_+`'~")
 HEX: Final = frozenset("0123456789abcdefABCDEF")
 LWS: Final = " \t"
-"""The blanks of SIP (SP and HTAB), for ``strip(LWS)``; a fold is one SP once a row has been read."""
+"""The blanks of SIP (SP and HTAB), for ``strip(LWS)``. Parsed rows contain no folds: each became one SP."""
 
-# Strings and brackets are swallowed whole, and to the end of the text where they never close: so the scan is linear,
-# and the piece with the open quote is left for its parser to refuse.
+# A string or a bracket is matched as a whole, and up to the end of the text if it is not closed. So the scan is linear.
+# The parser of the piece refuses the open quote.
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)|<[^>]*+(?:>|\Z)|[,;]', re.DOTALL)
 _STRING_OR_REST: Final = re.compile(r'"(?:[^"\\]|\\.?)*+(?:"|\Z)', re.DOTALL)
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE: Final = re.compile(r'["\\\x00-\x08\x0a-\x1f\x7f]')
-# C0 without HTAB, DEL, C1, and the line and paragraph separators: none of them is text of a header field (25.1).
+# C0 without HTAB, DEL, C1, and the line and paragraph separators. The grammar allows none of them as text (25.1).
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 # quoted-pair = "\" (%x00-09 / %x0B-0C / %x0E-7F)
 _MAY_BE_ESCAPED: Final = frozenset(map(chr, [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0x7F]))
@@ -34,15 +34,15 @@ _UPPER: Final = {ord(letter): ord(letter) - 32 for letter in "abcdefghijklmnopqr
 
 
 def text_of(octets: bytes) -> str:
-    """Read octets as text that gives back every one of them: those that are no UTF-8 become surrogates (PEP 383)."""
+    """Decode octets so that :func:`octets_of` restores them. Octets that are not UTF-8 become surrogates (PEP 383)."""
     try:
-        return octets.decode()  # nearly always enough, and the quicker way
+        return octets.decode()  # faster, and enough for nearly every message
     except UnicodeDecodeError:
         return octets.decode("utf-8", "surrogateescape")
 
 
 def octets_of(text: str) -> bytes:
-    """Give the octets back that :func:`text_of` has read."""
+    """Give the octets from which :func:`text_of` made *text*."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -50,37 +50,37 @@ def octets_of(text: str) -> bytes:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether *text* is a ``token``: a method, a header name, a parameter name."""
+    """Tell whether *text* is a ``token``, such as a method, a header name or a parameter name."""
     return (text.isalnum() and text.isascii()) or (text != "" and TOKEN.issuperset(text))
 
 
 def is_digits(text: str) -> bool:
-    """Tell whether *text* is ``1*DIGIT``: one ASCII digit or more, and nothing else."""
+    """Tell whether *text* is ``1*DIGIT``: one or more ASCII digits and no other character."""
     return text.isascii() and text.isdigit()
 
 
 def ascii_lower(text: str) -> str:
-    """Give *text* with A to Z in lower case; no other character changes (the Kelvin sign is no K)."""
+    """Change A to Z into lower case. No other character changes, such as the Kelvin sign, which Python turns into k."""
     return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 def ascii_upper(text: str) -> str:
-    """Give *text* with a to z in upper case; no other character changes (the long s is no S)."""
+    """Change a to z into upper case. No other character changes, such as the long s, which Python turns into S."""
     return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
 def has_control(text: str) -> bool:
-    """Tell whether *text* holds a control character: C0 (but for HTAB), DEL, C1, U+2028 or U+2029.
+    """Tell whether *text* contains a control character: C0 (except HTAB), DEL, C1, U+2028 or U+2029.
 
-    RFC 3261 25.1 allows none of C0 and DEL outside a quoted-pair. The others are line ends for readers that follow Unicode.
+    RFC 3261 25.1 allows C0 and DEL only in a quoted-pair. Parsers that follow Unicode end a line at the others.
     """
     return not text.isprintable() and _CONTROL.search(text) is not None
 
 
 def without_escaped_controls(text: str) -> str:
-    """Put a question mark for each control character that is escaped in a quoted string of *text*.
+    """Replace each control character that is escaped in a quoted string of *text* with a question mark.
 
-    The grammar allows those (quoted-pair), and for some readers NUL ends a header all the same.
+    The grammar allows these (quoted-pair), but some parsers end a header at NUL.
     """
     return _STRING_OR_REST.sub(_without_escaped, text) if "\\" in text else text
 
@@ -90,12 +90,12 @@ def _without_escaped(string: re.Match[str]) -> str:
 
 
 def separators(text: str, mark: str) -> list[int]:
-    """Give the places of *mark* (a comma or a semicolon) outside quotes and angle brackets."""
+    """Give the indexes of *mark* (a comma or a semicolon) outside quotes and angle brackets."""
     return [found.start() for found in _PIECE.finditer(text) if found.group() == mark]
 
 
 def split_outside(text: str, mark: str) -> list[str]:
-    """Split *text* at *mark* outside quotes and angle brackets; the pieces are stripped, empty ones are kept."""
+    """Split *text* at each *mark* outside quotes and angle brackets. Pieces are stripped, and empty pieces are kept."""
     if '"' not in text and "<" not in text:
         return [piece.strip(LWS) for piece in text.split(mark)]
     cuts = [-1, *separators(text, mark), len(text)]
@@ -103,24 +103,24 @@ def split_outside(text: str, mark: str) -> list[str]:
 
 
 def closing_quote(text: str) -> int:
-    r"""Give the index of the quote that closes the string opened at ``text[0]``, or -1; ``\x`` hides any x."""
+    r"""Give the index of the quote that closes the string opened at ``text[0]``, or -1. ``\x`` escapes any x."""
     string = _STRING.match(text)
     return -1 if string is None else string.end() - 1
 
 
 def unquote(text: str) -> str:
-    """Take the quotes and escapes off a ``quoted-string``; anything else comes back as it is."""
+    """Remove the quotes and escapes of a ``quoted-string``. Any other text is returned unchanged."""
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':  # noqa: PLR2004 - two quotes
         return text
     return _ESCAPED.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
 
 
 def quote(text: str) -> str:
-    """Make a ``quoted-string`` of *text*."""
+    """Write *text* as a ``quoted-string``."""
     return '"' + _TO_ESCAPE.sub(lambda found: "\\" + found.group(), text) + '"'
 
 
 def shown(text: str) -> str:
-    """Make *text* fit for an error message: printable, and short."""
+    """Shorten *text* to 80 characters and escape all that is not printable ASCII, for an error message."""
     limit = 80
     return ascii(text if len(text) <= limit else text[:limit] + "...")

@@ -21,28 +21,28 @@ _USER: Final = UNRESERVED | frozenset("&=+$,;?/%")
 _PASSWORD: Final = UNRESERVED | frozenset("&=+$,%")
 _PARAM: Final = UNRESERVED | frozenset("[]/:&+$%")
 _HEADER: Final = UNRESERVED | frozenset("[]/?:+$%")
-# No hostname may hold an underscore (RFC 3261 25.1), but container platforms name their hosts so; no rule hangs on it.
+# RFC 3261 25.1 allows no underscore in a hostname, but container platforms use it. No decision depends on it.
 _HOST: Final = ALPHANUM | frozenset("-._")
 _SCHEME: Final = ALPHANUM | frozenset("+-.")
 _ALPHA: Final = ALPHANUM - frozenset("0123456789")
 _MAX_PORT: Final = 65535
 SCHEMES: Final[Mapping[str, Literal["sip", "sips"]]] = {"sip": "sip", "sips": "sips"}
-# Longer texts are parsed each time: the caches stay below 2 MiB whatever a peer sends.
+# Longer texts are not cached. So the caches stay below 2 MiB, whatever a peer sends.
 CACHED_LENGTH: Final = 256
-# 19.1.4: present in one URI only, these make a difference and others do not. (transport: by the examples there.)
+# 19.1.4: a parameter of these in one URI only makes two URIs different. (transport: by the examples there.)
 _DECISIVE: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})
 
 
 @dataclass(frozen=True, slots=True)
 class SipUri:
-    """One ``sip:`` or ``sips:`` URI, as received but for case: *host* and parameter names are lower case.
+    """A ``sip:`` or ``sips:`` URI as received, except that *host* and parameter names are in lower case.
 
-    *user* and *password* keep their %-escapes. *host* is an IPv6 address without its brackets, in its shortest form.
-    Change one with :func:`dataclasses.replace`.
+    *user* and *password* keep their %-escapes. An IPv6 *host* has no brackets and is in its shortest form. Use
+    :func:`dataclasses.replace` to change a part.
 
-    *aor* is the address of record, one spelling for each user: ``sip:user@host``. Port, password, parameters and headers
-    are left out, escapes of unreserved characters decoded. The scheme is always ``sip``: ``sip:`` and ``sips:`` of one
-    address are one user (RFC 3261 10.3 step 5, 19.1).
+    *aor* is the address of record, ``sip:user@host``: the same text for all spellings of one user. It has no port,
+    password, parameters or headers, and escapes of unreserved characters are decoded. Its scheme is always ``sip``,
+    because ``sip:`` and ``sips:`` of one address are one user (RFC 3261 10.3 step 5, 19.1).
     """
 
     scheme: Literal["sip", "sips"]
@@ -61,7 +61,7 @@ class SipUri:
 
     @classmethod
     def parse(cls, text: str) -> SipUri:
-        """Read a URI; RemoteError 400 where the grammar is broken, 416 for a scheme that is not SIP's."""
+        """Parse a URI; RemoteError 400 if it is malformed, 416 if its scheme is not SIP."""
         uri = _uris.get(text)
         if uri is None:
             uri = _parse(text)
@@ -71,19 +71,19 @@ class SipUri:
 
     @property
     def domain(self) -> str:
-        """The host, where it is meant as a SIP domain."""
+        """The host, read as a SIP domain."""
         return self.host
 
     def param(self, name: str) -> str | None:
-        """Give the value of a parameter; None where it is absent or has none (see :meth:`has`)."""
+        """Give the value of a parameter; None if it is absent or has no value (see :meth:`has`)."""
         return next((value for key, value in self.params if key == name), None)
 
     def has(self, name: str) -> bool:
-        """Tell whether the parameter is there, with or without a value."""
+        """Tell whether the parameter is present, with or without a value."""
         return any(key == name for key, _ in self.params)
 
     def equivalent(self, other: SipUri) -> bool:
-        """Compare by the rules of RFC 3261 19.1.4. Not transitive: a parameter in one URI only is mostly ignored."""
+        """Compare by RFC 3261 19.1.4. Not transitive: most parameters that only one URI has are ignored."""
         return (
             (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port)
             and self._userinfo() == other._userinfo()
@@ -105,7 +105,7 @@ class SipUri:
 
 
 def normal_escapes(text: str) -> str:
-    """Decode the escapes of unreserved characters and spell the others in upper case (RFC 3261 19.1.4)."""
+    """Decode the escapes of unreserved characters, and write the other escapes in upper case (RFC 3261 19.1.4)."""
     if "%" not in text:
         return text
     first, *rest = text.split("%")
@@ -113,7 +113,7 @@ def normal_escapes(text: str) -> str:
 
 
 def scheme_of(text: str) -> str:
-    """Give the scheme of any URI in lower case, or "" where there is none (RFC 3986 3.1)."""
+    """Give the scheme of any URI in lower case, or "" if there is none (RFC 3986 3.1)."""
     scheme, colon, _ = text.partition(":")
     if scheme in SCHEMES and colon:
         return scheme
@@ -121,7 +121,10 @@ def scheme_of(text: str) -> str:
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:
-    """Read a ``hostport``: the host in lower case, IPv6 without its brackets, and the port or None."""
+    """Parse a ``hostport``: the host in lower case, IPv6 without brackets, and the port or None.
+
+    RemoteError 400 if it is malformed.
+    """
     if text.startswith("["):
         address, bracket, port = text[1:].partition("]")
         if not bracket or (port and port[0] != ":"):
@@ -150,8 +153,8 @@ def _comparable(headers: Headers) -> list[tuple[str, str]]:
 
 def _params_agree(ours: dict[str, str | None], theirs: dict[str, str | None]) -> bool:
     both = ours.keys() & theirs.keys()
-    one = ours.keys() ^ theirs.keys()
-    return one.isdisjoint(_DECISIVE) and all(_folded(ours[name]) == _folded(theirs[name]) for name in both)
+    only_one = ours.keys() ^ theirs.keys()
+    return only_one.isdisjoint(_DECISIVE) and all(_folded(ours[name]) == _folded(theirs[name]) for name in both)
 
 
 def _folded(value: str | None) -> str | None:
@@ -174,7 +177,7 @@ _MOST_URIS: Final = 4096
 
 def _parse_rest(scheme: Literal["sip", "sips"], rest: str, text: str) -> SipUri:
     user = password = None
-    if "@" in rest:  # first of all: a user may hold ";", "?" and "/", but never "@"
+    if "@" in rest:  # split here first: a user may contain ";", "?" and "/", but never "@"
         userinfo, _, rest = rest.partition("@")
         user, password = _userinfo(userinfo, text)
     rest, question, headers = rest.partition("?")
@@ -244,7 +247,7 @@ def _ipv6(address: str) -> str:
 
 
 def _host(host: str) -> str:
-    """Read a host name or an IPv4 address; the dot of an absolute name is dropped, it names the same host."""
+    """Parse a host name or an IPv4 address. The dot at the end of an absolute name is removed: the host is the same."""
     plain = ascii_lower(host).removesuffix(".")
     labels = plain.split(".")
     if not _HOST.issuperset(plain) or not all(labels) or any(label[0] == "-" or label[-1] == "-" for label in labels):
@@ -255,7 +258,7 @@ def _host(host: str) -> str:
 
 
 def _ipv4(host: str) -> None:
-    """Refuse what ends in a number and is no IPv4 address: a toplabel starts with a letter (RFC 3261 25.1)."""
+    """Refuse a host that ends in a number and is not an IPv4 address: a toplabel starts with a letter (RFC 3261 25.1)."""
     try:
         IPv4Address(host)
     except ValueError:

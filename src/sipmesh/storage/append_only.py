@@ -1,6 +1,6 @@
-"""Tables to which rows are only ever added, held by the database itself: a slip in our code or a hand in its shell is refused.
+"""Append-only tables: triggers in the database refuse changes by a bug of ours, or by hand in a database shell.
 
-Who owns the database can take the triggers away; what was changed then shows by its hash, not by them.
+The owner of the database can remove the triggers. Then the hashes of the rows still show a change.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _POSTGRESQL = (
         "CREATE OR REPLACE TRIGGER {table}_keeps_rows BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
         "EXECUTE FUNCTION {table}_refuse()"
     ),
-    # A condition of a trigger can ask no table there, so that the function does.
+    # In PostgreSQL the condition of a trigger cannot contain a query, so the function contains it.
     (
         "CREATE OR REPLACE FUNCTION {table}_refuse_before_end() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN IF NEW.{number} <= (SELECT max({number}) FROM {table}) THEN "
@@ -47,7 +47,7 @@ _POSTGRESQL = (
 
 
 def guard(db: sql.Connection, table: str, number: str) -> None:
-    """Let rows of *table* be added with a rising *number*, and never changed or removed; both are names of ours."""
+    """Allow only new rows with a rising *number* in *table*, and no changes or removals; both arguments are names of ours."""
     statements = _SQLITE if db.dialect.name == "sqlite" else _POSTGRESQL
     for statement in statements:
         db.exec_driver_sql(statement.format(table=table, number=number))

@@ -1,8 +1,8 @@
-"""The audit log: every change of trust is one line, which is only ever added, and carries the hash of the one before.
+"""The audit log: every change of trust is one line, which is never changed, and contains the hash of the line before.
 
-What is hashed is the text of a line as it is kept, so that a check writes nothing anew and two versions of this program agree. A
-line that was changed, left out or put in between shows at that line; what was cut off at the end shows by the heads that
-published versions carry (`verify`).
+The hash covers the stored text of a line. So a check does not encode a line again, and two releases of sipmesh agree. A line
+that was changed, removed or inserted is found at that line. Lines that were removed at the end are found by the hashes in the
+published versions (`verify`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _audit = sql.Table(
     sql.Column("previous", sql.Text, nullable=False),
     sql.Column("hash", sql.Text, nullable=False),
 )
-# One row. It is updated first in every change, so that changes happen one after the other.
+# One row. Each change updates it first, so that changes cannot overlap.
 _turn = sql.Table(
     "audit_turn",
     _schema,
@@ -47,7 +47,7 @@ NOTHING_ABOUT: Final[Mapping[str, Any]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """One line. *act* is an `AuditAct`, or a word that a newer version has for one; *text* is what the *hash* is over."""
+    """One line. *act* is an `AuditAct`, or the word of a newer release; the *hash* covers *text* and *previous*."""
 
     seq: int
     at: datetime
@@ -59,21 +59,27 @@ class AuditLine:
     text: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        told = {"seq": self.seq, "at": self.at.isoformat(), "who": self.who, "act": self.act, "about": dict(self.about)}
-        return {**told, "previous": self.previous, "hash": self.hash}
+        """Return the line as plain values."""
+        facts = {
+            "seq": self.seq,
+            "at": self.at.isoformat(),
+            "who": self.who,
+            "act": self.act,
+            "about": dict(self.about),
+        }
+        return {**facts, "previous": self.previous, "hash": self.hash}
 
     def __repr__(self) -> str:
         return f"<AuditLine {self.seq} {self.act} by {self.who} {self.hash[:12]}>"
 
 
 class Audit:
-    """The log of one organisation."""
+    """The audit log of one organisation."""
 
     __slots__ = ("_database",)
 
     def __init__(self, database: Database) -> None:
-        """Make what is not there yet; raises `OperatorError` where the database cannot be used."""
+        """Create missing tables; raises `OperatorError` if the database cannot be used."""
         self._database = database
         with database.setting_up() as db:
             for table in _schema.sorted_tables:
@@ -86,31 +92,31 @@ class Audit:
         return f"<Audit in {self._database.where}>"
 
     def append(self, who: str, act: AuditAct, about: Mapping[str, Any] = NOTHING_ABOUT, *, at: datetime) -> AuditLine:
-        """Add a line; it is on the disk when this returns. *about* is whatever JSON can say of the act."""
+        """Add a line; it is on the disk when this returns. *about* may contain whatever JSON can represent."""
         with self.changing() as db:
             return self.add(db, who, act, about, at=at)
 
     def head(self) -> str:
-        """The hash of the last line, in hex; empty where there is none."""
+        """Return the hash of the last line, in hex; empty if there is none."""
         with self._database.border(), self._database.engine.connect() as db:
             return self.head_in(db)
 
     def last(self) -> AuditLine | None:
-        """The last line, None where there is none."""
+        """Return the last line, None if there is none."""
         with self._database.border(), self._database.engine.connect() as db:
             newest = sql.select(_audit.c.seq, _audit.c.line, _audit.c.previous, _audit.c.hash)
             row = db.execute(newest.order_by(_audit.c.seq.desc()).limit(1)).first()
         return _line(*row) if row is not None else None
 
     def read(self, since: int = 0) -> list[AuditLine]:
-        """Every line after number *since*, the oldest first; raises `OperatorError` for one that cannot be read."""
+        """Return every line after number *since*, oldest first; raises `OperatorError` for an unreadable line."""
         with self._database.border(), self._database.engine.connect() as db:
             return [_line(*row) for row in db.execute(_lines().where(_audit.c.seq > since))]
 
     def verify(self, heads: Mapping[str, str] = NOTHING_ABOUT) -> list[str]:
-        """What does not fit, each in one sentence that names its line, the first one first; nothing if all is well.
+        """Return the faults of the log, one sentence for each, which names the line; empty if there are none.
 
-        *heads* are what others have kept of this log, by the name of who did, such as a published version.
+        *heads* are hashes of this log that others have stored, by the name of the owner, such as a published version.
         """
         faults: list[str] = []
         last, before, known = 0, "", {""}
@@ -128,19 +134,19 @@ class Audit:
 
     @contextmanager
     def changing(self) -> Iterator[sql.Connection]:
-        """Begin a change: nobody else changes anything here until it is committed, or given up by an exception."""
+        """Start a change: other changes wait until it is committed, or rolled back by an exception."""
         with self._database.border(), self._database.engine.begin() as db:
             db.execute(_turn.update().values(turns=_turn.c.turns + 1))
             yield db
 
     def add(self, db: sql.Connection, who: str, act: AuditAct, about: Mapping[str, Any], *, at: datetime) -> AuditLine:
-        """Add a line within a change that has begun, so that the line and what it tells of are kept together or not at all."""
+        """Add a line within a change, so that the line and the change are stored together, or not at all."""
         if at.tzinfo is None:
             raise LocalError("an instant in the audit log needs a timezone")
         last = db.execute(sql.select(sql.func.coalesce(sql.func.max(_audit.c.seq), 0))).scalar_one()
-        told = {"seq": last + 1, "at": at.astimezone(UTC).isoformat(), "who": who, "act": act, "about": dict(about)}
+        facts = {"seq": last + 1, "at": at.astimezone(UTC).isoformat(), "who": who, "act": act, "about": dict(about)}
         try:
-            text = json.dumps(told, separators=(",", ":"), allow_nan=False)
+            text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as wrong:
             raise LocalError(f"the audit log cannot tell this in JSON: {wrong}") from None
         previous = self.head_in(db)
@@ -150,7 +156,7 @@ class Audit:
 
     @staticmethod
     def head_in(db: sql.Connection) -> str:
-        """The head as a change that has begun sees it."""
+        """Return the hash of the last line, as seen within a change."""
         newest = sql.select(_audit.c.hash).order_by(_audit.c.seq.desc()).limit(1)
         return db.execute(newest).scalar_one_or_none() or ""
 
@@ -164,7 +170,7 @@ def _hash(previous: str, text: str) -> str:
 
 
 def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator[str]:
-    """What is wrong with a line that stands after number *last*, whose hash is *before*."""
+    """Return the faults of a line that follows line *last*, whose hash is *before*."""
     seq, text, previous, found = row
     if seq != last + 1:
         yield f"it follows line {last}: lines between the two are missing" if last else "it is the first one"
@@ -183,8 +189,10 @@ def _misfits(last: int, before: str, row: tuple[int, str, str, str]) -> Iterator
 
 def _line(seq: int, line: str, previous: str, hash: str) -> AuditLine:  # noqa: A002 - the columns, by name
     try:
-        told = json.loads(line)
-        at = datetime.fromisoformat(told["at"])
-        return AuditLine(int(told["seq"]), at, str(told["who"]), str(told["act"]), told["about"], previous, hash, line)
+        facts = json.loads(line)
+        at = datetime.fromisoformat(facts["at"])
+        return AuditLine(
+            int(facts["seq"]), at, str(facts["who"]), str(facts["act"]), facts["about"], previous, hash, line
+        )
     except (ValueError, TypeError, KeyError):
         raise OperatorError(f"line {seq} of the audit log cannot be read; see `sipmesh audit verify`") from None

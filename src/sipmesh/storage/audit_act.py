@@ -1,4 +1,4 @@
-"""What a line of the audit log is about."""
+"""The kinds of lines in the audit log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class AuditAct(StrEnum):
-    """What changes whom this network trusts."""
+    """A change of whom this network trusts."""
 
     PUBLISH = "publish"
     ROLLBACK = "rollback"

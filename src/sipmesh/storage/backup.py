@@ -1,8 +1,8 @@
-"""A backup: all that an organisation would lose with the host of its management, in one encrypted file.
+"""A backup: everything that an organisation would lose with the host of its management, in one encrypted file.
 
-In it are the CA with its keys and ledger, the draft, every file that the topology names, the history with the audit log, and
-the users. Databases are copied as they are at one instant, also while they are written to; of users that are in PostgreSQL the
-rows are taken. What servers keep between their starts is left out: they make it anew.
+It contains the CA with its keys and ledger, the draft, the files that the topology names, the history with the audit log, and
+the users. A database is copied as it is at one instant, even while it is written. Of users in PostgreSQL the rows are copied. The
+state that servers store between their starts is left out: they create it again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MANIFEST: Final = "backup.json"
 CA: Final = "ca"
 EXPORTED_USERS: Final = "users-export.db"
 ELSEWHERE: Final = "elsewhere"
-"""The folder, in a backup, of files that the topology names outside of the organisation's folder."""
+"""The folder in a backup for files that the topology names outside of the organisation's folder."""
 
 BUSY_S: Final = 30.0
 _DATABASES: Final = {".db"}
@@ -50,9 +50,9 @@ SECRET: Final = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says of itself.
+    """The description in a backup.
 
-    *users* is the entry that the users are in, *elsewhere* maps where a file lay outside of the folder to its entry.
+    *users* is the entry with the users. *elsewhere* maps the path of a file outside of the folder to its entry.
     """
 
     organisation: str
@@ -61,31 +61,31 @@ class Manifest:
     elsewhere: dict[str, str]
 
     def encode(self) -> bytes:
-        """Write it as JSON."""
-        told = {"organisation": self.organisation, "at": self.at.isoformat(), "users": self.users}
-        return json.dumps({"format": FORMAT, **told, "elsewhere": self.elsewhere}, indent=1).encode()
+        """Return the manifest as JSON."""
+        facts = {"organisation": self.organisation, "at": self.at.isoformat(), "users": self.users}
+        return json.dumps({"format": FORMAT, **facts, "elsewhere": self.elsewhere}, indent=1).encode()
 
     @classmethod
     def decode(cls, content: bytes) -> Self:
-        """Read one; raises `OperatorError` for another format."""
+        """Read a manifest; raises `OperatorError` for another format."""
         try:
-            told: dict[str, Any] = json.loads(content)
-            at = datetime.fromisoformat(told["at"])
-            found = cls(str(told["organisation"]), at, str(told["users"]), dict(told["elsewhere"]))
+            document: dict[str, Any] = json.loads(content)
+            at = datetime.fromisoformat(document["at"])
+            found = cls(str(document["organisation"]), at, str(document["users"]), dict(document["elsewhere"]))
         except (ValueError, KeyError, TypeError) as wrong:
             raise OperatorError(f"the backup was made by another release of sipmesh: {wrong}") from None
-        if told.get("format") != FORMAT or at.tzinfo is None:
-            raise OperatorError(f"the backup was made by another release of sipmesh: format {told.get('format')}")
+        if document.get("format") != FORMAT or at.tzinfo is None:
+            raise OperatorError(f"the backup was made by another release of sipmesh: format {document.get('format')}")
         return found
 
 
 def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest:
-    """Write a backup of the organisation whose draft is *document* into the new file *to*, which its owner alone can read.
+    """Write a backup of the organisation with the draft *document* to the new file *to*, which only its owner can read.
 
-    Raises `OperatorError` where *to* is there already or cannot be written, for a passphrase that is too short, and where
-    neither the draft nor a version that was published can be read.
+    Raises `OperatorError` if *to* exists or cannot be written, and if the passphrase is too short. It is also raised if
+    neither the draft nor a published version can be read. *at* has a time zone.
     """
-    loaded = _known(document)
+    loaded = _load_draft_or_version(document)
     if to.exists():
         raise OperatorError(
             "sipmesh does not overwrite a backup", (Problem(to, 0, "", "exists already", "name a new file"),)
@@ -113,8 +113,8 @@ def back_up(document: Path, to: Path, passphrase: str, at: datetime) -> Manifest
     return manifest
 
 
-def _known(document: Path) -> Loaded:
-    """The draft or, while it is being worked on and is not in order, the newest version that was published."""
+def _load_draft_or_version(document: Path) -> Loaded:
+    """Return the draft, or the newest published version if the draft has problems; raises `OperatorError`."""
     try:
         return load(document)
     except OperatorError:
@@ -141,14 +141,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int, at: datetim
 
 
 def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, int]]:
-    """Every file with its name in the backup, its content and its mode; the manifest first."""
+    """Return every file with its name in the backup, its content and its mode; the manifest first."""
     folder = loaded.folder
     yield MANIFEST, manifest.encode(), SECRET
-    taken: set[str] = set()
+    written: set[str] = set()
     for file in _own(folder, loaded):
         name = file.relative_to(folder).as_posix()
-        if name not in taken and file.is_file():
-            taken.add(name)
+        if name not in written and file.is_file():
+            written.add(name)
             yield name, _content(file), file.stat().st_mode & 0o777
     for original, name in manifest.elsewhere.items():
         yield name, _content(Path(original)), Path(original).stat().st_mode & 0o777
@@ -157,21 +157,21 @@ def _entries(loaded: Loaded, manifest: Manifest) -> Iterator[tuple[str, bytes, i
 
 
 def _own(folder: Path, loaded: Loaded) -> Iterator[Path]:
-    """The files below *folder* that a backup takes."""
+    """Return the files below *folder* that a backup contains."""
     yield folder / "topology.yaml"
     yield loaded.file
     yield folder / DATABASE
-    yield from (file for file in sorted((folder / CA).rglob("*")) if not _is_passing(file))
+    yield from (file for file in sorted((folder / CA).rglob("*")) if not _is_temporary(file))
     yield from (folder / name for name in _named(loaded) if _is_inside(folder, name))
 
 
-def _is_passing(file: Path) -> bool:
-    """Whether a file is a lock, a draft of another, or what SQLite keeps beside a database while that is in use."""
+def _is_temporary(file: Path) -> bool:
+    """Return whether a file is a lock, a temporary file, or a file of SQLite beside a database in use."""
     return file.name.startswith(".") or file.name.endswith(_BESIDE_A_DATABASE)
 
 
 def _elsewhere(loaded: Loaded) -> dict[str, str]:
-    """Where files lie that the topology names outside of its folder, and where they lie in the backup."""
+    """Return the files that the topology names outside of its folder, and their names in the backup."""
     outside = [name for name in _named(loaded) if not _is_inside(loaded.folder, name)]
     found = dict.fromkeys(str((loaded.folder / name).resolve()) for name in outside if (loaded.folder / name).is_file())
     return {original: f"{ELSEWHERE}/{n}-{PurePosixPath(original).name}" for n, original in enumerate(found, 1)}
@@ -190,7 +190,7 @@ def _is_inside(folder: Path, name: str) -> bool:
 
 
 def _named(loaded: Loaded) -> Iterator[str]:
-    """Every file that the topology names, and the users where they are in one, each as it is written there."""
+    """Return every file that the topology names, with the file of the users, as written in the topology."""
     topology = loaded.topology
     for entry in topology.authorities:
         yield from (*entry.anchors, *(name for name in entry.crls if not is_url(name)))
@@ -211,7 +211,7 @@ def _of_servers(topology: Topology) -> Iterator[str]:
 
 
 def _content(file: Path) -> bytes:
-    """What is in a file; raises `OperatorError` for a database that cannot be read."""
+    """Return the content of a file; raises `OperatorError` for a database that cannot be read."""
     if file.suffix not in _DATABASES:
         return file.read_bytes()
     try:
@@ -222,14 +222,14 @@ def _content(file: Path) -> bytes:
 
 
 def snapshot(file: Path) -> bytes:
-    """An SQLite database as it is at one instant, whoever writes to it meanwhile; nothing of it touches a disk."""
+    """Return an SQLite database as it is at one instant, even while it is written; no copy is written to a disk."""
     with closing(sqlite3.connect(file, timeout=BUSY_S)) as source, closing(sqlite3.connect(":memory:")) as copy:
         source.backup(copy)
         return copy.serialize()
 
 
 def _exported(url: str) -> bytes:
-    """The rows of a database of users that is not in a file, as a file that is."""
+    """Return the rows of a user database that is not a file, as the content of an SQLite file."""
     with tempfile.TemporaryDirectory() as folder:  # 0700
         file = Path(folder) / EXPORTED_USERS
         copy_users(url, file)
@@ -237,9 +237,9 @@ def _exported(url: str) -> bytes:
 
 
 def copy_users(source: str | Path, target: str | Path) -> int:
-    """Copy all users into a database that has none; returns how many.
+    """Copy all users into a database without users; returns their number.
 
-    Raises `OperatorError` where either cannot be used, and where the other has users.
+    Raises `OperatorError` if a database cannot be used, and if the target has users.
     """
     opened: list[Users] = []
     try:

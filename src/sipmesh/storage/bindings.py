@@ -1,8 +1,8 @@
 """The bindings of the servers of one host, in one SQLite file that they share.
 
-A flow dies with its process, so nothing here has to outlive a crash of the machine: there is no fsync (synchronous=OFF).
-The death of a process costs nothing either way, since what it has committed is in the page cache that all of them share. A
-file that a power cut has spoiled is set aside at the next start.
+A flow ends with its process, so no binding has to survive a crash of the machine: there is no fsync (synchronous=OFF). The end
+of one process loses nothing: what it has committed is in the page cache, which all processes share. A file that a power cut has
+damaged is set aside at the next start.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sipmesh.routing.registrar.binding import Binding, Changes
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 1.0
-"""How long one server waits for another's write; a write takes some tens of microseconds."""
+"""Seconds that one server waits while another one writes; a write takes some tens of microseconds."""
 
 MOST_KEPT = 10_000
-"""Users whose rows are kept in memory; each takes about 1 KiB."""
+"""Users whose rows are cached in memory; each takes about 1 KiB."""
 
 _COLUMNS = tuple(field.name for field in fields(Binding))
 _LIST = ", ".join(_COLUMNS)
@@ -48,7 +48,7 @@ SELECT {_LIST} FROM bindings JOIN incarnations USING (server, incarnation)
 WHERE aor = ? ORDER BY q DESC, expires_at DESC
 """  # noqa: S608 - the columns are the names of our own record
 
-# Two servers may take registrations of one device at the same time: under one Call-ID the higher CSeq stays (RFC 3261 10.3).
+# Two servers may process registrations of one device at the same time: for one Call-ID the higher CSeq wins (RFC 3261 10.3).
 _PUT = f"""
 INSERT INTO bindings (name, {_LIST}) VALUES (?{", ?" * len(_COLUMNS)})
 ON CONFLICT (aor, name) DO UPDATE SET {", ".join(f"{column} = excluded.{column}" for column in _COLUMNS[1:])}
@@ -70,31 +70,31 @@ _BEGIN = "INSERT INTO incarnations VALUES (?, ?) ON CONFLICT (server) DO UPDATE 
 
 
 class BindingStore:
-    """`Locations` for the servers of one host; used by the thread that made it.
+    """`Locations` for the servers of one host; only the thread that created the object may use it.
 
-    Rows that were read are kept until the file is written to, by us or by another server: SQLite counts that for us.
+    Rows are cached until this server or another one writes to the file: SQLite's data_version shows that.
     """
 
-    __slots__ = ("_db", "_kept", "_version", "identity", "path")
+    __slots__ = ("_cache", "_db", "_version", "identity", "path")
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; raises `OperatorError` where the folder or the file does not let us."""
+        """Open or create the file; raises `OperatorError` if the folder or the file cannot be used."""
         self.path = path
         self._db, self.identity = _open(path)
-        self._kept: dict[str, list[Binding]] = {}
+        self._cache: dict[str, list[Binding]] = {}
         self._version = 0
 
     def __repr__(self) -> str:
         return f"<BindingStore {self.path}>"
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
+        """Start *incarnation* of *server*: bindings of earlier incarnations are dropped; returns their number."""
         with self._writing() as db:
             db.execute(_BEGIN, (server, incarnation))
             return db.execute(_DROP_INCARNATIONS, (server, incarnation)).rowcount
 
     def of(self, aor: str, at: float) -> list[Binding]:
-        """Give the live rows of one address of record, the highest q first, the newest first among equals."""
+        """Return the unexpired bindings of one address of record: highest q first, and for equal q the latest expiry first."""
         try:
             rows = self._rows(_plain(aor))
         except sqlite3.Error as wrong:
@@ -103,23 +103,23 @@ class BindingStore:
 
     def _rows(self, aor: str) -> list[Binding]:
         [version] = self._db.execute("PRAGMA data_version").fetchone()  # "changes made by any other connection"
-        if version != self._version or len(self._kept) >= MOST_KEPT:
-            self._kept.clear()
+        if version != self._version or len(self._cache) >= MOST_KEPT:
+            self._cache.clear()
             self._version = version
-        rows = self._kept.get(aor)
+        rows = self._cache.get(aor)
         if rows is None:
-            rows = self._kept[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
+            rows = self._cache[aor] = [Binding(*row) for row in self._db.execute(_OF, (aor,))]
         return rows
 
     def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Give the live rows of one server in the order of their keys, *most* at most, from behind the key *after* on."""
+        """Return at most *most* unexpired bindings of one server, ordered by key, that come after the key *after*."""
         try:
             return [Binding(*row) for row in self._db.execute(_ON_SERVER, (*map(_plain, after), server, at, most))]
         except sqlite3.Error as wrong:
             raise _unusable(self.path, wrong) from wrong
 
     def count(self, server: str) -> int:
-        """Count the rows of one server by the index alone: those that have expired since `expire` are among them."""
+        """Count the bindings of one server; those that have expired since the last `expire` are included."""
         try:
             [count] = self._db.execute(_COUNT, (server,)).fetchone()
         except sqlite3.Error as wrong:
@@ -127,34 +127,34 @@ class BindingStore:
         return int(count)
 
     def apply(self, changes: Changes) -> None:
-        """Carry out a registration's changes, all of them or none."""
+        """Store the changes of a registration, all or none."""
         with self._writing() as db:
             db.executemany(_DROP, [tuple(map(_plain, key)) for key in changes.drop])
             db.executemany(_PUT, map(_row, changes.put))
 
     def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Forget a flow that has closed; returns the addresses of record that had a row on it."""
+        """Drop the bindings of a closed flow; returns their addresses of record."""
         with self._writing() as db:
             return sorted({aor for (aor,) in db.execute(_DROP_FLOW, (server, incarnation, flow)).fetchall()})
 
     def forget(self, stale: Iterable[Binding]) -> None:
-        """Drop rows whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
+        """Drop bindings whose flow does not exist any more, unless the device has registered again meanwhile."""
         with self._writing() as db:
             db.executemany(_FORGET, [(*map(_plain, row.key), row.token) for row in stale])
 
     def expire(self, at: float) -> int:
-        """Drop the rows that have expired; returns how many."""
+        """Drop the expired bindings; returns their number."""
         with self._writing() as db:
             return db.execute(_EXPIRE, (at,)).rowcount
 
     def close(self) -> None:
-        """Let go of the store; the rows stay."""
+        """Close the store; the bindings stay."""
         self._db.close()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that takes the write lock at its beginning, so that it never has to be tried again."""
-        self._kept.clear()
+        """Run one transaction that takes the write lock at its start, so that it never has to be repeated."""
+        self._cache.clear()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
@@ -167,7 +167,7 @@ class BindingStore:
 
 
 def _plain(text: str) -> str:
-    """Make text of a message fit for SQLite, which takes no lone surrogates; bytes that were no UTF-8 show as escapes."""
+    """Make text of a message usable for SQLite, which accepts no lone surrogates; invalid UTF-8 becomes escapes."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -177,7 +177,7 @@ def _row(binding: Binding) -> tuple[object, ...]:
 
 
 def _open(path: Path) -> tuple[sqlite3.Connection, str]:
-    """Open the file; gives the connection and the identity of the store."""
+    """Open the file; return the connection and the identity of the store."""
     try:
         with _alone(path.with_name(f"{path.name}.lock")):
             try:
@@ -201,7 +201,7 @@ def _unusable(path: Path, wrong: Exception) -> OperatorError:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Keep other processes from opening, and perhaps setting aside, the same file in the same moment."""
+    """Keep other processes from opening the same file, and perhaps setting it aside, at the same time."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -211,7 +211,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would follow the umask
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite itself would use the umask
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
@@ -225,14 +225,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _identity(db: sqlite3.Connection) -> str:
-    """A random name that the store has had since it was made: two servers that tell the same one share it."""
+    """Return the random identity of the store: servers with the same identity share the store."""
     db.execute("INSERT OR IGNORE INTO store VALUES (1, ?)", (secrets.token_hex(16),))
     [identity] = db.execute("SELECT identity FROM store").fetchone()
     return str(identity)
 
 
 def _check(db: sqlite3.Connection) -> None:
-    """Raise `DatabaseError` for a file that is spoiled, or that another version of us has made."""
+    """Raise `DatabaseError` for a damaged file, and for the schema of another release."""
     [version] = db.execute("PRAGMA user_version").fetchone()
     [health] = db.execute("PRAGMA quick_check(1)").fetchone()
     if version not in {0, SCHEMA_VERSION} or health != "ok":
@@ -240,7 +240,7 @@ def _check(db: sqlite3.Connection) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    """Move a spoiled file out of the way; whoever still has it open goes on with it until it is started again."""
+    """Rename a damaged file; a process that has it open continues with it until its next start."""
     path.replace(path.with_name(f"{path.name}.spoiled"))
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):

@@ -1,6 +1,6 @@
-"""A database by its path or URL: SQLite in a file that its owner alone can read, or another that SQLAlchemy knows.
+"""A database by its path or URL: SQLite in a file that only its owner can read, or another that SQLAlchemy supports.
 
-A file survives a power cut: what was committed is on the disk. Several processes may use it at once.
+What was committed to a file survives a power cut. Several processes may use a database at the same time.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from sipmesh.errors import OperatorError
 
-_SETTING_UP = 5061  # the key of a lock: any number that nobody else's program in this database takes
+_SETTING_UP = 5061  # the key of a lock: any number that no other program uses in this database
 
 
 class Database:
-    """One database; *what* is what an operator calls it, such as ``users``."""
+    """One database; *what* is the operator's name for it, such as ``users``."""
 
     __slots__ = ("engine", "file", "what", "where")
 
     def __init__(self, url: str | Path, what: str) -> None:
-        """Find the database; a path means SQLite, in a file that is made. Raises `OperatorError` where it cannot be used.
+        """Find the database; a path means SQLite, and the file is created. Raises `OperatorError` if it cannot be used.
 
-        *where* is its name without its password, *file* is None where it is not SQLite in one.
+        *where* is its URL without the password; *file* is None unless it is an SQLite file.
         """
         self.what = what
         parsed = self._parsed(url)
@@ -40,7 +40,7 @@ class Database:
 
     @contextmanager
     def border(self) -> Iterator[None]:
-        """Translate the database's errors; their text may hold SQL, but never values (hide_parameters)."""
+        """Translate the errors of the database to `OperatorError`; their text may contain SQL, but never values."""
         try:
             yield
         except SQLAlchemyError as wrong:
@@ -48,14 +48,14 @@ class Database:
 
     @contextmanager
     def setting_up(self) -> Iterator[sql.Connection]:
-        """Begin to make tables and triggers that may be there already; several processes may do so at the same time."""
+        """Start a transaction that creates missing tables and triggers; several processes may do so at the same time."""
         with self.border(), self.engine.begin() as db:
-            if db.dialect.name == "postgresql":  # where CREATE OR REPLACE fails beside another of the same
+            if db.dialect.name == "postgresql":  # CREATE OR REPLACE fails there if another process runs it too
                 db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SETTING_UP})")
             yield db
 
     def close(self) -> None:
-        """Let go of the database; a connection that another thread is using is closed once it is done."""
+        """Close the database; a connection that another thread uses is closed after that use."""
         self.engine.dispose()
 
     def _parsed(self, url: str | Path) -> sql.URL:
@@ -70,8 +70,8 @@ class Database:
     def _engine(self, parsed: sql.URL) -> sql.Engine:
         if self.file is not None:
             self._create_private(self.file)
-        # Opened anew for each use, of which there is one a second: a connection that is kept in a pool outlives a `close` that
-        # meets another use, and a server of the database that has ended since.
+        # A new connection for each use, about one a second. A pooled connection could stay open after a `close` during another
+        # use, and would not notice that the database server was restarted.
         try:
             engine = sql.create_engine(parsed, hide_parameters=True, poolclass=sql.NullPool)
         except ImportError as wrong:
@@ -84,7 +84,7 @@ class Database:
         return engine
 
     def _create_private(self, path: Path) -> None:
-        """Make the file with mode 0600, which SQLite's own files beside it take over."""
+        """Create the file with mode 0600; SQLite gives the same mode to its other files."""
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as wrong:
@@ -97,7 +97,7 @@ class Database:
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
-    """Make every connection durable: what was reported as done survives a power cut."""
+    """Make every connection durable: a committed change survives a power cut."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")

@@ -1,6 +1,6 @@
-"""Every version of the topology that was ever published, in the signed bytes that went out, with who, when and why.
+"""Every published version of the topology, in its exact signed octets, with who, when and why.
 
-A version and its line in the audit log are one transaction. Numbers only ever grow.
+A version and its line in the audit log are one transaction. Version numbers only rise.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _versions = sql.Table(
     sql.Column("forced", sql.Boolean, nullable=False),
     sql.Column("jws", sql.LargeBinary, nullable=False),
 )
-# What the next version must not be below, each with the reason that the audit log has.
+# The lowest numbers for the next version; the audit log has the reason for each.
 _floors = sql.Table(
     "versions_floors",
     _schema,
@@ -52,7 +52,7 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is known of one version; *digest* is the SHA-256 in hex of the signed document."""
+    """The facts about one version; *digest* is the SHA-256 in hex of the signed document, *at* is UTC."""
 
     number: int
     digest: str
@@ -64,7 +64,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One version with the signed document, in its exact bytes."""
+    """One version with its signed document, in its exact octets."""
 
     version: Version
     jws: bytes
@@ -75,7 +75,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The place of a version that is about to be made; *previous* and *audit* are as a publication carries them."""
+    """The number of a version that is about to be made; *previous* and *audit* are fields of its publication."""
 
     number: int
     previous: str
@@ -88,7 +88,7 @@ class History:
     __slots__ = ("_audit", "_database")
 
     def __init__(self, database: Database, audit: Audit) -> None:
-        """Make what is not there yet; raises `OperatorError` where the database cannot be used."""
+        """Create missing tables; raises `OperatorError` if the database cannot be used."""
         self._database, self._audit = database, audit
         with database.setting_up() as db:
             for table in _schema.sorted_tables:
@@ -110,20 +110,20 @@ class History:
         act: AuditAct = AuditAct.PUBLISH,
         about: Mapping[str, Any] = NOTHING_ABOUT,
     ) -> Version:
-        """Keep a new version and its line in the audit log: both are on the disk when this returns, or neither is.
+        """Store a new version and its line in the audit log: both are on the disk when this returns, or neither is.
 
         Args:
-            base: The number of the version that the operator compared with; 0 where there was none.
-            make: Gives the signed document for its place. Nothing is kept if it raises, and no number is used up.
+            base: The number of the version that the operator compared with; 0 if there was none.
+            make: Returns the signed document for its slot. If it raises, nothing is stored, and the number is not used up.
             who: Who publishes.
-            why: In their words.
-            at: Now.
-            dangers: What the operator was warned of and went on (`topology.versions.breaking_changes`): a line of its own.
+            why: The reason in the operator's words.
+            at: The time of the publication, with a time zone.
+            dangers: What the version breaks by `--force` (`topology.versions.breaking_changes`): they get a line of their own.
             act: `AuditAct.PUBLISH` or `AuditAct.ROLLBACK`.
-            about: What else the line shall tell.
+            about: Additional facts for the line.
 
         Raises:
-            OperatorError: Somebody else has published since *base*.
+            OperatorError: Another operator has published after *base*.
         """
         with self._audit.changing() as db:
             head = self._head(db)
@@ -131,18 +131,18 @@ class History:
             slot = Slot(self._next(db, head), head.digest if head else "", self._audit.head_in(db))
             jws = make(slot)
             version = Version(slot.number, digest_of(jws), _utc(at), who, why, bool(dangers))
-            told = {"number": version.number, "digest": version.digest, "base": base, "why": why, **about}
+            facts = {"number": version.number, "digest": version.digest, "base": base, "why": why, **about}
             db.execute(_versions.insert().values(_row(version, jws)))
-            self._audit.add(db, who, act, told, at=at)
+            self._audit.add(db, who, act, facts, at=at)
             if dangers:
-                about_it = {"number": version.number, "dangers": list(dangers)}
-                self._audit.add(db, who, AuditAct.FORCED, about_it, at=at)
+                dangers_entry = {"number": version.number, "dangers": list(dangers)}
+                self._audit.add(db, who, AuditAct.FORCED, dangers_entry, at=at)
         return version
 
     def jump(self, at_least: int, who: str, why: str, *, at: datetime) -> int:
-        """Let the next version have the number *at_least*, or a higher one; returns which it will have.
+        """Let the next version have the number *at_least* or a higher one; returns that number.
 
-        It is for a backup that was restored: servers may have seen versions that this history does not know of.
+        This is for a restored backup: servers may have seen versions that this history does not contain.
         """
         if not 1 <= at_least <= HIGHEST:
             raise OperatorError(f"{at_least} is not a version number; give a number from 1 to {HIGHEST}")
@@ -155,12 +155,12 @@ class History:
         return number
 
     def head(self) -> Version | None:
-        """The newest version, None before the first."""
+        """Return the newest version, None if there is none."""
         with self._database.border(), self._database.engine.connect() as db:
             return self._head(db)
 
     def get(self, number: int) -> Kept:
-        """One version with its document; raises `OperatorError` for a number that there never was."""
+        """Return one version with its document; raises `OperatorError` if the version does not exist."""
         with self._database.border(), self._database.engine.connect() as db:
             row = db.execute(sql.select(*_FACTS, _versions.c.jws).where(_versions.c.number == number)).first()
             head = self._head(db)
@@ -172,36 +172,42 @@ class History:
         return Kept(_version(row), bytes(row.jws))
 
     def list(self) -> Sequence[Version]:
-        """Every version, the oldest first."""
+        """Return every version, oldest first."""
         with self._database.border(), self._database.engine.connect() as db:
             return [_version(row) for row in db.execute(sql.select(*_FACTS).order_by(_versions.c.number))]
 
     def verify(self) -> Sequence[str]:
-        """What does not fit in the audit log and in the versions, each in one sentence; nothing if all is well.
+        """Return the faults of the audit log and of the versions, one sentence for each; empty if there are none.
 
-        Every version must be the one that was signed, follow the one before, and have its line in the log; and the head
-        of the log that it carries must be that of the line before its own. Whether its signer is believed is not asked.
+        Every version must be the one that was signed, follow the version before, and have a line in the log. The audit hash in
+        it must be the hash of the line before its own. The trust in its signer is not checked.
         """
         faults = self._audit.verify()
         try:
             lines = {line.about.get("number"): line for line in self._audit.read() if line.act in _PUBLISHING}
         except OperatorError:
-            return faults  # they name the line that cannot be read
+            return faults  # the faults name the unreadable line
         before = ""
         for version in self.list():
             misfits = _misfits(self.get(version.number), before, lines.pop(version.number, None))
             faults += (f"version {version.number}: {why}" for why in misfits)
             before = version.digest
-        return [*faults, *(f"line {one.seq} names version {number}, which is missing" for number, one in lines.items())]
+        return [
+            *faults,
+            *(f"line {line.seq} names version {number}, which is missing" for number, line in lines.items()),
+        ]
 
     def _must_be(self, db: sql.Connection, base: int, head: Version | None) -> None:
         number = head.number if head else 0
         if number == base:
             return
         since = [_version(row) for row in db.execute(sql.select(*_FACTS).where(_versions.c.number > base))]
-        told = "; ".join(f"version {one.number} by {one.by} at {one.at:%Y-%m-%d %H:%M:%S}Z: {one.why}" for one in since)
+        versions = "; ".join(
+            f"version {version.number} by {version.by} at {version.at:%Y-%m-%d %H:%M:%S}Z: {version.why}"
+            for version in since
+        )
         remedy = "see the changes with `sipmesh topology diff`, add them to your draft, and publish again"
-        raise OperatorError(f"another operator has published after version {base}: {told or 'nothing'}; {remedy}")
+        raise OperatorError(f"another operator has published after version {base}: {versions or 'nothing'}; {remedy}")
 
     @staticmethod
     def _head(db: sql.Connection) -> Version | None:
@@ -218,12 +224,12 @@ _PUBLISHING = frozenset({AuditAct.PUBLISH, AuditAct.ROLLBACK})
 
 
 def digest_of(jws: bytes) -> str:
-    """What a version is known by everywhere: the SHA-256 in hex of its signed document."""
+    """Return the digest that identifies a version: the SHA-256 in hex of its signed document."""
     return hashlib.sha256(jws).hexdigest()
 
 
 def _misfits(kept: Kept, before: str, line: AuditLine | None) -> Iterator[str]:
-    """What is wrong with one version after the one with the digest *before*; *line* is what the log has of it."""
+    """Return the faults of one version; *before* is the digest of the version before, *line* its line in the log."""
     version = kept.version
     if digest_of(kept.jws) != version.digest:
         yield "its document differs from the published document"

@@ -1,4 +1,4 @@
-"""Secrets in files: written whole or not at all, readable by their owner alone."""
+"""Secrets in files: written completely or not at all, and readable only by their owner."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sipmesh.errors import OperatorError, Problem
 
 OWNER_ONLY = 0o600
 LARGEST_SECRET = 1 << 20
-"""Bytes; a key, a chain or a token is far smaller, and a path that leads to something else should not fill memory."""
+"""Octets; a key, a chain or a token is far smaller, and a path to something else must not fill memory."""
 
 
 def write_secret(path: Path, secret: bytes) -> None:
-    """Put *secret* into *path* with mode 0600, atomically: a reader sees the old file or the new one, a crash either.
+    """Write *secret* to *path* with mode 0600, atomically: a reader, and a crash, leave the old file or the new one.
 
-    Raises `OperatorError` where the folder does not let us.
+    Raises `OperatorError` if the folder is not writable.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
@@ -35,9 +35,9 @@ def write_secret(path: Path, secret: bytes) -> None:
 
 
 def read_secret(path: Path) -> bytes:
-    """Read *path*, provided that nobody but its owner can.
+    """Return the content of *path*, if only its owner can read it.
 
-    Raises `OperatorError` where it is missing, is no regular file, or group or others have any right to it.
+    Raises `OperatorError` if it is missing, if it is no regular file, and if the group or others have any right to it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -45,15 +45,15 @@ def read_secret(path: Path) -> bytes:
         raise _unusable(
             path, f"cannot be read: {wrong.strerror}", "restore the file, or allow the user of sipmesh to read it"
         ) from wrong
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that what was checked is what is read
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, so that the file that was checked is the file that is read
         _check(path, os.fstat(descriptor))
         return file.read(LARGEST_SECRET)
 
 
 def load_or_create(path: Path, size: int = 32) -> bytes:
-    """Read a random key of *size* bytes, or make one if there is none; two processes that start together agree.
+    """Read a random key of *size* octets, or create it; two processes that start at the same time get the same key.
 
-    Raises `OperatorError` as `read_secret` does, and where the file has another size.
+    Raises `OperatorError` as `read_secret` does, and if the file has another size.
     """
     if not path.exists():
         _create(path, secrets.token_bytes(size))
@@ -65,7 +65,7 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
 
 
 def _create(path: Path, key: bytes) -> None:
-    """Put *key* there unless somebody was faster: `link` never replaces a file, where a rename would."""
+    """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     write_secret(draft, key)
     try:
@@ -81,14 +81,14 @@ def _create(path: Path, key: bytes) -> None:
 
 def _write_durably(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, since only os.open sets the mode from the start
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, since only os.open sets the mode at creation
         file.write(content)
         file.flush()
         os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable."""
+    """Write the folder to the disk, so that the new name is durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What every store of bindings offers, whatever it is made of."""
+"""The interface of every store of bindings."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from sipmesh.routing.registrar.binding import Binding, Changes
 class Locations(Protocol):
     """The bindings of one pool, shared by its servers.
 
-    A row belongs to a server, to an incarnation of it and to a flow. It is live until it expires, its flow closes, or its
-    server begins a new incarnation. Every method sees what every server has written before.
+    A binding belongs to a server, to one incarnation of the server, and to a flow. It is live until it expires, its flow closes,
+    or its server starts a new incarnation. Every method sees what all servers have written before. Times are epoch seconds (UTC).
     """
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Start *incarnation* of *server*: from now on rows of earlier ones are dead. Returns how many were dropped."""
+        """Start *incarnation* of *server*: bindings of earlier incarnations are dropped; returns their number."""
 
     def of(self, aor: str, at: float) -> list[Binding]:
-        """Give the live rows of one address of record, the highest q first, the newest first among equals."""
+        """Return the live bindings of one address of record: highest q first, and for equal q the latest expiry first."""
 
     @property
     def identity(self) -> str:
-        """A random name of the store, in hex; servers with different ones do not share it. Empty where nothing is kept."""
+        """A random name of the store in hex, the same for all servers that share it; empty if there is no store."""
 
     def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Give the live rows of one server in the order of their keys, *most* at most, from behind the key *after* on."""
+        """Return at most *most* live bindings of one server, ordered by key, that come after the key *after*."""
 
     def count(self, server: str) -> int:
-        """Count the rows of one server: those that have expired since `expire` are among them."""
+        """Count the bindings of one server; those that have expired since the last `expire` are included."""
 
     def apply(self, changes: Changes) -> None:
-        """Carry out a registration's changes, all of them or none."""
+        """Store the changes of a registration, all or none."""
 
     def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Forget a flow that has closed; returns the addresses of record that had a row on it."""
+        """Drop the bindings of a closed flow; returns their addresses of record."""
 
     def forget(self, stale: Iterable[Binding]) -> None:
-        """Drop rows whose flow turned out to be gone, unless the device has registered elsewhere meanwhile."""
+        """Drop bindings whose flow does not exist any more, unless the device has registered again meanwhile."""
 
     def expire(self, at: float) -> int:
-        """Drop the rows that have expired; returns how many."""
+        """Drop the expired bindings; returns their number."""
 
     def close(self) -> None:
-        """Let go of the store; the rows stay."""
+        """Close the store; the bindings stay."""

@@ -1,4 +1,4 @@
-"""What a management server keeps for good, in one database: the versions it has published, and every change of trust."""
+"""The permanent database of a management server: the published versions, and every change of trust."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sipmesh.storage.database import Database
 from sipmesh.storage.history import History
 
 DATABASE: Final = "management.db"
-"""Its file, in the folder of the organisation."""
+"""The file of the database, in the folder of the organisation."""
 
 
 class ManagementDb:
-    """The database in *folder*; raises `OperatorError` where it cannot be used."""
+    """The database in *folder*; raises `OperatorError` if it cannot be used."""
 
     def __init__(self, folder: Path) -> None:
         self._database = Database(folder / DATABASE, "history and audit log")
@@ -26,9 +26,9 @@ class ManagementDb:
 
     @staticmethod
     def is_in(folder: Path) -> bool:
-        """Whether anything was ever kept in *folder*."""
+        """Return whether *folder* has such a database."""
         return (folder / DATABASE).is_file()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()

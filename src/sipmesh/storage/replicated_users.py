@@ -1,4 +1,4 @@
-"""The users as a server of a managed network knows them: out of documents that management signed, and never from a database."""
+"""The users as a server of a managed network knows them: from documents that management signed, without a database."""
 
 from __future__ import annotations
 
@@ -14,66 +14,70 @@ if TYPE_CHECKING:
 
 
 class ReplicatedUsers:
-    """What the servers of one pool ask of users, as `Users` offers it; before the first document nobody is known.
+    """The users for the servers of one pool, with the methods of `Users`; before the first document no user is known.
 
-    Feeding it is for one thread at a time. Asking is for any: what is known is exchanged in one step.
+    Only one thread at a time may change it. Any thread may read it: a change replaces all users in one step.
     """
 
-    __slots__ = ("_coming", "_held", "_organisation", "_pool")
+    __slots__ = ("_document", "_organisation", "_parts", "_pool")
 
     def __init__(self, organisation: str, pool: str) -> None:
         self._organisation, self._pool = organisation, pool
-        self._held: UserDocument | None = None
-        self._coming: dict[int, UserDocument] = {}
+        self._document: UserDocument | None = None
+        self._parts: dict[int, UserDocument] = {}
 
     def __repr__(self) -> str:
-        known = len(self._held.verifiers) if self._held is not None else 0
+        known = len(self._document.verifiers) if self._document is not None else 0
         return f"<ReplicatedUsers of {self._pool} known={known} number={self.number}>"
 
     @property
     def number(self) -> int:
-        """The version of the users that is in force, 0 before the first: since when to ask for what has changed."""
-        return self._held.number if self._held is not None else 0
+        """The version of the users that is in force, 0 before the first one; later changes are requested since this version."""
+        return self._document.number if self._document is not None else 0
 
     @property
     def ready(self) -> bool:
-        """Whether a document has come, now or before the last start."""
-        return self._held is not None
+        """Whether a document has arrived, now or before the last start."""
+        return self._document is not None
 
     def take(self, document: bytes) -> frozenset[str]:
-        """Take over a document whose signature holds; returns the users of this pool added, changed or gone by it.
+        """Apply a document with a valid signature; returns the users of this pool that it adds, changes or removes.
 
-        Of several parts the last to come puts all in force; those of another number that were not complete are let go.
-        The same number again changes nothing.
+        A document in several parts comes into force with its last part; incomplete parts of another number are dropped. The
+        number that is in force already changes nothing.
 
-        Raises `OperatorError`, and changes nothing, for one that cannot be read, is not of this organisation and pool, is
-        older than what is in force, or tells what has changed since another version than that.
+        Raises `OperatorError`, and changes nothing, in these cases: the document cannot be read; it is for another
+        organisation or pool; it is older than what is in force; or its changes start from another number.
         """
-        came = UserDocument.decode(document)
-        self._look_at(came)
-        if came.number == self.number:
+        document_part = UserDocument.decode(document)
+        self._check(document_part)
+        if document_part.number == self.number:
             return frozenset()
-        if any(_series(came) != _series(one) for one in self._coming.values()):
-            self._coming.clear()
-        self._coming[came.part] = came
-        if len(self._coming) < came.parts:
+        if any(_series(document_part) != _series(part) for part in self._parts.values()):
+            self._parts.clear()
+        self._parts[document_part.part] = document_part
+        if len(self._parts) < document_part.parts:
             return frozenset()
-        return self._put_in_force([self._coming[n] for n in sorted(self._coming)])
+        return self._put_in_force([self._parts[n] for n in sorted(self._parts)])
 
-    def _look_at(self, came: UserDocument) -> None:
-        if (came.organisation, came.pool) != (self._organisation, self._pool):
-            raise OperatorError(f"rejected: users of {came.pool} of {came.organisation} were sent to {self._pool}")
-        if came.number < self.number:
-            raise OperatorError(f"rejected: users of number {came.number} were sent after number {self.number}")
-        if came.since and self.number not in {came.since, came.number}:
+    def _check(self, document_part: UserDocument) -> None:
+        if (document_part.organisation, document_part.pool) != (self._organisation, self._pool):
             raise OperatorError(
-                f"rejected: changes since number {came.since} were sent, and number {self.number} is in force"
+                f"rejected: users of {document_part.pool} of {document_part.organisation} were sent to {self._pool}"
+            )
+        if document_part.number < self.number:
+            raise OperatorError(
+                f"rejected: users of number {document_part.number} were sent after number {self.number}"
+            )
+        if document_part.since and self.number not in {document_part.since, document_part.number}:
+            raise OperatorError(
+                f"rejected: changes since number {document_part.since} were sent, and number {self.number} is in force"
             )
 
     def _put_in_force(self, parts: list[UserDocument]) -> frozenset[str]:
-        before: Mapping[str, Verifier] = self._held.verifiers if self._held is not None else {}
+        before: Mapping[str, Verifier] = self._document.verifiers if self._document is not None else {}
         verifiers = dict(before) if parts[0].since else {}
-        homes = dict(self._held.homes) if parts[0].since and self._held is not None else {}
+        homes = dict(self._document.homes) if parts[0].since and self._document is not None else {}
         for part in parts:
             for aor in (*part.gone, *part.homes):
                 verifiers.pop(aor, None)
@@ -81,32 +85,32 @@ class ReplicatedUsers:
                 homes.pop(aor, None)
             verifiers |= part.verifiers
             homes |= part.homes
-        came = parts[-1]
-        self._held = UserDocument(came.organisation, came.pool, came.number, verifiers=verifiers, homes=homes)
-        self._coming.clear()
+        last = parts[-1]
+        self._document = UserDocument(last.organisation, last.pool, last.number, verifiers=verifiers, homes=homes)
+        self._parts.clear()
         return frozenset(aor for aor in before.keys() | verifiers.keys() if before.get(aor) != verifiers.get(aor))
 
     def whole(self) -> bytes | None:
-        """All that is in force as one document, None before the first: for a look at it, since it bears no signature."""
-        return self._held.encode() if self._held is not None else None
+        """Return everything that is in force as one unsigned document, None before the first one; for inspection only."""
+        return self._document.encode() if self._document is not None else None
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Give what proves *aor*; None for an unknown user, and for one who is at home in another pool."""
-        return self._held.verifiers.get(aor) if self._held is not None else None
+        """Return the password verifier of *aor*; None for an unknown user, and for a user of another pool."""
+        return self._document.verifiers.get(aor) if self._document is not None else None
 
     def home(self, aor: str) -> str | None:
-        """Give the name of the pool where *aor* is at home; None for an unknown user."""
-        held = self._held
-        if held is None:
+        """Return the home pool of *aor*; None for an unknown user."""
+        document = self._document
+        if document is None:
             return None
-        return self._pool if aor in held.verifiers else held.homes.get(aor)
+        return self._pool if aor in document.verifiers else document.homes.get(aor)
 
     def refresh(self) -> frozenset[str]:
-        """Find that nothing has changed: whoever brings a document is told at once what it changes."""
+        """Return the empty set: `take` returns the changes of a document at once."""
         return frozenset()
 
     def close(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: there is no database."""
 
 
 def _series(part: UserDocument) -> tuple[int, int, int]:

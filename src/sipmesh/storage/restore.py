@@ -1,7 +1,8 @@
-"""Putting a backup back: all of it or nothing, and with numbers that were never given out before.
+"""Restores a backup: completely or not at all, and with numbers that were never used before.
 
-A restored CA, history and directory are older than what the network has seen since. So their numbers jump, by more than can have
-been given out meanwhile: 1,000, and one for each second since the backup was made. Serials need none, since they are random.
+A restored CA, history and user database are older than what the network has seen since. So their numbers jump by more than can
+have been used meanwhile: by 1,000, and by one for each second since the backup was made. Serial numbers do not jump: they are
+random.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ WHY: Final = "restored from a backup"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of it: numbers jumped by *jump*; *next_version* is None where nothing was ever published.
+    """The result: numbers jumped by *jump*; *next_version* is None if nothing was ever published.
 
-    *keys_missing* are CAs whose keys are not in the backup, so that their lists are still the old ones.
+    *keys_missing* are CAs whose keys are not in the backup, so that their CRLs could not be signed again.
     """
 
     manifest: Manifest
@@ -51,37 +52,37 @@ def restore(
     at: datetime,
     last: Callable[[Path], object] | None = None,
 ) -> Restored:
-    """Restore the backup in *file* to *folder*, which must be empty or not there.
+    """Restore the backup in *file* to *folder*, which must be empty or missing.
 
-    Everything is made ready beside it and takes its place at the end: a backup that does not open leaves nothing behind.
-    *who* is named in the audit log. *last* is called with the folder that was made ready, before it takes its place.
+    Everything is prepared beside *folder*, and takes its place at the end: a backup that does not open leaves no files.
+    *who* is named in the audit log. *last* is called with the prepared folder before it takes its place.
 
-    Raises `OperatorError` for a backup that was changed or cut off, another passphrase, and a folder that holds anything.
+    Raises `OperatorError` for a changed or truncated backup, for a wrong passphrase, and for a folder that is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         problem = Problem(folder, 0, "", "exists already and is not empty", "name another folder with --dir")
         raise OperatorError("a restore does not overwrite files", (problem,))
-    with _beside(folder) as made:
+    with _beside(folder) as prepared:
         with _reading(file) as stream:
-            manifest = unpack(Opened(stream, passphrase), made)
-        restored = _move_on(made, manifest, who, at)
+            manifest = unpack(Opened(stream, passphrase), prepared)
+        restored = _jump_numbers(prepared, manifest, who, at)
         if last is not None:
-            last(made)
-        made.chmod(files.FOLDER)
-        made.replace(folder)
+            last(prepared)
+        prepared.chmod(files.FOLDER)
+        prepared.replace(folder)
         files.sync_folder(folder.parent)
     return restored
 
 
 @contextmanager
 def _beside(folder: Path) -> Iterator[Path]:
-    """A folder that only we may enter, on the same disk; whatever is left of it is taken away again."""
+    """Create a folder that only our user may enter, on the same disk; remove it at the end if it still exists."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    prepared = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield made
+        yield prepared
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(prepared, ignore_errors=True)
 
 
 @contextmanager
@@ -96,10 +97,9 @@ def _reading(file: Path) -> Iterator[IO[bytes]]:
 
 
 def unpack(opened: Opened, folder: Path) -> Manifest:
-    """Write what is in a backup below *folder*, which is empty; raises `OperatorError`, and leaves *folder* as it is then.
+    """Write the files of a backup below *folder*, which is empty; raises `OperatorError`, possibly after some files.
 
-    Of what the tar may hold, regular files below *folder* are taken and anything else is refused, though whoever made it
-    knew the passphrase.
+    Only regular files below *folder* are accepted; any other entry is refused, even from somebody who knew the passphrase.
     """
     stream = io.BufferedReader(opened)
     try:
@@ -109,7 +109,7 @@ def unpack(opened: Opened, folder: Path) -> Manifest:
     except tarfile.TarError as wrong:
         raise OperatorError(f"the backup contains no readable archive: {wrong}") from None
     while stream.read(1 << 20):
-        pass  # the end is authenticated when it has been read
+        pass  # the end of the stream is authenticated only when it is read
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise OperatorError(f"the backup has no {MANIFEST}: sipmesh did not make it")
@@ -119,7 +119,7 @@ def unpack(opened: Opened, folder: Path) -> Manifest:
 
 
 def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
-    """Write one entry where nothing is yet; others may read at most what they could."""
+    """Write one entry to a new file; other users may read it at most as far as they could before."""
     name = PurePosixPath(entry.name)
     content = tar.extractfile(entry) if entry.isreg() else None
     if content is None or name.is_absolute() or not name.parts or ".." in name.parts or "\0" in entry.name:
@@ -128,14 +128,14 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.exists():
         raise OperatorError(f"not restored: the backup contains {entry.name!r} twice")
-    with file.open("xb") as made:
+    with file.open("xb") as new_file:
         file.chmod(files.SECRET)
-        shutil.copyfileobj(content, made)
+        shutil.copyfileobj(content, new_file)
     file.chmod((entry.mode & files.PUBLIC) | files.SECRET)
 
 
-def _move_on(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
-    """Let every number jump, tell of it in the audit log, and make the lists anew."""
+def _jump_numbers(folder: Path, manifest: Manifest, who: str, at: datetime) -> Restored:
+    """Let every number jump, record the restore in the audit log, and sign new CRLs."""
     jump = JUMP + max(0, int((at - manifest.at).total_seconds()))
     missing: tuple[CertificateKind, ...] = ()
     for ca in CaGenerations(folder / CA).alive:

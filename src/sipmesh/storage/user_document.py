@@ -1,7 +1,7 @@
-"""The users of one pool as they travel to its servers: what proves each of them, and where all others are at home.
+"""The users of one pool as they are sent to its servers: password verifiers, and the home pools of all other users.
 
-The bytes are the payload of what management signs; nothing here looks at a signature. A document tells either everybody
-(*since* is 0) or what has changed since an earlier number, and comes in several parts where there are many users.
+The octets are the payload that management signs; this module checks no signature. A document contains either all users (*since*
+is 0) or the changes since an earlier number. A large document comes in several parts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sipmesh.sip.digest import Algorithm
 
 FORMAT: Final = 1
 MOST_IN_A_PART: Final = 15_000
-"""Addresses in one part: a user with two digests takes 190 octets, and with its signature a part stays below 4 MB."""
+"""Addresses in one part: a user with two digests takes 190 octets, so a signed part stays below 4 MB."""
 
 MOST_PARTS: Final = 1_000
 _KEYS: Final = {Algorithm.SHA_256: "sha256", Algorithm.MD5: "md5"}
@@ -30,9 +30,9 @@ _HEX: Final = frozenset("0123456789abcdef")
 class UserDocument:
     """One part of a document.
 
-    *number* is the version of the users that it leads to, *since* the one that it begins at, 0 for "from nothing".
-    *verifiers* are those of the pool's own users and of nobody else, *homes* says in which other pool each address is at
-    home, *gone* are addresses that belong to nobody any more. Addresses are ``sip:user@domain``.
+    *number* is the version of the users that it leads to; *since* is the version that it starts from, 0 for "from nothing".
+    *verifiers* are only those of the pool's own users. *homes* has the home pool of each other address. *gone* are addresses
+    that do not exist any more. Addresses are ``sip:user@domain``.
     """
 
     organisation: str
@@ -46,26 +46,26 @@ class UserDocument:
     gone: frozenset[str] = frozenset()
 
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
-        """The same in parts of at most *most* addresses each."""
+        """Return the same document in parts of at most *most* addresses each."""
         rows: list[tuple[str, Verifier | str | None]] = [*self.verifiers.items(), *self.homes.items()]
         rows += [(aor, None) for aor in sorted(self.gone)]
         cut = [rows[begin : begin + most] for begin in range(0, max(len(rows), 1), most)]
         return [self._document(rows, n, len(cut)) for n, rows in enumerate(cut, 1)]
 
     def _document(self, rows: Iterable[tuple[str, Verifier | str | None]], part: int, parts: int) -> UserDocument:
-        held = dict(rows)
+        values = dict(rows)
         return replace(
             self,
             part=part,
             parts=parts,
-            verifiers={aor: one for aor, one in held.items() if isinstance(one, Verifier)},
-            homes={aor: one for aor, one in held.items() if isinstance(one, str)},
-            gone=frozenset(aor for aor, one in held.items() if one is None),
+            verifiers={aor: value for aor, value in values.items() if isinstance(value, Verifier)},
+            homes={aor: value for aor, value in values.items() if isinstance(value, str)},
+            gone=frozenset(aor for aor, value in values.items() if value is None),
         )
 
     def encode(self) -> bytes:
-        """Write it as JSON; addresses stand without their scheme, and those at home elsewhere under the name of the pool."""
-        told = {
+        """Return the part as JSON; addresses have no scheme, and those of other pools are listed under their pool."""
+        document = {
             "format": FORMAT,
             "organisation": self.organisation,
             "pool": self.pool,
@@ -77,11 +77,11 @@ class UserDocument:
             "homes": _by_pool(self.homes),
             "gone": sorted(map(_bare, self.gone)),
         }
-        return json.dumps(told, separators=(",", ":")).encode()
+        return json.dumps(document, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, document: bytes) -> UserDocument:
-        """Read one; raises `OperatorError` where it is not of this format. Takes half a second for 100,000 users."""
+        """Read a part; raises `OperatorError` if it does not have this format. Takes half a second for 100,000 users."""
         try:
             return cls._read(json.loads(document))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as wrong:
@@ -91,20 +91,24 @@ class UserDocument:
             ) from None
 
     @classmethod
-    def _read(cls, told: Mapping[str, Any]) -> UserDocument:
-        if told["format"] != FORMAT:
-            raise ValueError(f"format {told['format']!r}")
-        verifiers = [_verifier(row) for row in told["users"]]
+    def _read(cls, document: Mapping[str, Any]) -> UserDocument:
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']!r}")
+        verifiers = [_verifier(row) for row in document["users"]]
         read = cls(
-            organisation=_text(told["organisation"]),
-            pool=_text(told["pool"]),
-            number=_count(told["number"], 1),
-            since=_count(told["since"], 0),
-            part=_count(told["part"], 1),
-            parts=_count(told["parts"], 1),
-            verifiers={one.aor: one for one in verifiers},
-            homes={_full(bare): _text(pool) for pool, held in told["homes"].items() for bare in held},
-            gone=frozenset(map(_full, told["gone"])),
+            organisation=_text(document["organisation"]),
+            pool=_text(document["pool"]),
+            number=_count(document["number"], 1),
+            since=_count(document["since"], 0),
+            part=_count(document["part"], 1),
+            parts=_count(document["parts"], 1),
+            verifiers={verifier.aor: verifier for verifier in verifiers},
+            homes={
+                _full(bare): _text(pool)
+                for pool, bare_addresses in document["homes"].items()
+                for bare in bare_addresses
+            },
+            gone=frozenset(map(_full, document["gone"])),
         )
         if not read.since < read.number or not read.part <= read.parts <= MOST_PARTS:
             raise ValueError("its numbers do not fit together")
@@ -112,8 +116,8 @@ class UserDocument:
 
 
 def _by_pool(homes: Mapping[str, str]) -> dict[str, list[str]]:
-    ordered = sorted(homes.items(), key=lambda one: (one[1], one[0]))
-    return {pool: [_bare(aor) for aor, _ in held] for pool, held in groupby(ordered, key=lambda one: one[1])}
+    ordered = sorted(homes.items(), key=lambda item: (item[1], item[0]))
+    return {pool: [_bare(aor) for aor, _ in group] for pool, group in groupby(ordered, key=lambda item: item[1])}
 
 
 def _row(verifier: Verifier) -> dict[str, str | int]:
@@ -126,7 +130,7 @@ def _verifier(row: Mapping[str, Any]) -> Verifier:
 
 
 def _hashes(row: Mapping[str, Any]) -> Iterator[tuple[Algorithm, str]]:
-    """The hashes of a user, strongest first; an empty row would be a user whom nothing proves, and so is an error."""
+    """Return the hashes of a user, strongest first; a user without a hash could never log in, and so is an error."""
     if row.keys().isdisjoint(_KEYS.values()):
         raise ValueError("a user without a digest")
     for algorithm, key in _KEYS.items():

@@ -1,7 +1,7 @@
-"""The users: who there is, and what proves it. In SQLite by default, in PostgreSQL where a URL says so.
+"""The user database: addresses and password hashes, in SQLite by default, in PostgreSQL if a URL says so.
 
-The command line writes, running servers read. A server holds all users in memory, so that checking a password costs the same
-for a known user as for an unknown one, and asks the database now and then what has changed (`Users.refresh`).
+The commands write, running servers read. A server has all users in memory, so that a password check takes the same time for known
+and unknown users. It asks the database at intervals for changes (`Users.refresh`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sipmesh.storage.database import Database
 from sipmesh.storage.user_document import UserDocument
 
 DEFAULT_ALGORITHMS = (Algorithm.SHA_256, Algorithm.MD5)
-"""RFC 8760 section 2.6: the strongest first. MD5 stays for browsers' libraries; MD5 alone is for phones that know no other."""
+"""RFC 8760 2.6: the strongest first. MD5 is for browser libraries; MD5 alone is for phones that support nothing else."""
 
 
 class _Instant(sql.TypeDecorator[datetime]):
-    """UTC, whatever the database makes of it: SQLite keeps no zone, PostgreSQL answers in the one that it is set to."""
+    """Times in UTC in every database: SQLite stores no time zone, and PostgreSQL answers in the zone of its settings."""
 
     impl = sql.DateTime(timezone=True)
     cache_ok = True
@@ -54,14 +54,14 @@ _users = sql.Table(
     sql.Column("created", _Instant, nullable=False),
     sql.Column("pool", sql.Text),
 )
-# One row. It is updated first in every change, so that changes happen one after the other and their numbers rise by commit.
+# One row. Each change updates it first, so that changes cannot overlap, and their numbers rise in the order of commits.
 _version = sql.Table(
     "users_version",
     _schema,
     sql.Column("id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("version", sql.BigInteger, nullable=False),
 )
-# Whose row each change was about. It only ever grows, by a few bytes for each command of an operator.
+# The user of each change. The table only grows, by a few octets for each command of an operator.
 _changes = sql.Table(
     "users_changes",
     _schema,
@@ -73,7 +73,7 @@ _COLUMN_OF = {Algorithm.SHA_256: "ha1_sha256", Algorithm.MD5: "ha1_md5"}
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One row, as far as anybody may see it; *pool* is the home, None where the topology's first front-end pool is it."""
+    """One user without hashes; *pool* is the home pool, None for the topology's first front-end pool; *created* is UTC."""
 
     aor: str
     algorithms: tuple[Algorithm, ...]
@@ -83,7 +83,7 @@ class User:
 
 
 _Stamp = tuple[tuple[int, int, int], ...]
-_YOUNG_NS = 2_000_000_000  # far above the step of any file system's clock
+_YOUNG_NS = 2_000_000_000  # far above the resolution of any file system's clock
 
 
 class Users:
@@ -92,7 +92,7 @@ class Users:
     __slots__ = ("_database", "_engine", "_file", "_homes", "_known", "_seen", "_stamp", "where")
 
     def __init__(self, url: str | Path) -> None:
-        """Open or make the database; a path means SQLite. Raises `OperatorError` where it cannot be used."""
+        """Open or create the database; a path means SQLite. Raises `OperatorError` if it cannot be used."""
         self._database = Database(url, "users")
         self.where, self._engine, self._file = self._database.where, self._database.engine, self._database.file
         self._stamp: _Stamp | None = None
@@ -115,11 +115,11 @@ class Users:
         realm: str | None = None,
         pool: str | None = None,
     ) -> User:
-        """Add a user; *aor* may lack its ``sip:``, and *realm* is its domain unless told otherwise.
+        """Add a user; *aor* may lack its ``sip:``, and *realm* is by default the domain of *aor*.
 
-        *pool* is its home, whose name is taken as it is; None leaves it to the topology (`User`).
+        *pool* is the home pool, whose name is not checked; None means the default of the topology (`User`).
 
-        Raises `OperatorError` for an address without user or domain, one that exists, and a password that is empty.
+        Raises `OperatorError` for an address without user or domain, for an existing user, and for an empty password.
         """
         uri = read_address(aor)
         hashes = _hashes(uri, password, algorithms, realm)
@@ -135,19 +135,19 @@ class Users:
     def set_password(
         self, aor: str, password: str, algorithms: Collection[Algorithm] | None = None, *, realm: str | None = None
     ) -> User:
-        """Change a password, and with it the generation; *algorithms* stay as they are unless given.
+        """Change a password, and with it the generation; *algorithms* None keeps the present ones.
 
-        Raises `OperatorError` for an unknown user and for a password that is empty.
+        Raises `OperatorError` for an unknown user and for an empty password.
         """
         uri = read_address(aor)
         with self._changing(uri.aor) as (db, version):
-            held = _user(_row_of(db, uri.aor))
-            values = {**_hashes(uri, password, algorithms or held.algorithms, realm), "generation": version}
+            stored = _user(_row_of(db, uri.aor))
+            values = {**_hashes(uri, password, algorithms or stored.algorithms, realm), "generation": version}
             db.execute(_users.update().where(_users.c.aor == uri.aor).values(values))
-        return _user({**values, "aor": uri.aor, "created": held.created, "pool": held.pool})
+        return _user({**values, "aor": uri.aor, "created": stored.created, "pool": stored.pool})
 
     def move(self, aor: str, pool: str) -> User:
-        """Give a user another home, and a new generation with it: links at the old one prove nothing any more.
+        """Give a user another home pool and a new generation, which makes logins on existing links invalid.
 
         Raises `OperatorError` for an unknown user.
         """
@@ -159,30 +159,29 @@ class Users:
         return _user({**row, **values})
 
     def remove(self, aor: str) -> None:
-        """Remove a user; raises `OperatorError` for an unknown one."""
+        """Remove a user; raises `OperatorError` for an unknown user."""
         uri = read_address(aor)
         with self._changing(uri.aor) as (db, _):
             _row_of(db, uri.aor)
             db.execute(_users.delete().where(_users.c.aor == uri.aor))
 
     def one(self, aor: str) -> User:
-        """Give one user as the database has it now; raises `OperatorError` for an unknown one."""
+        """Return one user as the database has it now; raises `OperatorError` for an unknown user."""
         uri = read_address(aor)
         with self._database.border(), self._engine.connect() as db:
             return _user(_row_of(db, uri.aor))
 
     def list(self) -> Sequence[User]:
-        """Give all users by address, as the database has them now."""
+        """Return all users as the database has them now, ordered by address."""
         with self._database.border(), self._engine.connect() as db:
             return [_user(row) for row in _rows(db, sql.select(_users).order_by(_users.c.aor))]
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
-        """Give what the servers of *pool* have to know of all users, as payloads to be signed; each is one part of it.
+        """Return what the servers of *pool* have to know of all users, as payloads to sign; each payload is one part.
 
-        Users who were given no home get *otherwise* for good first, so that a number always stands for the same content.
-        *since* is the number that the servers have: then only what has changed since then, nothing at all if that is
-        what there is now, and everybody where that cannot be told, as after a restore. Takes about a second for 100,000
-        users.
+        First, users without a home pool get *otherwise* permanently, so that a number always means the same content. *since* is
+        the number that the servers have: the result contains only later changes, and is empty if there are none. If the changes
+        are not known, as after a restore, it contains all users. Takes about a second for 100,000 users.
         """
         rows, gone, version, since = self._changed_since(since, otherwise)
         if version == since or not version:
@@ -200,9 +199,9 @@ class Users:
         return [part.encode() for part in roster.divided()]
 
     def _changed_since(self, since: int, otherwise: str) -> tuple[Sequence[dict[str, Any]], frozenset[str], int, int]:
-        """Give the rows changed since a number, whose are gone, the number now, and the number that was really begun at.
+        """Return the rows changed since a number, the removed addresses, the present number, and the number really used.
 
-        The version is written first, as in every change: so nobody changes anything until all has been read.
+        The version is written first, as in every change: so no change happens until everything has been read.
         """
         with self._database.border(), self._engine.begin() as db:
             same = _version.update().values(version=_version.c.version).returning(_version.c.version)
@@ -216,13 +215,13 @@ class Users:
             return rows, frozenset(changed) - {row["aor"] for row in rows}, version, since
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        """Return the home pools of users ("" for users without one), and the domains of their addresses."""
         domains = {aor.rpartition("@")[2] for aor in self._known}
         return frozenset(self._homes.values()), frozenset(domains)
 
     @property
     def ready(self) -> bool:
-        """They are read when the database is opened."""
+        """True: the users are read when the database is opened."""
         return True
 
     @property
@@ -231,14 +230,12 @@ class Users:
         return self._seen
 
     def copy_to(self, other: Users) -> int:
-        """Copy everything into a database that has no users yet; returns how many there are.
+        """Copy everything into a database without users; returns the number of users.
 
-        Raises `OperatorError` where *other* has users, or either cannot be used.
+        Raises `OperatorError` if *other* has users, or if one of the databases cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
-            db.execute(
-                _version.update().values(version=_version.c.version)
-            )  # so that nobody changes anything meanwhile
+            db.execute(_version.update().values(version=_version.c.version))  # so that no change happens meanwhile
             found = {table: _rows(db, sql.select(table)) for table in (_users, _changes, _version)}
         with other._database.border(), other._engine.begin() as db:
             db.execute(_version.update().values(version=_version.c.version))
@@ -251,31 +248,31 @@ class Users:
         return len(found[_users])
 
     def jump(self, by: int) -> int:
-        """Raise the number of the users, so that none which was given out before a restore is met again; returns it.
+        """Raise the number of the users by *by*, so that no number from before a restore is used again; returns it.
 
-        Raises `OperatorError` where the database cannot be used.
+        Raises `OperatorError` if the database cannot be used.
         """
         with self._database.border(), self._engine.begin() as db:
             jumped = _version.update().values(version=_version.c.version + by).returning(_version.c.version)
             return int(db.execute(jumped).scalar_one())
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Give what proves *aor*, from memory, as of the last `refresh`; None for an unknown user."""
+        """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
         return self._known.get(aor)
 
     def home(self, aor: str) -> str | None:
-        """Give the name of the pool where *aor* is at home, as of the last `refresh`: "" where none was named for it.
+        """Return the home pool of *aor* as of the last `refresh`, "" if none is set.
 
         None for an unknown user.
         """
         return self._homes.get(aor, "") if aor in self._known else None
 
     def refresh(self) -> frozenset[str]:
-        """Take over what others have changed; returns the addresses of record added, changed or removed since.
+        """Read what others have changed; returns the addresses of record that were added, changed or removed.
 
-        A live link of one of them proves nothing any more, unless it was proved under the generation that
-        `verifier` now gives. Blocks for as long as the database does: a look at the files where it is SQLite and they have
-        not been written to, else one small query when nothing has changed.
+        A login of such a user on a live link is valid only if it has the generation that `verifier` returns now. Blocks until
+        the database answers. If an SQLite file has not been written, this only looks at the file; otherwise, without a change,
+        it takes one small query.
         """
         stamp = _stamp_of(self._file)
         if stamp is not None and stamp == self._stamp:
@@ -292,15 +289,15 @@ class Users:
             since = sql.select(_changes.c.aor).where(_changes.c.version > self._seen, _changes.c.version <= version)
             changed = frozenset(db.execute(since).scalars())
             rows = _rows(db, sql.select(_users).where(_users.c.aor.in_(since)))  # a query takes 65,535 values at most
-        self._take_over(changed, rows, version)
+        self._replace(changed, rows, version)
         return changed
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
-    def _take_over(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
-        """Replace what is known of *changed*; each step is one that a reader in another thread may fall between."""
+    def _replace(self, changed: AbstractSet[str], rows: Sequence[Mapping[str, Any]], version: int) -> None:
+        """Replace the known users among *changed*; a reader in another thread may run between any two of the steps."""
         self._homes.update({row["aor"]: row["pool"] or "" for row in rows})
         self._known.update({row["aor"]: _verifier(row) for row in rows})
         for aor in changed - {row["aor"] for row in rows}:
@@ -312,11 +309,11 @@ class Users:
         with self._engine.connect() as db:
             version = db.execute(sql.select(_version.c.version)).scalar_one()
             rows = _rows(db, sql.select(_users))
-        self._take_over(frozenset(), rows, version)
+        self._replace(frozenset(), rows, version)
 
     @contextmanager
     def _changing(self, aor: str) -> Iterator[tuple[sql.Connection, int]]:
-        """Begin a change of one user: nobody else changes anything until it is committed or given up."""
+        """Start a change of one user: other changes wait until it is committed or rolled back."""
         with self._database.border(), self._engine.begin() as db:
             next_version = _version.update().values(version=_version.c.version + 1).returning(_version.c.version)
             version = db.execute(next_version).scalar_one()
@@ -325,9 +322,9 @@ class Users:
 
 
 def _stamp_of(file: Path | None) -> _Stamp | None:
-    """Tell one state of an SQLite database from the next: its file, and the log that is written first (WAL).
+    """Return a stamp of an SQLite database: of its file, and of its write-ahead log (WAL).
 
-    None where that cannot be told: there is no such file, or the last write is so young that another may get the same time.
+    None if there is no file, or if the last write is so recent that another write may get the same time.
     """
     if file is None:
         return None
@@ -341,7 +338,7 @@ def _stamp_of(file: Path | None) -> _Stamp | None:
 
 
 def _create_tables(database: Database) -> None:
-    """Make what is not there yet; several servers may do so at the same time."""
+    """Create missing tables; several servers may do so at the same time."""
     with database.setting_up() as db:
         for table in _schema.sorted_tables:
             db.execute(CreateTable(table, if_not_exists=True))
@@ -352,7 +349,7 @@ def _create_tables(database: Database) -> None:
 
 
 def _add_pool(engine: sql.Engine) -> None:
-    """Give the table of an earlier release its column for the home; whoever comes second finds it there."""
+    """Add the column for the home pool to the table of an earlier release; another process may do so at the same time."""
     if _has_pool(engine):
         return
     try:
@@ -368,7 +365,7 @@ def _has_pool(engine: sql.Engine) -> bool:
 
 
 def _hashes(uri: SipUri, password: str, algorithms: Collection[Algorithm], realm: str | None) -> dict[str, str | None]:
-    """Compute the columns; an algorithm that the user is not to have is empty."""
+    """Compute the hash columns; the column of an algorithm that is not used is None."""
     if not password or not algorithms:
         raise _wrong(f"{uri.aor} would have no password", "give a password that is not empty")
     user = user_of(uri.aor)

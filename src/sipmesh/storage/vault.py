@@ -1,10 +1,10 @@
-"""One encrypted file: a stream in chunks, each authenticated in its place, under a key that a passphrase gives.
+"""One encrypted file: a stream in chunks, each authenticated in its place, under a key that is derived from a passphrase.
 
-The header has the parameters of scrypt (RFC 7914) and what every nonce begins with. Each chunk of 1 MiB is sealed by AES-256-GCM
-under a nonce of that beginning, the chunk's number, and whether it is the last one; the header is authenticated with each. So a
-chunk that was changed, left out, moved or taken from another file does not open, nor does a file that was cut off between two
-chunks (the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár, 2015). What is read has been authenticated, but that it
-was the last is known at the end only: whoever reads acts when the stream is over.
+The header has the parameters of scrypt (RFC 7914) and the prefix of all nonces. Each chunk of 1 MiB is encrypted by AES-256-GCM.
+Its nonce is the prefix, the number of the chunk, and whether it is the last one; the header is authenticated with each chunk. So
+a chunk that was changed, removed, moved or taken from another file does not open. A file that was truncated between two chunks
+does not open either. This is the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár (2015). Data is authenticated
+before it is returned. But a truncation shows only at the end of the stream: a reader must not act on the data before that.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 CHUNK: Final = 1 << 20
 TAG: Final = 16
 ENTROPY_BYTES: Final = 16 + 7
-"""How much a new vault needs: a salt, and the beginning of its nonces."""
+"""Octets that a new vault needs: a salt, and the prefix of its nonces."""
 
 _MAGIC: Final = b"sipmesh-vault-1\n"
 _HEADER: Final = struct.Struct(f"!{len(_MAGIC)}sBBB16s7s")
 _NONCE: Final = struct.Struct("!7sIB")
 _LOG_N, _R, _P = 17, 8, 1  # 128 MiB and a third of a second for each guess
-_MOST_LOG_N, _MOST_R, _MOST_P = 18, 8, 4  # a header that asks for more would make us work for nothing
+_MOST_LOG_N, _MOST_R, _MOST_P = 18, 8, 4  # a header with larger parameters would only waste our time and memory
 SHORTEST_PASSPHRASE: Final = 12
 
 
 class VaultError(OperatorError):
-    """A file that is none of ours, was changed or cut off, or a passphrase that is another."""
+    """The file is not a vault, or was changed or truncated, or the passphrase is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class _Header:
 
     @classmethod
     def read(cls, stream: IO[bytes]) -> Self:
-        told = stream.read(_HEADER.size)
-        if len(told) < _HEADER.size or not told.startswith(_MAGIC):
+        content = stream.read(_HEADER.size)
+        if len(content) < _HEADER.size or not content.startswith(_MAGIC):
             raise VaultError("this is not a backup of sipmesh, or its beginning was changed")
-        header = cls(*_HEADER.unpack(told)[1:])
+        header = cls(*_HEADER.unpack(content)[1:])
         if not (1 <= header.log_n <= _MOST_LOG_N and 1 <= header.r <= _MOST_R and 1 <= header.p <= _MOST_P):
             raise VaultError("the header of this backup was changed: its key derivation exceeds the limits of sipmesh")
         return header
@@ -70,10 +70,10 @@ class _Header:
 
 
 class Sealing(io.RawIOBase):
-    """A stream to write into; `finish` makes it whole, and what was not finished does not open."""
+    """A stream to write to; `finish` completes the vault, and an unfinished vault does not open."""
 
     def __init__(self, stream: IO[bytes], passphrase: str, entropy: bytes, *, log_n: int = _LOG_N) -> None:
-        """Begin a vault in *stream*; *entropy* are `ENTROPY_BYTES` random bytes, and none that were used before.
+        """Start a vault in *stream*; *entropy* are `ENTROPY_BYTES` random octets, which must not be used twice.
 
         Raises `OperatorError` for a passphrase of fewer than `SHORTEST_PASSPHRASE` characters.
         """
@@ -88,11 +88,11 @@ class Sealing(io.RawIOBase):
         stream.write(self._header.encode())
 
     def writable(self) -> bool:
-        """It is there to be written into."""
+        """Return True."""
         return True
 
     def write(self, data: Buffer) -> int:
-        """Take *data*; what fills a chunk goes out, and one chunk at least stays for the end."""
+        """Accept *data*, and write each full chunk; at least one octet stays for the last chunk."""
         given = memoryview(data).cast("B")
         self._waiting += given
         while len(self._waiting) > CHUNK:
@@ -112,33 +112,33 @@ class Sealing(io.RawIOBase):
 
 
 class Opened(io.RawIOBase):
-    """The stream in a vault, read from its beginning to its end."""
+    """The stream in a vault, to be read from its start to its end."""
 
     def __init__(self, stream: IO[bytes], passphrase: str) -> None:
-        """Begin to read; raises `VaultError` for a file that is no vault."""
+        """Start to read; raises `VaultError` for a file that is not a vault."""
         self._header = _Header.read(stream)
         self._stream, self._key = stream, self._header.key(passphrase)
         self._number, self._ended = 0, False
         self._plain, self._ahead = b"", stream.read(CHUNK + TAG)
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        """Fill *buffer* as far as the current chunk goes; 0 at the end, which was authenticated as such.
+        """Fill *buffer* from the present chunk; return 0 at the authenticated end of the stream.
 
         Raises `VaultError` for a chunk that does not open.
         """
         if not self._plain and not self._ended:
             self._open()
         into = memoryview(buffer).cast("B")
-        taken = min(len(into), len(self._plain))
-        into[:taken], self._plain = self._plain[:taken], self._plain[taken:]
-        return taken
+        count = min(len(into), len(self._plain))
+        into[:count], self._plain = self._plain[:count], self._plain[count:]
+        return count
 
     def _open(self) -> None:
-        """Open the next chunk: it is the last one if nothing follows it, and was sealed as what it is."""
+        """Open the next chunk; it is the last one if nothing follows it, and was encrypted as the last one."""
         sealed, self._ahead = self._ahead, self._stream.read(CHUNK + TAG)
         self._ended = not self._ahead
         nonce = self._header.nonce(self._number, last=self._ended)

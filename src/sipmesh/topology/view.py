@@ -1,6 +1,6 @@
-"""What one server needs to know of the topology: its listeners, its neighbours, and the policy of each of its links.
+"""The topology from the view of one server: its listeners, its neighbours, and the policy of each of its links.
 
-Who may open which link, and which identities the sender may assert, is the table of links and nothing more.
+It implements the table of links: which role may open which link, and which identities the sender may assert.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """A pool as its neighbours see it; *servers* are full names."""
+    """A pool from the view of its neighbours. *servers* are FQDNs."""
 
     name: str
     role: Role
@@ -48,7 +48,8 @@ class PoolView:
 class PartnerView:
     """Another organisation.
 
-    *edge* is None where SRV finds its servers, its port None where the default holds. *address* is None where DNS is asked.
+    *edge* is host and port of its edge; None if it is found by SRV. Its port is None for the default port. *address* is the IP
+    address of the edge; None if DNS is used.
     """
 
     name: str
@@ -59,21 +60,21 @@ class PartnerView:
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...] | None:
-        """Host and port of its edge, None where SRV is asked; the host is a name where DNS is asked for its address."""
+        """Host and port of its edge; None if SRV is used. The host is a name if DNS is used for its address."""
         if self.edge is None:
             return ((self.address, PARTNER_PORT),) if self.address else None
         host, port = self.edge
         return ((self.address or host, port or PARTNER_PORT),)
 
     def meant_name(self, domain: str) -> str:
-        """The reference identity of a link for *domain*: the edge as configured, else the domain itself (R9)."""
+        """Give the reference identity of a link for *domain*: the configured edge, or else the domain itself (R9)."""
         return self.edge[0] if self.edge else domain
 
 
 def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
-    """Every name that the certificate of *server* must carry, its own first.
+    """Give all names in the certificate of *server*, its own first.
 
-    Front ends and edges carry the SIP domains too, since RFC 5922 has a peer look for the domain that it asked for.
+    Front ends and edges have the SIP domains too, because a peer looks for the domain that it asked for (RFC 5922).
     Raises OperatorError if there is no such server.
     """
     pool = topology.pool_of(server)
@@ -83,7 +84,7 @@ def certificate_names(topology: Topology, server: str) -> tuple[str, ...]:
 
 
 def _names_in(topology: Topology, pool: Pool, server: str) -> tuple[str, ...]:
-    """The same where its pool is known: to look for it once for each server would cost the square of their number."""
+    """Give the same if the pool is known. A search for each server would take quadratic time."""
     names = [server, pool.name]
     names += [pool.internal_name] if pool.internal_name else []
     names += topology.sip_domains if pool.role in (Role.FRONT_END, Role.EDGE) else ()
@@ -91,7 +92,7 @@ def _names_in(topology: Topology, pool: Pool, server: str) -> tuple[str, ...]:
 
 
 def unknown_server(topology: Topology, name: str, file: Path | None = None) -> OperatorError:
-    """The error for a server name that the topology does not have."""
+    """Make the error for a server name that is not in the topology."""
     known = [server.name for pool in topology.pools for server in pool.servers]
     remedy = did_you_mean(name, known, f"the topology has: {', '.join(known)}")
     problems = (Problem(file, 0, "pools", f"no server is named {name!r}", remedy),) if file else ()
@@ -99,7 +100,7 @@ def unknown_server(topology: Topology, name: str, file: Path | None = None) -> O
 
 
 class TopologyEntries:
-    """All entries of one topology as the judge knows them: one `TrustedPeer` for each server and each partner."""
+    """All entries of one topology for the judge: one `TrustedPeer` for each server and each partner."""
 
     def __init__(self, loaded: Loaded) -> None:
         topology = loaded.topology
@@ -154,7 +155,7 @@ def _partner(partner: Partner, authority: Authority) -> PartnerView:
 
 
 class ServerView:
-    """The topology as seen from one server; immutable, built anew when the topology changes."""
+    """The topology from the view of one server. Immutable; a changed topology needs a new view."""
 
     def __init__(self, loaded: Loaded, name: str) -> None:
         topology = loaded.topology
@@ -181,88 +182,88 @@ class ServerView:
 
     @cached_property
     def addresses(self) -> Mapping[str, tuple[str | None, int]]:
-        """Address and server port of each of our servers; without an address DNS is asked for the server's name."""
+        """Address and server port of each of our servers. If the address is None, DNS is used."""
         servers = (server for pool in self.loaded.topology.pools for server in pool.servers)
         return MappingProxyType({server.name: (server.address, server.server_port) for server in servers})
 
     @property
     def metrics(self) -> tuple[str, int] | None:
-        """Where this server shows its figures, if anywhere."""
+        """The address and port of this server's metrics, or None."""
         host, port = split_port(self._server.metrics) if self._server.metrics else ("", None)
         return (host, port) if port is not None else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Every name that this server's own certificate must carry."""
+        """All names that this server's own certificate must have."""
         return certificate_names(self.loaded.topology, self.name)
 
     @property
     def certificate(self) -> Path:
-        """Certificate chain shown inside and to clients, leaf first."""
+        """The certificate chain for our servers and clients, leaf first."""
         return self.loaded.folder / self._server.certificate_file
 
     @property
     def key(self) -> Path:
-        """Private key of `certificate`."""
+        """The private key of `certificate`."""
         return self.loaded.folder / self._server.key_file
 
     @property
     def signer(self) -> tuple[Path, Path]:
-        """Certificate chain and key with which a management server signs what it publishes."""
+        """The certificate chain and key with which a management server signs documents."""
         return (
             self.loaded.folder / self._server.signer_certificate_file,
             self.loaded.folder / self._server.signer_key_file,
         )
 
     def identity(self, kind: LinkKind) -> tuple[Path, Path]:
-        """Certificate chain and key that this server shows on links of *kind*; an edge may have others for partners."""
+        """Give the certificate chain and key for links of *kind*. An edge may have another pair for partners."""
         outside = self._server.outside
         if kind is LinkKind.PARTNER and outside and outside.certificate and outside.key:
             return self.loaded.folder / outside.certificate, self.loaded.folder / outside.key
         return self.certificate, self.key
 
     def partner_for(self, domain: str) -> PartnerView | None:
-        """The partner that owns *domain*; None for our own and unknown ones, and a blocked one is no partner's."""
+        """Give the partner that owns *domain*; None for our own, unknown and blocked domains."""
         return next((partner for partner in self.partners if domain.lower() in partner.domains), None)
 
     def partner_named(self, name: str) -> PartnerView | None:
-        """The partner that *name* belongs to, be it a domain of its or its edge."""
+        """Give the partner with *name*, which is one of its domains or its edge, or None."""
         return next((partner for partner in self.partners if name.lower() in partner.peer.identity), None)
 
     def servers_of(self, pool: str) -> tuple[str, ...]:
-        """The servers of a pool, none if there is no such pool."""
+        """Give the servers of a pool; empty if there is no such pool."""
         found = self.pools.get(pool)
         return found.servers if found else ()
 
     @property
     def edition(self) -> TopologyVersion:
-        """Which version this is."""
+        """The version of this topology."""
         return TopologyVersion(self.loaded.number)
 
     def accept_policy(self, kind: LinkKind) -> LinkPolicy:
-        """The policy of links that our listener of *kind* accepts."""
+        """Give the policy for links that our listener of *kind* accepts."""
         return self._accept[kind]
 
     def open_policy(self, kind: LinkKind, meant_name: str) -> LinkPolicy:
-        """The policy of a link of *kind* that we open to *meant_name*, as configured or as the SIP URI had it (R9)."""
+        """Give the policy for a link of *kind* that we open to *meant_name*, from configuration or a SIP URI (R9)."""
         name = meant_name.lower()
-        held = self._directory.peers.get(name, ())
+        entries = self._directory.peers.get(name, ())
         return LinkPolicy(
             kind=kind,
             here=self.name,
             may_open=self._open[kind],
             peers=self._directory.peers,
             blocked=self.blocked,
-            meant=held[0] if len(held) == 1 else None,
+            meant=entries[0] if len(entries) == 1 else None,
             meant_name=name,
             edition=self.edition,
         )
 
     def policy_on_us(self, kind: LinkKind) -> LinkPolicy:
-        """How those at the other end of our links of *kind* judge us, in both roles.
+        """Give the policy with which the peers of our links of *kind* judge us, for opened and accepted links.
 
-        Our servers do by this topology. Partners do by the names that they know us by; with our own CA's anchors here,
-        since theirs are not ours to know.
+        Our servers use this topology. Partners use the names by which they know us, here with the anchors of our own CA, because
+        their anchors for us are not known.
         """
         us = self.trusted[self.name]
         if kind is LinkKind.PARTNER:
@@ -278,9 +279,9 @@ class ServerView:
         )
 
     def anchors(self, kind: LinkKind) -> tuple[x509.Certificate, ...]:
-        """Every anchor that a peer on links of *kind* may be under: the handshake admits these, the judge narrows them.
+        """Give all anchors for the handshakes on links of *kind*. The judge accepts fewer, by the peer's entry.
 
-        Clients are asked for no certificate. Partners' anchors never reach the handshake of an inside link.
+        Clients are asked for no certificate. Anchors of partners are not used on links between our servers.
         """
         authorities = {
             LinkKind.CLIENT: (),
@@ -306,25 +307,25 @@ class ServerView:
 
     @cached_property
     def _open(self) -> Mapping[LinkKind, frozenset[str]]:
-        """To whom we may open links of each kind; found once, however many we open."""
+        """The peers to which we may open links of each kind, by name. Computed once."""
         return {kind: frozenset(self._opens(kind)) for kind in LinkKind}
 
     def _accepts(self, kind: LinkKind) -> Iterator[str]:
-        """Who may open a link of *kind* to us."""
+        """Give the peers that may open a link of *kind* to us."""
         if kind is LinkKind.PARTNER and self.role is Role.EDGE:
             yield from (partner.peer.name for partner in self.partners)
         if kind is LinkKind.SERVER:
             yield from (name for name, peer in self.trusted.items() if self._may_link(peer, self.trusted[self.name]))
 
     def _opens(self, kind: LinkKind) -> Iterator[str]:
-        """To whom we may open a link of *kind*."""
+        """Give the peers to which we may open a link of *kind*."""
         if kind is LinkKind.PARTNER and self.role is Role.EDGE:
             yield from (partner.peer.name for partner in self.partners)
         if kind is LinkKind.SERVER:
             yield from (name for name, peer in self.trusted.items() if self._may_link(self.trusted[self.name], peer))
 
     def _may_link(self, opener: TrustedPeer, other: TrustedPeer) -> bool:
-        """The table of links, for links between two servers of ours."""
+        """Apply the table of links for two of our own servers."""
         if opener.name == other.name or not opener.pool or not other.pool:
             return False
         match (opener.role, other.role):
@@ -346,14 +347,14 @@ def _pool_view(pool: Pool) -> PoolView:
 
 
 def view(loaded: Loaded, server: str) -> ServerView:
-    """What *server* needs to know, or OperatorError with the nearest name if the topology has no such server."""
+    """Give the view of *server*; raises OperatorError with the nearest name if the topology has no such server."""
     return ServerView(loaded, server)
 
 
 def client_policy(loaded: Loaded, meant_name: str) -> LinkPolicy:
-    """The policy of a link that a client of ours opens to the SIP domain or the front end *meant_name*.
+    """Give the policy for a link that a client opens to *meant_name*, a SIP domain or a front end.
 
-    It is for our own client commands, which check chain and name of their server as any correct client does (R3).
+    Our own client commands use it. They check chain and name of their server, as any correct client does (R3).
     """
     name = meant_name.lower()
     topology = loaded.topology

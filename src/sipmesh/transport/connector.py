@@ -1,4 +1,4 @@
-"""Opening links: candidates are dialled in order, within one link that queues meanwhile."""
+"""Opening links: the connector dials the candidate addresses in order. The link queues messages meanwhile."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOBODY: Final = "no address was found"
 
 
 class DialFailure(NamedTuple):
-    """Why a dial failed just now; it stands until that loop time."""
+    """The reason why a dial failed; dials until loop time *until* (in seconds) fail with the same reason."""
 
     until: float
     why: str
@@ -40,7 +40,11 @@ class DialFailure(NamedTuple):
 
 
 class Connector:
-    """Dials hops; *context_for* gives what a link presents and trusts, *source* is the local address, if any."""
+    """Dials hops.
+
+    *context_for* gives the TLS context of a link: what we present, and which anchors we trust. *source* is the local
+    address to bind, or None.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,11 @@ class Connector:
         return f"<Connector {len(self._searches)} names being located, {len(self._failed_at)} addresses failed lately>"
 
     def dial(self, hop: Hop) -> Link:
-        """Start to open a link; it takes bytes at once and says ``link_up`` or ``link_down`` later."""
+        """Start to open a link.
+
+        The link accepts messages at once. ``link_up`` or ``link_down`` follows later. Within ``redial_s`` after a failed
+        dial of the same hop, the link fails with the same reason.
+        """
         link = Link(self.reactor, self.events, hop.kind, Direction.OPENED)
         link.hop, link.names, link.opener = hop, (hop.name,), self
         self.reactor.links.add(link, link.names)
@@ -87,7 +95,7 @@ class Connector:
         task.add_done_callback(self._searches.discard)
 
     async def _locate(self, dial: Dial, hop: Hop) -> None:
-        """Ask DNS for every part of *hop* that needs it; an answer that comes too late is ignored by the dial."""
+        """Ask DNS for every part of *hop* that needs it; the dial ignores an answer that comes too late."""
         found: list[tuple[str, int]] = []
         why = ""
         for question in _to_locate(hop, os.urandom(8)):
@@ -98,12 +106,12 @@ class Connector:
         dial.try_these(found[: self.limits.candidates], why)
 
     def ordered(self, hop: Hop, addresses: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Put those that failed lately last, otherwise keep the order (RFC 3263 4.3)."""
+        """Sort addresses that failed lately to the end, and otherwise keep the order (RFC 3263 4.3)."""
         now = self.reactor.loop.time()
-        return sorted(dict.fromkeys(addresses), key=lambda one: self._failed_at.get((hop.name, one), 0.0) > now)
+        return sorted(dict.fromkeys(addresses), key=lambda address: self._failed_at.get((hop.name, address), 0.0) > now)
 
     def remember_failure(self, hop: Hop, address: tuple[str, int]) -> None:
-        """Try *address* last for a while."""
+        """Try *address* last for ``penalty_s``."""
         now = self.reactor.loop.time()
         if len(self._failed_at) >= self.limits.candidates**2:
             self._failed_at = {key: until for key, until in self._failed_at.items() if until > now}
@@ -111,24 +119,24 @@ class Connector:
             self._failed_at[hop.name, address] = now + self.limits.penalty_s
 
     def refused_late(self, link: Link) -> None:
-        """The peer closed a link before its first SIP byte: the next dial begins with another address."""
+        """The peer closed a link before its first SIP byte: the next dial starts with another address."""
         if link.hop is not None:
             self.remember_failure(link.hop, link.remote)
 
     def remember_refusal(self, hop: Hop, why: str, verdict: Verdict | None) -> None:
-        """Answer the next dials to *hop* with the same refusal for a moment."""
+        """Fail the next dials of *hop* with the same reason for ``redial_s``."""
         until = self.reactor.loop.time() + self.limits.redial_s
         if len(self._refusals) >= self.limits.candidates**2:
             self._refusals.clear()
         self._refusals[hop.name, hop.kind] = DialFailure(until, why, verdict)
 
     def forgive(self) -> None:
-        """Forget what failed, such as after a new topology or a new certificate."""
+        """Forget failed addresses and refusals, for example after a new topology or a new certificate."""
         self._failed_at.clear()
         self._refusals.clear()
 
     async def close(self) -> None:
-        """Stop looking for addresses; links are closed by the pool."""
+        """Stop looking for addresses; the pool closes the links."""
         searches = list(self._searches)
         for task in searches:
             task.cancel()
@@ -136,7 +144,7 @@ class Connector:
 
 
 class Dial:
-    """One link being opened: its candidates, the socket of the present one, and why the last one failed."""
+    """One link that is being opened: its candidates, the socket of the current candidate, and why the last one failed."""
 
     __slots__ = (
         "_candidates",
@@ -164,12 +172,12 @@ class Dial:
         return f"<Dial {self._hop.name}, {len(self._candidates)} candidates left, {self._why}>"
 
     def begin(self) -> None:
-        """Drive the link from now on; the whole search and all candidates together end at ``dial_s``."""
+        """Drive the link from now on; DNS and all candidates together have ``dial_s``."""
         self._link.begin(self, LinkInput.CONNECT)
         self._connector.reactor.set_alarm(self._link, self._over_at)
 
     def try_these(self, addresses: Sequence[tuple[str, int]], why: str = "") -> None:
-        """Start with the candidates; nothing happens if the link was closed meanwhile."""
+        """Dial *addresses* in order; do nothing if the link was closed meanwhile."""
         if self._link.state is LinkState.CLOSED:
             return
         self._why = why or self._why
@@ -198,7 +206,7 @@ class Dial:
                 sock.bind((self._connector.source, 0))
             sock.connect(address)
         except BlockingIOError:
-            pass  # under way: epoll tells how it ended
+            pass  # in progress: epoll reports the result
         except OSError:
             sock.close()
             raise
@@ -221,16 +229,16 @@ class Dial:
         self._connector.remember_failure(self._hop, address)
 
     def ready(self, _mask: int) -> None:
-        """The socket is connected or refused, or the handshake goes on."""
+        """Act on the result of the TCP connection, or take a step of the handshake."""
         if self._handshake is not None:
             self._step(self._handshake)
         elif self._sock is not None:
             self._connected(self._sock)
 
     def _connected(self, sock: socket.socket) -> None:
-        wrong = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if wrong:
-            self._give_up(os.strerror(wrong))
+        error_number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error_number:
+            self._give_up(os.strerror(error_number))
             return
         self._link.local = address_of(sock.getsockname())
         name = "" if is_ip(self._hop.name) else self._hop.name  # RFC 6066 3: no literal addresses in SNI
@@ -262,14 +270,14 @@ class Dial:
         self._next()
 
     def _drop(self) -> None:
-        """Close the present socket after the batch, so that its number cannot come back within it."""
+        """Close the current socket after the batch, so that its number is not used again within the batch."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._connector.reactor.unwatch(sock.fileno())
             self._connector.reactor.bury(Dropped(sock))
 
     def due(self, now: float) -> None:
-        """The present candidate, or the whole dial, took too long."""
+        """End the current candidate, or the whole dial, because its time is over."""
         limits = self._connector.limits
         if now < self._until:  # the alarm was set for an earlier candidate
             self._connector.reactor.set_alarm(self._link, self._until)
@@ -285,7 +293,7 @@ class Dial:
             self._next()
 
     def abandon(self) -> None:
-        """The link was closed by its owner."""
+        """Stop: the owner of the link closed it."""
         self._candidates.clear()
         self._drop()
         if self._handshake is not None:
@@ -294,7 +302,7 @@ class Dial:
 
 
 class Dropped:
-    """A socket that never got as far as TLS, to be closed after the batch."""
+    """A socket on which TLS never started; it is closed after the batch."""
 
     __slots__ = ("_sock",)
 
@@ -302,12 +310,12 @@ class Dropped:
         self._sock = sock
 
     def bury(self) -> None:
-        """Close it."""
+        """Close the socket."""
         close_quietly(self._sock)
 
 
 def _static(hop: Hop) -> list[tuple[str, int]] | None:
-    """Give the addresses if none of them needs DNS."""
+    """Return the addresses of *hop*, or None if one of them needs DNS."""
     if hop.addresses is None:
         return None
     known = [(host, port) for host, port in hop.addresses if host is not None and is_ip(host)]
@@ -315,7 +323,7 @@ def _static(hop: Hop) -> list[tuple[str, int]] | None:
 
 
 def _to_locate(hop: Hop, entropy: bytes) -> list[Locate]:
-    """List what has to be located: each static address that is a name, or the hop itself."""
+    """List what DNS has to locate: each static address that is a name, or the hop itself."""
     if hop.addresses is None:
         return [Locate(hop.name, hop.port, hop.service, entropy=entropy)]
     return [Locate(host or hop.name, port, None, entropy=entropy) for host, port in hop.addresses]

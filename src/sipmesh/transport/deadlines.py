@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class Timed(Protocol):
-    """Something with at most one alarm; *alarm* is the loop time it is set for, 0.0 for none."""
+    """Something with at most one alarm; *alarm* is its loop time in seconds, 0.0 if no alarm is set."""
 
     alarm: float
 
     def due(self, now: float) -> None:
-        """The alarm has come: act, or set it again."""
+        """Act on the alarm, or set it again."""
 
     def broken(self, error: Exception) -> None:
-        """End after a fault of ours."""
+        """End after a bug of ours."""
 
 
 class Deadlines:
     """Alarms by loop time in seconds.
 
-    An alarm that was moved to an earlier time leaves its old entry behind; it is recognised by its time and dropped.
-    Activity on a link never touches the heap: the link looks at its clock when the alarm comes, and sets it again.
+    An alarm that moves to an earlier time leaves its old entry in the heap. ``due`` recognises the old entry by its time,
+    and drops it. Activity on a link does not change the heap: at its alarm the link checks the time, and sets the alarm again.
     """
 
     __slots__ = ("_heap", "_order")
@@ -38,7 +38,7 @@ class Deadlines:
         return f"<Deadlines {len(self._heap)} set>"
 
     def set(self, timed: Timed, when: float) -> None:
-        """Wake *timed* at *when*, unless it is to be woken earlier anyway."""
+        """Wake *timed* at *when*, unless its alarm is earlier than *when* already."""
         if timed.alarm and timed.alarm <= when:
             return
         timed.alarm = when
@@ -46,11 +46,11 @@ class Deadlines:
         heappush(self._heap, (when, self._order, timed))
 
     def earliest(self) -> float | None:
-        """Tell when :meth:`due` next gives something."""
+        """Return the loop time of the earliest alarm; None if no alarm is set."""
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: float) -> Iterator[Timed]:
-        """Take everything that is due at *now*; what sets its alarm to *now* again meanwhile is not taken twice."""
+        """Yield everything that is due at *now*; an alarm that is set to *now* again meanwhile is left for the next call."""
         heap, newest = self._heap, self._order
         while heap and heap[0][0] <= now and heap[0][1] <= newest:
             when, _, timed = heappop(heap)

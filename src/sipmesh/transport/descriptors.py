@@ -1,4 +1,4 @@
-"""The descriptors of this process: how many it may open, and how many of them strangers and clients leave alone."""
+"""The file descriptors of this process: how many it may open, and how many of them clients may not use."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import resource
 from typing import Final
 
 SHARE: Final = 4
-"""Where few descriptors are allowed, a quarter of them is kept free and not ``descriptors_kept``."""
+"""Where the process may open few descriptors, a quarter of them is kept free instead of ``descriptors_kept``."""
 
 
 def most_for_clients(kept: int) -> int:
-    """Tell from which number on a descriptor is one of those *kept* free for servers, files, control and metrics.
+    """Return the first descriptor number that is kept for servers, files, control and metrics; *kept* is their count.
 
-    The kernel gives the lowest number that is free, so that a higher number means that all below are taken.
+    The kernel assigns the lowest free number. So a number at or above the result means that all lower numbers are used.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

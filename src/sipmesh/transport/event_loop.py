@@ -1,8 +1,8 @@
-"""The event loop of a server: asyncio's own, which sleeps where the links are.
+"""The event loop of a server: asyncio's own, but it waits in the epoll of the links.
 
-Nested the other way round, with the epoll of the links watched by the loop's, every wake-up goes through both and through the
-loop's own turn before a link is served. Here the loop's selector is one more descriptor in the epoll of the links: a message
-costs one ``epoll_wait``, and asyncio has its turn when it has something to do.
+The loop's selector is one more descriptor in the epoll of the links. So a message costs one ``epoll_wait``, and asyncio runs
+only when it has something to do. The other order, the epoll of the links inside the loop's selector, would cost more. There each
+wake-up would pass through both, and through a turn of the loop, before a link is served.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ Ts = TypeVarTuple("Ts")
 
 
 class Host(Protocol):
-    """Who waits in place of the loop, and serves its own descriptors meanwhile."""
+    """The reactor: it waits in place of the loop, and serves its own descriptors meanwhile."""
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for at most *timeout* seconds, or without end.
+        """Wait for at most *timeout* seconds; None waits without a limit.
 
-        True if a descriptor of the loop is ready; False if the time is up, or :meth:`rouse` was called meanwhile.
+        True: a descriptor of the loop is ready. False: the time is up, or :meth:`rouse` was called meanwhile.
         """
 
     def rouse(self) -> None:
-        """Let a :meth:`wait` that goes on return after what it is about: the loop has something to do."""
+        """Make the current :meth:`wait` return after its turn, because the loop has something to do."""
 
 
 class Bed(selectors.EpollSelector):
-    """The selector of the loop: where there is a host, the loop waits there."""
+    """The selector of the loop; with a host, the loop waits in the host."""
 
     host: Host | None = None
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Tell which descriptors of the loop are ready, as every selector does."""
+        """Return the descriptors of the loop that are ready, as every selector does."""
         if self.host is None:
             return super().select(timeout)
         return super().select(0) if self.host.wait(timeout) else []
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """The first reactor that is made on it becomes its host; others are watched as any descriptor is."""
+    """The first reactor on this loop becomes its host. The loop watches other reactors like any descriptor."""
 
-    time = staticmethod(time.monotonic)  # the same clock, without a frame for each look at it
+    time = staticmethod(time.monotonic)  # the same clock, without a Python frame for each call
 
     def __init__(self) -> None:
         self._bed = Bed()
         super().__init__(self._bed)
 
     def lodge(self, host: Host) -> int | None:
-        """Wait in *host* from now on, and give the descriptor that it has to watch; None if there is a host already."""
+        """Wait in *host* from now on; return the descriptor that *host* has to watch, or None if there is a host already."""
         if self._bed.host is not None:
             return None
         self._bed.host = host
         return self._bed.fileno()
 
     def leave(self, host: Host) -> None:
-        """Wait alone again, if it was in *host*."""
+        """Stop waiting in *host*; do nothing if another host is set."""
         if self._bed.host is host:
             self._bed.host = None
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """See :meth:`asyncio.loop.call_soon`; a host that waits returns for it."""
+        """See :meth:`asyncio.loop.call_soon`; a waiting host returns to run *callback*."""
         if self._bed.host is not None:
             self._bed.host.rouse()
         return super().call_soon(callback, *args, context=context)
@@ -77,7 +77,7 @@ class Loop(asyncio.SelectorEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """See :meth:`asyncio.loop.call_at`; a host that waits returns, since it may have waited for a later time."""
+        """See :meth:`asyncio.loop.call_at`; a waiting host returns, because *when* may be earlier than its timeout."""
         if self._bed.host is not None:
             self._bed.host.rouse()
         return super().call_at(when, callback, *args, context=context)

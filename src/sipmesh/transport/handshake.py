@@ -1,4 +1,4 @@
-"""One TLS handshake on one socket, and the verdict at its end; the same for links we accept and links we open."""
+"""One TLS handshake on one socket, and the verdict at its end; the same for accepted links and opened links."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 CLOSED_AT_ONCE: Final = frozenset({"handshake-timeout", "too-many-handshakes"})
-"""Failures after which the peer has no time to read why: it has had its time, or its descriptor is needed."""
+"""Failures after which the connection closes at once: the peer used up its time, or we need its descriptor."""
 
 
 class Handshake:
-    """Takes the steps of a handshake and judges its end.
+    """Takes the steps of a handshake, and judges the peer at the end.
 
-    ``step`` returns None while it goes on. At the end it returns the verdict; if that is accepted, the link is up.
+    ``step`` returns None while the handshake continues. At the end it returns the verdict; if it accepts, the link is up.
     """
 
     __slots__ = ("_events", "_link", "_mask", "_reactor", "_refused", "local", "remote", "tls")
@@ -39,7 +39,7 @@ class Handshake:
         return f"<Handshake of {self._link!r} on {self.tls!r}>"
 
     def step(self) -> Verdict | None:
-        """Go on; the verdict once it is over."""
+        """Take one step; return the verdict once the handshake is over, and None before."""
         try:
             progress = self.tls.handshake()
         except HandshakeError as failed:
@@ -55,7 +55,7 @@ class Handshake:
             self._reactor.rewatch(self.tls.fileno(), mask)
 
     def end(self, failure: HandshakeFailure | None) -> Verdict:
-        """Judge the evidence; the link comes up, or the connection is closed once the peer has had time to read why."""
+        """Judge the evidence: the link comes up, or the connection closes after the peer had time to read the alert."""
         evidence = self._evidence(failure)
         verdict = self._events.judge(self._link, evidence)
         if verdict.accepted:
@@ -86,7 +86,7 @@ class Handshake:
         self._reactor.bury(self)
 
     def bury(self) -> None:
-        """Close the socket, or leave it to a farewell; called by the reactor."""
+        """Close the socket, or leave it to a lingering close; the reactor calls this."""
         if self._refused:
             LingeringClose(self._reactor, self.tls.leave()).begin()
         else:

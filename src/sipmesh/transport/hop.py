@@ -1,4 +1,4 @@
-"""Where a request goes next, by the identity that is meant; addresses are only ways to get there."""
+"""The next hop of a request, by the identity that is meant; addresses only say how to reach it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Hop:
     """A reference identity and how to find it.
 
     *name* is what the configuration or the SIP URI asked for, never what DNS returned (RFC 5922 4). *addresses* are
-    tried in order; a host of None or a host that is no IP address is asked of DNS. Without addresses the hop is
-    located by *service* (``sips`` or ``sipfederationtls``) and, where that allows it, by *port* (RFC 3263 4.2).
+    (host, port) and tried in order. DNS is asked for a host that is no IP address, and for *name* if the host is None.
+    Without *addresses*, DNS locates the hop by *service* (``sips`` or ``sipfederationtls``) and by *port* (RFC 3263 4.2).
     """
 
     name: str

@@ -11,13 +11,13 @@ from sipmesh.trust.evidence import LinkKind
 
 
 def _limit(default: Any, reason: str) -> Any:
-    """Declare one limit: the value that protects by default, and why it is there."""
+    """Declare one limit: its default value, and why it exists."""
     return field(default=default, metadata={"reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of time in seconds (``_s``), of memory in bytes (``_bytes``), and of counts."""
+    """Limits of time in seconds (``_s``), of memory in bytes (``_bytes``), and of counts."""
 
     handshake_s: float = _limit(5.0, "a peer that stalls in the handshake holds a descriptor and a context")
     connect_s: float = _limit(3.0, "a silent address must not keep the next candidate waiting")
@@ -103,11 +103,11 @@ class Limits:
     body_server_bytes: int = _limit(5_000_000, "what another server may forward in one body")
 
     def queue_bytes(self, kind: LinkKind) -> int:
-        """Tell how much may wait to be written on a link of *kind*."""
+        """Return how many octets may wait to be written on a link of *kind*."""
         return self.queue_client_bytes if kind is LinkKind.CLIENT else self.queue_server_bytes
 
     def queue_bytes_at_first(self, kind: LinkKind) -> int:
-        """Tell the same for a link on which nobody has logged in yet."""
+        """Return the same for a link on which nobody has logged in yet."""
         return (
             min(self.queue_stranger_bytes, self.queue_client_bytes)
             if kind is LinkKind.CLIENT
@@ -115,17 +115,17 @@ class Limits:
         )
 
     def reading(self, kind: LinkKind) -> ReadLimits:
-        """Give the limits that the message reader of a link of *kind* applies; one object for all of them."""
+        """Return the limits of the message reader of a link of *kind*; equal limits are one shared object."""
         body = self.body_client_bytes if kind is LinkKind.CLIENT else self.body_server_bytes
         return shared_limits(self.start_line_bytes, self.header_bytes, body)
 
 
 @lru_cache(maxsize=64)
 def shared_limits(start_line: int, header: int, body: int) -> ReadLimits:
-    """Give one object for equal limits: every link holds one."""
+    """Return one shared object for equal limits, because every link refers to one."""
     return ReadLimits(start_line=start_line, header=header, body=body)
 
 
 def reasons() -> dict[str, str]:
-    """List every limit with its reason, for the documentation and ``--help``."""
-    return {one.name: str(one.metadata["reason"]) for one in fields(Limits)}
+    """Return every limit with its reason, for the documentation and ``--help``."""
+    return {limit.name: str(limit.metadata["reason"]) for limit in fields(Limits)}

@@ -1,4 +1,4 @@
-"""One listening socket: what a connection is follows from it alone."""
+"""One listening socket; its settings alone decide what kind of link each connection is."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ OUT_OF_RESOURCES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 
 
 
 class ForeignAddressError(OperatorError):
-    """An address to listen on that this machine does not have."""
+    """The address to listen on is not an address of this machine."""
 
 
 class Spec(Protocol):
-    """What a listener is told; ``topology.listeners.ListenerSpec`` is one."""
+    """The settings of a listener, such as ``topology.listeners.ListenerSpec``."""
 
     @property
     def kind(self) -> LinkKind:
-        """What every connection here is."""
+        """The kind of each link that is accepted here."""
 
     @property
     def host(self) -> str:
@@ -46,24 +46,24 @@ class Spec(Protocol):
 
     @property
     def port(self) -> int:
-        """The port to bind; 0 for any free one."""
+        """The port to bind; 0 for any free port."""
 
     @property
     def name(self) -> str:
-        """The host that is advertised for it."""
+        """The host name under which this listener is advertised."""
 
 
 def nobody(_address: str) -> bool:
-    """Know no address, and have no room to make."""
+    """Return False: no address is reserved."""
     return False
 
 
 class Listener(Watched):
-    """Accepts connections of one kind, within the limits, and lets each come up as a link once it is judged.
+    """Accepts connections of one kind, within the limits; each becomes a link once its peer is accepted.
 
-    A connection counts as *silent* until its ClientHello is whole, and as a handshake from then on. Addresses of servers
-    and partners, as *is_reserved* tells, have places of their own on ports where a certificate is required. *make_room*
-    is asked for a descriptor when no connection here can give way: it closes a link and returns True, or False.
+    A connection counts as *silent* until its ClientHello is complete, and as a handshake after that. Where a certificate
+    is required, addresses of servers and partners (*is_reserved*) have a budget of their own. *make_room* is called when a
+    descriptor is needed and no connection here can be closed: it closes a link and returns True, or returns False.
     """
 
     def __init__(
@@ -95,27 +95,27 @@ class Listener(Watched):
 
     @property
     def port(self) -> int:
-        """The port that is bound, also where 0 was asked for."""
+        """The port that is bound, also where the settings say 0."""
         return self.address[1]
 
     @property
     def greeting(self) -> bool:
-        """Accepting is no handshake step."""
+        """False: accepting is no handshake step."""
         return False
 
     @property
     def handshakes(self) -> int:
-        """How many handshakes are in flight here, with the connections that have sent nothing yet."""
+        """How many connections are not up yet, including those that have sent nothing."""
         return len(self.silent) + len(self.shaking) + len(self.reserved)
 
     def swap(self, context: AcceptingContext) -> None:
-        """Use *context* for every connection from now on; those that are up or in their handshake keep theirs."""
+        """Use *context* for new connections; links and handshakes that exist keep their context."""
         self._context = context
 
     # The reactor's side
 
     def ready(self, _mask: int) -> None:
-        """Accept what waits, up to the ration of one turn."""
+        """Accept the waiting connections, at most ``accepts_per_turn``."""
         for _ in range(self._limits.accepts_per_turn):
             try:
                 sock, remote = self._sock.accept()
@@ -125,11 +125,11 @@ class Listener(Watched):
                 if error.errno in OUT_OF_RESOURCES:
                     self._pause()
                     return
-                continue  # the connection died in the queue (accept(2) passes on its pending network errors)
+                continue  # the connection failed in the queue (accept(2) returns its network error)
             self._greet(sock, address_of(remote))
 
     def _pause(self) -> None:
-        """Without descriptors accept fails at once and epoll reports again at once: look again a little later."""
+        """Pause accepting: without free descriptors accept fails at once, and epoll reports the socket again at once."""
         self._reactor.unwatch(self._sock.fileno())
         self._reactor.set_alarm(self, self._reactor.loop.time() + self._limits.accept_pause_s)
 
@@ -139,7 +139,7 @@ class Listener(Watched):
             self._reactor.watch(self._sock.fileno(), self)
 
     def broken(self, _error: Exception) -> None:
-        """Go on: one connection that could not be served says nothing about the next."""
+        """Continue: one connection that failed says nothing about the next."""
 
     def _greet(self, sock: socket.socket, remote: tuple[str, int]) -> None:
         sock.settimeout(0)
@@ -147,19 +147,19 @@ class Listener(Watched):
         link.remote = remote
         reserved = self.kind is not LinkKind.CLIENT and self.is_reserved(remote[0])
         if not reserved and not self._has_descriptor(sock):
-            self._turn_away(sock, link)
+            self._refuse_without_descriptor(sock, link)
             return
         try:
             link.local = self.address if self._is_one_address else address_of(sock.getsockname())
             tls = self._context.accepted(sock)
-        except OSError:  # the peer has gone already (ssl looks for the peer's address)
+        except OSError:  # the peer has closed already
             close_quietly(sock)
             return
         budget = self.reserved if reserved else self.silent
         Greeting(self, link, Handshake(self._reactor, self._events, link, tls), budget).begin()
 
     def _has_descriptor(self, sock: socket.socket) -> bool:
-        """Tell whether a stranger may keep its descriptor; where few are left, the oldest connection gives way to it."""
+        """Return whether a client may keep its descriptor; where few are left, the oldest connection is closed for it."""
         if sock.fileno() < self._most:
             return True
         displaced = self.silent.displace_one() or self.shaking.displace_one()
@@ -168,7 +168,7 @@ class Listener(Watched):
             return True
         return self.make_room()
 
-    def _turn_away(self, sock: socket.socket, link: Link) -> None:
+    def _refuse_without_descriptor(self, sock: socket.socket, link: Link) -> None:
         text = f"no file descriptor is free for clients: {self._limits.descriptors_kept} are reserved for servers and files"
         failure = HandshakeFailure("too-many-handshakes", text)
         close_quietly(sock)
@@ -176,7 +176,7 @@ class Listener(Watched):
         evidence = PeerEvidence(link.direction, link.kind, link.remote, self.address, failure=failure)
         self._events.refused(self._events.judge(link, evidence))
 
-    # The greetings' side
+    # Called by connections that are not up yet
 
     def over(self, verdict: Verdict) -> None:
         """Count the end of a handshake."""
@@ -184,7 +184,7 @@ class Listener(Watched):
         self.refused += not verdict.accepted
 
     def close(self) -> None:
-        """Stop listening and give up the handshakes in flight; links that are up stay."""
+        """Stop listening, and close the connections that are not up yet; links that are up stay."""
         if self._sock.fileno() < 0:
             return
         self._reactor.unwatch(self._sock.fileno())
@@ -195,7 +195,7 @@ class Listener(Watched):
 
 
 class Greeting:
-    """An accepted connection until it is up or refused; *budget* is where it has its place."""
+    """An accepted connection until it is up or refused; *budget* is the limit that counts it."""
 
     __slots__ = ("budget", "handshake", "limits", "link", "listener", "reactor", "site")
 
@@ -205,36 +205,36 @@ class Greeting:
         self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
 
     def begin(self) -> None:
-        """Wait for the first bytes; the handshake's deadline runs from now."""
-        self._take_place(self.budget)
+        """Wait for the first bytes; the deadline of the handshake starts now."""
+        self._count_in(self.budget)
         self.link.begin(self, LinkInput.GREET)
         self.reactor.watch(self.handshake.tls.fileno(), self.link)
         self.reactor.set_alarm(self.link, self.reactor.loop.time() + self.limits.handshake_s)
 
-    def _take_place(self, budget: Budget[Greeting]) -> None:
+    def _count_in(self, budget: Budget[Greeting]) -> None:
         self.budget = budget
         displaced = budget.add(self.site, self)
         if displaced is not None:
             displaced.give_way()
 
     def give_way(self) -> None:
-        """Close: a newer connection has this one's place."""
+        """Close this connection, because a newer one needs its place."""
         if self.link.state is LinkState.HANDSHAKE:
             text = f"closed at a limit: a newer connection replaced it, with {self.budget.count(self.site)} more from its address"
             self._over(self.handshake.end(HandshakeFailure("too-many-handshakes", text)))
 
     def ready(self, _mask: int) -> None:
-        """Take one step."""
+        """Take one step of the handshake."""
         try:
             verdict = self.handshake.step()
-        except Exception:  # a fault of the judge, or of who heard of the link: the reactor closes it, we count it out
+        except Exception:  # a bug in the judge or in link_up: the reactor closes the link, here it is no longer counted
             self.budget.remove(self.site, self)
             raise
         if verdict is not None:
             self._over(verdict)
         elif self.budget is self.listener.silent and self.handshake.tls.greeted:
             self.budget.remove(self.site, self)
-            self._take_place(self.listener.shaking)
+            self._count_in(self.listener.shaking)
 
     def _over(self, verdict: Verdict) -> None:
         self.budget.remove(self.site, self)
@@ -243,18 +243,18 @@ class Greeting:
             self.link.discard(verdict)
 
     def due(self, _now: float) -> None:
-        """The peer took too long."""
+        """End the handshake: the peer took too long."""
         text = f"not finished after {self.limits.handshake_s:g} s"
         self._over(self.handshake.end(HandshakeFailure("handshake-timeout", text)))
 
     def abandon(self) -> None:
-        """Give up; nobody was judged."""
+        """Stop without a verdict."""
         self.budget.remove(self.site, self)
         self.handshake.abandon()
 
 
 def site_of(host: str) -> str:
-    """Give what counts as one address: an IPv4 address, or a /64, which is one IPv6 customer."""
+    """Return what counts as one address: an IPv4 address, or an IPv6 /64, which is one customer."""
     if ":" not in host:
         return host
     return str(ipaddress.ip_network((host.partition("%")[0], 64), strict=False))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LinkPool:
-    """Finds a link for a hop, or opens one; closes those that may no longer be."""
+    """Finds a link for a hop, or opens one; closes links whose peer is no longer accepted."""
 
     def __init__(self, reactor: Reactor, connector: Connector, limits: Limits | None = None) -> None:
         self._reactor, self._connector = reactor, connector
@@ -32,18 +32,18 @@ class LinkPool:
         return f"<LinkPool {len(self._reactor.links)} links>"
 
     def obtain(self, hop: Hop) -> Link:
-        """Give a link to the identity that *hop* means.
+        """Return a link to the identity that *hop* means; dial one if there is none.
 
-        That may be one that the peer opened, if its verdict proved that identity (RFC 5923 without its holes), or one
-        that is still being opened: it queues what is sent. Where the best one has much unsent, another is opened
-        beside it. A reserved link is nobody else's.
+        The link may be one that the peer opened, if its verdict proved that identity (RFC 5923). It may also be one that is
+        still being opened: it queues the messages. If more than ``busy_bytes`` wait on the best link, another link is opened
+        beside it. A reserved link is never returned.
         """
         best: Link | None = None
         opened = 0
         for link in cast("list[Link]", self._reactor.links.of(hop.name, hop.kind)):
             if link.usable and not link.reserved:
                 opened += link.direction is Direction.OPENED
-                if best is None or _rank(link) <= _rank(best):  # of two alike the newer one, which outlives the other
+                if best is None or _rank(link) <= _rank(best):  # of two equal links the newer one, which lasts longer
                     best = link
         if best is None or (best.pending_out > self._limits.busy_bytes and opened < self._limits.links_opened_per_peer):
             return self._connector.dial(hop)
@@ -54,27 +54,27 @@ class LinkPool:
         return cast("list[Link]", list(self._reactor.links))
 
     def by_id(self, link_id: str) -> Link | None:
-        """Find a link by the id that logs and console show."""
+        """Return the link with the id that logs and console show, or None."""
         link = self._reactor.links.get(link_id)
         return link if isinstance(link, Link) else None
 
     def close_where(self, predicate: Callable[[Link], bool], why: str) -> list[Link]:
-        """Close every link for which *predicate* holds, and list them."""
+        """Close every link for which *predicate* holds; return the closed links."""
         closed = [link for link in self.all() if predicate(link)]
         for link in closed:
             link.close(why)
         return closed
 
     def rejudge(self, judge: Callable[[Link, PeerEvidence], Verdict]) -> list[Link]:
-        """Judge every live link again on the evidence it came up with; close those refused now, and no others."""
+        """Judge every live link again on its evidence; close those that are refused now; return the closed links."""
         return [link for link in self.all() if self._is_refused_now(link, judge)]
 
     def rejudge_relying_on(
         self, named: Iterable[CertificateId], judge: Callable[[Link, PeerEvidence], Verdict]
     ) -> list[Link]:
-        """The same for the links that stand on a certificate of *named* alone; the others are not even looked at."""
-        relying = self._reactor.links.relying.on(named)
-        return [link for link in cast("list[Link]", relying) if self._is_refused_now(link, judge)]
+        """The same, but only for the links that rely on a certificate in *named*; other links are not judged."""
+        links = self._reactor.links.relying.on(named)
+        return [link for link in cast("list[Link]", links) if self._is_refused_now(link, judge)]
 
     @staticmethod
     def _is_refused_now(link: Link, judge: Callable[[Link, PeerEvidence], Verdict]) -> bool:
@@ -83,19 +83,19 @@ class LinkPool:
         return not link.judged(judge(link, link.evidence))
 
     def drain(self) -> asyncio.Future[None]:
-        """Drain every link; what is returned is done once the last one is gone, which ``drain_s`` bounds."""
-        gone: asyncio.Future[None] = self._reactor.loop.create_future()
+        """Drain every link; the returned future is done once the last link has closed, which ``drain_s`` bounds."""
+        drained: asyncio.Future[None] = self._reactor.loop.create_future()
         for link in self.all():
             link.drain()
-        self._tell_when_empty(gone)
-        return gone
+        self._tell_when_empty(drained)
+        return drained
 
-    def _tell_when_empty(self, gone: asyncio.Future[None]) -> None:
-        """A link that was dialled while the others went is waited for as well."""
+    def _tell_when_empty(self, drained: asyncio.Future[None]) -> None:
+        """Wait as well for a link that was dialled while the other links drained."""
         if len(self._reactor.links):
-            self._reactor.links.when_empty(lambda: self._tell_when_empty(gone))
-        elif not gone.done():
-            gone.set_result(None)
+            self._reactor.links.when_empty(lambda: self._tell_when_empty(drained))
+        elif not drained.done():
+            drained.set_result(None)
 
 
 def _rank(link: Link) -> tuple[bool, int]:

@@ -1,8 +1,8 @@
-"""One epoll for all links, in which the event loop waits as well: its selector is one more descriptor there.
+"""One epoll for all links, in which the event loop waits as well: the loop's selector is one more descriptor in it.
 
-A wake-up drains what is ready, writes each dirty link once, and only then closes sockets: a descriptor's number cannot
-come back within the batch in which it was given up. What follows from one message that came alone is written as it is sent:
-it has nobody to share a write with, and what is left to do about it can be done while it travels.
+A wake-up reads what is ready, writes each link that has queued messages once, and only then closes sockets. So the number of
+a closed descriptor cannot be used again within the same batch. If a wake-up brings a single message, what follows from the
+message is written as it is sent: no other message could share the write, and the rest of our work overlaps with its travel.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-SETTLE_ROUNDS: Final = 8  # links that fail one another over; what is left then waits for the next turn
+SETTLE_ROUNDS: Final = 8  # links that make one another fail; what is left after these rounds waits for the next turn
 
 
 class PendingClose(Protocol):
@@ -35,7 +35,7 @@ class PendingClose(Protocol):
 class Reactor:
     """The epoll, its turns, and what all links share: one read buffer, one heap of deadlines, one registry.
 
-    *prompt* is true while the one message of a wake-up is served; who reads sets it to false where there are more.
+    *prompt* is true while the single message of a wake-up is served; a reader that finds more messages sets it to false.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: Limits | None = None) -> None:
@@ -45,9 +45,9 @@ class Reactor:
         self.links = Registry()
         self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
         self.turns = 0
-        self.wall_clock: Callable[[], float] = time.time  # what certificates end by; it may jump, unlike loop time
+        self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
         self._clock: Callable[[], float] = loop.time
-        self.now = self._clock()  # as of the turn that goes on, or of the last one
+        self.now = self._clock()  # as of the current turn, or of the last one
         self._deadlines = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -63,11 +63,11 @@ class Reactor:
         self._most_events = self.limits.events_per_turn
         self._roused = False
         self.prompt = False
-        self._lodger = loop.lodge(self) if isinstance(loop, Loop) else None
-        if self._lodger is None:
+        self._loop_fd = loop.lodge(self) if isinstance(loop, Loop) else None
+        if self._loop_fd is None:
             loop.add_reader(self._epoll.fileno(), self._turn)
         else:
-            self._epoll.register(self._lodger, READ)
+            self._epoll.register(self._loop_fd, READ)
 
     def __repr__(self) -> str:
         return f"<Reactor {len(self._watched)} descriptors, {len(self.links)} links, {self.turns} turns>"
@@ -75,7 +75,7 @@ class Reactor:
     # Descriptors
 
     def watch(self, fd: int, watched: Watched, mask: int = READ) -> None:
-        """Wait for events on *fd*; the registration gets a generation of its own."""
+        """Wait for events on *fd*; each registration gets a new generation."""
         self._generation += 1
         watched.generation = self._generation
         self._watched[fd] = watched
@@ -86,24 +86,24 @@ class Reactor:
         self._epoll.modify(fd, mask)
 
     def unwatch(self, fd: int) -> None:
-        """Stop waiting; always before the socket is closed."""
+        """Stop waiting for *fd*; always call this before the socket is closed."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     # What links ask for
 
     def read_again(self, watched: Watched) -> None:
-        """Read on in the next turn: TLS holds bytes of which epoll knows nothing."""
+        """Continue to read in the next turn: TLS holds decrypted bytes that epoll does not report."""
         self._again.append(watched)
         self._finish_soon()
 
     def dirty(self, watched: Watched) -> None:
-        """Write what waits in *watched* at the end of this batch, or very soon when there is none."""
+        """Write what waits in *watched* at the end of this batch, or very soon if there is no batch."""
         self._dirty.append(watched)
         self._finish_soon()
 
     def bury(self, buried: PendingClose) -> None:
-        """Close the socket of *buried* at the end of this batch, or very soon when there is none."""
+        """Close the socket of *buried* at the end of this batch, or very soon if there is no batch."""
         self._buried.append(buried)
         self._finish_soon()
 
@@ -115,27 +115,27 @@ class Reactor:
     # The loop that waits here
 
     def wait(self, timeout: float | None) -> bool:
-        """Serve the links until the loop has something to do; see :class:`sipmesh.transport.event_loop.Host`."""
+        """Serve the links until the loop has something to do; see :meth:`sipmesh.transport.event_loop.Host.wait`."""
         self._roused = False
         until = 0.0 if timeout is None else self._clock() + timeout
-        patience = timeout
-        while not self._turn(0 if self._again else patience):
+        remaining = timeout
+        while not self._turn(0 if self._again else remaining):
             if self._roused:
                 return False
             if timeout is not None:
-                patience = until - self.now
-                if patience <= 0:
+                remaining = until - self.now
+                if remaining <= 0:
                     return False
         return True
 
     def rouse(self) -> None:
-        """See :class:`sipmesh.transport.event_loop.Host`."""
+        """See :meth:`sipmesh.transport.event_loop.Host.rouse`."""
         self._roused = True
 
     # Turns
 
     def _turn(self, timeout: float | None = 0) -> bool:
-        """One wake-up: links that are up first, then a ration of handshake steps; True if the loop is wanted as well."""
+        """Handle one wake-up: first links that are up, then ``handshakes_per_turn`` steps; True if the loop has events too."""
         events = self._epoll.poll(timeout, self._most_events)
         wanted = False
         self.now = self._clock()
@@ -148,8 +148,8 @@ class Reactor:
         for fd, mask in events:
             watched_now = self._watched.get(fd)
             if watched_now is None or watched_now.generation > newest:
-                wanted = wanted or fd == self._lodger
-                continue  # the loop's, given up within this batch, or the number is somebody else's by now
+                wanted = wanted or fd == self._loop_fd
+                continue  # the loop's descriptor, one given up within this batch, or a number that is in use again
             if watched_now.greeting:
                 waiting.append((watched_now, mask))
             else:
@@ -157,7 +157,7 @@ class Reactor:
                 self._serve(watched_now, mask)
                 self.prompt = False
         if waiting:
-            self._greet(waiting, newest)
+            self._serve_handshakes(waiting, newest)
         self._inside = False
         self._finish()
         return wanted
@@ -168,8 +168,8 @@ class Reactor:
             if watched.generation:
                 self._serve(watched, READ)
 
-    def _greet(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
-        """Take the rationed handshake steps; epoll is level-triggered and brings the others back next turn."""
+    def _serve_handshakes(self, waiting: list[tuple[Watched, int]], newest: int) -> None:
+        """Take the handshake steps of one turn; epoll is level-triggered and reports the other connections again next turn."""
         for watched, mask in waiting[: self.limits.handshakes_per_turn]:
             if 0 < watched.generation <= newest:
                 self._serve(watched, mask)
@@ -177,7 +177,7 @@ class Reactor:
     def _serve(self, watched: Watched, mask: int) -> None:
         try:
             watched.ready(mask)
-        except Exception as error:  # noqa: BLE001 - a fault in serving one link must not reach another
+        except Exception as error:  # noqa: BLE001 - a bug while one link is served must not reach another link
             self._report(error, watched)
             watched.broken(error)
 
@@ -189,7 +189,7 @@ class Reactor:
             self._soon = self.loop.call_soon(self._turn if self._again else self._finish)
 
     def _finish(self) -> None:
-        """End the batch: writes, then closes; both may make the server layer write again, within bounds."""
+        """End the batch: write, then close; both may make the server layer write again, at most ``SETTLE_ROUNDS`` times."""
         self._soon = None
         self._inside = True
         for _ in range(SETTLE_ROUNDS):
@@ -233,12 +233,12 @@ class Reactor:
         self._timer = None
         self._inside = True
         for timed in self._deadlines.due(self._clock()):
-            self._ring(timed)
+            self._act_on_alarm(timed)
         self._inside = False
         self._arm()
         self._finish()
 
-    def _ring(self, timed: Timed) -> None:
+    def _act_on_alarm(self, timed: Timed) -> None:
         try:
             timed.due(self._clock())
         except Exception as error:  # noqa: BLE001 - see _serve
@@ -246,16 +246,16 @@ class Reactor:
             timed.broken(error)
 
     def close(self) -> None:
-        """Stop: links that are left are closed and told; listeners have been closed by their owner before."""
+        """Stop: close the links that are left, and report their end; the owner closes the listeners before."""
         if self._closed:
             return
         for link in self.links:
             link.close("this server stops")
         self._finish()
-        for one in list(self.leaving):
-            one.bury()
+        for closing in list(self.leaving):
+            closing.bury()
         self._closed = True
-        if isinstance(self.loop, Loop) and self._lodger is not None:
+        if isinstance(self.loop, Loop) and self._loop_fd is not None:
             self.loop.leave(self)
         else:
             self.loop.remove_reader(self._epoll.fileno())

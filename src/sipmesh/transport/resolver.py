@@ -1,4 +1,4 @@
-"""Answers the questions of ``routing.locate`` with dnspython's asynchronous resolver."""
+"""Answers the questions of ``routing.proxy.locate`` with dnspython's asynchronous resolver."""
 
 from __future__ import annotations
 
@@ -23,60 +23,60 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.proxy.locate import DnsQuestion, Locate
 
-LIFETIME_S: Final = 5.0  # of one question, over all name servers
+LIFETIME_S: Final = 5.0  # for one question, over all name servers
 CACHED: Final = 1024
 DNS_PORT: Final = 53
 
 
 class UnansweredError(SipmeshError):
-    """DNS gave neither records nor the certainty that there are none."""
+    """DNS gave neither records nor a definite answer that there are none."""
 
 
 class Resolver(Protocol):
-    """Asks one question: records, an empty answer where there are none, or UnansweredError."""
+    """Answers one question at a time."""
 
     async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
-        """Answer *question*."""
+        """Return the records, empty if there are none; raises UnansweredError."""
 
 
 class NoResolver:
-    """For servers whose topology gives every address."""
+    """A resolver for servers whose topology gives every address."""
 
     async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
-        """Refuse."""
+        """Raise UnansweredError."""
         raise UnansweredError(f"no DNS server is configured to resolve {question.name}")
 
 
 class DnsResolver:
-    """Asks *nameservers* in turn (``host``, ``host:port`` or ``[v6]:port``), or those of the system if there are none."""
+    """Asks *nameservers* in turn (``host``, ``host:port`` or ``[v6]:port``), or those of the system if none is given."""
 
     def __init__(self, *nameservers: str, lifetime_s: float = LIFETIME_S) -> None:
         self._lifetime_s = lifetime_s
         self._nameservers = nameservers
-        self._resolver = self._asking(nameservers)
+        self._resolver = self._resolver_for(nameservers)
 
     def __repr__(self) -> str:
         return f"<DnsResolver {', '.join(self._nameservers) or 'of the system'}>"
 
     def change(self, *nameservers: str) -> None:
-        """Ask these from now on, and forget what others have answered; raises `OperatorError`, and changes nothing."""
+        """Use these name servers from now on, and forget cached answers; if this raises OperatorError, nothing changes."""
         if nameservers != self._nameservers:
-            self._resolver = self._asking(nameservers)
+            self._resolver = self._resolver_for(nameservers)
             self._nameservers = nameservers
 
-    def _asking(self, nameservers: tuple[str, ...]) -> dns.asyncresolver.Resolver:
+    def _resolver_for(self, nameservers: tuple[str, ...]) -> dns.asyncresolver.Resolver:
         try:
-            made = dns.asyncresolver.Resolver(configure=not nameservers)
+            resolver = dns.asyncresolver.Resolver(configure=not nameservers)
         except dns.resolver.NoResolverConfiguration as error:
             raise OperatorError(f"the system has no DNS server: {error}") from None
-        made.lifetime = self._lifetime_s
-        made.cache = dns.resolver.LRUCache(CACHED)
+        resolver.lifetime = self._lifetime_s
+        resolver.cache = dns.resolver.LRUCache(CACHED)
         if nameservers:
-            made.nameservers = [_nameserver(setting) for setting in nameservers]
-        return made
+            resolver.nameservers = [_nameserver(setting) for setting in nameservers]
+        return resolver
 
     async def ask(self, question: DnsQuestion) -> Sequence[str | Srv]:
-        """See :class:`Resolver`; an unknown name and a name without such records are the same empty answer."""
+        """See :class:`Resolver`; an unknown name and a name without such records give the same empty answer."""
         try:
             name = dns.name.from_text(question.name)
             answer = await self._resolver.resolve(name, question.kind.value, raise_on_no_answer=False, search=False)
@@ -103,7 +103,7 @@ def _nameserver(setting: str) -> dns.nameserver.Do53Nameserver:
 
 
 def split_host_port(text: str, default: int) -> tuple[str, int]:
-    """Split ``host:port``, ``[v6]:port`` or a bare host."""
+    """Split ``host:port``, ``[v6]:port`` or a host alone, which gets the *default* port; raises OperatorError."""
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = text, str(default)
@@ -113,9 +113,9 @@ def split_host_port(text: str, default: int) -> tuple[str, int]:
 
 
 async def locate(machine: Locate, resolver: Resolver) -> list[tuple[str, int]]:
-    """Ask what *machine* wants to know, all open questions at once, until it knows the addresses."""
+    """Ask the questions of *machine*, all open ones at once, until it knows the addresses; return (host, port) pairs."""
     while questions := machine.questions():
-        answers = await asyncio.gather(*(resolver.ask(one) for one in questions), return_exceptions=True)
+        answers = await asyncio.gather(*(resolver.ask(question) for question in questions), return_exceptions=True)
         for question, answer in zip(questions, answers, strict=True):
             if isinstance(answer, SipmeshError):
                 machine.failed(question, str(answer))

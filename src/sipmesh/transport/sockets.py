@@ -1,4 +1,4 @@
-"""The few things every TCP socket here has in common."""
+"""What every TCP socket of this server has in common."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 KEEPALIVE_IDLE_S: Final = 60
-UNACKNOWLEDGED_MS: Final = 30_000  # a peer whose machine is gone is noticed half a minute after the next write
+UNACKNOWLEDGED_MS: Final = 30_000  # a dead peer is noticed this long after the next write
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Send at once (messages are coalesced by us), and notice peers that are gone without a word."""
+    """Send small writes at once (we join messages ourselves), and detect peers that disappeared without closing."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
@@ -19,11 +19,11 @@ def keep_alive(sock: socket.socket) -> None:
 
 
 def address_of(sockaddr: Any) -> tuple[str, int]:
-    """Give host and port of what ``getsockname`` and ``accept`` return, which has four parts for IPv6."""
+    """Return host and port of an address from ``getsockname`` or ``accept``; for IPv6 that address has four parts."""
     return sockaddr[0], sockaddr[1]
 
 
 def close_quietly(sock: socket.socket) -> None:
-    """Close a socket that may be gone already."""
+    """Close a socket that may be closed already; a network error is ignored."""
     with suppress(OSError):
         sock.close()

@@ -13,10 +13,10 @@ WRITE: Final = select.EPOLLOUT
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Watched:
-    """Something with a descriptor in the epoll. A base and no protocol: compiled calls need not look for the method then.
+    """Something with a descriptor in the epoll. A base class and not a protocol: compiled code calls its methods directly.
 
-    *generation* is set by :meth:`Reactor.watch`: it is the identity of this registration, which the descriptor's
-    number is not. *greeting* is true while events on it are handshake steps, which are rationed per turn.
+    :meth:`Reactor.watch` sets *generation*: it identifies one registration; a descriptor number cannot, since the kernel
+    uses numbers again. *greeting* is true while events are handshake steps, which ``handshakes_per_turn`` limits.
     """
 
     __slots__ = ("generation",)
@@ -37,5 +37,5 @@ class Watched:
         raise NotImplementedError
 
     def broken(self, error: Exception) -> None:
-        """End after a fault of ours."""
+        """End after a bug of ours."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Who is at the other end of a link, and which identities it may assert.
+"""Decide who the peer of a link is, and which identities it may assert.
 
 - `judgement`: the judge: evidence and policy in, a verdict with every finding out.
 - `policy`, `trusted_peers`, `trusted_peer`, `authority`: what the topology says about one link and its peers.

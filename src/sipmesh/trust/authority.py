@@ -1,4 +1,4 @@
-"""One CA as a relying party sees it: anchors, CRLs, OCSP responses, and the rules for them."""
+"""One CA from the view of a relying party: anchors, CRLs, OCSP responses and the rules for them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, unsafe_hash=True)
 class Authority:
-    """The trust anchors that count for one scope, with the CRLs and OCSP responses of the CAs under them.
+    """The trust anchors for one scope, with the CRLs and OCSP responses of the CAs below them.
 
-    *name* is the organisation or the partner, as an operator reads it. *source* says which of CRL and OCSP must confirm a
-    certificate, *grace* how long a CRL or response still counts after its next update. Without anchors nothing can be proved.
+    *name* is the organisation or the partner, as an operator reads it. *source* says whether a CRL, an OCSP response or both
+    must confirm a certificate. *grace* is how long a CRL or response is accepted after its next update. Without anchors, no
+    certificate is accepted.
 
-    An authority lives as long as its topology version. *lists* and *answers* are replaced while it lives; all else stays, and
-    decides whether two authorities are equal.
+    An authority exists as long as its topology version. Only *lists* and *answers* are replaced during that time. The other
+    fields decide whether two authorities are equal.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Authority:
     grace: timedelta = timedelta(0)
     store: Store | None = field(
         init=False, repr=False, compare=False
-    )  # for the path check; None where there are no anchors
+    )  # for the path check; None if there are no anchors
 
     def __post_init__(self) -> None:
         self.store = Store(list(self.anchors)) if self.anchors else None

@@ -1,4 +1,4 @@
-"""The verdict codes: stable words for the result of a link or of a message. docs/verdicts.md explains each of them."""
+"""The verdict codes: the stable names for the result of a link or a message. docs/reference/verdicts.md explains them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """The result of a link or of a message. Log, metrics, console and CLI use these words, so they never change."""
+    """The result of a link or a message. Log, metrics, console and CLI use these values, so they do not change."""
 
     ACCEPTED = "accepted"
     NOT_TLS = "not-tls"
@@ -34,7 +34,7 @@ class Code(StrEnum):
     PARTNER_BLOCKED = "partner-blocked"
     REFUSED_BY_PEER = "refused-by-peer"
 
-    # Of messages
+    # Results of messages
     FROM_NOT_ALLOWED = "from-not-allowed"
     ASSERTION_NOT_ALLOWED = "assertion-not-allowed"
     NOT_AUTHENTICATED = "not-authenticated"

@@ -1,4 +1,4 @@
-"""What a link knows of its peer before anybody judges it."""
+"""The evidence of a link: what is known of the peer before the judge decides."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Who opened the link, seen from us."""
+    """Which side opened the link, from our point of view."""
 
     ACCEPTED = "accepted"
     OPENED = "opened"
 
 
 class LinkKind(StrEnum):
-    """What a link is; for an accepted link this follows from the listener alone."""
+    """The kind of a link. For an accepted link only the listener decides it."""
 
     CLIENT = "client"
     SERVER = "server"
@@ -23,7 +23,7 @@ class LinkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineError:
-    """One error that OpenSSL's path check reported, with the depth it stood at (0 is the leaf)."""
+    """One error of OpenSSL's path check, with the depth of the certificate (0 is the leaf)."""
 
     depth: int
     code: int
@@ -32,7 +32,7 @@ class EngineError:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeFailure:
-    """Why there is no finished handshake; *code* is a verdict code such as ``protocol-too-old``."""
+    """Why the handshake did not finish. *code* is a verdict code, such as ``protocol-too-old``."""
 
     code: str
     text: str
@@ -40,9 +40,9 @@ class HandshakeFailure:
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What was negotiated.
+    """The result of the TLS negotiation.
 
-    *group* is the key-exchange group where the adapter can tell it, *sni* what the peer asked for.
+    *group* is the key-exchange group, or "" if it is not known. *sni* is the server name that the peer asked for.
     """
 
     version: str = ""
@@ -53,9 +53,9 @@ class TlsFacts:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvidence:
-    """Everything the judge may look at.
+    """The input of the judge.
 
-    *presented* are DER certificates, leaf first, exactly as the peer presented or OpenSSL built them.
+    *presented* are DER certificates, leaf first: as the peer presented them, or as OpenSSL built the chain.
     """
 
     direction: Direction

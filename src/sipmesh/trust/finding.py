@@ -1,4 +1,4 @@
-"""What one check of the judge found: the wanted value, the value seen, and the rule."""
+"""The result of one check of the judge: the expected value, the value seen, and the rule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check: what it wanted, what it saw, and the rule behind it.
+    """The result of one check: the expected value, the value seen, and the rule.
 
-    *code* is the reason this finding gives for a refusal. A failed finding without one could not be judged because an
-    earlier one failed; it refuses all the same, but never names the reason.
+    *code* is the verdict code of a failed check. It is None if the check could not run, because an earlier one failed. Such a
+    finding refuses the peer too, but does not give the code of the verdict.
     """
 
     check: str  # stable name: logs, console and tests rely on it
@@ -28,26 +28,26 @@ class Finding:
 
     @property
     def judged(self) -> bool:
-        """Whether the check could run at all."""
+        """Whether the check could run."""
         return self.passed or self.code is not None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckQuestion:
-    """What one check asks; it becomes a finding with what was seen, written so that a log can bear it."""
+    """A check with its expected value and rule. Each method makes a finding from what was seen, in printable text."""
 
     check: str
     wanted: str
     rule: str
 
     def passed(self, saw: str) -> Finding:
-        """Answer yes."""
+        """Make a passed finding."""
         return Finding(check=self.check, passed=True, wanted=self.wanted, saw=tell(saw), rule=self.rule)
 
     def refused(self, saw: str, code: Code) -> Finding:
-        """Answer no, for the reason *code*."""
+        """Make a failed finding with *code*."""
         return Finding(check=self.check, passed=False, wanted=self.wanted, saw=tell(saw), rule=self.rule, code=code)
 
     def unjudged(self, why: str) -> Finding:
-        """Answer that it cannot be told, which refuses as well."""
+        """Make a finding for a check that could not run. It refuses the peer too."""
         return Finding(check=self.check, passed=False, wanted=self.wanted, saw=f"not judged: {why}", rule=self.rule)

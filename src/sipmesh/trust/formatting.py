@@ -1,4 +1,4 @@
-"""How names, times and addresses are written, everywhere in this room."""
+"""How names, times and addresses are written in findings and explanations."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 
-MOST = 20  # names of one list
+MOST = 20  # names of one list that are written
 
 
 def tell(text: str) -> str:
-    """Make *text* from a certificate fit for a log or a terminal: nothing unprintable, and not without end."""
+    """Make text from a certificate printable, and shorten it, for a log or a terminal."""
     return printable(text, LONGEST)
 
 
 def tell_list(names: Sequence[str], separator: str = ", ") -> str:
-    """Write the first of *names*, and how many more there are."""
+    """Write the first 20 of *names*, and the number of the others."""
     more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
     return separator.join(names[:MOST]) + more
 
 
-def tell_subject(held: x509.Certificate) -> str:
-    """Write whose certificate it is."""
-    return tell(held.subject.rfc4514_string()) or f"serial {held.serial_number:x}"
+def tell_subject(certificate: x509.Certificate) -> str:
+    """Write the subject of a certificate, or its serial number if the subject is empty."""
+    return tell(certificate.subject.rfc4514_string()) or f"serial {certificate.serial_number:x}"
 
 
 def tell_time(instant: datetime) -> str:
@@ -39,20 +39,20 @@ def tell_time(instant: datetime) -> str:
 
 
 def tell_span(span: timedelta | float) -> str:
-    """Write a time span (or seconds) by its largest unit or two: ``29 d 23 h``, ``4 min 10 s``; a negative one is past."""
+    """Write a time span, or seconds, in one or two units: ``29 d 23 h``, ``4 min 10 s``. A negative span ends in "ago"."""
     seconds = int(span if isinstance(span, int | float) else span.total_seconds())
     if seconds < 0:
         return f"{tell_span(-seconds)} ago"
     parts = [(seconds // size % wrap, unit) for size, wrap, unit in _UNITS]
     first = next((n for n, (count, _) in enumerate(parts) if count), len(parts) - 1)
-    told = [f"{count} {unit}" for count, unit in parts[first : first + 2] if count]
-    return " ".join(told) or "0 s"
+    words = [f"{count} {unit}" for count, unit in parts[first : first + 2] if count]
+    return " ".join(words) or "0 s"
 
 
 _UNITS = ((86_400, 1 << 62, "d"), (3_600, 24, "h"), (60, 60, "min"), (1, 60, "s"))
 
 
 def tell_address(remote: tuple[str, int]) -> str:
-    """Write an address with its port, IPv6 in brackets."""
+    """Write an address with its port; an IPv6 address in brackets."""
     host, port = remote
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,6 +1,6 @@
-"""The policy of one link: who may be at its other end, under which names and which authority.
+"""The policy of one link: which peers are allowed, under which names and which authority.
 
-The topology builds it, the judge reads it.
+The topology builds it, and the judge reads it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LinkPolicy:
-    """Everything that the judge must know about one kind of link at one of our servers.
+    """Everything that the judge must know about one kind of link on one of our servers.
 
-    *peers* holds every entry of the topology, servers and partners: only so can the judge tell a wrong role from an unknown
-    name, and a wrong issuer from an unknown one. *may_open* names those that may be at the other end of *this* link, by
-    ``TrustedPeer.name``, for opened links as for accepted ones. An empty *may_open* allows nobody.
+    *here* is our server. *peers* has all entries of the topology, servers and partners. So the judge can tell a wrong role from
+    an unknown name, and a wrong issuer from an unknown issuer. *may_open* are the entries that may be the peer of *this*
+    link, by ``TrustedPeer.name``, for opened and accepted links. If it is empty, no peer is allowed.
 
-    *meant* and *meant_name* are for links that we open: the entry that we mean to reach, and the reference name as
-    configured or taken from the SIP URI, never one that DNS returned (rule R9).
+    *meant* and *meant_name* are for links that we open: the expected entry, and the reference name. That name is from the
+    configuration or the SIP URI, never from DNS (rule R9).
 
-    *edition* is the version of the topology that the policy is made of, and the newest version that is known.
+    *edition* is the version of the topology from which the policy was made, and the newest version known.
     """
 
     kind: LinkKind
@@ -39,12 +39,12 @@ class LinkPolicy:
     blocked: frozenset[str] = frozenset()
     meant: TrustedPeer | None = None
     meant_name: str = ""
-    grace: timedelta = timedelta(0)  # how long CRLs count past their next update, unless the authority says longer
+    grace: timedelta = timedelta(0)  # how long an expired CRL is accepted; the authority may say longer
     edition: TopologyVersion = field(default=NO_EDITION, compare=False)
 
     @property
     def authorities(self) -> tuple[Authority, ...]:
-        """Every authority once, that of the meant peer first."""
+        """All authorities without duplicates, that of the expected peer first."""
         meant = self.meant.authority if self.meant is not None else None
         first = () if meant is None else (meant,)
         return (*first, *(authority for authority in self.peers.authorities if authority is not meant))

@@ -1,4 +1,4 @@
-"""The roles a server of the topology may have, and which of them may open which link (the table of links)."""
+"""The roles of servers in the topology. `sipmesh.topology.view` says which role may open which link."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a server is for."""
+    """The role of a server."""
 
     FRONT_END = "front-end"
     EDGE = "edge"
@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 class ClientUsage(StrEnum):
-    """Whether the side that opens a link may show a certificate with the serverAuth usage only."""
+    """Whether the side that opens a link may present a certificate with the usage serverAuth only."""
 
     STRICT = "strict"
     SERVER_OK = "server-ok"

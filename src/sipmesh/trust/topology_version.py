@@ -1,4 +1,4 @@
-"""Which version of the topology a verdict goes by, and whether a newer one is known of."""
+"""The topology version on which a verdict is based, and whether a newer version is known."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TopologyVersion:
-    """Version *number* of the topology; *newest* is the highest that this server knows of. 0: there are no versions."""
+    """Version *number* of the topology. *newest* is the highest known version. 0 means: there are no versions."""
 
     number: int = 0
     newest: int = 0
 
     @property
     def is_behind(self) -> bool:
-        """Whether a newer version exists, in which a name may stand that is not in this one."""
+        """Whether a newer version is known. It may contain names that this version does not."""
         return self.newest > self.number > 0
 
     def __str__(self) -> str:

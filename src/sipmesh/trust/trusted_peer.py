@@ -1,4 +1,4 @@
-"""One entry of the topology as the judge compares a certificate with it."""
+"""One entry of the topology, with which the judge compares a certificate."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class TrustedPeer:
     All names are lower case.
     """
 
-    name: str  # our server's FQDN; for a partner its edge or its first domain
+    name: str  # our server's FQDN; of a partner its edge or its first domain
     role: Role | None
     pool: str | None
-    names: frozenset[str]  # all that a certificate of this entry may carry
-    identity: frozenset[str]  # at least one of these must be proved: {FQDN}, or a partner's domains and edge
+    names: frozenset[str]  # all names that a certificate of this entry may contain
+    identity: frozenset[str]  # a certificate must prove at least one: {FQDN}, or a partner's domains and edge
     asserts: frozenset[str]  # SIP domains whose users it may assert (rule R10)
     authority: Authority
     client_usage: ClientUsage = ClientUsage.STRICT
 
     @property
     def scope(self) -> frozenset[str]:
-        """Every name that may count in a certificate of this entry."""
+        """All names that are accepted in a certificate of this entry."""
         return self.names | self.identity
 
     @property

@@ -1,4 +1,4 @@
-"""Every entry of one topology, found by name, by scope and by the issuer of a certificate."""
+"""All entries of one topology, with indexes by name, by scope and by the issuer of a certificate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class TrustedPeers(Mapping[str, tuple["TrustedPeer", ...]]):
-    """The entries under each name of their ``identity``: servers of ours and partners alike.
+    """Maps each name of an ``identity`` to its entries, servers and partners.
 
-    Strangers make the judge ask for scopes, anchors and similar names. These indexes are built once for a topology, when
-    they are first needed: a stranger must not make a server walk through the whole network at each handshake.
+    For an unknown peer, the judge looks up scopes, anchors and similar names. The indexes for that are built once, at the
+    first use. Otherwise an unknown peer could make a server walk through the whole network at each handshake.
     """
 
     def __init__(self, entries: Iterable[TrustedPeer] = ()) -> None:
@@ -43,16 +43,16 @@ class TrustedPeers(Mapping[str, tuple["TrustedPeer", ...]]):
         return tuple({id(peer.authority): peer.authority for peer in self.entries}.values())
 
     def in_scope(self, name: str) -> Sequence[TrustedPeer]:
-        """Return every entry in whose scope *name* lies."""
+        """Return all entries whose scope contains *name*."""
         return self._by_scope.get(name, ())
 
     def anchored_at(self, issuers: Iterable[x509.Name]) -> Sequence[Authority]:
-        """Return every authority that has an anchor of one of these names: no other can end a path of theirs."""
-        found = {id(held): held for name in issuers for held in self._by_anchor.get(name, ())}
+        """Return all authorities with an anchor of one of these names. Only these can end a path below *issuers*."""
+        found = {id(authority): authority for name in issuers for authority in self._by_anchor.get(name, ())}
         return tuple(found.values())
 
     def alike(self, name: str, reach: int) -> Sequence[str]:
-        """Return names to compare *name* with: all of a small network, else *reach* neighbours in the alphabet on each side."""
+        """Return names similar to *name*: all names of a small network, or *reach* alphabetical neighbours on each side."""
         names = self._sorted_names
         place = bisect(names, name)
         return names if len(names) <= 2 * reach else names[max(0, place - reach) : place + reach]

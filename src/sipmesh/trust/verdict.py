@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The leaf certificate as presented, in words; *names* carry their kind (``DNS:``, ``URI:``, ``CN:``)."""
+    """The presented leaf certificate as text. *names* have their kind as prefix (``DNS:``, ``URI:``, ``CN:``)."""
 
     names: tuple[str, ...]
     subject: str
@@ -32,11 +32,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Our decision about the peer of one link. No findings means refused.
+    """The decision about the peer of one link. A verdict without findings is a refusal.
 
     *subject* is the proved identity, or the remote address of a refused peer. *proved* are the names of the topology
-    entry *peer* that the certificate proved. *relied_on* names every certificate of the path as (issuer name in DER,
-    serial), so that a revocation finds the links that stand on it; *ends* is the last second in which all of them are valid.
+    entry *peer* that the certificate has proved.
+
+    *relied_on* has every certificate of the path as (issuer name in DER, serial number), so that a revocation finds the links
+    that depend on it. *ends* is the last second in which all these certificates are valid. Times are timezone-aware.
     """
 
     subject: str
@@ -54,7 +56,7 @@ class Verdict:
     meant: str = ""
     relied_on: frozenset[CertificateId] = frozenset()
     ends: datetime | None = None
-    accepted: bool = field(init=False, repr=False)  # something was checked, and everything that was checked passed
+    accepted: bool = field(init=False, repr=False)  # at least one check ran, and all checks passed
 
     def __post_init__(self) -> None:
         passed = bool(self.findings) and all(finding.passed for finding in self.findings)
@@ -62,25 +64,25 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[Finding, ...]:
-        """The findings that refuse, those that were judged first."""
+        """The findings that refuse; those whose check could run come first."""
         wrong = [finding for finding in self.findings if not finding.passed]
         return tuple(sorted(wrong, key=lambda finding: not finding.judged))
 
     @property
     def reason(self) -> Finding | None:
-        """The finding that gave the refusal its code; None for an accepted peer."""
+        """The finding that gives the verdict its code; None for an accepted peer."""
         return next((finding for finding in self.failed if finding.code is self.code), None)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("ask for .accepted")  # 'decided' is not 'accepted'
+        raise TypeError("ask for .accepted")  # a verdict is not always an acceptance
 
     def __repr__(self) -> str:
         passed = sum(finding.passed for finding in self.findings)
         return f"<Verdict {self.code} {self.subject} {self.direction} {self.kind} {passed}/{len(self.findings)} passed>"
 
 
-class LinkRefused(SipmeshError):  # noqa: N818 - it is an outcome of ours, not an error of ours
-    """The peer of a link was refused; *verdict* says why."""
+class LinkRefused(SipmeshError):  # noqa: N818 - an outcome, not an error of our code
+    """The peer of a link was refused. *verdict* says why."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(f"{verdict.code}: {verdict.subject}")

@@ -42,7 +42,7 @@ def record(
         (Reason.UNSPECIFIED, None),
     ],
 )
-def test_a_list_says_why_unless_there_is_nothing_to_say(
+def test_crl_entry_has_a_reason_unless_unspecified(
     ca: EnterpriseCa, noon: datetime, reason: Reason, flag: x509.ReasonFlags | None
 ) -> None:
     made = ListRecord(CertificateKind.ISSUING, 7, *crl.times(CertificateKind.ISSUING, noon), revoked=1)
@@ -77,8 +77,8 @@ def test_times_are_whole_seconds_and_begin_a_little_earlier(noon: datetime, kind
     assert (begin, end) == (noon - timedelta(minutes=5), noon + timedelta(days=days))
 
 
-def test_list_that_a_clock_which_was_ahead_has_signed_is_made_anew(ca: EnterpriseCa, noon: datetime) -> None:
-    """It begins in the future and counts for nobody: the next one has a higher number and the right time."""
+def test_crl_signed_by_a_clock_ahead_is_made_again(ca: EnterpriseCa, noon: datetime) -> None:
+    """Its thisUpdate is in the future, so peers refuse it. The next CRL has a higher number and the right time."""
     ahead = noon + timedelta(days=40)
     ca.crls.publish(ahead)
     assert ca.crls.signed_last == ahead

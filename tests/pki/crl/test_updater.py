@@ -16,7 +16,7 @@ from support.crls import published
 NAMES = ("fe1.example.test", "pool1.example.test", "example.test")
 
 
-def test_numbers_of_lists_rise_also_across_openings(ca: EnterpriseCa, noon: datetime) -> None:
+def test_crl_numbers_increase_after_reopening(ca: EnterpriseCa, noon: datetime) -> None:
     numbers = []
     for _ in range(3):
         EnterpriseCa.open(ca.folder).crls.publish(noon)
@@ -33,9 +33,7 @@ def test_a_list_lives_its_time_and_is_due_long_before_its_end(
     assert kind in ca.crls.due(noon + timedelta(days=due))
 
 
-def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life(
-    ca: EnterpriseCa, noon: datetime
-) -> None:
+def test_crl_of_an_offline_root_is_due_at_half_of_its_lifetime(ca: EnterpriseCa, noon: datetime) -> None:
     """And the issuing CA's list does not wait for it."""
     (ca.folder / "root.key").rename(ca.folder / "root.key.away")
     half = noon + timedelta(days=365) / 2
@@ -46,7 +44,7 @@ def test_a_root_whose_key_is_elsewhere_is_asked_for_its_list_at_half_of_its_life
     assert published(ca).this_update > half - timedelta(minutes=10)
 
 
-def test_reissuing_makes_what_is_due_and_nothing_else(ca: EnterpriseCa, noon: datetime) -> None:
+def test_reissue_makes_only_the_crls_that_are_due(ca: EnterpriseCa, noon: datetime) -> None:
     later = noon + timedelta(days=4)
     assert ca.crls.reissue(later) == (ca.folder / "issuing.crl",)
     assert published(ca).next_update == later + timedelta(days=7)

@@ -39,19 +39,19 @@ def test_a_very_long_name_has_no_common_name(ca: EnterpriseCa, noon: datetime) -
     assert identities(issued.certificate).usable == (name,)
 
 
-def test_the_same_key_is_never_given_twice(ca: EnterpriseCa, noon: datetime) -> None:
+def test_each_certificate_has_a_new_key(ca: EnterpriseCa, noon: datetime) -> None:
     one, other = (ca.issue(NAMES, Role.FRONT_END, noon) for _ in range(2))
     assert one.key != other.key
     assert one.certificate.serial_number != other.certificate.serial_number
 
 
-def test_a_key_that_others_can_read_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+def test_ca_key_that_others_can_read_is_refused(ca: EnterpriseCa, noon: datetime) -> None:
     (ca.folder / "issuing.key").chmod(0o640)
     with pytest.raises(OperatorError, match="chmod 600"):
         ca.issue(NAMES, Role.FRONT_END, noon)
 
 
-def test_a_key_of_another_certificate_signs_nothing(ca: EnterpriseCa, noon: datetime) -> None:
+def test_ca_key_of_another_certificate_is_refused(ca: EnterpriseCa, noon: datetime) -> None:
     shutil.copy(ca.folder / "root.key", ca.folder / "issuing.key")
     with pytest.raises(OperatorError, match="not the key of the issuing certificate"):
         ca.issue(NAMES, Role.FRONT_END, noon)

@@ -167,7 +167,7 @@ def test_the_profile_of_a_signer_passes(ca: EnterpriseCa, signing: CertificatePr
         (x509.OCSPNoCheck(), "not of the profile"),
     ],
 )
-def test_a_signer_can_be_nothing_else(
+def test_signer_with_other_properties_is_a_fault(
     ca: EnterpriseCa, signing: CertificateProfile, extension: x509.ExtensionType, fault: str
 ) -> None:
     """A server that could sign would own the network; a signer that could open links would be one more server."""
@@ -206,7 +206,7 @@ def test_a_weak_key_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile) -> No
     assert any("secp224r1" in told for told in lint(made(weak, ca), weak, ca.issuing))
 
 
-def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
+def test_signed_certificate_must_equal_the_draft(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     looked_at = made(wish, ca)
     key = read_key(ca.folder / "issuing.key")
     issuer_key = key.public_key()
@@ -218,15 +218,15 @@ def test_what_is_signed_must_be_what_was_looked_at(ca: EnterpriseCa, wish: Certi
     assert check_signed(other, looked_at, above, at=noon) == ["the signed certificate differs from the draft"]
 
 
-def test_a_signature_that_does_not_hold_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
-    """The draft itself is signed with a key that nobody has."""
+def test_invalid_signature_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
+    """The draft itself is signed with a throwaway key."""
     looked_at = made(wish, ca)
     told = check_signed(looked_at, looked_at, (ca.issuing, ca.root), at=noon)
     assert any("is not valid" in fault for fault in told)
     assert any("path is refused" in fault for fault in told)
 
 
-def test_another_kind_of_key_above_does_not_hold(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
+def test_issuer_with_another_key_type_is_a_fault(ca: EnterpriseCa, wish: CertificateProfile, noon: datetime) -> None:
     key = rsa.generate_private_key(65537, 2048)
     builder = x509.CertificateBuilder().subject_name(ca.issuing.subject).issuer_name(ca.root.subject)
     builder = builder.public_key(key.public_key()).not_valid_before(wish.not_before).not_valid_after(wish.not_after)

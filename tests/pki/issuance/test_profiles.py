@@ -16,7 +16,7 @@ LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 
 
 @given(st.lists(st.tuples(LABEL, LABEL).map(".".join), min_size=1, max_size=5, unique=True))
-def test_each_name_stands_there_as_dns_and_as_sip_uri(names: list[str]) -> None:
+def test_each_name_is_a_dns_name_and_a_sip_uri(names: list[str]) -> None:
     found = profiles.alternative_names(names)
     assert found.get_values_for_type(x509.DNSName) == names
     assert found.get_values_for_type(x509.UniformResourceIdentifier) == [f"sip:{name}" for name in names]
@@ -48,5 +48,5 @@ def test_a_long_organisation_still_makes_a_ca_name() -> None:
     assert "CN=" in profiles.ca_name("x" * 64, CertificateKind.ISSUING).rfc4514_string()
 
 
-def test_certificates_begin_before_they_are_made(noon: datetime) -> None:
+def test_certificates_are_backdated(noon: datetime) -> None:
     assert profiles.validity(noon, timedelta(days=1)) == (noon - timedelta(minutes=5), noon + timedelta(days=1))

@@ -37,7 +37,7 @@ def _builder(ca: EnterpriseCa, noon: datetime) -> x509.CertificateBuilder:
     return profiles.builder(wish, ca.issuing.subject, key)
 
 
-def test_a_ticket_buys_one_certificate_with_its_serial(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
+def test_ticket_allows_one_certificate_with_its_serial(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
     signer, ticket = (
         CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing),
         Ticket(77, CertificateKind.ISSUING),
@@ -47,7 +47,7 @@ def test_a_ticket_buys_one_certificate_with_its_serial(ca: EnterpriseCa, builder
         signer.sign(builder, ticket)
 
 
-def test_a_ticket_of_the_other_ca_buys_nothing(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
+def test_ticket_of_the_other_ca_is_refused(ca: EnterpriseCa, builder: x509.CertificateBuilder) -> None:
     ticket = Ticket(77, CertificateKind.ROOT)
     with pytest.raises(LocalError, match="for the root CA"):
         CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing).sign(builder, ticket)

@@ -1,4 +1,4 @@
-"""Keys under a passphrase: where it comes from, and one sentence for each thing that can be wrong with it."""
+"""The source of the passphrase, and an error text for each fault of its file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_one_a_key_is_written_in_the_clear(tmp_path: Path) -> None:
 def test_a_key_in_the_clear_is_read_also_where_a_passphrase_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys are encrypted when their operator says so, or when they are made anew."""
+    """Keys are encrypted when the operator asks for it, or when they are made."""
     write(tmp_path / "key", key_pem(key := new_key()), SECRET)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "not-even-there"))
     assert read_key(tmp_path / "key").public_key() == key.public_key()
@@ -76,8 +76,8 @@ def test_a_wrong_passphrase_is_told_with_the_file_that_it_came_from(encrypted: P
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
-def test_a_passphrase_that_others_can_read_opens_nothing(encrypted: Path, passphrase: Path, mode: int) -> None:
-    """The rightful twin is the same file with its mode as it was."""
+def test_passphrase_file_that_others_can_read_is_refused(encrypted: Path, passphrase: Path, mode: int) -> None:
+    """The control is the same file with its original mode."""
     passphrase.chmod(mode)
     assert f"{passphrase}: is readable for other users; run `chmod 600 {passphrase}`" in refusal(encrypted)
     passphrase.chmod(SECRET)
@@ -90,13 +90,13 @@ def test_a_passphrase_that_is_not_there_is_told_with_its_file(encrypted: Path, p
 
 
 @pytest.mark.parametrize("content", ["", "\n", "\r\n", "\nbehind an empty line, and long enough"])
-def test_an_empty_passphrase_is_none(encrypted: Path, passphrase: Path, content: str) -> None:
+def test_empty_passphrase_is_refused(encrypted: Path, passphrase: Path, content: str) -> None:
     put(passphrase, content)
     assert "has no passphrase in its first line" in refusal(encrypted)
 
 
 @pytest.mark.parametrize("rest", ["", "\n", "\r\n", "\nand what is below it\n"])
-def test_the_first_line_counts_however_it_ends(encrypted: Path, passphrase: Path, rest: str) -> None:
+def test_first_line_is_the_passphrase_with_any_line_end(encrypted: Path, passphrase: Path, rest: str) -> None:
     put(passphrase, PASSPHRASE + rest)
     read_key(encrypted)
 
@@ -104,7 +104,7 @@ def test_the_first_line_counts_however_it_ends(encrypted: Path, passphrase: Path
 @pytest.mark.parametrize(
     ("length", "passes"), [(SHORTEST, True), (SHORTEST - 1, False), (LONGEST, True), (LONGEST + 1, False)]
 )
-def test_no_key_is_written_under_a_passphrase_that_can_be_guessed(passphrase: Path, length: int, passes: bool) -> None:  # noqa: FBT001
+def test_short_passphrase_is_refused_for_encryption(passphrase: Path, length: int, passes: bool) -> None:  # noqa: FBT001
     put(passphrase, "x" * length)
     if passes:
         assert b"ENCRYPTED" in key_pem(new_key())

@@ -1,4 +1,4 @@
-"""Keys are encrypted where they lie, and one that changes meanwhile is left to whoever changed it."""
+"""Keys are encrypted in place. A key that a server renews in the meantime is not replaced."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_key_stays_the_same_key(plain: Path) -> None:
     assert files.read_key(plain).public_key() == before
 
 
-def test_an_rsa_key_that_somebody_brought_is_encrypted_as_well(tmp_path: Path) -> None:
+def test_foreign_rsa_key_is_encrypted_too(tmp_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     file = tmp_path / "brought.key"
     files.write(file, key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()), files.SECRET)
@@ -64,7 +64,7 @@ def test_a_passphrase_that_is_too_short_encrypts_nothing(plain: Path, passphrase
     assert not files.is_encrypted(plain.read_bytes())
 
 
-def test_a_key_that_was_renewed_meanwhile_is_left_alone(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_renewed_in_the_meantime_is_not_replaced(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = files.prepare
     renewed = files.key_pem(files.new_key())
 

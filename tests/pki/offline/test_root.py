@@ -44,7 +44,7 @@ def carried(errand: OfflineRequest, where: Path) -> OfflineRequest:
     return OfflineRequest.read(errand.encode(), where)
 
 
-def test_a_list_is_asked_for_signed_and_taken(
+def test_crl_is_requested_signed_and_installed(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
 ) -> None:
     with pytest.raises(OperatorError, match="is on another machine"):
@@ -58,14 +58,16 @@ def test_a_list_is_asked_for_signed_and_taken(
     assert not list(ca.folder.glob("errand-*"))
 
 
-def test_the_issuing_ca_goes_on_without_the_roots_key(ca: EnterpriseCa, away: Path, noon: datetime) -> None:
+def test_issuing_ca_works_without_the_roots_key(ca: EnterpriseCa, away: Path, noon: datetime) -> None:
     assert away.exists()
     issued = ca.issue(("fe1.example.test",), Role.FRONT_END, noon)
     ca.revoke(issued.certificate.serial_number, Reason.UNSPECIFIED, noon)
     assert ca.crls.reissue(noon + timedelta(days=2))[0].name == "issuing.crl"
 
 
-def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
+def test_cross_certificate_is_requested_signed_and_installed(
+    ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
+) -> None:
     generations = CaGenerations(ca.folder)
     coming = generations.prepare(noon)
     with pytest.raises(OperatorError, match="has not signed the cross-certificate"):
@@ -83,7 +85,7 @@ def test_another_root_is_vouched_for_by_hand(ca: EnterpriseCa, key: ec.EllipticC
     assert above.serial_number in serials
 
 
-def test_the_root_signs_for_nobody_else(
+def test_root_refuses_requests_for_another_root(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, tmp_path: Path, noon: datetime
 ) -> None:
     other = CaGenerations(ca.folder).prepare(noon)
@@ -97,7 +99,7 @@ def test_the_root_signs_for_nobody_else(
         OfflineRequest.read(b"{}", tmp_path / "errand.json")
 
 
-def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
+def test_only_the_open_request_is_accepted(ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime) -> None:
     """Not an older errand, not the unsigned one, not one that another key has signed."""
     older = ca.offline_root.request_crl(noon).signed(ca.root, key)
     newer = ca.offline_root.request_crl(noon + timedelta(days=1))
@@ -115,7 +117,7 @@ def test_only_what_was_asked_for_is_taken(ca: EnterpriseCa, key: ec.EllipticCurv
         ca.offline_root.accept(newer.signed(ca.root, key), None)
 
 
-def test_numbers_go_on_though_an_errand_never_comes_back(
+def test_crl_numbers_increase_if_a_request_is_lost(
     ca: EnterpriseCa, key: ec.EllipticCurvePrivateKey, noon: datetime
 ) -> None:
     def number(errand: OfflineRequest) -> int:

@@ -1,4 +1,4 @@
-"""How long attempts to log in wait after failures, which give way to which, and when a link is closed."""
+"""The delays after failed logins, the displaced attempts, and when a link is closed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_failures_of_a_user_at_an_address_slow_down_no_other_user_and_no_other_a
 
 
 @pytest.mark.parametrize(("times", "delay_s"), [(49, 0.0), (50, 2.0), (5_000, 2.0)])
-def test_address_that_fails_in_many_names_waits_a_little_and_always_the_same(times: int, delay_s: float) -> None:
+def test_address_that_fails_for_many_users_has_a_fixed_delay(times: int, delay_s: float) -> None:
     failures = LoginBackoff(LIMITS)
     for number in range(times):
         failures.failed(attempt(number, user=f"user{number}"), 0.0)
@@ -48,7 +48,7 @@ def test_address_that_fails_in_many_names_waits_a_little_and_always_the_same(tim
     assert failures.delay_s(attempt(9_999, "192.0.2.2", "colleague"), 0.0) == 0.0
 
 
-def test_attempts_that_wait_count_as_failures_so_that_many_at_once_gain_nothing() -> None:
+def test_waiting_attempts_count_as_failures() -> None:
     failures, waited = LoginBackoff(LIMITS), []
     fail(failures, 2)
     for number in range(6):
@@ -65,7 +65,7 @@ def test_link_is_closed_at_its_limit(*, times: int, closed: bool) -> None:
     assert failures.is_closed_to(attempt(), 0.0) is closed
 
 
-def test_link_with_as_many_attempts_waiting_as_it_has_left_gets_no_more() -> None:
+def test_waiting_attempts_use_up_the_attempts_of_a_link() -> None:
     failures = LoginBackoff(LIMITS)
     failures.failed(attempt(), 0.0)
     for _ in range(LIMITS.link_closes_at - 1):
@@ -75,7 +75,7 @@ def test_link_with_as_many_attempts_waiting_as_it_has_left_gets_no_more() -> Non
 
 
 @pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
-def test_oldest_attempt_for_a_user_at_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
+def test_oldest_attempt_for_a_user_at_an_address_is_displaced_at_the_limit(more: int, gone: int) -> None:
     failures = LoginBackoff(LIMITS)
     other = attempt(0, user="b")
     failures.wait(other)
@@ -87,7 +87,7 @@ def test_oldest_attempt_for_a_user_at_an_address_gives_way_at_the_limit(more: in
 
 
 @pytest.mark.parametrize(("more", "gone"), [(0, 0), (1, 1)])
-def test_oldest_attempt_from_an_address_gives_way_at_the_limit(more: int, gone: int) -> None:
+def test_oldest_attempt_from_an_address_is_displaced_at_the_limit(more: int, gone: int) -> None:
     failures = LoginBackoff(LIMITS)
     other = attempt(0, "192.0.2.2")
     failures.wait(other)
@@ -96,8 +96,8 @@ def test_oldest_attempt_from_an_address_gives_way_at_the_limit(more: int, gone: 
     assert failures.waited(other)
 
 
-def test_right_password_clears_the_link_and_leaves_the_user_as_slow_as_before() -> None:
-    """A count that began anew would tell whoever guesses from there that the user has logged in, and so exists."""
+def test_right_password_resets_the_link_and_not_the_user() -> None:
+    """A reset count would tell an attacker at that address that the user has logged in, and so exists."""
     failures = LoginBackoff(LIMITS)
     for _ in range(5):
         failures.failed(attempt(), 0.0)
@@ -107,7 +107,7 @@ def test_right_password_clears_the_link_and_leaves_the_user_as_slow_as_before() 
 
 
 @pytest.mark.parametrize(("late", "delay_s"), [(599.0, 8.0), (600.0, 0.0)])
-def test_count_starts_anew_after_a_while_without_failures(late: float, delay_s: float) -> None:
+def test_count_restarts_after_a_time_without_failures(late: float, delay_s: float) -> None:
     failures = LoginBackoff(LIMITS)
     fail(failures, 8)
     assert failures.delay_s(attempt(), late) == delay_s
@@ -143,5 +143,5 @@ def test_closed_link_is_forgotten_with_its_attempts() -> None:
         ("nonsense:", "nonsense:"),
     ],
 )
-def test_an_attacker_has_an_address_of_ipv4_or_a_network_of_ipv6(address: str, network: str) -> None:
+def test_network_is_an_ipv4_address_or_an_ipv6_64(address: str, network: str) -> None:
     assert network_of(address) == network

@@ -82,7 +82,7 @@ def test_the_right_password_proves_the_user(method: str, held: Sequence[Algorith
     assert server.ask(answered(server.challenge(method), method=method)) == Proved(ALICE, 3, held[0])
 
 
-def test_a_user_with_both_may_use_the_weaker_one() -> None:
+def test_user_with_two_algorithms_may_use_the_weaker() -> None:
     """Browsers' SIP libraries answer the MD5 challenge of the two."""
     server = Server(verifier())
     challenge = server.challenge()
@@ -111,15 +111,15 @@ def test_an_unknown_user_gets_what_a_known_one_with_a_wrong_password_gets() -> N
 
 
 @pytest.mark.parametrize(("likeness", "offered"), [(0, 2), (1, 2), (2, 1), (3, 1), (255, 1), (4, 2)])
-def test_an_unknown_user_is_challenged_as_some_user_is(likeness: int, offered: int) -> None:
+def test_unknown_user_gets_the_challenge_of_a_possible_user(likeness: int, offered: int) -> None:
     nonces = Nonces(b"k" * 32, lifetime_s=60)
     asked = authenticate(asking(), ALICE, None, nonces, 1, at=NOON, entropy=b"8 octets", likeness=likeness)
     assert isinstance(asked, Challenge)
     assert len(asked.headers) == offered
 
 
-def test_nobody_proves_an_unknown_user() -> None:
-    """Not even with hashes of our stand-in; there is none whose password anybody could know."""
+def test_unknown_user_cannot_be_proved() -> None:
+    """Not even with the placeholder hashes: no password for them is known."""
     server = Server(None)
     assert not isinstance(server.ask(answered(server.challenge(), "")), Proved)
 
@@ -132,8 +132,8 @@ def test_nobody_proves_an_unknown_user() -> None:
         (("alice-pw", "alice", "MESSAGE"), "wrong password"),
     ],
 )
-def test_a_failed_login_is_challenged_again_and_its_flaw_is_told(credentials: tuple[str, str, str], flaw: str) -> None:
-    """The last one has the right password, but for another method."""
+def test_failed_login_is_challenged_again_with_its_flaw(credentials: tuple[str, str, str], flaw: str) -> None:
+    """The last case has the right password, but for another method."""
     server = Server(verifier())
     password, user, method = credentials
     again = server.ask(answered(server.challenge(), password, user=user, method_of_digest=method))
@@ -168,15 +168,15 @@ def test_an_old_nonce_under_a_wrong_password_is_not_called_stale() -> None:
 
 
 @pytest.mark.parametrize(("second", "proved"), [(1, False), (2, True)])
-def test_a_nonce_count_is_good_once(*, second: int, proved: bool) -> None:
+def test_nonce_count_is_accepted_once(*, second: int, proved: bool) -> None:
     server = Server(verifier())
     challenge = server.challenge()
     assert isinstance(server.ask(answered(challenge, nc=1)), Proved)
     assert isinstance(server.ask(answered(challenge, nc=second)), Proved) is proved
 
 
-def test_a_nonce_of_another_server_is_asked_for_anew() -> None:
-    """Such as after a restart under a new key: the password is right, so nobody is counted as a guesser."""
+def test_nonce_of_another_server_gets_a_new_challenge() -> None:
+    """For example after a restart with a new key. The password is right, so it is not a failed login."""
     elsewhere, server = Server(verifier()), Server(verifier())
     server.nonces = Nonces(b"x" * 32, lifetime_s=60)
     again = server.ask(answered(elsewhere.challenge()))
@@ -184,7 +184,7 @@ def test_a_nonce_of_another_server_is_asked_for_anew() -> None:
     assert (again.stale, again.flaw) == (True, "")
 
 
-def test_a_nonce_of_another_link_is_asked_for_anew() -> None:
+def test_nonce_of_another_link_gets_a_new_challenge() -> None:
     """A phone that has come back may answer with it once more; a thief gets nothing for it."""
     server = Server(verifier())
     challenge = server.challenge()
@@ -195,7 +195,7 @@ def test_a_nonce_of_another_link_is_asked_for_anew() -> None:
 
 
 @pytest.mark.parametrize("uri", ["sip:example.test", "sip:EXAMPLE.test"])
-def test_credentials_for_this_uri_count_in_any_spelling(uri: str) -> None:
+def test_credentials_for_an_equivalent_uri_are_accepted(uri: str) -> None:
     server = Server(verifier())
     assert isinstance(server.ask(answered(server.challenge(), uri=uri)), Proved)
 
@@ -211,7 +211,7 @@ def test_malformed_credentials_are_refused(value: str) -> None:
     assert Server(verifier()).ask(asking(authorization=value)) == Refused(400, "Malformed Credentials")
 
 
-def test_credentials_for_another_realm_or_scheme_are_somebody_elses() -> None:
+def test_credentials_for_another_realm_or_scheme_are_ignored() -> None:
     server = Server(verifier())
     held = [parse_challenge(value.replace("example.test", "partner.test")) for _, value in server.challenge().headers]
     foreign = answer(held, "alice", "alice-pw", "REGISTER", "sip:example.test", "cnonce", 1)
@@ -221,7 +221,7 @@ def test_credentials_for_another_realm_or_scheme_are_somebody_elses() -> None:
         assert not again.flaw
 
 
-def test_a_register_is_for_its_to_and_anything_else_from_its_from() -> None:
+def test_register_proves_to_and_other_methods_prove_from() -> None:
     assert claimed(asking("REGISTER")) == "sip:to@example.test"
     assert claimed(asking("MESSAGE")) == "sip:from@example.test"
 

@@ -54,7 +54,7 @@ def test_sip_identities_of_all_rows_are_asserted_and_others_assert_nothing(rows:
 
 
 @pytest.mark.parametrize("value", ["<sip:[>", "alice", f"<{ALICE}>,"])
-def test_an_assertion_that_cannot_be_read_is_its_senders_fault(value: str) -> None:
+def test_malformed_assertion_is_a_remote_error(value: str) -> None:
     with pytest.raises(RemoteError):
         assertion.asserted(request("INVITE", BOB, ("p-asserted-identity", value)))
 
@@ -69,16 +69,16 @@ def test_a_client_that_writes_another_from_is_refused(sender: str) -> None:
     assert code(assertion.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
 
 
-def test_a_client_that_has_proved_nothing_is_asked_to() -> None:
+def test_unauthenticated_client_is_challenged() -> None:
     assert assertion.of_client(request(), NEW_LINK, OURS) == Prove(ALICE, 407)
 
 
 @pytest.mark.parametrize("sender", [CAROL, "sip:example.test", "tel:+1", "mailto:alice@example.test"])
-def test_nobody_is_asked_to_prove_to_be_what_is_no_user_of_ours(sender: str) -> None:
+def test_from_outside_our_domains_is_refused_without_a_challenge(sender: str) -> None:
     assert code(assertion.of_client(request(sender=sender), NEW_LINK, OURS)) is Code.FROM_NOT_ALLOWED
 
 
-def test_an_assertion_of_a_client_is_worth_nothing() -> None:
+def test_assertion_of_a_client_is_ignored() -> None:
     asked = request("INVITE", BOB, *asserting(BOB))
     assert assertion.of_client(asked, ALICES, OURS) == ALICE
     assert assertion.of_client(asked, NEW_LINK, OURS) == Prove(ALICE, 407)
@@ -98,7 +98,7 @@ def place_of(sender: str, *, from_a: bool = True) -> RouteSet:
 def test_inside_a_dialog_a_client_is_the_user_of_its_side_or_another_that_it_proved(
     sender: str, who: str, *, from_a: bool
 ) -> None:
-    """RFC 4916: From may change there, but nobody becomes somebody else by it."""
+    """RFC 4916 allows another From there, but only another name of the same user."""
     found = assertion.in_dialog(request(sender=sender), place_of(sender, from_a=from_a), BOTH, frozenset())
     assert found == who
 
@@ -107,7 +107,7 @@ def test_inside_a_dialog_a_client_is_the_user_of_its_side_or_another_that_it_pro
     ("server", "who"),
     [(MATE, ALICE), (MATE, BOB), (FROM_EDGE, CAROL), (FROM_NEWS, "sip:desk@news.test"), (FROM_PARTNER, CAROL)],
 )
-def test_a_server_may_assert_what_its_entry_says(server: ServerSender, who: str) -> None:
+def test_server_may_assert_the_domains_of_its_entry(server: ServerSender, who: str) -> None:
     asked = request("INVITE", BOB, *asserting(who), sender="sip:anonymous@anonymous.invalid")
     assert assertion.of_server(asked, server, server.peer.asserts) == who
     assert assertion.in_dialog(asked, NOWHERE, server, server.peer.asserts) == who
@@ -117,26 +117,26 @@ def test_a_server_may_assert_what_its_entry_says(server: ServerSender, who: str)
     ("server", "who"),
     [(MATE, CAROL), (FROM_EDGE, ALICE), (FROM_BOT, ALICE), (FROM_NEWS, ALICE), (FROM_PARTNER, ALICE)],
 )
-def test_a_server_may_assert_nothing_else(server: ServerSender, who: str) -> None:
+def test_server_may_not_assert_other_domains(server: ServerSender, who: str) -> None:
     asked = request("INVITE", BOB, *asserting(who))
     assert code(assertion.of_server(asked, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
     assert code(assertion.in_dialog(asked, NOWHERE, server, server.peer.asserts)) is Code.ASSERTION_NOT_ALLOWED
 
 
 @pytest.mark.parametrize("claims", [(ALICE, CAROL), (CAROL, ALICE)])
-def test_one_assertion_too_many_spoils_all(claims: tuple[str, str]) -> None:
+def test_one_forbidden_assertion_refuses_the_request(claims: tuple[str, str]) -> None:
     found = assertion.of_server(request("INVITE", BOB, *asserting(*claims)), MATE, OURS)
     assert code(found) is Code.ASSERTION_NOT_ALLOWED
 
 
 @pytest.mark.parametrize(("sender", "allowed"), [(ALICE, True), (CAROL, False), ("tel:+1", False)])
-def test_a_server_that_asserts_nothing_is_held_to_its_from(sender: str, *, allowed: bool) -> None:
+def test_server_without_assertion_is_checked_by_its_from(sender: str, *, allowed: bool) -> None:
     found = assertion.of_server(request(sender=sender), MATE, OURS)
     assert (found == sender) if allowed else (code(found) is Code.FROM_NOT_ALLOWED)
 
 
 @pytest.mark.parametrize("sender", [f"{ALICE};verstat=TN-Validation-Passed", "sip:alice;VerStat=x@example.test"])
-def test_a_from_that_says_it_was_verified_is_refused(sender: str) -> None:
+def test_from_with_verstat_is_refused(sender: str) -> None:
     assert code(assertion.of_client(request(sender=sender), ALICES, OURS)) is Code.FROM_NOT_ALLOWED
     assert code(assertion.of_server(request(sender=sender), MATE, OURS)) is Code.FROM_NOT_ALLOWED
 
@@ -159,7 +159,7 @@ def test_inside_a_dialog_a_server_need_not_assert_anything() -> None:
         (FROM_EDGE, CAROL, BOB, False),
     ],
 )
-def test_from_is_held_to_the_same_domains_beside_an_assertion(
+def test_from_is_checked_even_with_an_assertion(
     server: ServerSender, claim: str, sender: str, *, allowed: bool
 ) -> None:
     """A phone shows From: an assertion that is the server's to make lends it no other name."""
@@ -191,7 +191,7 @@ def test_a_response_keeps_the_identities_that_its_sender_may_assert(
     assert bool(answered.count("p-asserted-identity")) is kept
 
 
-def test_an_assertion_in_a_response_that_cannot_be_read_is_taken_out() -> None:
+def test_malformed_assertion_in_a_response_is_removed() -> None:
     answered = response(200, ("p-asserted-identity", "<sip:[>"))
     assertion.cleanse(answered, MATE)
     assert not answered.count("p-asserted-identity")

@@ -67,7 +67,7 @@ def test_each_field_of_a_response_follows_its_rule(sender: Sender, name: str, ru
         (FROM_BOT, [ALICE], False),
     ],
 )
-def test_who_has_sent_a_call_on_is_kept_where_all_of_it_is_the_senders(
+def test_diversion_is_kept_if_the_sender_may_use_all_addresses(
     sender: Sender, values: list[str], *, kept: bool
 ) -> None:
     asked = request("INVITE", BOB, ("diversion", ", ".join(f"<{value}>;reason=busy" for value in values)))
@@ -76,7 +76,7 @@ def test_who_has_sent_a_call_on_is_kept_where_all_of_it_is_the_senders(
 
 
 @pytest.mark.parametrize("value", ["<sip:[>", "", "alice", f"<{ALICE}>,"])
-def test_what_cannot_be_read_is_nobodys(value: str) -> None:
+def test_malformed_addresses_are_removed(value: str) -> None:
     asked = request("INVITE", BOB, ("history-info", value))
     BORDER.admit_request(asked, ALICES)
     assert not asked.has("history-info")
@@ -91,9 +91,7 @@ def test_what_cannot_be_read_is_nobodys(value: str) -> None:
         (LinkKind.PARTNER, False, True),
     ],
 )
-def test_privacy_hides_who_has_sent_a_call_on_from_all_but_our_servers(
-    kind: LinkKind, *, private: bool, kept: bool
-) -> None:
+def test_privacy_hides_diversion_from_all_but_our_servers(kind: LinkKind, *, private: bool, kept: bool) -> None:
     asked = request("INVITE", BOB, ("history-info", f"<{ALICE}>"))
     BORDER.release(asked, kind, frozenset(), private=private)
     assert asked.has("history-info") is kept

@@ -75,10 +75,8 @@ DIALOG = between(ALICE_SIDE, EDGE_SIDE)
         ),
     ],
 )
-def test_a_dialog_token_leads_each_side_to_the_other_and_nobody_else_anywhere(
-    sender: Sender, other: Side | None, *, from_a: bool
-) -> None:
-    """A side speaks for itself: with the tags of the other one it is nobody."""
+def test_dialog_token_routes_its_two_sides_only(sender: Sender, other: Side | None, *, from_a: bool) -> None:
+    """A side that uses the tags of the other side is refused."""
     assert other_side(between(ALICE_SIDE, POOL_SIDE, from_a=from_a), sender) == other
 
 
@@ -100,7 +98,7 @@ def test_a_call_from_a_link_to_itself_stays_there() -> None:
 
 
 @given(st.builds(FlowSide, st.integers(0, 9), st.integers(0, 9), st.binary(min_size=8, max_size=8)))
-def test_nobody_but_its_sides_may_use_a_token(side: FlowSide) -> None:
+def test_token_is_refused_from_other_links(side: FlowSide) -> None:
     assert other_side(between(side, side), ALICES) is None
 
 
@@ -117,7 +115,7 @@ def test_across_to_a_flow_is_by_its_number() -> None:
 
 
 @pytest.mark.parametrize("peers", [{}, {POOL_SIDE: NOTHING}], ids=["gone", "empty"])
-def test_a_side_that_has_left_the_topology_is_no_route(peers: dict[PeerSide, Behind]) -> None:
+def test_removed_peer_is_not_a_route(peers: dict[PeerSide, Behind]) -> None:
     answer = across(BYE, NOWHERE, POOL_SIDE, peers, INCARNATION)
     assert isinstance(answer, Answer)
     assert (answer.status, answer.code) == (403, Code.NO_ROUTE)
@@ -127,7 +125,7 @@ def test_a_side_that_has_left_the_topology_is_no_route(peers: dict[PeerSide, Beh
     ("found", "incarnation", "flow"),
     [(Found.TOKEN, INCARNATION, 42), (Found.DIALOG, INCARNATION, 42), (Found.DIALOG, INCARNATION + 1, NO_FLOW)],
 )
-def test_a_flow_of_this_start_is_taken_and_a_dialog_outlives_it(found: Found, incarnation: int, flow: int) -> None:
+def test_flow_of_this_start_is_used_and_a_dialog_outlives_it(found: Found, incarnation: int, flow: int) -> None:
     forward = to_flow(BYE, BOB_SIDE, incarnation, found)
     assert forward == Forward((FlowTarget(flow, owner_hash(BOB), CONTACT, found=found),), None)
 
@@ -149,14 +147,12 @@ def test_a_named_flow_of_an_earlier_start_has_failed() -> None:
         (RouteSet(beyond=AWAY), "tel:+1", "a.test"),
     ],
 )
-def test_the_server_that_a_message_hints_at_goes_first_and_only_among_those_of_the_side(
-    route_set: RouteSet, to: str, first: str
-) -> None:
+def test_hinted_server_of_the_side_is_tried_first(route_set: RouteSet, to: str, first: str) -> None:
     names = likeliest(("a.test", "b.test", "c.test"), request("BYE", to=to), route_set)
     assert (names[0], sorted(names)) == (first, ["a.test", "b.test", "c.test"])
 
 
-def test_one_server_is_taken_whatever_a_message_hints_at() -> None:
+def test_single_server_is_used_for_any_hint() -> None:
     assert likeliest(("a.test",), BYE, RouteSet(beyond=AWAY)) == ("a.test",)
 
 
@@ -172,11 +168,11 @@ def test_the_ack_of_a_2xx_goes_along_its_dialog() -> None:
 @pytest.mark.parametrize(
     ("route_set", "sender"), [(NOWHERE, ALICES), (between(ALICE_SIDE, PeerSide(b"8 octets")), ALICES), (DIALOG, BOBS)]
 )
-def test_an_ack_that_leads_nowhere_is_dropped_and_never_answered(route_set: RouteSet, sender: Sender) -> None:
+def test_ack_without_a_route_is_dropped(route_set: RouteSet, sender: Sender) -> None:
     assert isinstance(passed(request("ACK", CONTACT, to_tag="2"), route_set, sender), Drop)
 
 
-def test_an_ack_in_another_name_is_dropped() -> None:
+def test_ack_with_another_from_is_dropped() -> None:
     route_set = between(ALICE_SIDE, EDGE_SIDE)
     route_set.sent_as = False
     assert isinstance(passed(request("ACK", CONTACT, sender=BOB, to_tag="2"), route_set, ALICES), Drop)
@@ -185,12 +181,12 @@ def test_an_ack_in_another_name_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("route_set", "to_tag", "status"), [(NOWHERE, "", None), (NOWHERE, "2", 481), (RouteSet(beyond=AWAY), "", 403)]
 )
-def test_only_what_opens_something_here_needs_no_token(route_set: RouteSet, to_tag: str, status: int | None) -> None:
+def test_only_requests_outside_dialogs_need_no_token(route_set: RouteSet, to_tag: str, status: int | None) -> None:
     refused = unbound(request(to_tag=to_tag), route_set)
     assert (refused.status if refused else None) == status
 
 
-def test_equal_servers_are_turned_by_the_call_and_none_is_lost() -> None:
+def test_servers_are_rotated_by_the_call_id() -> None:
     names = ("a", "b", "c")
     firsts = {turned(names, f"call-{number}")[0] for number in range(50)}
     assert firsts == set(names)
@@ -198,10 +194,10 @@ def test_equal_servers_are_turned_by_the_call_and_none_is_lost() -> None:
     assert sorted(turned(names, "call\udcff")) == ["a", "b", "c"]
 
 
-def test_no_servers_stay_none() -> None:
+def test_rotation_of_no_servers_is_empty() -> None:
     assert turned((), "call-1") == ()
 
 
 @pytest.mark.parametrize(("uri", "host"), [("sip:a@B.test:5", "b.test"), ("tel:+1", ""), ("sip:[", ""), ("", "")])
-def test_the_host_of_what_is_no_sip_uri_is_nothing(uri: str, host: str) -> None:
+def test_host_of_another_uri_is_empty(uri: str, host: str) -> None:
     assert host_of(uri) == host

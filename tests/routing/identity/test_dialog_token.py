@@ -51,18 +51,18 @@ def test_a_token_is_a_legal_user_part(a: Side, b: Side) -> None:
 
 
 @given(st.integers(0, 137), st.characters(codec="ascii"))
-def test_a_token_with_one_character_changed_is_nothing(route_set: int, other: str) -> None:
+def test_token_with_one_changed_character_is_refused(route_set: int, other: str) -> None:
     text = tokens.dialog(ALICE, FlowSide(7, 42, owner_hash("sip:bob@example.test")), CALL)
     changed = text[:route_set] + other + text[route_set + 1 :]
     assert (tokens.read(changed) is None) is (changed != text)
 
 
 @given(st.text() | st.text("ABCdef-_09=+/", max_size=100))
-def test_garbage_is_nothing(text: str) -> None:
+def test_malformed_token_is_refused(text: str) -> None:
     assert tokens.read(text) is None
 
 
-def test_a_token_of_another_key_is_nothing() -> None:
+def test_token_of_another_key_is_refused() -> None:
     assert Tokens(b"x" * 32, incarnation=7).read(tokens.flow(41, "sip:alice@example.test")) is None
 
 
@@ -74,7 +74,7 @@ def test_a_token_of_an_earlier_incarnation_is_read_so_that_its_flow_can_be_calle
     assert read.side.incarnation != later.incarnation
 
 
-def test_a_flow_token_cannot_pose_as_a_dialog_token() -> None:
+def test_flow_token_is_not_accepted_as_a_dialog_token() -> None:
     assert not isinstance(tokens.read(tokens.flow(41, "sip:alice@example.test")), DialogToken)
 
 
@@ -83,13 +83,13 @@ def test_the_sender_is_one_side_and_the_request_goes_to_the_other(sender: Side, 
     assert DialogToken(ALICE, POOL, CALL).other_side(sender) == other
 
 
-def test_a_number_that_does_not_fit_is_our_bug() -> None:
+def test_number_out_of_range_is_a_local_error() -> None:
     with pytest.raises(LocalError):
         tokens.flow(1 << 64, "sip:alice@example.test")
 
 
 @pytest.mark.parametrize("key", [b"short", b"x" * 33])
-def test_a_key_of_the_wrong_size_is_our_bug(key: bytes) -> None:
+def test_key_of_the_wrong_size_is_a_local_error(key: bytes) -> None:
     with pytest.raises(LocalError):
         Tokens(key, incarnation=7)
 
@@ -98,8 +98,8 @@ def test_a_secret_is_not_in_the_repr() -> None:
     assert repr(tokens) == "<Tokens incarnation=7>"
 
 
-def test_no_more_tokens_are_remembered_than_the_limit_and_all_are_read() -> None:
-    """The first is forgotten when the limit is met; its MAC vouches for it as before."""
+def test_token_cache_is_bounded_and_all_tokens_are_read() -> None:
+    """The first token leaves the cache when the limit is reached. Its MAC is still valid."""
     made = Tokens(KEY, incarnation=7)
     texts = [made.flow(number, "sip:alice@example.test") for number in range(MOST_KNOWN)]
     assert len(made._known) == MOST_KNOWN
@@ -108,7 +108,7 @@ def test_no_more_tokens_are_remembered_than_the_limit_and_all_are_read() -> None
     assert made.read(texts[0]) == FlowToken(FlowSide(7, 0, owner_hash("sip:alice@example.test")))
 
 
-def test_what_nobody_vouched_for_is_not_remembered() -> None:
+def test_unverified_tokens_are_not_cached() -> None:
     made = Tokens(KEY, incarnation=7)
     assert made.read(Tokens(b"x" * 32, incarnation=7).flow(41, "sip:alice@example.test")) is None
     assert made._known == {}

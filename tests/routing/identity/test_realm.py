@@ -22,14 +22,12 @@ REALMS = Realms(OURS, PARTNERS)
         ("sub.example.test", frozenset(), True),
     ],
 )
-def test_a_realm_belongs_to_its_owner_or_to_whoever_uses_it(
-    realm: str, domains: frozenset[str], *, belongs: bool
-) -> None:
+def test_realm_belongs_to_its_owner_or_is_unowned(realm: str, domains: frozenset[str], *, belongs: bool) -> None:
     assert REALMS.belongs_to(realm, domains) is belongs
 
 
 @given(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60))
-def test_no_row_whatever_throws_anything(value: str) -> None:
+def test_no_row_raises_an_error(value: str) -> None:
     for name in ("www-authenticate", "authorization"):
         row = made_row(name, value)
         assert REALMS.challenge_passes(row, frozenset()) in {True, False}
@@ -47,7 +45,7 @@ def test_no_row_whatever_throws_anything(value: str) -> None:
         (200, [], False),
     ],
 )
-def test_a_response_that_asks_for_nothing_readable_lacks_its_challenge(
+def test_response_401_without_a_challenge_is_detected(
     status: int, headers: list[tuple[str, str]], *, lacks: bool
 ) -> None:
     assert lacks_challenge(respond(request(), status, headers=headers)) is lacks

@@ -37,7 +37,7 @@ def test_a_response_that_repeats_its_request_stays_byte_for_byte() -> None:
         ("via", "SIP/2.0/TLS 192.0.2.9:5061;branch=z9hG4bKother"),
     ],
 )
-def test_what_a_response_repeats_is_written_again_from_its_request(field: str, value: str) -> None:
+def test_repeated_fields_are_restored_from_the_request(field: str, value: str) -> None:
     forged = answered()
     forged.replace(field, value)
     told = settled(forged)
@@ -54,7 +54,7 @@ def test_a_response_to_another_request_is_its_senders_fault(field: str, value: s
         settled(forged)
 
 
-def test_a_tag_that_the_request_has_is_not_the_answering_sides_to_change() -> None:
+def test_response_cannot_change_an_existing_to_tag() -> None:
     asked = request("BYE", BOB, to_tag="2")
     forged = respond(asked, 200)
     forged.replace("to", f"<{BOB}>;tag=9")
@@ -63,7 +63,7 @@ def test_a_tag_that_the_request_has_is_not_the_answering_sides_to_change() -> No
 
 
 @pytest.mark.parametrize("status", [401, 407])
-def test_a_challenge_that_is_taken_out_leaves_a_clear_refusal(status: int) -> None:
+def test_removed_challenge_turns_401_into_403(status: int) -> None:
     field = "www-authenticate" if status == 401 else "proxy-authenticate"
     told = settled(answered(status, (field, 'Digest realm="example.test", nonce="n"')))
     assert (told.status, told.reason, told.has(field)) == (403, "Forbidden", False)

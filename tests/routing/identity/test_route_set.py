@@ -75,22 +75,22 @@ def test_no_address_is_ours_where_none_is_known() -> None:
     assert not Names(frozenset(), frozenset()).ours(SipUri.parse("sip:192.0.2.7"))
 
 
-def test_a_request_without_route_is_nowhere_in_particular() -> None:
+def test_request_without_route_has_an_empty_route_set() -> None:
     assert take(request()) is NOWHERE
 
 
-def test_our_entry_is_taken_off_and_its_dialog_told() -> None:
+def test_our_entry_is_removed_and_its_dialog_returned() -> None:
     asked = inside(routes=[route(DIALOG_TEXT)])
     assert said(take(asked)) == came()
     assert not asked.count("route")
 
 
-def test_a_flow_token_is_told_as_a_flow() -> None:
+def test_flow_token_is_returned_as_a_flow() -> None:
     assert take(request(routes=[route(FLOW_TEXT)])) == RouteSet(flow=FlowToken(TOKENS.flow_side(41, ALICE)))
 
 
 @pytest.mark.parametrize("rows", [[f"{route(DIALOG_TEXT)},{route(DIALOG_TEXT)}"], [route(DIALOG_TEXT)] * 2])
-def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> None:
+def test_both_entries_of_a_dialog_are_removed(rows: list[str]) -> None:
     asked = inside(routes=rows)
     assert said(take(asked)) == came()
     assert not asked.count("route")
@@ -100,7 +100,7 @@ def test_the_two_entries_of_one_dialog_are_both_taken_off(rows: list[str]) -> No
     ("rows", "left"),
     [([route(DIALOG_TEXT), AWAY], [AWAY]), ([f"{route(DIALOG_TEXT)}, {AWAY},{AWAY}"], [AWAY, AWAY])],
 )
-def test_the_first_entry_that_is_not_ours_stays_and_is_told(rows: list[str], left: list[str]) -> None:
+def test_next_foreign_entry_stays_and_is_returned(rows: list[str], left: list[str]) -> None:
     asked = inside(routes=rows)
     assert said(take(asked)) == came(SipUri.parse("sip:proxy.other.test;lr"))
     assert asked.values("route") == left
@@ -111,7 +111,7 @@ def test_an_entry_of_ours_behind_a_foreign_one_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("user", ["", "alice@", "garbage@", DIALOG_TEXT[:-1] + "@"])
-def test_an_entry_of_ours_without_our_token_says_nothing(user: str) -> None:
+def test_entry_of_ours_without_a_token_has_no_dialog(user: str) -> None:
     asked = request(routes=[f"<sip:{user}fe1.example.test;lr>"])
     assert take(asked) == RouteSet()
     assert not asked.count("route")
@@ -133,7 +133,7 @@ def test_a_token_of_another_dialog_is_stray(tag: str, to_tag: str, call_id: str)
     assert said(take(inside("INVITE", routes=[route(DIALOG_TEXT)]))) == came()
 
 
-def test_a_token_that_nobody_has_answered_yet_is_the_other_sides_alone() -> None:
+def test_token_without_answered_tag_is_for_the_answering_side() -> None:
     """The answering side has it from the first request; the initiator has one with the tag of the answer."""
     first = TOKENS.begun("call-1", "1", ALICE, BOB, "192.0.2.1")
     text = TOKENS.dialog(ALICE_SIDE, BOB_SIDE, first)
@@ -148,7 +148,7 @@ def test_a_token_that_nobody_has_answered_yet_is_the_other_sides_alone() -> None
 
 
 @pytest.mark.parametrize(("sender", "to"), [(BOB, BOB), (ALICE, ALICE), ("tel:+1", BOB)])
-def test_names_are_held_to_those_that_the_dialog_began_with(sender: str, to: str) -> None:
+def test_names_are_compared_with_the_start_of_the_dialog(sender: str, to: str) -> None:
     route_set = take(request("BYE", BOB, sender=sender, to=to, to_tag="2", routes=[route(DIALOG_TEXT)]))
     assert route_set.dialog == DIALOG
     assert (route_set.sent_as, route_set.sent_to) == (sender == ALICE, to == BOB)
@@ -158,7 +158,7 @@ def test_a_token_in_the_name_of_another_server_is_beyond_us() -> None:
     assert take(inside(routes=[route(DIALOG_TEXT, "fe2.example.test")])).dialog is None
 
 
-def test_a_token_that_another_key_has_made_says_nothing() -> None:
+def test_token_of_another_key_has_no_dialog() -> None:
     forged = Tokens(b"x" * len(KEY), TOKENS.incarnation).dialog(ALICE_SIDE, BOB_SIDE, begun())
     assert take(inside(routes=[route(forged)])) == RouteSet()
 
@@ -228,7 +228,7 @@ def test_what_does_not_lead_through_the_pool_is_not_joined(first: str, second: s
     assert take_place(asked, MATES, TOKENS) == RouteSet()
 
 
-def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay() -> None:
+def test_user_behind_another_server_of_the_pool_is_returned() -> None:
     asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), route(FROM_POOL, f"{FE2}:5062")])
     route_set = take_place(asked, MATES, TOKENS)
     assert route_set.dialog == DialogToken(ALICE_SIDE, POOL_SIDE, begun())
@@ -236,7 +236,7 @@ def test_whom_another_server_of_the_pool_leads_to_is_told_and_its_entries_stay()
     assert len(asked.items("route")) == 2
 
 
-def test_nobody_is_told_where_the_way_goes_on_from_there() -> None:
+def test_no_user_is_returned_if_more_routes_follow() -> None:
     asked = inside(routes=[route(TO_POOL), route(FROM_POOL, FE2), AWAY])
     assert take_place(asked, MATES, TOKENS).past is None
 
@@ -247,8 +247,8 @@ def test_our_end_of_the_link_means_us() -> None:
 
 
 @pytest.mark.parametrize("rows", [[f"<{CONTACT}>"], [AWAY, f"<{CONTACT}>"], [f"{AWAY},<{CONTACT}>"]])
-def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
-    """Our entry stood in the Request-URI and the Contact at the end of the Route: the token counts all the same."""
+def test_strict_routing_is_undone(rows: list[str]) -> None:
+    """Our entry is in the Request-URI, and the Contact is at the end of the Route. The token is read all the same."""
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=rows)
     route_set = take(asked)
     assert (asked.uri, route_set.dialog) == (CONTACT, DIALOG)
@@ -264,7 +264,7 @@ def test_what_a_strict_router_did_is_undone(rows: list[str]) -> None:
         ("<sip:b%zz@a>", 400),
     ],
 )
-def test_what_a_strict_router_moved_has_to_be_a_request_uri(last: str, status: int) -> None:
+def test_uri_moved_by_a_strict_router_must_be_a_request_uri(last: str, status: int) -> None:
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", to_tag="2", routes=[last])
     with pytest.raises(RemoteError) as wrong:
         take(asked)
@@ -286,7 +286,7 @@ def test_a_request_uri_that_we_did_not_write_stays(uri: str) -> None:
     assert (asked.uri, asked.items("route")) == (uri, [AWAY])
 
 
-def test_a_route_without_a_value_says_nothing() -> None:
+def test_empty_route_is_ignored() -> None:
     asked = request("BYE", f"sip:{DIALOG_TEXT}@{FE1};lr", routes=[""])
     assert take(asked) == RouteSet()
 
@@ -301,7 +301,7 @@ def test_an_empty_row_hides_no_entry_behind_it() -> None:
     ("value", "status"),
     [("<tel:+1>", 416), (f"{route(DIALOG_TEXT)},,{AWAY}", 400), ("<sip:[::1;lr>", 400), ("<sip:>", 400)],
 )
-def test_a_route_that_cannot_be_read_is_the_senders_fault(value: str, status: int) -> None:
+def test_malformed_route_is_a_remote_error(value: str, status: int) -> None:
     with pytest.raises(RemoteError) as wrong:
         take(request(routes=[value]))
     assert wrong.value.status == status
@@ -335,7 +335,7 @@ values = st.lists(pieces, max_size=12).map("".join) | st.text(
 @given(
     st.lists(values, max_size=3), st.sampled_from([ALICE, f"sip:{DIALOG_TEXT}@{FE1};lr", f"sip:{FLOW_TEXT}@{FE1};lr"])
 )
-def test_no_route_whatever_throws_anything_but_the_senders_fault(rows: list[str], uri: str) -> None:
+def test_any_route_is_read_or_a_remote_error(rows: list[str], uri: str) -> None:
     asked = request("BYE", uri, routes=rows)
     try:
         route_set = take(asked)

@@ -36,7 +36,7 @@ def test_client_is_the_side_of_each_of_its_users_on_whatever_link() -> None:
     assert not ALICES.is_side(POOL_SIDE)
 
 
-def test_client_speaks_as_those_it_has_proved_and_nobody_else() -> None:
+def test_client_speaks_as_its_proved_users_only() -> None:
     for uri, may in (
         (ALICE, True),
         ("sips:alice@EXAMPLE.test:7", True),

@@ -61,17 +61,17 @@ def test_spiral_is_no_loop() -> None:
     assert not made.looped(asked, loop_hash(asked))
 
 
-def test_request_that_comes_straight_from_a_client_is_not_looked_at_further() -> None:
+def test_request_with_one_via_is_not_a_loop() -> None:
     assert not branches().looped(request(), loop_hash(request()))
 
 
-def test_branch_of_another_server_says_nothing() -> None:
+def test_branch_of_another_server_is_not_a_loop() -> None:
     asked, made = request(), branches()
     asked.prepend("via", f"SIP/2.0/TLS evil.test:5061;branch={made.mint(loop_hash(asked))}")
     assert not made.looped(asked, loop_hash(asked))
 
 
-def test_via_that_cannot_be_read_is_the_peers_fault() -> None:
+def test_malformed_via_is_a_remote_error() -> None:
     asked = request()
     asked.append("via", "garbage")
     with pytest.raises(RemoteError):

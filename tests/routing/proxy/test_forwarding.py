@@ -58,11 +58,11 @@ def test_flow_of_another_server_is_named_by_its_token_in_the_route() -> None:
     assert secure.values("route") == [f"<sips:{held.token}@{FE2};lr>"]
 
 
-def test_record_route_stands_once_where_one_listener_serves_both_sides() -> None:
+def test_one_record_route_if_the_listener_is_the_same() -> None:
     assert record_routes(request(), "T", INSIDE, INSIDE) == ("<sip:T@edge1.example.test:5062;transport=tls;lr>",)
 
 
-def test_record_route_stands_twice_where_the_listener_changes_the_outgoing_one_on_top() -> None:
+def test_two_record_routes_if_the_listener_changes_outgoing_on_top() -> None:
     """RFC 5658: each side finds the entry of its own listener first on its way back."""
     recorded = record_routes(request("INVITE"), "T", INSIDE, OUTSIDE)
     copy = copied(request("INVITE"), HERE, *recorded)
@@ -92,7 +92,7 @@ def test_requests_that_open_dialogs_are_record_routed_and_no_others(method: str,
     assert creates_dialog(request(method, to_tag=tag)) is creates
 
 
-def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
+def test_strict_router_gets_the_request_rewritten() -> None:
     routes = ["<sip:strict.partner.test>, <sip:next.partner.test;lr>"]
     asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=routes)
     copy = copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
@@ -101,13 +101,13 @@ def test_next_hop_that_knows_no_loose_routing_is_sent_the_old_way() -> None:
 
 
 @pytest.mark.parametrize("route", ["<sip:strict.partner.test?Subject=x>", f"<sip:{'s' * 8187}@a>"])
-def test_route_that_may_be_no_request_uri_is_not_made_one(route: str) -> None:
+def test_invalid_request_uri_in_a_strict_route_is_refused(route: str) -> None:
     asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=[route])
     with pytest.raises(RemoteError):
         copied(asked, ServerTarget((FE2,), LinkKind.SERVER, asked.uri))
 
 
-def test_phone_is_never_sent_a_request_the_old_way() -> None:
+def test_phone_never_gets_strict_routing() -> None:
     asked = request("BYE", "sip:bob@10.0.0.1", to_tag="t", routes=["<sip:strict.test>"])
     copy = copied(asked, FlowTarget(1, b"8 octets", "sip:bob@10.0.0.1"))
     assert (copy.uri, copy.items("route")) == ("sip:bob@10.0.0.1", ["<sip:strict.test>"])
@@ -140,7 +140,7 @@ def test_identity_is_the_proved_one_whatever_the_sender_wrote() -> None:
         (LinkKind.CLIENT, "identity", True),
     ],
 )
-def test_identity_crosses_to_whom_it_may(kind: LinkKind, privacy: str, crosses: bool) -> None:  # noqa: FBT001 - a column
+def test_identity_crosses_allowed_borders_only(kind: LinkKind, privacy: str, crosses: bool) -> None:  # noqa: FBT001 - a column
     asked = request("MESSAGE", BOB, *([("privacy", "user"), ("privacy", privacy)] if privacy else []))
     assert identity_for(ALICE, kind, asked) == (ALICE if crosses else None)
 
@@ -159,7 +159,7 @@ ODD = (
 
 
 def odd(*rows: bytes) -> Request:
-    """Read a request whose rows are legal and spelled as nobody would."""
+    """Read a request with valid rows in unusual spelling."""
     read = parse_head(b"\r\n".join([b"INVITE sip:bob@example.test SIP/2.0", *ODD, *rows]))
     assert isinstance(read, Request)
     return read
@@ -174,7 +174,7 @@ def test_rows_in_odd_spelling_stay_byte_for_byte_where_they_decide_no_boundary()
 
 
 @given(st.binary(max_size=30).filter(lambda value: not {10, 13} & set(value)), st.binary(max_size=60))
-def test_whatever_stands_in_other_rows_and_in_the_body_goes_through(value: bytes, body: bytes) -> None:
+def test_other_rows_and_the_body_are_unchanged(value: bytes, body: bytes) -> None:
     asked = odd(b"X-Odd:" + value)
     asked.body = body
     copy = copied(asked, identity=None)

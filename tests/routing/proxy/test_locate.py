@@ -69,13 +69,13 @@ def test_client_service_without_srv_falls_back_on_the_name() -> None:
     assert located(Locate("a.test", None, SIPS), {("a.test", A): ["192.0.2.1"]}) == [("192.0.2.1", 5061)]
 
 
-def test_partner_without_srv_is_not_guessed() -> None:
+def test_partner_without_srv_has_no_fallback() -> None:
     with pytest.raises(UnlocatableError, match=r"there is no SRV record _sipfederationtls\._tcp\.a\.test"):
         located(Locate("a.test", None, FEDERATION), {("a.test", A): ["192.0.2.1"]})
 
 
-def test_silence_of_dns_is_not_the_absence_of_an_srv() -> None:
-    """No fallback on an answer that never came: whoever can drop packets would choose our way."""
+def test_dns_timeout_is_not_a_missing_srv() -> None:
+    """There is no fallback after a timeout: an attacker who can drop packets would choose the server."""
     machine = Locate("a.test", None, SIPS)
     machine.failed(machine.questions()[0], "SRV of a.test: timeout")
     assert machine.questions() == ()
@@ -129,12 +129,12 @@ def test_same_entropy_gives_the_same_order() -> None:
     assert orders[0] == orders[1]
 
 
-def test_answer_that_is_no_address_is_dropped() -> None:
+def test_invalid_address_in_an_answer_is_dropped() -> None:
     with pytest.raises(UnlocatableError):
         located(Locate("a.test", 5061, None), {("a.test", A): ["not an address"]})
 
 
-def test_machine_refuses_to_be_driven_wrongly() -> None:
+def test_wrong_order_of_calls_is_a_local_error() -> None:
     machine = Locate("a.test", 5061, None)
     with pytest.raises(LocalError, match="too early"):
         machine.addresses()

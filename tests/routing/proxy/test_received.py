@@ -39,7 +39,7 @@ def test_only_the_top_via_is_touched() -> None:
 
 
 def test_requests_of_one_link_share_the_mark() -> None:
-    """The mark is made anew only where the client writes its Via in another way."""
+    """The mark is computed again only if the client writes its Via in another way."""
     first, second, third = request(), request(), request()
     first.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKx")
     second.replace("via", "SIP/2.0/TLS a.test;rport;branch=z9hG4bKy")

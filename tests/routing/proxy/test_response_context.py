@@ -180,7 +180,7 @@ def test_a_2xx_goes_back_at_once_and_cancels_those_that_ring() -> None:
     assert effects[-1] == Cancel(1, ELSEWHERE)
 
 
-def test_a_branch_that_has_shown_nothing_is_cancelled_when_it_does() -> None:
+def test_branch_without_provisional_is_cancelled_when_one_comes() -> None:
     """RFC 3261 section 9.1: a CANCEL must not be sent before a provisional has come."""
     call = Call(PHONE, DESK)
     assert call.gets(200) == ["reply 200"]
@@ -228,7 +228,7 @@ def test_a_6xx_does_not_hide_a_2xx_that_comes_after_it() -> None:
     assert call.gets(200, 1) == ["reply 200"]
 
 
-def test_after_a_6xx_a_branch_that_had_shown_nothing_is_cancelled_when_it_does() -> None:
+def test_after_a_6xx_a_branch_is_cancelled_at_its_first_provisional() -> None:
     call = Call(PHONE, DESK)
     assert call.gets(603) == []
     assert call.gets(180, 1) == ["cancel 1"]
@@ -270,7 +270,7 @@ def test_the_best_response_goes_back(statuses: tuple[int, ...], best: int) -> No
     assert last == [f"reply {best}"]
 
 
-def test_ranks_never_prefer_what_we_said_ourselves_to_a_real_answer_of_the_class() -> None:
+def test_real_response_ranks_before_our_own_of_the_same_class() -> None:
     assert sorted([480, 503, 404, 401, 302, 603], key=rank) == [603, 302, 401, 404, 480, 503]
     assert rank(408) == rank(480)
 
@@ -325,7 +325,7 @@ def test_one_challenge_goes_back_byte_for_byte() -> None:
     assert challenge.encode() == before
 
 
-def test_challenges_do_not_go_into_a_response_that_asks_for_nothing() -> None:
+def test_challenges_are_not_added_to_other_responses() -> None:
     call = Call(PHONE, DESK)
     call.gets(401, 0, (AUTHENTICATE, 'Digest realm="c"'), (AUTHENTICATE, 'Digest realm="d"'))
     [effect] = call.context.responded(1, response(603))
@@ -351,7 +351,7 @@ def test_a_lost_flow_leads_to_each_other_flow_of_the_device_once() -> None:
 
 
 @pytest.mark.parametrize("target", [TWO_SERVERS, SPARED])
-def test_what_has_arrived_is_not_sent_again(target: Target) -> None:
+def test_request_with_a_provisional_is_not_sent_again(target: Target) -> None:
     call = Call(target)
     call.gets(100)
     assert call.loses() == [f"reply {503 if target is TWO_SERVERS else 480}"]
@@ -398,12 +398,12 @@ def test_request_that_is_given_up_has_its_final_response_then(method: str, befor
 
 
 @pytest.mark.parametrize("target", [PHONE, AFAR, ONE_SERVER])
-def test_nobodys_503_goes_back_as_one(target: Target) -> None:
-    """Whoever gets it would leave us alone for all others too, for what one phone says."""
+def test_no_503_is_forwarded(target: Target) -> None:
+    """The sender of the request would stop all requests to us because of one phone."""
     assert Call(target).gets(503) == ["reply 500"]
 
 
-def test_a_user_is_looked_for_here_only_where_its_server_cannot_be_reached() -> None:
+def test_user_is_looked_up_here_only_if_its_server_is_unreachable() -> None:
     """One that is too busy lives, and it alone knows which device the dialog is with."""
     target = ServerTarget(("a.test",), LinkKind.SERVER, BOB, instead=replace(PHONE, found=Found.DIALOG, past=1))
     call = Call(target)
@@ -413,7 +413,7 @@ def test_a_user_is_looked_for_here_only_where_its_server_cannot_be_reached() -> 
     assert Call(target).gets(404) == ["reply 404"]
 
 
-def test_overloaded_says_nothing_of_when_to_come_back_and_leaves_the_original() -> None:
+def test_overloaded_removes_retry_after_and_keeps_the_original() -> None:
     came = response(503, ("retry-after", "60"))
     assert (overloaded(came).status, overloaded(came).count("retry-after")) == (500, 0)
     assert (came.status, came.count("retry-after")) == (503, 1)
@@ -468,7 +468,7 @@ def test_no_other_way_is_tried_once_the_time_has_run_out(late: int) -> None:
         (ONE_SERVER, 503),
     ],
 )
-def test_what_a_lost_way_means_depends_on_what_led_there(target: Target, status: int) -> None:
+def test_status_of_a_lost_way_depends_on_how_it_was_found(target: Target, status: int) -> None:
     assert lost_status(target) == status
     assert Call(target).loses() == [f"reply {status}"]
 
@@ -481,7 +481,7 @@ def test_the_ways_to_a_target_are_its_servers_or_its_flows() -> None:
 # CANCEL and time
 
 
-def test_a_cancel_takes_back_what_rings_for_the_senders_reasons_and_starts_nothing_more() -> None:
+def test_cancel_ends_all_branches_with_the_senders_reasons() -> None:
     call = Call(PHONE, DESK, replace(LAPTOP, q=0.5))
     call.gets(180, 0)
     assert call.context.cancel(BUSY_REASON) == [Cancel(0, BUSY_REASON)]
@@ -531,7 +531,7 @@ def test_a_real_answer_to_another_request_goes_before_silence() -> None:
     assert call.gets(404, 1) == ["reply 404"]
 
 
-def test_a_request_without_targets_is_our_own_fault() -> None:
+def test_request_without_targets_is_a_local_error() -> None:
     with pytest.raises(LocalError, match="MESSAGE"):
         ResponseContext.of(request("MESSAGE"), ()).start()
 

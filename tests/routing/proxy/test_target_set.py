@@ -77,7 +77,7 @@ def test_a_sips_request_goes_to_sips_contacts_only() -> None:
     assert target.uri == SIPS_CONTACT
 
 
-def test_a_sips_request_for_sip_contacts_only_is_told_so() -> None:
+def test_sips_request_for_sip_contacts_gets_warning_380() -> None:
     """RFC 5630 section 5.3 and 6.2: Warning 380."""
     answer = refused(row(), uri=SIPS_BOB)
     assert (answer.status, answer.code) == (480, Code.NO_ROUTE)
@@ -95,6 +95,6 @@ def test_a_sip_request_to_a_sips_contact_stays_sip() -> None:
 
 
 @pytest.mark.parametrize(("uri", "sips"), [("sips:a", True), ("SIPS:a", True), ("sip:a", False), ("sip:sips:a", False)])
-def test_sips_is_told_by_the_scheme(uri: str, *, sips: bool) -> None:
+def test_sips_is_recognised_by_the_scheme(uri: str, *, sips: bool) -> None:
     assert is_sips(uri) is sips
     assert not is_sips(as_sip(uri))

@@ -138,7 +138,7 @@ def test_expires_comes_from_the_contact_then_the_header_then_our_default(
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(60, 200), (59, 423), (1, 423), (0, 200)])
-def test_an_interval_too_brief_is_refused_with_the_least_we_take(seconds: int, status: int) -> None:
+def test_too_brief_interval_is_refused_with_the_minimum(seconds: int, status: int) -> None:
     answered = answer(register(f"<sip:a@b>;expires={seconds}"))
     assert answered.status == status
     assert (("min-expires", "60") in answered.headers) is (status == 423)
@@ -207,11 +207,11 @@ def test_a_parameter_that_breaks_the_grammar_is_a_400(bad: str) -> None:
 
 
 @pytest.mark.parametrize("good", ["reg-id=1", "reg-id=2147483647", "q=1", "q=1.000", "q=0.123", "q=0."])
-def test_its_lawful_twin_is_taken(good: str) -> None:
+def test_same_contact_with_a_valid_parameter_is_accepted(good: str) -> None:
     assert answer(register(f'<sip:a@b>;+sip.instance="<urn:uuid:1>";{good}')).status == 200
 
 
-def test_q_is_kept_and_told() -> None:
+def test_q_is_stored_and_returned() -> None:
     answered = answer(register("<sip:a@b>;q=0.5"))
     assert answered.bindings[0].q == 0.5
     assert contacts(answered) == ["<sip:a@b>;q=0.5;expires=600"]
@@ -237,7 +237,7 @@ def test_outbound_is_not_confirmed_without_a_reg_id() -> None:
 
 
 @pytest.mark.parametrize(("tag", "status"), [("outbound", 200), ("path, outbound", 420)])
-def test_an_extension_we_do_not_have_is_named(tag: str, status: int) -> None:
+def test_unsupported_extension_is_named(tag: str, status: int) -> None:
     answered = answer(register(PJSUA, require=tag))
     assert answered.status == status
     assert (("unsupported", "path") in answered.headers) is (status == 420)
@@ -252,13 +252,13 @@ def test_a_user_has_at_most_ten_contacts(count: int, status: int) -> None:
     assert answer(asked, *held).status == status
 
 
-def test_a_refresh_at_the_limit_is_no_contact_more() -> None:
+def test_refresh_at_the_limit_is_accepted() -> None:
     held = answer(register(*[f"<sip:a{number}@b>" for number in range(10)])).changes.put
     assert answer(register("<sip:a3@b>", cseq=2), *held).status == 200
 
 
 @pytest.mark.parametrize(("length", "status"), [(1024, 200), (1025, 400)])
-def test_a_contact_has_a_length(length: int, status: int) -> None:
+def test_contact_length_is_limited(length: int, status: int) -> None:
     uri = "sip:@b"
     uri = f"sip:{'a' * (length - len(uri))}@b"
     assert answer(register(f"<{uri}>")).status == status
@@ -295,11 +295,11 @@ def test_call_id_that_is_stored_is_bounded(length: int, status: int) -> None:
 
 
 def removals(number: int) -> Request:
-    """A REGISTER that removes *number* contacts which nobody holds."""
+    """A REGISTER that removes *number* contacts that are not registered."""
     return register(*[f"<sip:gone{at}@10.0.0.1>;expires=0" for at in range(number)], call_id="two")
 
 
-def test_twenty_contacts_may_stand_in_one_request_and_not_one_more() -> None:
+def test_twenty_contacts_in_a_request_pass_and_21_do_not() -> None:
     """Ten new contacts and ten to remove: a user can exchange all that it may have."""
     held = answer(register(*[f"<sip:old{at}@10.0.0.1>" for at in range(10)])).changes.put
     new = [f"<sip:new{at}@10.0.0.1>" for at in range(10)]
@@ -327,7 +327,7 @@ def test_held_contacts_are_read_once_for_a_request(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("length", "status"), [(1024, 200), (1025, 400)])
-def test_contact_that_is_too_long_to_be_held_cannot_be_removed_either(length: int, status: int) -> None:
+def test_too_long_contact_cannot_be_removed(length: int, status: int) -> None:
     uri = "sip:" + "u" * (length - len("sip:@h")) + "@h"
     assert len(uri) == length
     assert answer(register(f"<{uri}>;expires=0")).status == status

@@ -80,7 +80,7 @@ def test_calls_cross_the_border_between_those_who_may(sender: Sender, who: str, 
     assert outcome.identity == who.replace("sips:", "sip:").lower()
 
 
-def test_outwards_the_link_is_a_partners_and_inwards_a_servers() -> None:
+def test_link_kind_is_partner_outwards_and_server_inwards() -> None:
     [out] = getattr(decided(request("INVITE", CAROL), MATE), "targets", [None])
     [into] = getattr(decided(request("INVITE", BOB, sender=CAROL), FROM_PARTNER), "targets", [None])
     assert out == ServerTarget((PARTNER_EDGE,), LinkKind.PARTNER, CAROL)
@@ -131,7 +131,7 @@ def test_an_assertion_beside_it_is_the_senders_too_and_never_replaces_the_checke
     "uri",
     [DORA, CAROL, "sip:x@stranger.test", "sip:example.test", f"sip:x@{FE1}", "sip:x@192.0.2.66", "sip:x@evil.test"],
 )
-def test_a_partner_reaches_users_of_ours_and_nobody_else(uri: str) -> None:
+def test_partner_reaches_our_users_only(uri: str) -> None:
     """Not even another partner: we are no relay between two organisations."""
     assert refusal(decided(request("INVITE", uri, sender=CAROL), FROM_PARTNER)) == (403, Code.NO_ROUTE)
 
@@ -146,18 +146,18 @@ def test_a_partner_reaches_users_of_ours_and_nobody_else(uri: str) -> None:
         ("sip:x@192.0.2.66", 404, Code.NO_ROUTE),
     ],
 )
-def test_our_own_users_reach_partners_and_nobody_else(uri: str, status: int, code: Code) -> None:
+def test_our_users_reach_partners_only(uri: str, status: int, code: Code) -> None:
     assert refusal(decided(request("INVITE", uri), MATE)) == (status, code)
 
 
 @pytest.mark.parametrize("sender", [ALICES, NEW_LINK])
 @pytest.mark.parametrize("method", ["INVITE", "REGISTER", "OPTIONS", "BYE"])
-def test_no_client_speaks_at_an_edge(sender: Sender, method: str) -> None:
+def test_edge_refuses_clients(sender: Sender, method: str) -> None:
     assert refusal(decided(request(method, f"sip:{EDGE}"), sender)) == (403, Code.ROLE_NOT_ALLOWED)
 
 
 @pytest.mark.parametrize("sender", [MATE, FROM_PARTNER, FROM_BOT])
-def test_no_server_registers_at_an_edge(sender: Sender) -> None:
+def test_edge_refuses_register(sender: Sender) -> None:
     assert refusal(decided(request("REGISTER", "sip:example.test"), sender)) == (403, Code.ROLE_NOT_ALLOWED)
 
 
@@ -169,7 +169,7 @@ def test_options_to_us_are_answered(sender: Sender, uri: str) -> None:
     assert outcome.status == 200
 
 
-def test_options_to_others_are_routed_like_all_else() -> None:
+def test_options_to_others_are_routed_like_other_requests() -> None:
     assert servers(decided(request("OPTIONS", BOB, sender=CAROL), FROM_PARTNER)) == {FE1, FE2}
     assert refusal(decided(request("OPTIONS", "sip:stranger.test"), MATE)) == (404, Code.NO_ROUTE)
     inner = request("OPTIONS", f"sip:carol@{PARTNER_EDGE}", to=CAROL, to_tag="2", routes=[route(DIALOG, EDGE)])
@@ -198,12 +198,12 @@ def test_inside_a_dialog_each_side_speaks_as_its_name_or_as_another_that_it_may_
 @pytest.mark.parametrize(
     ("sender", "who"), [(MATE, CAROL), (FROM_PARTNER, ALICE), (FROM_PARTNER, DORA), (FROM_PARTNER, "tel:+1")]
 )
-def test_inside_a_dialog_nobody_speaks_as_somebody_else(sender: Sender, who: str) -> None:
+def test_inside_a_dialog_a_wrong_from_is_refused(sender: Sender, who: str) -> None:
     assert refusal(inside(sender, who=who)) == (403, Code.FROM_NOT_ALLOWED)
     assert isinstance(inside(sender, who=who, method="ACK"), Drop)
 
 
-def test_inside_a_dialog_as_well_a_partner_asserts_only_its_own() -> None:
+def test_inside_a_dialog_partner_asserts_its_own_domains_only() -> None:
     assert refusal(inside(FROM_PARTNER, *asserting(ALICE), who=CAROL)) == (403, Code.ASSERTION_NOT_ALLOWED)
     assert servers(inside(FROM_PARTNER, *asserting(CAROL), who=CAROL)) == {FE1, FE2}
 
@@ -213,7 +213,7 @@ def test_another_partner_cannot_enter_a_dialog_with_its_token() -> None:
     assert isinstance(inside(FROM_OTHER, who=DORA, method="ACK"), Drop)
 
 
-def test_a_dialog_with_a_partner_that_has_left_is_no_route() -> None:
+def test_dialog_with_a_removed_partner_is_not_a_route() -> None:
     gone = token(POOL_SIDE, PeerSide(b"8 octets"))
     asked = request("BYE", CONTACT, to_tag="2", routes=[route(gone, EDGE)])
     assert refusal(decided(asked, MATE)) == (403, Code.NO_ROUTE)
@@ -226,13 +226,13 @@ def test_a_to_tag_without_our_token_is_no_dialog(sender: Sender) -> None:
 
 
 @pytest.mark.parametrize("away", ["<sip:proxy.evil.test;lr>", f"<sip:{FE1};lr>", f"<sip:{OTHER_EDGE};lr>"])
-def test_a_crafted_route_leads_nowhere(away: str) -> None:
+def test_crafted_route_is_refused(away: str) -> None:
     for first in ([], [f"<sip:{EDGE};lr>"]):
         outcome = decided(request("INVITE", BOB, sender=CAROL, routes=[*first, away]), FROM_PARTNER)
         assert refusal(outcome) == (403, Code.NO_ROUTE)
 
 
-def test_a_flow_token_means_nothing_at_an_edge() -> None:
+def test_edge_ignores_flow_tokens() -> None:
     asked = request("INVITE", BOB, sender=CAROL, routes=[route(TOKENS.flow(41, ALICE), EDGE)])
     assert servers(decided(asked, FROM_PARTNER)) == {FE1, FE2}
 

@@ -93,7 +93,7 @@ def refusal(outcome: Outcome) -> tuple[int, Code | None]:
     ],
     ids=["client", "client-unproved", "mate", "another-pool", "edge", "application-that-speaks"],
 )
-def test_a_request_is_from_whom_its_sender_may_speak_for(sender: Sender, who: str, outcome: Outcome) -> None:
+def test_request_has_an_identity_that_its_sender_may_assert(sender: Sender, who: str, outcome: Outcome) -> None:
     assert decided(request("MESSAGE", sender=who), sender) == outcome
 
 
@@ -111,7 +111,7 @@ def test_a_request_is_from_whom_its_sender_may_speak_for(sender: Sender, who: st
         (FROM_NEWS, ALICE),
     ],
 )
-def test_a_request_from_somebody_else_is_refused(sender: Sender, who: str) -> None:
+def test_request_with_another_identity_is_refused(sender: Sender, who: str) -> None:
     assert refusal(decided(request("MESSAGE", sender=who), sender)) == (403, Code.FROM_NOT_ALLOWED)
 
 
@@ -127,8 +127,8 @@ def test_a_request_from_somebody_else_is_refused(sender: Sender, who: str) -> No
         (FROM_BOT, ALICE, False),
     ],
 )
-def test_an_assertion_counts_from_servers_that_may_make_it(sender: Sender, who: str, *, allowed: bool) -> None:
-    """Outside dialogs a front end asserts users of ours only; From says nothing beside an assertion."""
+def test_assertion_is_accepted_from_allowed_servers(sender: Sender, who: str, *, allowed: bool) -> None:
+    """Outside dialogs a front end asserts users of our domains only. A From does not change that."""
     outcome = decided(request("MESSAGE", BOB, *asserting(who), sender="sip:x@anonymous.invalid"), sender)
     if allowed:
         assert outcome == ToUser(BOB, who)
@@ -136,7 +136,7 @@ def test_an_assertion_counts_from_servers_that_may_make_it(sender: Sender, who: 
         assert refusal(outcome) == (403, Code.ASSERTION_NOT_ALLOWED)
 
 
-def test_an_assertion_from_a_client_is_as_if_it_were_not_there() -> None:
+def test_assertion_of_a_client_is_ignored() -> None:
     assert decided(request("MESSAGE", BOB, *asserting(BOB)), ALICES) == ToUser(BOB, ALICE)
     assert decided(request("MESSAGE", BOB, *asserting(ALICE)), NEW_LINK) == Prove(ALICE, 407)
 
@@ -152,7 +152,7 @@ def test_a_client_registers_the_address_it_has_proved(sender: Sender, outcome: O
 
 
 @pytest.mark.parametrize("to", [CAROL, "tel:+1", "sip:alice@sub.example.test"])
-def test_nobody_registers_what_is_no_address_of_ours(to: str) -> None:
+def test_register_outside_our_domains_is_refused(to: str) -> None:
     assert refusal(decided(request("REGISTER", "sip:example.test", to=to), ALICES)) == (404, Code.NO_ROUTE)
 
 
@@ -166,7 +166,7 @@ def test_a_register_is_for_our_registrar(uri: str, *, here: bool) -> None:
 
 @pytest.mark.parametrize("sender", [MATE, FROM_EDGE, FROM_BOT, FROM_NEWS, STRANGE_FRONT_END])
 @pytest.mark.parametrize("routes", [[], [route(FLOW)]], ids=["plain", "to-a-flow"])
-def test_no_server_registers_anything(sender: ServerSender, routes: list[str]) -> None:
+def test_register_of_a_server_is_refused(sender: ServerSender, routes: list[str]) -> None:
     outcome = decided(request("REGISTER", "sip:example.test", to=ALICE, routes=routes), sender)
     assert refusal(outcome) in [(403, Code.ROLE_NOT_ALLOWED), (403, Code.NO_ROUTE)]
 
@@ -176,19 +176,19 @@ def test_a_register_for_a_flow_is_refused_as_such_to_a_pool_mate() -> None:
 
 
 @pytest.mark.parametrize("sender", [ALICES, NEW_LINK, MATE, FROM_EDGE, FROM_BOT])
-def test_options_to_us_are_answered_to_everybody_whose_link_was_accepted(sender: Sender) -> None:
+def test_options_to_us_are_answered_on_every_accepted_link(sender: Sender) -> None:
     outcome = decided(request("OPTIONS", f"sip:{FE1}"), sender)
     assert isinstance(outcome, Answer)
     assert (outcome.status, dict(outcome.headers)["Accept"]) == (200, "*/*")
 
 
-def test_options_that_require_something_of_us_are_told_that_we_lack_it() -> None:
+def test_options_that_require_an_extension_get_420() -> None:
     outcome = decided(request("OPTIONS", "sip:example.test", ("require", "100rel, precondition")), ALICES)
     assert isinstance(outcome, Answer)
     assert (outcome.status, outcome.headers) == (420, (("Unsupported", "100rel, precondition"),))
 
 
-def test_options_to_a_user_or_another_host_are_routed_like_all_else() -> None:
+def test_options_to_others_are_routed_like_other_requests() -> None:
     assert decided(request("OPTIONS", BOB), ALICES) == ToUser(BOB, ALICE)
     assert refusal(decided(request("OPTIONS", "sip:stranger.test"), ALICES)) == (404, Code.NO_ROUTE)
 
@@ -221,7 +221,7 @@ def test_a_partner_is_reached_by_our_edges(sender: Sender, who: str) -> None:
     assert (servers(outcome), outcome.identity) == (EDGES, who)
 
 
-def test_what_an_edge_brought_in_never_leaves_again() -> None:
+def test_request_from_an_edge_never_leaves_again() -> None:
     outcome = decided(request("INVITE", "sip:dora@partner.example", sender=CAROL), FROM_EDGE)
     assert refusal(outcome) == (403, Code.NO_ROUTE)
     assert refusal(decided(request("INVITE", f"sip:{BOT}", sender=CAROL), FROM_EDGE)) == (403, Code.NO_ROUTE)
@@ -242,7 +242,7 @@ def test_what_an_edge_brought_in_never_leaves_again() -> None:
     ],
 )
 @pytest.mark.parametrize("sender", [ALICES, MATE])
-def test_nothing_goes_to_hosts_that_we_do_not_know(sender: Sender, uri: str, status: int, code: Code) -> None:
+def test_unknown_hosts_are_refused(sender: Sender, uri: str, status: int, code: Code) -> None:
     assert refusal(decided(request("INVITE", uri), sender)) == (status, code)
 
 
@@ -256,7 +256,7 @@ def test_without_a_federation_route_no_partner_is_reached() -> None:
 @pytest.mark.parametrize(
     "away", ["<sip:proxy.evil.test;lr>", "<sip:192.0.2.66>", f"<sip:{FE2};lr>", f"<sip:{EDGE};lr>"]
 )
-def test_a_crafted_route_leads_nowhere(first: list[str], away: str) -> None:
+def test_crafted_route_is_refused(first: list[str], away: str) -> None:
     assert refusal(decided(request("INVITE", routes=[*first, away]), ALICES)) == (403, Code.NO_ROUTE)
 
 
@@ -278,7 +278,7 @@ def test_a_pool_mate_reaches_a_flow_of_ours(who: str) -> None:
 
 
 @pytest.mark.parametrize("sender", [STRANGE_FRONT_END, FROM_EDGE, FROM_BOT, FROM_PARTNER, ALICES, BOBS, NEW_LINK])
-def test_nobody_else_reaches_a_flow_by_its_token(sender: Sender) -> None:
+def test_flow_token_is_refused_from_other_peers(sender: Sender) -> None:
     assert refusal(decided(request("INVITE", CONTACT, routes=[route(FLOW)]), sender)) == (403, Code.NO_ROUTE)
 
 
@@ -335,7 +335,7 @@ def test_the_identity_inside_a_dialog_is_the_clients_own_or_what_the_server_asse
     assert outcome.identity == who
 
 
-def test_inside_a_dialog_as_well_a_server_asserts_only_what_it_may() -> None:
+def test_inside_a_dialog_server_asserts_allowed_domains_only() -> None:
     outcome = inside(MATE, ALICE_SIDE, POOL_SIDE, *asserting("sip:x@stranger.test"), who=BOB)
     assert refusal(outcome) == (403, Code.ASSERTION_NOT_ALLOWED)
     outcome = inside(FROM_EDGE, ALICE_SIDE, EDGE_SIDE, *asserting(ALICE), who=BOB)
@@ -348,7 +348,7 @@ def test_a_dialog_of_others_cannot_be_entered_with_its_token(sender: Sender) -> 
     assert refusal(outcome) == (481, Code.NO_ROUTE)
 
 
-def test_a_link_that_has_proved_nothing_has_to_first() -> None:
+def test_unauthenticated_link_is_challenged() -> None:
     assert inside(NEW_LINK, ALICE_SIDE, POOL_SIDE) == Prove(ALICE, 407)
 
 
@@ -388,7 +388,7 @@ def test_a_token_opens_nothing_outside_its_dialog(tag: str, to_tag: str) -> None
     assert servers(decided(request("INVITE", CONTACT, to_tag="2", routes=routes), ALICES)) == EDGES
 
 
-def test_a_token_of_another_call_is_worth_nothing() -> None:
+def test_token_of_another_call_is_refused() -> None:
     asked = request("INVITE", CONTACT, to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
     asked.replace("call-id", "call-2")
     assert refusal(decided(asked, ALICES)) == (481, Code.NO_ROUTE)
@@ -403,13 +403,13 @@ def test_a_token_of_another_call_is_worth_nothing() -> None:
         (ALICES, ALICE, "sip:boss@example.test", 481),
     ],
 )
-def test_inside_a_dialog_nobody_speaks_as_or_to_somebody_else(sender: Sender, who: str, to: str, status: int) -> None:
+def test_inside_a_dialog_wrong_from_or_to_is_refused(sender: Sender, who: str, to: str, status: int) -> None:
     asked = request("UPDATE", CONTACT, sender=who, to=to, to_tag="2", routes=[route(token(ALICE_SIDE, EDGE_SIDE))])
     assert refusal(decided(asked, sender))[0] == status
 
 
 @pytest.mark.parametrize("host", [BOT, FE2, EDGE, POOL])
-def test_inside_a_dialog_no_server_is_asked_for_that_is_not_its_other_side(host: str) -> None:
+def test_inside_a_dialog_other_servers_are_refused_as_target(host: str) -> None:
     asked = request("INFO", f"sip:x@{host}", to_tag="2", routes=[route(token(ALICE_SIDE, BOB_SIDE))])
     assert refusal(decided(asked, ALICES)) == (403, Code.NO_ROUTE)
 
@@ -495,7 +495,7 @@ def test_request_that_a_front_end_sent_goes_to_no_third_pool(sender: Sender) -> 
     assert (outcome.status, outcome.code) == (404, Code.OTHER_HOME)
 
 
-def test_user_of_a_pool_that_has_no_servers_any_more_is_not_found() -> None:
+def test_user_of_a_removed_pool_is_not_found() -> None:
     outcome = to_home(request(), TO_BOB, ALICES, THIRD, ())
     assert isinstance(outcome, Answer)
     assert (outcome.status, outcome.code) == (404, Code.OTHER_HOME)

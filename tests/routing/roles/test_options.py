@@ -4,7 +4,7 @@ from routing.messages import request
 from sipmesh.routing.roles.options import capabilities
 
 
-def test_server_says_what_passes_through_it() -> None:
+def test_server_lists_the_methods_that_it_forwards() -> None:
     told = capabilities(request("OPTIONS", "sip:example.test"))
     assert told.status == 200
     assert {name for name, _ in told.headers} == {"Allow", "Accept", "Supported"}

@@ -1,4 +1,4 @@
-"""An agent takes what management signed, hands it on to the edges behind it, and says what it has in force. No network."""
+"""An agent applies signed documents, passes them to the edges behind it, and reports what is in force. No network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIST, OTHER_LIST = "ca/issuing.crl", "ca/other.crl"
 
 
 class Giver:
-    """Management in the hands of a test: it accepts the subscription of a server, and gives it what the test wants."""
+    """Management, played by the test: it accepts the subscription of a server, and sends what the test wants."""
 
     def __init__(self, plane: Plane, server: str = FE1, giver: str = MGMT) -> None:
         self.plane, self.server = plane, server
@@ -46,38 +46,38 @@ class Giver:
         self.dialog = SubscriptionDialog(begun.call_id, "m", begun.from_.tag or "", server)
 
     def ask(self, request: Request) -> Response:
-        """Send a request and give its answer."""
+        """Send a request and return its response."""
         self.plane.deliver(request, self.server, self.wire)
         [answer] = [one for one in self.wire.taken() if isinstance(one, Response)]
         return answer
 
     def notify(self, headers: list[tuple[str, str]], body: bytes) -> int:
-        """Send a NOTIFY of the subscription, and give the status of its answer."""
+        """Send a NOTIFY of the subscription, and return the status of its response."""
         fixed = [("event", EVENT), ("subscription-state", "active"), *headers]
         return self.ask(self.here.next("NOTIFY", self.dialog, fixed, body)).status
 
     def give(self, item: Item) -> int:
-        """Give a document."""
+        """Send a document."""
         return self.notify([(ITEM, item.header)], item.body)
 
     def topology(self, jws: bytes) -> int:
-        """Give a version."""
+        """Send a version."""
         return self.give(Item(ItemKind.TOPOLOGY, jws))
 
     def tell(self, *items: Item, highest: int = 0) -> int:
-        """Tell what there is."""
+        """Announce what management has."""
         held = {item.key: (item.number, item.digest) for item in items}
         return self.notify([], ReplicationState(held, datetime.now(UTC).isoformat(), highest).encode())
 
 
 def error(plane: Plane, server: str = FE1) -> str:
-    """What a server says that it has not taken."""
+    """Return the error in a server's report."""
     plane.agents[server].reporter.report()
     return str(plane.agents[server].reporter._errors)
 
 
 def another_list(managed: Managed) -> bytes:
-    """The next list of our issuing CA; the one on disk stays."""
+    """Return the next CRL of our issuing CA; the file does not change."""
     file = managed.organisation.folder / LIST
     before = file.read_bytes()
     EnterpriseCa.open(managed.organisation.folder / "ca").crls.publish(datetime.now(UTC))
@@ -86,26 +86,28 @@ def another_list(managed: Managed) -> bytes:
     return made
 
 
-# Who may give
+# Who may give documents
 
 
 @pytest.mark.parametrize(("server", "giver", "asks"), [(FE1, MGMT, 1), (FE1, EDGE, 0), (EDGE, FE1, 1), (EDGE, FE3, 0)])
 @on_jumping_loop
-async def test_server_subscribes_at_who_may_give_to_it(managed: Managed, server: str, giver: str, asks: int) -> None:
-    """Management gives to a front end, and a front end of its next hop to an edge."""
+async def test_server_subscribes_on_links_that_may_give_documents(
+    managed: Managed, server: str, giver: str, asks: int
+) -> None:
+    """Management gives documents to a front end, and a front end of its next hop to an edge."""
     with Plane(managed) as plane:
         assert len(Giver(plane, server, giver).asked) == asks
 
 
 @on_jumping_loop
-async def test_document_of_a_server_that_may_not_give_is_refused(managed: Managed) -> None:
+async def test_document_from_another_server_is_refused(managed: Managed) -> None:
     with Plane(managed) as plane:
         assert Giver(plane, FE1, EDGE).topology(managed.version(2)) == 403
         assert Giver(plane).topology(managed.version(2)) == 200
 
 
 @on_jumping_loop
-async def test_other_server_of_the_pool_is_asked_once(managed: Managed) -> None:
+async def test_server_of_the_same_pool_is_asked_once(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         wire = plane.wire(FE1, FE2)
         plane.agents[FE1].link_up(wire.link)
@@ -117,7 +119,7 @@ async def test_other_server_of_the_pool_is_asked_once(managed: Managed) -> None:
 
 @on_jumping_loop
 async def test_subscription_from_elsewhere_is_refused_as_an_unknown_event(managed: Managed) -> None:
-    """RFC 6665 section 8.3.2; a request of another package is not ours to answer."""
+    """RFC 6665 8.3.2; a request of another event package is not answered here."""
     with Plane(managed) as plane:
         giver = Giver(plane, FE1, EDGE)
         body = ReplicationState({}, "").encode()
@@ -130,7 +132,7 @@ async def test_subscription_from_elsewhere_is_refused_as_an_unknown_event(manage
 
 
 @on_jumping_loop
-async def test_version_is_held_and_in_force_and_goes_on_to_the_edge(managed: Managed) -> None:
+async def test_version_is_stored_in_force_and_passed_to_the_edge(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect(FE1, EDGE)
         assert Giver(plane).topology(managed.version(2)) == 200
@@ -142,7 +144,7 @@ async def test_version_is_held_and_in_force_and_goes_on_to_the_edge(managed: Man
 
 
 @on_jumping_loop
-async def test_version_that_is_refused_is_reported_until_another_is_taken(managed: Managed) -> None:
+async def test_refused_version_is_reported_until_another_is_accepted(managed: Managed) -> None:
     with Plane(managed) as plane:
         giver = Giver(plane)
         wrong = managed.signed(managed.payload(2), managed.papers(FE2))
@@ -154,7 +156,7 @@ async def test_version_that_is_refused_is_reported_until_another_is_taken(manage
 
 
 @on_jumping_loop
-async def test_version_that_cannot_be_put_in_force_is_taken_when_it_comes_again(managed: Managed) -> None:
+async def test_version_that_failed_is_accepted_when_it_is_sent_again(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver, jws = Giver(plane), managed.version(2)
         plane.hosts[FE1].refuses = "it would become an edge"
@@ -166,7 +168,7 @@ async def test_version_that_cannot_be_put_in_force_is_taken_when_it_comes_again(
 
 
 @on_jumping_loop
-async def test_version_that_is_told_of_makes_the_server_behind(managed: Managed) -> None:
+async def test_announced_version_makes_the_server_behind(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver, agent = Giver(plane), plane.agents[FE1]
         assert (agent.behind, agent.newest) == (0, 1)
@@ -175,11 +177,11 @@ async def test_version_that_is_told_of_makes_the_server_behind(managed: Managed)
         assert [line["version"] for line in plane.hosts[FE1].told.events("a newer topology version exists")] == [7]
 
 
-# Lists
+# CRLs
 
 
 @on_jumping_loop
-async def test_list_is_written_and_looked_at(managed: Managed) -> None:
+async def test_crl_is_written_and_read(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         item, file = Item(ItemKind.LIST, another_list(managed), LIST), managed.folder(FE1) / LIST
         assert Giver(plane).give(item) == 200
@@ -187,7 +189,7 @@ async def test_list_is_written_and_looked_at(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_list_that_no_version_names_yet_is_written_with_the_version_that_does(managed: Managed) -> None:
+async def test_early_crl_is_written_with_the_version_that_names_it(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver, file = Giver(plane), managed.folder(FE1) / OTHER_LIST
         item = Item(ItemKind.LIST, another_list(managed), OTHER_LIST)
@@ -199,7 +201,7 @@ async def test_list_that_no_version_names_yet_is_written_with_the_version_that_d
 
 
 def name_another_list(managed: Managed) -> None:
-    """Let the draft name one more list, which lies on the host of management."""
+    """Let the draft name one more CRL, which is on the management host."""
     ours = managed.organisation.folder
     shutil.copy(ours / LIST, ours / OTHER_LIST)
 
@@ -211,7 +213,7 @@ def name_another_list(managed: Managed) -> None:
 
 @pytest.mark.parametrize("comes", [True, False])
 @on_jumping_loop
-async def test_version_waits_for_a_list_that_was_announced_and_not_for_ever(managed: Managed, *, comes: bool) -> None:
+async def test_version_waits_a_limited_time_for_an_announced_crl(managed: Managed, *, comes: bool) -> None:
     with Plane(managed, FE1) as plane:
         giver, item = Giver(plane), Item(ItemKind.LIST, another_list(managed), OTHER_LIST)
         name_another_list(managed)
@@ -226,7 +228,7 @@ async def test_version_waits_for_a_list_that_was_announced_and_not_for_ever(mana
 
 
 @on_jumping_loop
-async def test_list_outside_of_the_folder_or_beyond_the_limit_is_refused(managed: Managed) -> None:
+async def test_crl_outside_the_folder_or_beyond_the_limit_is_refused(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver, body = Giver(plane), another_list(managed)
         assert giver.give(Item(ItemKind.LIST, body, "../outside.crl")) == 488
@@ -246,7 +248,7 @@ def users(managed: Managed, part: int, parts: int, number: int = 3) -> Item:
 
 
 @on_jumping_loop
-async def test_users_are_in_force_and_kept_once_all_parts_have_come(managed: Managed) -> None:
+async def test_users_are_in_force_and_stored_once_all_parts_have_arrived(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver = Giver(plane)
         assert giver.give(users(managed, 1, 2)) == 200
@@ -269,7 +271,7 @@ async def test_users_that_management_has_not_signed_are_refused(managed: Managed
     "kind", [ItemKind.CERTIFICATE, ItemKind.REVOKED, ItemKind.USERS, ItemKind.LIST, ItemKind.TOPOLOGY]
 )
 @on_jumping_loop
-async def test_document_that_is_none_is_refused_and_reported(managed: Managed, kind: ItemKind) -> None:
+async def test_malformed_document_is_refused_and_reported(managed: Managed, kind: ItemKind) -> None:
     with Plane(managed, FE1) as plane:
         assert Giver(plane).give(Item(kind, b"nothing", LIST if kind is ItemKind.LIST else FE1)) == 488
         assert f"{kind} from {MGMT}" in error(plane)
@@ -286,7 +288,7 @@ async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_errors_that_are_reported_are_bounded(managed: Managed) -> None:
+async def test_reported_errors_are_limited(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         giver = Giver(plane)
         for number in range(MOST_ERRORS + 1):
@@ -294,7 +296,7 @@ async def test_errors_that_are_reported_are_bounded(managed: Managed) -> None:
         assert len(plane.agents[FE1].reporter._errors) == MOST_ERRORS
 
 
-# Saying how it is
+# Reports
 
 
 @on_jumping_loop
@@ -317,7 +319,7 @@ async def test_server_reports_every_ten_seconds(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_report_of_an_edge_that_cannot_be_read_is_told_to_management(managed: Managed) -> None:
+async def test_unreadable_report_of_an_edge_is_reported_to_management(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         body = json.dumps({"number": "seven"}).encode()
@@ -328,7 +330,7 @@ async def test_report_of_an_edge_that_cannot_be_read_is_told_to_management(manag
         assert [line["peer"] for line in plane.hosts[FE1].told.events("server report rejected")] == [EDGE]
 
 
-def test_way_to_a_server_is_its_published_address(managed: Managed) -> None:
+def test_hop_to_a_server_is_its_published_address(managed: Managed) -> None:
     seen = view(managed.organisation.load(), FE1)
     hops = hops_to(seen, [FE1, FE2])
     assert {name: hop.addresses for name, hop in hops.items()} == {FE2: (seen.addresses[FE2],)}

@@ -1,4 +1,4 @@
-"""What lies on this machine and ends, and what a running server says that it uses."""
+"""Certificates on this machine with their expiry, and what a running server reports of its own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_anchors_and_lists_in_force_are_ours_and_the_partners(example: Organisat
     assert len(lists_of(loaded)) == 2
 
 
-def test_use_comes_back_from_its_json() -> None:
+def test_use_survives_json() -> None:
     use = Use(
         server=FE1,
         pid=7,

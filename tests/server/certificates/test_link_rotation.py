@@ -1,4 +1,4 @@
-"""A server's certificate changes while everything runs: no link is lost, and one that peers would refuse is never shown."""
+"""A server's certificate changes during operation: no link is lost, and a certificate that peers refuse is not presented."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def files(example: Organisation, server: str = FE1) -> tuple[Path, Path]:
 
 
 def issue(example: Organisation, server: str = FE1, ca: EnterpriseCa | None = None) -> Issued:
-    """Issue what *server* should have, by the organisation's CA or by another."""
+    """Issue the certificate of *server*, by the organisation's CA or by another."""
     names = certificate_names(example.load().topology, server)
     return (ca or example.ca).issue(names, Role.FRONT_END, datetime.now(UTC))
 
@@ -58,7 +58,7 @@ def not_begun(example: Organisation) -> None:
 
 
 def of_a_stranger(example: Organisation) -> None:
-    """A CA of the very same name."""
+    """A CA with the same name."""
     folder = example.folder / "stranger"
     stranger = EnterpriseCa.create(folder, example.domain, datetime.now(UTC), crl_base="http://crl.test")
     issue(example, FE1, stranger).write(*files(example))
@@ -82,7 +82,7 @@ def revoked(example: Organisation) -> None:
     ],
 )
 @on_loop
-async def test_certificate_that_peers_would_refuse_is_not_shown_and_its_rightful_twin_is(
+async def test_certificate_that_peers_would_refuse_is_not_presented_and_a_good_one_is(
     pool: Network, lay: Callable[[Organisation], None], reason: str
 ) -> None:
     example = pool.organisations[0]
@@ -107,7 +107,7 @@ async def test_certificate_that_peers_would_refuse_is_not_shown_and_its_rightful
 
 
 @on_loop
-async def test_rotation_under_a_call_loses_no_link_and_new_links_show_the_new_certificate(pool: Network) -> None:
+async def test_rotation_during_a_call_loses_no_link_and_new_links_present_the_new_certificate(pool: Network) -> None:
     example = pool.organisations[0]
     async with pool:
         alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
@@ -139,7 +139,7 @@ async def test_rotation_under_a_call_loses_no_link_and_new_links_show_the_new_ce
 @pytest.mark.soak
 @on_loop
 async def test_sixty_rotations_under_messages_lose_no_message_and_no_link(pool: Network) -> None:
-    """As many as one every second for a minute, as fast as they can be made."""
+    """One a second for a minute, but as fast as they can be made."""
     example = pool.organisations[0]
     async with pool:
         alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
@@ -165,8 +165,8 @@ async def test_sixty_rotations_under_messages_lose_no_message_and_no_link(pool: 
 
 
 @on_loop
-async def test_list_is_in_force_although_the_certificate_beside_it_cannot_be_used(pool: Network) -> None:
-    """A bad certificate of ours must not keep a revocation of another's out."""
+async def test_new_crl_is_in_force_although_a_new_certificate_cannot_be_used(pool: Network) -> None:
+    """A bad certificate of ours must not stop a revocation of another one."""
     example = pool.organisations[0]
     async with pool:
         alice = await pool.agent("alice", FE1)
@@ -181,8 +181,8 @@ async def test_list_is_in_force_although_the_certificate_beside_it_cannot_be_use
 
 
 @on_loop
-async def test_certificate_that_becomes_good_without_a_change_of_its_file_is_noticed(home: Network) -> None:
-    """Such as one that had not begun; here its key comes later, and nobody says so."""
+async def test_certificate_that_becomes_valid_later_is_used_without_a_file_change(home: Network) -> None:
+    """For example one that was not valid yet; here its key arrives later, without an event."""
     example = home.organisations[0]
     async with home:
         node, issued = home.nodes[FE1], issue(example)
@@ -198,16 +198,16 @@ async def test_certificate_that_becomes_good_without_a_change_of_its_file_is_not
 
 @pytest.mark.parametrize(("name", "reason"), [("sip.example.test", ""), ("sip.other.test", "name-mismatch")])
 @on_loop
-async def test_what_partners_are_shown_may_come_from_another_ca_and_has_to_name_us(
+async def test_certificate_for_partners_may_come_from_another_ca_and_must_have_our_names(
     federation: Network, name: str, reason: str
 ) -> None:
-    """Its anchor is the partners' to know; its names are ours to check."""
+    """Only partners know its anchor; we check its names."""
     example = federation.of(EDGE)
     abroad = EnterpriseCa.create(example.folder / "abroad", "Abroad", datetime.now(UTC), crl_base="http://crl.test")
     async with federation:
         node = federation.nodes[EDGE]
         inside = node.use().shown[False].leaf
-        edge = example.document["pools"][1]["servers"][0]  # type: ignore[index]  # it is what build_example wrote
+        edge = example.document["pools"][1]["servers"][0]  # type: ignore[index]  # as written by build_example
         edge["outside"] = {"certificate": "servers/out.pem", "key": "servers/out.key"}
         issued = abroad.issue([name], Role.EDGE, datetime.now(UTC))
         issued.write(example.folder / "servers" / "out.pem", example.folder / "servers" / "out.key")
@@ -221,10 +221,10 @@ async def test_what_partners_are_shown_may_come_from_another_ca_and_has_to_name_
 
 
 @on_loop
-async def test_link_under_the_old_certificate_is_replaced_before_that_ends_and_no_message_is_lost(
+async def test_link_under_an_old_certificate_is_replaced_before_expiry_without_message_loss(
     pool: Network,
 ) -> None:
-    """The new one comes first; requests go over it as soon as it is up, and the old one goes when it is quiet."""
+    """The new link opens first; requests use it as soon as it is up, and the old link closes when it is quiet."""
     example = pool.organisations[0]
     async with pool:
         alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
@@ -250,7 +250,7 @@ async def test_link_under_the_old_certificate_is_replaced_before_that_ends_and_n
 
 
 @on_loop
-async def test_link_with_a_call_that_rings_is_not_let_go(pool: Network) -> None:
+async def test_link_with_a_ringing_call_is_not_drained(pool: Network) -> None:
     example = pool.organisations[0]
     async with pool:
         bob = await pool.phone("bob", FE2)
@@ -269,8 +269,8 @@ async def test_link_with_a_call_that_rings_is_not_let_go(pool: Network) -> None:
 
 
 @on_loop
-async def test_successor_that_cannot_be_opened_leaves_the_old_link(pool: Network) -> None:
-    """It is tried again after a minute, not at each look."""
+async def test_old_link_stays_if_the_new_one_cannot_be_opened(pool: Network) -> None:
+    """It is dialled again after a minute, not at each step."""
     example = pool.organisations[0]
     async with pool:
         alice, _ = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
@@ -295,23 +295,23 @@ def opened(network: Network) -> list[Link]:
 
 
 async def five_more(sent: list[int | None]) -> None:
-    """Wait until that many more have gone through."""
+    """Wait until that many more messages have arrived."""
     wanted = len(sent) + 5
     await until(lambda: len(sent) >= wanted)
 
 
 def ids(network: Network) -> set[str]:
-    """Every link that has carried something."""
+    """Every link that has carried a message."""
     return {link.id for node in network.nodes.values() for link in node.pool.all() if link.messages_in}
 
 
 def laid(example: Organisation) -> x509.Certificate:
-    """What lies in the file of fe1."""
+    """The certificate in the file of fe1."""
     return x509.load_pem_x509_certificates(files(example)[0].read_bytes())[0]
 
 
 async def shown(network: Network, kind: LinkKind) -> x509.Certificate:
-    """The leaf that fe1 shows to a new link."""
+    """The leaf that fe1 presents on a new link."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.load_cert_chain(*files(network.organisations[0], BOT))

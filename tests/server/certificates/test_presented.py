@@ -1,4 +1,4 @@
-"""What a server shows: a new certificate comes into use if our own judge accepts it, otherwise the old one stays."""
+"""What a server presents: a new certificate is used if our own judge accepts it, otherwise the old one stays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def seen(example: Organisation, server: str = FE1) -> ServerView:
 
 
 def issue(example: Organisation, names_of: str = FE1, ca: EnterpriseCa | None = None) -> None:
-    """Issue a certificate, and lay it where fe1 looks for its own."""
+    """Issue a certificate, and write it to the files of fe1."""
     names = certificate_names(example.load().topology, names_of)
     (ca or example.ca).issue(names, Role.FRONT_END, NOW).write(*example.papers(FE1))
 
@@ -35,7 +35,7 @@ def serial(shown: PresentedCertificates) -> int:
     return shown.of(LinkKind.SERVER).chain[0].serial_number
 
 
-def test_good_certificate_comes_into_use(example: Organisation) -> None:
+def test_good_certificate_is_used(example: Organisation) -> None:
     first = PresentedCertificates.first(seen(example))
     issue(example)
     after = first.after(seen(example), NOW)
@@ -80,7 +80,7 @@ def unreadable(example: Organisation) -> None:
         (unreadable, str(FE1)),
     ],
 )
-def test_certificate_that_peers_would_refuse_is_not_shown_and_says_why(
+def test_certificate_that_peers_would_refuse_is_not_presented_and_has_a_fault(
     example: Organisation, lay: Callable[[Organisation], None], why: str
 ) -> None:
     first = PresentedCertificates.first(seen(example))
@@ -110,10 +110,10 @@ def test_server_without_a_certificate_does_not_start(example: Organisation) -> N
 def test_edge_may_show_partners_a_certificate_of_another_ca_with_its_names(
     example: Organisation, name: str, why: str
 ) -> None:
-    """Partners know its anchor, and we do not: its names, its time and its form are judged."""
+    """Partners know its anchor, and we do not: only its names, its validity and its form are judged."""
     other = EnterpriseCa.create(example.folder / "abroad", "Abroad", NOW, crl_base="http://crl.test")
     first = PresentedCertificates.first(seen(example, EDGE))
-    edge = example.document["pools"][1]["servers"][0]  # type: ignore[index]  # it is what build_example wrote
+    edge = example.document["pools"][1]["servers"][0]  # type: ignore[index]  # as written by build_example
     edge["outside"] = {"certificate": "servers/out.pem", "key": "servers/out.key"}
     other.issue([name], Role.EDGE, NOW).write(example.folder / "servers/out.pem", example.folder / "servers/out.key")
     example.write()

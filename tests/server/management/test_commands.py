@@ -1,4 +1,4 @@
-"""What the control socket of management answers. No network."""
+"""The answers of management's control socket. No network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.running import on_jumping_loop
 
 
 @on_jumping_loop
-async def test_plan_publish_history_and_version_tell_of_the_same_version(managed: Managed) -> None:
+async def test_plan_publish_history_and_version_agree(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.edit(without(FE2))
         plan = await plane.ask("plan")
@@ -38,7 +38,7 @@ async def test_rollback_and_block_publish_a_version(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_network_tells_of_every_server(managed: Managed) -> None:
+async def test_network_has_every_server(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         told = await plane.ask("network")
@@ -50,7 +50,7 @@ async def test_network_tells_of_every_server(managed: Managed) -> None:
 
 
 @on_jumping_loop
-async def test_acknowledged_says_who_is_missing_after_the_time_is_up(managed: Managed) -> None:
+async def test_acknowledged_names_the_missing_servers_after_the_wait(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         told = await plane.ask("acknowledged", version=1, wait_s=1.0)
@@ -60,7 +60,7 @@ async def test_acknowledged_says_who_is_missing_after_the_time_is_up(managed: Ma
 
 
 @on_jumping_loop
-async def test_step_of_a_root_change_that_is_not_due_is_refused(managed: Managed) -> None:
+async def test_root_step_out_of_order_is_refused(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         for step in ("activate", "switch"):
             with pytest.raises(OperatorError):

@@ -1,4 +1,4 @@
-"""The controller gives every server what it lacks, and knows of each what it has in force. No network: bytes are handed over."""
+"""The controller gives every server what it lacks, and knows what each has in force. No network: the test passes the octets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_version_reaches_the_front_end_and_the_edge_behind_it(managed: Man
         plane.connect_all()
         assert (
             plane.controller.behind == len(plane.controller.network.missing(1)) == 3
-        )  # fe2, fe3 and fe4 were never heard
+        )  # fe2, fe3 and fe4 have never reported
         assert (await plane.publish())["version"] == 2
         assert {name: plane.number(name) for name in (MGMT, FE1, EDGE)} == {MGMT: 2, FE1: 2, EDGE: 2}
         assert set(plane.controller.network.missing(2)).isdisjoint({FE1, EDGE})
@@ -42,7 +42,7 @@ async def test_version_reaches_the_front_end_and_the_edge_behind_it(managed: Man
 
 
 @on_jumping_loop
-async def test_server_that_comes_back_gets_what_it_has_missed(managed: Managed) -> None:
+async def test_reconnected_server_gets_what_it_has_missed(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         plane.disconnect(MGMT, FE1, "the cable is out")
@@ -56,7 +56,7 @@ async def test_server_that_comes_back_gets_what_it_has_missed(managed: Managed) 
 
 
 @on_loop
-async def test_users_of_its_pool_are_given_and_changes_follow(managed: Managed) -> None:
+async def test_server_gets_the_users_of_its_pool_and_later_changes(managed: Managed) -> None:
     with Plane(managed) as plane:
         await plane.controller.refresh_users()
         plane.connect_all()
@@ -72,7 +72,7 @@ async def test_users_of_its_pool_are_given_and_changes_follow(managed: Managed) 
 
 
 @on_jumping_loop
-async def test_revoked_certificate_is_known_ahead_of_its_list(managed: Managed) -> None:
+async def test_revocation_is_pushed_before_its_crl(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
@@ -87,7 +87,7 @@ async def test_revoked_certificate_is_known_ahead_of_its_list(managed: Managed) 
 
 
 @on_jumping_loop
-async def test_report_of_each_server_is_known_and_that_of_an_edge_through_its_front_end(managed: Managed) -> None:
+async def test_reports_of_servers_and_relayed_reports_of_edges_are_stored(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         for host in plane.hosts.values():
@@ -105,7 +105,7 @@ async def test_report_of_each_server_is_known_and_that_of_an_edge_through_its_fr
 
 
 @on_jumping_loop
-async def test_report_that_cannot_be_read_changes_nothing_and_is_told(managed: Managed) -> None:
+async def test_unreadable_report_changes_nothing_and_is_logged(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         before = plane.controller.reports.reports[FE1]
@@ -116,7 +116,7 @@ async def test_report_that_cannot_be_read_changes_nothing_and_is_told(managed: M
 
 
 @on_jumping_loop
-async def test_front_end_speaks_for_no_edge_of_another_pool(managed: Managed) -> None:
+async def test_front_end_cannot_relay_a_report_for_an_edge_of_another_pool(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         plane.connect(MGMT, FE1)
         publish(
@@ -126,14 +126,14 @@ async def test_front_end_speaks_for_no_edge_of_another_pool(managed: Managed) ->
 
 
 def publish(plane: Plane, status: dict[str, object]) -> None:
-    """Say something in the name of fe1, and hand over what follows."""
+    """Send a report in the name of fe1, and deliver what follows."""
     request = here(plane.hosts[FE1].view).first("PUBLISH", MGMT, [("event", STATUS_EVENT)], json.dumps(status).encode())
     plane.deliver(request, MGMT, plane.wire(MGMT, FE1))
     plane.exchange()
 
 
 @on_jumping_loop
-async def test_certificate_that_a_server_asks_for_wrongly_is_refused_and_audited(managed: Managed) -> None:
+async def test_invalid_certificate_request_is_refused_and_audited(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         plane.connect(MGMT, FE1)
         publish(plane, {"number": 1, "request": "nothing that was signed"})
@@ -160,7 +160,7 @@ async def test_server_that_refused_a_version_gets_it_again_later(managed: Manage
 
 
 @on_jumping_loop
-async def test_operator_waits_for_the_servers_that_have_not_the_version(managed: Managed) -> None:
+async def test_acknowledged_waits_for_servers_without_the_version(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         await plane.publish(without(FE2))
@@ -172,7 +172,7 @@ async def test_operator_waits_for_the_servers_that_have_not_the_version(managed:
 
 
 @on_jumping_loop
-async def test_server_that_left_is_revoked_and_forgotten(managed: Managed) -> None:
+async def test_removed_server_is_revoked_and_forgotten(managed: Managed) -> None:
     with Plane(managed) as plane:
         plane.connect_all()
         serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
@@ -184,7 +184,7 @@ async def test_server_that_left_is_revoked_and_forgotten(managed: Managed) -> No
 
 @on_jumping_loop
 async def test_subscription_of_an_edge_is_refused_by_management(managed: Managed) -> None:
-    """Management reaches front ends alone."""
+    """Management connects only to front ends."""
     with Plane(managed, FE1) as plane:
         wire = Wire(plane.hosts[MGMT].view.trusted[EDGE])
         request = here(plane.hosts[FE1].view).first("SUBSCRIBE", MGMT, [("event", EVENT)], b"")
@@ -203,7 +203,7 @@ def asked(controller: Controller, wire: Wire, request: Request) -> Response:
 
 
 @on_loop
-async def test_database_of_users_that_is_away_stops_nothing_else(managed: Managed) -> None:
+async def test_unreachable_user_database_stops_nothing_else(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         file = plane.hosts[MGMT].view.loaded.users_file
         assert file is not None
@@ -215,7 +215,7 @@ async def test_database_of_users_that_is_away_stops_nothing_else(managed: Manage
         assert (await plane.publish(force=True))["version"] == 2
 
 
-def test_edges_behind_a_pool_are_those_that_hand_requests_to_it(managed: Managed) -> None:
+def test_edges_behind_a_pool_have_it_as_their_next_hop(managed: Managed) -> None:
     seen = view(managed.organisation.load(), MGMT)
     assert edges_behind(seen, POOL) == {EDGE}
     assert edges_behind(seen, POOL2) == frozenset()

@@ -1,4 +1,4 @@
-"""A server of another machine gets a certificate for its own key, and a grant that can be carried."""
+"""A server of another machine gets a certificate for its own key, and a grant to carry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def asking(server: str = FE1, **changes: object) -> EnrolmentRequest:
     return replace(request, **changes)  # type: ignore[arg-type]  # any field
 
 
-def test_grant_has_the_key_that_was_asked_for_and_the_signed_topology(
+def test_grant_has_the_requested_key_and_the_signed_topology(
     enrolment: Enrolment, db: ManagementDb, managed: Managed
 ) -> None:
     enrolled = enrolment.enrol(asking())
@@ -52,7 +52,7 @@ def test_grant_has_the_key_that_was_asked_for_and_the_signed_topology(
 def test_server_with_a_valid_certificate_of_another_key_is_refused_and_recorded(
     enrolment: Enrolment, db: ManagementDb, managed: Managed
 ) -> None:
-    """Somebody else may ask in its name; the operator has to say so."""
+    """Somebody else may ask in its name; the operator has to confirm it."""
     before = managed.organisation.ca.certificates
     with pytest.raises(OperatorError, match="--replace"):
         enrolment.enrol(asking(replace=False))
@@ -60,15 +60,13 @@ def test_server_with_a_valid_certificate_of_another_key_is_refused_and_recorded(
     assert (db.audit.read()[-1].act, db.audit.read()[-1].about["act"]) == (AuditAct.REFUSED, "join")
 
 
-def test_same_server_is_granted_beside_the_other_certificate_if_the_operator_says_so(
-    enrolment: Enrolment, db: ManagementDb
-) -> None:
+def test_second_certificate_is_granted_with_replace(enrolment: Enrolment, db: ManagementDb) -> None:
     others = enrolment.enrol(asking()).others
     assert [record.names[0] for record in others] == [FE1]
     assert db.audit.read()[-1].about["beside"] == others[0].serial_hex
 
 
-def test_revoked_and_expired_certificates_keep_nobody_out(enrolment: Enrolment, managed: Managed) -> None:
+def test_revoked_and_expired_certificates_do_not_prevent_a_grant(enrolment: Enrolment, managed: Managed) -> None:
     ca, now = managed.organisation.ca, datetime.now(UTC)
     for record in ca.certificates:
         if record.names[0] == FE1:
@@ -76,7 +74,7 @@ def test_revoked_and_expired_certificates_keep_nobody_out(enrolment: Enrolment, 
     assert enrolment.enrol(asking(replace=False)).others == []
 
 
-def test_same_key_is_granted_again_and_is_no_other_certificate(enrolment: Enrolment) -> None:
+def test_same_key_is_granted_again(enrolment: Enrolment) -> None:
     first = enrolment.enrol(asking()).grant.chain[0].serial_number
     assert first not in [record.serial for record in enrolment.enrol(asking()).others]
 
@@ -86,7 +84,7 @@ def test_server_that_is_not_in_the_published_topology_is_refused(enrolment: Enro
         enrolment.enrol(asking("fe9.example.test"))
 
 
-def test_list_that_cannot_be_read_is_told_before_a_certificate_is_issued(
+def test_unreadable_crl_is_an_error_before_a_certificate_is_issued(
     enrolment: Enrolment, managed: Managed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = managed.organisation.ca.certificates

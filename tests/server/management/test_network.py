@@ -1,4 +1,4 @@
-"""Which servers follow management, and which of them are behind."""
+"""Which servers get versions from management, and which of them are behind."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @dataclass
 class Links:
-    """The links of a management server: *linked* have subscribed, and there is none to the others."""
+    """The links of a management server: *linked* have subscribed; there is no link to the others."""
 
     linked: Collection[str] = field(default_factory=list)
 
     def why_not(self, server: str) -> str:
-        """Why there is no link."""
+        """Return why there is no link."""
         return "" if server in self.linked else "connection refused"
 
 
@@ -47,14 +47,14 @@ def _manager(tmp_path_factory: pytest.TempPathFactory) -> Manager:
 
 
 def network_of(manager: Manager, *linked: str, holding: dict[str, int]) -> tuple[Network, ServerReports]:
-    """A network whose servers have reported that they hold those versions."""
+    """A network whose servers have reported these versions as in force."""
     reports = ServerReports()
     for name, number in holding.items():
         reports.record(name, ServerStatus(number=number), NOON, newest=2)
     return Network(manager, lambda: ServerStatus(number=2), reports, Links(linked)), reports
 
 
-def test_front_ends_and_edges_are_to_follow(manager: Manager) -> None:
+def test_members_are_front_ends_and_edges(manager: Manager) -> None:
     network, _ = network_of(manager, holding={})
     assert network.members() == [
         Member(FE1, POOL, Role.FRONT_END),
@@ -64,13 +64,13 @@ def test_front_ends_and_edges_are_to_follow(manager: Manager) -> None:
     assert list(network.front_ends()) == [FE1, FE2]
 
 
-def test_server_with_an_older_version_and_server_never_heard_are_missing(manager: Manager) -> None:
+def test_server_with_an_older_version_and_server_without_a_report_are_missing(manager: Manager) -> None:
     network, _ = network_of(manager, holding={FE1: 2, FE2: 1})
     assert network.missing(2) == [FE2, EDGE]
 
 
 @on_loop
-async def test_acknowledgement_comes_with_the_last_report(manager: Manager) -> None:
+async def test_acknowledgement_returns_with_the_last_report(manager: Manager) -> None:
     network, reports = network_of(manager, holding={FE1: 2, FE2: 2})
     waiting = asyncio.create_task(network.acknowledged(2, 60))
     await asyncio.sleep(0)
@@ -87,7 +87,7 @@ async def test_acknowledgement_names_the_servers_that_are_behind_when_the_time_i
 
 
 @on_loop
-async def test_nobody_waits_for_a_server_that_joins_with_the_version(manager: Manager) -> None:
+async def test_acknowledgement_does_not_wait_for_a_server_that_joins_with_the_version(manager: Manager) -> None:
     network, _ = network_of(manager, holding={FE1: 2, FE2: 2})
     network.joined = frozenset({EDGE})
     assert await network.acknowledged(2, 60) == Acknowledgement(2, [], [EDGE], 2)

@@ -1,4 +1,4 @@
-"""One line an hour about one server, with the number of those that had none."""
+"""One line an hour for each server, with the number of refusals without a line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(("late", "told"), [(EVERY - SECOND, None), (EVERY, RefusalLine("last", 400))])
-def test_server_that_is_refused_in_ever_new_words_has_a_line_an_hour(late: timedelta, told: RefusalLine | None) -> None:
+def test_server_with_changing_reasons_has_one_line_an_hour(late: timedelta, told: RefusalLine | None) -> None:
     refusals = RefusalAudit()
     assert refusals.line("fe1", "first", NOON) == RefusalLine("first")
     assert [refusals.line("fe1", f"reason {number}", NOON + SECOND) for number in range(400)] == [None] * 400

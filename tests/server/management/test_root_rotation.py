@@ -1,4 +1,4 @@
-"""One root after another: no step before every server is ready for it. No network."""
+"""Root rotation: no step before every server is ready for it. No network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def generations(managed: Managed) -> CaGenerations:
 
 
 def prepare(managed: Managed) -> None:
-    """Prepare another root, and have the draft trust it."""
+    """Prepare another root, and add it to the draft's anchors."""
     made = generations(managed).prepare(datetime.now(UTC))
     anchor, *lists = (f"ca/2/{name}" for name in ("root.pem", "root.crl", "issuing.crl"))
     assert made.folder == managed.folder(MGMT) / "ca" / "2"
@@ -35,13 +35,13 @@ def prepare(managed: Managed) -> None:
 
 
 def publish(plane: Plane) -> None:
-    """Publish the draft as it lies in its file."""
+    """Publish the draft in its file."""
     plan = plane.controller.publisher.plan()
     plane.controller.publisher.publish(WHO, "because", plan.base, plan.digest, force=True)
 
 
 def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[str, ...] = MEMBERS) -> None:
-    """Let servers say that they have the newest version in force, and what they show."""
+    """Let servers report the newest version as in force, and the certificate that they present."""
     number = plane.number(MGMT)
     shown = ShownCertificate(serial="1", ends=datetime.now(UTC), issuer=issuer, under=under)
     status = ServerStatus(number=number, certificate=shown)
@@ -51,7 +51,7 @@ def report(plane: Plane, issuer: str = "", under: str = "", *, servers: tuple[st
 
 
 def names(managed: Managed) -> tuple[str, str]:
-    """The issuing CA and the root that are current."""
+    """The present issuing CA and root."""
     current = generations(managed).current
     return current.issuing.subject.rfc4514_string(), current.root.subject.rfc4514_string()
 
@@ -88,7 +88,7 @@ async def test_root_that_is_not_prepared_or_not_published_is_not_activated(manag
 
 
 @on_jumping_loop
-async def test_server_that_does_not_trust_the_new_root_holds_the_activation_up(managed: Managed) -> None:
+async def test_server_without_the_new_root_prevents_the_activation(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         prepare(managed)
         publish(plane)
@@ -102,7 +102,7 @@ async def test_server_that_does_not_trust_the_new_root_holds_the_activation_up(m
 
 
 @on_jumping_loop
-async def test_server_with_a_certificate_of_the_former_ca_holds_the_switch_up(managed: Managed) -> None:
+async def test_server_with_a_certificate_of_the_old_ca_prevents_the_switch(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         steps = plane.controller.root_rotation
         with pytest.raises(OperatorError, match="lead to the same root already"):
@@ -122,7 +122,7 @@ async def test_server_with_a_certificate_of_the_former_ca_holds_the_switch_up(ma
 
 
 @on_jumping_loop
-async def test_server_under_the_former_root_or_never_heard_holds_the_retirement_up(managed: Managed) -> None:
+async def test_server_under_the_old_root_or_without_a_report_prevents_the_retirement(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         _, root = names(managed)
         report(plane, under=root, servers=(FE1, FE2, FE3, EDGE))

@@ -1,4 +1,4 @@
-"""What is wrong with a server, at each threshold and one step past it."""
+"""The faults of a server, at each threshold and one step past it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FE1, FE2, POOL = "fe1.example.test", "fe2.example.test", "pool1.example.test"
 
 
 def known(server: str = FE1, unreadable: Mapping[str, str] | None = None, **changes: object) -> Known:
-    """A server in order that has just reported."""
+    """A server without faults that has just reported."""
     status = ServerStatus(number=3).model_copy(update=changes)
     return Known(server, POOL, StatusReport(status, NOON), linked=True, why_not="", unreadable=unreadable or {})
 
@@ -34,7 +34,7 @@ def reported(one: Known) -> StatusReport:
     return one.report
 
 
-def test_server_that_has_just_reported_is_in_order() -> None:
+def test_server_that_has_just_reported_has_no_fault() -> None:
     assert faults(known()) == []
 
 
@@ -53,7 +53,7 @@ def test_lag_is_a_fault_after_the_threshold() -> None:
 
 
 def test_version_that_was_never_published_is_a_fault() -> None:
-    """Management has lost its history, or somebody writes what is not so."""
+    """Management has lost its history, or somebody sends a false report."""
     assert faults(known(number=4)) == ["has version 4, but the newest published version is 3"]
 
 
@@ -62,7 +62,7 @@ def test_clock_is_a_fault_past_the_threshold(ahead_s: float, count: int) -> None
     assert len(faults(known(at=NOON + timedelta(seconds=ahead_s)))) == count
 
 
-def test_missing_link_is_a_fault_unless_a_front_end_brings_the_reports() -> None:
+def test_missing_link_is_a_fault_unless_a_front_end_relays_the_reports() -> None:
     lost = replace(known(), linked=False, why_not="refused: connection refused")
     assert faults(lost) == ["no link to it: refused: connection refused"]
     assert not lost.is_reached(NOON)
@@ -73,7 +73,7 @@ def test_missing_link_is_a_fault_unless_a_front_end_brings_the_reports() -> None
     assert not brought.is_reached(NOON + SILENT + SECOND)
 
 
-def test_server_that_was_never_heard_and_reports_that_cannot_be_read_are_faults() -> None:
+def test_missing_report_and_unreadable_reports_are_faults() -> None:
     silent = replace(known(unreadable={"": "number: missing", FE2: "links: no mapping"}), report=None)
     assert faults(silent) == [
         "its report cannot be read: number: missing",
@@ -98,7 +98,7 @@ def test_server_that_does_not_answer_another_is_a_fault_that_names_both() -> Non
 def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     one, same, other = known(bindings="aa"), known(FE2, bindings="aa"), known(FE2, bindings="bb")
     assert apart([one, same]) == {}
-    assert apart([one, known(FE2)]) == {}  # one that has not said it yet
+    assert apart([one, known(FE2)]) == {}  # one server has not reported its store yet
     assert apart([one, replace(other, pool="pool2.example.test")]) == {}
     fault = apart([one, other])[POOL]
     assert fault.what.startswith(f"{POOL} has 2 separate registration stores ({FE1}; {FE2})")

@@ -12,7 +12,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 EDGE, FE1, FE2 = "edge1.example.test", "fe1.example.test", "fe2.example.test"
 
 
-def test_a_server_that_stays_behind_is_told_of_once() -> None:
+def test_server_that_stays_behind_is_returned_once() -> None:
     reports = ServerReports()
     reports.record(FE1, ServerStatus(number=1), NOON, newest=1)
     reports.published(NOON + timedelta(seconds=1))
@@ -27,7 +27,7 @@ def test_a_server_that_stays_behind_is_told_of_once() -> None:
 
 
 def test_forwarded_report_does_not_count_as_contact() -> None:
-    """Two front ends quote it: what it said last counts, whoever brings it later."""
+    """Two front ends relay it: the server's newest report counts, whoever relays it later."""
     reports = ServerReports()
     reports.record(EDGE, ServerStatus(number=2, ago_s=1.0), NOON, newest=2, by=FE1)
     reports.record(EDGE, ServerStatus(number=1, ago_s=40.0), NOON, newest=2, by=FE2)
@@ -35,7 +35,7 @@ def test_forwarded_report_does_not_count_as_contact() -> None:
     assert (report.number, report.heard_at, report.by) == (2, NOON - timedelta(seconds=1), FE1)
 
 
-def test_a_clock_is_compared_for_what_was_heard_from_the_server_itself() -> None:
+def test_clock_is_compared_only_in_a_report_of_the_server_itself() -> None:
     reports = ServerReports()
     ahead = ServerStatus(number=1, at=NOON + timedelta(seconds=7))
     reports.record(FE1, ahead, NOON, newest=1)
@@ -46,7 +46,7 @@ def test_a_clock_is_compared_for_what_was_heard_from_the_server_itself() -> None
     assert reports.reports[FE1].clock_s is None
 
 
-def test_report_that_cannot_be_read_is_noted_for_each_bringer_until_a_good_one_comes() -> None:
+def test_unreadable_report_is_recorded_by_deliverer_until_a_good_one_arrives() -> None:
     reports = ServerReports()
     reports.unreadable(EDGE, "number: missing", by=FE1)
     reports.unreadable(EDGE, "links: no mapping", by=FE2)

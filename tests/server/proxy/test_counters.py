@@ -40,7 +40,7 @@ def test_refused_messages_are_counted_by_code() -> None:
 
 
 @on_loop
-async def test_messages_of_a_link_are_kept_when_it_is_gone(home: Network) -> None:
+async def test_messages_of_a_closed_link_are_counted(home: Network) -> None:
     async with home:
         node = home.nodes[FE1]
         alice = await home.phone("alice", FE1)

@@ -1,4 +1,4 @@
-"""What bad input gets: the answer that its rule asks for, or the end of its own link and of no other."""
+"""Bad input: it gets the answer for its fault, or ends its own link and no other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.running import on_loop, until
     ],
 )
 @on_loop
-async def test_malformed_request_gets_the_answer_that_its_rule_asks_for(
+async def test_malformed_request_gets_the_status_for_its_fault(
     home: Network, old: bytes, new: bytes, status: int
 ) -> None:
     async with home:
@@ -54,7 +54,7 @@ async def test_malformed_request_gets_the_answer_that_its_rule_asks_for(
     ],
 )
 @on_loop
-async def test_what_is_no_sip_ends_its_own_link_and_no_other(home: Network, garbage: bytes) -> None:
+async def test_garbage_ends_its_own_link_and_no_other(home: Network, garbage: bytes) -> None:
     async with home:
         alice, stranger = await home.phone("alice", FE1), await home.peer(FE1)
         await stranger.write(garbage)
@@ -99,7 +99,7 @@ async def test_ack_is_never_answered_whatever_is_wrong_with_it(home: Network) ->
 
 
 @on_loop
-async def test_empty_fields_harm_nobody(home: Network) -> None:
+async def test_empty_fields_are_accepted(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         empty = [(name, "") for name in ("route", "record-route", "privacy", "proxy-require", "reason", "require")]
@@ -109,22 +109,22 @@ async def test_empty_fields_harm_nobody(home: Network) -> None:
 
 
 @on_loop
-async def test_response_that_answers_nothing_is_dropped(home: Network) -> None:
+async def test_response_without_a_request_is_dropped(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         came = await bob.request_in("MESSAGE")
         await alice.reply(came, 200)  # on the wrong link
         stray = bob.request("MESSAGE", "sip:alice@example.test")
-        await bob.reply(stray, 200)  # to nothing that was sent
+        await bob.reply(stray, 200)  # to no request that was sent
         await alice.silent()
         await bob.reply(came, 200)
         assert (await alice.final()).status == 200
 
 
 @on_loop
-async def test_response_that_has_lost_the_vias_below_ours_does_not_count(home: Network) -> None:
-    """Nobody could be answered with it; a whole one after it does count."""
+async def test_response_without_lower_vias_is_dropped(home: Network) -> None:
+    """The response could not be forwarded; a complete one after it is forwarded."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
@@ -139,7 +139,7 @@ async def test_response_that_has_lost_the_vias_below_ours_does_not_count(home: N
 
 
 @on_loop
-async def test_request_that_comes_round_again_is_a_loop(home: Network) -> None:
+async def test_request_that_returns_unchanged_is_a_loop(home: Network) -> None:
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
@@ -155,7 +155,7 @@ async def test_request_that_comes_round_again_is_a_loop(home: Network) -> None:
 
 
 @on_loop
-async def test_options_to_the_server_says_what_it_can_and_refuses_what_it_cannot(home: Network) -> None:
+async def test_options_lists_the_abilities_and_refuses_unsupported_ones(home: Network) -> None:
     async with home:
         stranger = await home.peer(FE1)
         answered = await stranger.ask(stranger.request("OPTIONS", "sip:example.test"))
@@ -166,8 +166,8 @@ async def test_options_to_the_server_says_what_it_can_and_refuses_what_it_cannot
 
 
 @on_loop
-async def test_client_learns_how_the_world_sees_it(home: Network) -> None:
-    """RFC 3581: received, and rport where it was asked for."""
+async def test_client_learns_its_address_from_received_and_rport(home: Network) -> None:
+    """RFC 3581: received, and rport if it was requested."""
     async with home:
         alice = await home.peer(FE1, "alice")
         request = alice.request("OPTIONS", "sip:example.test")
@@ -178,7 +178,7 @@ async def test_client_learns_how_the_world_sees_it(home: Network) -> None:
 
 
 @on_loop
-async def test_call_to_nobody_of_ours_is_refused_and_its_ack_goes_no_further(home: Network) -> None:
+async def test_call_to_an_unknown_user_is_refused_and_its_ack_is_not_forwarded(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         invite = alice.request("INVITE", "sip:nobody@example.test")
@@ -206,8 +206,8 @@ async def test_refusal_has_a_coarse_class_and_a_reference_to_our_log(home: Netwo
 
 
 @on_loop
-async def test_cancel_of_nothing_is_told_so(home: Network) -> None:
-    """RFC 3261 section 9.2."""
+async def test_cancel_without_an_invite_gets_481(home: Network) -> None:
+    """RFC 3261 9.2."""
     async with home:
         alice = await home.phone("alice", FE1)
         cancel = cancel_for(alice.request("INVITE", "sip:bob@example.test"))
@@ -215,7 +215,7 @@ async def test_cancel_of_nothing_is_told_so(home: Network) -> None:
 
 
 @on_loop
-async def test_server_that_is_full_says_when_to_come_back(home: Network) -> None:
+async def test_full_server_answers_503_with_retry_after(home: Network) -> None:
     async with home:
         node = home.nodes[FE1]
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -233,9 +233,7 @@ async def test_server_that_is_full_says_when_to_come_back(home: Network) -> None
 
 @pytest.mark.skipif(built() == "compiled", reason="a method of a compiled object cannot be replaced")
 @on_loop
-async def test_store_that_cannot_be_written_is_a_500_whose_reason_stays_here(
-    home: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unwritable_store_is_a_500_without_the_reason(home: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
 

@@ -1,4 +1,4 @@
-"""What a session knows of its link: nobody, until somebody was proved, and each user by the password of the day."""
+"""The users of a flow: none before a login, and each with the generation of the password at the login."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ALICE, BOB = "sip:alice@example.test", "sip:bob@example.test"
 
 
 async def only(node: RunningServer) -> Flow:
-    """The one session of a server, once its link is up."""
+    """Return the only flow of a server, once its link is up."""
     await until(lambda: [one for one in node.flow_table.sessions() if one.sender is not None])
     [flow] = node.flow_table.sessions()
     return flow
 
 
 @on_loop
-async def test_client_that_has_shown_nothing_is_nobody(home: Network) -> None:
+async def test_client_without_a_login_has_no_user(home: Network) -> None:
     async with home:
         await home.peer(FE1, "alice")
         flow = await only(home.nodes[FE1])
@@ -33,7 +33,7 @@ async def test_client_that_has_shown_nothing_is_nobody(home: Network) -> None:
 
 
 @on_loop
-async def test_each_proof_adds_a_user_with_the_generation_of_its_password(home: Network) -> None:
+async def test_each_login_adds_a_user_with_its_password_generation(home: Network) -> None:
     async with home:
         await home.peer(FE1, "alice")
         flow = await only(home.nodes[FE1])
@@ -47,7 +47,7 @@ async def test_each_proof_adds_a_user_with_the_generation_of_its_password(home: 
 
 
 @on_loop
-async def test_client_stays_who_it_has_shown_to_be_when_links_are_judged_anew(home: Network) -> None:
+async def test_logins_stay_when_links_are_judged_again(home: Network) -> None:
     """A new topology says nothing about users."""
     async with home:
         await home.phone("alice", FE1)
@@ -65,7 +65,7 @@ async def test_client_stays_who_it_has_shown_to_be_when_links_are_judged_anew(ho
     ],
 )
 @on_loop
-async def test_server_is_who_its_certificate_has_proved_and_never_a_user(
+async def test_server_is_identified_by_its_certificate_and_never_a_user(
     federation: Network, here: str, kind: LinkKind, papers: str, name: str
 ) -> None:
     federation.starts = (here,)
@@ -88,7 +88,7 @@ async def test_number_names_the_link_and_none_other(home: Network) -> None:
 
 
 @on_loop
-async def test_session_is_gone_with_its_link_and_its_users_with_it(home: Network) -> None:
+async def test_closed_link_removes_its_flow_and_users(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         node = home.nodes[FE1]
@@ -100,7 +100,7 @@ async def test_session_is_gone_with_its_link_and_its_users_with_it(home: Network
 
 @on_loop
 async def test_newest_link_of_a_user_stays_its_own_when_an_older_one_ends(home: Network) -> None:
-    """Requests inside its dialogs go there."""
+    """Requests inside the user's dialogs go there."""
     async with home:
         older = await home.phone("alice", FE1)
         newer = await home.phone("alice", FE1)
@@ -113,9 +113,7 @@ async def test_newest_link_of_a_user_stays_its_own_when_an_older_one_ends(home: 
 
 @pytest.mark.parametrize(("user", "most"), [("", MOST_REFUSED_OF_STRANGERS), ("alice", MOST_REFUSED)])
 @on_loop
-async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldest_goes(
-    home: Network, user: str, most: int
-) -> None:
+async def test_remembered_refused_calls_are_limited(home: Network, user: str, most: int) -> None:
     async with home:
         if user:
             await home.phone(user, FE1)
@@ -131,7 +129,7 @@ async def test_so_many_refused_calls_are_remembered_for_their_acks_and_the_oldes
 
 @pytest.mark.parametrize(("length", "kept"), [(LONGEST_KEY, 1), (LONGEST_KEY + 1, 0)])
 @on_loop
-async def test_key_that_is_remembered_is_bounded(home: Network, length: int, kept: int) -> None:
+async def test_length_of_a_remembered_key_is_limited(home: Network, length: int, kept: int) -> None:
     async with home:
         await home.peer(FE1)
         flow = await only(home.nodes[FE1])

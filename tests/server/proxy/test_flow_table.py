@@ -1,4 +1,4 @@
-"""From a target to the link that leads there: a flow of its owner alone, and servers and partners by their names."""
+"""The link of a target: a flow only for its owner, and servers and partners by their names."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def found(node: RunningServer, target: Target, name: str = "") -> Flow | None:
 
 
 async def flow_of(node: RunningServer, user: str) -> Flow:
-    """The flow of a user, once it is there."""
+    """Return the flow of a user, once it exists."""
     await until(lambda: [one for one in node.flow_table.sessions() if user in one.users])
     return next(one for one in node.flow_table.sessions() if user in one.users)
 
 
 @on_loop
-async def test_flow_is_found_for_its_owner_alone(home: Network) -> None:
+async def test_flow_is_found_only_for_its_owner(home: Network) -> None:
     async with home:
         await home.phone("alice", FE1)
         node = home.nodes[FE1]
@@ -42,8 +42,8 @@ async def test_flow_is_found_for_its_owner_alone(home: Network) -> None:
 
 
 @on_loop
-async def test_dialog_is_found_on_the_link_on_which_its_user_came_back(home: Network) -> None:
-    """A registration is not: it belongs to its link."""
+async def test_dialog_is_found_on_the_new_link_of_its_user(home: Network) -> None:
+    """A registration is not found there: it belongs to its link."""
     async with home:
         await home.phone("alice", FE1)
         node = home.nodes[FE1]
@@ -56,7 +56,7 @@ async def test_dialog_is_found_on_the_link_on_which_its_user_came_back(home: Net
 
 
 @on_loop
-async def test_server_is_reached_by_its_name_and_one_that_is_not_ours_is_not(pool: Network) -> None:
+async def test_only_our_own_servers_are_found_by_name(pool: Network) -> None:
     async with pool:
         node = pool.nodes[FE1]
         flow = found(node, ServerTarget((FE2,), LinkKind.SERVER, BOB), FE2)
@@ -88,7 +88,7 @@ async def test_partner_is_reached_by_its_edge_or_looked_up_by_its_domain(federat
 
 
 @on_loop
-async def test_client_speaks_for_no_domain(home: Network) -> None:
+async def test_client_asserts_no_domain(home: Network) -> None:
     async with home:
         await home.phone("alice", FE1)
         node = home.nodes[FE1]

@@ -1,4 +1,4 @@
-"""The gatekeeper: the topology in force and no other, each policy made once, refusals remembered within bounds."""
+"""The gatekeeper: judges by the topology in force, makes each policy once, and remembers a limited number of refusals."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ACCEPTED, OPENED = Direction.ACCEPTED, Direction.OPENED
 
 @pytest.fixture(name="gatekeeper")
 def _gatekeeper(federation: Network) -> Gatekeeper:
-    """That of the first front end."""
+    """The gatekeeper of the first front end."""
     return Gatekeeper(view(federation.of(FE1).load(), FE1))
 
 
 def test_policy_is_made_once_for_each_kind_and_each_name(gatekeeper: Gatekeeper) -> None:
-    """It is asked for with every link, and a flood of links must not make it a hundred times a second."""
+    """Every link uses the policy; a flood of links must not compute it a hundred times a second."""
     accepted = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "") is accepted
     opened = gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)
@@ -33,19 +33,17 @@ def test_policy_is_made_once_for_each_kind_and_each_name(gatekeeper: Gatekeeper)
     assert opened is not accepted
 
 
-def test_policy_says_who_is_meant_and_only_where_we_open(gatekeeper: Gatekeeper) -> None:
+def test_policy_has_a_reference_name_only_on_opened_links(gatekeeper: Gatekeeper) -> None:
     opened = gatekeeper.policy(OPENED, LinkKind.SERVER, FE2)
     assert opened.meant is not None
     assert (opened.meant.name, opened.meant_name) == (FE2, FE2)
     assert gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").meant is None
 
 
-def test_new_topology_counts_at_once_and_the_old_policies_are_forgotten(
-    gatekeeper: Gatekeeper, federation: Network
-) -> None:
+def test_new_topology_is_used_at_once(gatekeeper: Gatekeeper, federation: Network) -> None:
     example = federation.of(FE1)
     assert FE2 in gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").may_open
-    front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+    front_ends = example.document["pools"][0]  # type: ignore[index]  # as written by build_example
     front_ends["servers"] = front_ends["servers"][:1]
     example.write()
     gatekeeper.apply_view(view(example.load(), FE1))
@@ -54,7 +52,7 @@ def test_new_topology_counts_at_once_and_the_old_policies_are_forgotten(
     assert EDGE in after.may_open
 
 
-def test_front_end_lets_no_partner_in(gatekeeper: Gatekeeper, federation: Network) -> None:
+def test_front_end_refuses_partners(gatekeeper: Gatekeeper, federation: Network) -> None:
     assert not gatekeeper.policy(ACCEPTED, LinkKind.PARTNER, "").may_open
     edge = Gatekeeper(view(federation.of(EDGE).load(), EDGE))
     assert edge.policy(ACCEPTED, LinkKind.PARTNER, "").may_open == {PARTNER_EDGES}
@@ -76,7 +74,7 @@ def test_refusals_are_remembered_newest_first_and_not_for_ever(gatekeeper: Gatek
 def test_refusal_remembers_the_first_names_of_a_certificate_and_how_many_more_there_were(
     gatekeeper: Gatekeeper, names: int, told: int
 ) -> None:
-    """Five hundred certificates of 100 KB each would take half a gigabyte as names."""
+    """The names in five hundred certificates of 100 KB each would take half a gigabyte."""
     refused = refused_on(gatekeeper, LinkKind.SERVER, 1)
     spelled = tuple(f"DNS:{number}.example.test" for number in range(names))
     seen = Seen(spelled, "CN=x", "CN=y", "1", "AA", datetime.now(UTC), datetime.now(UTC))
@@ -88,14 +86,12 @@ def test_refusal_remembers_the_first_names_of_a_certificate_and_how_many_more_th
 
 
 def refused_on(gatekeeper: Gatekeeper, kind: LinkKind, port: int) -> Verdict:
-    """The verdict on a handshake that came from *port* and failed."""
+    """Return the verdict on a failed handshake from *port*."""
     failure = HandshakeFailure("protocol-too-old", "unsupported protocol")
     return gatekeeper.judge(PeerEvidence(ACCEPTED, kind, (HOST, port), (HOST, 5061), failure=failure))
 
 
-def test_newer_version_that_is_known_of_is_told_until_it_is_in_force(
-    gatekeeper: Gatekeeper, federation: Network
-) -> None:
+def test_verdicts_mention_a_newer_version_until_it_is_in_force(gatekeeper: Gatekeeper, federation: Network) -> None:
     loaded = federation.of(FE1).load()
     gatekeeper.apply_view(view(replace(loaded, number=12), FE1))
     told = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
@@ -109,8 +105,8 @@ def test_newer_version_that_is_known_of_is_told_until_it_is_in_force(
     assert str(gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "").edition) == "version 13"
 
 
-def test_what_is_known_already_costs_no_policy(gatekeeper: Gatekeeper, federation: Network) -> None:
-    """Every server tells with every notification what it knows of."""
+def test_known_version_does_not_drop_the_policies(gatekeeper: Gatekeeper, federation: Network) -> None:
+    """Every server reports its version in every notification."""
     gatekeeper.apply_view(view(replace(federation.of(FE1).load(), number=12), FE1))
     held = gatekeeper.policy(ACCEPTED, LinkKind.SERVER, "")
     gatekeeper.knows_of(12)

@@ -1,4 +1,4 @@
-"""The histogram by itself: which bucket a time belongs to, and what Prometheus reads of it."""
+"""The histogram: the bucket of a time, and the values for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sipmesh.server.proxy.latency_histogram import BOUNDS, LatencyHistogram
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
-def test_an_upper_end_belongs_to_its_bucket_and_what_is_longer_to_the_next(bound: float) -> None:
+def test_upper_bound_belongs_to_its_bucket(bound: float) -> None:
     waits = LatencyHistogram()
     waits.add(bound)
     waits.add(math.nextafter(bound, math.inf))
@@ -19,7 +19,7 @@ def test_an_upper_end_belongs_to_its_bucket_and_what_is_longer_to_the_next(bound
     assert sum(waits.counts) == 2
 
 
-def test_each_upper_end_tells_all_that_waited_no_longer() -> None:
+def test_each_bound_has_the_count_of_all_shorter_waits() -> None:
     waits = LatencyHistogram()
     for seconds in (0.0, 0.002, 0.002, 1_000.0):
         waits.add(seconds)

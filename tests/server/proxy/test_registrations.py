@@ -1,4 +1,4 @@
-"""Registrations: stored before they are answered, gone with their link, and taken out once they have expired."""
+"""Registrations: stored before the answer, removed with their link, and removed after they have expired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALICE = "sip:alice@example.test"
 
 
 @on_loop
-async def test_row_says_where_its_user_is(home: Network) -> None:
+async def test_row_has_the_flow_of_its_user(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         node = home.nodes[FE1]
@@ -34,8 +34,8 @@ async def test_row_says_where_its_user_is(home: Network) -> None:
 
 
 @on_loop
-async def test_store_that_cannot_be_written_is_a_500_and_the_link_lives_on(home: Network) -> None:
-    """It was not stored, so it is not acknowledged; what the peer learns is nothing of our files."""
+async def test_unwritable_store_is_a_500_and_the_link_stays(home: Network) -> None:
+    """It was not stored, so it is not acknowledged; the peer learns nothing of our files."""
     async with home:
         alice = await home.peer(FE1, "alice")
         with locked(home.organisations[0]):
@@ -50,7 +50,7 @@ async def test_store_that_cannot_be_written_is_a_500_and_the_link_lives_on(home:
 
 @on_loop
 async def test_query_is_no_registration(home: Network) -> None:
-    """A REGISTER without Contact asks; it leaves nothing that would have to be taken away."""
+    """A REGISTER without Contact is a query; it leaves nothing that has to be removed."""
     async with home:
         alice = await home.phone("alice", FE1)
         asked = alice.request("REGISTER", "sip:example.test", to="<sip:alice@example.test>")
@@ -67,8 +67,8 @@ async def test_query_is_no_registration(home: Network) -> None:
 
 @pytest.mark.parametrize("contact", ["*", "<sip:alice@192.0.2.1>"])
 @on_loop
-async def test_user_takes_its_own_registration_away(home: Network, contact: str) -> None:
-    """All of it, or one that is not in the topology, which takes nothing."""
+async def test_user_removes_its_own_registration(home: Network, contact: str) -> None:
+    """All bindings, or one that does not exist, which removes nothing."""
     async with home:
         alice = await home.phone("alice", FE1)
         alice.contact = contact
@@ -78,7 +78,7 @@ async def test_user_takes_its_own_registration_away(home: Network, contact: str)
 
 
 @on_loop
-async def test_link_that_registered_two_users_takes_both_along(home: Network) -> None:
+async def test_closed_link_removes_the_bindings_of_both_its_users(home: Network) -> None:
     async with home:
         phone = await home.phone("alice", FE1)
         phone.user = "bob@example.test"
@@ -89,7 +89,7 @@ async def test_link_that_registered_two_users_takes_both_along(home: Network) ->
 
 
 @on_loop
-async def test_expired_row_is_routed_to_no_more_and_taken_out_later(home: Network) -> None:
+async def test_expired_row_is_not_used_and_removed_later(home: Network) -> None:
     async with home:
         alice = await home.phone("alice", FE1)
         node = home.nodes[FE1]
@@ -101,7 +101,7 @@ async def test_expired_row_is_routed_to_no_more_and_taken_out_later(home: Networ
         assert rows(home.organisations[0]) == 0
 
 
-def test_store_is_swept_now_and_then_and_not_at_every_tick(tmp_path: Path) -> None:
+def test_store_is_swept_at_intervals(tmp_path: Path) -> None:
     store = Counting(tmp_path / "bindings.db")
     registrations = Registrations(FE1, Tokens(b"k" * 32, 1), store, RegistrarLimits())
     for at in (1000.0, 1001.0, 1000.0 + EXPIRE_EVERY_S - 0.1, 1000.0 + EXPIRE_EVERY_S):
@@ -111,8 +111,8 @@ def test_store_is_swept_now_and_then_and_not_at_every_tick(tmp_path: Path) -> No
 
 
 @on_loop
-async def test_link_that_closes_while_the_store_is_locked_does_not_take_the_server_along(home: Network) -> None:
-    """Its row stays and leads nowhere; the user is reached where it registers next."""
+async def test_link_that_closes_while_the_store_is_locked_does_not_stop_the_server(home: Network) -> None:
+    """Its row stays unused; the user is reachable after the next registration."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         node = home.nodes[FE1]
@@ -130,7 +130,7 @@ async def test_link_that_closes_while_the_store_is_locked_does_not_take_the_serv
 
 
 class Counting(BindingStore):
-    """A store that remembers when it was swept."""
+    """A store that records when it was swept."""
 
     __slots__ = ("swept",)
 
@@ -145,7 +145,7 @@ class Counting(BindingStore):
 
 @contextmanager
 def locked(organisation: Organisation) -> Iterator[None]:
-    """Hold the write lock of the bindings, as another process may."""
+    """Hold the write lock of the bindings, as another process may do."""
     with closing(sqlite3.connect(organisation.load().bindings_file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -153,13 +153,13 @@ def locked(organisation: Organisation) -> Iterator[None]:
 
 
 def rows_until(organisation: Organisation, at: float) -> None:
-    """Have every row expire at the instant *at*."""
+    """Set the expiry of every row to *at*."""
     with closing(sqlite3.connect(organisation.load().bindings_file, isolation_level=None)) as other:
         other.execute("UPDATE bindings SET expires_at = ?", (at,))
 
 
 def rows(organisation: Organisation) -> int:
-    """How many rows the file holds, live or not."""
+    """Return how many rows the file has, expired or not."""
     with closing(sqlite3.connect(organisation.load().bindings_file)) as other:
         found: tuple[int] = other.execute("SELECT count(*) FROM bindings").fetchone()
     return found[0]

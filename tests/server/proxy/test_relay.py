@@ -1,4 +1,4 @@
-"""What the deadlines of RFC 3261 do to requests that nobody ends: over real links, in a time that jumps."""
+"""The deadlines of RFC 3261 for requests without an end: over real links, with a clock that jumps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLACK_S = 2.5  # the deadlines are swept once a second here
 
 @asynccontextmanager
 async def ticking(home: Network) -> AsyncIterator[tuple[RunningServer, Peer, Peer]]:
-    """One front end whose deadlines are swept, with two phones at it."""
+    """One front end whose deadlines are swept, with two phones."""
     async with home:
         node = home.nodes[FE1]
         sweeping = asyncio.create_task(sweep(node))
@@ -38,12 +38,12 @@ async def sweep(node: RunningServer) -> None:
 
 
 def is_idle(node: RunningServer) -> bool:
-    """Tell whether nothing is left of any request."""
+    """Return whether no request is left."""
     return not node.dispatch._relay.load and not any(one.served or one.sent for one in node.flow_table.sessions())
 
 
 @on_jumping_loop
-async def test_call_that_nobody_answers_at_all_gets_408_when_timer_b_ends(home: Network) -> None:
+async def test_call_without_any_response_gets_408_at_timer_b(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
         invite = alice.request("INVITE", "sip:bob@example.test")
@@ -60,8 +60,8 @@ async def test_call_that_nobody_answers_at_all_gets_408_when_timer_b_ends(home: 
 
 
 @on_jumping_loop
-async def test_phone_that_rings_for_ever_is_cancelled_when_timer_c_ends_and_the_caller_gets_408(home: Network) -> None:
-    """RFC 3261 section 16.8; the phone's 487 ends it, and is no answer for a caller who took nothing back."""
+async def test_phone_that_rings_until_timer_c_is_cancelled_and_the_caller_gets_408(home: Network) -> None:
+    """RFC 3261 16.8; the phone's 487 ends its branch, and is not forwarded: the caller sent no CANCEL."""
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
@@ -74,7 +74,7 @@ async def test_phone_that_rings_for_ever_is_cancelled_when_timer_c_ends_and_the_
 
 
 @on_jumping_loop
-async def test_phone_that_ignores_its_cancel_is_given_up_half_a_minute_later(home: Network) -> None:
+async def test_phone_that_ignores_its_cancel_times_out_after_half_a_minute(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         began = node.loop.time()
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
@@ -84,8 +84,8 @@ async def test_phone_that_ignores_its_cancel_is_given_up_half_a_minute_later(hom
 
 
 @on_jumping_loop
-async def test_each_sign_of_ringing_begins_timer_c_anew(home: Network) -> None:
-    """RFC 3261 section 16.7 step 2: an announcement may last longer than three minutes."""
+async def test_each_provisional_response_restarts_timer_c(home: Network) -> None:
+    """RFC 3261 16.7 step 2: an announcement may last longer than three minutes."""
     async with ticking(home) as (_, alice, bob):
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         came = await bob.request_in("INVITE")
@@ -97,7 +97,7 @@ async def test_each_sign_of_ringing_begins_timer_c_anew(home: Network) -> None:
 
 
 @on_jumping_loop
-async def test_answer_that_crosses_the_end_of_timer_c_still_counts(home: Network) -> None:
+async def test_2xx_that_crosses_the_end_of_timer_c_is_forwarded(home: Network) -> None:
     async with ticking(home) as (_, alice, bob):
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         came = await bob.request_in("INVITE")
@@ -108,8 +108,8 @@ async def test_answer_that_crosses_the_end_of_timer_c_still_counts(home: Network
 
 
 @on_jumping_loop
-async def test_message_that_nobody_answers_gets_no_408_and_leaves_nothing_behind(home: Network) -> None:
-    """RFC 4320 section 4.2: its sender has given up by itself."""
+async def test_unanswered_message_gets_no_408_and_leaves_no_state(home: Network) -> None:
+    """RFC 4320 4.2: the sender has timed out as well."""
     async with ticking(home) as (node, alice, bob):
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.request_in("MESSAGE")
@@ -119,8 +119,8 @@ async def test_message_that_nobody_answers_gets_no_408_and_leaves_nothing_behind
 
 
 @on_jumping_loop
-async def test_provisional_answers_to_anything_but_invite_stay_here(home: Network) -> None:
-    """RFC 4320 section 4.1."""
+async def test_provisional_responses_are_forwarded_only_for_invite(home: Network) -> None:
+    """RFC 4320 4.1."""
     async with ticking(home) as (_, alice, bob):
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         came = await bob.request_in("MESSAGE")
@@ -131,7 +131,7 @@ async def test_provisional_answers_to_anything_but_invite_stay_here(home: Networ
 
 
 @on_jumping_loop
-async def test_call_that_was_accepted_is_forgotten_after_half_a_minute_with_or_without_ack(home: Network) -> None:
+async def test_accepted_call_is_forgotten_after_half_a_minute_with_or_without_ack(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         await alice.send(alice.request("INVITE", "sip:bob@example.test"))
         await bob.reply(await bob.request_in("INVITE"), 200)
@@ -142,8 +142,8 @@ async def test_call_that_was_accepted_is_forgotten_after_half_a_minute_with_or_w
 
 
 @on_jumping_loop
-async def test_call_that_was_refused_is_forgotten_at_once_but_for_its_ack(home: Network) -> None:
-    """Its ACK ends here, and does not go on to the callee as that of a 2xx does."""
+async def test_refused_call_keeps_only_a_key_for_its_ack(home: Network) -> None:
+    """Its ACK ends here, and is not forwarded to the callee like the ACK of a 2xx."""
     async with ticking(home) as (node, alice, bob):
         invite = alice.request("INVITE", "sip:bob@example.test", body=b"x" * 1_000)
         await alice.send(invite)
@@ -151,14 +151,14 @@ async def test_call_that_was_refused_is_forgotten_at_once_but_for_its_ack(home: 
         refused = await alice.final()
         assert refused.status == 486
         assert is_idle(node)
-        await bob.request_in("ACK")  # ours, for its 486
+        await bob.request_in("ACK")  # our ACK for its 486
         await alice.send(ack_for(invite, refused))
         await alice.silent()
         await bob.silent()
 
 
 @on_jumping_loop
-async def test_call_that_was_taken_back_ends_with_487_even_if_the_phone_says_nothing(home: Network) -> None:
+async def test_cancelled_call_ends_with_487_even_if_the_phone_is_silent(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         invite = alice.request("INVITE", "sip:bob@example.test")
         await alice.send(invite)
@@ -170,7 +170,7 @@ async def test_call_that_was_taken_back_ends_with_487_even_if_the_phone_says_not
 
 
 @on_jumping_loop
-async def test_link_that_closes_takes_its_requests_with_it(home: Network) -> None:
+async def test_closed_link_ends_its_requests(home: Network) -> None:
     async with ticking(home) as (node, alice, bob):
         for method in ("INVITE", "MESSAGE"):
             await alice.send(alice.request(method, "sip:bob@example.test"))
@@ -182,8 +182,8 @@ async def test_link_that_closes_takes_its_requests_with_it(home: Network) -> Non
 
 
 @on_jumping_loop
-async def test_registration_that_is_not_renewed_runs_out(home: Network) -> None:
-    """Rows carry epoch seconds, which do not jump here: the sweep is told the time."""
+async def test_registration_without_a_refresh_expires(home: Network) -> None:
+    """Rows have epoch seconds, which do not jump here: the test passes the time to the sweep."""
     async with ticking(home) as (node, alice, _):
         [row] = node.registrations.bindings("sip:bob@example.test")
         node.registrations.expire(row.expires_at + 1)

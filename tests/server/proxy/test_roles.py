@@ -1,4 +1,4 @@
-"""The facts that each role routes by, read off a topology of two organisations."""
+"""The facts by which each role routes, from a topology with two organisations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.network import BOT, EDGE, EDGES, EXAMPLE, FE1, FE2, PARTNER, PARTNE
 
 
 def seen_from(federation: Network, server: str) -> ServerView:
-    """The topology as *server* sees it; nothing runs."""
+    """Return the view of *server*; nothing runs."""
     return view(federation.of(server).load(), server)
 
 
@@ -30,7 +30,7 @@ def test_front_end_routes_by_its_domains_its_edges_and_its_applications(federati
     assert facts.incarnation == 7
 
 
-def test_front_end_without_a_federation_has_no_way_out(home: Network) -> None:
+def test_front_end_without_federation_has_no_route_to_partners(home: Network) -> None:
     facts = front_end_facts(seen_from(home, FE1), 7)
     assert (facts.route, facts.partner_domains, facts.blocked) == ((), frozenset(), frozenset())
 
@@ -51,7 +51,7 @@ def test_front_end_knows_no_partner_as_the_side_of_a_dialog(federation: Network)
 
 
 def test_side_of_our_own_pool_is_our_pool_mates_and_never_ourselves(federation: Network) -> None:
-    """A request that goes to our own pool and comes back to us would go round."""
+    """A request that goes to our own pool and comes back to us would loop."""
     assert peers_of(seen_from(federation, FE1))[named_side(POOL)][:2] == ((FE2,), LinkKind.SERVER)
     assert peers_of(seen_from(federation, EDGE))[named_side(POOL)][:2] == ((FE1, FE2), LinkKind.SERVER)
     partner = peers_of(seen_from(federation, EDGE))[named_side(PARTNER_EDGES)]
@@ -59,7 +59,7 @@ def test_side_of_our_own_pool_is_our_pool_mates_and_never_ourselves(federation: 
 
 
 def test_partner_without_an_edge_is_reached_by_each_of_its_domains(federation: Network) -> None:
-    """Rule R9: the name that is judged is the domain asked for, never what DNS made of it."""
+    """Rule R9: the name that is judged is the requested domain, never a name from DNS."""
     example = federation.of(FE1)
     entry = federation.of("x." + PARTNER).as_partner()
     example.federate(EDGES, [{**entry, "domains": [PARTNER, "second.test"]}])
@@ -85,7 +85,7 @@ def test_names_are_those_of_the_certificate_and_the_addresses_of_the_ports(
     assert {port for _, port in names.addresses} == ports
 
 
-def test_application_is_no_role_of_ours_to_run(federation: Network) -> None:
+def test_application_role_is_refused(federation: Network) -> None:
     with pytest.raises(OperatorError, match="application"):
         decide_for(seen_from(federation, BOT), 7)
     for server in (FE1, EDGE):

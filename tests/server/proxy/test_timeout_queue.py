@@ -1,4 +1,4 @@
-"""Deadlines of one length: in order, exactly once, and none that was taken back."""
+"""Deadlines of equal length: in order, each exactly once, and none that was discarded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def _expired() -> list[str]:
 
 @pytest.fixture(name="expiry")
 def _expiry(expired: list[str]) -> TimeoutQueue[str]:
-    """Ten seconds."""
+    """A queue of ten seconds."""
     return TimeoutQueue(10.0, expired.append)
 
 
 @pytest.mark.parametrize(("now", "gone"), [(109.999, []), (110.0, ["a"])])
-def test_time_is_up_at_its_instant_and_not_before(
+def test_item_expires_at_its_time_and_not_before(
     expiry: TimeoutQueue[str], expired: list[str], now: float, gone: list[str]
 ) -> None:
     expiry.add("a", 100.0)
@@ -28,7 +28,7 @@ def test_time_is_up_at_its_instant_and_not_before(
     assert ("a" in expiry) is not bool(gone)
 
 
-def test_all_that_is_due_is_told_once_and_oldest_first(expiry: TimeoutQueue[str], expired: list[str]) -> None:
+def test_expired_items_come_once_and_oldest_first(expiry: TimeoutQueue[str], expired: list[str]) -> None:
     for age, thing in enumerate("abc"):
         expiry.add(thing, 100.0 + age)
     expiry.sweep(111.5)
@@ -37,8 +37,8 @@ def test_all_that_is_due_is_told_once_and_oldest_first(expiry: TimeoutQueue[str]
     assert len(expiry) == 1
 
 
-def test_adding_again_begins_its_time_anew(expiry: TimeoutQueue[str], expired: list[str]) -> None:
-    """And it goes to the end of the queue: otherwise it would hide what is due behind it."""
+def test_adding_again_restarts_the_time(expiry: TimeoutQueue[str], expired: list[str]) -> None:
+    """It goes to the end of the queue: otherwise it would hide expired items behind it."""
     expiry.add("a", 100.0)
     expiry.add("b", 101.0)
     expiry.add("a", 105.0)
@@ -48,7 +48,7 @@ def test_adding_again_begins_its_time_anew(expiry: TimeoutQueue[str], expired: l
     assert expired == ["b", "a"]
 
 
-def test_what_was_discarded_is_never_told(expiry: TimeoutQueue[str], expired: list[str]) -> None:
+def test_discarded_item_never_expires(expiry: TimeoutQueue[str], expired: list[str]) -> None:
     expiry.add("a", 100.0)
     expiry.discard("a")
     expiry.discard("never held")
@@ -56,8 +56,8 @@ def test_what_was_discarded_is_never_told(expiry: TimeoutQueue[str], expired: li
     assert expired == []
 
 
-def test_what_expires_may_add_and_discard_others() -> None:
-    """A branch that times out takes its siblings along and begins the wait for their CANCEL."""
+def test_expired_callback_may_add_and_discard_items() -> None:
+    """A branch that times out ends its siblings, and starts the wait for the responses to their CANCEL."""
     expired: list[str] = []
 
     def take(thing: str) -> None:
@@ -75,6 +75,6 @@ def test_what_expires_may_add_and_discard_others() -> None:
     assert expired == ["a", "c"]
 
 
-def test_repr_tells_how_long_and_how_many(expiry: TimeoutQueue[str]) -> None:
+def test_repr_shows_seconds_and_count(expiry: TimeoutQueue[str]) -> None:
     expiry.add("a", 100.0)
     assert repr(expiry) == "<TimeoutQueue 10.0 s holding 1>"

@@ -1,4 +1,4 @@
-"""What a request and its branches count on the account of their sender, and that nothing of it is left."""
+"""The branches and octets of a request on the account of its sender, and that none of them is left at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.running import on_loop, until
 
 
 async def proxied_in(home: Network) -> tuple[ProxiedRequest, FlowTable]:
-    """A request on the flow of a phone, on an account of its own."""
+    """A request on the flow of a phone, with its own account."""
     await home.phone("alice", FE1)
     table = home.nodes[FE1].flow_table
     await until(lambda: [one for one in table.sessions() if one.users])
@@ -30,7 +30,7 @@ def branch_of(proxied: ProxiedRequest, body: bytes) -> SentBranch:
 
 
 @on_loop
-async def test_request_counts_its_octets_in_place_of_those_before(home: Network) -> None:
+async def test_request_replaces_its_previous_octet_count(home: Network) -> None:
     async with home:
         proxied, _ = await proxied_in(home)
         proxied.hold(500)
@@ -42,7 +42,7 @@ async def test_request_counts_its_octets_in_place_of_those_before(home: Network)
 
 
 @on_loop
-async def test_branch_that_is_answered_waits_no_more_and_lets_go_of_its_body(home: Network) -> None:
+async def test_answered_branch_waits_no_longer_and_drops_its_body(home: Network) -> None:
     async with home:
         proxied, _ = await proxied_in(home)
         branch = branch_of(proxied, b"x" * 300)

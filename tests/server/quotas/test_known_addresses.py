@@ -1,4 +1,4 @@
-"""Whose handshakes have places of their own: addresses of the topology, by number and by name, and those that proved it."""
+"""Addresses with their own handshake budget: those of the topology, by IP address and by name, and those of accepted peers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def neighbours_of(network: Network, server: str) -> KnownAddresses:
     return KnownAddresses(view(network.of(server).load(), server))
 
 
-def test_addresses_of_the_topology_are_those_of_neighbours(federation: Network) -> None:
+def test_addresses_of_the_topology_are_known(federation: Network) -> None:
     neighbours = neighbours_of(federation, FE1)
     assert (neighbours.has(HOST), neighbours.has("192.0.2.1")) == (True, False)
 
 
 @on_loop
-async def test_name_of_a_partner_is_looked_up_and_what_was_found_outlives_dns(federation: Network) -> None:
+async def test_partner_name_is_resolved_and_its_addresses_stay_without_dns(federation: Network) -> None:
     federation.starts = ()
     federation.dns.records[PARTNER_EDGES, "A"] = ["192.0.2.7"]
     async with federation:
@@ -36,7 +36,7 @@ async def test_name_of_a_partner_is_looked_up_and_what_was_found_outlives_dns(fe
 
 
 @on_loop
-async def test_address_from_which_a_partner_was_accepted_is_remembered_and_a_strangers_is_not(
+async def test_address_of_an_accepted_partner_is_known_and_a_strangers_is_not(
     federation: Network,
 ) -> None:
     federation.starts = (EDGE,)
@@ -49,7 +49,7 @@ async def test_address_from_which_a_partner_was_accepted_is_remembered_and_a_str
         await until(lambda: node.neighbours.has(HOST))
 
 
-def test_addresses_that_were_proved_are_bounded_and_an_ipv6_network_is_one(federation: Network) -> None:
+def test_addresses_of_accepted_peers_are_limited_and_an_ipv6_network_counts_once(federation: Network) -> None:
     neighbours = neighbours_of(federation, EDGE)
     for number in range(MOST_PROVED + 1):
         neighbours.proved(f"2001:db8:{number:x}::1")

@@ -1,4 +1,4 @@
-"""Lines that peers cause: so many of each event for each principal, and a sum for the rest."""
+"""Lines that peers cause: a number of lines for each event and principal, and a count of the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.telling import Told
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that tests set, in seconds."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -24,9 +24,7 @@ def limited(told: Told, **limits: int) -> tuple[LimitedLog, Clock]:
 
 
 @pytest.mark.parametrize(("lines", "again"), [(10, []), (11, [1]), (1_214, [1_204])])
-def test_lines_of_one_cause_and_principal_beyond_the_limit_are_one_line_when_the_window_ends(
-    lines: int, again: list[int]
-) -> None:
+def test_lines_above_the_limit_become_one_line_at_the_end_of_the_window(lines: int, again: list[int]) -> None:
     told = Told()
     peers, clock = limited(told)
     for number in range(lines):
@@ -54,7 +52,7 @@ def test_another_principal_and_another_event_are_written_beside_a_flood() -> Non
     assert len(told.lines) == 12
 
 
-def test_window_begins_anew_with_the_next_line_where_nobody_sweeps() -> None:
+def test_next_line_starts_a_new_window_without_a_sweep() -> None:
     told = Told()
     peers, clock = limited(told, each=1)
     for second in (0.0, 1.0, 10.0, 10.5):
@@ -70,7 +68,7 @@ def test_window_begins_anew_with_the_next_line_where_nobody_sweeps() -> None:
 
 
 def test_flood_from_many_principals_is_bounded_in_lines_and_in_memory() -> None:
-    """5,000 addresses, each with three lines: 200 are written, and 51 sums stand for the rest."""
+    """5,000 addresses with three lines each: 200 lines are written, and 51 summary lines for the rest."""
     told = Told()
     peers, clock = limited(told)
     for number in range(5_000):

@@ -1,4 +1,4 @@
-"""What one principal takes, the others do not notice: each limit at its limit and one past it, with somebody beside it."""
+"""One principal's use does not affect the others: each limit at its value and one past it, with another principal beside it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BOB = "sip:bob@example.test"
 
 @pytest.mark.parametrize(("requests", "statuses"), [(5, []), (6, [503])])
 @on_loop
-async def test_user_with_too_much_under_way_gets_503_and_another_user_is_served(
+async def test_user_at_its_branch_limit_gets_503_and_another_user_is_served(
     home: Network, requests: int, statuses: list[int]
 ) -> None:
     """Each request to carol goes to two devices that do not answer: ten branches are the limit."""
@@ -65,7 +65,7 @@ async def test_user_with_too_much_under_way_gets_503_and_another_user_is_served(
 
 
 @on_loop
-async def test_answers_give_a_user_its_branches_and_octets_back(home: Network) -> None:
+async def test_final_responses_free_the_branches_and_octets_of_a_user(home: Network) -> None:
     home.limits = Limits(branches_per_user=1)
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
@@ -81,7 +81,7 @@ async def test_answers_give_a_user_its_branches_and_octets_back(home: Network) -
 
 @on_jumping_loop
 async def test_answered_calls_count_for_their_headers_until_they_are_forgotten(home: Network) -> None:
-    """The branch does not wait any more and the body is let go of; half a minute later nothing is left."""
+    """The branch waits no longer and its body is dropped; half a minute later nothing is left."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         node = home.nodes[FE1]
@@ -99,7 +99,7 @@ async def test_answered_calls_count_for_their_headers_until_they_are_forgotten(h
 
 @pytest.mark.parametrize(("requests", "refused"), [(10, 0), (11, 1)])
 @on_loop
-async def test_user_that_has_too_many_octets_held_gets_503(home: Network, requests: int, refused: int) -> None:
+async def test_user_at_its_octet_limit_gets_503(home: Network, requests: int, refused: int) -> None:
     """A message with a body of 100 KB counts once for itself and once for its branch."""
     home.limits = Limits(octets_per_user=2_000_000)
     async with home:
@@ -116,8 +116,8 @@ async def test_user_that_has_too_many_octets_held_gets_503(home: Network, reques
 
 
 @on_loop
-async def test_server_with_too_much_under_way_gets_503_and_users_here_are_served(pool: Network) -> None:
-    """A server that was taken over sends what users of ours would; its own limit ends it."""
+async def test_server_at_its_limit_gets_503_and_local_users_are_served(pool: Network) -> None:
+    """A compromised server sends as our users would; its own limit stops it."""
     pool.limits = Limits(branches_per_server=3)
     async with pool:
         bob = await pool.phone("bob", FE1)
@@ -135,7 +135,7 @@ async def test_server_with_too_much_under_way_gets_503_and_users_here_are_served
     ("kind", "papers", "name"), [("server", FE2, FE2), ("partner", PARTNER_EDGE, "sip.partner.test")]
 )
 @on_loop
-async def test_servers_and_partners_have_accounts_of_their_own(
+async def test_servers_and_partners_have_their_own_accounts(
     federation: Network, kind: str, papers: str, name: str
 ) -> None:
     federation.starts = (FE1, EDGE)
@@ -149,12 +149,12 @@ async def test_servers_and_partners_have_accounts_of_their_own(
         assert (held.links, held.most_branches) == (1, most[kind])
 
 
-# What one principal behind another server takes
+# The use of one principal behind another server
 
 
 @pytest.mark.parametrize(("requests", "statuses"), [(3, []), (4, [503])])
 @on_loop
-async def test_user_of_another_server_has_a_share_of_it_and_the_others_do_not_notice(
+async def test_user_behind_another_server_has_its_own_limit_within_it(
     pool: Network, requests: int, statuses: list[int]
 ) -> None:
     """A front end sends for alice and carol: three branches are a user's limit, twenty the server's."""
@@ -171,11 +171,11 @@ async def test_user_of_another_server_has_a_share_of_it_and_the_others_do_not_no
         assert (await other.final()).status == 200
         accounts = pool.nodes[FE1].accounts
         assert accounts._carried[FE2, "sip:alice@example.test"].branches == 3
-        assert accounts._held["server", FE2].branches == 3
+        assert accounts._direct["server", FE2].branches == 3
         for request in waiting:
             await bob.reply(request, 200)
             assert (await other.final()).status == 200
-        assert (accounts._held["server", FE2].branches, accounts._held["server", FE2].octets) == (0, 0)
+        assert (accounts._direct["server", FE2].branches, accounts._direct["server", FE2].octets) == (0, 0)
         pool.nodes[FE1].dispatch.tick()
         assert accounts._carried == {}
 
@@ -195,12 +195,12 @@ async def test_forks_of_one_user_do_not_fill_the_account_of_its_server_at_anothe
         await fe1.send(asserted(fe1, "carol@example.test", "sip:dora@example.test"))
         await dora.reply(await dora.request_in(MESSAGE), 200)
         assert (await fe1.final()).status == 200
-        assert two_pools.nodes[FE3].accounts._held["server", FE1].branches == 10
+        assert two_pools.nodes[FE3].accounts._direct["server", FE1].branches == 10
 
 
 @on_loop
 async def test_partner_does_not_fill_the_account_of_an_edge_for_other_partners(federation: Network) -> None:
-    """Two users of the partner have the share of the partner together: the edge has room for whom else it carries."""
+    """Two users of the partner share the account of the partner: the edge has room for other partners."""
     federation.limits = Limits(branches_per_user=20, branches_per_partner=30, branches_per_server=60)
     federation.starts = (FE1,)
     async with federation:
@@ -212,7 +212,7 @@ async def test_partner_does_not_fill_the_account_of_an_edge_for_other_partners(f
         for _ in range(30):
             await bob.request_in(MESSAGE)
         accounts = federation.nodes[FE1].accounts
-        held = accounts._held["server", EDGE]
+        held = accounts._direct["server", EDGE]
         assert (held.branches, held.full) == (30, False)
         assert accounts._carried[EDGE, "sip.partner.test"].branches == 30
         assert accounts._carried[EDGE, "sip:erin@partner.test"].branches == 20
@@ -258,8 +258,8 @@ async def test_account_is_forgotten_with_the_last_link_and_the_last_branch(home:
 
 
 @on_loop
-async def test_challenged_calls_hold_nothing_but_a_key_for_their_acks(home: Network) -> None:
-    """Before a login: 2,000 INVITEs of 100 KB, none of which is acknowledged; the next login is served."""
+async def test_challenged_calls_keep_only_a_key_for_their_ack(home: Network) -> None:
+    """Before a login: 2,000 INVITEs of 100 KB without an ACK; the next login is served."""
     async with home:
         stranger = await home.peer(FE1, "alice")
         invites = []
@@ -279,7 +279,7 @@ async def test_challenged_calls_hold_nothing_but_a_key_for_their_acks(home: Netw
 
 @on_loop
 async def test_ack_and_cancel_of_a_call_that_we_refused_go_no_further(home: Network) -> None:
-    """Of a 404 as well: nothing reaches the callee, whoever it is. The twin of a call that is accepted rings."""
+    """Also after a 404: nothing reaches the callee. The control, an accepted call, rings."""
     async with home:
         alice, bob = await home.phone("alice", FE1), await home.phone("bob", FE1)
         invite = alice.request("INVITE", BOB)
@@ -299,10 +299,10 @@ async def test_ack_and_cancel_of_a_call_that_we_refused_go_no_further(home: Netw
 
 @pytest.mark.parametrize(("links", "closed"), [(4, 0), (5, 1)])
 @on_loop
-async def test_oldest_link_without_a_login_gives_way_at_the_limit_of_its_address(
+async def test_oldest_link_without_a_login_is_closed_at_the_address_limit(
     home: Network, links: int, closed: int
 ) -> None:
-    """A user who is registered behind the same address stays, and a new one gets in."""
+    """A registered user behind the same address stays, and a new user can log in."""
     home.limits = Limits(strangers_per_address=4)
     async with home:
         alice = await home.phone("alice", FE1)
@@ -318,11 +318,11 @@ async def test_oldest_link_without_a_login_gives_way_at_the_limit_of_its_address
         assert (node.accounts.strangers.displaced, len(node.accounts.strangers)) == (
             closed + 1,
             3,
-        )  # bob's, for a moment
+        )  # bob's link before its login
 
 
 @on_loop
-async def test_links_without_a_login_from_many_addresses_leave_room_for_one_from_another(home: Network) -> None:
+async def test_flood_of_links_from_many_addresses_leaves_room_for_another_address(home: Network) -> None:
     home.limits = Limits(strangers_in_all=6)
     async with home, await from_address(home, "127.0.0.9") as person:
         await person.silent()
@@ -335,8 +335,8 @@ async def test_links_without_a_login_from_many_addresses_leave_room_for_one_from
 
 @pytest.mark.parametrize(("links", "closed"), [(3, 0), (4, 1)])
 @on_loop
-async def test_oldest_link_of_a_user_gives_way_at_its_limit(home: Network, links: int, closed: int) -> None:
-    """It may be a dead one of a phone that has come back; other users' links are not touched."""
+async def test_oldest_link_of_a_user_is_closed_at_the_user_limit(home: Network, links: int, closed: int) -> None:
+    """It may be a dead link of a phone that has reconnected; links of other users are not closed."""
     home.limits = Limits(links_per_user=3)
     async with home:
         bob = await home.phone("bob", FE1)
@@ -353,7 +353,7 @@ async def test_oldest_link_of_a_user_gives_way_at_its_limit(home: Network, links
 
 @on_loop
 async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Network) -> None:
-    """With 160 descriptors, 40 are kept: connections that say nothing give way to newer ones, and a server links."""
+    """With 160 descriptors, 40 are kept: silent connections are closed for newer ones, and a server connects."""
     with descriptors(in_all=taken() + 160), ExitStack() as silent:
         async with pool:
             alice = await pool.phone("alice", FE1)
@@ -369,7 +369,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
 
 @on_loop
 async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
-    """They take all but a quarter; the next one is turned away with its reason, and a server links."""
+    """They use all but a quarter; the next one is refused with a reason, and a server connects."""
     with descriptors(in_all=taken() + 100):
         async with pool:
             node = pool.nodes[FE1]
@@ -409,12 +409,12 @@ async def test_lines_that_one_peer_causes_are_summed_and_those_of_another_are_wr
         await other.__aexit__()
 
 
-# What management keeps
+# The audit log of management
 
 
 @on_loop
-async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
-    """Forty reports over its link to management, each with a request that is refused, for itself and for the edge."""
+async def test_compromised_front_end_cannot_fill_the_audit_log(managed: Managed) -> None:
+    """Forty reports over its link to management, each with a refused request, for itself and for the edge."""
     async with managed:
         await managed.start(MGMT, FE1, FE2)
         await until(lambda: links_between(managed.nodes[MGMT], FE1))
@@ -423,7 +423,7 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
         early = sign(request_for(FE1, files.new_key()), REQUEST, *papers).decode()
         thief, kept = managed.member(FE1), managed.master._receiver._not_granted._last
         for number in range(1, 40):
-            request = early if number % 2 else "nonsense"  # so that no reason is that of the time before
+            request = early if number % 2 else "nonsense"  # so that each reason differs from the one before
             thief.reporter._relayed[EDGE] = (0.0, ServerStatus(number=1, request=request))
             thief._applicant.request = asking(request)  # type: ignore[method-assign]
             thief.reporter.report()
@@ -435,22 +435,22 @@ async def test_stolen_front_end_fills_no_audit_log(managed: Managed) -> None:
 
 
 def told_of(refusals: Mapping[str, Any], server: str, times: int) -> bool:
-    """Whether a server has been refused so many times."""
+    """Return whether a server has been refused that many times."""
     return server in refusals and refusals[server].more + 1 >= times
 
 
 def asking(request: str) -> Callable[..., str]:
-    """What a server asks for, whatever it has."""
+    """Return an applicant's request that is always the same text."""
     return lambda *_: request
 
 
 def account(node: RunningServer, kind: str, name: str) -> Usage:
-    """The account of a principal that is there."""
-    return node.accounts._held[kind, name]
+    """Return the account of a principal that exists."""
+    return node.accounts._direct[kind, name]
 
 
 def asserted(server: Peer, user: str, uri: str = BOB) -> Request:
-    """A message that a server sends for *user*."""
+    """Return a message that a server sends for *user*."""
     return server.request(
         MESSAGE, uri, [("p-asserted-identity", f"<sip:{user}>")], sender=f"<sip:{user}>;tag={server.tag}"
     )
@@ -465,7 +465,7 @@ async def with_contacts(network: Network, user: str, server: str, count: int) ->
 
 
 async def served(network: Network, user: str) -> bool:
-    """Whether a new phone of *user* is registered and a message to itself arrives."""
+    """Return whether a new phone of *user* can register and get a message from itself."""
     phone = await network.phone(user, FE1)
     await phone.send(phone.request(MESSAGE, f"sip:{user}@example.test"))
     request: Request = await phone.request_in(MESSAGE)
@@ -474,7 +474,7 @@ async def served(network: Network, user: str) -> bool:
 
 
 async def from_address(network: Network, address: str, user: str = "carol") -> Peer:
-    """A peer that comes from *address* of this machine."""
+    """A peer that connects from *address* of this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _, port = network.address(FE1)
@@ -483,14 +483,14 @@ async def from_address(network: Network, address: str, user: str = "carol") -> P
 
 
 def taken() -> int:
-    """The lowest descriptor that is free."""
+    """Return the lowest free descriptor."""
     with socket.socket() as sock:
         return sock.fileno()
 
 
 @contextmanager
 def descriptors(*, in_all: int) -> Iterator[None]:
-    """Let this process have so many descriptors."""
+    """Set the number of descriptors of this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (in_all, hard))
     try:

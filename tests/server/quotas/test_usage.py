@@ -1,4 +1,4 @@
-"""The counts of one principal, and of the server that its requests come through."""
+"""The counts of one principal, and of the server that sends its requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_account_is_full_at_its_limit(branches: int, octets: int, *, full: bool)
     assert account.first_full() is (account if full else None)
 
 
-def test_what_a_user_takes_counts_for_its_server_as_well() -> None:
+def test_use_of_a_user_counts_for_its_server_as_well() -> None:
     server = Usage("server", "fe1.example.test", 10, 1_000)
     alice, bob = (Usage("user", name, 5, 100, server) for name in ("alice", "bob"))
     alice.add(4, 60)
@@ -40,5 +40,5 @@ def test_account_is_idle_when_nothing_is_counted() -> None:
     assert account.idle
 
 
-def test_link_whose_peer_is_not_known_may_send_nothing_on() -> None:
+def test_account_of_an_unknown_peer_is_full() -> None:
     assert NOBODY.full

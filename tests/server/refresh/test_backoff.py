@@ -1,4 +1,4 @@
-"""When a source is asked next, and when its failing is an alarm."""
+"""When a source is fetched next, and when its failures are an alarm."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def test_next_fetch_is_at_half_of_the_life_that_remains_within_bounds(life: time
     assert pace().succeeded(NOON, NOON + life) == pause
 
 
-def test_part_of_a_pause_is_left_to_chance_and_never_makes_it_longer() -> None:
+def test_random_part_only_shortens_a_pause() -> None:
     assert pace(1.0).succeeded(NOON, NOON + 8 * HOUR) == 4 * HOUR * (1 - JITTER)
 
 
-def test_pauses_double_with_each_failure_up_to_an_hour_and_begin_anew_after_a_success() -> None:
+def test_pauses_double_up_to_an_hour_and_start_again_after_a_success() -> None:
     one = pace()
     assert [one.failed(NOON, "gone") / MINUTE for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     assert one.failing_since == NOON
@@ -48,7 +48,7 @@ def test_pauses_double_with_each_failure_up_to_an_hour_and_begin_anew_after_a_su
         (MINUTE, -HOUR, True),
     ],
 )
-def test_alarm_is_raised_after_a_quarter_of_the_life_that_is_left_or_half_a_day(
+def test_alarm_comes_after_a_quarter_of_the_remaining_validity_or_half_a_day(
     failing: timedelta, left: timedelta, *, alarm: bool
 ) -> None:
     one = pace()
@@ -57,7 +57,7 @@ def test_alarm_is_raised_after_a_quarter_of_the_life_that_is_left_or_half_a_day(
     assert one.alarms(at, at + left) is alarm
 
 
-def test_source_that_fails_while_nothing_is_held_is_an_alarm_at_once_and_one_that_works_is_none() -> None:
+def test_failing_source_without_a_stored_result_is_an_alarm_at_once() -> None:
     one = pace()
     assert not one.alarms(NOON, None)
     one.failed(NOON, "gone")

@@ -1,4 +1,4 @@
-"""What is fetched: a list, or an answer about one certificate; nothing worse than what is held comes into force."""
+"""Fetch jobs: a CRL, or an OCSP response for one certificate; a bad result does not replace a stored one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def publishing() -> AsyncIterator[tuple[HttpFetcher, Publisher]]:
 
 
 class Lists:
-    """One list that is fetched to a file, and what is in force of it."""
+    """One CRL that is fetched to a file, and the CRL in force."""
 
     def __init__(self, folder: Path, url: str, issuers: tuple[x509.Certificate, ...] = (CA.certificate,)) -> None:
         self.file, self.puts = folder / "list.crl", 0
@@ -80,7 +80,7 @@ async def test_list_is_written_and_in_force_once(tmp_path: Path) -> None:
     ids=["no list", "of another CA", "signed by another key"],
 )
 @on_loop
-async def test_list_that_is_wrong_leaves_the_one_that_is_held(tmp_path: Path, wrong: bytes) -> None:
+async def test_bad_crl_leaves_the_stored_one(tmp_path: Path, wrong: bytes) -> None:
     published = [FORGE.revocations(CA, number=1)]
     async with publishing() as (fetcher, publisher):
         publisher.pages["/"] = content(lambda: published[-1])
@@ -97,7 +97,7 @@ async def test_list_that_is_wrong_leaves_the_one_that_is_held(tmp_path: Path, wr
 
 
 @on_loop
-async def test_source_with_nothing_newer_is_a_failure_once_the_list_has_ended(tmp_path: Path) -> None:
+async def test_source_without_a_newer_crl_fails_once_the_stored_one_has_expired(tmp_path: Path) -> None:
     async def unchanged(request: web.Request) -> web.StreamResponse:
         if "If-None-Match" in request.headers:
             return web.Response(status=304)
@@ -114,7 +114,7 @@ async def test_source_with_nothing_newer_is_a_failure_once_the_list_has_ended(tm
 
 
 class Answers:
-    """An answer that is fetched, and what is held of it."""
+    """An OCSP response that is fetched, and the response in force."""
 
     def __init__(self, *urls: str) -> None:
         self.item: OcspAnswer | None = None
@@ -125,11 +125,11 @@ class Answers:
 
 
 def responder(**changes: object) -> Responder:
-    return Responder(CA, known=[LEAF.certificate], **changes)  # type: ignore[arg-type]  # each test gives its own
+    return Responder(CA, known=[LEAF.certificate], **changes)  # type: ignore[arg-type]  # each test passes its own
 
 
 @on_loop
-async def test_answer_of_the_first_responder_that_has_one_is_held() -> None:
+async def test_response_of_the_first_responder_that_answers_is_stored() -> None:
     async with publishing() as (fetcher, publisher):
         publisher.pages["/"] = responder().page
         answers = Answers(publisher.url("/gone"), publisher.url("/"))
@@ -143,7 +143,7 @@ async def test_answer_of_the_first_responder_that_has_one_is_held() -> None:
 
 
 @on_loop
-async def test_responder_that_knows_sha1_alone_is_asked_so_first_the_next_time() -> None:
+async def test_responder_with_sha1_only_is_asked_with_sha1_first_the_next_time() -> None:
     async with publishing() as (fetcher, publisher):
         publisher.pages["/"] = responder(sha1_alone=True).page
         answers = Answers(publisher.url("/"))
@@ -162,7 +162,7 @@ async def test_responder_that_knows_sha1_alone_is_asked_so_first_the_next_time()
     ids=["another signer", "another certificate", "ended"],
 )
 @on_loop
-async def test_answer_that_is_wrong_is_not_held_and_every_responder_is_named(changes: dict[str, object]) -> None:
+async def test_bad_response_is_not_stored_and_the_error_names_every_responder(changes: dict[str, object]) -> None:
     async with publishing() as (fetcher, publisher):
         publisher.pages["/"] = responder(**changes).page
         answers = Answers(publisher.url("/gone"), publisher.url("/"))

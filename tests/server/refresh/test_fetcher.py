@@ -43,7 +43,7 @@ ISSUING = "/issuing.crl"
 
 @dataclass
 class Fetched(Scene):
-    """An edge that fetches, beside whoever publishes."""
+    """An edge that fetches, and the publisher."""
 
     publisher: Publisher = None  # type: ignore[assignment]  # every scene has one
     fetching: Fetcher = None  # type: ignore[assignment]  # once it runs
@@ -57,29 +57,29 @@ class Fetched(Scene):
         return self
 
     async def poke(self, path: str = ISSUING) -> None:
-        """Fetch from there now."""
+        """Fetch from the source now."""
         await self.fetching.poke(self.publisher.url(path))
 
     async def have_come(self, paths: tuple[str, ...] = LISTS) -> None:
-        """Wait for the fetches at the start."""
+        """Wait for the fetches of the start."""
         await asyncio.gather(*(self.poke(path) for path in paths))
 
     def be_late(self, by: timedelta) -> None:
-        """Let the edge believe that it is so much later."""
+        """Set the edge's clock forward."""
         self.node.gatekeeper.clock = lambda: datetime.now(UTC) + by
 
     def held(self, path: str = ISSUING) -> bytes:
         return fetched_file(self.organisation.folder, self.publisher.url(path)).read_bytes()
 
     def alarms(self) -> list[Any]:
-        """What the inventory has to say of sources, such as are out of reach."""
+        """The sources in the inventory, for example unreachable ones."""
         entries = stock_of(self.node, self.node.gatekeeper.clock()).entries
         return [one for one in entries if one.what is ExpiringKind.SOURCE and (one.level or one.broken)]
 
 
 @asynccontextmanager
 async def fetching(federation: Network, **entry: Any) -> AsyncIterator[Fetched]:
-    """The edge of example.test, whose partner publishes its lists; *entry* changes what our topology says of it."""
+    """The edge of example.test, whose partner publishes its CRLs; *entry* changes the partner's entry in our topology."""
     example, partner = federation.organisations
     async with AsyncExitStack() as stack:
         publisher = await stack.enter_async_context(Publisher())
@@ -98,11 +98,11 @@ def papers(federation: Network) -> Papers:
     return papers_of(federation.organisations[1], PARTNER_EDGE)
 
 
-# Lists
+# CRLs
 
 
 @on_loop
-async def test_list_at_a_url_is_fetched_at_the_start_and_is_in_force_without_a_reload(federation: Network) -> None:
+async def test_crl_at_a_url_is_fetched_at_the_start_and_in_force_without_a_reload(federation: Network) -> None:
     async with fetching(federation) as scene:
         await scene.have_come()
         await scene.link(papers(federation))
@@ -111,8 +111,8 @@ async def test_list_at_a_url_is_fetched_at_the_start_and_is_in_force_without_a_r
 
 
 @on_loop
-async def test_nobody_waits_in_a_handshake_and_until_lists_have_come_the_peer_is_refused(federation: Network) -> None:
-    """The twin comes a moment later."""
+async def test_handshake_does_not_wait_for_a_fetch_and_is_refused_until_the_crl_arrives(federation: Network) -> None:
+    """The control connects a moment later."""
     example, partner = federation.organisations
     open_now = asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_nobody_waits_in_a_handshake_and_until_lists_have_come_the_peer_is
 
 
 @on_loop
-async def test_who_is_newly_revoked_at_the_publisher_loses_its_link_with_the_next_fetch(federation: Network) -> None:
+async def test_newly_revoked_peer_loses_its_link_with_the_next_fetch(federation: Network) -> None:
     example, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
@@ -150,7 +150,7 @@ async def test_who_is_newly_revoked_at_the_publisher_loses_its_link_with_the_nex
 
 
 @on_loop
-async def test_list_of_a_source_that_is_out_of_reach_counts_through_the_grace_and_no_longer(
+async def test_crl_of_an_unreachable_source_is_valid_until_its_grace_time_ends(
     federation: Network,
 ) -> None:
     async with fetching(federation) as scene:
@@ -171,7 +171,7 @@ async def test_list_of_a_source_that_is_out_of_reach_counts_through_the_grace_an
 
 
 @on_loop
-async def test_grace_is_what_the_topology_says(federation: Network) -> None:
+async def test_grace_time_comes_from_the_topology(federation: Network) -> None:
     async with fetching(federation, grace=0) as scene:
         await scene.have_come()
         left = ends(scene) - datetime.now(UTC)
@@ -182,12 +182,12 @@ async def test_grace_is_what_the_topology_says(federation: Network) -> None:
 
 
 def ends(scene: Fetched) -> datetime:
-    """When the list ends that the peers stand on."""
+    """Return when the CRL of the peers expires."""
     return x509.load_pem_x509_crl(scene.held()).next_update_utc or datetime.max.replace(tzinfo=UTC)
 
 
 @on_loop
-async def test_source_that_is_out_of_reach_raises_an_alarm_long_before_it_refuses(federation: Network) -> None:
+async def test_unreachable_source_is_an_alarm_long_before_peers_are_refused(federation: Network) -> None:
     async with fetching(federation) as scene:
         await scene.have_come()
         await scene.publisher.close()
@@ -208,15 +208,15 @@ async def test_source_that_is_out_of_reach_raises_an_alarm_long_before_it_refuse
         assert scene.told.last("fetch works again")["source"] == scene.publisher.url(ISSUING)
 
 
-# What is not taken
+# Refused results
 
 
 @dataclass
 class Hand:
-    """What a bad publisher has at hand."""
+    """The CAs and CRLs that a bad publisher has."""
 
     partner: Organisation
-    before: bytes  # the list that is held
+    before: bytes  # the stored CRL
     forge: Forge
 
     @property
@@ -227,11 +227,11 @@ class Hand:
         return self.forge.revocations(self.forge.organisation("Evil"), number=1 << 40)
 
     def of_the_same_name(self) -> bytes:
-        """Signed by somebody who calls itself like the CA."""
+        """A CRL that is signed by a CA with the same name."""
         return self.forge.revocations(self.issuing, number=1 << 40, key=self.forge.root("x").key)
 
     def of_the_root(self) -> bytes:
-        """Rightful, but another list."""
+        """A valid CRL of another CA."""
         return (self.partner.folder / "ca" / "root.crl").read_bytes()
 
     def tampered(self) -> bytes:
@@ -266,12 +266,12 @@ WRONG: dict[str, tuple[Callable[[Hand], Page], str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 @on_loop
-async def test_what_is_wrong_does_not_take_the_place_of_what_works(federation: Network, what: str) -> None:
-    """The twin is the rightful list, which comes next."""
+async def test_bad_crl_does_not_replace_a_good_one(federation: Network, what: str) -> None:
+    """The control is the right CRL, which comes next."""
     _, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
-        await scene.link(papers(federation))  # by which the edge has seen the issuing CA
+        await scene.link(papers(federation))  # from which the edge knows the issuing CA
         held, rightful = scene.held(), scene.publisher.pages[ISSUING]
         page, why = WRONG[what]
         scene.publisher.pages[ISSUING] = page(Hand(partner, held, Forge(datetime.now(UTC))))
@@ -287,8 +287,8 @@ async def test_what_is_wrong_does_not_take_the_place_of_what_works(federation: N
 
 
 @on_loop
-async def test_issuing_ca_is_known_again_after_a_start_so_that_nobody_slips_a_list_in(federation: Network) -> None:
-    """Nothing is held, and no link has shown the CA since the start; the twin is the rightful list."""
+async def test_issuing_ca_is_known_after_a_start_so_a_forged_crl_is_refused(federation: Network) -> None:
+    """Nothing is stored, and no link has presented the CA since the start; the control is the right CRL."""
     example, partner = federation.organisations
     async with fetching(federation) as scene:
         await scene.have_come()
@@ -315,7 +315,7 @@ async def test_issuing_ca_is_known_again_after_a_start_so_that_nobody_slips_a_li
 
 
 @on_loop
-async def test_only_edges_fetch_what_partners_publish_and_nobody_gives_it_on(federation: Network) -> None:
+async def test_only_edges_fetch_partner_crls_and_they_are_not_replicated(federation: Network) -> None:
     example, _ = federation.organisations
     async with fetching(federation) as scene, service_here(example, Told(), FE1) as (service, node):
         await scene.have_come()
@@ -326,8 +326,8 @@ async def test_only_edges_fetch_what_partners_publish_and_nobody_gives_it_on(fed
 
 
 @on_loop
-async def test_our_own_lists_are_fetched_by_every_server_where_the_topology_says_so(example: Organisation) -> None:
-    """There is no grace for them."""
+async def test_every_server_fetches_our_own_crls_if_the_topology_has_a_url(example: Organisation) -> None:
+    """They have no grace time."""
     async with Publisher() as publisher:
         for path in LISTS:
             publisher.pages[path] = content((example.folder / "ca" / path[1:]).read_bytes)
@@ -342,7 +342,7 @@ async def test_our_own_lists_are_fetched_by_every_server_where_the_topology_says
 
 
 @on_loop
-async def test_source_that_the_topology_names_no_longer_is_left_alone_and_a_new_one_asked_at_once(
+async def test_removed_source_is_not_fetched_and_a_new_one_is_fetched_at_once(
     federation: Network,
 ) -> None:
     example, partner = federation.organisations
@@ -359,10 +359,10 @@ async def test_source_that_the_topology_names_no_longer_is_left_alone_and_a_new_
 
 
 @on_loop
-async def test_list_that_is_named_by_another_place_cuts_nobody_off_until_it_has_come_from_there(
+async def test_crl_with_a_new_url_stays_in_force_until_it_is_fetched(
     federation: Network,
 ) -> None:
-    """What was in force speaks on, for new links as well; it ends when it ends."""
+    """The CRL in force stays in force, for new links as well, until it expires."""
     example, partner = federation.organisations
     open_now = asyncio.Event()
     async with fetching(federation) as scene:
@@ -398,7 +398,7 @@ class Asked:
     partner: Organisation
 
     async def comes(self, shown: Papers) -> Linked:
-        """Come twice: the first time nothing is known."""
+        """Connect twice: at the first time no response is known."""
         await self.scene.refuses(shown, "revocation-unknown")
         await self.asked_about(shown)
         return await self.scene.link(shown)
@@ -413,7 +413,7 @@ class Asked:
 
 @asynccontextmanager
 async def asking(federation: Network, policy: str = "ocsp", **entry: Any) -> AsyncIterator[Asked]:
-    """As above, with a responder for the leaves; for the issuing CA the root's list speaks, which is a file."""
+    """The same with a responder for leaves; for the issuing CA, the CRL of the root is a file."""
     example, partner = federation.organisations
     folder = partner.folder / "ca"
     root = Forged.read(folder / "root.pem", folder / "root.key")
@@ -430,7 +430,7 @@ async def asking(federation: Network, policy: str = "ocsp", **entry: Any) -> Asy
 
 
 @on_loop
-async def test_first_handshake_is_refused_and_has_the_answer_fetched_so_that_the_next_is_let_in(
+async def test_first_handshake_is_refused_and_the_next_is_accepted_after_the_ocsp_fetch(
     federation: Network,
 ) -> None:
     async with asking(federation) as asked:
@@ -443,7 +443,7 @@ async def test_first_handshake_is_refused_and_has_the_answer_fetched_so_that_the
 
 
 @on_loop
-async def test_who_is_revoked_by_an_answer_loses_its_link_and_no_other_does(federation: Network) -> None:
+async def test_peer_revoked_by_ocsp_loses_its_link_and_others_stay(federation: Network) -> None:
     async with asking(federation) as asked:
         other = another(asked.partner, PARTNER_EDGE)
         asked.responder.known.append(leaf_of(other))
@@ -472,7 +472,7 @@ WRONG_ANSWERS: dict[str, tuple[Callable[[Responder], None], str]] = {
 
 
 def delegate(issuer: Forged, **changes: Any) -> Forged:
-    """Who may sign answers for *issuer*, but for *changes*."""
+    """Return a delegated responder certificate by *issuer*, with *changes*."""
     wish = {"usages": (ExtendedKeyUsageOID.OCSP_SIGNING,), "extra": (x509.OCSPNoCheck(),), **changes}
     return Forge(datetime.now(UTC)).server(issuer, "ocsp.partner.test", **wish)
 
@@ -483,10 +483,8 @@ def stranger() -> Forged:
 
 @pytest.mark.parametrize("what", WRONG_ANSWERS)
 @on_loop
-async def test_answer_that_is_not_a_good_one_in_force_by_a_rightful_responder_lets_nobody_in(
-    federation: Network, what: str
-) -> None:
-    """The twin is the same peer, once a delegate of the issuer's says that it is good."""
+async def test_invalid_ocsp_response_accepts_nobody(federation: Network, what: str) -> None:
+    """The control is the same peer, once a delegate of the issuer answers that it is good."""
     spoil, why = WRONG_ANSWERS[what]
     async with asking(federation) as asked:
         rightful = Responder(asked.responder.issuer, signer=delegate(asked.responder.issuer))
@@ -503,7 +501,7 @@ async def test_answer_that_is_not_a_good_one_in_force_by_a_rightful_responder_le
 
 
 @on_loop
-async def test_answer_that_ends_keeps_newcomers_out_and_puts_nobody_out(federation: Network) -> None:
+async def test_expired_ocsp_response_blocks_new_links_and_existing_links_stay(federation: Network) -> None:
     async with asking(federation, grace=1) as asked:
         linked = await asked.comes(papers(federation))
         await asked.scene.publisher.close()
@@ -518,7 +516,7 @@ async def test_answer_that_ends_keeps_newcomers_out_and_puts_nobody_out(federati
 
 
 @on_loop
-async def test_answers_are_kept_over_a_restart(federation: Network) -> None:
+async def test_ocsp_responses_survive_a_restart(federation: Network) -> None:
     example, _ = federation.organisations
     async with asking(federation) as asked:
         await asked.comes(papers(federation))
@@ -527,7 +525,7 @@ async def test_answers_are_kept_over_a_restart(federation: Network) -> None:
 
 
 @on_loop
-async def test_both_want_a_list_and_an_answer(federation: Network) -> None:
+async def test_source_both_requires_a_crl_and_an_ocsp_response(federation: Network) -> None:
     async with asking(federation, "both") as asked:
         issuing = asked.partner.folder / "ca" / "issuing.pem"
         asked.scene.publisher.pages["/ocsp"] = either(asked.responder, root_responder(asked.partner, issuing))
@@ -536,7 +534,7 @@ async def test_both_want_a_list_and_an_answer(federation: Network) -> None:
         for one in asked.scene.fetching.supplies(datetime.now(UTC)):
             await asked.scene.fetching.poke(one.source)
         linked = await asked.scene.link(papers(federation))
-        revoke(asked.partner, leaf_of(linked.papers))  # the list says so first
+        revoke(asked.partner, leaf_of(linked.papers))  # the CRL revokes it first
         await linked.falls()
         await asked.scene.refuses(linked.papers, "revoked")
 
@@ -548,7 +546,7 @@ def root_responder(partner: Organisation, issuing: Path) -> Responder:
 
 
 def either(*responders: Responder) -> Page:
-    """One place at which several answer, each for what it knows."""
+    """One URL at which several responders answer, each for its own certificates."""
 
     async def page(request: web.Request) -> web.StreamResponse:
         asked = ocsp.load_der_ocsp_request(await request.read())
@@ -561,8 +559,8 @@ def either(*responders: Responder) -> Page:
 
 
 @on_loop
-async def test_responder_that_knows_sha1_alone_is_asked_so(federation: Network) -> None:
-    """As RFC 5019 has it; the next time it is asked so first."""
+async def test_responder_with_sha1_only_is_asked_with_sha1(federation: Network) -> None:
+    """As in RFC 5019; the next time SHA-1 is used first."""
     async with asking(federation) as asked:
         asked.responder.sha1_alone = True
         await asked.comes(papers(federation))
@@ -571,8 +569,8 @@ async def test_responder_that_knows_sha1_alone_is_asked_so(federation: Network) 
 
 
 @on_loop
-async def test_stranger_cannot_have_us_ask(federation: Network) -> None:
-    """Whoever would be refused anyway is asked about by nobody; the twin is the rightful edge."""
+async def test_stranger_cannot_cause_an_ocsp_request(federation: Network) -> None:
+    """Nobody asks about a peer that is refused anyway; the control is the right edge."""
     async with asking(federation) as asked:
         impostor = Forge(datetime.now(UTC)).server(asked.responder.issuer, "nobody.test")
         shown = impostor.write(asked.partner.folder / "more", "nobody.test")

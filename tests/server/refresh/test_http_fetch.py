@@ -1,4 +1,4 @@
-"""Fetching over HTTP: what comes within the limits, and nothing that is past one of them."""
+"""HTTP fetches: results within the limits, and none beyond a limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 1_000
 
 @asynccontextmanager
 async def fetching(page: Page, **limits: float) -> AsyncIterator[tuple[HttpFetcher, Publisher]]:
-    """A publisher with one page, and who fetches it."""
+    """A publisher with one page, and a fetcher."""
     fetcher = HttpFetcher(NoResolver(), FetchLimits(**limits))  # type: ignore[arg-type]  # each test gives its own
     async with Publisher() as publisher:
         publisher.pages["/"] = page
@@ -39,9 +39,7 @@ async def fault(fetcher: HttpFetcher, url: str) -> str:
 @pytest.mark.parametrize(("octets", "taken"), [(LARGEST, True), (LARGEST + 1, False)])
 @pytest.mark.parametrize("announced", [True, False])
 @on_loop
-async def test_body_of_the_largest_size_is_taken_and_one_octet_more_is_not(
-    octets: int, *, taken: bool, announced: bool
-) -> None:
+async def test_largest_body_is_accepted_and_one_octet_more_is_not(octets: int, *, taken: bool, announced: bool) -> None:
     async def streamed(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -56,7 +54,7 @@ async def test_body_of_the_largest_size_is_taken_and_one_octet_more_is_not(
 
 
 @on_loop
-async def test_who_sends_without_end_is_stopped_at_the_limit() -> None:
+async def test_endless_body_ends_at_the_limit() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -68,8 +66,8 @@ async def test_who_sends_without_end_is_stopped_at_the_limit() -> None:
 
 
 @on_loop
-async def test_who_sends_drop_by_drop_is_given_up_after_a_while() -> None:
-    """The twin has a second for the same."""
+async def test_slow_body_ends_at_the_time_limit() -> None:
+    """The control has a second for the same."""
     drop = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -119,14 +117,14 @@ async def test_three_redirections_are_followed_and_no_fourth(hops: int, *, taken
     ],
 )
 @on_loop
-async def test_redirection_to_whom_the_topology_does_not_name_is_not_followed(location: str, why: str) -> None:
+async def test_redirection_to_another_host_is_not_followed(location: str, why: str) -> None:
     async with fetching(moved(location)) as (fetcher, publisher):
         assert await fault(fetcher, publisher.url("/")) == why
         assert publisher.asked == ["GET /"]
 
 
 @on_loop
-async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Publisher() as proxy, fetching(content(lambda: b"here")) as (fetcher, publisher):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url("/"))
@@ -135,7 +133,7 @@ async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyP
 
 
 @on_loop
-async def test_nothing_new_is_told_by_the_validators_that_the_publisher_gave() -> None:
+async def test_conditional_request_uses_the_publishers_validators() -> None:
     async def page(request: web.Request) -> web.Response:
         if request.headers.get("If-None-Match") == '"1"':
             return web.Response(status=304, headers={"ETag": '"1"'})
@@ -148,7 +146,7 @@ async def test_nothing_new_is_told_by_the_validators_that_the_publisher_gave() -
 
 
 @on_loop
-async def test_what_is_encoded_is_not_unpacked() -> None:
+async def test_content_coding_is_refused() -> None:
     async def packed(_request: web.Request) -> web.Response:
         return web.Response(body=b"x", headers={"Content-Encoding": "gzip"})
 
@@ -157,7 +155,7 @@ async def test_what_is_encoded_is_not_unpacked() -> None:
 
 
 @on_loop
-async def test_fault_of_the_other_side_is_told_by_its_status_and_nobody_there_by_the_system() -> None:
+async def test_error_has_the_http_status_or_the_system_error() -> None:
     async with fetching(content(lambda: b"")) as (fetcher, publisher):
         assert await fault(fetcher, publisher.url("/missing")) == "answers 404"
         await publisher.close()
@@ -165,7 +163,7 @@ async def test_fault_of_the_other_side_is_told_by_its_status_and_nobody_there_by
 
 
 @on_loop
-async def test_names_are_looked_up_by_the_servers_that_the_topology_names() -> None:
+async def test_names_are_resolved_by_the_dns_servers_of_the_topology() -> None:
     dns = await NameServer({("crl.partner.test", "A"): ["127.0.0.1"]}).start()
     fetcher = HttpFetcher(DnsResolver(dns.setting))
     async with Publisher() as publisher:
@@ -178,7 +176,7 @@ async def test_names_are_looked_up_by_the_servers_that_the_topology_names() -> N
 
 
 @on_loop
-async def test_what_is_posted_arrives_with_its_kind() -> None:
+async def test_posted_body_arrives_with_its_media_type() -> None:
     async def page(request: web.Request) -> web.Response:
         return web.Response(body=request.content_type.encode() + b" " + await request.read())
 

@@ -1,4 +1,4 @@
-"""The kernel's word that a file was put in place: heard for ours, heard once, and for nothing that is only on its way."""
+"""Events of the kernel: each watched file that is put in place is reported once, unfinished files are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.telling import Told
 
 
 class Heard:
-    """What was heard, call by call."""
+    """The files of each call."""
 
     def __init__(self) -> None:
         self.calls: list[set[Path]] = []
@@ -44,7 +44,7 @@ async def listening(*files: Path) -> AsyncIterator[tuple[Heard, FileEvents]]:
 
 
 def put(file: Path, content: str = "new") -> None:
-    """Put a file in place as all of ours are: written beside it, then renamed."""
+    """Put a file in place as we always do: write it beside its place, then rename it."""
     draft = file.with_name(f".{file.name}.new")
     draft.write_text(content)
     draft.replace(file)
@@ -56,12 +56,12 @@ def take_away(file: Path) -> None:
 
 
 def writing(file: Path) -> TextIO:
-    """Begin to write a file anew where it is."""
+    """Start to write a file again in its place."""
     return file.open("w")
 
 
 async def only(heard: Heard, file: Path, sign: Path) -> None:
-    """Wait for *sign*, which was put in place last, and see that nothing but *file* was heard of before."""
+    """Wait for *sign*, which was put in place last, and check that only *file* was reported before."""
     put(sign)
     await until(lambda: sign in heard.files)
     assert heard.files == {file, sign}
@@ -77,12 +77,12 @@ def _file(tmp_path: Path) -> Path:
 
 @pytest.fixture(name="sign")
 def _sign(tmp_path: Path) -> Path:
-    """Another file that is watched, whose change comes after all others."""
+    """Another watched file, which changes after all others."""
     return tmp_path / "ca" / "sign"
 
 
 @on_loop
-async def test_file_that_is_renamed_into_place_is_heard_of_and_its_neighbours_are_not(file: Path, sign: Path) -> None:
+async def test_file_renamed_into_place_is_reported_and_its_neighbours_are_not(file: Path, sign: Path) -> None:
     """The CA writes its ledger, its lock and its drafts into the same folder."""
     async with listening(file, sign) as (heard, _):
         put(file.with_name("ledger.db"))
@@ -91,8 +91,8 @@ async def test_file_that_is_renamed_into_place_is_heard_of_and_its_neighbours_ar
 
 
 @on_loop
-async def test_file_that_is_written_in_place_is_heard_of_when_it_is_whole(file: Path, sign: Path) -> None:
-    """As `cp` and `scp` do it: neither the emptying nor the first half is a word about the file."""
+async def test_file_written_in_place_is_reported_when_it_is_closed(file: Path, sign: Path) -> None:
+    """As `cp` and `scp` do it: neither truncation nor the first half is reported."""
     async with listening(file, sign) as (heard, _):
         with writing(file) as stream:
             stream.write("half")
@@ -104,8 +104,8 @@ async def test_file_that_is_written_in_place_is_heard_of_when_it_is_whole(file: 
 
 
 @on_loop
-async def test_file_that_goes_is_not_heard_of(file: Path, sign: Path) -> None:
-    """Who takes a list away may be about to bring the next; the clock finds out if not."""
+async def test_removed_file_is_not_reported(file: Path, sign: Path) -> None:
+    """Somebody who removes a CRL may be about to write the next one; otherwise the timer notices it."""
     async with listening(file, sign) as (heard, _):
         take_away(file)
         put(sign)
@@ -114,7 +114,7 @@ async def test_file_that_goes_is_not_heard_of(file: Path, sign: Path) -> None:
 
 
 @on_loop
-async def test_target_of_a_symbolic_link_is_heard_of_under_the_name_that_is_watched(file: Path, tmp_path: Path) -> None:
+async def test_target_of_a_symbolic_link_is_reported_by_the_watched_name(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "issuing.crl"
     link.symlink_to(file)
     async with listening(link) as (heard, _):
@@ -124,7 +124,7 @@ async def test_target_of_a_symbolic_link_is_heard_of_under_the_name_that_is_watc
 
 
 @on_loop
-async def test_folder_that_took_the_place_of_another_is_heard_of_when_watched_again(file: Path, tmp_path: Path) -> None:
+async def test_replaced_folder_is_reported_after_watching_again(file: Path, tmp_path: Path) -> None:
     async with listening(file) as (heard, listener):
         file.parent.rename(tmp_path / "old")
         file.parent.mkdir()
@@ -137,7 +137,7 @@ async def test_folder_that_took_the_place_of_another_is_heard_of_when_watched_ag
 
 
 @on_loop
-async def test_what_is_watched_no_more_is_not_heard_of(file: Path, tmp_path: Path) -> None:
+async def test_unwatched_file_is_not_reported(file: Path, tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     async with listening(file) as (heard, listener):
         listener.watch([sign])
@@ -148,20 +148,18 @@ async def test_what_is_watched_no_more_is_not_heard_of(file: Path, tmp_path: Pat
 
 
 @on_loop
-async def test_when_the_kernel_has_forgotten_something_everything_is_looked_at(
+async def test_event_overflow_reports_all_watched_files(
     file: Path, sign: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with listening(file, sign) as (heard, listener):
         overflow = [Event(-1, flags.Q_OVERFLOW, 0, "")]
         monkeypatch.setattr(INotify, "read", lambda *_, **__: overflow)
-        listener._heard()
+        listener._read_events()
         assert heard.calls == [{file, sign}]
 
 
 @on_loop
-async def test_folder_that_cannot_be_watched_is_said_once_and_the_others_are_watched(
-    file: Path, tmp_path: Path
-) -> None:
+async def test_unwatchable_folder_is_logged_once_and_others_are_watched(file: Path, tmp_path: Path) -> None:
     missing = tmp_path / "nowhere" / "root.crl"
     async with listening(file, missing) as (heard, listener):
         listener.watch([file, missing])
@@ -171,9 +169,7 @@ async def test_folder_that_cannot_be_watched_is_said_once_and_the_others_are_wat
 
 
 @on_loop
-async def test_kernel_that_tells_nothing_is_said_and_nothing_else_is_lost(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_inotify_is_logged_and_everything_else_works(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine may have used up its inotify instances."""
 
     def none_left(**_: object) -> None:

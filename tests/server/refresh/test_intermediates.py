@@ -1,4 +1,4 @@
-"""The issuing CAs that partners have shown, kept for the next start."""
+"""The issuing CAs that partners have presented, stored for the next start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sipmesh.server.refresh.intermediates import MOST_ISSUERS, KnownIntermediate
 FORGE = Forge(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 
-def test_issuers_are_there_after_a_start_and_only_below_the_anchors_that_are_asked_for(tmp_path: Path) -> None:
+def test_issuers_are_known_after_a_start_below_the_given_anchors(tmp_path: Path) -> None:
     root, other = FORGE.root("Root"), FORGE.root("Other")
     middle = FORGE.authority("Middle", root, path_length=1)
     issuing = FORGE.authority("Issuing", middle)
@@ -21,7 +21,7 @@ def test_issuers_are_there_after_a_start_and_only_below_the_anchors_that_are_ask
     assert again.below([other.certificate]) == []
 
 
-def test_file_that_was_spoiled_is_no_obstacle_and_vouches_for_nobody(tmp_path: Path) -> None:
+def test_damaged_file_is_ignored(tmp_path: Path) -> None:
     root, forged = FORGE.root("Root"), FORGE.authority("Issuing", FORGE.root("Root"))
     (tmp_path / "i.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nrubbish")
     held = KnownIntermediates(tmp_path / "i.pem")
@@ -29,8 +29,8 @@ def test_file_that_was_spoiled_is_no_obstacle_and_vouches_for_nobody(tmp_path: P
     assert held.below([root.certificate]) == []
 
 
-def test_what_a_server_of_the_partner_has_issued_is_no_issuer(tmp_path: Path) -> None:
-    """Its key signs as well as a CA's, and the name can be that of the CA."""
+def test_certificate_issued_by_a_partners_server_is_no_issuer(tmp_path: Path) -> None:
+    """Its key can sign like a CA's, and its name can be the name of the CA."""
     root = FORGE.root("Root")
     issuing = FORGE.authority("Issuing", root)
     server = FORGE.server(issuing, "sip.partner.test")
@@ -40,7 +40,7 @@ def test_what_a_server_of_the_partner_has_issued_is_no_issuer(tmp_path: Path) ->
     assert held.below([root.certificate]) == [issuing.certificate]
 
 
-def test_oldest_give_way_where_there_are_too_many(tmp_path: Path) -> None:
+def test_oldest_issuers_are_dropped_at_the_limit(tmp_path: Path) -> None:
     root = FORGE.root("Root")
     made = [FORGE.authority(f"Issuing {n}", root).certificate for n in range(MOST_ISSUERS + 1)]
     held = KnownIntermediates(tmp_path / "i.pem")

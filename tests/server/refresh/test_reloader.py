@@ -1,4 +1,4 @@
-"""A new topology while everything runs: what it forbids ends, what it allows begins, and a bad one changes nothing."""
+"""A new topology during operation: forbidden links close, allowed links open, and a bad topology changes nothing."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ async def test_bad_document_leaves_the_old_one_in_force(pool: Network) -> None:
 
 
 @on_loop
-async def test_document_without_this_server_is_not_taken(pool: Network) -> None:
+async def test_topology_without_this_server_is_refused(pool: Network) -> None:
     example = pool.organisations[0]
     async with pool:
         await pool.stop(FE2)
-        front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+        front_ends = example.document["pools"][0]  # type: ignore[index]  # as written by build_example
         front_ends["servers"] = front_ends["servers"][1:]
         example.write()
         with pytest.raises(OperatorError, match=FE1):
@@ -47,14 +47,14 @@ async def test_document_without_this_server_is_not_taken(pool: Network) -> None:
 
 
 @on_loop
-async def test_server_that_leaves_the_topology_loses_its_links_and_nobody_else_does(federation: Network) -> None:
+async def test_removed_server_loses_its_links_and_no_other_does(federation: Network) -> None:
     example = federation.of(FE1)
     async with federation:
         alice, bob = await federation.agent("alice", FE1), await federation.agent("bob", FE2)
         erin = await federation.agent("erin", PARTNER_FE)
         assert (await alice.message("bob@example.test", "one")).ok
         assert (await alice.message("erin@partner.test", "one")).ok
-        front_ends = example.document["pools"][0]  # type: ignore[index]  # it is what build_example wrote
+        front_ends = example.document["pools"][0]  # type: ignore[index]  # as written by build_example
         front_ends["servers"] = front_ends["servers"][:1]
         example.write()
         node = federation.nodes[FE1]
@@ -68,7 +68,7 @@ async def test_server_that_leaves_the_topology_loses_its_links_and_nobody_else_d
 
 
 @on_loop
-async def test_partner_that_is_blocked_loses_its_links_and_its_way_in(federation: Network) -> None:
+async def test_blocked_partner_loses_its_links_and_cannot_connect(federation: Network) -> None:
     example = federation.of(EDGE)
     async with federation:
         alice, erin = await federation.agent("alice", FE1), await federation.agent("erin", PARTNER_FE)
@@ -91,7 +91,7 @@ async def test_partner_that_is_blocked_loses_its_links_and_its_way_in(federation
 
 @on_loop
 async def test_rights_of_a_live_link_follow_the_new_document(federation: Network) -> None:
-    """The link stays; what its peer may assert is what the topology says now."""
+    """The link stays; the new topology says what its peer may assert."""
     example = federation.of(EDGE)
     async with federation:
         theirs = await federation.peer_at(EDGE, LinkKind.PARTNER, "erin@new.test", PARTNER_EDGE)
@@ -106,7 +106,7 @@ async def test_rights_of_a_live_link_follow_the_new_document(federation: Network
 
 
 @on_loop
-async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
+async def test_changed_ports_are_logged_as_needing_a_restart(home: Network) -> None:
     example = home.organisations[0]
     async with home:
         example.document["pools"][0]["servers"][0]["ports"]["client"] = 1  # type: ignore[index]  # as above
@@ -117,8 +117,8 @@ async def test_other_ports_are_said_to_need_a_new_start(home: Network) -> None:
 
 
 @on_loop
-async def test_request_to_a_side_of_a_dialog_that_has_left_is_refused(pool: Network) -> None:
-    """The token still names the pool, but there is no other server in it any more."""
+async def test_request_in_a_dialog_with_a_removed_server_is_refused(pool: Network) -> None:
+    """The token still names the pool, but the pool has no other server any more."""
     example = pool.organisations[0]
     async with pool:
         alice, bob = await pool.agent("alice", FE1), await pool.agent("bob", FE2)
@@ -135,8 +135,8 @@ async def test_request_to_a_side_of_a_dialog_that_has_left_is_refused(pool: Netw
 
 
 @on_loop
-async def test_other_name_servers_are_asked_at_once(federation: Network) -> None:
-    """Without another start: who corrects the list has a partner that cannot be found to thank for it."""
+async def test_changed_name_servers_are_used_at_once(federation: Network) -> None:
+    """No restart is needed: a wrong DNS setting may be the reason why a partner cannot be found."""
     example = federation.of(FE1)
     other = await NameServer(federation.dns.records).start()
     async with federation:
@@ -153,7 +153,7 @@ async def test_other_name_servers_are_asked_at_once(federation: Network) -> None
 
 
 @on_loop
-async def test_list_that_changes_is_in_force_alone_and_at_once(example: Organisation) -> None:
+async def test_changed_crl_is_in_force_at_once_without_a_reload(example: Organisation) -> None:
     told = Told()
     async with service_here(example, told, FE1) as (service, node):
         before, file = node.view.loaded, example.folder / "ca" / "issuing.crl"
@@ -166,7 +166,7 @@ async def test_list_that_changes_is_in_force_alone_and_at_once(example: Organisa
 
 
 @on_loop
-async def test_list_that_cannot_be_read_does_not_count_and_is_told(example: Organisation) -> None:
+async def test_unreadable_crl_is_not_used_and_logged(example: Organisation) -> None:
     told = Told()
     async with service_here(example, told, FE1) as (service, node):
         held = list(node.view.loaded.authority.lists)
@@ -180,7 +180,7 @@ async def test_list_that_cannot_be_read_does_not_count_and_is_told(example: Orga
 
 
 @on_loop
-async def test_document_that_changes_is_taken_whole_or_not_at_all(example: Organisation) -> None:
+async def test_changed_topology_is_in_force_completely_or_not_at_all(example: Organisation) -> None:
     told = Told()
     async with service_here(example, told, FE1) as (service, node):
         good, before = example.file.read_text(), node.view.loaded.digest
@@ -195,7 +195,7 @@ async def test_document_that_changes_is_taken_whole_or_not_at_all(example: Organ
 
 
 @on_loop
-async def test_change_that_the_kernel_did_not_tell_of_is_taken_when_it_has_settled(example: Organisation) -> None:
+async def test_change_without_an_event_is_read_after_two_equal_checks(example: Organisation) -> None:
     told = Told()
     async with service_here(example, told, FE1) as (service, node):
         before = node.view.loaded.digest
@@ -207,7 +207,7 @@ async def test_change_that_the_kernel_did_not_tell_of_is_taken_when_it_has_settl
 
 
 @on_loop
-async def test_certificate_that_is_not_shown_is_told_of(example: Organisation) -> None:
+async def test_refused_certificate_is_in_the_result(example: Organisation) -> None:
     async with service_here(example, Told(), FE1) as (service, _):
         example.papers(FE1)[0].write_bytes(b"nothing")
         answer = service._reading.reload()
@@ -216,7 +216,7 @@ async def test_certificate_that_is_not_shown_is_told_of(example: Organisation) -
 
 
 @on_loop
-async def test_version_is_put_in_force_with_the_lists_that_it_names(example: Organisation) -> None:
+async def test_version_is_put_in_force_with_its_crls(example: Organisation) -> None:
     async with service_here(example, Told(), FE1) as (service, node):
         loaded = example.load()
         assert service._reading.put_in_force(loaded) == []

@@ -1,4 +1,4 @@
-"""Renewal without a hand: who may ask for whose certificate, and what comes of it."""
+"""Automatic renewal: who may request a certificate for whom, and the result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ DUE = NOW + timedelta(days=21)  # of 30
 
 @dataclass
 class Place:
-    """An organisation of which every server has a certificate that began now."""
+    """An organisation in which every server has a certificate that is valid from now."""
 
     folder: Path
     loaded: Loaded
@@ -79,7 +79,7 @@ class Place:
         return found
 
     def forged(self, about: str, by: str) -> str:
-        """A request for *about* that is signed with the papers of *by*."""
+        """A request for *about* that is signed with the certificate of *by*."""
         shown = self.view(by)
         made = request_for(about, files.new_key())
         return sign(made, REQUEST, read_certificates(shown.certificate), files.read_key(shown.key)).decode()
@@ -100,7 +100,7 @@ def _place(tmp_path: Path) -> Place:
     return place
 
 
-def test_it_is_asked_for_at_two_thirds_of_a_life_and_not_before(place: Place) -> None:
+def test_certificate_is_requested_at_two_thirds_of_its_life_and_not_before(place: Place) -> None:
     leaf = place.leaf(FE1)
     assert not is_due(leaf, NOW + timedelta(days=19))
     assert is_due(leaf, DUE)
@@ -110,7 +110,7 @@ def test_it_is_asked_for_at_two_thirds_of_a_life_and_not_before(place: Place) ->
 def test_the_next_key_is_encrypted_where_a_passphrase_is_configured(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while it waits for its certificate, and where the present key is in the clear."""
+    """Also while the key waits for its certificate, and even if the present key is not encrypted."""
     passphrase = place.folder / "passphrase"
     files.write(passphrase, b"a passphrase that nobody types", files.SECRET)
     monkeypatch.setenv(VARIABLE, str(passphrase))
@@ -149,7 +149,7 @@ def test_a_server_gets_its_next_certificate_with_the_names_of_the_topology(place
 
 
 def test_the_same_key_is_granted_once(place: Place) -> None:
-    """A server asks with each report; after a start it asks anew, with the key that waits."""
+    """A server requests with each report; after a restart it requests again, with the waiting key."""
     grantor = place.grantor()
     assert grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
     assert not grantor.asked(FE1, place.request(FE1), place.loaded, DUE)
@@ -157,10 +157,8 @@ def test_the_same_key_is_granted_once(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("later", "granted"), [(timedelta(0), False), (timedelta(days=1), True)])
-def test_server_is_granted_so_many_certificates_a_day_whoever_holds_its_key(
-    place: Place, later: timedelta, *, granted: bool
-) -> None:
-    """The ledger and the audit log of management are not a thief's to fill; another server is granted its own."""
+def test_certificates_of_one_server_are_limited_per_day(place: Place, later: timedelta, *, granted: bool) -> None:
+    """A thief cannot fill the ledger and the audit log of management; another server still gets its own certificate."""
     grantor = place.grantor()
     for _ in range(MOST_A_DAY):
         assert grantor.asked(FE1, place.forged(FE1, by=FE1), place.loaded, DUE)
@@ -172,8 +170,8 @@ def test_server_is_granted_so_many_certificates_a_day_whoever_holds_its_key(
     assert grantor.asked(FE2, place.forged(FE2, by=FE2), place.loaded, DUE)
 
 
-def test_nobody_asks_for_another_server(place: Place) -> None:
-    """A front end brings the requests of the edges behind it: with its own key it gets nothing in their name."""
+def test_request_for_another_server_is_refused(place: Place) -> None:
+    """A front end relays the requests of the edges behind it: with its own key it gets nothing in their name."""
     grantor = place.grantor()
     with pytest.raises(RemoteError, match="not signed with its key"):
         grantor.asked(EDGE, place.forged(EDGE, by=FE1), place.loaded, DUE)
@@ -183,7 +181,7 @@ def test_nobody_asks_for_another_server(place: Place) -> None:
     assert grantor.asked(EDGE, place.request(EDGE), place.loaded, DUE)
 
 
-def test_a_signer_asks_for_nothing(place: Place) -> None:
+def test_request_signed_by_a_document_signer_is_refused(place: Place) -> None:
     chain, key = place.view(MGMT).signer
     made = request_for(MGMT, files.new_key())
     forged = sign(made, REQUEST, read_certificates(chain), files.read_key(key)).decode()
@@ -191,7 +189,7 @@ def test_a_signer_asks_for_nothing(place: Place) -> None:
         place.grantor().asked(MGMT, forged, place.loaded, DUE)
 
 
-def test_a_certificate_that_is_revoked_or_over_asks_for_nothing(place: Place) -> None:
+def test_request_with_a_revoked_or_expired_certificate_is_refused(place: Place) -> None:
     first, second = place.request(FE1), place.request(FE2)
     place.ca.revoke(place.leaf(FE1).serial_number, Reason.KEY_COMPROMISE, DUE)
     grantor = place.grantor()
@@ -202,8 +200,8 @@ def test_a_certificate_that_is_revoked_or_over_asks_for_nothing(place: Place) ->
     assert grantor.asked(FE2, second, place.loaded, DUE)
 
 
-def test_a_certificate_of_another_ca_asks_for_nothing(place: Place, tmp_path: Path) -> None:
-    """Also under a name and a serial that we have issued: it is compared to the octet."""
+def test_request_with_a_certificate_of_another_ca_is_refused(place: Place, tmp_path: Path) -> None:
+    """Even with a name and a serial number that we have issued: the certificate is compared octet by octet."""
     other = EnterpriseCa.create(tmp_path / "other", "Example", NOW, crl_base="http://crl.example.test")
     issued = other.issue((FE1,), Role.FRONT_END, NOW)
     issued.write(tmp_path / "stranger.pem", tmp_path / "stranger.key")
@@ -213,7 +211,7 @@ def test_a_certificate_of_another_ca_asks_for_nothing(place: Place, tmp_path: Pa
         place.grantor().asked(FE1, forged, place.loaded, DUE)
 
 
-def test_a_server_that_has_left_the_topology_gets_nothing(place: Place) -> None:
+def test_removed_server_gets_no_certificate(place: Place) -> None:
     request = place.request(FE2)
     (place.folder / "topology.yaml").write_text(TOPOLOGY.replace(f", {FE2}", ""))
     with pytest.raises(RemoteError, match="not in the topology"):
@@ -221,7 +219,7 @@ def test_a_server_that_has_left_the_topology_gets_nothing(place: Place) -> None:
     assert place.grantor().asked(FE2, request, place.loaded, DUE)
 
 
-def test_what_is_for_another_server_or_for_no_key_here_is_not_put_in_place(place: Place) -> None:
+def test_certificate_for_another_server_or_key_is_not_stored(place: Place) -> None:
     applicant, grantor = place.applicant(FE1), place.grantor()
     grantor.asked(FE2, place.request(FE2), place.loaded, DUE)
     theirs = grantor.item(FE2)
@@ -239,7 +237,7 @@ def test_what_is_for_another_server_or_for_no_key_here_is_not_put_in_place(place
         applicant.accept_certificate(b"{}", place.view(FE1))
 
 
-def test_management_renews_its_own_also_when_they_have_ended(place: Place) -> None:
+def test_management_renews_its_own_certificates_also_after_expiry(place: Place) -> None:
     shown = place.view(MGMT)
     assert renew_own(shown, place.folder / "ca", NOW) == []
     late = NOW + timedelta(days=100)

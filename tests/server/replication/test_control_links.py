@@ -18,7 +18,7 @@ def hop(name: str, port: int = 5062) -> Hop:
 
 
 class Dialled:
-    """What was dialled, in order, with the link that came of it."""
+    """The dialled hops in order, each with its link."""
 
     def __init__(self) -> None:
         self.hops: list[Hop] = []
@@ -42,7 +42,7 @@ async def test_each_server_gets_one_reserved_link() -> None:
 
 
 @on_jumping_loop
-async def test_link_that_is_gone_is_dialled_again_after_a_pause_that_doubles() -> None:
+async def test_closed_link_is_dialled_again_after_a_pause_that_doubles() -> None:
     dialled, loop = Dialled(), asyncio.get_running_loop()
     dialled.links.keep({FE1: hop(FE1)})
     pauses = []
@@ -84,7 +84,7 @@ async def test_server_with_another_address_is_dialled_at_once_where_there_is_no_
 
 
 @on_jumping_loop
-async def test_server_that_left_is_drained_and_dialled_no_more() -> None:
+async def test_link_to_a_removed_server_is_drained_and_not_dialled_again() -> None:
     dialled = Dialled()
     dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     dialled.links.gone(dialled.wires[1].link, "closed")
@@ -95,7 +95,7 @@ async def test_server_that_left_is_drained_and_dialled_no_more() -> None:
 
 
 @on_jumping_loop
-async def test_nothing_is_dialled_after_the_end() -> None:
+async def test_nothing_is_dialled_after_close() -> None:
     dialled = Dialled()
     dialled.links.keep({FE1: hop(FE1), FE2: hop(FE2)})
     dialled.links.gone(dialled.wires[0].link, "closed")

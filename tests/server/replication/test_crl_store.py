@@ -1,4 +1,4 @@
-"""Lists of this machine: what is given on, and what may take the place of what is there."""
+"""The CRLs of one machine: which are given to other servers, and which may replace a stored one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _loaded(tmp_path: Path, authorities: Path) -> Loaded:
 
 
 def newer(loaded: Loaded, after: timedelta = HOUR) -> Item:
-    """The list that our CA signs after the one that is there; the file stays as it was."""
+    """Return the next CRL of our CA; the file does not change."""
     file = loaded.folder / NAME
     before = file.read_bytes()
     EnterpriseCa.open(loaded.folder / "ca").crls.publish(NOON + after)
@@ -62,14 +62,14 @@ def test_list_that_has_changed_is_read_again(loaded: Loaded) -> None:
     assert changed == {NAME}
 
 
-def test_list_that_is_not_here_or_too_large_is_left_out(loaded: Loaded) -> None:
+def test_missing_or_too_large_crl_is_left_out(loaded: Loaded) -> None:
     (loaded.folder / NAME).unlink()
     (loaded.folder / "ca/root.crl").write_bytes(b"x" * (LARGEST_GIVEN + 1))
     names = {item.name for item in CrlStore(loaded.folder).items(loaded)}
     assert names == set(loaded.list_names) - {NAME, "ca/root.crl"}
 
 
-def test_newer_list_takes_the_place_of_the_older_one_and_not_the_other_way_round(loaded: Loaded) -> None:
+def test_newer_crl_replaces_an_older_one_only(loaded: Loaded) -> None:
     store, at = CrlStore(loaded.folder), NOON + HOUR
     [older] = [item for item in store.items(loaded) if item.name == NAME]
     item = newer(loaded)
@@ -81,7 +81,7 @@ def test_newer_list_takes_the_place_of_the_older_one_and_not_the_other_way_round
 
 
 @pytest.mark.parametrize("content", [None, b"nothing"])
-def test_file_that_is_not_there_or_cannot_be_read_is_written(loaded: Loaded, content: bytes | None) -> None:
+def test_missing_or_unreadable_file_is_written(loaded: Loaded, content: bytes | None) -> None:
     item, file = newer(loaded), loaded.folder / NAME
     file.unlink()
     if content is not None:
@@ -90,7 +90,7 @@ def test_file_that_is_not_there_or_cannot_be_read_is_written(loaded: Loaded, con
     assert file.read_bytes() == item.body
 
 
-def test_list_of_an_unknown_issuer_does_not_take_the_place_of_a_list_that_works(
+def test_crl_of_an_unknown_issuer_does_not_replace_a_valid_one(
     loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stranger = tmp_path_factory.mktemp("stranger")
@@ -113,10 +113,8 @@ def test_list_of_an_unknown_issuer_does_not_take_the_place_of_a_list_that_works(
     ],
     ids=["unreadable", "ended", "not begun", "above", "absolute"],
 )
-def test_list_that_nobody_could_use_is_refused(
-    loaded: Loaded, change: Callable[[Item], Item], after: timedelta, why: str
-) -> None:
-    """It must not take the place of one that works; the rightful list is taken."""
+def test_unusable_crl_is_refused(loaded: Loaded, change: Callable[[Item], Item], after: timedelta, why: str) -> None:
+    """It must not replace a CRL that works; the right CRL is accepted."""
     before, item = (loaded.folder / NAME).read_bytes(), newer(loaded)
     with pytest.raises(RemoteError, match=why) as refused:
         CrlStore(loaded.folder).put(change(item), loaded, NOON + after)
@@ -124,7 +122,7 @@ def test_list_that_nobody_could_use_is_refused(
     assert CrlStore(loaded.folder).put(item, loaded, NOON + HOUR)
 
 
-def test_list_that_its_issuer_has_not_signed_is_refused(loaded: Loaded) -> None:
+def test_crl_with_a_wrong_signature_is_refused(loaded: Loaded) -> None:
     store, name = CrlStore(loaded.folder), "ca/root.crl"
     EnterpriseCa.open(loaded.folder / "ca").crls.publish(NOON + HOUR, Profile.ROOT)
     rightful = x509.load_pem_x509_crl((loaded.folder / name).read_bytes()).public_bytes(Encoding.DER)
@@ -138,7 +136,7 @@ def test_list_that_its_issuer_has_not_signed_is_refused(loaded: Loaded) -> None:
 @pytest.mark.parametrize(
     ("name", "portable"), [("ca/root.crl", True), ("root.crl", True), ("/ca/root.crl", False), ("ca/../../x", False)]
 )
-def test_name_is_portable_below_the_folder_alone(name: str, *, portable: bool) -> None:
+def test_only_names_below_the_folder_are_portable(name: str, *, portable: bool) -> None:
     assert is_portable(name) is portable
 
 

@@ -1,4 +1,4 @@
-"""What a server holds: a newer version that management signed, the users, and no way back."""
+"""The documents of a server: newer versions that management signed, the users, and never an older version."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from support.network import EXAMPLE, FE1, POOL
 
 @pytest.fixture(name="store")
 def _store(managed: Managed) -> DocumentStore:
-    """What fe1 holds after it has joined."""
+    """Return the store of fe1 after it has joined."""
     managed.join(FE1)
     return restarted(managed)
 
 
 def restarted(managed: Managed) -> DocumentStore:
-    """The store as a server opens it at its start."""
+    """Open the store as a server does at its start."""
     return managed.holding(FE1)
 
 
@@ -40,14 +40,14 @@ def now() -> datetime:
 
 
 def users(managed: Managed, number: int, *names: str, since: int = 0) -> bytes:
-    """Signed users of the pool."""
+    """Return a signed users' document of the pool."""
     aors = [f"sip:{name}@{EXAMPLE}" for name in names]
     verifiers = {aor: Verifier(aor, 1, {Algorithm.MD5: "ab" * 16}) for aor in aors}
     document = UserDocument("example.test", POOL, number, since, verifiers=verifiers)
     return managed.signed(document.encode(), kind=USERS)
 
 
-def test_server_that_has_joined_holds_the_version(managed: Managed, store: DocumentStore) -> None:
+def test_joined_server_has_the_version(managed: Managed, store: DocumentStore) -> None:
     assert store.is_there
     assert store.is_whole
     assert (store.document(), store.highest) == (managed.published(), 1)
@@ -55,14 +55,14 @@ def test_server_that_has_joined_holds_the_version(managed: Managed, store: Docum
     assert held_in(store.folder) == [FE1]
 
 
-def test_server_that_has_not_joined_holds_nothing(managed: Managed) -> None:
+def test_server_that_has_not_joined_has_no_version(managed: Managed) -> None:
     store = restarted(managed)
     assert (store.is_there, store.is_whole, store.highest, store.users()) == (False, False, 0, [])
     with pytest.raises(OperatorError, match="cannot be read"):
         store.load()
 
 
-def test_newer_version_is_kept_over_a_restart(managed: Managed, store: DocumentStore) -> None:
+def test_newer_version_survives_a_restart(managed: Managed, store: DocumentStore) -> None:
     jws = managed.version(5)
     loaded = store.newer(jws, store.load(), now())
     assert (loaded.number, store.known_to_exist) == (5, 5)
@@ -83,8 +83,8 @@ def test_version_that_is_not_newer_is_refused(managed: Managed, store: DocumentS
     assert store.newer(managed.version(6), in_force, now()).number == 6
 
 
-def test_version_that_could_not_be_written_is_taken_when_it_comes_again(managed: Managed, store: DocumentStore) -> None:
-    """The record is written first, so that nothing older is loaded; the same version may be taken once more, no other."""
+def test_version_that_could_not_be_written_is_accepted_again(managed: Managed, store: DocumentStore) -> None:
+    """The record is written first, so that nothing older is loaded; only the same version may be accepted again."""
     jws, in_force = managed.version(5), store.load()
     in_the_way = store.state / f".{FE1}.topology.new"
     in_the_way.mkdir()
@@ -111,7 +111,7 @@ def test_version_of_another_organisation_or_another_signer_is_refused(managed: M
     assert store.newer(managed.version(2), in_force, now()).number == 2
 
 
-def test_version_that_was_touched_on_disk_is_not_loaded(managed: Managed, store: DocumentStore) -> None:
+def test_version_changed_on_disk_is_not_loaded(managed: Managed, store: DocumentStore) -> None:
     file = store.state / f"{FE1}.topology"
     file.write_bytes(managed.version(1))
     with pytest.raises(OperatorError, match="is not version 1"):
@@ -124,7 +124,7 @@ def test_version_that_was_touched_on_disk_is_not_loaded(managed: Managed, store:
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\n!\n"])
-def test_anchors_that_were_touched_are_not_loaded(managed: Managed, store: DocumentStore, content: bytes) -> None:
+def test_anchors_changed_on_disk_are_not_loaded(managed: Managed, store: DocumentStore, content: bytes) -> None:
     (store.state / f"{FE1}.anchors").write_bytes(content)
     with pytest.raises(OperatorError, match="contains no"):
         restarted(managed).load()
@@ -133,7 +133,7 @@ def test_anchors_that_were_touched_are_not_loaded(managed: Managed, store: Docum
         restarted(managed).load()
 
 
-def test_operator_brings_no_older_version(managed: Managed, store: DocumentStore) -> None:
+def test_operator_cannot_load_an_older_version(managed: Managed, store: DocumentStore) -> None:
     jws = managed.version(5)
     store.keep(jws, store.newer(jws, store.load(), now()))
     anchors = list(store.load().authority.anchors)
@@ -143,7 +143,7 @@ def test_operator_brings_no_older_version(managed: Managed, store: DocumentStore
     assert restarted(managed).load().number == 6
 
 
-def test_join_mends_a_record_that_cannot_be_read(managed: Managed, store: DocumentStore) -> None:
+def test_join_repairs_an_unreadable_record(managed: Managed, store: DocumentStore) -> None:
     (store.folder / "servers" / f"{FE1}.held").write_bytes(b"nothing")
     with pytest.raises(OperatorError, match="it is not known which version"):
         restarted(managed).load()
@@ -151,7 +151,7 @@ def test_join_mends_a_record_that_cannot_be_read(managed: Managed, store: Docume
     assert restarted(managed).load().number == 1
 
 
-def test_record_is_made_for_what_an_earlier_release_held(managed: Managed, store: DocumentStore) -> None:
+def test_record_is_written_for_a_version_of_an_earlier_release(managed: Managed, store: DocumentStore) -> None:
     (store.folder / "servers" / f"{FE1}.held").unlink()
     again = restarted(managed)
     assert again.record is None
@@ -170,7 +170,7 @@ def test_version_below_the_highest_number_is_not_loaded_without_a_record(
         restarted(managed).load()
 
 
-def test_management_notes_the_version_that_it_follows(managed: Managed) -> None:
+def test_management_records_its_version(managed: Managed) -> None:
     store = managed.holding(MGMT)
     store.follow(3, b"version 3")
     store.follow(2, b"version 2")
@@ -178,7 +178,7 @@ def test_management_notes_the_version_that_it_follows(managed: Managed) -> None:
     assert store.is_there
 
 
-def test_users_are_kept_over_a_restart(managed: Managed, store: DocumentStore) -> None:
+def test_users_survive_a_restart(managed: Managed, store: DocumentStore) -> None:
     whole, change = users(managed, 3, "alice", "bob"), users(managed, 4, "carol", since=3)
     payload = store.newer_users(whole, store.load(), now())
     assert UserDocument.decode(payload).number == 3
@@ -189,8 +189,8 @@ def test_users_are_kept_over_a_restart(managed: Managed, store: DocumentStore) -
     assert [UserDocument.decode(held).number for held in restarted(managed).users()] == [5]
 
 
-def test_users_that_were_cut_off_or_signed_by_another_are_none(managed: Managed, store: DocumentStore) -> None:
-    """Management then gives all of them again."""
+def test_truncated_or_wrongly_signed_users_are_not_loaded(managed: Managed, store: DocumentStore) -> None:
+    """Management then sends all users again."""
     store.keep_users([users(managed, 3, "alice"), users(managed, 4, "bob", since=3)], anew=True)
     file = store.state / f"{FE1}.users"
     whole = file.read_bytes()
@@ -203,7 +203,7 @@ def test_users_that_were_cut_off_or_signed_by_another_are_none(managed: Managed,
     assert len(restarted(managed).users()) == 2
 
 
-def test_document_of_another_kind_is_believed_from_management_alone(managed: Managed, store: DocumentStore) -> None:
+def test_other_documents_are_accepted_only_from_management(managed: Managed, store: DocumentStore) -> None:
     in_force = store.load()
     assert signers_of(in_force) == {MGMT}
     signed = managed.signed(b"payload", kind=REVOKED)
@@ -214,6 +214,6 @@ def test_document_of_another_kind_is_believed_from_management_alone(managed: Man
         signed_by_management(managed.signed(b"payload", managed.papers(FE1), REVOKED), REVOKED, in_force, now())
 
 
-def test_item_of_the_store_is_what_travels(managed: Managed, store: DocumentStore) -> None:
+def test_item_of_the_store_is_the_document_that_is_sent(managed: Managed, store: DocumentStore) -> None:
     item = Item(ItemKind.TOPOLOGY, store.document(), number=1)
     assert item.body == managed.published()

@@ -1,4 +1,4 @@
-"""A grant is judged in full by the server that joins: its anchors, its topology, its certificate."""
+"""The joining server checks a grant completely: its anchors, its topology, its certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTS = ("ca/root.crl", "ca/issuing.crl")
 
 
 def grant_of(managed: Managed, server: str = FE1) -> JoinGrant:
-    """What management grants to a server."""
+    """Return the grant of management for a server."""
     folder = managed.folder(MGMT)
     return JoinGrant(
         server=server,
@@ -36,7 +36,7 @@ def grant_of(managed: Managed, server: str = FE1) -> JoinGrant:
 
 
 def judged(grant: JoinGrant, folder: Path, at: datetime = NOW) -> JudgedGrant:
-    """Judge it, with every anchor of the grant confirmed."""
+    """Check a grant with every anchor confirmed."""
     return grant.judged({mark_of(anchor) for anchor in grant.anchors}, folder, at)
 
 
@@ -67,7 +67,7 @@ def test_file_that_is_no_grant_is_refused(grant: JoinGrant, tmp_path: Path, chan
         JoinGrant.read(content, tmp_path / "grant.json")
 
 
-def test_grant_is_believed_and_held(grant: JoinGrant, tmp_path: Path, managed: Managed) -> None:
+def test_valid_grant_is_accepted_and_stored(grant: JoinGrant, tmp_path: Path, managed: Managed) -> None:
     folder = tmp_path / "new"
     believed = judged(grant, folder)
     assert believed.number == 1
@@ -113,14 +113,14 @@ def test_certificate_that_was_revoked_or_has_expired_is_refused(
         judged(grant_of(managed), tmp_path, datetime.now(UTC))
 
 
-def test_grant_without_lists_proves_nothing(grant: JoinGrant, tmp_path: Path) -> None:
+def test_grant_without_crls_is_refused(grant: JoinGrant, tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="is rejected"):
         judged(replace(grant, lists={}, proof=()), tmp_path)
     with pytest.raises(OperatorError, match="is rejected"):
         judged(replace(grant, lists={}, proof=(b"nothing",)), tmp_path)
 
 
-def test_server_that_holds_as_new_a_version_keeps_it(grant: JoinGrant, tmp_path: Path, managed: Managed) -> None:
+def test_server_with_an_equally_new_version_keeps_it(grant: JoinGrant, tmp_path: Path, managed: Managed) -> None:
     managed.join(FE1)
     store = managed.holding(FE1)
     jws = managed.version(5)
@@ -129,7 +129,7 @@ def test_server_that_holds_as_new_a_version_keeps_it(grant: JoinGrant, tmp_path:
         assert judged(grant, managed.folder(FE1)).hold(managed.folder(FE1), runs=runs).number == 5
 
 
-def test_list_that_cannot_be_used_is_left_out_and_told(grant: JoinGrant, tmp_path: Path) -> None:
+def test_unusable_crl_is_left_out_with_a_reason(grant: JoinGrant, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
     believed = judged(grant, folder)

@@ -1,4 +1,4 @@
-"""The record beside the key: what it was, and nothing that can be guessed where it cannot be read."""
+"""The record beside the key: it survives a restart, and an unreadable record stops the server."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ RECORD = PublicationRecord(2, digest(NEW), digest(ANCHORS), users=7)
 
 
 def record_file(folder: Path) -> PublicationRecordFile:
-    """The file as a server opens it at its start."""
+    """Open the file as a server does at its start."""
     return PublicationRecordFile(folder, FE1)
 
 
-def test_record_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_record_survives_a_restart(tmp_path: Path) -> None:
     assert record_file(tmp_path).read() is None
     record_file(tmp_path).write(RECORD.replacing(OLD))
     assert record_file(tmp_path).read() == RECORD.replacing(OLD)
 
 
-def test_record_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_record(tmp_path: Path) -> None:
     kept = record_file(tmp_path)
     kept.write(RECORD)
     assert stat.S_IMODE(kept.file.stat().st_mode) == 0o600
     assert kept.file == tmp_path / "servers" / f"{FE1}.held"
 
 
-def test_document_is_that_of_the_record_or_the_one_that_is_being_replaced() -> None:
+def test_record_matches_its_document_and_the_one_being_replaced() -> None:
     assert RECORD.has_topology(NEW)
     assert not RECORD.has_topology(OLD)
     assert RECORD.replacing(OLD, ANCHORS).has_topology(OLD)
@@ -50,7 +50,7 @@ def test_record_that_cannot_be_read_stops_the_server(tmp_path: Path, content: by
         record_file(tmp_path).read()
 
 
-def test_server_that_runs_goes_by_what_it_has_read(tmp_path: Path) -> None:
+def test_running_server_uses_the_record_that_it_has_read(tmp_path: Path) -> None:
     kept = record_file(tmp_path)
     kept.write(RECORD)
     kept.file.unlink()

@@ -1,4 +1,4 @@
-"""Serials that travel ahead of their list."""
+"""Serial numbers that are sent ahead of their CRL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_serials_are_read_as_they_were_written(named: frozenset[tuple[bytes, int
 
 
 def test_document_is_bounded() -> None:
-    """The list itself follows, and has all of them."""
+    """The CRL follows, and contains all of them."""
     named = [(b"issuer", serial) for serial in range(MOST + 1)]
     assert len(named_in(revoked_payload("Example", 1, named))) == MOST
 

@@ -1,4 +1,4 @@
-"""The report of a server: what fits is taken, what does not is refused whole, and nothing else can come of it."""
+"""The report of a server: a valid report is accepted, any other is refused completely with one error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ JSON = st.recursive(
 )
 
 
-def test_report_comes_back_from_its_json_as_it_was() -> None:
+def test_report_survives_json() -> None:
     assert ServerStatus.read(json.loads(json.dumps(WHOLE.to_json()))) == WHOLE
     assert ServerStatus.read(ServerStatus(number=1).to_json()) == ServerStatus(number=1)
 
@@ -81,8 +81,8 @@ def test_each_size_has_a_limit(key: str, at_limit: Any, past_it: Any) -> None:
 
 
 @given(st.sampled_from(sorted(ServerStatus.model_fields)), JSON)
-def test_whatever_stands_under_a_key_is_read_or_refused(key: str, value: Any) -> None:
-    """And what is read can be written again, and shown."""
+def test_any_value_of_a_key_is_accepted_or_refused(key: str, value: Any) -> None:
+    """An accepted value can be written again, and shown."""
     status = read_or_refused({"number": 1, key: value})
     if isinstance(status, ServerStatus):
         assert ServerStatus.read(json.loads(json.dumps(status.to_json()))) == status
@@ -112,13 +112,13 @@ def test_instants_are_utc_and_need_a_zone() -> None:
                 ServerStatus.read({"number": 1, "refuses_from": wrong})
 
 
-def test_text_of_ours_always_fits() -> None:
+def test_own_text_always_fits() -> None:
     for given_text in ("", "x" * 5000, "\u202e" * 5000, "\U000e0001" * 5000):
         assert ServerStatus.read({"number": 1, "error": text(given_text)}).error == text(given_text)
 
 
-def test_reports_of_edges_are_brought_with_their_age_and_the_shortest_first() -> None:
-    """One edge that fills its report leaves room for all others, and its own comes last or not at all."""
+def test_relayed_reports_have_their_age_and_the_shortest_come_first() -> None:
+    """The long report of one edge leaves room for all others, and comes last or not at all."""
     greedy = ServerStatus(number=1, peers=("x" * 99,) * (LONGEST_RELAYED // 90))
     assert len(greedy.peers) <= MOST_NAMES
     plain = {f"edge{n}.example.test": (1.0, ServerStatus(number=n)) for n in range(1, 100)}

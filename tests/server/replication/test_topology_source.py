@@ -1,4 +1,4 @@
-"""Where a server has its topology from: nothing unsigned where something was ever signed."""
+"""The source of a server's topology: after a signed version, nothing unsigned is loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_network_without_management_loads_its_file(example: Organisation) -> Non
     assert published_in(example.folder) is None
 
 
-def test_management_follows_its_history_and_no_draft(managed: Managed) -> None:
+def test_management_loads_its_history_and_no_draft(managed: Managed) -> None:
     managed.organisation.file.write_text("not in order")
     source = source_of(managed.organisation.file, MGMT)
     assert isinstance(source, PublishedVersion)
@@ -42,21 +42,21 @@ def test_management_follows_its_history_and_no_draft(managed: Managed) -> None:
     assert published.number == 1
 
 
-def test_managed_server_loads_what_it_holds(managed: Managed) -> None:
+def test_managed_server_loads_its_stored_version(managed: Managed) -> None:
     managed.join(FE1)
     source = source_of(managed.folder(FE1) / "topology.yaml", FE1)
     assert isinstance(source, DocumentStore)
     assert source.load().number == 1
 
 
-def test_draft_that_names_management_is_loaded_by_nobody(managed: Managed) -> None:
+def test_draft_with_management_is_never_loaded(managed: Managed) -> None:
     (managed.folder(MGMT) / DATABASE).unlink()
     for name in (FE1, MGMT):
         with pytest.raises(OperatorError, match="is an unsigned draft"):
             source_of(managed.organisation.file, name)
 
 
-def test_server_beside_management_begins_with_the_newest_version(managed: Managed) -> None:
+def test_server_beside_management_starts_with_the_newest_version(managed: Managed) -> None:
     source = source_of(managed.organisation.file, FE1)
     assert isinstance(source, DocumentStore)
     assert (source.load().number, source.highest) == (1, 1)
@@ -65,7 +65,7 @@ def test_server_beside_management_begins_with_the_newest_version(managed: Manage
     assert again.load().number == 1
 
 
-def test_server_beside_management_takes_a_version_that_came_while_it_was_off(managed: Managed) -> None:
+def test_server_beside_management_loads_a_version_published_while_it_was_off(managed: Managed) -> None:
     source_of(managed.organisation.file, EDGE)
     management_db = ManagementDb(managed.folder(MGMT))
     management_db.history.publish(1, lambda slot: managed.version(slot.number), "ada", "because", at=NOW)
@@ -73,7 +73,7 @@ def test_server_beside_management_takes_a_version_that_came_while_it_was_off(man
     assert source_of(managed.organisation.file, EDGE).load().number == 2
 
 
-def test_history_of_another_network_is_not_followed(managed: Managed) -> None:
+def test_history_of_another_network_is_refused(managed: Managed) -> None:
     source = source_of(managed.organisation.file, MGMT)
     assert isinstance(source, PublishedVersion)
     source.management_db.close()

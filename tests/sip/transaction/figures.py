@@ -1,7 +1,7 @@
-"""What RFC 3261 figures 5 to 8 and RFC 6026 section 7 say of every state with every input.
+"""RFC 3261 figures 5 to 8 and RFC 6026 section 7: the result of every input in every state.
 
-The expectation is written out here a second time, in the shape of the RFC's figures: a state, an input, where it leads
-and what is done. A pair that does not stand here must be refused.
+The expected values are written here a second time, in the form of the figures: state, input, next state and action. A pair
+that is not here must be refused.
 """
 
 from __future__ import annotations

@@ -48,12 +48,12 @@ def test_cancel_has_the_to_of_the_invite_and_its_reasons() -> None:
 
 
 @pytest.mark.parametrize("wrong", [request("MESSAGE"), build_request("INVITE", "sip:bob@example.test", [])])
-def test_request_that_is_no_invite_or_has_no_via_is_a_fault_of_ours(wrong: Request) -> None:
+def test_other_method_or_missing_via_is_a_local_error(wrong: Request) -> None:
     with pytest.raises(LocalError):
         cancel_for(wrong)
 
 
-def test_reasons_are_taken_up_to_their_bounds() -> None:
+def test_reasons_are_forwarded_up_to_their_limits() -> None:
     at_limit, above = "x" * MAX_REASON, "x" * (MAX_REASON + 1)
     assert reasons_of(request("CANCEL", ("reason", at_limit), ("reason", above), ("reason", ""))) == (at_limit,)
     many = [("reason", f"P{number};cause=1") for number in range(MAX_REASONS + 1)]

@@ -32,7 +32,7 @@ def test_every_state_with_every_input(figure: str, state: TransactionState, give
     must_follow(ClientTransaction(invite=invite), figure, state, given)
 
 
-def test_what_a_peer_can_cause_is_possible_in_every_state() -> None:
+def test_peer_inputs_are_in_the_table_for_every_state() -> None:
     must_be_complete(INVITE)
     must_be_complete(NON_INVITE)
 
@@ -42,7 +42,7 @@ def test_every_state_can_be_reached_and_left(figure: str, *, invite: bool) -> No
     must_end(ClientTransaction(invite=invite), figure)
 
 
-def test_timer_that_runs_is_one_that_the_state_takes() -> None:
+def test_running_timer_is_an_input_of_its_state() -> None:
     must_take_its_timers(
         ClientTransaction(invite=True),
         CLIENT_INVITE,
@@ -55,7 +55,7 @@ def test_timer_that_runs_is_one_that_the_state_takes() -> None:
     )
 
 
-def test_what_reaches_the_core_is_told_beforehand() -> None:
+def test_accepts_says_whether_an_input_reaches_the_core() -> None:
     call = ClientTransaction(invite=True)
     assert call.accepts(Input.FAILURE)
     assert call.pending

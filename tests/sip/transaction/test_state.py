@@ -23,7 +23,7 @@ def test_response_is_sorted_by_its_class(status: int, given: Input) -> None:
     assert of_status(status) is given
 
 
-def test_pair_that_is_not_in_a_table_is_a_fault_of_ours() -> None:
+def test_pair_outside_the_table_is_a_local_error() -> None:
     table = {(TransactionState.TRYING, Input.SUCCESS): (TransactionState.TERMINATED, Do.PASS)}
     assert step(table, TransactionState.TRYING, Input.SUCCESS) == (TransactionState.TERMINATED, Do.PASS)
     with pytest.raises(LocalError, match="ACK is impossible in TRYING"):

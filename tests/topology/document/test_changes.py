@@ -52,13 +52,13 @@ def test_blocking_by_the_name_of_the_edge_is_blocking_the_partner() -> None:
     assert "blocked: [evil.test, sip.partner.test, partner.test]" in after
 
 
-def test_blocking_everybody_leaves_an_empty_list_of_partners() -> None:
+def test_blocking_all_partners_leaves_an_empty_list() -> None:
     after = block_partner(block_partner(TOPOLOGY, "second.test", FILE), "partner.test", FILE)
     assert "  partners: []\n    # our oldest friend\n" in after
     assert "blocked: [evil.test, second.test, other.test, partner.test, sip.partner.test]" in after
 
 
-def test_a_stranger_is_blocked_alone() -> None:
+def test_name_without_a_partner_is_blocked_alone() -> None:
     after = block_partner(TOPOLOGY, "stranger.test", FILE)
     assert removed(TOPOLOGY, after) == ["  blocked: [evil.test]"]
     assert "blocked: [evil.test, stranger.test]" in after
@@ -93,7 +93,7 @@ def test_an_edit_that_would_break_the_topology_changes_nothing(place: Place) -> 
     assert place.file.read_bytes() == before
 
 
-def test_an_edit_that_cannot_be_made_says_to_make_it_by_hand(place: Place) -> None:
+def test_remedy_of_an_impossible_edit_is_to_edit_by_hand(place: Place) -> None:
     place.spoil(("blocked: [evil.test]", "blocked: [evil.test  # why\n    ]"))
     before = place.file.read_bytes()
     with pytest.raises(OperatorError, match="by hand"):
@@ -112,7 +112,7 @@ def test_an_edit_that_cannot_be_made_says_to_make_it_by_hand(place: Place) -> No
     ],
 )
 def test_management_that_moves_keeps_all_but_its_address(place: Place, servers: str, after: dict[str, object]) -> None:
-    """Whoever looked for it there, or had it listen there, would do so in vain."""
+    """The old address is no longer used for listening or connecting."""
     place.spoil(("pools:\n", f"pools:\n  - name: mgmt.example.test\n    role: management\n    servers: {servers}\n"))
     before = place.file.read_text()
     moved = move_management(before, "192.0.2.20", place.file)
@@ -126,6 +126,6 @@ def test_management_that_moves_keeps_all_but_its_address(place: Place, servers: 
     assert (pool.servers[0].address, pool.servers[0].bind) == ("192.0.2.20", None)
 
 
-def test_network_without_management_has_nothing_that_moves(place: Place) -> None:
+def test_network_without_management_is_unchanged(place: Place) -> None:
     text = place.file.read_text()
     assert move_management(text, "192.0.2.20", place.file) == text

@@ -68,9 +68,7 @@ def entry(file: Path, **changes: Any) -> ListFile:
     return ListFile(("crls", 0), file.name, file, Problem(file, 0, "crls", "", "fetch it"), **changes)
 
 
-def test_file_that_a_thread_has_read_is_taken_without_reading_it(
-    tmp_path: Path, large: bytes, readers: list[bool]
-) -> None:
+def test_file_parsed_by_a_thread_is_not_read_again(tmp_path: Path, large: bytes, readers: list[bool]) -> None:
     file = tmp_path / "a.crl"
     file.write_bytes(large + b"\n" * 1)
     assert not is_file_read(file)
@@ -96,7 +94,7 @@ def test_content_that_was_read_is_not_read_again_from_a_file(tmp_path: Path, lar
     assert readers == [False]
 
 
-def test_what_is_wrong_with_a_large_list_is_found_once(tmp_path: Path, readers: list[bool]) -> None:
+def test_error_of_a_large_crl_is_cached(tmp_path: Path, readers: list[bool]) -> None:
     file = tmp_path / "a.crl"
     file.write_bytes(b"\x30" * LARGE)
     in_thread(prepare_file, file, ENOUGH)
@@ -118,7 +116,7 @@ def test_small_list_is_read_at_once(tmp_path: Path, readers: list[bool]) -> None
 def test_document_that_is_read_while_a_server_runs_leaves_large_lists_to_a_thread(
     tmp_path: Path, large: bytes, readers: list[bool]
 ) -> None:
-    """Until then the list is awaited: whom it would let pass is refused, and lists of before speak on."""
+    """Until then the CRL is awaited: certificates that need it are refused, and earlier CRLs are still used."""
     file = tmp_path / "a.crl"
     file.write_bytes(large + b"\n" * 4)
     with large_lists_later():
@@ -150,8 +148,8 @@ def test_list_of_as_many_octets_as_allowed_is_read_and_one_more_is_not(tmp_path:
         assert read_list(file, largest)
 
 
-def test_older_list_in_the_same_file_does_not_take_the_place_of_a_newer_one(tmp_path: Path) -> None:
-    """It would clear whom the newer one names; it is a fault, and the newer one stays in force while the server runs."""
+def test_older_crl_in_the_same_file_does_not_replace_a_newer_crl(tmp_path: Path) -> None:
+    """It would undo revocations of the newer CRL. It is a fault, and the newer CRL stays in use while the server runs."""
     file = tmp_path / "a.crl"
     file.write_bytes(FORGE.revocations(CA, [7], number=5))
     files = ListFiles([entry(file)], [], None)

@@ -47,7 +47,7 @@ def test_only_the_file_that_changed_is_read(ca: EnterpriseCa, place: Place, tmp_
     assert len(kept) == 1
 
 
-def test_what_is_read_is_not_in_force_by_that(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
+def test_reading_crls_does_not_change_the_authority(ca: EnterpriseCa, place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     before = loaded.authority.lists
     ca.crls.publish(NOON, CertificateKind.ROOT)
@@ -69,7 +69,7 @@ def test_every_list_file_is_known_by_its_authority(place: Place, tmp_path: Path)
     assert loaded.read_lists({tmp_path / "topology.yaml"}) == []
 
 
-def test_file_that_cannot_be_used_any_more_is_a_fault_until_it_is_mended(place: Place, tmp_path: Path) -> None:
+def test_unusable_file_is_a_fault_until_it_is_corrected(place: Place, tmp_path: Path) -> None:
     loaded, file = place.load(), tmp_path / "ca" / "issuing.crl"
     assert not loaded.faults_of_lists
     good = file.read_bytes()

@@ -1,4 +1,4 @@
-"""Loading: the one door, and all that is wrong told at once."""
+"""Loading a topology, and all its problems in one error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_files_to_watch_are_the_document_its_anchors_and_lists(place: Place, tmp
 AUTHORITY_FILES = ("root.pem", "root.crl", "issuing.crl")
 
 
-def test_relative_stores_lie_beside_the_document(place: Place, tmp_path: Path) -> None:
+def test_relative_stores_are_in_the_folder_of_the_document(place: Place, tmp_path: Path) -> None:
     loaded = place.load()
     assert loaded.users_url == f"sqlite:///{tmp_path}/users.db"
     assert loaded.bindings_file == tmp_path / "state" / "bindings.db"
@@ -57,8 +57,8 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     assert "sipmesh init" in refused.value.problems[0].remedy
 
 
-def test_problems_of_every_kind_are_told_at_once_in_the_order_of_lines(place: Place) -> None:
-    """Shape, meaning and files: mending one must not bring the next to light."""
+def test_all_problems_are_reported_in_the_order_of_lines(place: Place) -> None:
+    """Shape, agreement and files: correcting one problem must not reveal the next."""
     place.spoil(
         ("organisation: Example", "organisation: [Example]"),
         ("[example.test]  # ours", "[example.test, short]  # ours"),
@@ -99,7 +99,7 @@ def test_an_unusable_list_keeps_no_server_from_running_but_fails_the_check(place
         place.check()
 
 
-def test_a_good_topology_passes_the_check_without_a_word(place: Place) -> None:
+def test_valid_topology_has_no_warnings(place: Place) -> None:
     loaded, warnings = place.check()
     assert loaded.faults == ()
     assert warnings == ()
@@ -118,7 +118,7 @@ def test_an_anchor_out_of_its_validity_is_a_warning(place: Place, noon: datetime
     assert sum("is not valid at" in warning.reason for warning in warnings) == 3
 
 
-def test_lists_are_told_beside_other_problems(place: Place, tmp_path: Path) -> None:
+def test_crl_faults_are_reported_with_other_problems(place: Place, tmp_path: Path) -> None:
     (tmp_path / "ca" / "root.crl").unlink()
     place.spoil(("role: edge", "role: edgy"))
     assert {problem.field for problem in place.problems()} == {"authority.crls[0]", "authority.crls", "pools[2].role"}

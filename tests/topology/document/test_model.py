@@ -18,7 +18,7 @@ def test_a_server_is_its_name_and_defaults() -> None:
     assert server.server_port == 5062
 
 
-def test_what_a_management_server_signs_by_lies_beside_its_own_whatever_that_is_called() -> None:
+def test_signer_files_are_named_by_the_server() -> None:
     server = Server(name="s.a.test", certificate="/etc/own.pem", key="/etc/own.key")
     assert server.signer_certificate_file == "servers/s.a.test.signer.pem"
     assert server.signer_key_file == "servers/s.a.test.signer.key"

@@ -73,7 +73,7 @@ def test_anything_else_is_refused_with_its_reason(name: str, reason: str) -> Non
         ("[2001:db8::1]:53", "2001:db8::1", 53),
     ],
 )
-def test_host_and_port_come_apart(text: str, host: str, port: int | None) -> None:
+def test_host_and_port_are_split(text: str, host: str, port: int | None) -> None:
     assert split_port(text) == (host, port)
 
 
@@ -113,7 +113,7 @@ def test_any_text_is_a_name_or_a_refusal(read: Callable[[str], str], text: str) 
     ("given", "where"),
     [(9105, "127.0.0.1:9105"), ("192.0.2.1:9105", "192.0.2.1:9105"), ("[2001:DB8::1]:1", "[2001:db8::1]:1")],
 )
-def test_place_to_listen_on_has_a_port_and_is_the_loopback_by_default(given: object, where: str) -> None:
+def test_port_alone_means_the_loopback_interface(given: object, where: str) -> None:
     assert address_with_port(str(listen_on(given))) == where
 
 
@@ -126,6 +126,6 @@ def test_place_to_listen_on_has_a_port_and_is_the_loopback_by_default(given: obj
         ("fe1.example.test:9105", "not an IP address"),
     ],
 )
-def test_place_to_listen_on_that_is_none_is_refused(given: object, reason: str) -> None:
+def test_invalid_listen_address_is_refused(given: object, reason: str) -> None:
     with pytest.raises(PydanticCustomError, match=reason):
         address_with_port(str(listen_on(given)))

@@ -1,4 +1,4 @@
-"""Shape: what each misfit is called, where it stands, and that it hides nothing else."""
+"""The shape of a document: the text and place of each error. An error does not hide other problems."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ FE1 = "{name: fe1.example.test, address: 127.0.0.1, ports: {client: 5061, server
         ("federation:\n", "storage: {users: 7}\nfederation:\n", "storage.users", "is 7, expected text", ""),
     ],
 )
-def test_a_misfit_is_told_once_with_its_place(
+def test_each_error_is_reported_once_with_its_place(
     place: Place, old: str, new: str, field: str, reason: str, remedy: str
 ) -> None:
     place.spoil((old, new))
@@ -140,7 +140,7 @@ def test_a_misfit_is_told_once_with_its_place(
         (f"organisation: Exa{'m'}ple", f"organisation: {'x' * 64}"),
     ],
 )
-def test_its_twin_fits(place: Place, old: str, new: str) -> None:
+def test_corrected_document_loads(place: Place, old: str, new: str) -> None:
     place.spoil((old, new))
     assert place.load()
 
@@ -150,7 +150,7 @@ def test_a_document_that_is_no_mapping_is_a_problem(place: Place) -> None:
     assert "expected keys with values" in place.problem().reason
 
 
-def test_without_pools_there_is_only_the_one_thing_to_say(place: Place) -> None:
+def test_missing_pools_are_the_only_problem(place: Place) -> None:
     place.file.write_text(TOPOLOGY.replace("pools:", "pool:"))
     assert [(problem.field, problem.reason) for problem in place.problems()] == [
         ("", "`pools` is missing"),
@@ -158,8 +158,8 @@ def test_without_pools_there_is_only_the_one_thing_to_say(place: Place) -> None:
     ]
 
 
-def test_what_is_taken_out_raises_no_doubts_about_what_refers_to_it(place: Place) -> None:
-    """A pool whose role is misspelt is unread; the edge's next hop to it is not called wrong as well."""
+def test_removed_part_causes_no_further_problems(place: Place) -> None:
+    """A pool with a misspelt role is not read. The next hop of the edge to that pool is not reported too."""
     place.spoil(("name: pool1.example.test\n    role: front-end", "name: pool1.example.test\n    role: frontend"))
     assert place.problem().field == "pools[0].role"
 

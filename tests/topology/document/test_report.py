@@ -12,20 +12,20 @@ from sipmesh.topology.document.yaml_tree import parse
 FILE = Path("topology.yaml")
 
 
-def test_a_problem_stands_where_the_value_stands() -> None:
+def test_problem_has_the_line_of_its_value() -> None:
     report = ProblemReport(FILE, parse(b"a:\n  b: [x]\n", FILE)[0])
     report.add(("a", "b", 0), "is wrong", "mend it")
     assert str(report.problems[0]) == "topology.yaml:2: a.b[0]: is wrong; mend it"
 
 
-def test_a_problem_of_what_is_missing_stands_where_it_should_be() -> None:
+def test_problem_of_a_missing_value_has_the_line_above_it() -> None:
     report = ProblemReport(FILE, parse(b"x: 1\na:\n  b: [x]\n", FILE)[0])
     assert report.problem(("a", "c"), "`c` is missing", "add it").line == 2
     assert report.problems == []
 
 
 @pytest.mark.parametrize(("name", "near"), [("fe1.exampel.test", "fe1.example.test"), ("zzz", "")])
-def test_the_nearest_name_is_one_that_looks_alike(name: str, near: str) -> None:
+def test_nearest_name_is_a_similar_name(name: str, near: str) -> None:
     known = ["fe1.example.test", "edge.other.org"]
     assert nearest(name, known) == near
     assert did_you_mean(name, known, "look it up") == (f"did you mean {near!r}?" if near else "look it up")

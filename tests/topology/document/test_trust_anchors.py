@@ -1,4 +1,4 @@
-"""Anchors and lists: what can be used, what not, and who may share."""
+"""Anchors and CRLs of a topology: which are usable, and which anchors may be shared."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_anchor_may_be_der(place: Place, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
-def test_an_anchor_file_has_a_largest_size(tmp_path: Path, more: int, *, fits: bool) -> None:
+def test_anchor_file_has_a_maximum_size(tmp_path: Path, more: int, *, fits: bool) -> None:
     file = tmp_path / "bundle.pem"
     file.write_bytes(b"#" * (LARGEST_ANCHORS + more))
     with pytest.raises(UnusableFileError, match="no readable certificate" if fits else "is larger than"):
@@ -80,7 +80,7 @@ def test_an_anchor_file_has_a_largest_size(tmp_path: Path, more: int, *, fits: b
 
 
 def test_two_partners_with_one_private_anchor_are_a_problem(place: Place) -> None:
-    """Partner A's CA could vouch for partner B (rule R8)."""
+    """The CA of partner A could issue for partner B (rule R8)."""
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", B))
     problem = place.problem()
     assert problem.field == "federation.partners[1].anchors"
@@ -110,7 +110,7 @@ def test_an_anchor_is_not_shared_when_only_one_says_so(place: Place, who: str) -
 
 
 @pytest.mark.parametrize("third_party", ["", "\n      third_party: true"])
-def test_our_own_anchor_is_nobody_elses(place: Place, third_party: str) -> None:
+def test_our_own_anchor_may_not_be_a_partners(place: Place, third_party: str) -> None:
     ours = f"anchors: [ca/root.pem]\n      crls: [ca/root.crl, ca/issuing.crl]{third_party}"
     place.spoil(("anchors: [c/root.pem]\n      crls: [c/root.crl, c/issuing.crl]", ours))
     assert "is also an anchor of our own authority" in place.problem().reason
@@ -159,13 +159,13 @@ def test_an_issuing_ca_that_our_servers_show_needs_a_list_too(place: Place, tmp_
     assert "no usable revocation list of CN=Example Issuing CA" in fault.reason
 
 
-def test_a_broken_certificate_of_a_server_does_not_keep_the_topology_out(place: Place, tmp_path: Path) -> None:
+def test_malformed_server_certificate_does_not_refuse_the_topology(place: Place, tmp_path: Path) -> None:
     (tmp_path / "servers").mkdir()
     (tmp_path / "servers" / "fe1.example.test.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\n")
     assert place.load().faults == ()
 
 
-def test_anchors_are_the_same_by_their_key_whatever_wraps_it(tmp_path: Path) -> None:
+def test_anchors_with_the_same_key_are_the_same(tmp_path: Path) -> None:
     ca = EnterpriseCa.create(tmp_path / "d", "Example", NOON, crl_base="http://crl.d.test")
     other = EnterpriseCa.create(tmp_path / "e", "Example", NOON, crl_base="http://crl.e.test")
     assert key_of(ca.root) == key_of(EnterpriseCa.open(tmp_path / "d").root)

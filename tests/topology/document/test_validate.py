@@ -1,4 +1,4 @@
-"""Meaning: each way in which the parts of a topology may contradict each other, and the twin that does not."""
+"""Agreement: each possible contradiction between parts of a topology, and the corrected document as control."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ FE3 = "servers: [fe3.example.test]"
         ),
     ],
 )
-def test_a_contradiction_is_told_with_both_ends(place: Place, old: str, new: str, field: str, reason: str) -> None:
+def test_contradiction_is_reported_with_both_places(place: Place, old: str, new: str, field: str, reason: str) -> None:
     place.spoil((old, new))
     told = [(problem.field, problem.reason) for problem in place.problems() if reason in problem.reason]
     assert [place for place, _ in told] == [field], [str(problem) for problem in place.problems()]
@@ -124,7 +124,7 @@ def test_a_contradiction_is_told_with_both_ends(place: Place, old: str, new: str
         (FE3, "servers: [{name: fe3.example.test, certificate: fe3.pem, key: fe3.key}]"),
     ],
 )
-def test_its_twin_is_let_in(place: Place, old: str, new: str) -> None:
+def test_corrected_document_is_accepted(place: Place, old: str, new: str) -> None:
     place.spoil((old, new))
     assert place.load()
 
@@ -134,7 +134,7 @@ def test_a_misspelt_next_hop_is_answered_with_the_nearest_pool(place: Place) -> 
     assert place.problem().remedy == "did you mean 'pool1.example.test'?"
 
 
-def test_a_circle_is_told_at_every_pool_on_it_with_the_way(place: Place) -> None:
+def test_loop_is_reported_at_each_of_its_pools(place: Place) -> None:
     place.spoil(
         (EDGE_HOP, "next_hop: pool2.example.test\n  - name: bot"), (POOL2, f"{POOL2}\n    next_hop: sip.example.test")
     )
@@ -193,12 +193,12 @@ pools:
 
 
 @pytest.mark.parametrize("policy", ["ocsp", "both"])
-def test_responders_and_what_they_are_for_belong_together(place: Place, policy: str) -> None:
+def test_ocsp_urls_and_the_revocation_policy_must_agree(place: Place, policy: str) -> None:
     place.spoil((USAGE, f"{USAGE}\n      ocsp: ['http://ocsp.other.test/']\n      revocation: {policy}"))
     assert place.load().partners[1].source == policy
 
 
-def test_no_list_is_needed_where_answers_speak(place: Place) -> None:
+def test_no_crl_is_required_with_ocsp(place: Place) -> None:
     """Nothing is said of CAs that have no list, either."""
     lists = "crls: [c/root.crl, c/issuing.crl]"
     place.spoil((lists, "crls: []\n      ocsp: ['http://ocsp.other.test/']\n      revocation: ocsp"))

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
         ("# ünïcode 🎉\na:\n  - x\n", "# ünïcode 🎉\na:\n  - x\n  - new\n"),
     ],
 )
-def test_an_item_is_added_behind_the_others_and_nothing_else_moves(before: str, after: str) -> None:
+def test_item_is_appended_and_nothing_else_changes(before: str, after: str) -> None:
     assert append(before, ("a",), "new") == after
 
 
-def test_missing_keys_come_into_being() -> None:
+def test_missing_keys_are_added() -> None:
     assert append("x: 1\n", ("a", "b"), "new") == "x: 1\na:\n  b: [new]\n"
     assert append("x: 1\na:\n  c: 1\n", ("a", "b"), "new") == "x: 1\na:\n  c: 1\n  b: [new]\n"
 
@@ -93,7 +93,7 @@ def test_mapping_goes_into_brackets_where_the_list_is_in_brackets() -> None:
         ("a:\n  # only\n  - k: v\n    l: w\nb: 1\n", 0, "a: []\n  # only\nb: 1\n"),
     ],
 )
-def test_an_item_is_taken_out_and_nothing_else_moves(before: str, number: int, after: str) -> None:
+def test_item_is_removed_and_nothing_else_changes(before: str, number: int, after: str) -> None:
     assert remove(before, ("a", number)) == after
 
 
@@ -107,13 +107,13 @@ def test_an_item_is_taken_out_and_nothing_else_moves(before: str, number: int, a
         ("a: [\n", ("a",)),
     ],
 )
-def test_what_cannot_be_spliced_safely_is_given_up(text: str, loc: Loc) -> None:
+def test_unsafe_edit_is_a_local_error(text: str, loc: Loc) -> None:
     with pytest.raises(LocalError):
         append(text, loc, "new")
 
 
 @pytest.mark.parametrize("loc", [("a", 5), ("b", 0), ("a",)])
-def test_what_is_not_there_cannot_be_removed(loc: Loc) -> None:
+def test_missing_item_cannot_be_removed(loc: Loc) -> None:
     with pytest.raises(LocalError):
         remove("a: [x]\n", loc)
 

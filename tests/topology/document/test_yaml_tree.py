@@ -30,20 +30,20 @@ def tree(text: str) -> YamlEntry:
     return root
 
 
-def test_every_value_knows_its_line_and_path() -> None:
+def test_every_value_has_its_line_and_path() -> None:
     root = tree("a: 1\npools:\n  - name: x\n    servers:\n      - y\n")
     assert root.at(("pools", 0, "servers", 0)).line == 5
     assert root.at(("pools", 0, "servers")).line == 4
     assert dotted(root.at(("pools", 0, "servers", 0)).path) == "pools[0].servers[0]"
 
 
-def test_a_path_that_leads_nowhere_means_the_nearest_above_it() -> None:
+def test_missing_path_gives_the_nearest_entry_above() -> None:
     root = tree("a:\n  b: 1\n")
     assert root.at(("a", "c", "d")).path == ("a",)
     assert root.at(("a", "b", "d")).path == ("a", "b")
 
 
-def test_values_are_texts_numbers_truths_and_nothing_else() -> None:
+def test_values_are_texts_integers_and_booleans() -> None:
     given_ = tree("{a: x, b: 1, c: true, d: false, e: , f: 1.5, g: 2026-11-24, h: off, i: '1', j: 0x10, k: -1}").plain()
     assert given_ == {
         "a": "x",

@@ -1,4 +1,4 @@
-"""How a source does, on its way from a server to whoever asks."""
+"""The status of a source as JSON."""
 
 from __future__ import annotations
 

@@ -43,11 +43,11 @@ def test_pool_goes_on_with_the_other_servers(topology: Topology) -> None:
     assert "fe2.example.test" in told
 
 
-def test_only_front_end_of_a_pool_takes_the_logins_of_its_users_with_it(topology: Topology) -> None:
+def test_users_cannot_log_in_without_the_only_front_end(topology: Topology) -> None:
     assert "users of pool2.example.test" in stops(topology, FE3)
 
 
-def test_only_edge_takes_the_partners_with_it_where_they_see_its_certificate(topology: Topology) -> None:
+def test_partners_are_cut_off_without_the_only_edge(topology: Topology) -> None:
     assert "2 partners" in stops(topology, EDGE, also_outside=True)
     assert "2 partners" in stops(topology, EDGE, outside=True)
     inside_only = stops(topology, EDGE)
@@ -55,7 +55,7 @@ def test_only_edge_takes_the_partners_with_it_where_they_see_its_certificate(top
     assert "cannot reach partners" in inside_only
 
 
-def test_only_application_of_its_pool_takes_nothing_else_with_it(topology: Topology) -> None:
+def test_only_application_of_a_pool_affects_its_pool_only(topology: Topology) -> None:
     assert "bot.example.test has no other server" in stops(topology, BOT)
 
 
@@ -68,11 +68,11 @@ def test_pools_behind_the_only_server_lose_their_next_hop(topology: Topology) ->
     assert "bot.example.test" in told
 
 
-def test_server_that_the_topology_does_not_name_takes_nothing_with_it(topology: Topology) -> None:
+def test_unknown_server_has_no_effect(topology: Topology) -> None:
     assert stops(topology, "fe9.example.test").startswith("no effect")
 
 
-def test_signer_takes_publishing_with_it(place: Place) -> None:
+def test_nothing_is_published_without_the_signer(place: Place) -> None:
     place.spoil(("pools:\n", f"pools:\n  - {{name: {MGMT}, role: management, servers: [{MGMT}]}}\n"))
     topology = place.load().topology
     assert managers(topology) == [MGMT]
@@ -80,7 +80,7 @@ def test_signer_takes_publishing_with_it(place: Place) -> None:
     assert MGMT in signer_stops(topology, "former.example.test")
 
 
-def test_ca_takes_what_is_under_it_with_it() -> None:
+def test_certificates_are_refused_without_their_ca() -> None:
     assert FE1 in issuing_stops([FE1])
     assert issuing_stops([]).endswith("its own end")
     assert "CN=New" in root_stops(["CN=New"])

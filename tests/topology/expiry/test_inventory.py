@@ -1,4 +1,4 @@
-"""Everything that ends, as values: what counts, what stops, and which server would stop first."""
+"""The inventory: everything that expires, what fails then, and which server fails first."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def of(found: Inventory, what: ExpiringKind) -> list[InventoryEntry]:
     return [one for one in found.entries if one.what is what]
 
 
-def test_everything_in_the_topology_that_ends_is_listed(place: Place) -> None:
+def test_every_expiring_item_of_the_topology_is_listed(place: Place) -> None:
     found = stock(place, {(FE1, False): chain(FE1)})
     assert [one.name for one in of(found, ExpiringKind.SERVER)] == [FE1, FE2, FE3, EDGE, BOT]
     assert [one.name for one in of(found, ExpiringKind.ISSUING)] == [ISSUING.subject]
@@ -101,7 +101,7 @@ def test_certificate_in_use_counts_and_one_that_waits_on_disk_is_told_with_the_c
     assert entry.note == "the certificate in use differs from the file; reload: kill -HUP 4711"
 
 
-def test_certificate_in_use_that_lies_on_disk_leaves_nothing_to_say(place: Place) -> None:
+def test_certificate_in_use_that_is_on_disk_has_no_note(place: Place) -> None:
     entry = server(stock(place, {(FE1, False): chain(FE1)}, use(place.load(), FE1, chain(FE1))), FE1)
     assert (entry.note, entry.level, entry.in_use) == ("", Urgency.FINE, entry.on_disk)
 
@@ -141,11 +141,11 @@ def test_alarm_is_raised_in_the_last_week(place: Place, days: int, *, urgent: bo
         (BOT, "our servers refuse it; bot.example.test has no other server"),
     ],
 )
-def test_what_stops_with_a_server_is_told_in_words(place: Place, name: str, told: str) -> None:
+def test_entry_says_what_fails_without_a_server(place: Place, name: str, told: str) -> None:
     assert server(stock(place, {}), name).stops == told
 
 
-def test_last_server_of_a_pool_takes_those_with_it_whose_next_hop_it_is(place: Place) -> None:
+def test_entry_of_the_last_server_names_pools_behind_it(place: Place) -> None:
     place.spoil(("      - {name: fe2.example.test, address: 127.0.0.2}\n", ""))
     assert server(stock(place, {}), FE1).stops == (
         "phones and servers refuse it; the users of pool1.example.test cannot log in; "
@@ -168,7 +168,7 @@ def test_edge_with_a_certificate_for_partners_has_two(place: Place) -> None:
     assert outside.command == "install a new certificate and its key in o.pem"
 
 
-def test_issuing_ca_takes_every_certificate_under_it(place: Place) -> None:
+def test_entry_of_an_issuing_ca_names_its_servers(place: Place) -> None:
     [entry] = of(stock(place, {(FE2, False): chain(FE2), (FE1, False): chain(FE1)}), ExpiringKind.ISSUING)
     assert entry.stops == f"every certificate of this CA is refused, even before its own end: {FE1}, {FE2}"
 
@@ -197,8 +197,8 @@ def test_list_that_is_missing_is_an_alarm(place: Place) -> None:
     assert "sipmesh ca crl" in broken.command
 
 
-def test_first_server_to_stop_is_told_with_whom_it_takes_along(place: Place) -> None:
-    """Lists end first in a network that its CA has left: after 7 days nobody opens a link."""
+def test_countdown_names_the_first_server_and_the_others(place: Place) -> None:
+    """CRLs expire first if the CA is down: after 7 days no new link is accepted."""
     told = stock(place, {}).countdown
     assert told is not None
     assert (told.server, told.others) == (FE1, (FE2, FE3, EDGE, BOT))
@@ -225,7 +225,7 @@ def test_sentence_says_when_what_stops_and_what_to_do(place: Place) -> None:
     assert "expires in 5 d (2026-11-29 12:00:00Z); then phones" in near.sentence(NOON)
 
 
-def test_papers_survive_the_way_through_json(place: Place) -> None:
+def test_items_are_equal_after_json(place: Place) -> None:
     loaded = place.load()
     for shown in (chain(FE1, fault="why"), Chain("x", (DatedItem.of_certificate(loaded.authority.anchors[0]),))):
         assert Chain.from_json(shown.to_json()) == shown
@@ -287,8 +287,8 @@ def old(found: Inventory) -> list[str]:
     return [one.name for one in found.entries if one.old]
 
 
-def test_list_of_ours_that_was_not_made_anew_for_a_day_and_a_half_is_old(place: Place) -> None:
-    """Long before it ends: the CA stays away, or cannot sign. How often partners make theirs is their affair."""
+def test_own_crl_without_renewal_for_36_hours_is_old(place: Place) -> None:
+    """Long before it expires: the CA is down, or cannot sign. How often partners renew their CRLs is not our concern."""
     assert old(stock(place, {}, at=NOON + 1.4 * DAY)) == []
     late = stock(place, {}, at=NOON + 1.6 * DAY)
     assert old(late) == [ISSUING.subject]
@@ -300,7 +300,7 @@ def test_list_of_ours_that_was_not_made_anew_for_a_day_and_a_half_is_old(place: 
     assert "sipmesh ca crl" in told
 
 
-def test_server_would_refuse_from_the_first_end_of_what_it_stands_on(place: Place) -> None:
+def test_server_refuses_from_its_first_expiry(place: Place) -> None:
     loaded = place.load()
     root = "CN=Example Root CA,O=Example"
     whole = use(loaded, FE1, chain(FE1))
@@ -321,7 +321,7 @@ def test_server_would_refuse_from_the_first_end_of_what_it_stands_on(place: Plac
     assert refuses_from(replace(whole, shown={})).at is None
 
 
-def test_newer_list_of_two_counts_and_the_end_of_a_partners_does_not(place: Place) -> None:
+def test_newer_crl_is_used_and_partner_crls_are_ignored(place: Place) -> None:
     whole = use(place.load(), FE1, chain(FE1))
     older = [replace(one, number="0", ends=one.ends - 6 * DAY) for one in whole.lists if one.subject == ISSUING.subject]
     partners = [replace(one, ends=NOON) for one in whole.lists if "Example" not in one.subject]
@@ -346,7 +346,7 @@ def held_for(left: timedelta) -> DatedItem:
     return DatedItem("CN=Partner", "CN=Partner", "7", "7", NOON - DAY, NOON + left)
 
 
-def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) -> None:
+def test_working_source_is_listed_with_the_expiry_of_its_data(place: Place) -> None:
     _, entry = sourced(place, held_for(3 * DAY))
     assert (entry.level, entry.broken, entry.note) == (Urgency.FINE, False, "")
     assert entry.paper == held_for(3 * DAY)
@@ -363,7 +363,7 @@ def test_source_that_works_is_listed_with_the_end_of_what_it_gave(place: Place) 
 def test_source_that_is_an_alarm_counts_down_and_is_urgent(
     place: Place, left: timedelta, level: Urgency, told: str
 ) -> None:
-    """The twin fails as well, and is none yet."""
+    """The control fails too, but is not an alarm yet."""
     failing: dict[str, Any] = {"failing_since": NOON - DAY, "why": "answers 500"}
     found, entry = sourced(place, held_for(left), **failing, alarming=True)
     assert (entry.level, entry.urgent, found.urgent) == (level, True, True)
@@ -373,7 +373,7 @@ def test_source_that_is_an_alarm_counts_down_and_is_urgent(
     assert quiet.level is Urgency.FINE
 
 
-def test_source_that_has_given_nothing_is_broken_once_it_has_failed_and_awaited_before(place: Place) -> None:
+def test_source_without_data_is_awaited_until_it_fails(place: Place) -> None:
     _, awaited = sourced(place, None)
     assert (awaited.broken, awaited.note[:30]) == (False, "no data was fetched yet; check")
     _, failed = sourced(place, None, failing_since=NOON, why="answers 404", alarming=True)

@@ -35,11 +35,11 @@ def test_each_step_begins_at_its_limit(days: int, here: Urgency, before: Urgency
 
 
 @pytest.mark.parametrize(("left", "found"), [(timedelta(0), Urgency.DAY_1), (-SECOND, Urgency.PAST)])
-def test_last_instant_still_counts(left: timedelta, found: Urgency) -> None:
+def test_last_instant_is_still_valid(left: timedelta, found: Urgency) -> None:
     assert of(365 * DAY, left) is found
 
 
-def test_step_that_every_fresh_one_would_be_at_says_nothing() -> None:
+def test_step_longer_than_half_of_the_lifetime_is_skipped() -> None:
     """A month's certificate is not a warning on its first day, nor a week's list on any day before its last."""
     assert of(30 * DAY, 30 * DAY) is Urgency.FINE
     assert of(30 * DAY, 14 * DAY) is Urgency.DAYS_14
@@ -48,7 +48,7 @@ def test_step_that_every_fresh_one_would_be_at_says_nothing() -> None:
     assert of(7 * DAY, DAY, is_list=True) is Urgency.DAY_1
 
 
-def test_certificate_of_a_few_days_is_urgent_however_fresh() -> None:
+def test_certificate_of_a_few_days_is_always_urgent() -> None:
     assert of(5 * DAY, 5 * DAY) is Urgency.DAYS_7
     assert of(DAY, DAY) is Urgency.DAY_1
 
@@ -79,6 +79,6 @@ def test_list_that_should_be_made_each_day_is_old_from_a_day_and_a_half_on(
 
 
 @pytest.mark.parametrize(("begins", "found"), [(timedelta(0), Urgency.FINE), (SECOND, Urgency.PAST)])
-def test_what_has_not_begun_counts_no_more_than_what_has_ended(begins: timedelta, found: Urgency) -> None:
+def test_item_that_is_not_yet_valid_is_as_urgent_as_expired(begins: timedelta, found: Urgency) -> None:
     paper = DatedItem("CN=a", "CN=b", "1", "1", NOON + begins, NOON + 365 * DAY)
     assert level(paper, NOON, is_list=True) is found

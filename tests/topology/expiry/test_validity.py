@@ -1,4 +1,4 @@
-"""What is told of a certificate and of a list comes back from its JSON as it was."""
+"""The dates of a certificate and of a CRL are the same after JSON."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_item_and_chain_come_back_from_their_json() -> None:
         assert Chain.from_json(json.loads(json.dumps(chain.to_json()))) == chain
 
 
-def test_leaf_is_the_first_certificate_if_there_is_one() -> None:
+def test_leaf_is_the_first_certificate() -> None:
     assert Chain("file", (ITEM,)).leaf is ITEM
     assert Chain("file").leaf is None
 

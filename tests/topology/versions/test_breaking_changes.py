@@ -37,7 +37,7 @@ def told(place: Place, *changes: tuple[str, str], **facts: Any) -> list[str]:
 
 
 def marks(*found: Loaded) -> set[str]:
-    """The anchors of everybody, all in use."""
+    """All anchors, each of them in use."""
     authorities = [authority for one in found for authority in (one.authority, *one.partners)]
     return {DatedItem.of_certificate(anchor).mark for authority in authorities for anchor in authority.anchors}
 
@@ -68,7 +68,7 @@ def everything(place: Place) -> dict[str, Any]:
         ("# ours", "# still ours"),
     ],
 )
-def test_what_breaks_nothing_needs_no_force_though_everything_is_in_use(place: Place, change: tuple[str, str]) -> None:
+def test_safe_change_needs_no_force(place: Place, change: tuple[str, str]) -> None:
     folder = place.file.parent
     (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
     assert told(place, change, **everything(place)) == []
@@ -106,7 +106,7 @@ def test_last_server_of_a_next_hop_or_of_the_route_is_told_with_who_needs_it(pla
     assert danger.endswith("until bot2.example.test are reachable, requests to it are not delivered")
 
 
-def test_an_edge_that_partners_know_is_not_exchanged_unsaid(place: Place) -> None:
+def test_replaced_edge_of_partners_is_reported(place: Place) -> None:
     other = (
         ("- name: sip.example.test", "- name: edge.example.test"),
         ("route: sip.example.test", "route: edge.example.test"),
@@ -152,12 +152,12 @@ def test_a_domain_with_users_that_goes_is_a_danger(place: Place) -> None:
     assert dangers(new, old, domains={"example.org"}) == []
 
 
-def test_another_name_of_the_organisation_cuts_everybody_off(place: Place) -> None:
+def test_changed_organisation_name_is_a_danger(place: Place) -> None:
     (danger,) = told(place, ("organisation: Example", "organisation: Sample"))
     assert "every server rejects versions of another organisation than Example" in danger
 
 
-def test_users_without_a_home_do_not_move_unsaid(place: Place) -> None:
+def test_move_of_users_without_a_home_is_reported(place: Place) -> None:
     pool1 = MANAGED[MANAGED.index("  - name: pool1") : MANAGED.index("  - name: pool2")]
     turned = ((pool1, ""), (POOL2, POOL2 + pool1))
     (danger,) = told(place, *turned, homes={"pool1.example.test"})
@@ -189,13 +189,13 @@ def test_an_anchor_in_use_that_leaves_is_a_danger(place: Place, file: str, told_
 
 @pytest.mark.parametrize("file", ["ca/root.pem", "b/root.pem"])
 def test_an_anchor_that_joins_beside_the_one_in_use_is_none(place: Place, file: str) -> None:
-    """How a CA is exchanged: the new root first, and the old one goes when nothing stands on it."""
+    """The rotation of a CA: the new root is added first, and the old root is removed when no certificate needs it."""
     both = (place.file.parent / file).read_bytes() + Forge(NOON).root("New Root").pem_chain
     old, new = replaced(place, file, both)
     assert dangers(old, new, in_use=marks(old)) == []
 
 
-def test_a_root_made_anew_with_its_old_key_still_vouches(place: Place) -> None:
+def test_root_renewed_with_its_old_key_is_no_danger(place: Place) -> None:
     forge = Forge(NOON)
     first = forge.root("Old Root")
     again = forge.forge(Wish("Old Root", ca=True, usages=()), reuse=first.key)
@@ -215,7 +215,7 @@ def test_a_partner_that_goes_with_links_up_is_told(place: Place) -> None:
 
 
 def test_a_partner_that_is_blocked_is_meant_to_lose_its_links(place: Place) -> None:
-    """Shutting somebody out is one command; with half of its names blocked it has only gone."""
+    """Blocking a partner is one command. A partner with half of its names blocked was only removed."""
     used = marks(loaded(place))
     all_of_it = ("blocked: [evil.test]", "blocked: [evil.test, partner.test, sip.partner.test]")
     assert told(place, (PARTNER, ""), all_of_it, in_use=used) == []
@@ -229,12 +229,12 @@ def test_a_partner_under_another_first_domain_keeps_its_anchor(place: Place) -> 
 
 
 def test_an_anchor_that_passes_to_another_partner_leaves_the_first(place: Place) -> None:
-    """What counted for one scope counts for another now: the links of the first are closed."""
+    """An anchor that moves to another scope: the links of the first scope are closed."""
     moved = (("b/root.pem", "x"), ("c/root.pem", "b/root.pem"), ("[x]", "[c/root.pem]"))
     found = told(place, *moved, in_use=marks(loaded(place)))
     assert [one.split(" of ")[1].split(" ")[1] for one in found] == ["partner.test", "other.test"]
 
 
-def test_every_danger_is_told_at_once(place: Place) -> None:
+def test_all_dangers_are_reported_together(place: Place) -> None:
     found = told(place, (MANAGEMENT, ""), (POOL2, ""), (BOT, ""), (PARTNER, ""), **everything(place))
     assert len(found) == 4

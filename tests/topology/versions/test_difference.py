@@ -1,4 +1,4 @@
-"""What differs between two topologies: told by meaning, and nothing left out."""
+"""The difference between two topologies is listed by meaning, and is complete."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def back(place: Place, *changes: tuple[str, str]) -> list[str]:
     return list(difference(loaded(place, *changes), loaded(place)))
 
 
-def test_two_that_mean_the_same_differ_in_nothing(place: Place) -> None:
+def test_equal_topologies_have_no_difference(place: Place) -> None:
     """Comments, quotes, and a server in full where its name would do."""
     assert told(place) == []
     same = (("# our oldest friend", "# still"), ("servers: [fe3.example.test]", "servers: [{name: FE3.example.test}]"))
@@ -252,7 +252,7 @@ def test_first_front_end_pool_is_home_by_default_and_so_its_order_means_somethin
     ]
 
 
-def test_a_partner_that_is_let_in_is_told_with_what_it_proves_itself_by(place: Place) -> None:
+def test_new_partner_is_described_with_its_anchor(place: Place) -> None:
     one = "    - {domains: [partner.test], edge: sip.partner.test, anchors: [b/root.pem], crls: [b/root.crl, b/issuing.crl]}\n"
     assert told(place, (one, "")) == ["partner partner.test may no longer connect"]
     (line,) = back(place, (one, ""))
@@ -273,7 +273,7 @@ def test_anchors_are_compared_by_certificate_though_the_file_has_the_same_name(p
     assert joins.endswith(") of partner partner.test is added")
 
 
-def test_another_file_with_the_same_anchor_is_told_as_no_more_than_that(place: Place) -> None:
+def test_another_file_with_the_same_anchor_is_a_change_of_the_file_only(place: Place) -> None:
     folder = place.file.parent
     (folder / "b" / "renamed.pem").write_bytes((folder / "b" / "root.pem").read_bytes())
     assert told(place, ("b/root.pem", "b/renamed.pem")) == [
@@ -288,7 +288,7 @@ def test_another_file_with_the_same_anchor_is_told_as_no_more_than_that(place: P
         ("postgresql+psycopg://db/x", "postgresql+psycopg://db/x"),
     ],
 )
-def test_a_password_is_never_told(place: Place, url: str, line: str) -> None:
+def test_password_is_never_shown(place: Place, url: str, line: str) -> None:
     (change,) = told(place, ("federation:\n", f"storage: {{users: '{url}'}}\nfederation:\n"))
     assert change == f"the database of the users changes from sqlite:///users.db to {line}"
 
@@ -390,7 +390,7 @@ def taken(topology: Topology) -> Loaded:
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a document of plain values, but for the whole."""
+    """Give every place in a document of plain values, except its root."""
     if path:
         yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
@@ -399,7 +399,7 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def changed(value: Any, path: tuple[str | int, ...], change: Any) -> Any:
-    """The document with another value at *path*; *change* gives it from the one that is there."""
+    """Give the document with another value at *path*; *change* makes it from the current value."""
     if not path:
         return change(value)
     step, rest = path[0], path[1:]
@@ -420,7 +420,7 @@ CHANGES = st.one_of(
 
 
 @given(st.sampled_from([*paths(PLAIN)]), CHANGES)
-def test_nothing_that_changes_goes_unsaid(path: tuple[str | int, ...], change: Any) -> None:
+def test_every_change_is_listed(path: tuple[str | int, ...], change: Any) -> None:
     try:
         other = Topology.model_validate(changed(PLAIN, path, change))
     except ValidationError:

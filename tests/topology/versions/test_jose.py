@@ -66,7 +66,7 @@ def refusal(jws: bytes, kind: str = KIND, largest: int = LARGEST) -> str:
 
 
 @pytest.mark.parametrize("signer", [SIGNER, P384], ids=["P-256", "P-384"])
-def test_what_was_signed_comes_back_with_who_signed_it(signer: Forged) -> None:
+def test_signed_payload_is_opened_with_its_chain(signer: Forged) -> None:
     found = open_signed(sign(PAYLOAD, KIND, signer.chain, ec_key(signer)), KIND)
     assert (found.payload, found.chain, found.presented) == (PAYLOAD, signer.chain, signer.presented)
     assert repr(found) == f"<Signed {len(PAYLOAD)} octets by CN=mg1.example.test>"
@@ -79,7 +79,7 @@ def test_header_has_the_algorithm_of_the_curve_the_kind_and_the_chain_without_it
         assert header == {"alg": algorithm, "typ": KIND, "x5c": x5c(*signer.chain)}
 
 
-def test_any_rightful_header_opens_as_ours_does() -> None:
+def test_other_valid_headers_are_accepted() -> None:
     """So that what is refused below is refused for the one thing that differs."""
     assert open_signed(forged(rightful()), KIND).payload == PAYLOAD
 
@@ -130,8 +130,8 @@ def test_no_octet_can_be_changed(data: st.DataObject) -> None:
         ({"x5c": x5c(RSA.certificate)}, "not ES256 or ES384"),
     ],
 )
-def test_one_other_header_is_refused_in_words(change: dict[str, Any], reason: str) -> None:
-    """Every one of them is rightly signed by the rightful key."""
+def test_each_changed_header_is_refused_with_a_reason(change: dict[str, Any], reason: str) -> None:
+    """Each of them has a valid signature of the right key."""
     assert reason in refusal(forged({**rightful(), **change}))
 
 
@@ -141,7 +141,7 @@ def test_every_header_must_be_there(name: str) -> None:
     assert f"'{name}' is missing" in refusal(forged(header))
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_duplicate_name_is_refused() -> None:
     """One reader would take the first, another the last (RFC 7515 4)."""
     text = json.dumps(rightful())
     assert "a name is given twice" in refusal(forged(f'{{"typ":"sipmesh-users",{text[1:]}'.encode()))
@@ -171,7 +171,7 @@ def test_what_is_not_three_parts_in_base64url_is_refused(change: Callable[[bytes
     assert "three parts in base64url" in refusal(change(forged(rightful())))
 
 
-def test_another_payload_or_another_key_is_no_signature() -> None:
+def test_signature_of_another_payload_or_key_is_refused() -> None:
     mine, other = forged(rightful()).split(b"."), forged(rightful(), b"{}").split(b".")
     assert "is not valid" in refusal(b".".join([mine[0], other[1], mine[2]]))
     assert "is not valid" in refusal(forged(rightful(), key=ec.generate_private_key(ec.SECP256R1())))
@@ -191,7 +191,7 @@ def test_another_spelling_of_the_same_octets_is_refused() -> None:
     assert "is not valid" not in refusal(b".".join([head, b"eHh", tail]))
 
 
-def test_too_large_is_said_before_anything_is_read() -> None:
+def test_size_is_checked_before_parsing() -> None:
     jws = forged(rightful())
     assert open_signed(jws, KIND, len(jws)).payload == PAYLOAD
     assert refusal(jws, largest=len(jws) - 1).startswith(f"it has {len(jws)} octets, more than {len(jws) - 1}")
@@ -212,7 +212,7 @@ def test_nothing_is_signed_with_another_key_or_on_another_curve() -> None:
         sign(PAYLOAD, KIND, P521.chain, ec_key(P521))
 
 
-def test_what_is_named_of_a_stranger_is_short_and_printable() -> None:
+def test_quoted_values_are_short_and_printable() -> None:
     told = refusal(forged({**rightful(), "typ": "\x1b[2J" + "x" * 5000}))
     assert len(told) < 200
     assert "\\x1b" in told

@@ -110,7 +110,7 @@ def test_every_version_is_read_back_as_it_was(publication: Publication) -> None:
 @given(
     st.binary() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(lambda v: json.dumps(v).encode())
 )
-def test_anything_else_is_refused_and_nothing_else_happens(payload: bytes) -> None:
+def test_any_octets_are_read_or_refused(payload: bytes) -> None:
     assert problems(payload)
 
 
@@ -183,24 +183,24 @@ def test_a_file_has_the_limit_that_it_has_on_disk() -> None:
             assert f"'a' has {length} octets" in problems(payload)[0]
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_all_faults_are_reported_together() -> None:
     given = {**told(number=0, forced="no", extra=1), "another": 2}
     del given["why"]
     assert [problem.split("`")[1] for problem in problems(given)] == ["another", "extra", "number", "why", "forced"]
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_duplicate_name_is_refused() -> None:
     text = PLAIN.encode()
     assert problems(b'{"number":8,' + text[1:]) == ("a name is given twice",)
 
 
 @pytest.mark.parametrize("changes", [{"number": 0}, {"previous": "x"}, {"files": {"": b""}}, {"why": ""}])
-def test_what_would_not_be_read_is_not_made(changes: dict[str, Any]) -> None:
+def test_invalid_publication_is_not_encoded(changes: dict[str, Any]) -> None:
     with pytest.raises(LocalError, match="cannot be made"):
         replace(PLAIN, **changes).encode()
 
 
-def test_what_servers_could_not_open_is_not_made() -> None:
+def test_too_large_publication_is_not_encoded() -> None:
     """Each file is within its limit; together they are more than a signed document may be."""
     spare = LARGEST_PAYLOAD - len(replace(PLAIN, files={"a": b"", "b": b"", "c": b""}).encode())
     third = spare // 12 * 3
@@ -248,7 +248,7 @@ def test_a_document_with_problems_is_not_compiled(place: Place, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("why", ["", "x" * (LONGEST_WHY + 1), "\x1b[2J"])
-def test_a_reason_that_is_no_reason_is_the_operators_to_mend(place: Place, why: str) -> None:
+def test_invalid_reason_is_an_operator_error(place: Place, why: str) -> None:
     draft = Draft.read(place.file.read_bytes(), place.file)
     with pytest.raises(OperatorError, match="`why`"):
         draft.compiled(1, "ada", why, at=NOON)
@@ -268,7 +268,7 @@ def test_a_published_version_is_the_topology_of_its_draft(place: Place, tmp_path
 
 
 def test_anchors_on_disk_are_not_looked_at(place: Place, tmp_path: Path) -> None:
-    """Whoever can write to a server's folder cannot make it trust another CA; a draft is read from the folder."""
+    """An attacker who can write to a server's folder cannot add a CA. Only a draft is read from the folder."""
     made = published(place)
     for file, other in (("ca/root.pem", "c/root.pem"), ("b/root.pem", None), ("c/root.pem", None)):
         content = (tmp_path / other).read_bytes() if other else None
@@ -316,7 +316,7 @@ def test_publication_of_another_organisation_than_its_document_is_refused(place:
     assert "'Other'" in problem.reason
 
 
-def test_files_that_nobody_names_are_refused(place: Place, tmp_path: Path) -> None:
+def test_unnamed_files_are_refused(place: Place, tmp_path: Path) -> None:
     made = published(place)
     (problem,) = refused_load(replace(made, files={**made.files, "d/root.pem": b""}), tmp_path)
     assert "'d/root.pem', which the document does not name" in problem.reason
@@ -338,7 +338,7 @@ def test_anchors_may_lie_anywhere_and_are_found_by_the_name_in_the_document(plac
     assert load_published(made, tmp_path).partners[0].anchors
 
 
-def test_lists_that_are_fetched_travel_with_no_version_and_are_given_by_nobody(place: Place) -> None:
+def test_fetched_crls_are_not_part_of_a_version(place: Place) -> None:
     """Each server that needs them fetches them; until they have come, nothing is wrong with the document."""
     place.spoil(("crls: [c/root.crl, c/issuing.crl]", "crls: [c/root.crl, 'http://crl.other.test/issuing.crl']"))
     draft = Draft.read(place.file.read_bytes(), place.file)

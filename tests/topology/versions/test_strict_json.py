@@ -26,6 +26,6 @@ def test_an_object_is_read() -> None:
         (b'{"a": ' + b"[" * 100_000, "nested too deeply"),
     ],
 )
-def test_what_two_readers_could_read_differently_is_refused(text: bytes, reason: str) -> None:
+def test_ambiguous_json_is_refused(text: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         read_object(text)

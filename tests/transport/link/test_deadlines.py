@@ -1,4 +1,4 @@
-"""Until when a link may go on."""
+"""The deadlines of a link."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bounds(found: LinkDeadlines, blocked_at: float = 0.0) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("kind", "direction"), [(LinkKind.SERVER, Direction.ACCEPTED), (LinkKind.CLIENT, Direction.OPENED)]
 )
-def test_server_link_and_opened_link_have_no_bound_while_nothing_waits(kind: LinkKind, direction: Direction) -> None:
+def test_server_link_and_opened_link_have_no_deadline_while_nothing_waits(kind: LinkKind, direction: Direction) -> None:
     assert bounds(deadlines(kind, direction)) == {}
 
 
@@ -34,17 +34,17 @@ def test_client_must_authenticate_in_time() -> None:
     assert bounds(found) == {"idle": LAST_IN + 7200}
 
 
-def test_client_that_sends_keepalives_must_go_on_with_them() -> None:
+def test_client_that_sends_keepalives_must_continue() -> None:
     found = deadlines()
     found.pings = found.authenticated = True
     assert bounds(found) == {"keepalive lapsed": LAST_IN + 240}
 
 
-def test_peer_that_takes_no_octet_is_closed_after_a_while() -> None:
+def test_peer_that_reads_nothing_is_closed_after_stall_s() -> None:
     assert bounds(deadlines(LinkKind.SERVER), blocked_at=3.0) == {DOES_NOT_READ: 23.0}
 
 
-def test_unfinished_message_has_more_time_for_each_octet_that_came() -> None:
+def test_unfinished_message_gets_time_for_each_received_octet() -> None:
     found = deadlines(LinkKind.SERVER)
     found.begun_at, found.begun_octets = 2.0, 2 * LIMITS.message_bytes_per_s
     assert bounds(found) == {TOO_SLOW: 2.0 + 32 + 2}

@@ -1,4 +1,4 @@
-"""A refused peer has time to read why, whatever it sends meanwhile, and not for ever."""
+"""A refused peer has time to read the alert, whatever it sends meanwhile, but not without limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MORE_THAN_ALL_BUFFERS = 100_000_000
 
 @asynccontextmanager
 async def refused(ca: Authority, here: Identity, **limits: float) -> AsyncIterator[tuple[Node, Peer]]:
-    """Have a peer refused that shows no certificate: with TLS 1.3 it does not know of it yet."""
+    """Let a peer without a certificate be refused: with TLS 1.3 it does not know of that yet."""
     async with Node(ca, here, limits=Limits(**limits)) as node:  # type: ignore[arg-type]  # some are whole numbers
         peer = await Peer.dial(node.listen(LinkKind.SERVER), ca)
         async with peer:
@@ -33,9 +33,9 @@ async def refused(ca: Authority, here: Identity, **limits: float) -> AsyncIterat
 
 
 @on_loop
-async def test_alert_reaches_a_peer_that_sends_on(ca: Authority, here: Identity) -> None:
+async def test_alert_reaches_a_peer_that_continues_to_send(ca: Authority, here: Identity) -> None:
     async with refused(ca, here) as (node, peer):
-        for _ in range(3):  # after a reset the second would fail, and nothing more be read
+        for _ in range(3):  # after a reset, the second send would fail, and nothing more could be read
             await peer.send(request())
         assert await peer.ended() == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
         assert (node.heard.messages, node.heard.codes) == ([], ["no-certificate"])
@@ -54,13 +54,13 @@ async def test_peer_that_stays_is_closed_in_time(ca: Authority, here: Identity) 
 @on_loop
 async def test_peer_that_sends_without_end_is_cut_off(ca: Authority, here: Identity) -> None:
     async with refused(ca, here, farewell_bytes=20_000) as (node, peer):
-        with pytest.raises(OSError):  # noqa: PT011 - of TLS or of TCP, as it happens
+        with pytest.raises(OSError):  # noqa: PT011 - an error of TLS or of TCP
             await peer.send(bytes(MORE_THAN_ALL_BUFFERS))
         assert not node.reactor.leaving
 
 
 @on_loop
-async def test_so_many_are_waited_for_and_no_more(ca: Authority, here: Identity) -> None:
+async def test_lingering_connections_are_limited(ca: Authority, here: Identity) -> None:
     async with refused(ca, here, farewells=1) as (node, first):
         async with await Peer.dial(node.listeners[0], ca) as second:
             await node.heard.until(lambda: len(node.heard.refusals) == 2)
@@ -71,7 +71,7 @@ async def test_so_many_are_waited_for_and_no_more(ca: Authority, here: Identity)
 
 
 @on_loop
-async def test_none_is_left_open_when_the_server_stops(ca: Authority, here: Identity) -> None:
+async def test_lingering_connections_close_when_the_server_stops(ca: Authority, here: Identity) -> None:
     async with refused(ca, here) as (node, peer):
         for listener in node.listeners:
             listener.close()
@@ -83,7 +83,7 @@ async def test_none_is_left_open_when_the_server_stops(ca: Authority, here: Iden
 
 
 def is_over(sock: ssl.SSLSocket) -> bool:
-    """Tell whether the other end takes nothing more: what is sent is answered with a reset."""
+    """Return whether the other end accepts nothing more, and answers with a reset."""
     plain = socket.socket(fileno=sock.detach())
     with plain:
         try:

@@ -1,4 +1,4 @@
-"""Links that are up: messages, keepalives, limits, deadlines and ends; the same tests for both adapters."""
+"""Links that are up: messages, keepalives, limits, deadlines and ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ both_ports = pytest.mark.parametrize("kind", [LinkKind.CLIENT, LinkKind.SERVER])
 
 
 async def up(node: Node, peer_identity: Identity, kind: LinkKind) -> tuple[Link, Peer]:
-    """Bring one accepted link up, and give both of its ends."""
+    """Bring one accepted link up, and return both of its ends."""
     peer = await Peer.dial(node.listen(kind), node.authority, peer_identity)
     await node.heard.until(lambda: node.heard.up)
     return node.heard.up[-1], peer
@@ -80,7 +80,7 @@ async def test_all_that_is_sent_in_one_turn_leaves_in_one_record(
 
 @both_ports
 @on_loop
-async def test_answer_to_a_message_that_came_alone_leaves_before_it_is_done_with(
+async def test_answer_to_a_single_message_is_written_at_once(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     async with Node(ca, here) as node:
@@ -88,8 +88,8 @@ async def test_answer_to_a_message_that_came_alone_leaves_before_it_is_done_with
         waiting = answers_that_wait(node)
         async with peer:
             for text in ("one", "two"):
-                peer.sock.sendall(request(text))  # from no thread, whose end would be an event beside it
-                await node.heard.until(lambda: bodies(node.heard)[-1:] == [text])  # noqa: B023 - it is over by then
+                peer.sock.sendall(request(text))  # not from a thread, whose end would be an event as well
+                await node.heard.until(lambda: bodies(node.heard)[-1:] == [text])  # noqa: B023 - the loop body has ended by then
                 assert await peer.receive() == request(text)
         assert waiting == [0, 0]
         assert (link.messages_in, link.messages_out, link.bytes_out) == (2, 2, link.bytes_in)
@@ -97,7 +97,7 @@ async def test_answer_to_a_message_that_came_alone_leaves_before_it_is_done_with
 
 @both_ports
 @on_loop
-async def test_answers_to_messages_that_came_together_leave_together(
+async def test_answers_to_messages_of_one_batch_are_written_together(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     async with Node(ca, here) as node:
@@ -112,7 +112,7 @@ async def test_answers_to_messages_that_came_together_leave_together(
 
 @both_ports
 @on_loop
-async def test_link_answers_a_ping_and_tells_nobody(
+async def test_link_answers_a_ping_without_an_event(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     async with Node(ca, here) as node:
@@ -125,7 +125,7 @@ async def test_link_answers_a_ping_and_tells_nobody(
 
 @on_loop
 async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there: Identity) -> None:
-    """RFC 5626 4.4.1: a single CRLF is the first SIP byte that comes back."""
+    """RFC 5626 4.4.1: a single CRLF is the first SIP octet that comes back."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
         link.send(b"\r\n\r\n")
@@ -134,7 +134,7 @@ async def test_pong_confirms_an_opened_link(ca: Authority, here: Identity, there
 
 
 @on_loop
-async def test_two_pongs_are_not_taken_for_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_two_pongs_do_not_count_as_a_ping(ca: Authority, here: Identity, there: Identity) -> None:
     """Both are CRLF CRLF on the wire; the side that opened the link is the one that pings (RFC 5626 3.5.1)."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         link = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
@@ -149,7 +149,7 @@ async def test_two_pongs_are_not_taken_for_a_ping(ca: Authority, here: Identity,
 @both_ports
 @on_loop
 async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
-    """After WANT_WRITE the next write begins with the same bytes: the stream arrives whole although more was queued."""
+    """After WANT_WRITE the next write starts with the same octets: the stream arrives whole although more was queued."""
     async with Node(ca, here, limits=UNBOUNDED) as node:
         link, peer = await up(node, there, kind)
         sent = [bytes([65 + at % 26]) * 40_001 for at in range(400)]
@@ -167,10 +167,10 @@ async def test_bytes_survive_a_full_socket(ca: Authority, here: Identity, there:
 
 @both_ports
 @on_loop
-async def test_peer_that_never_reads_has_its_bound_waiting_and_is_closed_for_no_message(
+async def test_peer_that_never_reads_is_closed_by_time_and_not_by_a_message(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """What finds no room is not queued; the peer is closed because it takes nothing for ``stall_s``."""
+    """A message without room is not queued; the link closes because the peer reads nothing for ``stall_s``."""
     bound = 1 << 20
     limits = Limits(queue_client_bytes=bound, queue_stranger_bytes=bound, queue_server_bytes=bound, stall_s=1.0)
     async with Node(ca, here, limits=limits) as node:
@@ -189,7 +189,7 @@ async def test_peer_that_never_reads_has_its_bound_waiting_and_is_closed_for_no_
 @both_ports
 @pytest.mark.parametrize(("length", "fits"), [(1000, True), (1001, False)])
 @on_loop
-async def test_queue_has_room_to_its_bound_and_not_for_a_byte_more(
+async def test_queue_is_full_at_its_limit(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind, length: int, *, fits: bool
 ) -> None:
     limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
@@ -202,10 +202,10 @@ async def test_queue_has_room_to_its_bound_and_not_for_a_byte_more(
 
 @pytest.mark.parametrize(("length", "fits"), [(1100, True), (1101, False)])
 @on_loop
-async def test_short_messages_have_a_reserve_that_others_leave_free(
+async def test_short_messages_have_a_reserve_above_the_limit(
     ca: Authority, here: Identity, there: Identity, length: int, *, fits: bool
 ) -> None:
-    """A message that must not be lost alone closes the link where it finds no room either."""
+    """A message that must not be lost silently closes the link if it has no room either."""
     limits = Limits(queue_server_bytes=1000, queue_reserved_bytes=100)
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, LinkKind.SERVER)
@@ -219,10 +219,10 @@ async def test_short_messages_have_a_reserve_that_others_leave_free(
 
 @both_ports
 @on_loop
-async def test_socket_takes_what_it_can_before_a_queue_is_full(
+async def test_full_queue_is_written_before_a_message_is_refused(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """Ten times the bound is queued in one batch, for a peer that reads: everything arrives."""
+    """Ten times the limit is queued in one batch, for a peer that reads: everything arrives."""
     limits = Limits(queue_client_bytes=1000, queue_stranger_bytes=1000, queue_server_bytes=1000)
     async with Node(ca, here, limits=limits) as node:
         link, peer = await up(node, there, kind)
@@ -238,7 +238,7 @@ async def test_socket_takes_what_it_can_before_a_queue_is_full(
     [(False, 500, True), (False, 501, False), (True, 501, True), (True, 1100, True), (True, 1101, False)],
 )
 @on_loop
-async def test_less_may_wait_on_a_link_that_nobody_has_logged_in_on(
+async def test_link_without_a_login_has_a_smaller_queue(
     ca: Authority, here: Identity, there: Identity, *, logged_in: bool, length: int, fits: bool
 ) -> None:
     """Nobody sends to a link without a login: it has no reserve."""
@@ -306,7 +306,7 @@ async def test_server_link_has_no_idle_deadline(ca: Authority, here: Identity, t
 async def test_unframeable_stream_gets_its_answer_and_is_closed(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """What was whole before the fault is handed over first."""
+    """Messages that were complete before the fault are delivered first."""
     async with Node(ca, here) as node:
         _, peer = await up(node, there, kind)
         node.heard.answer = b"SIP/2.0 400 Bad Request\r\n\r\n"
@@ -333,7 +333,7 @@ async def test_server_may_send_larger_bodies_than_a_client(
 
 @both_ports
 @on_loop
-async def test_drained_link_writes_what_waits_and_takes_no_more(
+async def test_drained_link_writes_its_queue_and_accepts_nothing_more(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
     async with Node(ca, here, limits=UNBOUNDED) as node:
@@ -367,7 +367,7 @@ async def test_drain_of_a_link_whose_peer_does_not_read_ends(
 async def test_link_down_comes_after_the_call_that_closed(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind
 ) -> None:
-    """Nothing is told from within close: the caller finishes first; a second close changes nothing."""
+    """Nothing is reported from within close: the caller finishes first; a second close changes nothing."""
     async with Node(ca, here) as node:
         link, peer = await up(node, there, kind)
         async with peer:
@@ -382,7 +382,7 @@ async def test_link_down_comes_after_the_call_that_closed(
 
 @on_loop
 async def test_no_link_comes_up_without_an_accepted_verdict(ca: Authority, here: Identity, there: Identity) -> None:
-    """The choke point, asked directly: neither a refused verdict nor a failed handshake opens it."""
+    """Link.come_up accepts neither a refused verdict nor a failed handshake."""
     async with Node(ca, here) as node:
         link, peer = await up(node, there, LinkKind.SERVER)
         async with peer:
@@ -403,7 +403,7 @@ async def test_no_link_comes_up_without_an_accepted_verdict(ca: Authority, here:
 async def test_closed_links_are_freed_without_the_garbage_collector(
     ca: Authority, here: Identity, there: Identity
 ) -> None:
-    """OpenSSL holds some 20 KiB for each: a cycle would keep them until the collector looks."""
+    """OpenSSL uses some 20 KiB for each link: a cycle would keep them until the garbage collector runs."""
     gc.collect()
     gc.disable()
     try:
@@ -432,7 +432,7 @@ def answer_with(link: Link, data: bytes) -> None:
 
 
 def answers_that_wait(node: Node) -> list[int]:
-    """Have each message sent back, and tell how many octets wait to be written after each."""
+    """Send each message back, and record how many octets wait after each."""
     waiting = []
 
     def answer(link: Link, message: Request | Response) -> None:

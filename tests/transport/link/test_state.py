@@ -19,7 +19,7 @@ def test_every_pair_is_in_the_table_or_an_error_that_names_both(state: LinkState
 
 
 def test_only_an_accepted_handshake_leads_to_up() -> None:
-    """No other way: a link delivers no message before its peer was judged."""
+    """No other input leads to UP: a link delivers no message before its peer was judged."""
     ways = {pair for pair, state in TRANSITIONS.items() if state is LinkState.UP}
     assert ways == {(LinkState.HANDSHAKE, LinkInput.ACCEPT)}
 

@@ -1,4 +1,4 @@
-"""The queue of one link, with a TLS connection that takes as many octets as the test says."""
+"""The queue of one link, with a TLS connection that accepts as many octets as the test says."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ pytestmark = pytest.mark.skipif(built() == "compiled", reason="compiled code tak
 
 
 class Socket:
-    """Takes *room* octets in all."""
+    """Accepts *room* octets in all."""
 
     def __init__(self, room: int) -> None:
         self.room, self.got = room, b""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Take what fits."""
+        """Accept the octets that fit."""
         count = min(self.room, len(data))
         self.got += bytes(data[:count])
         self.room -= count
@@ -39,7 +39,7 @@ def write(writer: LinkWriter, socket: Socket) -> bool:
     return writer.write(cast("PyOpenSslTls", socket))
 
 
-def test_all_that_waits_leaves_in_order(writer: LinkWriter) -> None:
+def test_queued_messages_are_written_in_order(writer: LinkWriter) -> None:
     socket = Socket(50)
     assert write(writer, socket)
     assert (socket.got, writer.pending, writer.octets, writer.blocked_at) == (b"one two", 0, 7, 0.0)

@@ -1,4 +1,4 @@
-"""Links by what they stand on: a revocation meets its own, and what it costs is not a matter of how many others there are."""
+"""Links by certificate: a revocation finds its own links, at a cost that does not depend on the number of other links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def leaf(number: int) -> CertificateId:
 
 @dataclass
 class Judge:
-    """Refuses whom it is told to, and counts whom it is asked about."""
+    """Refuses the given peers, and records which peers it judges."""
 
     revoked: set[int] = field(default_factory=set)
     asked: list[int] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Judge:
 
 
 def standing(link: Link, evidence: PeerEvidence, *named: CertificateId) -> Verdict:
-    """The verdict on a peer whose path is *named*; without any, it is refused."""
+    """Return a verdict on a peer whose path is *named*; without certificates, it refuses."""
     told = replace(evidence, failure=None if named else REFUSED)
     return replace(predictable(link, told), relied_on=frozenset(named))
 
@@ -65,7 +65,7 @@ def _reactor(ca: Authority) -> Iterator[Reactor]:
 
 
 def stand_in(reactor: Reactor, judge: Judge) -> Link:
-    """A link without a connection, up under a verdict of *judge*; it is closed as any other."""
+    """A link without a connection, up under a verdict of *judge*; it closes like any other."""
     link = Link(reactor, Heard(), LinkKind.SERVER, Direction.ACCEPTED)
     link.state = LinkState.UP
     link.evidence = PeerEvidence(Direction.ACCEPTED, LinkKind.SERVER, ("192.0.2.1", 1), ("192.0.2.2", 2))
@@ -75,14 +75,14 @@ def stand_in(reactor: Reactor, judge: Judge) -> Link:
 
 
 @pytest.mark.parametrize("others", [10, 1_000])
-def test_number_of_other_links_makes_no_difference_to_a_revocation(reactor: Reactor, others: int) -> None:
-    """Two links are asked about, and one of them closed, whoever else is there."""
+def test_revocation_judges_only_links_that_rely_on_the_certificate(reactor: Reactor, others: int) -> None:
+    """Two links are judged, and one of them closes, however many others there are."""
     from sipmesh.transport.connector import Connector
     from sipmesh.transport.pool import LinkPool
 
     judge = Judge()
     links = [stand_in(reactor, judge) for _ in range(others + 2)]
-    pool = LinkPool(reactor, Connector(reactor, Heard(), Node.context_for))  # type: ignore[arg-type]  # it is never asked
+    pool = LinkPool(reactor, Connector(reactor, Heard(), Node.context_for))  # type: ignore[arg-type]  # never called
     judge.asked.clear()
     judge.revoked.add(links[3].number)
     named = {leaf(links[3].number), leaf(links[7].number), (b"another issuer", links[5].number)}
@@ -99,8 +99,8 @@ def test_all_links_under_an_issuer_are_found_by_it_each_once_and_in_order(reacto
     assert reactor.links.relying.on([(b"root", 3)]) == []
 
 
-def test_new_verdict_over_another_path_takes_the_place_of_the_old_one(reactor: Reactor) -> None:
-    """What a link no longer stands on cannot bring it down."""
+def test_new_verdict_with_another_path_replaces_the_old_one(reactor: Reactor) -> None:
+    """A certificate on which a link no longer relies cannot close it."""
     link = stand_in(reactor, Judge())
     assert link.evidence is not None
     assert link.judged(standing(link, link.evidence, leaf(link.number), (b"cross", 9)))
@@ -108,8 +108,8 @@ def test_new_verdict_over_another_path_takes_the_place_of_the_old_one(reactor: R
     assert reactor.links.relying.on([(b"cross", 9)]) == [link]
 
 
-def test_nothing_is_left_of_links_that_are_gone(reactor: Reactor) -> None:
-    """Certificates are renewed for ever: the index holds those of live links and no others."""
+def test_closed_links_leave_no_entries(reactor: Reactor) -> None:
+    """Certificates are renewed for ever: the index contains only those of live links."""
     links = [stand_in(reactor, Judge()) for _ in range(3)]
     for link in links:
         reactor.links.remove(link)
@@ -117,8 +117,8 @@ def test_nothing_is_left_of_links_that_are_gone(reactor: Reactor) -> None:
     assert repr(reactor.links.relying) == "<LinksByCertificate of 0 links on 0 certificates>"
 
 
-def test_link_that_stands_on_nothing_is_not_held(reactor: Reactor) -> None:
-    """Clients show no certificate, and there are many of them."""
+def test_link_without_certificates_has_no_entry(reactor: Reactor) -> None:
+    """Clients present no certificate, and there are many clients."""
     reliance, link = LinksByCertificate(), stand_in(reactor, Judge())
     reliance.set(link, frozenset())
     assert repr(reliance) == "<LinksByCertificate of 0 links on 0 certificates>"

@@ -11,6 +11,6 @@ def test_id_is_the_kind_and_the_number() -> None:
     assert (link.id, link.names) == ("s12", ())
 
 
-def test_close_is_the_subclass_matter() -> None:
+def test_close_is_abstract() -> None:
     with pytest.raises(NotImplementedError):
         RegisteredLink(1, LinkKind.CLIENT, Direction.ACCEPTED).close("test")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def linked(server: Node, client: Node) -> tuple[Link, Link]:
-    """A link that is up, as its client and as its server has it."""
+    """A link that is up, with its two ends."""
     opened = client.pool.obtain(client.hop("here.test", server.listen(LinkKind.SERVER)))
     await client.heard.until(lambda: client.heard.up)
     await server.heard.until(lambda: server.heard.up)
@@ -51,7 +51,7 @@ async def test_links_that_a_peer_opened_to_us_are_counted(ca: Authority, here: I
 
 
 @on_loop
-async def test_last_link_that_goes_is_told_once(ca: Authority, here: Identity, there: Identity) -> None:
+async def test_removal_of_the_last_link_is_reported_once(ca: Authority, here: Identity, there: Identity) -> None:
     async with Node(ca, here) as server, Node(ca, there) as client:
         opened, accepted = await linked(server, client)
         registry, told = Registry(), list[str]()

@@ -1,4 +1,4 @@
-"""What TLS we speak, on both OpenSSL builds, and what an unusable certificate is told as."""
+"""The TLS versions and ciphers that we use, and the errors for unusable certificates."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ async def test_hybrid_group_is_negotiated(ca: Authority, here: Identity, there: 
 
 @both_ports
 @on_loop
-async def test_both_ends_tell_what_was_negotiated(
-    ca: Authority, here: Identity, there: Identity, kind: LinkKind
-) -> None:
+async def test_both_ends_report_the_same_facts(ca: Authority, here: Identity, there: Identity, kind: LinkKind) -> None:
     async with Node(ca, here) as server, Node(ca, there) as client:
         client.pool.obtain(client.hop("here.test", server.listen(kind)))
         await server.heard.until(lambda: server.heard.up)
@@ -71,7 +69,7 @@ async def test_tls_1_2_is_spoken_with_aead_and_forward_secrecy_only(
 async def test_link_is_never_resumed(
     ca: Authority, here: Identity, there: Identity, kind: LinkKind, version: str
 ) -> None:
-    """The client offers its session five times and gets a full handshake each time, with a certificate where one is asked."""
+    """The client offers its session five times and gets a full handshake each time, with a certificate on mutual links."""
     async with Node(ca, here) as node:
         out = await s_client(node.listen(kind), there, version, "-reconnect")
         await node.heard.until(lambda: len(node.heard.up) == 6)
@@ -100,20 +98,20 @@ async def test_short_rsa_key_is_below_the_security_level(
         assert [error.code for error in node.heard.evidence[0].engine_errors] == codes
 
 
-def test_key_of_another_certificate_is_told_to_the_operator(here: Identity, there: Identity) -> None:
+def test_key_of_another_certificate_is_an_operator_error(here: Identity, there: Identity) -> None:
     with pytest.raises(OperatorError, match=r"the key does not belong to the certificate in here\.test\.pem"):
         Identity.load(here.chain_path, there.key_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"])
-def test_file_that_is_no_certificate_is_told_to_the_operator(here: Identity, tmp_path: Path, content: bytes) -> None:
+def test_file_without_a_certificate_is_an_operator_error(here: Identity, tmp_path: Path, content: bytes) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_bytes(content)
     with pytest.raises(OperatorError, match=r"broken\.pem: no certificate can be read"):
         Identity.load(broken, here.key_path)
 
 
-def test_file_that_is_no_key_is_told_without_its_content(here: Identity, tmp_path: Path) -> None:
+def test_file_without_a_key_is_an_operator_error_without_its_content(here: Identity, tmp_path: Path) -> None:
     broken = tmp_path / "broken.key"
     broken.write_bytes(b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n")
     broken.chmod(0o600)
@@ -122,7 +120,7 @@ def test_file_that_is_no_key_is_told_without_its_content(here: Identity, tmp_pat
     assert "c2VjcmV0" not in str(told.value)
 
 
-def test_key_that_cannot_sign_is_told_to_the_operator(here: Identity, tmp_path: Path) -> None:
+def test_key_that_cannot_sign_is_an_operator_error(here: Identity, tmp_path: Path) -> None:
     key = x25519.X25519PrivateKey.generate()
     path = tmp_path / "exchange.key"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -138,8 +136,8 @@ def test_repr_shows_the_file_and_never_the_key(ca: Authority, here: Identity) ->
 
 
 @on_loop
-async def test_same_anchor_twice_does_no_harm(ca: Authority, here: Identity, there: Identity) -> None:
-    """The union of anchors of many partners may hold one root several times."""
+async def test_same_anchor_twice_is_accepted(ca: Authority, here: Identity, there: Identity) -> None:
+    """The union of the anchors of many partners may contain one root several times."""
     async with Node(ca, here) as server, Node(ca, there) as client:
         listener = server.listen(LinkKind.SERVER)
         listener.swap(MutualContext(here, [ca.root, ca.root]))

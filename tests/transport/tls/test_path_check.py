@@ -1,4 +1,4 @@
-"""OpenSSL's path check on a chain that no handshake brought."""
+"""OpenSSL's path check on a chain without a handshake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_chain_to_an_anchor_has_no_error() -> None:
     assert codes() == []
 
 
-def test_chain_to_nobody_we_know_has_one() -> None:
+def test_chain_to_an_unknown_anchor_has_an_error() -> None:
     stranger = FORGE.organisation("Stranger")
     assert stranger.issuer is not None
     (error,) = path_errors(FORGE.server(ISSUER, "fe1.example.test").chain, [stranger.issuer.certificate], NOON)
@@ -38,5 +38,5 @@ def test_chain_to_nobody_we_know_has_one() -> None:
 
 @pytest.mark.parametrize(("after", "code"), [(30 * DAY - SECOND, None), (30 * DAY + SECOND, 10), (-DAY, 9)])
 @pytest.mark.parametrize("hours", [0, 9])
-def test_the_instant_is_the_callers_in_any_timezone(after: timedelta, code: int | None, hours: int) -> None:
+def test_check_uses_the_callers_time_in_any_time_zone(after: timedelta, code: int | None, hours: int) -> None:
     assert codes(at=(NOON + after).astimezone(timezone(timedelta(hours=hours)))) == ([code] if code else [])

@@ -1,4 +1,4 @@
-"""TLS over pyOpenSSL on a pair of sockets: what each end reads, writes and sees, and how it ends."""
+"""TLS over pyOpenSSL on a socket pair: what each end reads, writes and sees, and how a link ends."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.fixture(name="ends")
 def _ends(ca: Authority, here: Identity, there: Identity, sockets: tuple[socket.socket, socket.socket]) -> Ends:
-    """The end that opened the link, and the one that accepted it; nothing was sent yet."""
+    """The end that opened the link, and the end that accepted it; nothing was sent yet."""
     opening = mutual_context(there, [ca.root]).opened(sockets[0], "here.test")
     return opening, mutual_context(here, [ca.root]).accepted(sockets[1])
 
@@ -64,7 +64,7 @@ def test_each_end_sees_what_the_other_presented(ends: Ends, here: Identity, ther
     assert opening.facts().cipher == accepting.facts().cipher
 
 
-def test_bytes_pass_in_both_directions_and_nothing_there_is_empty(ends: Ends) -> None:
+def test_bytes_pass_in_both_directions_and_a_read_without_data_is_empty(ends: Ends) -> None:
     shake_hands(ends)
     room = Room()
     for sender, receiver in (ends, ends[::-1]):
@@ -74,7 +74,7 @@ def test_bytes_pass_in_both_directions_and_nothing_there_is_empty(ends: Ends) ->
         assert bytes(receiver.read(room) or b"") + bytes(receiver.read(room) or b"") == b"hello, world"
 
 
-def test_record_that_is_read_in_parts_waits_where_epoll_does_not_see_it(ends: Ends) -> None:
+def test_rest_of_a_partly_read_record_is_pending(ends: Ends) -> None:
     opening, accepting = ends
     shake_hands(ends)
     accepting.read(Room())
@@ -86,14 +86,14 @@ def test_record_that_is_read_in_parts_waits_where_epoll_does_not_see_it(ends: En
     assert accepting.pending() == 0
 
 
-def test_full_socket_takes_nothing_more(ends: Ends) -> None:
+def test_full_socket_accepts_nothing_more(ends: Ends) -> None:
     opening, _ = ends
     shake_hands(ends)
     taken = [opening.write(b"x" * RECORD) for _ in range(200)]
     assert 0 in taken
 
 
-def test_end_without_close_notify_is_told_from_one_with_it(ends: Ends) -> None:
+def test_end_without_close_notify_raises_and_close_notify_does_not(ends: Ends) -> None:
     opening, accepting = ends
     shake_hands(ends)
     accepting.read(Room())
@@ -111,20 +111,20 @@ def test_link_that_breaks_raises(ends: Ends, sockets: tuple[socket.socket, socke
         accepting.write(b"x")
 
 
-def test_what_is_no_tls_fails_the_handshake(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_plain_text_fails_the_handshake(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
     sockets[0].send(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(HandshakeError) as failed:
         ends[1].handshake()
     assert failed.value.failure.code == "not-tls"
 
 
-def test_end_that_goes_in_the_handshake_fails_it(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_close_during_the_handshake_fails_it(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
     sockets[0].close()
     with pytest.raises(HandshakeError):
         ends[1].handshake()
 
 
-def test_end_whose_ca_is_unknown_is_refused_and_its_certificate_is_kept(
+def test_end_with_an_unknown_ca_is_refused_and_its_certificate_is_recorded(
     ca: Authority, other_ca: Authority, here: Identity, sockets: tuple[socket.socket, socket.socket]
 ) -> None:
     stranger = other_ca.issue("there.test")
@@ -138,6 +138,6 @@ def test_end_whose_ca_is_unknown_is_refused_and_its_certificate_is_kept(
     assert ends[1].engine_errors()
 
 
-def test_end_describes_itself(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_repr_shows_the_state(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
     assert f"fd={sockets[0].fileno()}" in repr(ends[0])
     assert ends[0].fileno() == sockets[0].fileno()

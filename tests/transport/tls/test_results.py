@@ -1,4 +1,4 @@
-"""OpenSSL's reasons become verdict codes, and the alert of the peer is taken out of them."""
+"""OpenSSL's reasons become verdict codes, and the peer's alert is extracted from them."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def test_reason_of_openssl_becomes_a_verdict_code(reason: str, opening: object, 
         ("no shared cipher", ""),
     ],
 )
-def test_alert_is_taken_out_of_the_reason(reason: str, alert: str) -> None:
+def test_alert_is_extracted_from_the_reason(reason: str, alert: str) -> None:
     assert alert_of(reason) == alert
     assert lost(reason).alert == alert
 
 
 def test_equal_facts_are_one_object() -> None:
-    """Thousands of links hold them."""
+    """Thousands of links refer to them."""
     assert shared_facts("TLSv1.3", "AES", "X25519", "") is shared_facts("TLSv1.3", "AES", "X25519", "")

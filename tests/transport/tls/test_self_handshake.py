@@ -1,4 +1,4 @@
-"""A context meets itself over a pair of sockets: what each end saw is what peers would see."""
+"""A context makes a handshake with itself over a socket pair: what each end saw is what peers would see."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.contexts import Identity
 
 
-def test_both_ends_tell_what_they_saw(ca: Authority, here: Identity) -> None:
+def test_evidence_of_both_ends_is_returned(ca: Authority, here: Identity) -> None:
     seen = rehearse(here, [ca.root], "here.test")
     assert [evidence.direction for evidence in seen] == [Direction.OPENED, Direction.ACCEPTED]
     for evidence in seen:
@@ -27,8 +27,8 @@ def test_both_ends_tell_what_they_saw(ca: Authority, here: Identity) -> None:
     assert seen[1].tls.sni == "here.test"
 
 
-def test_end_that_refuses_is_heard_alone(here: Identity, tmp_path: Path) -> None:
-    """The other end has seen nothing but its alert."""
+def test_only_the_evidence_of_the_refusing_end_is_returned(here: Identity, tmp_path: Path) -> None:
+    """The other end has seen only the alert."""
     stranger = Authority.create(tmp_path / "stranger", "Stranger")
     [seen] = rehearse(here, [stranger.root], "here.test")
     assert seen.failure is not None
@@ -36,14 +36,14 @@ def test_end_that_refuses_is_heard_alone(here: Identity, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("until", "ends"), [(timedelta(hours=-1), 1), (timedelta(hours=1), 2)])
-def test_certificate_that_has_ended_fails_the_handshake(ca: Authority, until: timedelta, ends: int) -> None:
+def test_expired_certificate_fails_the_handshake(ca: Authority, until: timedelta, ends: int) -> None:
     seen = rehearse(ca.issue("here.test", until=until), [ca.root], "here.test")
     assert len(seen) == ends
     assert (seen[0].failure is None) is (ends == 2)
 
 
 @pytest.mark.parametrize("bits", [1024, 2048])
-def test_key_that_openssl_does_not_take_is_told(ca: Authority, bits: int) -> None:
+def test_key_that_openssl_refuses_raises_rehearsal_error(ca: Authority, bits: int) -> None:
     short = ca.issue(f"rsa{bits}.test", key=rsa.generate_private_key(65537, bits))
     if bits == 2048:
         assert len(rehearse(short, [ca.root], "here.test")) == 2

@@ -1,4 +1,4 @@
-"""Single checks where one row of a table decides; whole verdicts stand in test_judge."""
+"""Single checks, for which one row of a table decides. Whole verdicts are in test_judge."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SECOND = timedelta(seconds=1)
         ((CODE_SIGNING, SERVER_AUTH), True, False, True),
     ],
 )
-def test_usage_follows_from_the_side_that_the_peer_took(
+def test_required_usage_depends_on_the_peers_side(
     net: Network,
     usages: tuple[x509.ObjectIdentifier, ...],
     *,
@@ -88,7 +88,7 @@ def test_validity_includes_its_first_and_its_last_second(net: Network, after: ti
     assert "our clock" in finding(verdict, "validity").wanted
 
 
-def test_an_expired_issuer_expires_its_leaves(net: Network) -> None:
+def test_expired_issuer_refuses_its_leaves(net: Network) -> None:
     assert net.ours.issuer is not None
     old = net.forge.authority("Old CA", net.ours.issuer, ends=-SECOND)
     policy = net.policy(peers=net.swapped(net.fe2, authority=net.authority("Example", old)))
@@ -119,20 +119,20 @@ def test_a_block_holds_for_links_that_we_open_too(net: Network) -> None:
     assert verdict_on(net.alpha_certificate(), net.opening(net.alpha, ALPHA)).accepted
 
 
-def test_what_could_not_be_judged_refuses_without_naming_the_reason(net: Network) -> None:
+def test_unjudged_finding_refuses_without_giving_the_code(net: Network) -> None:
     verdict = verdict_on(net.forge.server(net.stranger, FE2), net.policy())
     unjudged = {held.check for held in verdict.findings if not held.judged}
     assert unjudged == {"second-engine", "issuing", "constraints", "revocation"}
     assert verdict.reason is finding(verdict, "issuer") or verdict.code is Code.UNTRUSTED_ISSUER
 
 
-def test_where_the_second_engine_is_blind_the_finding_says_so(net: Network) -> None:
+def test_finding_says_if_the_second_engine_cannot_read_the_path(net: Network) -> None:
     verdict = verdict_on(net.gamma_certificate(), net.policy(PARTNER))
     assert verdict.subject == GAMMA
     assert "URI constraints" in finding(verdict, "second-engine").saw
 
 
-def test_the_same_third_party_ca_serves_two_partners_whom_the_name_tells_apart(net: Network) -> None:
+def test_two_partners_of_one_third_party_ca_differ_by_name(net: Network) -> None:
     """R8: or both use a third-party CA; then the name alone separates them."""
     public = net.forge.organisation("Public")
     authority = net.authority("Public", public)

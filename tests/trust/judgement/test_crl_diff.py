@@ -1,4 +1,4 @@
-"""What new lists mean: a few serials, or more than can be told from serials, and then everybody is judged again."""
+"""The effect of new CRLs: a few serial numbers, or another change, after which all links are judged again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAF, OTHER = 0xBAD, 0x600D
 
 
 def lists(net: Network, *revoked: Forged | int, **changes: Any) -> RevocationLists:
-    """The lists of the enterprise, that of its issuing CA anew."""
+    """The CRLs of the enterprise CA; that of the issuing CA is new."""
     kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
     return RevocationLists([*kept, RevocationList.load(net.forge.revocations(net.ours, revoked, **changes))])
 
@@ -36,20 +36,20 @@ def relied_on(net: Network) -> Authority:
     return replace(net.fe2.authority)
 
 
-def test_serials_that_were_not_on_the_list_before_are_named_under_their_issuer(net: Network) -> None:
+def test_new_serials_are_given_with_their_issuer(net: Network) -> None:
     authority = relied_on(net)
     assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) == frozenset({(issuer_of(net), LEAF)})
     authority.relist(lists(net, LEAF, number=2))
     assert newly_revoked(authority, lists(net, LEAF, OTHER, number=3), NOON) == frozenset({(issuer_of(net), OTHER)})
 
 
-def test_list_that_names_nobody_new_concerns_nobody(net: Network) -> None:
+def test_crl_without_new_serials_affects_no_certificate(net: Network) -> None:
     """Most new lists only take the place of one that is about to end."""
     assert newly_revoked(relied_on(net), lists(net, number=2), NOON) == frozenset()
     assert newly_revoked(relied_on(net), net.fe2.authority.lists, NOON) == frozenset()
 
 
-def test_serial_of_one_issuer_is_nobody_elses(net: Network) -> None:
+def test_serial_counts_for_its_issuer_only(net: Network) -> None:
     """The root's list names its own certificates, whatever serials the issuing CA has given."""
     assert net.ours.issuer is not None
     root = RevocationList.load(net.forge.revocations(net.ours.issuer, [LEAF], number=2))
@@ -68,34 +68,34 @@ def test_serial_of_one_issuer_is_nobody_elses(net: Network) -> None:
     ],
     ids=["ended", "not-begun", "delta", "other-scope"],
 )
-def test_more_than_serials_means_everybody(net: Network, changes: dict[str, Any]) -> None:
+def test_other_changes_than_serials_affect_all_certificates(net: Network, changes: dict[str, Any]) -> None:
     assert newly_revoked(relied_on(net), lists(net, number=2, **changes), NOON) is None
 
 
-def test_list_by_another_key_means_everybody(net: Network) -> None:
-    """Whoever stood by the old key's list does not stand by this one."""
+def test_crl_with_another_key_affects_all_certificates(net: Network) -> None:
+    """A certificate that the old key's CRL confirms is not confirmed by this CRL."""
     forged = lists(net, number=2, key=net.stranger.key)
     assert newly_revoked(relied_on(net), forged, NOON) is None
 
 
-def test_list_that_is_gone_means_everybody(net: Network) -> None:
+def test_removed_crl_affects_all_certificates(net: Network) -> None:
     kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
     assert newly_revoked(relied_on(net), RevocationLists(kept), NOON) is None
 
 
-def test_second_list_of_one_issuer_means_everybody(net: Network) -> None:
-    """Which of the two counts depends on the certificate."""
+def test_second_crl_of_one_issuer_affects_all_certificates(net: Network) -> None:
+    """The certificate decides which of the two CRLs is used."""
     both = RevocationLists([*net.fe2.authority.lists, *lists(net, number=2)])
     assert newly_revoked(relied_on(net), both, NOON) is None
 
 
-def test_list_that_comes_where_there_was_none_names_all_its_serials(net: Network) -> None:
+def test_first_crl_of_an_issuer_gives_all_its_serials(net: Network) -> None:
     kept = [held for held in net.fe2.authority.lists if held.issuer_der != issuer_of(net)]
     authority = replace(net.fe2.authority, lists=RevocationLists(kept))
     assert newly_revoked(authority, lists(net, LEAF), NOON) == frozenset({(issuer_of(net), LEAF)})
 
 
 @pytest.mark.parametrize("source", [RevocationSource.ANSWERS, RevocationSource.BOTH])
-def test_where_answers_have_a_say_everybody_is_asked(net: Network, source: RevocationSource) -> None:
+def test_ocsp_in_use_affects_all_certificates(net: Network, source: RevocationSource) -> None:
     authority = replace(net.fe2.authority, source=source)
     assert newly_revoked(authority, lists(net, LEAF, number=2), NOON) is None

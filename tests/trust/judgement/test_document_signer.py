@@ -1,4 +1,4 @@
-"""Who may sign what a network runs by: attacked in one property at a time, with the rightful twin beside each."""
+"""The signers of documents: each property is changed in turn, with an unchanged control beside each change."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ WISH = Wish(MG1, dns=(MG1,), usages=(DOCUMENT_SIGNING,), ends=90 * DAY)
 
 
 class Office:
-    """Who signs, under which authority, and what comes of it."""
+    """The signer, its authority, and the verdict."""
 
     def __init__(self) -> None:
         self.network = Network()
         self.authority = self.network.authority("Example", self.network.ours)
 
     def signer(self, issuer: Forged | None = None, **changes: Any) -> Forged:
-        """The rightful signer of mg1, but for *issuer* and *changes*."""
+        """A valid signer for mg1, with *issuer* and *changes*."""
         return self.network.forge.forge(WISH, issuer or self.network.ours, **changes)
 
     def judge(self, shown: Forged, authority: Authority | None = None, *, at: datetime = NOON) -> SignerVerdict:
@@ -63,20 +63,20 @@ def refused(belief: SignerVerdict, code: Code, check: str) -> None:
     assert belief.remedies
 
 
-def test_signer_of_a_management_server_is_believed_by_name(office: Office) -> None:
+def test_signer_of_a_management_server_is_accepted_by_name(office: Office) -> None:
     belief = office.judge(office.signer())
     assert (belief.believed, belief.code, belief.name, belief.reasons) == (True, Code.ACCEPTED, MG1, ())
     assert [one.check for one in belief.findings] == list(CHECKS)
     assert belief.findings[9].saw == MG1
 
 
-def test_what_our_ca_issues_is_believed(office: Office) -> None:
+def test_signer_issued_by_our_ca_is_accepted(office: Office) -> None:
     """Capitals in a name are no other name (RFC 4343)."""
     assert office.judge(office.signer(dns=("MG1.Example.test",))).name == MG1
     assert office.judge(office.signer(dns=(MG2,), common_name=MG2)).name == MG2
 
 
-def test_certificate_of_a_server_signs_nothing(office: Office) -> None:
+def test_server_certificate_is_refused_as_signer(office: Office) -> None:
     """Not even that of the management server itself: a server's key is in use on every link."""
     refused(office.judge(office.network.forge.server(office.network.ours, MG1)), Code.AMBIGUOUS_IDENTITY, "usage")
     refused(office.judge(office.network.forge.server(office.network.ours, FE1)), Code.AMBIGUOUS_IDENTITY, "usage")
@@ -88,7 +88,7 @@ def test_signer_with_a_sip_uri_is_refused(office: Office) -> None:
 
 
 def test_signer_of_another_ca_is_refused(office: Office) -> None:
-    """Its own partner's CA counts for the partner's links, and never for what we run by."""
+    """The CA of a partner is accepted for the partner's links, and never for our documents."""
     alpha = office.signer(office.network.alpha_ca)
     refused(office.judge(alpha), Code.UNTRUSTED_ISSUER, "issuer")
     refused(office.judge(office.signer(office.network.stranger)), Code.UNTRUSTED_ISSUER, "issuer")
@@ -99,7 +99,7 @@ def test_signer_that_signs_itself_is_refused(office: Office) -> None:
     refused(office.judge(office.network.forge.forge(WISH)), Code.UNTRUSTED_ISSUER, "issuer")
 
 
-def test_signer_whose_issuing_ca_is_not_shown_is_refused(office: Office) -> None:
+def test_signer_without_its_issuing_ca_in_the_chain_is_refused(office: Office) -> None:
     shown = office.signer().presented
     assert judge_signer(shown, office.authority, MANAGERS, at=NOON, engine_errors=()).believed
     alone = judge_signer(shown[:1], office.authority, MANAGERS, at=NOON, engine_errors=())
@@ -116,7 +116,7 @@ def test_signer_whose_issuing_ca_is_not_shown_is_refused(office: Office) -> None
         (-timedelta(minutes=5) - SECOND, Code.NOT_YET_VALID),
     ],
 )
-def test_signer_counts_within_its_validity(office: Office, after: timedelta, code: Code) -> None:
+def test_signer_is_accepted_within_its_validity_only(office: Office, after: timedelta, code: Code) -> None:
     """The lists are those of the day, so that only the signer's own time is asked for."""
     forge = office.network.forge
     assert office.network.ours.issuer is not None
@@ -131,7 +131,7 @@ def test_signer_counts_within_its_validity(office: Office, after: timedelta, cod
         assert "validity" in [one.check for one in belief.findings if not one.passed]
 
 
-def test_issuing_ca_that_has_ended_takes_its_signers_with_it(office: Office) -> None:
+def test_expired_issuing_ca_refuses_its_signers(office: Office) -> None:
     assert office.network.ours.issuer is not None
     ending = office.network.forge.authority("Ending CA", office.network.ours.issuer, ends=DAY)
     authority = office.network.authority("Example", ending)
@@ -146,7 +146,7 @@ def test_revoked_signer_is_refused(office: Office) -> None:
     assert office.judge(other, listed).believed
 
 
-def test_revoked_issuing_ca_takes_its_signers_with_it(office: Office) -> None:
+def test_revoked_issuing_ca_refuses_its_signers(office: Office) -> None:
     ours = office.network.ours
     assert ours.issuer is not None
     forge = office.network.forge
@@ -156,7 +156,7 @@ def test_revoked_issuing_ca_takes_its_signers_with_it(office: Office) -> None:
 
 
 @pytest.mark.parametrize("missing", ["root", "issuing", "both"])
-def test_list_that_is_missing_refuses(office: Office, missing: str) -> None:
+def test_missing_crl_refuses_the_signer(office: Office, missing: str) -> None:
     ours = office.network.ours
     assert ours.issuer is not None
     held = {"root": ours.issuer, "issuing": ours}
@@ -165,13 +165,13 @@ def test_list_that_is_missing_refuses(office: Office, missing: str) -> None:
     refused(office.judge(office.signer(), lacking), Code.REVOCATION_UNKNOWN, "revocation")
 
 
-def test_list_counts_until_its_next_update_and_not_a_second_longer(office: Office) -> None:
+def test_crl_is_accepted_until_its_next_update_to_the_second(office: Office) -> None:
     week = NOON + 7 * DAY
     assert office.judge(office.signer(), at=week).believed
     refused(office.judge(office.signer(), at=week + SECOND), Code.REVOCATION_UNKNOWN, "revocation")
 
 
-def test_list_by_another_key_is_none(office: Office) -> None:
+def test_crl_signed_with_another_key_is_ignored(office: Office) -> None:
     ours, forge = office.network.ours, office.network.forge
     assert ours.issuer is not None
     other = ec.generate_private_key(ec.SECP256R1())
@@ -190,7 +190,7 @@ def test_name_that_is_no_management_server_is_refused(office: Office, name: str)
     assert name in belief.reasons[0]
 
 
-def test_nobody_is_believed_where_there_is_no_management_server(office: Office) -> None:
+def test_without_management_servers_every_signer_is_refused(office: Office) -> None:
     belief = judge_signer(office.signer().presented, office.authority, (), at=NOON, engine_errors=())
     refused(belief, Code.NOT_IN_TOPOLOGY, "name")
 
@@ -208,12 +208,14 @@ def test_nobody_is_believed_where_there_is_no_management_server(office: Office) 
         ({"dns": (MG1, MG1)}, Code.AMBIGUOUS_IDENTITY),
     ],
 )
-def test_common_name_never_counts_and_one_name_alone_does(office: Office, changes: dict[str, Any], code: Code) -> None:
+def test_common_name_is_ignored_and_one_dns_name_is_required(
+    office: Office, changes: dict[str, Any], code: Code
+) -> None:
     """Every one of them has the common name of a management server."""
     refused(office.judge(office.signer(**changes)), code, "name")
 
 
-def test_ca_that_poses_as_a_signer_is_refused(office: Office) -> None:
+def test_ca_certificate_is_refused_as_signer(office: Office) -> None:
     refused(office.judge(office.signer(ca=True)), Code.NOT_A_LEAF, "leaf")
     refused(office.judge(office.signer(cert_sign=True)), Code.NOT_A_LEAF, "leaf")
 
@@ -230,7 +232,7 @@ def test_ca_that_poses_as_a_signer_is_refused(office: Office) -> None:
         ((ExtendedKeyUsageOID.CODE_SIGNING,), "codeSigning"),
     ],
 )
-def test_usage_is_document_signing_and_nothing_else(office: Office, usages: tuple[Any, ...], saw: str) -> None:
+def test_document_signing_must_be_the_only_usage(office: Office, usages: tuple[Any, ...], saw: str) -> None:
     belief = office.judge(office.signer(usages=usages))
     refused(belief, Code.WRONG_USAGE, "usage")
     assert belief.reasons[0].endswith(f"saw {saw}")
@@ -241,7 +243,7 @@ def test_key_must_be_for_signatures(office: Office, changes: dict[str, Any]) -> 
     refused(office.judge(office.signer(**changes)), Code.WRONG_USAGE, "usage")
 
 
-def test_issuing_ca_for_servers_alone_makes_no_signers(office: Office) -> None:
+def test_issuing_ca_limited_to_servers_cannot_issue_signers(office: Office) -> None:
     ours = office.network.ours
     assert ours.issuer is not None
     tls = office.network.forge.authority("TLS CA", ours.issuer, usages=(SERVER, CLIENT))
@@ -250,7 +252,7 @@ def test_issuing_ca_for_servers_alone_makes_no_signers(office: Office) -> None:
     assert office.judge(office.signer(both), office.network.authority("Example", both)).believed
 
 
-def test_issuer_that_is_no_ca_or_too_deep_is_refused(office: Office) -> None:
+def test_issuer_that_is_not_a_ca_or_exceeds_the_path_length_is_refused(office: Office) -> None:
     leaf = office.network.fe2_certificate()
     refused(office.judge(office.signer(leaf)), Code.UNTRUSTED_ISSUER, "issuing")
     deep = office.network.forge.authority("Sub CA", office.network.ours)
@@ -258,7 +260,7 @@ def test_issuer_that_is_no_ca_or_too_deep_is_refused(office: Office) -> None:
     refused(office.judge(office.signer(deep), authority), Code.UNTRUSTED_ISSUER, "issuing")
 
 
-def test_name_constraint_of_the_ca_holds_for_signers(office: Office) -> None:
+def test_name_constraints_apply_to_signers(office: Office) -> None:
     ours = office.network.ours
     assert ours.issuer is not None
     for permitted, believed in (("example.test", True), ("other.test", False)):
@@ -273,20 +275,20 @@ def test_weak_key_is_refused(office: Office) -> None:
     refused(office.judge(office.signer(key=KeyKind.RSA_1024)), Code.WEAK_KEY, "key")
 
 
-def test_critical_extension_that_nobody_knows_is_refused(office: Office) -> None:
+def test_unknown_critical_extension_is_refused(office: Office) -> None:
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
     assert office.judge(office.signer(extra=(unknown,))).believed
     refused(office.judge(office.signer(critical=(unknown,))), Code.MALFORMED_CERTIFICATE, "issuing")
 
 
-def test_one_engine_that_says_no_is_enough(office: Office) -> None:
+def test_refusal_of_one_engine_is_enough(office: Office) -> None:
     shown, said = office.signer().presented, (EngineError(0, 10, "certificate has expired"),)
     belief = judge_signer(shown, office.authority, MANAGERS, at=NOON, engine_errors=said)
     refused(belief, Code.EXPIRED, "engine")
 
 
 @pytest.mark.parametrize("chain", [(), (b"",), (b"\x30\x00",), (b"nonsense", b"nonsense")])
-def test_what_is_no_chain_is_refused(office: Office, chain: tuple[bytes, ...]) -> None:
+def test_malformed_chain_is_refused(office: Office, chain: tuple[bytes, ...]) -> None:
     belief = judge_signer(chain, office.authority, MANAGERS, at=NOON, engine_errors=())
     refused(belief, Code.MALFORMED_CERTIFICATE if chain else Code.NO_CERTIFICATE, "certificate")
 
@@ -298,12 +300,12 @@ def test_chain_that_is_too_long_is_refused(office: Office) -> None:
     refused(belief, Code.MALFORMED_CERTIFICATE, "certificate")
 
 
-def test_authority_without_anchors_believes_nobody(office: Office) -> None:
+def test_authority_without_anchors_refuses_every_signer(office: Office) -> None:
     empty = Authority("Example", (), office.authority.lists)
     refused(office.judge(office.signer(), empty), Code.UNTRUSTED_ISSUER, "issuer")
 
 
-def test_everything_that_is_wrong_is_told_at_once(office: Office) -> None:
+def test_all_faults_are_reported_together(office: Office) -> None:
     shown = office.signer(dns=(FE1,), usages=(SERVER,), ca=True)
     belief = office.judge(shown, office.network.authority("Example", office.network.ours, shown))
     failed = {one.check for one in belief.findings if not one.passed}
@@ -319,7 +321,7 @@ def test_instant_needs_a_timezone(office: Office) -> None:
     assert office.judge(office.signer(), at=NOON.astimezone(timezone(timedelta(hours=9)))).believed
 
 
-def test_decided_is_not_believed(office: Office) -> None:
+def test_verdict_has_no_truth_value(office: Office) -> None:
     with pytest.raises(TypeError, match=r"\.believed"):
         bool(office.judge(office.signer()))
     assert not SignerVerdict(Code.ACCEPTED, (), NOON).believed

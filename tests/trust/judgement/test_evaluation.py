@@ -24,20 +24,20 @@ def test_certificate_is_judged_as_the_one_entry_that_it_names(net: Network) -> N
     assert [authority.name for authority in found.counted] == ["Example"]
 
 
-def test_link_that_we_opened_is_judged_as_the_entry_that_we_meant(net: Network) -> None:
+def test_opened_link_is_judged_by_the_expected_entry(net: Network) -> None:
     found = evaluated(net.alpha_certificate(), net.opening(net.fe2, FE2))
     assert (found.peer, found.opened, found.proved) == (net.fe2, True, frozenset())
 
 
-def test_certificate_that_names_two_entries_is_judged_as_neither(net: Network) -> None:
+def test_certificate_that_names_two_entries_has_no_entry(net: Network) -> None:
     shown = net.forge.server(net.ours, FE2, "bot.example.test")
     found = evaluated(shown, net.policy())
     assert (found.peer, found.named, found.proved) == (None, (net.fe2, net.bot), frozenset())
     assert found.foreign == {}
 
 
-def test_certificate_of_a_stranger_is_counted_under_everybody(net: Network) -> None:
-    """Nobody is named: then any authority could have been meant."""
+def test_unknown_certificate_is_checked_against_all_authorities(net: Network) -> None:
+    """The certificate names no entry, so each authority is possible."""
     found = evaluated(net.forge.server(net.stranger, "fe9.example.test"), net.policy())
     assert len(found.counted) == 4
     assert (found.unknown, found.trail.path, found.line) == (("fe9.example.test",), (), (found.leaf,))
@@ -51,7 +51,7 @@ def test_name_of_another_entry_is_foreign(net: Network) -> None:
     assert found.foreign == {FE2: (net.fe2,)}
 
 
-def test_name_of_a_pool_identifies_nobody(net: Network) -> None:
+def test_name_of_a_pool_identifies_no_server(net: Network) -> None:
     found = evaluated(net.fe2_certificate(), net.policy())
     assert set(found.shared) == {"pool1.example.test", "example.test"}
 
@@ -64,20 +64,20 @@ def test_path_is_found_under_the_authority_of_the_entry(net: Network) -> None:
     assert (found.elsewhere.path, len(found.listed)) == ((), len(found.trail.path) - 1)
 
 
-def test_path_to_an_authority_that_does_not_count_is_told(net: Network) -> None:
+def test_path_to_another_authority_is_found(net: Network) -> None:
     found = evaluated(net.forge.server(net.alpha_ca, FE2), net.policy())
     assert found.trail.path == ()
     assert found.elsewhere.authority is net.alpha.authority
     assert found.line == found.elsewhere.path
 
 
-def test_span_is_what_all_certificates_of_the_line_have_in_common(net: Network) -> None:
+def test_span_is_the_common_validity_of_all_certificates(net: Network) -> None:
     begin, end, text = evaluated(net.fe2_certificate(), net.policy()).span
     assert begin <= NOON < end
     assert text.startswith("valid until ")
 
 
-def test_link_without_a_certificate_has_nothing_to_look_at(net: Network) -> None:
+def test_link_without_a_certificate_has_no_facts(net: Network) -> None:
     found = evaluated(None, net.policy())
     assert (found.leaf, found.names.usable, found.line, found.listed) == (None, (), (), ())
     assert not found.trail.path
@@ -94,14 +94,14 @@ def test_certificate_that_cannot_be_read_is_a_fault_with_its_depth(net: Network)
     assert issuer.fault.startswith("certificate 1 of the chain")
 
 
-def test_chain_that_is_out_of_bounds_is_not_followed(net: Network) -> None:
+def test_chain_above_the_limits_is_not_followed(net: Network) -> None:
     shown = net.fe2_certificate()
     found = evaluated(shown, net.policy(), presented=(*shown.presented, *[shown.presented[-1]] * 200))
     assert found.excess
     assert (found.trail.path, found.trail.refusal, found.elsewhere.path) == ((), found.excess, ())
 
 
-def test_second_handshake_takes_over_what_was_worked_out(net: Network) -> None:
+def test_second_handshake_reuses_computed_facts(net: Network) -> None:
     policy = net.policy()
     first = evaluated(net.fe2_certificate(), policy)
     listed = first.listed
@@ -110,7 +110,7 @@ def test_second_handshake_takes_over_what_was_worked_out(net: Network) -> None:
     assert (later.trail, later.listed) == (first.trail, listed)
 
 
-def test_lists_that_have_come_since_are_looked_up_anew(net: Network) -> None:
+def test_new_crls_are_looked_up_again(net: Network) -> None:
     policy = net.policy()
     first = evaluated(net.fe2_certificate(), policy)
     authority, listed = net.fe2.authority, first.listed

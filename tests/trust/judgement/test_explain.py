@@ -32,13 +32,13 @@ def test_a_refusal_says_wanted_seen_rule_clock_and_remedy(net: Network) -> None:
     assert headline(verdict).startswith("expired: accepted server link from 192.0.2.7:5062: validity wanted")
 
 
-def test_what_could_not_be_judged_has_its_own_sign(net: Network) -> None:
+def test_unjudged_finding_has_its_own_mark(net: Network) -> None:
     lines = explain(verdict_on(net.forge.server(net.stranger, FE2), net.policy()))
     assert any(line.startswith("  · revocation") for line in lines)
     assert any(line.startswith("  ✗ issuer") for line in lines)
 
 
-def test_a_link_without_certificate_is_told_too(net: Network) -> None:
+def test_link_without_certificate_is_explained(net: Network) -> None:
     lines = explain(verdict_on(None, net.opening(net.fe2, FE2), failure=HandshakeFailure("not-tls", "it spoke SMTP")))
     assert "  presented   no certificate" in lines
     assert "  meant       fe2.example.test" in lines

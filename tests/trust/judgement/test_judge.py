@@ -1,4 +1,4 @@
-"""The judge as a whole: each impostor by its code, beside its rightful twin, and no check that could be spared."""
+"""Whole verdicts: the code of each impostor, an accepted control for each, and the effect of each check."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Row:
 
 
 def _revoking(net: Network) -> LinkPolicy:
-    """The server port's policy with a list on which serial 0xBAD stands."""
+    """The policy of the server port with a CRL that revokes serial 0xBAD."""
     assert net.ours.issuer is not None
     enterprise = net.authority("Example", net.ours, net.fe2_certificate(serial=0xBAD))
     return net.policy(peers=net.swapped(net.fe2, authority=enterprise))
@@ -216,7 +216,7 @@ TWINS = (
 
 
 @pytest.mark.parametrize("row", TWINS, ids=lambda row: row.name)
-def test_each_rightful_twin_is_accepted_with_every_check_passed(net: Network, row: Row) -> None:
+def test_each_control_is_accepted_with_every_check_passed(net: Network, row: Row) -> None:
     verdict = row.judge(net)
     assert verdict.accepted, verdict.failed
     assert verdict.peer is not None
@@ -226,11 +226,13 @@ def test_each_rightful_twin_is_accepted_with_every_check_passed(net: Network, ro
 
 
 @pytest.mark.parametrize("check", list(CHECKS))
-def test_without_a_check_its_impostor_would_come_in(net: Network, monkeypatch: pytest.MonkeyPatch, check: str) -> None:
-    """Each check in turn is switched off; an impostor that only it stops must then be accepted.
+def test_impostor_is_accepted_if_its_check_is_removed(
+    net: Network, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    """Each check in turn is removed. Then an impostor that only this check stops must be accepted.
 
-    Three are never alone: who has no issuer has no path to check revocation on, who has no identity is nobody in the
-    topology, and the scope only tells. Switching them off must still change what is said.
+    Three checks never stop an impostor alone: without an issuer there is no path for the revocation check, a peer without an
+    identity is not in the topology, and the scope check only lists. Removing them must still change the findings.
     """
     before = [row.judge(net).code for row in IMPOSTORS] + [_findings(net)]
     monkeypatch.setattr(
@@ -265,13 +267,13 @@ def test_a_name_that_two_entries_share_is_refused(net: Network) -> None:
     assert verdict_on(net.fe2_certificate(), net.policy(peers=peers)).code is Code.AMBIGUOUS_IDENTITY
 
 
-def test_we_open_no_link_to_somebody_who_is_no_entry(net: Network) -> None:
+def test_opened_link_to_an_unknown_peer_is_refused(net: Network) -> None:
     policy = net.opening(None, "fe9.example.test")
     assert verdict_on(net.forge.server(net.ours, "fe9.example.test"), policy).code is Code.NOT_IN_TOPOLOGY
 
 
-def test_a_name_that_is_not_the_entrys_own_does_not_count_as_meant(net: Network) -> None:
-    """A pool's name identifies no single server, even if somebody means it."""
+def test_expected_name_must_be_the_entrys_own_name(net: Network) -> None:
+    """The name of a pool identifies no single server, even if it is the expected name."""
     policy = net.opening(net.fe2, "pool1.example.test")
     assert verdict_on(net.fe2_certificate(), policy).code is Code.NAME_MISMATCH
 
@@ -298,7 +300,7 @@ def test_what_openssl_leaves_to_the_judge_does_not_refuse_by_itself(net: Network
     assert str(code) in finding(verdict, "engine").saw
 
 
-def test_a_key_at_which_openssl_stopped_early_is_the_reason_not_the_issuer_it_never_saw(net: Network) -> None:
+def test_weak_key_is_the_reason_if_openssl_stopped_before_the_issuer(net: Network) -> None:
     """OpenSSL looks at the leaf's key before it builds a path, so the evidence holds the leaf alone."""
     weak, sound = net.fe2_certificate(key=KeyKind.RSA_1024), net.fe2_certificate()
     failure = HandshakeFailure("handshake-failed", "EE certificate key too weak")
@@ -316,10 +318,10 @@ def test_a_key_at_which_openssl_stopped_early_is_the_reason_not_the_issuer_it_ne
 
 
 @pytest.mark.parametrize(("usages", "code"), [((CLIENT_AUTH,), Code.ACCEPTED), ((SERVER_AUTH,), Code.WRONG_USAGE)])
-def test_wrong_usage_of_an_issuer_is_ours_to_judge(
+def test_judge_decides_wrong_usage_of_an_issuer(
     net: Network, usages: tuple[x509.ObjectIdentifier, ...], code: Code
 ) -> None:
-    """A public CA that issues for servers alone says so in its intermediate: OpenSSL leaves that to us as well."""
+    """A public CA for servers says so in its intermediate. OpenSSL leaves that to the judge too."""
     assert net.ours.issuer is not None
     issuing = net.forge.authority("for some usages only", net.ours.issuer, usages=usages)
     peers = net.swapped(net.fe2, authority=net.authority("Example", issuing))
@@ -341,10 +343,10 @@ def test_wrong_usage_of_an_issuer_is_ours_to_judge(
         (lambda n: n.forge.server(n.stranger, "evil.test"), PARTNER, NO_ISSUER, "partner-blocked"),
     ],
 )
-def test_where_openssl_knows_no_issuer_the_judge_says_why(
+def test_judge_explains_an_issuer_unknown_to_openssl(
     net: Network, shows: Callable[[Network], Forged], kind: LinkKind, error: int, code: str
 ) -> None:
-    """The listener holds only the anchors of those who may come; the judge knows the others by name."""
+    """The listener has the anchors of the allowed peers only. The judge knows the other peers by name."""
     failure = HandshakeFailure("handshake-failed", "certificate verify failed")
     verdict = verdict_on(shows(net), net.policy(kind), engine_errors=errors(error), failure=failure)
     assert verdict.code == code
@@ -353,7 +355,7 @@ def test_where_openssl_knows_no_issuer_the_judge_says_why(
 @pytest.mark.parametrize(
     "code", ["not-tls", "protocol-too-old", "handshake-timeout", "no-certificate", "refused-by-peer"]
 )
-def test_a_handshake_without_certificates_is_told_by_its_own_code(net: Network, code: str) -> None:
+def test_failed_handshake_without_certificates_keeps_its_code(net: Network, code: str) -> None:
     verdict = verdict_on(None, net.policy(), failure=HandshakeFailure(code, "as it was"))
     assert verdict.code == code
     assert verdict.seen is None
@@ -361,7 +363,7 @@ def test_a_handshake_without_certificates_is_told_by_its_own_code(net: Network, 
 
 
 @pytest.mark.parametrize("code", ["accepted", "from-not-allowed", "nonsense", ""])
-def test_a_failure_never_borrows_a_code_that_is_no_refusal_of_links(net: Network, code: str) -> None:
+def test_handshake_failure_never_has_a_message_code(net: Network, code: str) -> None:
     verdict = verdict_on(net.fe2_certificate(), net.policy(), failure=HandshakeFailure(code, "odd"))
     assert verdict.code is Code.HANDSHAKE_FAILED
 
@@ -379,7 +381,7 @@ def test_a_certificate_is_named_under_its_issuer_as_the_issuer_spells_itself(net
     assert (issuing.subject.public_bytes(), 7) in _relied_on((leaf, issuing))
 
 
-def test_the_first_of_a_path_to_end_is_its_end(net: Network) -> None:
+def test_path_ends_with_its_first_expiry(net: Network) -> None:
     """An issuer that ends before its leaf takes it along."""
     assert net.ours.issuer is not None
     brief = net.forge.authority("Example issuing CA", net.ours.issuer, ends=timedelta(days=2))
@@ -402,7 +404,7 @@ def test_a_client_whose_handshake_failed_is_refused(net: Network) -> None:
     assert verdict_on(None, policy, failure=HandshakeFailure("not-tls", "REGISTER")).code is Code.NOT_TLS
 
 
-def test_the_verdict_carries_what_the_next_room_needs(net: Network) -> None:
+def test_verdict_has_peer_names_and_relied_on_certificates(net: Network) -> None:
     facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768")
     shown = net.fe2_certificate()
     verdict = verdict_on(shown, net.policy(), tls=facts)
@@ -421,26 +423,26 @@ def test_a_partner_without_edge_is_known_by_the_domain_it_proved(net: Network) -
     assert verdict.subject == "alpha2.test"
 
 
-def test_several_faults_are_all_told(net: Network) -> None:
+def test_several_faults_are_all_reported(net: Network) -> None:
     shown = net.forge.server(net.ours, BOT, key=KeyKind.RSA_1024, ends=-DAY)
     verdict = verdict_on(shown, net.policy())
     assert {held.check for held in verdict.failed} >= {"validity", "key", "role", "second-engine"}
     assert verdict.code is Code.EXPIRED
 
 
-def test_a_foreign_name_is_listed_and_never_counts(net: Network) -> None:
+def test_foreign_name_is_listed_and_never_used(net: Network) -> None:
     verdict = verdict_on(net.alpha_certificate("www.test"), net.policy(PARTNER))
     assert "www.test" in finding(verdict, "scope").saw
     assert verdict.proved == {ALPHA}
 
 
-def test_the_nearest_name_is_told_where_a_name_missed(net: Network) -> None:
+def test_nearest_name_is_reported_for_an_unknown_name(net: Network) -> None:
     verdict = verdict_on(net.forge.server(net.ours, "fe22.example.test"), net.policy())
     assert f"the nearest name is {FE2}" in finding(verdict, "topology").saw
     assert any(FE2 in remedy for remedy in verdict.remedies)
 
 
-def test_an_instant_without_timezone_is_our_own_mistake(net: Network) -> None:
+def test_instant_without_timezone_is_a_value_error(net: Network) -> None:
     policy = net.policy()
     with pytest.raises(ValueError, match="timezone"):
         judge(evidence(net.fe2_certificate(), policy), policy, at=datetime(2026, 3, 1))  # noqa: DTZ001 - the mistake
@@ -453,7 +455,7 @@ def test_more_certificates_than_any_chain_has_are_refused(net: Network) -> None:
     assert verdict_on(None, policy, presented=shown + shown[1:] * PRESENTED).code is Code.MALFORMED_CERTIFICATE
 
 
-def test_every_code_of_a_refused_link_has_a_place_in_the_order() -> None:
+def test_every_refusal_code_is_in_the_priority() -> None:
     of_messages = {Code.FROM_NOT_ALLOWED, Code.ASSERTION_NOT_ALLOWED, Code.NOT_AUTHENTICATED}
     of_messages |= {Code.NO_ROUTE, Code.OTHER_HOME}
     assert set(PRIORITY) == set(Code) - of_messages - {Code.ACCEPTED}

@@ -27,11 +27,11 @@ YES, CANNOT = ASKED.passed("fine"), ASKED.unjudged("why")
         (Code.WRONG_USAGE, Code.HANDSHAKE_FAILED),
     ],
 )
-def test_the_more_telling_of_two_reasons_is_chosen(more: Code, less: Code) -> None:
+def test_first_code_of_the_priority_is_chosen(more: Code, less: Code) -> None:
     assert choose([ASKED.refused("", less), YES, ASKED.refused("", more)]) is more
 
 
-def test_nothing_checked_and_nothing_judged_are_refusals() -> None:
+def test_no_findings_and_unjudged_findings_are_refusals() -> None:
     assert choose([]) is Code.HANDSHAKE_FAILED
     assert choose([YES, CANNOT]) is Code.HANDSHAKE_FAILED
     assert choose([YES]) is Code.ACCEPTED

@@ -33,7 +33,7 @@ def test_an_acceptance_needs_none(net: Network) -> None:
     assert remedies(Code.ACCEPTED, Evaluation(evidence(None, policy), policy, NOON)) == ()
 
 
-def test_our_own_server_is_mended_by_our_own_ca_and_a_partner_by_itself(net: Network) -> None:
+def test_remedy_is_our_ca_for_our_server_and_the_partner_for_its_own(net: Network) -> None:
     day = timedelta(days=1)
     ours = verdict_on(net.fe2_certificate(ends=-day), net.policy())
     theirs = verdict_on(net.alpha_certificate(ends=-day), net.policy(PARTNER))
@@ -41,17 +41,17 @@ def test_our_own_server_is_mended_by_our_own_ca_and_a_partner_by_itself(net: Net
     assert "Ask the partner" in theirs.remedies[0]
 
 
-def test_a_partner_whose_ca_gives_no_client_auth_is_told_of_the_setting(net: Network) -> None:
+def test_remedy_names_client_usage_for_a_partner_without_client_auth(net: Network) -> None:
     verdict = verdict_on(net.alpha_certificate(usages=(SERVER_AUTH,)), net.policy(PARTNER))
     assert any("client_usage: server-ok" in line for line in verdict.remedies)
 
 
-def test_a_name_signed_by_the_wrong_ca_names_that_ca(net: Network) -> None:
+def test_remedy_names_the_wrong_ca(net: Network) -> None:
     verdict = verdict_on(net.forge.server(net.alpha_ca, FE2), net.policy())
     assert "the CA of Alpha" in verdict.remedies[0]
 
 
-def test_where_answers_are_asked_for_the_responder_is_named(net: Network) -> None:
+def test_remedy_names_the_ocsp_responder(net: Network) -> None:
     held = net.alpha.authority
     authority = Authority(held.name, held.anchors, RevocationLists(), source=RevocationSource.ANSWERS)
     policy = net.policy(PARTNER, peers=net.swapped(net.alpha, authority=authority))
@@ -61,7 +61,7 @@ def test_where_answers_are_asked_for_the_responder_is_named(net: Network) -> Non
 
 
 @pytest.mark.parametrize("code", PRIORITY)
-def test_a_client_is_told_nothing_that_only_an_operator_can_do(net: Network, code: Code) -> None:
+def test_remedy_of_a_client_needs_no_operator(net: Network, code: Code) -> None:
     """Its user has no CA: above all where --ca names another root than the server's."""
     policy = net.opening(net.alpha, ALPHA)
     client = replace(policy, kind=LinkKind.CLIENT)

@@ -1,7 +1,6 @@
-"""What an earlier acceptance may spare, and that it never lets in who would be refused without it.
+"""The cache of acceptances saves work, and never accepts a peer that would be refused without it.
 
-`fresh` gives the same policy with nothing remembered: its word is the law here, and the policy that remembers has to
-say the same, finding by finding.
+`fresh` gives the same policy with an empty cache. The policy with the cache must give the same verdict, finding by finding.
 """
 
 from __future__ import annotations
@@ -60,9 +59,7 @@ def _engines(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return asked
 
 
-def test_a_known_chain_is_accepted_again_in_the_same_words_without_another_path_check(
-    net: Network, engines: list[object]
-) -> None:
+def test_known_chain_is_accepted_again_without_another_path_check(net: Network, engines: list[object]) -> None:
     shown, policy = net.fe2_certificate(), Judge(net.policy())
     first, again = verdict_on(shown, policy), verdict_on(shown, policy)
     assert first == again
@@ -73,21 +70,21 @@ def test_a_known_chain_is_accepted_again_in_the_same_words_without_another_path_
     assert len(engines) == 1
 
 
-def test_a_followed_verdict_speaks_of_its_own_handshake(net: Network) -> None:
+def test_cached_verdict_has_its_own_handshake(net: Network) -> None:
     shown, policy = net.fe2_certificate(), Judge(net.policy())
     verdict_on(shown, policy, remote=("192.0.2.66", 1))
     assert after(policy, shown).remote == ("192.0.2.7", 5062)
     assert "03-01 12:20:00Z" in next(f.wanted for f in after(policy, shown, HOUR / 3).findings if f.check == "validity")
 
 
-def test_a_refusal_is_never_remembered(net: Network, engines: list[object]) -> None:
+def test_refusals_are_not_cached(net: Network, engines: list[object]) -> None:
     stranger, policy = net.forge.server(net.stranger, FE2), Judge(net.policy())
     assert verdict_on(stranger, policy) == verdict_on(stranger, policy)
     assert len(policy.cache) == 0
     assert len(engines) == 2
 
 
-def test_a_stranger_does_not_make_us_try_everybodys_anchors(net: Network, engines: list[object]) -> None:
+def test_unknown_peer_does_not_cause_a_check_of_all_anchors(net: Network, engines: list[object]) -> None:
     policy = Judge(net.policy(PARTNER))
     stranger = after(policy, net.forge.server(net.stranger, "alhpa.test"))
     assert stranger.code == "untrusted-issuer"
@@ -97,7 +94,7 @@ def test_a_stranger_does_not_make_us_try_everybodys_anchors(net: Network, engine
     assert len(engines) == 2, "once as it is, once by the policy that remembers nothing"
 
 
-def test_a_stranger_makes_us_look_less_far_for_what_it_may_have_meant(net: Network) -> None:
+def test_fewer_similar_names_are_compared_for_an_unknown_peer(net: Network) -> None:
     names = (f"fe{n:03}.example.test" for n in range(100))
     many = TrustedPeers(replace(net.fe2, identity=frozenset({name})) for name in names)
     policy = Judge(net.policy(peers=many))
@@ -114,7 +111,7 @@ def test_a_stranger_makes_us_look_less_far_for_what_it_may_have_meant(net: Netwo
 
 
 def test_the_same_leaf_with_other_issuers_is_another_chain(net: Network, engines: list[object]) -> None:
-    """The namesake's key signed nothing here; the twin has the right issuer behind it."""
+    """The key of the CA with the same name has signed nothing here. The control has the right issuer in its chain."""
     shown = net.fe2_certificate()
     policy = known(shown, net.policy())
     namesake = net.forge.organisation("Example")
@@ -149,7 +146,7 @@ def test_one_changed_octet_is_another_certificate(net: Network) -> None:
 # Attacks on the door
 
 
-def test_a_chain_known_at_one_door_is_a_stranger_at_the_next(net: Network) -> None:
+def test_chain_is_cached_for_one_policy_only(net: Network) -> None:
     shown = net.alpha_certificate()
     known(shown, net.policy(PARTNER))
     assert after(Judge(net.policy()), shown).code == "role-not-allowed"
@@ -157,15 +154,15 @@ def test_a_chain_known_at_one_door_is_a_stranger_at_the_next(net: Network) -> No
     assert after(Judge(net.opening(net.alpha, ALPHA)), shown).accepted
 
 
-def test_the_same_policy_object_tells_the_ends_of_a_link_apart(net: Network) -> None:
-    """Who may serve us may not call us with the same certificate, where the partner's entry is strict."""
+def test_direction_of_the_link_is_part_of_the_cache_key(net: Network) -> None:
+    """If the partner's entry is strict, a certificate for serverAuth is accepted on opened links only."""
     shown = net.alpha_certificate(usages=(SERVER_AUTH,))
     policy = known(shown, net.opening(net.alpha, ALPHA))
     assert after(policy, shown, direction=Direction.ACCEPTED).code == "wrong-usage"
     assert after(policy, shown).accepted
 
 
-def test_what_openssl_found_this_time_counts(net: Network) -> None:
+def test_new_openssl_errors_refuse_a_cached_chain(net: Network) -> None:
     shown = net.fe2_certificate()
     policy = known(shown, net.policy())
     assert after(policy, shown, engine_errors=errors(EXPIRED)).code == "expired"
@@ -173,7 +170,7 @@ def test_what_openssl_found_this_time_counts(net: Network) -> None:
 
 
 @pytest.mark.parametrize("code", ["handshake-timeout", "refused-by-peer", "handshake-failed"])
-def test_a_handshake_that_failed_is_refused_however_well_known_the_peer(net: Network, code: str) -> None:
+def test_failed_handshake_of_a_cached_peer_is_refused(net: Network, code: str) -> None:
     shown = net.fe2_certificate()
     policy = known(shown, net.policy())
     assert after(policy, shown, failure=HandshakeFailure(code, "it failed")).code == code
@@ -195,7 +192,7 @@ def test_a_handshake_that_failed_is_refused_however_well_known_the_peer(net: Net
         (10 * 365 * DAY, "expired"),
     ],
 )
-def test_our_clock_is_asked_every_time(net: Network, late: timedelta, code: str) -> None:
+def test_validity_is_checked_at_every_handshake(net: Network, late: timedelta, code: str) -> None:
     """Lists without end, so that only the certificate's own dates decide."""
     shown = net.fe2_certificate(begins=-MINUTE, ends=HOUR)
     policy = known(shown, _listed(net, this_update=NOON - 7300 * DAY, next_update=NOON + 7300 * DAY))
@@ -203,7 +200,7 @@ def test_our_clock_is_asked_every_time(net: Network, late: timedelta, code: str)
     assert after(policy, shown).accepted
 
 
-def test_an_issuer_that_ends_takes_its_leaves_with_it(net: Network) -> None:
+def test_expired_issuer_refuses_its_cached_leaves(net: Network) -> None:
     assert net.ours.issuer is not None
     brief = net.forge.authority("Brief CA", net.ours.issuer, ends=HOUR)
     shown = net.forge.server(brief, FE2)
@@ -213,8 +210,8 @@ def test_an_issuer_that_ends_takes_its_leaves_with_it(net: Network) -> None:
 
 
 @pytest.mark.parametrize("revoked", [False, True])
-def test_a_certificate_that_begins_meanwhile_may_change_the_path(net: Network, *, revoked: bool) -> None:
-    """The renewed issuer stands first in the chain: as soon as it counts, it is the one that is judged."""
+def test_certificate_that_becomes_valid_may_change_the_path(net: Network, *, revoked: bool) -> None:
+    """The renewed issuer is first in the chain. As soon as it is valid, it is the one in the path."""
     old = net.ours
     assert old.issuer is not None
     again = Wish("Example issuing CA", ca=True, usages=(), path_length=0, begins=HOUR, serial=0x2E)
@@ -231,7 +228,7 @@ def test_a_certificate_that_begins_meanwhile_may_change_the_path(net: Network, *
     assert after(policy, shown, HOUR, presented=chain).accepted is not revoked
 
 
-def test_a_clock_that_comes_back_finds_what_it_left(net: Network) -> None:
+def test_clock_that_goes_back_finds_the_cached_verdict(net: Network) -> None:
     shown = net.fe2_certificate(ends=HOUR)
     policy = known(shown, net.policy())
     for late in (HOUR + SECOND, timedelta(0), HOUR, 2 * HOUR, HOUR / 2):
@@ -241,7 +238,7 @@ def test_a_clock_that_comes_back_finds_what_it_left(net: Network) -> None:
 # Attacks on revocation
 
 
-def test_a_list_that_ends_ends_what_was_accepted_by_it(net: Network) -> None:
+def test_expired_crl_refuses_a_cached_chain(net: Network) -> None:
     shown = net.fe2_certificate()
     policy = known(shown, net.policy())
     ends = next(iter(net.fe2.authority.lists)).next_update
@@ -249,15 +246,15 @@ def test_a_list_that_ends_ends_what_was_accepted_by_it(net: Network) -> None:
     assert after(policy, shown, ends - NOON + SECOND).code == "revocation-unknown"
 
 
-def test_a_list_counts_from_its_own_beginning(net: Network) -> None:
+def test_crl_is_used_from_its_this_update(net: Network) -> None:
     shown = net.fe2_certificate()
     policy = known(shown, _listed(net, this_update=NOON - MINUTE))
     assert after(policy, shown, -MINUTE - SECOND).code == "revocation-unknown"
     assert after(policy, shown, -MINUTE).accepted
 
 
-def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> None:
-    """A new topology makes a new policy, which has judged nobody yet."""
+def test_certificate_on_a_new_crl_is_refused_and_another_is_not(net: Network) -> None:
+    """A new topology makes a new policy, with an empty cache."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     policy = Judge(net.policy())
     assert verdict_on(revoked, policy).accepted
@@ -269,9 +266,7 @@ def test_whom_a_new_list_names_is_refused_and_the_twin_is_not(net: Network) -> N
     assert after(reloaded, twin).accepted
 
 
-def test_whom_a_list_names_that_came_into_force_under_the_policy_is_refused_and_the_twin_is_not(
-    net: Network, engines: list[object]
-) -> None:
+def test_certificate_on_a_replaced_crl_is_refused_and_another_is_not(net: Network, engines: list[object]) -> None:
     """The precedents stay, so that new lists cost no path check; what they say is never the old lists' word."""
     revoked, twin = net.fe2_certificate(serial=0xBAD), net.fe2_certificate(serial=0x600D)
     authority = net.authority("Example", net.ours)
@@ -289,14 +284,14 @@ def test_whom_a_list_names_that_came_into_force_under_the_policy_is_refused_and_
     assert after(policy, revoked).accepted
 
 
-def test_list_that_is_taken_away_under_the_policy_vouches_for_nobody_any_more(net: Network) -> None:
+def test_removed_crl_refuses_a_cached_chain(net: Network) -> None:
     authority = net.authority("Example", net.ours)
     policy = known(net.fe2_certificate(), net.policy(peers=net.swapped(net.fe2, authority=authority)))
     authority.relist(RevocationLists())
     assert after(policy, net.fe2_certificate()).code == "revocation-unknown"
 
 
-def test_serials_are_looked_up_every_time(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serials_are_checked_at_every_handshake(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were a list changed under a policy after all, its precedents would not hide it."""
     shown = net.fe2_certificate(serial=0xBAD)
     authority = net.authority("Example", net.ours)
@@ -309,7 +304,7 @@ def test_serials_are_looked_up_every_time(net: Network, monkeypatch: pytest.Monk
 # What is asked, and what is kept
 
 
-def test_a_check_that_was_not_asked_then_is_asked_now(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_check_runs_for_a_cached_chain(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     shown, policy = net.fe2_certificate(ca=True), Judge(net.policy())
     monkeypatch.setattr(
         "sipmesh.trust.judgement.judge.CHECKS", {name: held for name, held in CHECKS.items() if name == "handshake"}
@@ -319,11 +314,11 @@ def test_a_check_that_was_not_asked_then_is_asked_now(net: Network, monkeypatch:
     assert after(policy, shown).code == "not-a-leaf"
 
 
-def test_what_may_change_between_two_handshakes_is_never_taken_over() -> None:
+def test_changing_findings_are_never_reused() -> None:
     assert set(CHECKS) >= ANEW == {"handshake", "validity", "revocation"}
 
 
-def test_memory_is_bounded_and_the_oldest_gives_way(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_is_bounded_and_the_oldest_is_removed(net: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict_cache, "KEPT", 2)
     policy = Judge(net.policy())
     shown = [net.fe2_certificate() for _ in range(3)]
@@ -346,7 +341,7 @@ def test_a_chain_that_is_longer_than_real_ones_is_judged_in_full_each_time(
     assert after(policy, shown).accepted
 
 
-def test_the_end_of_time_is_an_end_like_any_other(net: Network) -> None:
+def test_last_possible_date_is_handled(net: Network) -> None:
     """RFC 5280 4.1.2.5: 99991231235959Z says that there is no end; one second later there is no year."""
     never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
     endless = net.fe2_certificate(ends=never - NOON)
@@ -356,11 +351,11 @@ def test_the_end_of_time_is_an_end_like_any_other(net: Network) -> None:
     assert after(known(endless, net.policy()), endless).accepted
 
 
-def test_between_no_turns_there_is_no_span(net: Network) -> None:
+def test_no_span_without_a_change_before_and_after(net: Network) -> None:
     assert steady([net.fe2_certificate().certificate], NOON - 100 * DAY) is None
 
 
-def test_precedents_show_how_many_they_are(net: Network) -> None:
+def test_repr_shows_the_number_of_cached_verdicts(net: Network) -> None:
     assert repr(known(net.fe2_certificate(), net.policy()).cache) == "<VerdictCache 1>"
 
 
@@ -375,7 +370,7 @@ def test_precedents_show_how_many_they_are(net: Network) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[str, Any]) -> None:
+def test_cached_verdict_needs_the_same_evidence(net: Network, changes: dict[str, Any]) -> None:
     shown, policy = net.fe2_certificate(), net.policy()
     found = known(shown, policy).cache.find
     assert found(evidence(shown, policy, remote=("192.0.2.66", 1)), NOON) is not None
@@ -386,7 +381,9 @@ def test_only_the_same_evidence_finds_a_precedent(net: Network, changes: dict[st
     ("late", "within"),
     [(-MINUTE - SECOND, False), (-MINUTE, True), (HOUR + SECOND / 2, True), (HOUR + SECOND, False)],
 )
-def test_a_precedent_ends_where_a_certificate_begins_or_ends(net: Network, late: timedelta, *, within: bool) -> None:
+def test_cached_verdict_ends_when_a_certificate_becomes_valid_or_expires(
+    net: Network, late: timedelta, *, within: bool
+) -> None:
     shown, policy = net.fe2_certificate(begins=-MINUTE, ends=HOUR), net.policy()
     found = known(shown, policy).cache.find(evidence(shown, policy), NOON + late)
     assert (found is not None) is within
@@ -395,7 +392,7 @@ def test_a_precedent_ends_where_a_certificate_begins_or_ends(net: Network, late:
 # All of it at once
 
 
-def test_in_any_order_at_any_time_memory_changes_no_verdict(net: Network) -> None:
+def test_cache_never_changes_a_verdict(net: Network) -> None:
     """Policies that remember everything so far against policies that remember nothing."""
     random = Random(5922)  # noqa: S311 - the same order in every run
     policies = [

@@ -35,7 +35,7 @@ ANCHORS = (ROOT.certificate,)
 TOP = Authority("Example", ANCHORS, RevocationLists())
 
 
-def test_both_voices_find_the_same_path() -> None:
+def test_both_engines_find_the_same_path() -> None:
     expected = (LEAF.certificate, ISSUING.certificate, ROOT.certificate)
     trail = find_path(LEAF.certificate, [ISSUING.certificate], TOP, NOON)
     assert trail.path == expected
@@ -43,7 +43,7 @@ def test_both_voices_find_the_same_path() -> None:
     assert list(walk(LEAF.certificate, [ISSUING.certificate], ANCHORS)) == [expected]
 
 
-def test_order_and_strangers_in_the_chain_do_not_matter() -> None:
+def test_order_and_unrelated_certificates_in_the_chain_do_not_matter() -> None:
     pool = [FORGE.root("stranger").certificate, ROOT.certificate, ISSUING.certificate, LEAF.certificate]
     assert find_path(LEAF.certificate, pool, TOP, NOON).verified
     assert len(list(walk(LEAF.certificate, pool, ANCHORS))) == 1
@@ -57,7 +57,7 @@ def test_without_its_issuer_or_without_anchors_there_is_no_path() -> None:
     )
 
 
-def test_a_namesake_of_the_issuer_is_no_issuer() -> None:
+def test_certificate_with_the_issuers_name_and_another_key_is_no_issuer() -> None:
     namesake = FORGE.authority("issuing", ROOT)
     assert find_path(LEAF.certificate, [namesake.certificate], TOP, NOON).path == ()
     assert find_path(LEAF.certificate, [namesake.certificate, ISSUING.certificate], TOP, NOON).verified
@@ -90,7 +90,7 @@ def test_a_refusal_of_the_engine_stays_with_the_path_that_we_found() -> None:
 
 
 @pytest.mark.parametrize(("between", "found"), [(DEEPEST, 1), (DEEPEST + 1, 0)])
-def test_a_chain_may_be_only_so_deep(between: int, found: int) -> None:
+def test_chain_depth_is_limited(between: int, found: int) -> None:
     above = [ROOT]
     for depth in range(between):
         above.append(FORGE.authority(f"CA {depth}", above[-1], path_length=None))
@@ -111,13 +111,13 @@ def test_certificates_that_all_sign_each_other_cost_a_bounded_walk() -> None:
 
 
 @pytest.mark.parametrize(("after", "late", "soon"), [(-1, 0, 1), (0, 0, 0), (60, 0, 0), (61, 1, 0)])
-def test_dates_are_told_apart(after: int, late: int, soon: int) -> None:
+def test_expired_and_not_yet_valid_are_distinguished(after: int, late: int, soon: int) -> None:
     path = (FORGE.server(ISSUING, begins=timedelta(0), ends=timedelta(minutes=1)).certificate,)
     at = NOON + timedelta(seconds=after)
     assert (len(expired(path, at)), len(early(path, at))) == (late, soon)
 
 
-def test_who_is_no_ca_or_exceeds_its_path_length_may_not_issue() -> None:
+def test_issuer_that_is_not_a_ca_or_exceeds_its_path_length_is_reported() -> None:
     deep = FORGE.authority("deep", ISSUING)
     assert not_issuing((LEAF.certificate, ISSUING.certificate, ROOT.certificate)) == []
     assert "allows 0 authorities" in not_issuing((LEAF.certificate, deep.certificate, ISSUING.certificate))[0]
@@ -133,7 +133,7 @@ def test_a_self_issued_authority_does_not_count_in_the_path_length() -> None:
 
 
 @pytest.mark.parametrize(("key", "weaknesses"), [(KeyKind.RSA_1024, 1), (KeyKind.RSA_2048, 0), (KeyKind.EC_P256, 0)])
-def test_short_keys_are_weak_wherever_they_stand(key: KeyKind, weaknesses: int) -> None:
+def test_short_keys_are_weak_in_every_place(key: KeyKind, weaknesses: int) -> None:
     leaf = FORGE.server(ISSUING, "fe1.example.test", key=key).certificate
     assert len(weak((leaf, ISSUING.certificate))) == weaknesses
     authority = FORGE.authority("sub", ISSUING, key=key).certificate
@@ -174,7 +174,7 @@ blind_or_not = pytest.mark.parametrize("excluded", [(), (OUTSIDE,)], ids=["both 
 def test_a_leaf_that_must_not_be_issued_is_ill_formed(
     excluded: tuple[x509.GeneralName, ...], wrong: dict[str, Any], right: dict[str, Any], told: str
 ) -> None:
-    """What the second engine says of these is not said where it is blind, nor where its rules for names are ours."""
+    """The second engine's error is ignored if it cannot read the path, or where our rules for names differ."""
     issuing = FORGE.authority("issuing", ROOT, excluded=excluded)
     for changes, faults in ((wrong, 1), (right, 0)):
         leaf = FORGE.forge(Wish(), issuing, **changes)
@@ -211,7 +211,7 @@ DIRECTORY = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANI
     [{"critical": (POLICY,)}, {"excluded": (DIRECTORY,)}, {"excluded": (x509.UniformResourceIdentifier("b.test"),)}],
     ids=["critical policies", "a directory constraint", "a URI constraint"],
 )
-def test_our_walk_stands_in_where_an_issuer_says_what_the_engine_does_not_read(changes: dict[str, Any]) -> None:
+def test_own_path_check_decides_what_the_engine_cannot_read(changes: dict[str, Any]) -> None:
     issuing = FORGE.authority("issuing", ROOT, **changes)
     rightful, stale = (FORGE.server(issuing, "fe1.example.test", ends=ends) for ends in (timedelta(1), -timedelta(1)))
     trail = find_path(rightful.certificate, [issuing.certificate], TOP, NOON)
@@ -222,8 +222,8 @@ def test_our_walk_stands_in_where_an_issuer_says_what_the_engine_does_not_read(c
     assert expired(over, NOON) == [stale.certificate]
 
 
-def test_a_leaf_cannot_make_the_engine_blind() -> None:
-    """Nobody gets past the second engine by what stands in a certificate of his own."""
+def test_leaf_cannot_avoid_the_engine() -> None:
+    """A peer cannot avoid the second engine with an extension in its own certificate."""
     for changes in ({"critical": (POLICY,)}, {"excluded": (DIRECTORY,)}):
         leaf = FORGE.server(ISSUING, "fe1.example.test", **changes)
         trail = find_path(leaf.certificate, [ISSUING.certificate], TOP, NOON)

@@ -32,7 +32,7 @@ def test_only_what_the_judge_decides_is_left_to_it(code: int, depth: int, *, our
     assert is_left_to_us(EngineError(depth, code, "")) is ours
 
 
-def test_an_unknown_number_is_a_fault_of_form_and_never_none() -> None:
+def test_unknown_error_number_means_malformed_certificate() -> None:
     assert meaning(EngineError(0, 4711, "")) is Code.MALFORMED_CERTIFICATE
     assert meaning(EngineError(0, 10, "")) is Code.EXPIRED
 
@@ -41,5 +41,5 @@ def test_every_meaning_is_a_refusal() -> None:
     assert set(CODES.values()) <= set(PRIORITY)
 
 
-def test_an_error_is_told_with_number_and_depth() -> None:
+def test_error_text_has_number_and_depth() -> None:
     assert tell(EngineError(1, 10, "certificate has expired")) == "error 10 at depth 1: certificate has expired"

@@ -45,7 +45,7 @@ def load(*revoked: Forged | int, issuer: Forged = CA, **changes: Any) -> Revocat
         (WEEK + timedelta(hours=1, seconds=1), timedelta(hours=1), False),
     ],
 )
-def test_list_stops_counting_after_next_update_and_grace(
+def test_crl_expires_after_next_update_and_grace(
     after: timedelta,
     grace: timedelta,
     *,
@@ -64,7 +64,7 @@ def test_a_serial_on_the_list_is_revoked_even_when_the_list_is_stale() -> None:
     assert check_revocation(0x600D, held, at=NOON, grace=NOW).passed
 
 
-def test_a_list_from_the_future_does_not_count() -> None:
+def test_crl_with_a_future_this_update_is_refused() -> None:
     held = load(begins=timedelta(seconds=1))
     assert check_revocation(1, held, at=NOON, grace=NOW).code is Code.REVOCATION_UNKNOWN
     assert check_revocation(1, held, at=NOON + timedelta(seconds=1), grace=NOW).passed
@@ -74,7 +74,7 @@ def test_no_list_is_not_a_good_status() -> None:
     assert check_revocation(1, None, at=NOON, grace=NOW).code is Code.REVOCATION_UNKNOWN
 
 
-def test_an_instant_without_timezone_is_our_own_mistake() -> None:
+def test_instant_without_timezone_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="timezone"):
         check_revocation(1, None, at=datetime(2026, 3, 1), grace=NOW)  # noqa: DTZ001 - the mistake
 
@@ -89,7 +89,7 @@ def test_an_instant_without_timezone_is_our_own_mistake() -> None:
         ),
     ],
 )
-def test_a_list_that_is_not_complete_by_itself_is_refused(changes: dict[str, Any], why: str) -> None:
+def test_crl_without_required_fields_is_refused(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(UnusableListError, match=why):
         load(**changes)
 
@@ -117,7 +117,7 @@ def delta(*revoked: Forged, restored: Forged | None = None, number: int = 4, **c
 
 
 def stands(*lists: RevocationList, after: timedelta = NOW) -> Code | None:
-    """How the leaf stands by these lists of its issuer."""
+    """Give the status of the leaf by these CRLs of its issuer."""
     path = (LEAF.certificate, CA.certificate)
     return check_path(path, RevocationLists(lists), at=NOON + after, grace=NOW).code
 
@@ -131,13 +131,13 @@ def test_a_delta_adds_to_the_list_that_it_builds_on() -> None:
     assert stands(delta(LEAF), complete) is Code.REVOKED
 
 
-def test_a_delta_takes_off_what_was_on_hold() -> None:
+def test_delta_removes_a_serial_that_was_on_hold() -> None:
     complete = load(LEAF, number=3)
     assert stands(complete) is Code.REVOKED
     assert stands(complete, delta(restored=LEAF)) is None
 
 
-def test_a_complete_list_takes_nothing_off() -> None:
+def test_complete_crl_removes_no_serial() -> None:
     """RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"."""
     assert stands(delta(restored=LEAF, extensions=())) is Code.REVOKED
 
@@ -146,28 +146,28 @@ def test_a_serial_that_a_delta_both_revokes_and_restores_is_revoked() -> None:
     assert stands(load(number=3), delta(LEAF, restored=LEAF)) is Code.REVOKED
 
 
-def test_a_delta_is_no_list_by_itself() -> None:
+def test_delta_without_complete_crl_is_not_used() -> None:
     assert stands(delta()) is Code.REVOCATION_UNKNOWN
     assert repr(delta()).startswith("<delta on 3: 4 of CN=Example issuing CA")
 
 
-def test_a_delta_on_a_later_list_than_ours_revokes_but_takes_nothing_off() -> None:
+def test_delta_with_a_later_base_revokes_but_removes_nothing() -> None:
     assert stands(load(number=2), delta(LEAF)) is Code.REVOKED
     assert stands(load(LEAF, number=2), delta(restored=LEAF)) is Code.REVOKED
 
 
-def test_a_delta_older_than_our_list_says_nothing() -> None:
+def test_delta_older_than_the_complete_crl_is_ignored() -> None:
     assert stands(load(number=5), delta(LEAF)) is None
 
 
-def test_a_delta_that_is_over_leaves_the_status_unknown() -> None:
+def test_expired_delta_leaves_the_status_unknown() -> None:
     """R12: something newer was published that we do not have."""
     lists = (load(number=3), delta(ends=timedelta(hours=1)))
     assert stands(*lists, after=timedelta(hours=1)) is None
     assert stands(*lists, after=timedelta(hours=2)) is Code.REVOCATION_UNKNOWN
 
 
-def test_a_delta_of_another_key_or_another_part_does_not_count() -> None:
+def test_delta_of_another_key_or_scope_is_ignored() -> None:
     complete = load(number=3)
     assert stands(complete, delta(LEAF, key=FORGE.organisation("Mallory").key)) is None
     part = _idp(only_contains_user_certs=True)
@@ -234,7 +234,7 @@ def test_indirect_and_partial_lists_are_refused(changes: dict[str, Any]) -> None
         ({"full_name": [x509.UniformResourceIdentifier(POINT_2)]}, False),
     ],
 )
-def test_a_divided_list_speaks_only_for_its_part(
+def test_partitioned_crl_covers_its_distribution_point_only(
     changes: dict[str, Any],
     *,
     covers: bool,
@@ -245,13 +245,13 @@ def test_a_divided_list_speaks_only_for_its_part(
 
 
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN X509 CRL-----\n", b"\x30\x00", b"not a list"])
-def test_an_unreadable_file_is_told_and_is_no_list(data: bytes) -> None:
+def test_unreadable_file_is_refused_with_a_reason(data: bytes) -> None:
     with pytest.raises(UnusableListError, match="not a readable"):
         RevocationList.load(data)
 
 
 def test_a_list_of_another_version_is_refused() -> None:
-    """It would have no extensions; the twin differs in that its version is told."""
+    """Such a CRL has no extensions. The control differs in the version only."""
     crl = x509.load_pem_x509_crl(FORGE.revocations(CA))
     tbs, algorithm, signature = elements(crl.public_bytes(Encoding.DER))[0].inside()
     version, *rest = tbs.inside()
@@ -285,20 +285,20 @@ def test_a_list_that_another_key_signed_is_refused_where_the_issuer_is_known() -
     assert RevocationList.load(FORGE.revocations(CA), [CA.certificate]).number == 1
 
 
-def test_a_certificate_without_crl_sign_signs_no_list() -> None:
+def test_certificate_without_crl_sign_cannot_sign_a_crl() -> None:
     """RFC 5280 6.3.3 (f)."""
     leaf = FORGE.server(CA, "fe1.example.test")
     assert not load(issuer=leaf).signed_by(leaf.certificate)
     assert load().signed_by(CA.certificate)
 
 
-def test_the_newest_of_several_lists_counts() -> None:
+def test_newest_of_several_crls_is_used() -> None:
     old, new = load(number=1, begins=-WEEK), load(LEAF, number=2)
     assert RevocationLists([new, old]).find(LEAF.certificate, CA.certificate) is new
     assert RevocationLists([old, new]).find(LEAF.certificate, CA.certificate) is new
 
 
-def test_a_critical_entry_extension_that_we_do_not_know_spoils_the_list() -> None:
+def test_unknown_critical_entry_extension_refuses_the_crl() -> None:
     """RFC 5280 5.3: such a list must not be used to determine the status of any certificate."""
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
     for critical in (True, False):
@@ -318,7 +318,7 @@ def _path() -> list[x509.Certificate]:
     return [LEAF.certificate, CA.certificate, CA.issuer.certificate]
 
 
-def test_the_whole_chain_needs_lists_and_a_revoked_ca_takes_its_leaves_along() -> None:
+def test_whole_chain_needs_crls_and_a_revoked_ca_refuses_its_leaves() -> None:
     """T14: a revoked intermediate blocks a leaf although the peer sends the chain."""
     assert CA.issuer is not None
     root, issuing = load(issuer=CA.issuer), load()
@@ -329,7 +329,7 @@ def test_the_whole_chain_needs_lists_and_a_revoked_ca_takes_its_leaves_along() -
     assert check_path(_path(), RevocationLists([revoking, issuing]), at=NOON, grace=NOW).code is Code.REVOKED
 
 
-def test_a_revoked_leaf_is_told_before_a_missing_list() -> None:
+def test_revoked_leaf_is_reported_before_a_missing_crl() -> None:
     finding = check_path(_path(), RevocationLists([load(LEAF)], faults=("root.crl: no such file",)), at=NOON, grace=NOW)
     assert finding.code is Code.REVOKED
 

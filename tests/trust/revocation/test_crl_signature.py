@@ -52,7 +52,7 @@ def signature(der: bytes) -> ListSignature:
     ],
     ids=["p256", "p256-sha512", "rsa", "rsa-pss", "ed25519", "ed448"],
 )
-def test_key_that_signed_the_list_is_known_and_no_other(
+def test_only_the_signing_key_verifies_the_crl(
     key: Key, hashed: hashes.HashAlgorithm | None, rsa_padding: padding.PSS | None
 ) -> None:
     found = signature(signed(key, hashed, rsa_padding))
@@ -61,7 +61,7 @@ def test_key_that_signed_the_list_is_known_and_no_other(
     assert not any(found.is_by(other.public_key()) for other in others)
 
 
-def test_list_that_was_changed_is_by_nobody() -> None:
+def test_changed_crl_has_no_valid_signature() -> None:
     der = signed(EC, hashes.SHA256())
     changed = der.replace(bytes.fromhex("02020bad"), bytes.fromhex("02020bac"))
     assert changed != der
@@ -82,7 +82,7 @@ def test_list_with_two_algorithms_is_refused() -> None:
         ListSignature.of(x509.load_der_x509_crl(der), changed)
 
 
-def test_list_that_is_cut_off_is_refused() -> None:
+def test_truncated_crl_is_refused() -> None:
     der = signed(EC, hashes.SHA256())
     with pytest.raises(ValueError, match="longer than what holds it"):
         ListSignature.of(x509.load_der_x509_crl(der), der[:-1])

@@ -24,7 +24,7 @@ LEAVES_ALONE = ((x509.IssuingDistributionPoint(None, None, True, False, None, Fa
 def why_not(
     data: bytes, held: RevocationList | None = HELD, at: datetime = NOON, known: tuple[x509.Certificate, ...] = KNOWN
 ) -> str:
-    """Why a list is not taken, nothing where it is."""
+    """Give the reason for which a CRL is refused; "" if it is accepted."""
     try:
         look_at_list(RevocationList.load(data), held, known, at=at)
     except UnusableListError as wrong:
@@ -32,24 +32,24 @@ def why_not(
     return ""
 
 
-def test_newer_list_of_the_same_ca_is_taken_and_the_very_same_one_too() -> None:
+def test_newer_crl_of_the_same_ca_and_the_same_crl_are_accepted() -> None:
     assert why_not(FORGE.revocations(ISSUING, number=6)) == ""
     assert why_not(FORGE.revocations(ISSUING, number=5)) == ""
 
 
-def test_first_list_is_taken_also_of_a_ca_that_nobody_knows_yet() -> None:
+def test_first_crl_of_an_unknown_ca_is_accepted() -> None:
     """Its signature is checked when that CA shows itself."""
     assert why_not(FORGE.revocations(ISSUING), None) == ""
     assert why_not(FORGE.revocations(FORGE.root("Unheard of")), None) == ""
 
 
-def test_known_ca_must_have_signed_what_bears_its_name() -> None:
+def test_crl_with_the_name_of_a_known_ca_must_be_signed_by_it() -> None:
     forged = FORGE.revocations(ISSUING, number=6, key=ROOT.key)
     assert "is not signed by CN=Issuing" in why_not(forged)
     assert "is not signed by CN=Issuing" in why_not(forged, None)
 
 
-def test_older_list_is_never_taken_not_even_when_the_one_that_is_held_has_ended() -> None:
+def test_older_crl_is_refused_even_if_the_current_crl_has_expired() -> None:
     older = FORGE.revocations(ISSUING, number=4, ends=timedelta(days=30))
     assert "older than the current list 5" in why_not(older)
     assert "older than the current list 5" in why_not(older, at=HELD.next_update + HOUR)
@@ -58,28 +58,28 @@ def test_older_list_is_never_taken_not_even_when_the_one_that_is_held_has_ended(
 
 
 @pytest.mark.parametrize(("late", "taken"), [(timedelta(0), False), (timedelta(seconds=-1), True)])
-def test_list_that_has_ended_is_not_taken(late: timedelta, *, taken: bool) -> None:
+def test_expired_crl_is_refused(late: timedelta, *, taken: bool) -> None:
     ended = FORGE.revocations(ISSUING, number=6, ends=HOUR)
     assert (why_not(ended, at=NOON + HOUR + late) == "") is taken
 
 
 @pytest.mark.parametrize(("ahead", "taken"), [(SKEW, True), (SKEW + timedelta(seconds=1), False)])
-def test_list_may_begin_a_little_ahead_of_our_clock(ahead: timedelta, *, taken: bool) -> None:
+def test_crl_may_begin_five_minutes_ahead_of_our_clock(ahead: timedelta, *, taken: bool) -> None:
     assert (why_not(FORGE.revocations(ISSUING, number=6, begins=ahead)) == "") is taken
 
 
-def test_list_of_another_ca_takes_no_place_before_that_one_has_ended() -> None:
+def test_crl_of_another_ca_is_refused_while_the_current_is_valid() -> None:
     of_the_root = FORGE.revocations(ROOT, number=9, ends=timedelta(days=60))
     assert "is a list of CN=Root" in why_not(of_the_root)
     assert why_not(of_the_root, at=HELD.next_update + HOUR) == ""
 
 
-def test_list_that_speaks_for_others_takes_no_place() -> None:
-    """A list of leaves alone says nothing of CAs; it is rightful, and not what was held."""
+def test_crl_with_another_scope_is_refused() -> None:
+    """A CRL for leaves only does not cover CAs. It is valid, but replaces a CRL of another scope."""
     assert "has another scope" in why_not(FORGE.revocations(ISSUING, number=6, extensions=LEAVES_ALONE))
     delta = ((x509.DeltaCRLIndicator(5), True),)
     assert "has another scope" in why_not(FORGE.revocations(ISSUING, number=6, extensions=delta))
 
 
-def test_rubbish_is_not_taken() -> None:
+def test_malformed_crl_is_refused() -> None:
     assert "not a readable revocation list" in why_not(b"", None)

@@ -1,4 +1,4 @@
-"""An OCSP answer counts if the right one signed it, for this certificate, now: each test has a rightful twin."""
+"""An OCSP response must be signed by an allowed responder, for this certificate, and valid now. Each test has a control."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ask(
     source: RevocationSource = RevocationSource.ANSWERS,
     terms: Terms | None = None,
 ) -> Finding:
-    """How the leaf stands by these answers; the leaf's issuer is the end of the path."""
+    """Give the status of the leaf by these responses. The leaf's issuer is the end of the path."""
     held = OcspAnswers(answers, terms=terms) if terms else OcspAnswers(answers)
     path = (LEAF.certificate, CA.certificate)
     return check_path(path, lists or RevocationLists(), held, at=NOON + after, grace=grace, source=source)
@@ -75,7 +75,7 @@ def test_no_answer_is_not_a_good_status() -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(GOOD, None), (UNKNOWN, Code.REVOCATION_UNKNOWN), (revoked(), Code.REVOKED)]
 )
-def test_each_status_is_what_it_says(status: bytes, code: Code | None) -> None:
+def test_each_status_gives_its_code(status: bytes, code: Code | None) -> None:
     assert ask(answer(CA, single(LEAF, status))).code is code
 
 
@@ -113,8 +113,8 @@ def test_a_responder_is_known_by_its_key_or_by_its_name(*, by_name: bool) -> Non
         "leaf's",
     ],
 )
-def test_only_a_delegate_that_the_issuer_itself_named_for_it_may_answer(delegate: Forged) -> None:
-    """RFC 6960 4.2.2.2; the twin is `test_a_responder_is_known_by_its_key_or_by_its_name`."""
+def test_only_a_delegate_of_the_issuer_may_sign_a_response(delegate: Forged) -> None:
+    """RFC 6960 4.2.2.2; the control is `test_a_responder_is_known_by_its_key_or_by_its_name`."""
     finding = ask(answer(delegate, single(LEAF), certificates=(delegate,)))
     assert finding.code is Code.REVOCATION_UNKNOWN
     assert "OCSP responder" in finding.saw
@@ -127,7 +127,7 @@ def test_a_delegate_answers_only_while_its_own_certificate_is_valid() -> None:
     assert ask(held, after=timedelta(minutes=31)).code is Code.REVOCATION_UNKNOWN
 
 
-def test_a_delegate_without_nocheck_needs_a_list_that_lets_it_pass() -> None:
+def test_delegate_without_nocheck_needs_a_good_crl_status() -> None:
     """RFC 6960 4.2.2.2.1 leaves it to us; what cannot be asked is refused."""
     delegate = responder(nocheck=False)
     held = answer(delegate, single(LEAF), certificates=(delegate,))
@@ -143,7 +143,7 @@ def lists(issuer: Forged, gone: tuple[Forged, ...] = (), **changes: Any) -> Revo
     return RevocationLists([RevocationList.load(FORGE.revocations(issuer, gone, **changes))])
 
 
-def test_a_signature_that_does_not_hold_is_refused() -> None:
+def test_invalid_signature_is_refused() -> None:
     der = Wish(CA, (single(LEAF),)).der()
     assert ask(OcspAnswer.load(der)).passed
     assert ask(OcspAnswer.load(der[:-1] + bytes((der[-1] ^ 1,)))).code is Code.REVOCATION_UNKNOWN
@@ -157,12 +157,12 @@ def test_a_signature_over_sha1_is_refused() -> None:
     assert ask(held, terms=Terms(weak=())).passed
 
 
-def test_a_certid_over_sha1_is_no_signature_and_any_good_hash_will_do() -> None:
+def test_certid_may_use_any_hash() -> None:
     for hashed in (hashes.SHA1(), hashes.SHA256(), hashes.SHA384()):  # noqa: S303 - it only finds the certificate
         assert ask(answer(CA, single(LEAF, hashed=hashed))).passed
 
 
-def test_an_answer_about_somebody_else_says_nothing() -> None:
+def test_response_for_another_certificate_is_ignored() -> None:
     namesake = FORGE.authority("Example issuing CA", ROOT)  # the same name, another key
     renamed = FORGE.authority("Another CA", ROOT, reuse=CA.key)  # the same key, another name
     for about in (
@@ -182,9 +182,7 @@ def test_rsa_responders_are_verified_too() -> None:
     ("after", "grace", "passed"),
     [(HOUR, NO_TIME, True), (HOUR + SECOND, NO_TIME, False), (2 * HOUR, HOUR, True), (2 * HOUR + SECOND, HOUR, False)],
 )
-def test_an_answer_stops_counting_after_next_update_and_grace(
-    after: timedelta, grace: timedelta, *, passed: bool
-) -> None:
+def test_response_expires_after_next_update_and_grace(after: timedelta, grace: timedelta, *, passed: bool) -> None:
     assert ask(answer(CA, single(LEAF)), after=after, grace=grace).passed is passed
 
 
@@ -195,18 +193,18 @@ def test_a_responders_clock_may_be_a_little_ahead_of_ours(ahead: timedelta, *, p
 
 
 @pytest.mark.parametrize(("after", "passed"), [(DAY - HOUR, True), (DAY - HOUR + SECOND, False)])
-def test_an_answer_without_next_update_counts_for_a_day(after: timedelta, *, passed: bool) -> None:
+def test_response_without_next_update_is_valid_for_a_day(after: timedelta, *, passed: bool) -> None:
     assert ask(answer(CA, single(LEAF, ends=None)), after=after).passed is passed
 
 
-def test_an_answer_that_ends_before_it_begins_never_counts() -> None:
+def test_response_that_ends_before_it_begins_is_refused() -> None:
     held = answer(CA, single(LEAF, begins=MINUTE, ends=-MINUTE))
     assert not ask(held, after=-MINUTE).passed
     assert not ask(held, after=MINUTE, grace=HOUR).passed
 
 
 @pytest.mark.parametrize(("produced", "passed"), [(timedelta(minutes=-5), True), (timedelta(minutes=-6), False)])
-def test_an_answer_from_before_the_certificate_is_about_another(produced: timedelta, *, passed: bool) -> None:
+def test_response_from_before_the_certificate_is_refused(produced: timedelta, *, passed: bool) -> None:
     assert ask(answer(CA, single(LEAF), produced=produced)).passed is passed
 
 
@@ -229,17 +227,17 @@ def test_statuses_of_others_beside_ours_do_not_matter() -> None:
     assert ask(answer(CA, single(OTHER), single(LEAF, revoked()))).code is Code.REVOKED
 
 
-def test_revoked_counts_even_when_the_answer_is_old() -> None:
+def test_revoked_status_counts_in_an_expired_response() -> None:
     assert ask(answer(CA, single(LEAF, revoked())), after=timedelta(days=9)).code is Code.REVOKED
 
 
-def test_an_old_answer_beside_one_in_force_does_no_harm() -> None:
+def test_expired_response_beside_a_valid_one_is_ignored() -> None:
     old = answer(CA, single(LEAF, ends=-MINUTE))
     assert ask(old).code is Code.REVOCATION_UNKNOWN
     assert ask(old, answer(CA, single(LEAF))).passed
 
 
-def test_what_a_stranger_says_counts_for_nothing_either_way() -> None:
+def test_response_of_an_unknown_signer_is_ignored() -> None:
     stranger = FORGE.organisation("Stranger")
     false = answer(stranger, single(LEAF, revoked()), named=CA)
     assert ask(false).code is Code.REVOCATION_UNKNOWN
@@ -261,20 +259,20 @@ def test_an_unknown_extension_matters_only_if_it_is_critical(place: str) -> None
 
 
 @pytest.mark.parametrize(("status", "word"), [(1, "malformed"), (2, "internal"), (3, "try"), (5, "sig"), (6, "unauth")])
-def test_a_responder_that_failed_has_said_nothing(status: int, word: str) -> None:
+def test_error_status_of_a_responder_is_refused(status: int, word: str) -> None:
     with pytest.raises(UnusableAnswerError, match=word):
         OcspAnswer.load(Wish(CA, (single(LEAF),), status=status).der())
 
 
 @pytest.mark.parametrize("der", [b"", b"\x30\x00", b"not an answer", Wish(CA, (single(LEAF),)).der()[:-1]])
-def test_what_cannot_be_read_is_refused(der: bytes) -> None:
+def test_malformed_response_is_refused(der: bytes) -> None:
     with pytest.raises(UnusableAnswerError):
         OcspAnswer.load(der)
 
 
 @given(place=st.integers(0, 400), octet=st.integers(1, 255))
-def test_no_changed_octet_of_what_is_signed_passes(place: int, octet: int) -> None:
-    """Nor does one raise what nobody expects."""
+def test_every_changed_signed_octet_is_detected(place: int, octet: int) -> None:
+    """No other error is raised."""
     der = bytearray(GENUINE)
     der[place % len(der)] ^= octet
     try:
@@ -301,11 +299,11 @@ def test_every_size_has_its_limit() -> None:
             OcspAnswer.load(der)
 
 
-def test_an_answer_without_any_status_says_nothing() -> None:
+def test_response_without_a_status_is_ignored() -> None:
     assert ask(answer(CA)).code is Code.REVOCATION_UNKNOWN
 
 
-def test_a_signer_is_worked_out_once_for_each_issuer() -> None:
+def test_signer_is_computed_once_for_each_issuer() -> None:
     held = answer(CA, single(LEAF))
     assert held.signer(CA.certificate) is held.signer(CA.certificate)
     assert held.signer(ROOT.certificate).fault
@@ -350,18 +348,18 @@ UNKNOWN_CODE = Code.REVOCATION_UNKNOWN
         (RevocationSource.BOTH, (), revoked(), Code.REVOKED),
     ],
 )
-def test_each_source_fails_closed_and_lets_its_rightful_twin_pass(
+def test_each_source_fails_closed_and_accepts_a_good_certificate(
     source: RevocationSource, gone: tuple[Forged, ...] | None, status: bytes | None, code: Code | None
 ) -> None:
     assert outcome(source, gone, status) is code
 
 
-def test_a_stale_list_is_a_list_and_no_answer_stands_in_for_it() -> None:
+def test_expired_crl_is_not_replaced_by_a_response() -> None:
     stale = lists(CA, ends=timedelta(seconds=-1))
     assert ask(answer(CA, single(LEAF)), lists=stale, source=RevocationSource.ANSWERS).code is UNKNOWN_CODE
 
 
-def test_a_revoked_answer_says_more_than_a_list_that_is_missing() -> None:
+def test_revoked_response_comes_before_a_missing_crl() -> None:
     path = (LEAF.certificate, CA.certificate, ROOT.certificate)
     held = OcspAnswers([answer(CA, single(LEAF, revoked()))])
     for source in RevocationSource:
@@ -369,7 +367,7 @@ def test_a_revoked_answer_says_more_than_a_list_that_is_missing() -> None:
         assert found.code is Code.REVOKED
 
 
-def test_what_could_not_be_used_is_told_where_something_is_missing() -> None:
+def test_unusable_responses_are_named_if_a_status_is_missing() -> None:
     held = OcspAnswers(faults=("ocsp: the OCSP responder answers unauthorized",))
     found = check_path((LEAF.certificate, CA.certificate), RevocationLists(), held, at=NOON, grace=NO_TIME)
     assert "the OCSP responder answers unauthorized" in found.saw
@@ -384,7 +382,7 @@ def authority(net: Network, *answers: OcspAnswer, source: RevocationSource = Rev
     return Authority(held.name, held.anchors, RevocationLists(), OcspAnswers(answers), source)
 
 
-def test_a_link_stands_on_answers_where_its_authority_says_so(net: Network) -> None:
+def test_link_uses_ocsp_if_its_authority_requires_it(net: Network) -> None:
     shown = net.fe2_certificate()
     assert net.ours.issuer is not None
     upper, lower = answer(net.ours.issuer, single(net.ours)), answer(net.ours, single(shown))
@@ -394,7 +392,7 @@ def test_a_link_stands_on_answers_where_its_authority_says_so(net: Network) -> N
         assert verdict_on(shown, net.opening(peers[FE2][0], FE2, peers=peers)).code is code
 
 
-def test_a_precedent_asks_the_answers_anew(net: Network) -> None:
+def test_cached_verdict_checks_the_responses_again(net: Network) -> None:
     shown = net.fe2_certificate()
     assert net.ours.issuer is not None
     held = (answer(net.ours.issuer, single(net.ours)), answer(net.ours, single(shown)))

@@ -73,11 +73,11 @@ def test_an_absent_extension_is_none() -> None:
     ],
     ids=["P-256", "P-384", "Ed25519", "P-224", "secp256k1", "SHA-224", "DSA"],
 )  # fmt: skip
-def test_weak_keys_and_signatures_are_called_by_name(certificate: x509.Certificate, why: str | None) -> None:
+def test_weak_keys_and_signatures_are_described(certificate: x509.Certificate, why: str | None) -> None:
     assert weakness(certificate) == why
 
 
-def test_the_signature_of_an_anchor_does_not_matter() -> None:
+def test_signature_of_an_anchor_is_not_checked() -> None:
     anchor = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
     assert weakness(anchor, signature=False) is None
     assert weakness(anchor) is not None

@@ -1,4 +1,4 @@
-"""What a CA demands of policies is met, or the path is refused; what nobody demands costs and refuses nothing."""
+"""A path must meet the policy requirements of its CAs. Without a requirement there is no refusal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def passes(*extensions: tuple[x509.ExtensionType, ...], wanted: Wanted = EXPLICI
     return unmet(path(*extensions, rolls=rolls), wanted) == []
 
 
-def test_a_path_that_nobody_demands_anything_of_passes() -> None:
+def test_path_without_requirements_passes() -> None:
     assert passes((), (), wanted=LINKS)
     assert passes((issued(A),), (issued(B),), wanted=LINKS)
     assert demands_of(path((), ())[0]) is NONE
@@ -89,7 +89,7 @@ def test_a_leaf_may_demand_it_of_itself() -> None:
     assert passes((), (issued(A), limits(explicit=1)), wanted=LINKS)
 
 
-def test_any_policy_stands_for_whatever_is_expected() -> None:
+def test_any_policy_matches_every_expected_policy() -> None:
     assert passes((issued(ANY),), (issued(A),))
     assert passes((issued(A),), (issued(ANY),))
     assert passes((issued(ANY),), (issued(ANY),))
@@ -111,12 +111,12 @@ def test_an_authority_that_changes_its_key_may_still_say_any() -> None:
     assert not passes((issued(A), none), (issued(ANY),), (issued(A),))
 
 
-def test_only_what_the_user_wants_counts() -> None:
+def test_only_policies_that_the_user_wants_are_accepted() -> None:
     for wanted, passed in (({A}, True), ({B}, False), ({B, A}, True)):
         assert passes((issued(A),), (issued(A),), wanted=Wanted(frozenset(wanted), explicit=True)) is passed
 
 
-def test_without_a_demand_the_users_wish_refuses_nothing() -> None:
+def test_without_a_requirement_the_users_policies_refuse_nothing() -> None:
     """RFC 5280 6.1.5: only an explicit policy that is demanded can be missing."""
     assert passes((issued(A),), (issued(A),), wanted=Wanted(frozenset({B})))
 
@@ -128,7 +128,7 @@ def test_a_mapped_policy_is_known_by_the_issuers_name() -> None:
     assert not passes(top, (issued(A),))
 
 
-def test_a_mapping_may_fan_out_and_in() -> None:
+def test_mapping_may_be_one_to_many_and_many_to_one() -> None:
     assert passes((issued(A), maps((A, B), (A, C))), (issued(C),))
     both = Wanted(frozenset({B}), explicit=True)
     assert passes((issued(A, B), maps((A, C), (B, C))), (issued(C),), wanted=both)
@@ -175,7 +175,7 @@ def test_policies_have_a_limit() -> None:
     assert not passes((many(MOST + 1),), (issued(A),))
 
 
-def test_a_graph_that_grows_without_end_as_a_tree_is_walked_at_once() -> None:
+def test_exponential_policy_tree_takes_linear_work() -> None:
     """RFC 9618 1.1: each authority maps each of its policies to all of the next one's."""
     names = [f"1.3.6.1.4.1.99.{n}" for n in range(1, 8)]
     ENCODED.update({one: ARC + bytes((n + 1,)) for n, one in enumerate(names)})
@@ -222,7 +222,7 @@ def test_the_graph_agrees_with_the_tree_of_the_rfc(
 @pytest.mark.parametrize(
     ("policies", "code"), [((A,), Code.ACCEPTED), ((B,), Code.MALFORMED_CERTIFICATE), ((), Code.MALFORMED_CERTIFICATE)]
 )
-def test_links_honour_the_demand_of_an_authority(net: Network, policies: tuple[str, ...], code: Code) -> None:
+def test_links_apply_the_policy_requirement_of_a_ca(net: Network, policies: tuple[str, ...], code: Code) -> None:
     demanding: dict[str, Any] = {"extra": (issued(A),), "critical": (limits(explicit=0),)}
     issuing = net.forge.organisation("Demanding", **demanding)
     peers = net.swapped(net.fe2, authority=net.authority("Example", issuing))
@@ -233,7 +233,7 @@ def test_links_honour_the_demand_of_an_authority(net: Network, policies: tuple[s
 
 
 def test_policy_constraints_that_others_may_skip_are_refused_where_no_policy_is_named(net: Network) -> None:
-    """RFC 5280 4.2.1.11 has them critical, RFC 3280 did not: the twin is of that time."""
+    """RFC 5280 4.2.1.11 requires them critical, RFC 3280 did not. The control is from that time."""
     for extra, code in (
         ((limits(explicit=3),), Code.MALFORMED_CERTIFICATE),
         ((limits(explicit=3), issued(A)), Code.ACCEPTED),

@@ -38,14 +38,14 @@ def policy_of(*authorities: Forged) -> LinkPolicy:
 
 
 def leaf_with(names: int, issuer: Forged) -> Forged:
-    """A leaf of so many names; the subject counts as one."""
+    """A leaf with that many names. The subject is one of them."""
     more = tuple(f"a{n}.{ALPHA}" for n in range(names - 3))
     return NET.forge.server(issuer, ALPHA, dns=more)
 
 
 @pytest.mark.parametrize(("names", "code"), [(49, Code.ACCEPTED), (50, Code.MALFORMED_CERTIFICATE)])
 def test_names_times_constraints_at_the_bound_are_judged_and_one_more_is_refused(names: int, code: Code) -> None:
-    """The CA's own subject is a name as well: 50 names in all, with 50 constraints."""
+    """The CA's own subject is a name too: 50 names in all, with 50 constraints."""
     root = NET.forge.root("Bomb root")
     ca = NET.forge.authority("Bomb CA", root, permitted=trees(50))
     verdict = verdict_on(leaf_with(names, ca), policy_of(root, ca))

@@ -19,7 +19,7 @@ def test_long_lengths_are_read() -> None:
 
 
 @pytest.mark.parametrize("der", ["30", "3002 05", "3080 0000", "3085 0000000001 00", "3081"])
-def test_what_does_not_fit_is_refused(der: str) -> None:
+def test_invalid_lengths_are_refused(der: str) -> None:
     with pytest.raises(ValueError, match=r"element|length"):
         elements(bytes.fromhex(der))
 
@@ -38,13 +38,13 @@ def test_object_identifiers_are_spelt_with_dots(content: str, name: str) -> None
 
 
 @pytest.mark.parametrize("wrong", [Element(6, b""), Element(6, b"\x55\x9d"), Element(4, b"\x55")])
-def test_what_is_no_object_identifier_is_refused(wrong: Element) -> None:
+def test_invalid_object_identifier_is_refused(wrong: Element) -> None:
     with pytest.raises(ValueError, match="identifier"):
         dotted(wrong)
 
 
 @given(st.binary(max_size=64))
-def test_no_octets_do_anything_but_split_or_refuse(der: bytes) -> None:
+def test_any_octets_are_split_or_refused(der: bytes) -> None:
     try:
         found = elements(der)
     except ValueError:

@@ -1,1 +1,1 @@
-"""The CRLs of our two CAs: what stands in them, and when the next one is due."""
+"""The CRLs of our two CAs: their content, and when the next one is due."""

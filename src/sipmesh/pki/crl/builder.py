@@ -1,4 +1,4 @@
-"""Revocation lists of our two CAs: complete, numbered, and valid for a known time."""
+"""The content of the CRLs of our two CAs. The CRLs are complete, numbered, and valid for a known time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 LIFETIME = {CertificateKind.ISSUING: timedelta(days=7), CertificateKind.ROOT: timedelta(days=365)}
 REISSUED_AFTER = {CertificateKind.ISSUING: timedelta(days=1), CertificateKind.ROOT: timedelta(days=30)}
-"""How old a list may become while its CA is at work: so its end is always far, and its age tells that the CA stays away."""
+"""The age at which a running CA makes a new CRL. So a CRL is always valid for long, and an old CRL shows that the CA is down."""
 
 
 class Reason(StrEnum):
-    """Why a certificate is revoked (RFC 5280 5.3.1), as far as an operator may say so."""
+    """The reasons for a revocation (RFC 5280 5.3.1) that an operator may give."""
 
     UNSPECIFIED = "unspecified"
     KEY_COMPROMISE = "key-compromise"
@@ -41,25 +41,25 @@ _FLAGS = {
 
 
 def times(kind: CertificateKind, at: datetime) -> tuple[datetime, datetime]:
-    """this_update and next_update of a list made at the instant *at*, in whole seconds as X.509 has them."""
+    """Give this_update and next_update of a CRL made at the instant *at*, in whole seconds as X.509 requires."""
     begin = at.replace(microsecond=0)
     return begin - BACKDATED, begin + LIFETIME[kind]
 
 
 def due_from(made: ListRecord, *, key_is_here: bool) -> datetime:
-    """From when on a list should be made anew, so that nobody is left with a stale one while we are away.
+    """Give the instant from which a new CRL is due. It is early, so that a CRL is valid while the CA is down.
 
-    Where the key is kept elsewhere, as a root's may be, that is half the list's life: somebody has to fetch it for that.
+    If the key is kept elsewhere, the instant is half of the lifetime, because a person has to fetch the CRL.
     """
     half = made.this_update + (made.next_update - made.this_update) / 2
     return min(half, made.this_update + REISSUED_AFTER[CertificateKind(made.issuer)]) if key_is_here else half
 
 
 def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> list[Record]:
-    """The certificates that a list of *issuer* must name at the instant *at*.
+    """Give the certificates that a CRL of *issuer* must contain at the instant *at*.
 
     RFC 5280 3.3: "An entry MUST NOT be removed from the CRL until it appears on one regularly scheduled CRL issued
-    beyond the revoked certificate's validity period"; an entry stays for one list's lifetime more.
+    beyond the revoked certificate's validity period". So an entry stays for one CRL lifetime after the expiry.
     """
     return [r for r in records if r.issuer == issuer and r.revoked_at and r.not_after + LIFETIME[issuer] > at]
 
@@ -67,7 +67,7 @@ def listed(records: Iterable[Record], issuer: CertificateKind, at: datetime) -> 
 def builder(
     issuer: x509.Certificate, made: ListRecord, revoked: Iterable[Record]
 ) -> x509.CertificateRevocationListBuilder:
-    """Everything but the signature."""
+    """Give the CRL without its signature."""
     begun = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.subject)

@@ -1,4 +1,4 @@
-"""The CRLs of our two CAs, kept up to date: which are due, and the next one of each."""
+"""Keeps the CRLs of our two CAs up to date: which are due, and the next one of each."""
 
 from __future__ import annotations
 
@@ -36,36 +36,36 @@ class CrlUpdater:
         return f"<CrlUpdater of {self._folder}>"
 
     def publish(self, at: datetime, kind: CertificateKind = CertificateKind.ISSUING) -> Path:
-        """Make and publish the next CRL, whether or not it is due; return its file."""
+        """Sign and publish the next CRL, whether it is due or not; returns its file."""
         with ca_lock(self._folder):
             return self.publish_locked(at, kind)
 
     def due(self, at: datetime) -> tuple[CertificateKind, ...]:
-        """List which CRLs are due: by their age, or because the published file is not the newest one of the ledger."""
+        """Give the CRLs that are due: by their age, or because the published file is not the newest one of the ledger."""
         return tuple(kind for kind in CA_KINDS if self._is_due(kind, at))
 
     def reissue(self, at: datetime) -> tuple[Path, ...]:
-        """Make the CRLs that are due; return their files. The root's comes last: its key may be kept elsewhere."""
+        """Sign and publish the CRLs that are due; returns their files. The root is last: its key may be kept elsewhere."""
         with ca_lock(self._folder):
             return tuple(self.publish_locked(at, kind) for kind in reversed(self.due(at)))
 
     @property
     def signed_last(self) -> datetime | None:
-        """When the newest list was signed, by the clock of that time; None where there is none."""
+        """When the newest CRL was signed, by the clock of that time; None if there is none."""
         made = (self._ledger.last_list(kind) for kind in CA_KINDS)
-        return max((one.this_update + profiles.BACKDATED for one in made if one is not None), default=None)
+        return max((last.this_update + profiles.BACKDATED for last in made if last is not None), default=None)
 
     def jump(self, by: int) -> None:
-        """Add *by* to the next CRL number, after a restore; both CRLs are due then."""
+        """Increase the next CRL numbers by *by* after a restore. Then both CRLs are due."""
         with ca_lock(self._folder):
             self._ledger.jump(by)
 
     def has_key(self, kind: CertificateKind) -> bool:
-        """Tell whether the key of a CA is in the folder: the root's may be kept elsewhere."""
+        """Tell whether the key of a CA is in the folder. That of the root may be kept elsewhere."""
         return (self._folder / f"{kind}.key").exists()
 
     def status(self, at: datetime) -> tuple[ListStatus, ...]:
-        """Describe the newest CRL of each CA."""
+        """Give the status of the newest CRL of each CA."""
         return tuple(self._status(kind, at) for kind in CA_KINDS)
 
     def _status(self, kind: CertificateKind, at: datetime) -> ListStatus:
@@ -76,14 +76,14 @@ class CrlUpdater:
     def _is_due(self, kind: CertificateKind, at: datetime) -> bool:
         made = self._ledger.last_list(kind)
         due = made is None or at >= crl.due_from(made, key_is_here=self.has_key(kind))
-        if made is not None and made.this_update > at:  # signed by a clock that was ahead: it counts for nobody yet
+        if made is not None and made.this_update > at:  # signed by a clock that was ahead: peers do not accept it yet
             return True
         if made is None or due or made.revoked != self._ledger.revocations(kind):
             return True
         return _number_in(self._folder / f"{kind}.crl") != made.number
 
     def publish_locked(self, at: datetime, kind: CertificateKind) -> Path:
-        """Publish as `publish` does, for a caller that holds the lock."""
+        """Publish as `publish` does, while the caller has the lock; raises OperatorError if the key is not here."""
         if not self.has_key(kind):
             remedy = (
                 "request a list from the root: sipmesh ca root request list FILE; or restore the key from your backup"
@@ -95,7 +95,7 @@ class CrlUpdater:
 
 
 def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger: Ledger, at: datetime) -> Path:
-    """Journal, sign and publish a CRL; the caller holds the lock."""
+    """Journal, sign and publish a CRL; returns its file. The caller has the lock."""
     file = folder / f"{signer.kind}.crl"
     made = ledger.reserve_list(signer.kind, *crl.times(signer.kind, at))
     signed = signer.sign_list(crl.builder(issuer, made, crl.listed(ledger.records(), signer.kind, at)))
@@ -104,7 +104,7 @@ def publish_crl(folder: Path, signer: CaSigner, issuer: x509.Certificate, ledger
 
 
 def _number_in(file: Path) -> int | None:
-    """The number of a published list, None if there is none that can be read."""
+    """Give the number of a published CRL; None if there is no readable CRL."""
     try:
         found = x509.load_pem_x509_crl(file.read_bytes())
         return found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number

@@ -1,4 +1,4 @@
-"""Issuance: every certificate takes the same way: draft, lint, journal, signature, lint of the result."""
+"""Issue a certificate. The steps are always: draft, lint, journal, signature, lint of the result."""
 
 from __future__ import annotations
 
@@ -22,31 +22,29 @@ if TYPE_CHECKING:
 def issue_certificate(
     wish: CertificateProfile, signer: CaSigner, above: tuple[x509.Certificate, ...], ledger: Ledger, at: datetime
 ) -> x509.Certificate:
-    """Issue a certificate at the instant *at*; *above* are its issuers, the nearest first, none for a root.
+    """Issue a certificate at the instant *at*. *above* are its issuers, the nearest first; empty for a root.
 
-    The caller holds the lock of the CA. Raises LintRefusedError for what the profile does not allow: before the signature, or
-    after it if the result differs from the draft.
+    The caller has the lock of the CA. Raises LintRefusedError if the profile does not allow the certificate: before the
+    signature, or after it if the result differs from the draft.
     """
     issuer = above[0] if above else None
     issuer_key = issuer.public_key() if issuer else wish.key
     if not isinstance(issuer_key, ec.EllipticCurvePublicKey):
         raise LocalError("our CAs have ECDSA keys")
     builder = profiles.builder(wish, issuer.subject if issuer else wish.subject, issuer_key)
-    looked_at = draft(builder, x509.random_serial_number(), issuer_key.curve)
-    lint.refuse(lint.lint(looked_at, wish, issuer), ledger.file.parent)
+    drafted = draft(builder, x509.random_serial_number(), issuer_key.curve)
+    lint.refuse(lint.lint(drafted, wish, issuer), ledger.file.parent)
     names = wish.names or (wish.subject.rfc4514_string(),)
-    ticket = ledger.reserve(
-        looked_at.serial_number, signer.kind, wish.kind, names, (wish.not_before, wish.not_after), at
-    )
+    ticket = ledger.reserve(drafted.serial_number, signer.kind, wish.kind, names, (wish.not_before, wish.not_after), at)
     signed = signer.sign(builder, ticket)
-    faults = lint.lint(signed, wish, issuer) + lint.check_signed(signed, looked_at, above, at=at)
+    faults = lint.lint(signed, wish, issuer) + lint.check_signed(signed, drafted, above, at=at)
     lint.refuse(faults, ledger.file.parent)
     ledger.issued(signed.serial_number, signed.public_bytes(Encoding.DER))
     return signed
 
 
 def ecdsa_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    """Return the public key of a certificate of ours; all our keys are ECDSA."""
+    """Give the public key of one of our certificates. All our keys are ECDSA, so another key is a LocalError."""
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise LocalError("our CAs have ECDSA keys")

@@ -1,7 +1,6 @@
-"""What a certificate must look like before and after we sign it, read from the certificate itself.
+"""Rules for each certificate, checked on the certificate itself before and after it is signed.
 
-The profiles build, this looks: the rules are written down a second time, from the RFCs and the rules, so that a slip
-in one place is caught by the other.
+The rules are written independently of `profiles`, from the RFCs. So an error in one of the two modules is found.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ _PATH_LENGTH = {
     CertificateKind.SIGNER: None,
 }
 _LEAVES = (CertificateKind.SERVER, CertificateKind.SIGNER)
-# The engine insists on a usage for TLS, which a signer must not have; that it has the right one is a rule below.
+# The engine requires a usage for TLS, which a signer must not have. A rule below checks the usage of a signer.
 _SIGNER_POLICY = ExtensionPolicy.webpki_defaults_ee().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
 
 
 class LintRefusedError(OperatorError):
-    """A certificate that we will not sign, or have signed and will not hand out."""
+    """The CA refuses to sign this certificate, or does not hand it out although it is signed."""
 
 
 def refuse(faults: list[str], file: Path) -> None:
-    """Raise LintRefusedError if there are faults."""
+    """Raise LintRefusedError if there are faults. *file* is named in the error."""
     if faults:
         remedy = "no certificate was issued; request a certificate that the profile allows, or report a bug"
         problems = tuple(Problem(file, 0, "", fault, remedy) for fault in faults)
@@ -69,7 +68,7 @@ def refuse(faults: list[str], file: Path) -> None:
 
 
 def lint(found: x509.Certificate, wish: CertificateProfile, issuer: x509.Certificate | None) -> list[str]:
-    """Every fault of a certificate against what was wished for; *issuer* is None for a root, which issues itself."""
+    """Give all faults of a certificate compared with *wish*. *issuer* is None for a root, which issues itself."""
     above = issuer or found
     return [fault for rule in RULES for fault in rule(found, wish, above)]
 
@@ -77,7 +76,7 @@ def lint(found: x509.Certificate, wish: CertificateProfile, issuer: x509.Certifi
 def check_signed(
     signed: x509.Certificate, draft: x509.Certificate, above: tuple[x509.Certificate, ...], *, at: datetime
 ) -> list[str]:
-    """Every fault of the signed result: another content than the draft that passed, or a chain that does not hold.
+    """Give all faults of the signed certificate: it differs from the checked draft, or its chain is invalid.
 
     *above* are its issuers, the nearest first and the root last; empty for a root.
     """
@@ -87,19 +86,19 @@ def check_signed(
         else ["the signed certificate differs from the draft"]
     )
     chain = (signed, *above)
-    for one, issuer in zip(chain, (*above, chain[-1]), strict=True):
+    for certificate, issuer in zip(chain, (*above, chain[-1]), strict=True):
         try:
-            one.verify_directly_issued_by(issuer)
+            certificate.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError) as wrong:
-            names = f"{one.subject.rfc4514_string()} by {issuer.subject.rfc4514_string()}"
+            names = f"{certificate.subject.rfc4514_string()} by {issuer.subject.rfc4514_string()}"
             faults.append(f"the signature on {names} is not valid ({type(wrong).__name__})")
     if extension(signed, x509.SubjectAlternativeName):
-        faults += _second_voice(chain, at)
+        faults += _verified_by_engine(chain, at)
     return faults
 
 
-def _second_voice(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str]:
-    """Ask the engine that will judge this certificate, too."""
+def _verified_by_engine(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str]:
+    """Verify the chain with the engine that peers will use too."""
     builder = PolicyBuilder().store(Store([chain[-1]])).time(at)
     if DOCUMENT_SIGNING in (extension(chain[0], x509.ExtendedKeyUsage) or ()):
         builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=_SIGNER_POLICY)
@@ -113,7 +112,7 @@ def _second_voice(chain: tuple[x509.Certificate, ...], at: datetime) -> list[str
 def serial_is_long_and_positive(
     found: x509.Certificate, _wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """RFC 5280 4.1.2.2."""
+    """Check RFC 5280 4.1.2.2."""
     if not SHORTEST_SERIAL <= found.serial_number.bit_length() <= LONGEST_SERIAL:
         yield f"serial {found.serial_number:x} is not between {SHORTEST_SERIAL} and {LONGEST_SERIAL} bits"
 
@@ -121,7 +120,7 @@ def serial_is_long_and_positive(
 def validity_lies_within_the_issuers(
     found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate
 ) -> Iterator[str]:
-    """A certificate that outlives its issuer fails on a day that nobody expects."""
+    """A certificate that is valid longer than its issuer fails when the issuer expires, which is not expected."""
     begin, end = found.not_valid_before_utc, found.not_valid_after_utc
     if not begin < end:
         yield f"it ends ({end:%Y-%m-%d}) before it begins ({begin:%Y-%m-%d})"
@@ -134,7 +133,7 @@ def validity_lies_within_the_issuers(
 def key_is_strong_and_the_one_asked_for(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """Rule R4."""
+    """Check rule R4, and that the key is the requested key."""
     if why := weakness(found):
         yield f"it has {why}"
     if found.public_key() != wish.key:
@@ -142,7 +141,7 @@ def key_is_strong_and_the_one_asked_for(
 
 
 def names_chain_up(found: x509.Certificate, wish: CertificateProfile, above: x509.Certificate) -> Iterator[str]:
-    """RFC 5280 4.1.2.4 and 4.2.1.1: strict engines look for the identifiers, too."""
+    """Check RFC 5280 4.1.2.4 and 4.2.1.1. Strict engines compare the key identifiers too."""
     mine, theirs = extension(found, x509.AuthorityKeyIdentifier), extension(above, x509.SubjectKeyIdentifier)
     if found.issuer != above.subject or found.subject != wish.subject:
         yield "its subject or issuer is another"
@@ -153,7 +152,7 @@ def names_chain_up(found: x509.Certificate, wish: CertificateProfile, above: x50
 def extensions_are_those_of_the_profile(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """Nothing more and nothing less."""
+    """Check that no extension is missing, and that there are no others."""
     present, wanted = {entry.oid for entry in found.extensions}, _EXTENSIONS[wish.kind]
     for oid in sorted(present ^ wanted, key=lambda oid: oid.dotted_string):
         yield f"extension {oid.dotted_string} is {'missing' if oid in wanted else 'not of the profile'}"
@@ -162,7 +161,7 @@ def extensions_are_those_of_the_profile(
 def it_is_a_ca_or_it_is_not(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """RFC 5280 4.2.1.9 and 4.2.1.3."""
+    """Check RFC 5280 4.2.1.9 and 4.2.1.3: a CA is marked as a CA, and a leaf is not."""
     is_ca = wish.kind not in _LEAVES
     constraints, usage = extension(found, x509.BasicConstraints), extension(found, x509.KeyUsage)
     if not constraints or constraints.ca is not is_ca or constraints.path_length != _PATH_LENGTH[wish.kind]:
@@ -174,7 +173,7 @@ def it_is_a_ca_or_it_is_not(
 def usages_are_those_of_its_kind(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """Every server of ours opens links and accepts them (rule R2); a signer does neither, and signs (RFC 9336 3)."""
+    """Each server opens and accepts links, so it has both TLS usages (rule R2). A signer only signs (RFC 9336 3)."""
     usages = extension(found, x509.ExtendedKeyUsage)
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if wish.kind is CertificateKind.SERVER and (usages is None or set(usages) != both):
@@ -186,7 +185,7 @@ def usages_are_those_of_its_kind(
 def names_are_those_asked_for(
     found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate
 ) -> Iterator[str]:
-    """Each name of a server as DNS name and as SIP URI, and no other (RFC 5922 7.1); a signer has one, and no SIP URI."""
+    """A server has each name as DNS name and as SIP URI, and no others (RFC 5922 7.1). A signer has one DNS name only."""
     names = extension(found, x509.SubjectAlternativeName) or x509.SubjectAlternativeName([])
     dns = names.get_values_for_type(x509.DNSName)
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
@@ -207,7 +206,7 @@ def names_are_those_asked_for(
 
 
 def its_list_can_be_found(found: x509.Certificate, wish: CertificateProfile, _above: x509.Certificate) -> Iterator[str]:
-    """RFC 5280 4.2.1.13; others fetch our lists over HTTP."""
+    """Check RFC 5280 4.2.1.13. Partners fetch our CRLs over HTTP."""
     points = extension(found, x509.CRLDistributionPoints) or ()
     urls = [str(name.value) for point in points for name in point.full_name or ()]
     if wish.kind is not CertificateKind.ROOT and (urls != [wish.crl_url] or not wish.crl_url.startswith("http://")):

@@ -1,4 +1,4 @@
-"""What each kind of certificate that we issue looks like: all of it is decided here, nothing by who asks."""
+"""The content of each kind of certificate that we issue. It is defined here, and not by the requester."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BACKDATED = timedelta(minutes=5)  # clocks of the servers differ
 ROOT_LIFETIME = timedelta(days=3652)
 ISSUING_LIFETIME = timedelta(days=1826)
 LEAF_LIFETIME = timedelta(days=30)
-SIGNER_LIFETIME = timedelta(days=90)  # it signs rarely, and what it signed outlives it
-LONGEST_LEAF_LIFETIME = timedelta(days=397)  # what public CAs may issue at most; longer is a forgotten certificate
+SIGNER_LIFETIME = timedelta(days=90)  # longer than a server: it signs rarely
+LONGEST_LEAF_LIFETIME = timedelta(days=397)  # the limit of public CAs; certificates that are valid longer are forgotten
 LONGEST_COMMON_NAME = 64  # RFC 5280 A.1 ub-common-name
 
 
@@ -32,20 +32,20 @@ class CertificateKind(StrEnum):
     ROOT = "root"
     ISSUING = "issuing"
     SERVER = "server"
-    SIGNER = "signer"  # signs what a management server publishes, and can open no link
+    SIGNER = "signer"  # signs the documents of a management server, and is not accepted on a link
 
     @property
     def is_ca(self) -> bool:
-        """Whether certificates of this kind sign others."""
+        """Whether certificates of this kind are CA certificates."""
         return self in {CertificateKind.ROOT, CertificateKind.ISSUING}
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateProfile:
-    """One certificate to be: everything about it except its serial and its signature.
+    """The content of a certificate, without serial number and signature.
 
-    *names* are host names in lower case, the server's own first; a signer has the one of its server, CAs have none.
-    *crl_url* is where the list of its issuer is published, empty for a root.
+    *names* are host names in lower case, the server's own first. A signer has one, that of its server; CAs have none.
+    *crl_url* is the URL of its issuer's CRL; empty for a root. Instants are timezone-aware.
     """
 
     kind: CertificateKind
@@ -58,13 +58,13 @@ class CertificateProfile:
 
 
 def ca_name(organisation: str, kind: CertificateKind, generation: int = 1) -> x509.Name:
-    """The subject of one of the two CAs; each *generation* has its own, so that its lists are told apart by name."""
+    """Give the subject of one of the two CAs. Each *generation* has another, so that CRLs can be found by issuer name."""
     number = f" {generation}" if generation > 1 else ""
     return _name(organisation, f"{organisation} {'Root' if kind is CertificateKind.ROOT else 'Issuing'} CA{number}")
 
 
 def server_name(organisation: str, fqdn: str) -> x509.Name:
-    """The subject of a server, and of its signer. People read the common name; no check of ours ever does."""
+    """Give the subject of a server or its signer. The common name is for people only: no check of ours reads it."""
     return _name(organisation, fqdn if len(fqdn) <= LONGEST_COMMON_NAME else "")
 
 
@@ -76,23 +76,22 @@ def _name(organisation: str, common_name: str) -> x509.Name:
 
 
 def validity(at: datetime, lifetime: timedelta) -> tuple[datetime, datetime]:
-    """First and last instant of a certificate made at the instant *at*, in whole seconds as X.509 has them."""
+    """Give notBefore and notAfter of a certificate made at the instant *at*, in whole seconds as X.509 requires."""
     begin = at.replace(microsecond=0)
     return begin - BACKDATED, begin + lifetime
 
 
 def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    """Each name as DNS name for phones and as SIP URI for SIP servers.
+    """Give each name as DNS name (for phones) and as SIP URI (for SIP servers).
 
-    RFC 5922 7.1: a peer looks at DNS names only where there is no SIP URI, so that a name that is missing here as a
-    URI is missing altogether.
+    RFC 5922 7.1: a peer uses DNS names only if there is no SIP URI. So a name without a SIP URI would be ignored.
     """
     dns: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     return x509.SubjectAlternativeName([*dns, *(x509.UniformResourceIdentifier(f"sip:{name}") for name in names)])
 
 
 def signer_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    """Each name as DNS name alone: without a SIP URI, and without a usage for TLS, a signer is no server on any link."""
+    """Give each name as DNS name only. Without a SIP URI and a TLS usage, a signer is not accepted as a server."""
     return x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
 
 
@@ -101,7 +100,7 @@ _SIGNER_USAGES = x509.ExtendedKeyUsage([DOCUMENT_SIGNING])
 
 
 def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> list[tuple[x509.ExtensionType, bool]]:
-    """Every extension of the certificate, with whether it is critical, in the order in which they are written."""
+    """Give all extensions of the certificate, each with its criticality, in the order of writing."""
     is_ca = wish.kind.is_ca
     path_length = {CertificateKind.ROOT: 1, CertificateKind.ISSUING: 0}.get(wish.kind)
     found: list[tuple[x509.ExtensionType, bool]] = [
@@ -122,7 +121,7 @@ def extensions(wish: CertificateProfile, issuer: ec.EllipticCurvePublicKey) -> l
 def builder(
     wish: CertificateProfile, issuer: x509.Name, issuer_key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    """Everything but serial and signature."""
+    """Give the certificate without serial number and signature."""
     begun = (
         x509.CertificateBuilder()
         .subject_name(wish.subject)

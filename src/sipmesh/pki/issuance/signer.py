@@ -1,4 +1,4 @@
-"""The only place that reads the CA's private keys and signs with them."""
+"""The only module that reads the private keys of the CA, and signs with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CaSigner:
-    """Signs for one CA; the key is read from its file for each signature and kept nowhere."""
+    """Signs for one CA. The key is read from its file for each signature, and is not kept in memory."""
 
     def __init__(self, kind: CertificateKind, key_file: Path, certificate: x509.Certificate | None = None) -> None:
         self.kind, self.key_file, self.certificate = kind, key_file, certificate
@@ -29,14 +29,14 @@ class CaSigner:
         return f"<CaSigner {self.kind} {self.key_file}>"
 
     def sign(self, builder: x509.CertificateBuilder, ticket: Ticket) -> x509.Certificate:
-        """Make the one certificate that *ticket* stands for."""
+        """Sign the certificate of *ticket*. A ticket is valid for one signature."""
         if ticket.issuer is not self.kind:
             raise LocalError(f"{ticket!r} is for the {ticket.issuer} CA, not for {self.kind}")
         key = self._key()
         return builder.serial_number(ticket.spend()).sign(key, digest(key.curve))
 
     def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> x509.CertificateRevocationList:
-        """Sign a list whose number is in the ledger."""
+        """Sign a CRL whose number is in the ledger."""
         key = self._key()
         return builder.sign(key, digest(key.curve))
 
@@ -50,10 +50,10 @@ class CaSigner:
 
 
 def draft(builder: x509.CertificateBuilder, serial: int, curve: ec.EllipticCurve) -> x509.Certificate:
-    """The same certificate signed with a key that nobody has, to look at it before the CA's key is touched."""
+    """Sign the certificate with a throwaway key, so that it can be checked before the CA's key is used."""
     return builder.serial_number(serial).sign(ec.generate_private_key(curve), digest(curve))
 
 
 def digest(curve: ec.EllipticCurve) -> hashes.SHA256 | hashes.SHA384:
-    """The hash that is as strong as the curve (RFC 5480 4)."""
+    """Give the hash algorithm that matches the strength of the curve (RFC 5480 4)."""
     return hashes.SHA256() if isinstance(curve, ec.SECP256R1) else hashes.SHA384()

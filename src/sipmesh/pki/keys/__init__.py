@@ -1,1 +1,1 @@
-"""Private keys where they lie: encrypted, and opened with a passphrase."""
+"""Private keys on disk: their encryption, and the passphrase."""

@@ -1,6 +1,6 @@
-"""The passphrase of encrypted key files: it comes from a file that the operator names, or from systemd, and is kept nowhere.
+"""The passphrase of encrypted key files. It is in a file that the operator names, or comes from systemd.
 
-One passphrase opens all key files of a machine. It is read anew for each key, so that a file that was mended counts at once.
+One passphrase is used for all key files of a machine. It is read again for each key, so a corrected file is used at once.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ HOW: Final = (
 )
 
 SHORTEST: Final = 20
-"""Characters of a passphrase that we encrypt with. PKCS #8 slows a guess down by 2,048 rounds only, so it has to be random;
-nobody types it."""
+"""Minimum characters of a passphrase for encryption. PKCS #8 slows down guessing by 2,048 rounds only, so it must be random.
+It is read from a file and not typed, so it may be long."""
 
 LONGEST: Final = 1_023
-"""The library takes no longer one."""
+"""Maximum octets of a passphrase: the limit of the library."""
 
 _DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 _OTHERS, _ANYBODY = 0o077, 0o007
 
 
 def source(environment: Mapping[str, str] | None = None) -> Path | None:
-    """The file that holds the passphrase, None where none is configured; what the operator has named goes before systemd's."""
-    held = os.environ if environment is None else environment
-    if named := held.get(VARIABLE):
+    """Give the file with the passphrase, or None. A file that the operator names comes before that of systemd."""
+    variables = os.environ if environment is None else environment
+    if named := variables.get(VARIABLE):
         return Path(named)
-    if folder := held.get(_DIRECTORY):
+    if folder := variables.get(_DIRECTORY):
         credential = Path(folder) / CREDENTIAL
         return credential if credential.exists() else None
     return None
 
 
 def read(file: Path) -> bytes:
-    """The first line of *file*; raises `OperatorError` where there is none, or where others could read it as well.
+    """Give the first line of *file*; raises `OperatorError` if it is empty, or if other users can read the file.
 
-    systemd hands credentials out by an access list, whose mask stands where the group's rights stand otherwise, in a folder
-    that no other user can enter.
+    systemd passes credentials with an access control list. The mask of that list takes the place of the group permissions, and
+    other users cannot enter the folder. So group permissions are allowed for that file.
     """
     forbidden = _ANYBODY if file.name == CREDENTIAL and str(file.parent) == os.environ.get(_DIRECTORY) else _OTHERS
     try:
@@ -69,7 +69,7 @@ def read(file: Path) -> bytes:
 
 
 def to_encrypt_with() -> bytes | None:
-    """The passphrase for a key that is being written, None where none is configured; a short one is refused."""
+    """Give the passphrase for a new key file, or None if none is configured; OperatorError if it is too short."""
     if (file := source()) is None:
         return None
     found = read(file)

@@ -1,4 +1,4 @@
-"""Encrypts private keys where they lie: each file is whole at any time, and either none is touched or all are done."""
+"""Encrypt existing private key files. Each file is replaced atomically, and only if all of them can be encrypted."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 def keys_below(folder: Path) -> list[Path]:
-    """The key files of an organisation's folder, those of the CA and of a certificate that is being renewed included."""
+    """Give the key files in an organisation's folder, also those of the CA and of a renewal in progress."""
     patterns = ("ca/**/*.key", "servers/**/*.key", "state/*.next-key")
     return sorted(file for pattern in patterns for file in folder.glob(pattern))
 
 
 def protect(keys: Iterable[Path]) -> tuple[Path, ...]:
-    """Encrypt each key that is in the clear with the configured passphrase; gives those that were.
+    """Encrypt each unencrypted key with the configured passphrase; returns the files that were encrypted.
 
-    Raises `OperatorError` where no passphrase is configured, and for keys that cannot be read or that it does not open; then
-    nothing was changed.
+    Raises `OperatorError` if no passphrase is configured, or if a key cannot be read, or has another passphrase. Then no file
+    was changed.
     """
     if passphrase.source() is None:
         raise OperatorError(f"there is no passphrase to encrypt with: {passphrase.HOW}")
@@ -46,7 +46,7 @@ def protect(keys: Iterable[Path]) -> tuple[Path, ...]:
 
 
 def _plain(file: Path) -> tuple[bytes, PrivateKeyTypes] | None:
-    """The content and the key of a file that is in the clear; None for one that the passphrase opens already."""
+    """Give content and key of an unencrypted file; None if it is encrypted with the passphrase already."""
     try:
         pem = file.read_bytes()
         key = files.open_key(file, pem)
@@ -63,7 +63,7 @@ def _prepared(file: Path, pem: bytes, key: PrivateKeyTypes) -> Callable[[], None
     place = files.prepare(file, files.key_pem(key), files.SECRET)
 
     def place_over() -> None:
-        if file.read_bytes() == pem:  # else a server has renewed it meanwhile
+        if file.read_bytes() == pem:  # otherwise a server has renewed the key in the meantime
             place()
 
     return place_over

@@ -1,4 +1,4 @@
-"""The cross-certificate: the issuing CA of the next generation, certified by the root before."""
+"""The cross-certificate: the root of the older generation certifies the issuing CA of the next one."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 CROSS: Final = "issuing-cross.pem"
-"""Its file in the folder of the newer CA; servers present it as long as it has this name."""
+"""File in the folder of the newer CA. While it has this name, servers present it."""
 
 
 class CaFolder(Protocol):
-    """What must be known of a CA to cross-certify it, or by it."""
+    """The properties of a CA that a cross-certificate needs."""
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """The folder with its files."""
 
     @property
     def root(self) -> x509.Certificate:
-        """Its root."""
+        """Its root certificate."""
 
     @property
     def issuing(self) -> x509.Certificate:
-        """Its issuing CA."""
+        """The certificate of its issuing CA."""
 
     @property
     def crl_base(self) -> str:

@@ -1,7 +1,7 @@
-"""A root whose key is kept elsewhere: what it has to sign is carried there by hand, and what it has signed is carried back.
+"""Signing requests to a root whose key is kept elsewhere. A person carries them there, and carries the result back.
 
-What is carried is the very document, signed with a key that nobody has. The root signs the same octets, so that what comes
-back either is what was asked for, or is refused.
+A request contains the complete document, signed with a throwaway key. The root signs the same octets again. So the result is
+exactly what was requested, or it is refused.
 """
 
 from __future__ import annotations
@@ -30,39 +30,39 @@ REMEDY = "make the signing request again: sipmesh ca root request"
 
 
 class OfflineKind(StrEnum):
-    """What the root is to sign."""
+    """The kind of document that the root signs."""
 
-    LIST = "list"  # its revocation list
-    CROSS = "cross"  # the issuing CA of the next generation
+    LIST = "list"  # the root's CRL
+    CROSS = "cross"  # the cross-certificate for the issuing CA of the next generation
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineRequest:
-    """One document on its way; *root* is the SHA-256 of the root that is to sign it, in hex. *body* is DER."""
+    """One signing request or its result. *root* is the SHA-256 of the root certificate, in hex. *body* is DER."""
 
     what: OfflineKind
     root: str
     body: bytes
 
     def encode(self) -> bytes:
-        """Give it as the file that is carried."""
-        told = {"format": FORMAT, "what": self.what, "root": self.root, "body": base64.b64encode(self.body).decode()}
-        return json.dumps(told, indent=1).encode() + b"\n"
+        """Write the content of the file that is carried."""
+        data = {"format": FORMAT, "what": self.what, "root": self.root, "body": base64.b64encode(self.body).decode()}
+        return json.dumps(data, indent=1).encode() + b"\n"
 
     @classmethod
     def read(cls, content: bytes, file: Path) -> OfflineRequest:
-        """Read the file; raises `OperatorError` for anything else."""
+        """Parse the content of *file*; raises `OperatorError` if it is not a signing request."""
         try:
-            told = json.loads(content)
-            if told["format"] != FORMAT:
-                raise _unfit(file, f"is of format {told['format']!r}, not {FORMAT}")
-            return cls(OfflineKind(told["what"]), str(told["root"]), base64.b64decode(told["body"], validate=True))
+            data = json.loads(content)
+            if data["format"] != FORMAT:
+                raise _unfit(file, f"is of format {data['format']!r}, not {FORMAT}")
+            return cls(OfflineKind(data["what"]), str(data["root"]), base64.b64decode(data["body"], validate=True))
         except (ValueError, TypeError, KeyError):
             raise _unfit(file, "is not a readable signing request") from None
 
     @property
     def told(self) -> list[str]:
-        """What is to be signed, in words, for whoever has the key."""
+        """Lines of text that describe the document, for the person who has the key."""
         if self.what is OfflineKind.LIST:
             crl = self.list()
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
@@ -75,21 +75,21 @@ class OfflineRequest:
         ]
 
     def list(self) -> x509.CertificateRevocationList:
-        """The list; raises `OperatorError` where it is none."""
+        """Give the CRL; raises `OperatorError` if the document is not one."""
         try:
             return x509.load_der_x509_crl(self.body)
         except UNREADABLE:
             raise OperatorError(f"the signing request contains no revocation list; {REMEDY}") from None
 
     def certificate(self) -> x509.Certificate:
-        """The certificate; raises `OperatorError` where it is none."""
+        """Give the certificate; raises `OperatorError` if the document is not one."""
         try:
             return x509.load_der_x509_certificate(self.body)
         except UNREADABLE:
             raise OperatorError(f"the signing request contains no certificate; {REMEDY}") from None
 
     def signed(self, root: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> OfflineRequest:
-        """Sign it with the root's *key*, where that is; raises `OperatorError` for an errand to another root."""
+        """Sign the request with the root's *key*; raises `OperatorError` if it is for another root."""
         if self.root != mark(root) or key.public_key() != root.public_key():
             raise OperatorError(
                 f"this signing request is for the root with SHA-256 {self.root}, and the root here is another; {REMEDY}"
@@ -103,7 +103,7 @@ class OfflineRequest:
         return done
 
     def must_be(self, asked: OfflineRequest) -> None:
-        """Raise `OperatorError` unless this says octet for octet what was *asked* for."""
+        """Raise `OperatorError` unless the signed content is the same, octet for octet, as in *asked*."""
         same = self.what is asked.what and self.root == asked.root
         if same and self.what is OfflineKind.LIST:
             same = self.list().tbs_certlist_bytes == asked.list().tbs_certlist_bytes
@@ -130,7 +130,7 @@ class OfflineRequest:
 
 
 def mark(certificate: x509.Certificate) -> str:
-    """The SHA-256 of a certificate in hex."""
+    """Give the SHA-256 of a certificate in hex."""
     return certificate.fingerprint(SHA256()).hex()
 
 

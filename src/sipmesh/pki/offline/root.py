@@ -1,4 +1,4 @@
-"""A root whose key is kept elsewhere: requests go out in files, and signed answers come back."""
+"""A root whose key is kept elsewhere: make signing requests, and install the signed results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class OfflineRoot:
-    """Asks the root of one CA for signatures, and puts what it has signed in place."""
+    """Makes signing requests for the root of one CA, and installs what the root has signed."""
 
     def __init__(self, ca: CaFolder, ledger: Ledger) -> None:
         self._ca, self._ledger = ca, ledger
@@ -37,7 +37,7 @@ class OfflineRoot:
         return f"<OfflineRoot of {self._ca.folder}>"
 
     def request_crl(self, at: datetime) -> OfflineRequest:
-        """What the root has to sign for its next list, which `accept` then publishes; its number is in the ledger from now on."""
+        """Make the request for the root's next CRL. Its number is in the ledger from now on. `accept` publishes the result."""
         with ca_lock(self._ca.folder):
             made = self._ledger.reserve_list(CertificateKind.ROOT, *crl.times(CertificateKind.ROOT, at))
             builder = crl.builder(self._ca.root, made, crl.listed(self._ledger.records(), CertificateKind.ROOT, at))
@@ -46,23 +46,24 @@ class OfflineRoot:
             return self._sent(OfflineRequest(OfflineKind.LIST, mark(self._ca.root), drafted))
 
     def request_cross(self, other: CaFolder, at: datetime) -> OfflineRequest:
-        """What the root has to sign so that it vouches for the issuing CA of the next generation."""
+        """Make the request for the cross-certificate for *other*, the CA of the next generation."""
         wish = cross_wish(self._ca, other)
         with ca_lock(self._ca.folder):
             builder = profiles.builder(wish, self._ca.root.subject, ecdsa_key(self._ca.root))
-            looked_at = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
-            lint.refuse(lint.lint(looked_at, wish, self._ca.root), self._ca.folder)
+            drafted = draft(builder, x509.random_serial_number(), ecdsa_key(self._ca.root).curve)
+            lint.refuse(lint.lint(drafted, wish, self._ca.root), self._ca.folder)
             names = (wish.subject.rfc4514_string(),)
             validity = (wish.not_before, wish.not_after)
-            self._ledger.reserve(looked_at.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
+            self._ledger.reserve(drafted.serial_number, CertificateKind.ROOT, wish.kind, names, validity, at)
             return self._sent(
-                OfflineRequest(OfflineKind.CROSS, mark(self._ca.root), looked_at.public_bytes(Encoding.DER))
+                OfflineRequest(OfflineKind.CROSS, mark(self._ca.root), drafted.public_bytes(Encoding.DER))
             )
 
     def accept(self, answer: OfflineRequest, other: CaFolder | None) -> Path:
-        """Put what the root has signed in place: octet for octet what it was asked for last; gives the file.
+        """Install what the root has signed, if it is exactly the open request; returns the file.
 
-        *other* is the next generation, for its cross-certificate. Raises `OperatorError`.
+        *other* is the next generation, for its cross-certificate. Raises `OperatorError` if there is no such request, or if the
+        result differs from it or is not signed by the root.
         """
         asked = self._ca.folder / f"errand-{answer.what}.json"
         if not asked.exists():

@@ -1,9 +1,11 @@
-"""Failed logins: counted per link and per user at one address. They make the next attempts wait before they are looked at.
+"""Failed logins are counted for each link, and for each user at each address. They delay the next attempts.
 
-A wait after a wrong answer would slow nobody down: who guesses opens another link meanwhile. So an attempt waits before its
-credentials are looked at, the right ones as long as the wrong ones, and few attempts wait at once for one user at one address
-and for one address. The wait depends on who is claimed and on where it comes from, never on whether such a user exists.
-Whoever fails elsewhere, or as another user, makes nobody wait, and no link is closed but the one that fails.
+The delay comes before the credentials are checked, and is the same for right and wrong passwords. A delay after the check
+would not slow down an attacker, who would open another link meanwhile.
+
+Only a few attempts may wait for one user at one address, and from one address. The delay depends on the claimed user and
+the address, and not on whether the user exists. Failures at another address cause no delay. Failures for other users at the
+same address cause a delay after `address_free` of them. Only the link that fails is closed.
 """
 
 from __future__ import annotations
@@ -17,23 +19,23 @@ from sipmesh.routing.budget import Budget
 
 @dataclass(frozen=True, slots=True)
 class FailureLimits:
-    """When attempts to log in wait, how many do, and when a link is closed."""
+    """When login attempts are delayed, how many may wait, and when a link is closed."""
 
-    free: int = 2  # failures of a link, and of a user at an address, that cost nothing: a mistyped password
-    first_delay_s: float = 0.5  # then the next attempt waits, twice as long as the one before
-    max_delay_s: float = 8.0  # a phone with the right password gets in well before its REGISTER times out
-    waiting_per_user: int = 8  # attempts for one user at one address that wait at once; the oldest gives way
-    address_free: int = 50  # failures of an address, in all names, that cost nothing: an office with old passwords
-    address_delay_s: float = 2.0  # then each attempt from there waits, whoever it is for
-    waiting_per_address: int = 64  # attempts from one address that wait at once; the oldest gives way
-    waiting_in_all: int = 1_024  # each holds a request; the oldest of the address with most gives way
-    link_closes_at: int = 8  # no person mistypes that often
-    forget_after_s: float = 600.0  # without a failure for that long, a count starts anew
-    most_counted: int = 10_000  # entries per table, some 200 bytes each; the least recent goes first
+    free: int = 2  # failures of a link, or of a user at an address, until the next attempt is delayed
+    first_delay_s: float = 0.5  # the first delay; each further delay is twice as long
+    max_delay_s: float = 8.0  # a phone with the right password succeeds long before its REGISTER times out
+    waiting_per_user: int = 8  # waiting attempts for one user at one address; the oldest is displaced
+    address_free: int = 50  # failures of an address, for all users, until its attempts are delayed: an office
+    address_delay_s: float = 2.0  # the delay of each attempt from that address, for any user
+    waiting_per_address: int = 64  # waiting attempts from one address; the oldest is displaced
+    waiting_in_all: int = 1_024  # each keeps a request in memory; the address with the most loses its oldest
+    link_closes_at: int = 8  # failures of one link; nobody mistypes a password that often
+    forget_after_s: float = 600.0  # a count restarts at zero after this time without a failure
+    most_counted: int = 10_000  # entries per table, about 200 bytes each; the least recent is removed
 
 
 class LoginBackoff:
-    """The counts of one server, and the attempts that wait; times are in seconds of a clock that never goes back."""
+    """The failure counts of one server, and the waiting attempts. Times are seconds of a monotonic clock."""
 
     __slots__ = ("_addresses", "_limits", "_links", "_users", "waiting", "waiting_of_links", "waiting_of_users")
 
@@ -52,63 +54,63 @@ class LoginBackoff:
 
     @property
     def displaced(self) -> int:
-        """How many attempts have given way to newer ones since the start."""
+        """The number of attempts displaced by newer attempts since the start."""
         return self.waiting.displaced + self.waiting_of_users.displaced + self.waiting_of_links.displaced
 
-    def delay_s(self, asked: Attempt, at: float) -> float:
-        """Tell how long an attempt has to wait; those that wait already count as if they had failed."""
+    def delay_s(self, attempt: Attempt, at: float) -> float:
+        """Give the delay of an attempt in seconds. Attempts that wait count as failures."""
         limits = self._limits
-        here = self._links.held(asked.link, at) + self.waiting_of_links.count(asked.link)
-        theirs = self._users.held(asked.user, at) + self.waiting_of_users.count(asked.user)
-        delay = delay_of(limits, max(here, theirs))
-        if self._addresses.held(asked.address, at) >= limits.address_free:
+        of_link = self._links.current(attempt.link, at) + self.waiting_of_links.count(attempt.link)
+        of_user = self._users.current(attempt.user, at) + self.waiting_of_users.count(attempt.user)
+        delay = delay_of(limits, max(of_link, of_user))
+        if self._addresses.current(attempt.address, at) >= limits.address_free:
             delay = max(delay, limits.address_delay_s)
         return delay
 
-    def is_closed_to(self, asked: Attempt, at: float) -> bool:
-        """Tell whether a link has no attempt left, counting those of it that wait."""
-        tried = self._links.held(asked.link, at) + self.waiting_of_links.count(asked.link)
+    def is_closed_to(self, attempt: Attempt, at: float) -> bool:
+        """Tell whether a link has used all its attempts, including those that wait."""
+        tried = self._links.current(attempt.link, at) + self.waiting_of_links.count(attempt.link)
         return tried >= self._limits.link_closes_at
 
-    def wait(self, asked: Attempt) -> tuple[Attempt, ...]:
-        """Let an attempt wait; returns those that give way to it, and wait no more."""
+    def wait(self, attempt: Attempt) -> tuple[Attempt, ...]:
+        """Let an attempt wait. Returns the attempts that it displaces, which no longer wait."""
         budgets = self.waiting, self.waiting_of_users, self.waiting_of_links
-        names = asked.address, asked.user, asked.link
-        displaced = [budget.add(name, asked) for budget, name in zip(budgets, names, strict=True)]
-        gone = tuple(dict.fromkeys(one for one in displaced if one is not None))
-        for one in gone:
-            self.waited(one)
-        return gone
+        names = attempt.address, attempt.user, attempt.link
+        displaced = [budget.add(name, attempt) for budget, name in zip(budgets, names, strict=True)]
+        removed = tuple(dict.fromkeys(other for other in displaced if other is not None))
+        for other in removed:
+            self.waited(other)
+        return removed
 
-    def waited(self, asked: Attempt) -> bool:
-        """End the wait of an attempt; False if it has given way, or its link is gone."""
-        held = self.waiting.remove(asked.address, asked)
-        self.waiting_of_users.remove(asked.user, asked)
-        self.waiting_of_links.remove(asked.link, asked)
-        return held
+    def waited(self, attempt: Attempt) -> bool:
+        """End the wait of an attempt; False if it was displaced, or its link was closed."""
+        was_waiting = self.waiting.remove(attempt.address, attempt)
+        self.waiting_of_users.remove(attempt.user, attempt)
+        self.waiting_of_links.remove(attempt.link, attempt)
+        return was_waiting
 
-    def failed(self, asked: Attempt, at: float) -> bool:
-        """Count one failed login; True if its link is to be closed."""
-        self._users.count(asked.user, at)
-        self._addresses.count(asked.address, at)
-        return self._links.count(asked.link, at) >= self._limits.link_closes_at
+    def failed(self, attempt: Attempt, at: float) -> bool:
+        """Count a failed login; True if its link must be closed."""
+        self._users.count(attempt.user, at)
+        self._addresses.count(attempt.address, at)
+        return self._links.count(attempt.link, at) >= self._limits.link_closes_at
 
     def proved(self, link: str) -> None:
-        """Forget what a link has failed: the password was right.
+        """Reset the count of a link: the password was right.
 
-        The count of the user stays: that it began anew would tell a guesser that such a user has logged in.
+        The count of the user stays. If it were reset, an attacker could see that this user has logged in.
         """
         self._links.forget(link)
 
     def gone(self, link: str) -> None:
-        """Forget a link that has closed, and its attempts that wait."""
+        """Remove the count and the waiting attempts of a link that was closed."""
         self._links.forget(link)
-        for one in self.waiting_of_links.of(link):
-            self.waited(one)
+        for attempt in self.waiting_of_links.of(link):
+            self.waited(attempt)
 
 
 class Attempt:
-    """One attempt to log in: the *link* that it came on, the *address* of that, and the *user* claimed there."""
+    """One login attempt: the *link*, the *address* of its peer, and the *user* claimed from that address."""
 
     __slots__ = ("address", "link", "user")
 
@@ -121,7 +123,7 @@ class Attempt:
 
 
 def delay_of(limits: FailureLimits, count: int) -> float:
-    """Tell how long an attempt waits after *count* failures, in seconds; after the first ``free`` - 1 it does not."""
+    """Give the delay after *count* failures, in seconds. The first delay comes after ``free`` failures."""
     doublings = count - limits.free
     if doublings < 0:
         return 0.0
@@ -129,7 +131,7 @@ def delay_of(limits: FailureLimits, count: int) -> float:
 
 
 def network_of(address: str) -> str:
-    """Give what one attacker has: an IPv4 address, or a /64 of IPv6 (RFC 6177: nobody gets less)."""
+    """Give the network of one client: an IPv4 address, or the /64 of an IPv6 address (RFC 6177: a site gets at least that)."""
     if ":" not in address:
         return address
     try:
@@ -142,28 +144,28 @@ def network_of(address: str) -> str:
 
 
 class _Counts:
-    """A bounded table of counts, each with the time of its last failure; the least recent entry gives way."""
+    """A bounded table of counts with the time of the last failure. The least recent entry is removed first."""
 
-    __slots__ = ("_held", "_limits")
+    __slots__ = ("_entries", "_limits")
 
     def __init__(self, limits: FailureLimits) -> None:
         self._limits = limits
-        self._held: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._entries)
 
-    def held(self, key: str, at: float) -> int:
-        count, last = self._held.get(key, (0, at))
+    def current(self, key: str, at: float) -> int:
+        count, last = self._entries.get(key, (0, at))
         return count if at - last < self._limits.forget_after_s else 0
 
     def count(self, key: str, at: float) -> int:
-        count = self.held(key, at) + 1
-        self._held[key] = (count, at)
-        self._held.move_to_end(key)
-        if len(self._held) > self._limits.most_counted:
-            self._held.popitem(last=False)
+        count = self.current(key, at) + 1
+        self._entries[key] = (count, at)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._limits.most_counted:
+            self._entries.popitem(last=False)
         return count
 
     def forget(self, key: str) -> None:
-        self._held.pop(key, None)
+        self._entries.pop(key, None)

@@ -1,7 +1,7 @@
-"""Do the credentials on a request prove a user? See RFC 3261 section 22, RFC 7616 and RFC 8760.
+"""Check the credentials of a request: RFC 3261 section 22, RFC 7616 and RFC 8760.
 
-Nobody outside learns whether a user exists: an unknown one is challenged as some user would be, its credentials
-are computed through like any other's, and what it gets in return is the same challenge again.
+A peer cannot learn whether a user exists. An unknown user gets a challenge like any other. The credentials are computed in
+the same way, and the answer is another challenge.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sipmesh.sip.uri import SipUri
 
 UNAUTHORIZED, PROXY_AUTHENTICATION_REQUIRED = 401, 407
 MOST_CREDENTIALS: Final = 4
-"""Rows of credentials looked at in one request: a client sends one for each realm that has challenged it."""
+"""Credentials rows that are read in one request. A client sends one for each realm that has challenged it."""
 
 _HEADERS: Final = {
     UNAUTHORIZED: ("www-authenticate", "authorization"),
     PROXY_AUTHENTICATION_REQUIRED: ("proxy-authenticate", "proxy-authorization"),
 }
 _NOBODY: Final[Mapping[Algorithm, str]] = {Algorithm.SHA_256: "0" * 64, Algorithm.MD5: "0" * 32}
-"""Stands for an unknown user: our default algorithms, strongest first, and hashes that no password is known to have."""
+"""Used for an unknown user: our default algorithms, strongest first, with hashes that no known password has."""
 
 _LIKE_SOMEBODY: Final[tuple[Mapping[Algorithm, str], ...]] = (
     _NOBODY,
@@ -33,12 +33,12 @@ _LIKE_SOMEBODY: Final[tuple[Mapping[Algorithm, str], ...]] = (
     {Algorithm.MD5: _NOBODY[Algorithm.MD5]},
     {Algorithm.SHA_256: _NOBODY[Algorithm.SHA_256]},
 )
-"""The algorithms that unknown users are challenged with: any that a user may have, so that none of them tells a user."""
+"""The algorithms in challenges to unknown users: each set that a user may have, so that a set does not identify a user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """The sender knows the password of *aor*, as it has been since *generation*."""
+    """The sender knows the password of *aor*. *generation* is that of the password (:class:`Verifier`)."""
 
     aor: str
     generation: int
@@ -47,9 +47,9 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Ask for credentials; *flaw* says for our log what was wrong with those that came, "" if none did.
+    """Ask for credentials. *flaw* says for our log what is wrong with the received credentials, or is "".
 
-    A challenge with a flaw counts as a failed login; a stale nonce under the right password does not.
+    A challenge with a flaw counts as a failed login. A stale nonce with the right password does not.
     """
 
     status: int
@@ -60,7 +60,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Answer with *status* and do not ask again: the client is not confused about a password but about SIP."""
+    """Answer with *status*, and do not challenge: the request is malformed, so another password would not help."""
 
     status: int
     reason: str
@@ -70,15 +70,15 @@ Authentication = Proved | Challenge | Refused
 
 
 def claimed(request: Request) -> str:
-    """Tell whom a request has to prove to be: To for a REGISTER, From for everything else.
+    """Give the address of record that a request has to prove: To for a REGISTER, From for other methods.
 
-    Raises `RemoteError` where that is no SIP URI.
+    Raises `RemoteError` if it is not a SIP URI.
     """
     return (request.to if request.method == "REGISTER" else request.from_).sip_uri.aor
 
 
 def status_for(request: Request) -> int:
-    """Tell what a challenge to *request* is: a registrar's 401 or a proxy's 407 (RFC 3261 sections 22.2 and 22.3)."""
+    """Give the status of a challenge: 401 of a registrar or 407 of a proxy (RFC 3261 sections 22.2 and 22.3)."""
     return UNAUTHORIZED if request.method == "REGISTER" else PROXY_AUTHENTICATION_REQUIRED
 
 
@@ -93,18 +93,18 @@ def authenticate(
     entropy: bytes,
     likeness: int = 0,
 ) -> Authentication:
-    """Tell whether the credentials on *request* prove that its sender is *aor*.
+    """Check whether the credentials of *request* prove that its sender is *aor*.
 
     Args:
-        request: Any request but ACK and CANCEL, which cannot be challenged (RFC 3261 section 22.1).
-        aor: The user to be proved, as ``sip:user@domain``; the domain is the realm.
-        verifier: What is known of that user; None for an unknown one.
-        nonces: Makes and judges this server's nonces; a nonce is counted only under the right password.
-        link: The number of the link that the request came on: a nonce is worth nothing on another one.
+        request: Any request except ACK and CANCEL, which cannot be challenged (RFC 3261 section 22.1).
+        aor: The user to be proved, as ``sip:user@domain``. The domain is the realm.
+        verifier: The hashes of that user; None for an unknown user.
+        nonces: Makes and judges the nonces of this server. A nonce count is used up only if the password is right.
+        link: The number of the link of the request. A nonce is valid on one link only.
         at: Now, in epoch seconds.
-        entropy: At least 8 random bytes, for the nonce of a challenge.
-        likeness: For an unknown user a number that is always the same for that name, and that nobody else can tell: it says
-            which algorithms the challenge offers.
+        entropy: At least 8 random octets, for the nonce of a challenge.
+        likeness: Chooses the algorithms in a challenge to an unknown user. It is always the same number for one name, and
+            others cannot compute it.
     """
     status = status_for(request)
     asking = _Asking(request, aor, verifier, status, likeness)
@@ -142,13 +142,13 @@ class _Asking:
         return _LIKE_SOMEBODY[self.likeness % len(_LIKE_SOMEBODY)]
 
     def credentials(self) -> Iterator[Credentials]:
-        """Read the credentials for our realm; those for others' are theirs to read."""
+        """Give the credentials for our realm. Those for other realms are ignored."""
         for value in self.request.values(_HEADERS[self.status][1])[:MOST_CREDENTIALS]:
             if is_digest(value) and (found := Credentials.parse(value)).realm == self.realm:
                 yield found
 
     def flaw(self, credentials: Credentials) -> str:
-        """Tell what is wrong with credentials, "" if nothing is; takes as long for an unknown user as for a wrong password."""
+        """Give the error of the credentials, or "". An unknown user takes the same time as a wrong password."""
         hashed = self.ha1.get(credentials.algorithm)
         right = verify(credentials, self.request.method, hashed or _NOBODY[credentials.algorithm])
         if credentials.username != user_of(self.aor):
@@ -164,11 +164,11 @@ class _Asking:
         return Proved(self.aor, self.verifier.generation, algorithm)
 
     def challenges(self, nonce: str, *, stale: bool) -> tuple[tuple[str, str], ...]:
-        """Make one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""
+        """Write one challenge for each algorithm of the user, strongest first (RFC 8760 section 2.4)."""
         name = _HEADERS[self.status][0]
         return tuple((name, challenge_value(self.realm, nonce, algorithm, stale=stale)) for algorithm in self.ha1)
 
 
 def _same_uri(asked: str, request: Request) -> bool:
-    """Compare the digest's URI with the Request-URI: credentials for one request are none for another."""
+    """Compare the digest's URI with the Request-URI: credentials for one request are not valid for another."""
     return asked == request.uri or SipUri.parse(asked).equivalent(request.ruri)

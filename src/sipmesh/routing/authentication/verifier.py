@@ -1,4 +1,4 @@
-"""What a server knows of a user in order to check a password: hashes, never the password."""
+"""The data with which a server checks a user's password: hashes, never the password itself."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from sipmesh.sip.digest import Algorithm
 
 
 def user_of(aor: str) -> str:
-    """Give the user name that digest uses for an address of record: the part before the ``@``."""
+    """Give the digest user name of an address of record: the part before the ``@``."""
     return aor.removeprefix("sip:").partition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """One user: the H(A1) of its password by algorithm (RFC 7616 section 3.4.2), strongest first.
+    """One user. *ha1* maps each algorithm to the H(A1) of the password (RFC 7616 section 3.4.2), strongest first.
 
-    *generation* rises with every change of the password; a link that was proved under an earlier one proves nothing more.
+    *generation* increases with every change of the password. A link that proved an earlier password is no longer
+    authenticated.
     """
 
     aor: str

@@ -1,4 +1,4 @@
-"""Whose request is this? The identity a sender has proved or may assert (RFC 3325, rule R10)."""
+"""The identity of a request: what its sender has proved or may assert (RFC 3325, rule R10)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ANONYMOUS: Final = "anonymous.invalid"
 
 
 def asserted(message: Message) -> list[SipUri]:
-    """Read the SIP identities of P-Asserted-Identity; a tel URI beside one asserts nothing here (RFC 3325 section 9.1)."""
+    """Give the SIP identities of P-Asserted-Identity. A tel URI is ignored (RFC 3325 section 9.1)."""
     claims = (sip_uri(NameAddr.parse(item)) for item in message.items(ASSERTED))
     return [claim for claim in claims if claim is not None]
 
 
 def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -> str | Answer | Prove:
-    """Tell which user a client's request comes from, once the link has proved to be that user."""
+    """Give the user who sent a client's request. The link must have proved that user, or the result is Prove."""
     uri = from_uri(request)
     if uri is None or uri.host not in domains or uri.user is None or request.from_.has_verstat:
         return Answer(
@@ -42,10 +42,10 @@ def of_client(request: Request, sender: ClientSender, domains: frozenset[str]) -
 
 
 def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str]) -> str | Answer | None:
-    """Tell who acts inside a dialog whose token has bound the sender.
+    """Give the identity of a request inside a dialog, whose token has been checked for *sender*; None if there is none.
 
-    A client acts as the user who is that side of the dialog, unless From names another user that its link has proved. A
-    server may assert an identity of the domains *allowed*, or none.
+    A client has the identity of its side of the dialog, unless From is another user that its link has proved. A server may
+    assert an identity of the domains *allowed*.
     """
     if isinstance(sender, ServerSender):
         claims = asserted(request)
@@ -58,26 +58,26 @@ def in_dialog(request: Request, route_set: RouteSet, sender: Sender, allowed: fr
 
 
 def of_partner_inside(request: Request, sender: ServerSender) -> str | None:
-    """Tell whom an edge asserts inside a dialog: the From, where its domain is the sender's to use."""
+    """Give the identity that an edge asserts inside a dialog: the From, if *sender* may use its domain; else None."""
     uri = from_uri(request)
     return uri.aor if uri is not None and uri.host in sender.peer.asserts else None
 
 
 def from_uri(request: Request) -> SipUri | None:
-    """Read From; None for a URI of another scheme, by which nobody is known here."""
+    """Give the URI of From; None for another scheme, which identifies no user here."""
     return sip_uri(request.from_)
 
 
 def sip_uri(address: NameAddr) -> SipUri | None:
-    """Read a SIP URI; None for one of another scheme."""
+    """Give the SIP URI of *address*; None for another scheme."""
     return address.sip_uri if address.is_sip else None
 
 
 def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
-    """Tell which identity a server asserts, or refuse one outside the domains *allowed* to it.
+    """Give the identity that a server asserts; refuse an identity outside the domains *allowed*.
 
-    From is held to the same domains, also beside an assertion: it is what a phone shows. Only the anonymous From says nothing
-    (RFC 3323 section 4.1.1.3), and needs an assertion beside it.
+    From must be in the same domains, even if there is an assertion: phones show From. Only an anonymous From is exempt (RFC
+    3323 section 4.1.1.3), and then there must be an assertion.
     """
     claims = asserted(request)
     if not claims:
@@ -90,12 +90,12 @@ def of_server(request: Request, sender: ServerSender, allowed: frozenset[str]) -
 
 
 def is_anonymous(address: NameAddr) -> bool:
-    """Tell whether a From hides its user (RFC 3323 section 4.1.1.3: a host under ``anonymous.invalid``)."""
+    """Tell whether a From hides its user: its host is ``anonymous.invalid`` (RFC 3323 section 4.1.1.3)."""
     return address.is_sip and address.sip_uri.host == ANONYMOUS
 
 
 def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: frozenset[str]) -> Answer | None:
-    """Refuse the first identity that the sender may not assert."""
+    """Refuse a request if *sender* may not assert one of *claims*; None if it may assert all."""
     for uri in claims:
         if uri.host not in allowed:
             return Answer(403, code=Code.ASSERTION_NOT_ALLOWED, why=f"{sender.peer.name} may not assert {uri.aor}")
@@ -103,7 +103,7 @@ def refused_assertion(claims: list[SipUri], sender: ServerSender, allowed: froze
 
 
 def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> str | Answer:
-    """Hold the sender to the domain of its From."""
+    """Give the identity in From; refuse a From outside the domains *allowed*."""
     uri = from_uri(request)
     if uri is None or uri.host not in allowed or request.from_.has_verstat:
         why = f"{sender.peer.name} may not send as {shown(request.from_.uri)}"
@@ -112,13 +112,13 @@ def by_from(request: Request, sender: ServerSender, allowed: frozenset[str]) -> 
 
 
 def cleanse(response: Response, sender: Sender | None) -> None:
-    """Take out of a response what its sender may not assert of who answered (RFC 3325 section 5, rule R10)."""
+    """Remove P-Asserted-Identity from a response, unless its sender may assert it (RFC 3325 section 5, rule R10)."""
     if response.present & P_ASSERTED_IDENTITY and not may_assert_all(response, sender):
         response.remove(ASSERTED)
 
 
 def may_assert_all(response: Response, sender: Sender | None) -> bool:
-    """Tell whether every identity in a response is its sender's to assert; nobody's is what cannot be read or is not SIP's."""
+    """Tell whether *sender* may assert every identity in a response; false for an identity that is malformed or not SIP."""
     if not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
         return False
     try:

@@ -1,8 +1,8 @@
-"""Which header fields cross which border: one table for those that state an identity or belong to one hop.
+"""The header fields that may cross a border: one table for those that state an identity or belong to one hop.
 
-``docs/identity.md`` shows the same table with the reasons. A message is looked at twice. Where it comes in, fields that its
-sender may not use are taken away (`Border.admit_request` and `Border.admit_response`). Where it goes out, what the receiver
-may not see is taken away (`Border.release`). P-Asserted-Identity is written anew on the way (`sipmesh.routing.proxy.forwarding`).
+``docs/identity.md`` shows this table with the reasons. A message is filtered twice. On entry, fields that the sender may not
+use are removed (`Border.admit_request` and `Border.admit_response`). On exit, fields that the receiver may not see are
+removed (`Border.release`). Between the two, `sipmesh.routing.proxy.forwarding` writes P-Asserted-Identity.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rule(Enum):
-    """What becomes of a field at the borders of this server."""
+    """What this server does with a header field at its borders."""
 
     REMOVED = "always removed"
     INSIDE = "removed where a partner or an edge has sent it"
@@ -34,10 +34,10 @@ class Rule(Enum):
 
 
 TABLE: Final[dict[str, Rule]] = {
-    # An identity beside P-Asserted-Identity, or a wish for one. Ours is made from what was proved (RFC 3325).
+    # Fields that state or prefer an identity. P-Asserted-Identity is the only one, made from what was proved (RFC 3325).
     "p-preferred-identity": Rule.REMOVED,
     "remote-party-id": Rule.REMOVED,
-    # Fields of a provider's core (RFC 5502, RFC 7315, RFC 5503): no server here makes or reads them, a phone or B2BUA may.
+    # Fields of a provider's core (RFC 5502, RFC 7315, RFC 5503). No server here uses them, but a phone or B2BUA may.
     "p-served-user": Rule.REMOVED,
     "p-charging-vector": Rule.REMOVED,
     "p-charging-function-addresses": Rule.REMOVED,
@@ -63,21 +63,21 @@ TABLE: Final[dict[str, Rule]] = {
     "p-media-authorization": Rule.REMOVED,
     "response-source": Rule.REMOVED,
     "security-verify": Rule.REMOVED,
-    # What makes a phone ring in another way, fetch something, or answer by itself, so that its caller listens in (RFC 5373).
+    # Fields that change how a phone rings, make it fetch a URL, or make it answer automatically and so listen in (RFC 5373).
     "alert-info": Rule.INSIDE,
     "call-info": Rule.INSIDE,
     "answer-mode": Rule.INSIDE,
     "priv-answer-mode": Rule.INSIDE,
     "p-auto-answer": Rule.INSIDE,
-    # RFC 4474 is obsolete, and its field names a place from which a verifier fetches a key. Identity (RFC 8224) passes.
+    # RFC 4474 is obsolete. The field names a URL from which a verifier fetches a key. Identity (RFC 8224) is not removed.
     "identity-info": Rule.REMOVED,
-    # A nonce for the next request, in a realm that it does not name (RFC 7615, RFC 7616 section 3.5).
+    # A nonce for the next request, for a realm that the field does not name (RFC 7615, RFC 7616 section 3.5).
     "authentication-info": Rule.REMOVED,
     "proxy-authentication-info": Rule.REMOVED,
-    # Of a registration, and of no other request (RFC 3327, RFC 3608).
+    # Fields of a REGISTER, with no meaning in other requests (RFC 3327, RFC 3608).
     "path": Rule.REMOVED,
     "service-route": Rule.REMOVED,
-    # Who has sent a call on: a user for itself, a server for its domains (RFC 5806, RFC 7044, RFC 3892).
+    # Who redirected or transferred a call: a user for itself, a server for its domains (RFC 5806, RFC 7044, RFC 3892).
     "diversion": Rule.OWN,
     "history-info": Rule.OWN,
     "referred-by": Rule.OWN,
@@ -91,7 +91,7 @@ TABLE: Final[dict[str, Rule]] = {
 OWN: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.OWN)
 INSIDE: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.INSIDE)
 REMOVED: Final = frozenset(name for name, rule in TABLE.items() if rule is Rule.REMOVED)
-# A message whose `present` has none of these bits need not be looked at: that is nearly every message.
+# A message whose `present` has none of these bits needs no filter. Nearly all messages have none.
 CREDENTIAL_BITS: Final[i64] = bits_of("authorization", "proxy-authorization")
 IN_REQUESTS: Final[i64] = GUARDED | bits_of(*(name for name in TABLE if name in BITS and name not in CREDENTIALS))
 IN_RESPONSES: Final[i64] = IN_REQUESTS | CREDENTIAL_BITS
@@ -101,7 +101,7 @@ assert TABLE.keys() == GUARDED_NAMES | (TABLE.keys() & BITS.keys())  # noqa: S10
 
 
 class Border:
-    """The borders of one server in one topology: *realms* and their owners, and the *partner_domains*."""
+    """The borders of one server: *realms* with their owners, and the *partner_domains*, in one topology."""
 
     __slots__ = ("_partner_domains", "_realms")
 
@@ -112,20 +112,20 @@ class Border:
         return f"<Border {self._realms!r}>"
 
     def admit_request(self, request: Message, sender: Sender) -> None:
-        """Take away what *sender* may not use in a request; for one that holds any of `IN_REQUESTS`."""
+        """Remove the fields that *sender* may not use in a request. Only for a request with a bit of `IN_REQUESTS`."""
         domains = self._speaks_for(sender)
         request.keep([row for row in request.rows if self._may_ask(row, sender, domains)])
 
     def admit_response(self, response: Message, sender: Sender) -> None:
-        """Take away what *sender* may not use in a response; for one that holds any of `IN_RESPONSES`."""
+        """Remove the fields that *sender* may not use in a response. Only for a response with a bit of `IN_RESPONSES`."""
         domains = self._speaks_for(sender)
         response.keep([row for row in response.rows if self._may_answer(row, sender, domains)])
 
     def release(self, request: Message, kind: LinkKind, domains: frozenset[str], *, private: bool) -> None:
-        """Take away what the receiver may not see: a peer on a link of *kind* that speaks for *domains*.
+        """Remove the fields that the receiver may not see: a peer that speaks for *domains*, on a link of *kind*.
 
-        For a request that holds any of `ON_THE_WAY_OUT`. *private* says that the sender asked for privacy: then nobody outside
-        learns who has sent a call on.
+        Only for a request with a bit of `ON_THE_WAY_OUT`. *private*: the sender asked for privacy. Then clients and partners
+        do not learn who redirected the call.
         """
         request.keep([row for row in request.rows if self._may_see(row, kind, domains)])
         if private and kind is not LinkKind.SERVER:
@@ -149,7 +149,7 @@ class Border:
         return kind is not LinkKind.CLIENT and self._realms.credentials_pass(row, domains)
 
     def _speaks_for(self, sender: Sender) -> frozenset[str]:
-        """The domains of a server; another front end hands on what an edge has let in as well."""
+        """Give the domains of a server. Another front end also forwards what an edge has admitted from partners."""
         if not isinstance(sender, ServerSender):
             return NOBODY
         if sender.kind is LinkKind.SERVER and sender.peer.role is Role.FRONT_END:
@@ -158,12 +158,12 @@ class Border:
 
 
 def is_outside(sender: Sender) -> bool:
-    """Tell whether *sender* is a partner, or an edge that hands on what a partner has sent."""
+    """Tell whether *sender* is a partner, or an edge, which forwards messages of partners."""
     return isinstance(sender, ServerSender) and (sender.kind is LinkKind.PARTNER or sender.peer.role is Role.EDGE)
 
 
 def is_own(row: Row, sender: Sender, domains: frozenset[str]) -> bool:
-    """Tell whether every address in *row* is one that *sender* may use; what cannot be read is nobody's."""
+    """Tell whether *sender* may use every address in *row*; false if the row is malformed or has no address."""
     try:
         return row.addresses != [] and all(sender.may_speak_as(address, domains) for address in row.addresses)
     except RemoteError:

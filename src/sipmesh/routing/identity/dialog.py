@@ -1,7 +1,8 @@
-"""Send a request inside a dialog to its other side, by the token that we record-routed and by nothing else.
+"""Route a request inside a dialog to the other side, by the token in our Record-Route only.
 
-A token leads somewhere in one dialog only (`RouteSet.bind`). Here the sender is held to one side of it, From and To to the names
-of both sides, and the Request-URI to what the sender may ask for outside a dialog or to the remote target of the other side.
+A token is valid in one dialog only (`RouteSet.bind`). This module checks that the sender is one side of that dialog, and that
+From and To are the names of both sides. The Request-URI must be allowed outside dialogs, or be the remote target of the
+other side.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from sipmesh.trust.code import Code
 from sipmesh.trust.evidence import LinkKind
 
 NO_FLOW: Final = 0
-"""The number of no link: they are counted from 1."""
+"""Not the number of a link: links are counted from 1."""
 
 
 class Behind(NamedTuple):
-    """What stands behind a side that is a pool or a partner.
+    """A pool or a partner as one side of a dialog.
 
-    *names* are its servers and *kind* is the kind of link that leads to them. *domains* are those whose users it speaks for,
-    and *hosts* all names that a remote target there may have.
+    *names* are its servers, and *kind* is the kind of link to them. *domains* are the domains whose users it speaks for.
+    *hosts* are all host names that its remote target may have.
     """
 
     names: tuple[str, ...]
@@ -48,9 +49,10 @@ Peers = Mapping[PeerSide, Behind]
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What is known of the network where requests inside dialogs are checked.
+    """The facts of the topology for requests inside dialogs.
 
-    *reserved* are the host names that lead to a server or a partner when a Request-URI outside a dialog names them.
+    *reserved* are the host names that mean a server or a partner in a Request-URI outside dialogs. *blocked* are the blocked
+    domains.
     """
 
     peers: Peers
@@ -59,9 +61,9 @@ class Inside:
 
 
 def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
-    """Tell which side the dialog's other end is on, or None if there is no token or *sender* is not the side that sends.
+    """Give the other side of the dialog; None if there is no token, or if *sender* is not the side that sent this request.
 
-    The tags tell which side that has to be, also where both sides are devices of one user.
+    The tags say which side has sent it. That works even if both sides are devices of one user.
     """
     token = route_set.dialog
     if token is None:
@@ -74,10 +76,10 @@ def other_side(route_set: RouteSet, sender: Sender) -> Side | None:
 def refused_inside(
     request: Request, route_set: RouteSet, other: Side, sender: Sender, allowed: frozenset[str], known: Inside
 ) -> Answer | None:
-    """Refuse a request inside a dialog that speaks as somebody else, to somebody else, or asks for something else.
+    """Refuse a request inside a dialog with a wrong From, a wrong To or a wrong Request-URI; None if it is correct.
 
-    From may be the name that the dialog began with, or another one that the sender may use at this moment: a name may
-    change inside a dialog (RFC 4916). *allowed* are the domains that a server may speak for.
+    From may be the name at the start of the dialog, or another name that the sender may use now: names may change inside a
+    dialog (RFC 4916). *allowed* are the domains that a server may speak for.
     """
     if not (route_set.sent_as or sender.may_speak_as(request.from_, allowed)):
         why = f"From {shown(request.from_.uri)} is not the name of its sender in this dialog"
@@ -92,7 +94,7 @@ def refused_inside(
 
 
 def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
-    """Tell whether *side* may be called by the URI of *address*: a user by its own, a pool or partner by its domains."""
+    """Tell whether *address* is a name of *side*: a user's own address of record, or an address in a peer's domains."""
     if not address.is_sip:
         return False
     if isinstance(side, FlowSide):
@@ -101,9 +103,9 @@ def is_name_of(side: Side, address: NameAddr, peers: Peers) -> bool:
 
 
 def refused_target(uri: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
-    """Refuse a Request-URI that names a server or a partner, unless it is the remote target of the other side.
+    """Refuse a Request-URI that names a server or partner, unless it is the remote target of the *other* side.
 
-    Any other host is a Contact, which is carried and never resolved.
+    Any other host is part of a Contact. It is forwarded and never resolved.
     """
     host = uri.host
     if host in known.blocked:
@@ -118,12 +120,13 @@ def refused_target(uri: SipUri, route_set: RouteSet, other: Side, known: Inside)
 
 
 def refused_routes(request: Request, first: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
-    """Refuse Route entries behind our own that the other side of a dialog cannot have record-routed; *first* is the next.
+    """Refuse Route entries after our own that the other side cannot have record-routed. *first* is the first of them.
 
-    Toward a pool or a partner the next hop looks at them. But an entry without ``lr`` becomes the Request-URI there (RFC 3261
-    section 16.6 item 6), and so has to be one that may be asked for. Toward a user the rest of the Route is what a proxy
-    of its own has record-routed: hosts that we neither know nor resolve. No server and no partner is behind a phone, and
-    no strict router.
+    Towards a pool or a partner, the next hop checks these entries. But an entry without ``lr`` becomes the Request-URI (RFC
+    3261 section 16.6 item 6), so it must be a valid target.
+
+    Towards a user, these entries are of a proxy behind the user: hosts that we neither know nor resolve. There is no server,
+    partner or strict router behind a phone.
     """
     if isinstance(other, PeerSide):
         return None if first.has("lr") else refused_strict(first, route_set, other, known)
@@ -139,14 +142,14 @@ def refused_routes(request: Request, first: SipUri, route_set: RouteSet, other: 
 
 
 def refused_strict(uri: SipUri, route_set: RouteSet, other: Side, known: Inside) -> Answer | None:
-    """Refuse a Route entry that becomes the Request-URI and may not be one."""
+    """Refuse a Route entry that becomes the Request-URI, if it is not a valid target; None if it is valid."""
     if uri.headers:
         return Answer(400, code=Code.NO_ROUTE, why="a strict route with headers would become the Request-URI")
     return refused_target(uri, route_set, other, known)
 
 
 def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, incarnation: int) -> Forward | Answer:
-    """Route a request to the *other* side of its dialog; the Contact in its Request-URI is carried, never resolved."""
+    """Route a request to the *other* side of its dialog. The Contact in its Request-URI is forwarded, never resolved."""
     if isinstance(other, FlowSide):
         return to_flow(request, other, incarnation, Found.DIALOG)
     behind = peers.get(other, NOTHING)
@@ -154,14 +157,14 @@ def across(request: Request, route_set: RouteSet, other: Side, peers: Peers, inc
     if not names:
         return Answer(403, code=Code.NO_ROUTE, why="the other side of this dialog was removed from the topology")
     instead = None
-    if route_set.past is not None and route_set.past.pool == other:  # its server may be gone, and the user here by now
+    if route_set.past is not None and route_set.past.pool == other:  # that server may be down, and its user here now
         user, entries = route_set.past.side, route_set.past.entries
         instead = FlowTarget(NO_FLOW, user.owner, request.uri, found=Found.DIALOG, past=entries)
     return Forward((ServerTarget(likeliest(names, request, route_set), kind, request.uri, instead=instead),), None)
 
 
 def likeliest(names: tuple[str, ...], request: Request, route_set: RouteSet) -> tuple[str, ...]:
-    """Order the servers of one side: first the one that record-routed, or the domain of the other user at a partner."""
+    """Order the servers of a side. First: the server that record-routed, or at a partner the domain of To."""
     if len(names) == 1:
         return names
     hints = (route_set.beyond.host if route_set.beyond else "", host_of(request.to.uri))
@@ -169,9 +172,9 @@ def likeliest(names: tuple[str, ...], request: Request, route_set: RouteSet) -> 
 
 
 def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) -> Forward | Answer:
-    """Send down a flow of ours, or say that it is gone (RFC 5626 section 5.3.1: 430 Flow Failed).
+    """Send a request down a flow of this server; 430 if the flow is gone (RFC 5626 section 5.3.1).
 
-    A dialog may go on where its flow began before the last start of this server: if its user has come back.
+    A dialog may continue after a restart of this server: its user is looked up again.
     """
     if side.incarnation == incarnation:
         return Forward((FlowTarget(side.number, side.owner, request.uri, found=found),), None)
@@ -183,7 +186,7 @@ def to_flow(request: Request, side: FlowSide, incarnation: int, found: Found) ->
 def acknowledge(
     request: Request, route_set: RouteSet, sender: Sender, allowed: frozenset[str], known: Inside, incarnation: int
 ) -> Forward | Drop:
-    """Pass the ACK of a 2xx along its dialog; any other has been taken by its transaction, and none is answered."""
+    """Route the ACK of a 2xx along its dialog. Other ACKs belong to their transactions. No ACK is answered."""
     other = other_side(route_set, sender)
     if other is None:
         return Drop("an ACK outside the known dialogs")
@@ -193,11 +196,11 @@ def acknowledge(
 
 
 def unbound(request: Request, route_set: RouteSet) -> Answer | None:
-    """Refuse a request that no token of ours binds, where it may go on only with one; None if it needs none.
+    """Refuse a request that needs a dialog token of ours but has none; None if it needs none.
 
-    Everything that opens a dialog is record-routed here. So whatever claims to be inside one without our token, or from a
-    link that is no side of it, comes from somebody else: with the right tags it could end or take over a call. And a token
-    opens nothing outside its dialog.
+    We record-route each request that opens a dialog. So a request inside a dialog without our token, or from a link that is
+    not a side of the dialog, comes from an attacker: with the right tags it could end or take over a call. And a token is
+    not valid outside its dialog.
     """
     if route_set.beyond is not None:
         return Answer(
@@ -215,13 +218,13 @@ def unbound(request: Request, route_set: RouteSet) -> Answer | None:
 
 
 def turned(names: tuple[str, ...], call_id: str) -> tuple[str, ...]:
-    """Turn the order of equal servers by the Call-ID, so that calls spread and one call stays together."""
+    """Rotate the order of equal servers by the Call-ID: calls are distributed, and one call stays on one server."""
     start = zlib.crc32(call_id.encode(errors="surrogateescape")) % len(names) if names else 0
     return names[start:] + names[:start]
 
 
 def host_of(uri: str) -> str:
-    """Give the host of a SIP URI, "" for any other."""
+    """Give the host of a SIP URI; "" for any other text."""
     try:
         return SipUri.parse(uri).host
     except RemoteError:

@@ -1,9 +1,11 @@
-"""Tokens in our Route and Record-Route: which flow or which dialog a request belongs to, and that we said so ourselves.
+"""Tokens in our Route and Record-Route: authenticated proof of the flow or the dialog that a request belongs to.
 
-A token is the user part of a URI that names this server (RFC 5626 section 5.3, "flow tokens"). It is authenticated, not
-secret: everybody on the way of a call reads it. So it is worth nothing by itself. A flow token counts from a server of our
-pool only. A dialog token counts from a link that is a side of its dialog, in a request of that very dialog, under the names
-that the dialog began with.
+A token is the user part of a URI that names this server (RFC 5626 section 5.3, "flow tokens"). It is not secret: every hop
+of a call reads it. So a token alone proves nothing:
+
+- A flow token is accepted from servers of our pool only.
+- A dialog token is accepted from a link that is one side of its dialog, in a request of that dialog. From and To must be
+  those of the start of the dialog. The sender may use another From of its own.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import Final
 from sipmesh.errors import LocalError
 
 MAC_BYTES: Final = 12
-"""96 bits: a forger would need 2**95 requests on average, and each costs a refused message."""
+"""96 bits: a forger needs 2**95 requests on average, and each of them is a refused message."""
 
 HASH_BYTES: Final = 8
 LONGEST_TOKEN: Final = 144
-"""Characters; the longest token that we make has 138, and nothing longer is decoded at all."""
+"""Characters. The longest token that we make has 138. A longer text is not decoded."""
 
 MOST_KNOWN: Final = 16_384
-"""Tokens that are remembered; about 10 MiB."""
+"""Tokens that are cached; about 10 MiB."""
 
 _FLOW_KIND: Final = b"f"
 _DIALOG_KIND: Final = b"g"
@@ -34,23 +36,23 @@ _PEER_TAG: Final = 0x02
 _FLOW: Final = Struct(f">QQ{HASH_BYTES}s")
 _BEGUN: Final = Struct(5 * f"{HASH_BYTES}s")
 NOBODY_YET: Final = bytes(HASH_BYTES)
-"""Stands for the tag of the answering side, as long as it is not known."""
+"""The value of the answering side's tag while it is not known."""
 
 _UINT64_END: Final = 1 << 64
 _NAMES: Final = b"names"
-"""Sets the hashes of names apart from the MACs under the same key."""
+"""Separates the hashes of names from the MACs that are made with the same key."""
 
 
 def owner_hash(name: str) -> bytes:
-    """Shorten an address of record, or the name of a pool or partner, to the 8 bytes that a token carries."""
+    """Hash an address of record, or the name of a pool or partner, to the 8 octets that a token carries."""
     return blake2s(name.encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES).digest()
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class FlowSide:
-    """A client's link: its *number* in one *incarnation* of this server, and the hash of the user who owns it.
+    """A client's link: its *number* in one *incarnation* of this server, and the hash of its *owner*, a user.
 
-    Like every part of a token never changed once made: requests share them.
+    Do not change an instance of this class or of the other parts of a token: requests share them.
     """
 
     incarnation: int
@@ -63,7 +65,7 @@ class FlowSide:
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class PeerSide:
-    """A pool of ours or a partner: any server of it may go on with the dialog."""
+    """A pool of ours or a partner. Any of its servers may continue the dialog."""
 
     hash: bytes
 
@@ -76,7 +78,7 @@ Side = FlowSide | PeerSide
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class FlowToken:
-    """Names one flow of this server; see RFC 5626 section 5.3.1 for what to do with it."""
+    """Names one flow of this server. RFC 5626 section 5.3.1 says how it is used."""
 
     side: FlowSide
 
@@ -86,13 +88,16 @@ class FlowToken:
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class Begun:
-    """The hashes of what a dialog began with; all but *target* under the key of the pool.
+    """Hashes of the properties of a dialog. All except *target* are made with the key of the pool.
 
-    *dialog* is Call-ID and the tag of its initiator, *caller* and *callee* are the addresses of its first From and To, and
-    *target* is the host of its initiator's Contact, which is the only name that a Contact of ours may have inside. *answered*
-    is the tag of the answering side: the token that goes to that side is made before it is known, and the token that comes
-    back to the initiator has it. Call-ID and its own tag are the initiator's to choose, that tag is not: so nobody gets into
-    a dialog of others by beginning one of the same Call-ID and tag.
+    - *dialog*: the Call-ID and the initiator's tag
+    - *caller* and *callee*: the addresses in the first From and To
+    - *target*: the host of the initiator's Contact. No other reserved host is allowed as remote target of the initiator.
+    - *answered*: the tag of the answering side. The token for the answering side is made before this tag is known. The
+      token for the initiator contains it.
+
+    The initiator chooses Call-ID and its own tag, but not the tag of the answering side. So an attacker who begins a dialog
+    with a known Call-ID and tag does not get into the dialog of others.
     """
 
     dialog: bytes
@@ -108,15 +113,15 @@ class Begun:
         self.answered = answered
 
     def answered_by(self, tag: bytes) -> Begun:
-        """The same dialog, with the hash of the tag that its other side has answered under."""
+        """Give the same dialog with *tag*, the hash of the answering side's tag."""
         return Begun(self.dialog, self.caller, self.callee, self.target, tag)
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class DialogToken:
-    """Names the two sides between which this server record-routed a dialog; *a* sent the first request.
+    """Names the two sides of a dialog that this server record-routed. *a* sent the first request.
 
-    *begun* says which dialog that is: a request of another one has nothing from this token.
+    *begun* identifies the dialog. The token is not valid in a request of another dialog.
     """
 
     a: Side
@@ -127,42 +132,43 @@ class DialogToken:
         self.a, self.b, self.begun = a, b, begun
 
     def other_side(self, sender: Side) -> Side | None:
-        """Tell where a request from *sender* goes, or None if *sender* is no side of this dialog."""
+        """Give the side that a request from *sender* goes to; None if *sender* is not a side of this dialog."""
         if sender == self.a:
             return self.b
         return self.a if sender == self.b else None
 
 
-def joined(one: DialogToken, other: DialogToken, through: PeerSide) -> DialogToken | None:
-    """Name the two ends of a dialog that two servers of one pool record-routed one after the other; *through* is that pool.
+def joined(first: DialogToken, second: DialogToken, through: PeerSide) -> DialogToken | None:
+    """Join the tokens of two servers of one pool, *through*, that record-routed the same dialog one after the other.
 
-    None where either was not made towards the pool, or where they were made for two dialogs.
+    The result names the two ends of the dialog. None if one of the tokens does not lead to the pool, or if they are of two
+    dialogs.
     """
-    if one.begun != other.begun:
+    if first.begun != second.begun:
         return None
-    if one.b == through and other.a == through:
-        return DialogToken(one.a, other.b, one.begun)
-    if one.a == through and other.b == through:
-        return DialogToken(other.a, one.b, one.begun)
+    if first.b == through and second.a == through:
+        return DialogToken(first.a, second.b, first.begun)
+    if first.a == through and second.b == through:
+        return DialogToken(second.a, first.b, first.begun)
     return None
 
 
 class Tokens:
-    """Makes and reads the tokens of one incarnation of a server; *key* outlives the incarnation, links do not.
+    """Makes and reads the tokens of one incarnation of a server. *key* is the same in all incarnations; links are not.
 
-    A flow is this server's alone, and so is the key of its tokens. A dialog may go on through any server of the pool that has
-    the same *pool_key*, which is this server's own unless it is given.
+    Only this server has its flows, so only it has the key of flow tokens. A dialog may continue through any server of the
+    pool with the same *pool_key*. Without *pool_key*, dialog tokens have *key* too.
 
-    What it has made or vouched for lately is remembered: every request of a dialog brings the same token. Nobody else can
-    put anything there.
+    Tokens that were made or verified recently are cached, because every request of a dialog carries the same token. Peers
+    cannot add entries to the cache.
     """
 
     __slots__ = ("_key", "_known", "_pool_key", "incarnation")
 
     def __init__(self, key: bytes, incarnation: int, pool_key: bytes = b"") -> None:
-        for one in (key, pool_key or key):
-            if not MAC_BYTES <= len(one) <= blake2s.MAX_KEY_SIZE:
-                raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(one)}")
+        for secret in (key, pool_key or key):
+            if not MAC_BYTES <= len(secret) <= blake2s.MAX_KEY_SIZE:
+                raise LocalError(f"a token key has {MAC_BYTES} to {blake2s.MAX_KEY_SIZE} bytes, this one {len(secret)}")
         self._key, self._pool_key, self.incarnation = key, pool_key or key, incarnation
         self._known: dict[str, FlowToken | DialogToken] = {}
 
@@ -170,48 +176,48 @@ class Tokens:
         return f"<Tokens incarnation={self.incarnation}>"
 
     def flow_side(self, link_number: int, owner: str) -> FlowSide:
-        """Name the link *link_number* of this incarnation as a side, owned by the address of record *owner*."""
+        """Give the side of the link *link_number* in this incarnation, owned by the address of record *owner*."""
         return FlowSide(self.incarnation, link_number, owner_hash(owner))
 
     def flow(self, link_number: int, owner: str) -> str:
-        """Make the token for a flow of this incarnation."""
+        """Make the token for a flow of this incarnation, owned by the address of record *owner*."""
         token = FlowToken(self.flow_side(link_number, owner))
         return self._remember(self._seal(_FLOW_KIND + _pack(token.side)), token)
 
     def dialog(self, a: Side, b: Side, begun: Begun) -> str:
-        """Make the token that goes into our Record-Route of a dialog between *a* and *b*."""
+        """Make the token for our Record-Route in a dialog between *a* and *b*."""
         return self._remember(
             self._seal(_DIALOG_KIND + _pack(a) + _pack(b) + _pack_begun(begun)), DialogToken(a, b, begun)
         )
 
     def begun(self, call_id: str, tag: str, caller: str, callee: str, target: str) -> Begun:
-        """Hash what a dialog begins with: Call-ID, the initiator's tag, both addresses, and the host of its Contact."""
+        """Hash the properties of a new dialog: Call-ID, initiator's tag, both addresses, host of the initiator's Contact."""
         return Begun(self.dialog_hash(call_id, tag), self.name_hash(caller), self.name_hash(callee), owner_hash(target))
 
     def dialog_hash(self, call_id: str, tag: str) -> bytes:
-        """Name a dialog by its Call-ID and the tag of its initiator (RFC 3261 section 12)."""
+        """Hash the Call-ID and the tag of the initiator, which identify a dialog (RFC 3261 section 12)."""
         return self.name_hash(f"{len(tag)} {tag} {call_id}")
 
     def tag_hash(self, tag: str) -> bytes:
-        """Hash the tag of an answering side."""
+        """Hash the tag of the answering side."""
         return self.name_hash(f"tag {tag}")
 
     def answered(self, text: str, tag: str) -> str:
-        """Make the token *text* of ours anew for the initiator, once the other side has answered under *tag*."""
+        """Make the initiator's token from *text*, our token, when the other side has answered with *tag*."""
         token = self.read(text)
         if not isinstance(token, DialogToken):
             raise LocalError(f"{text!r} is not a dialog token")
         return self.dialog(token.a, token.b, token.begun.answered_by(self.tag_hash(tag)))
 
     def name_hash(self, name: str) -> bytes:
-        """Hash a name under the key of the pool: nobody else can look for another name that has the same hash."""
+        """Hash a name with the key of the pool. Others cannot search for another name with the same hash."""
         octets = name.encode("utf-8", "surrogateescape")
         return blake2s(octets, key=self._pool_key, digest_size=HASH_BYTES, person=_NAMES).digest()
 
     def read(self, text: str) -> FlowToken | DialogToken | None:
-        """Read a token of ours; None for anything that the key of its kind has not made. Never raises.
+        """Read a token. None if it was not made with the key of its kind. Never raises.
 
-        The incarnation in it may be an earlier one: the caller compares it before it looks for the link.
+        The token may be of an earlier incarnation. The caller compares the incarnation before it looks up the link.
         """
         known = self._known.get(text)
         return known if known is not None else self._read(text)
@@ -243,7 +249,7 @@ class Tokens:
 
 
 def _decode(text: str) -> bytes | None:
-    """Undo base64url without padding (RFC 4648 section 5), canonical spelling only, so that one token has one text."""
+    """Decode base64url without padding (RFC 4648 section 5); None for a non-canonical spelling: one token has one text."""
     if not text.isascii() or len(text) > LONGEST_TOKEN:
         return None
     raw = text.encode("ascii")
@@ -264,7 +270,7 @@ def _pack(side: Side) -> bytes:
 
 
 def _unpack(payload: bytes) -> FlowToken | DialogToken | None:
-    """Read what the MAC has vouched for; None only for a kind that a later version of us may have made."""
+    """Read a payload whose MAC is valid. None only for a kind that a later release may have made."""
     a, rest = _unpack_side(payload[1:])
     if payload[:1] == _FLOW_KIND and isinstance(a, FlowSide) and not rest:
         return FlowToken(a)
@@ -280,7 +286,7 @@ def _pack_begun(begun: Begun) -> bytes:
 
 
 def _unpack_side(packed: bytes) -> tuple[Side | None, bytes]:
-    """Read one side off the front and return what follows it."""
+    """Read one side from the start, and return it with the remaining octets."""
     if packed[:1] == bytes((_FLOW_TAG,)) and len(packed) > _FLOW.size:
         end = 1 + _FLOW.size
         incarnation, number, owner = _FLOW.unpack(packed[1:end])

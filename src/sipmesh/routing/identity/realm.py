@@ -1,8 +1,8 @@
-"""Who owns a realm: who may challenge in it, and who may see credentials for it (RFC 3261 section 22, RFC 7616).
+"""The owners of realms: who may send a challenge, and who may see credentials (RFC 3261 section 22, RFC 7616).
 
-A challenge is as good as the link that it was made on. Somebody who hands on a challenge of ours as its own gets an answer
-that proves our user. So nobody but the server that holds the user's link challenges in a realm of ours, and no answer to such
-a challenge leaves that server. Realms of partners and of applications belong to those in the same way.
+A peer that forwards our challenge as its own would receive credentials that prove our user. So only the server that has the
+user's link may send a challenge for one of our realms. Credentials for that realm never leave that server. The realms of
+partners and applications belong to them in the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 class Realms:
-    """The owners of realms in one topology: *ours* are our SIP domains, *of_partners* those of all partners."""
+    """The owners of realms in one topology: *ours* are our SIP domains, *of_partners* the domains of all partners."""
 
     __slots__ = ("_of_partners", "_ours")
 
@@ -31,17 +31,17 @@ class Realms:
         return f"<Realms {len(self._ours)} of ours, {len(self._of_partners)} of partners>"
 
     def belongs_to(self, realm: str, domains: frozenset[str]) -> bool:
-        """Tell whether a peer that speaks for *domains* may use *realm*: it is its own, or nobody's that we know."""
+        """Tell whether a peer that speaks for *domains* may use *realm*: its own, or one with no known owner."""
         name = ascii_lower(realm.strip(LWS)).removesuffix(".")
         if name in self._ours:
             return False
         return name in domains or name not in self._of_partners
 
     def challenge_passes(self, row: Row, domains: frozenset[str]) -> bool:
-        """Tell whether a challenge may go on from a peer that speaks for *domains*.
+        """Tell whether a challenge from a peer that speaks for *domains* is forwarded.
 
-        It has to be a single Digest challenge that can be read: a phone may find another one in what we cannot read. No
-        other scheme passes, since Basic would have the password itself.
+        It must be one Digest challenge that we can parse: a phone may find another challenge in malformed text. Other schemes
+        are not forwarded, because Basic would reveal the password.
         """
         try:
             return self.belongs_to(parse_challenge(row.value).realm, domains)
@@ -49,7 +49,7 @@ class Realms:
             return False
 
     def credentials_pass(self, row: Row, domains: frozenset[str]) -> bool:
-        """Tell whether credentials may go to a peer that speaks for *domains*; Digest alone, and only what can be read."""
+        """Tell whether well-formed Digest credentials may go to a peer that speaks for *domains*. No other scheme may."""
         try:
             return self.belongs_to(realm_of_credentials(row.value), domains)
         except RemoteError:
@@ -57,7 +57,7 @@ class Realms:
 
 
 def lacks_challenge(response: Response) -> bool:
-    """Tell whether a response asks for credentials and does not say for which realm."""
+    """Tell whether a 401 or 407 has no challenge."""
     return response.status in UNAUTHORIZED and not (
         response.has("www-authenticate") or response.has("proxy-authenticate")
     )

@@ -1,4 +1,4 @@
-"""What a response may say: of its request nothing but what stood there, of its sender only what that may say (rule R10)."""
+"""Rules for responses: they repeat their request exactly, and assert only what their sender may assert (rule R10)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _REPEATED: Final[i64] = VIA | FROM | TO | CALL_ID | CSEQ
 
 
 def settle(response: Response, request: Request, sender: Sender, border: Border, here: str) -> None:
-    """Make *response* fit to go back to who sent *request*; our own Via has been taken off.
+    """Make *response* valid for the sender of *request*. Our own Via has been removed.
 
-    *here* is the name that we warn under. Raises `RemoteError` where it is the response to another request.
+    *sender* is the peer that sent the response. *here* is our host name, for the Warning. Raises `RemoteError` if it is the
+    response to another request.
     """
     if not repeats(response, request):
         restore(response, request)
@@ -41,7 +42,7 @@ def settle(response: Response, request: Request, sender: Sender, border: Border,
 
 
 def repeats(response: Response, request: Request) -> bool:
-    """Tell whether a response repeats its request octet for octet, as nearly all do; only the tag of To may be new."""
+    """Tell whether a response repeats its request octet for octet, as nearly all do. Only the To tag may be added."""
     asked, at = request.rows, 0
     for row in response.rows:
         if not row.bit & _REPEATED:
@@ -55,14 +56,14 @@ def repeats(response: Response, request: Request) -> bool:
 
 
 def _is_repeated(row: Row, asked: Row) -> bool:
-    """Tell whether *row* of a response repeats the row *asked*; rows that have been seen before are the same object."""
+    """Tell whether *row* of a response repeats the row *asked*. Rows that were seen before are the same object."""
     if row is asked or row.line == asked.line:
         return True
     return bool(row.bit & asked.bit & TO) and row.line.startswith(f"{asked.line}{_TAG}")
 
 
 def _nothing_left(rows: list[Row], start: int) -> bool:
-    """Tell whether no row from *start* on is one that a response repeats."""
+    """Tell whether no row from the index *start* on is one that a response must repeat."""
     for at in range(start, len(rows)):  # noqa: SIM110 - all() would make a generator for every message
         if rows[at].bit & _REPEATED:
             return False
@@ -70,9 +71,9 @@ def _nothing_left(rows: list[Row], start: int) -> bool:
 
 
 def restore(response: Response, request: Request) -> None:
-    """Write again what a response repeats of its request (RFC 3261 section 8.2.6.2), from the request itself.
+    """Copy the fields that a response repeats (RFC 3261 section 8.2.6.2) from the request into the response.
 
-    Who answers could otherwise name another caller, or have a server before us take it for the answer to another request.
+    Otherwise the answering peer could name another caller, or make the previous server match it with another request.
     """
     if response.call_id != request.call_id or response.cseq != request.cseq or response.from_.tag != request.from_.tag:
         raise RemoteError(

@@ -1,4 +1,4 @@
-"""Take our own entries off the Route of a request and read the token in them (RFC 3261 section 16.4, RFC 5626 section 5.3)."""
+"""Remove our own entries from the Route of a request, and read their token (RFC 3261 16.4, RFC 5626 section 5.3)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NO_POOL: Final = PeerSide(b"")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What this server is called: *hosts* by any port, *addresses* only with their port.
+    """The names of this server: *hosts* with any port, *addresses* with their port only.
 
-    *mates* are the other servers of its pool, and *pool* is what a token calls that.
+    *mates* are the other servers of its pool, and *pool* is the token side of the pool.
     """
 
     hosts: frozenset[str]
@@ -33,10 +33,10 @@ class Names:
     pool: PeerSide = NO_POOL
 
     def ours(self, uri: SipUri, here: Address = NO_ADDRESS) -> bool:
-        """Tell whether *uri* means this server (or its domain) rather than somebody at it.
+        """Tell whether *uri* means this server or its domain (the user part is ignored).
 
-        *here* is our end of the link that it came on, which is ours by definition: a server that listens on every address
-        knows none of them by name.
+        *here* is our address on the link of the request. It always means this server: a server that listens on all addresses
+        does not have them in its configuration.
         """
         if uri.host in self.hosts:
             return True
@@ -46,7 +46,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The user behind another server of our *pool*, at the end of a dialog; *entries* of the Route are that server's."""
+    """The user behind another server of our *pool*, at the end of a dialog. That server has *entries* Route entries."""
 
     pool: PeerSide
     side: FlowSide
@@ -55,12 +55,12 @@ class Past:
 
 @dataclass(init=False, slots=True)
 class RouteSet:
-    """Where the Route of a request says it should go: by a token of ours, and *beyond* it the next entry that is not.
+    """What the Route of a request says: the token in our entries, and *beyond*, the next entry that is not ours.
 
-    *dialog* is a token of the very dialog of the request. *from_a* and *from_b* tell which end its tags say has sent it:
-    the side that began the dialog, or the other one. *sent_as* and *sent_to* tell whether From and To are the names that the
-    dialog began with. *stray* says that a token of ours stood there which is of another dialog. Where *beyond* is another
-    server of our pool, *past* is the user that it leads to from there.
+    *dialog* is a token of the dialog of the request. *from_a* and *from_b* say, by the tags, which side sent the request:
+    the initiator or the answering side. *sent_as* and *sent_to* tell whether From and To are the names at the start of the
+    dialog. *stray* says that the token was of another dialog, and was removed. If *beyond* is another server of our pool,
+    *past* is the user behind it.
     """
 
     dialog: DialogToken | None
@@ -84,9 +84,9 @@ class RouteSet:
         self.from_a = self.from_b = self.sent_as = self.sent_to = self.stray = False
 
     def bind(self, request: Request, tokens: Tokens) -> None:
-        """Hold the token to the dialog of *request*, and take it away where it is of another one.
+        """Check that the token is of the dialog of *request*; otherwise remove it and set *stray*.
 
-        A request without a To tag is in no dialog (RFC 3261 section 12.2).
+        A request without a To tag is not in a dialog (RFC 3261 section 12.2).
         """
         token = self.dialog
         if token is None:
@@ -96,7 +96,7 @@ class RouteSet:
             self.from_a = tokens.dialog_hash(call_id, from_tag) == begun.dialog
             self.from_b = tokens.dialog_hash(call_id, to_tag) == begun.dialog
             self._hold_answered(from_tag, to_tag, tokens)
-        if self.from_a == self.from_b:  # neither end, or one tag for both ends
+        if self.from_a == self.from_b:  # the tags match neither side, or both sides have one tag
             self.dialog, self.stray = None, True
             return
         sent_as, sent_to = tokens.name_hash(request.from_.aor), tokens.name_hash(request.to.aor)
@@ -104,7 +104,7 @@ class RouteSet:
         self.sent_to = sent_to == (begun.callee if self.from_a else begun.caller)
 
     def _hold_answered(self, from_tag: str, to_tag: str, tokens: Tokens) -> None:
-        """Hold the tag of the answering side to the token: the initiator's has it always, that of the other side may not."""
+        """Compare the answering side's tag with the token. The initiator's token always has it, the other may not."""
         answered = self.dialog.begun.answered if self.dialog is not None else NOBODY_YET
         if self.from_a:
             self.from_a = answered == tokens.tag_hash(to_tag)
@@ -116,10 +116,12 @@ NOWHERE: Final = RouteSet()
 
 
 def take_place(request: Request, names: Names, tokens: Tokens, here: Address = NO_ADDRESS) -> RouteSet:
-    """Remove every leading Route entry that means us and tell what they said; *request* is changed.
+    """Remove the leading Route entries that mean this server, and give what they say. *request* is changed.
 
-    Several of our entries in a row are the two Record-Routes of one dialog (RFC 5658): the token is the same in both. Of a
-    pair that another edge of our pool has made, one entry has the name of the pool and the other has the name of that edge.
+    Several entries of ours in a row are the two Record-Routes of one dialog (RFC 5658), with the same token. In a pair
+    that another edge of our pool made, one entry has the name of the pool, and the other has that of the edge.
+
+    Raises `RemoteError` if an entry is malformed.
     """
     if not request.present & ROUTE:
         return NOWHERE
@@ -139,30 +141,30 @@ def take_place(request: Request, names: Names, tokens: Tokens, here: Address = N
 
 
 def place_of(token: FlowToken | DialogToken | None, beyond: SipUri | None) -> RouteSet:
-    """Sort a token by what it names."""
+    """Make the route set of a *token*, by its kind, and of the next entry."""
     if isinstance(token, DialogToken):
         return RouteSet(dialog=token, beyond=beyond)
     return RouteSet(flow=token, beyond=beyond)
 
 
 def repeats(route: SipUri, token: FlowToken | DialogToken, names: Names, tokens: Tokens) -> bool:
-    """Tell whether *route* names another server of our pool, and repeats the dialog *token* of the entry before it."""
+    """Tell whether *route* names another server of our pool, and has the same dialog *token* as the entry before it."""
     if route.host not in names.mates or not route.user or not isinstance(token, DialogToken):
         return False
     return tokens.read(route.user) == token
 
 
 def beside(mate: DialogToken, token: FlowToken | DialogToken | None, pool: PeerSide) -> DialogToken | None:
-    """Tell which dialog a request belongs to that came here in place of a *mate*, and on to our own entries from there."""
+    """Give the dialog of a request that reached us instead of a *mate*. *token* is that of our own entries after it."""
     if token is None or token == mate:
         return mate
     return joined(mate, token, pool) if isinstance(token, DialogToken) else None
 
 
 def past(request: Request, names: Names, tokens: Tokens, dialog: DialogToken) -> Past | None:
-    """Tell which user the entries of another server of our pool lead to, if that is where they end; they stay in the Route.
+    """Give the user behind another server of our pool, if all remaining entries are of that server; otherwise None.
 
-    They have to be of the same *dialog* as our own entries.
+    These entries stay in the Route. They must be of the same *dialog* as our own entries.
     """
     token: DialogToken | None = None
     routes = request.routes
@@ -177,10 +179,10 @@ def past(request: Request, names: Names, tokens: Tokens, dialog: DialogToken) ->
 
 
 def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | None:
-    """Take off the entries of another server of our pool, where the dialog goes on through us, and give its token.
+    """Remove leading entries of another server of our pool, and give their dialog token; None if there are none.
 
-    That is so where they come first: who sent the request here could not reach that server. What they say has the MAC of our
-    pool, and binds the same two sides here as there. A flow token is for the server that holds the flow, and stays.
+    They come first if the sender could not reach that server. The token has the MAC of our pool, and its two sides are the
+    same here and there. A flow token is for the server that has the flow, so it stays.
     """
     token: DialogToken | None = None
     while (route := first_route(request)) is not None and route.host in names.mates and route.user:
@@ -193,17 +195,17 @@ def stand_in(request: Request, names: Names, tokens: Tokens) -> DialogToken | No
 
 
 def first_route(request: Request) -> SipUri | None:
-    """Read the first Route entry; raises `RemoteError` if it cannot be read."""
+    """Give the first Route entry, or None; raises `RemoteError` if it is malformed."""
     item = request.first_item("route")
     return None if item is None else NameAddr.parse(item).sip_uri
 
 
 def undo_strict_routing(request: Request, names: Names, tokens: Tokens) -> FlowToken | DialogToken | None:
-    """Put back the Request-URI that a strict router moved to the end of the Route, and give our token that stood in it.
+    """Restore the Request-URI that a strict router moved to the end of the Route, and give our token in it, or None.
 
     "If the Request-URI of the request contains a value this proxy previously placed into a Record-Route header field,
     the proxy MUST replace the Request-URI in the request with the last value from the Route header field" (RFC 3261
-    section 16.4). Raises `RemoteError` where that value may not be a Request-URI.
+    section 16.4). Raises `RemoteError` if that value is not a valid Request-URI.
     """
     uri, routes = request.ruri, request.items("route")
     if not routes or uri.user is None or not uri.has("lr") or not names.ours(uri):

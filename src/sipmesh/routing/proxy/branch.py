@@ -1,4 +1,4 @@
-"""Branches of our Via: unique for ever, and able to tell a loop from a spiral (RFC 3261 sections 16.3, 16.6 and 8.1.1.7)."""
+"""The branches of our Via: globally unique, and with a hash for loop detection (RFC 3261 16.3, 16.6 and 8.1.1.7)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from sipmesh.sip.message import Request
 from sipmesh.sip.rows import ROUTE
 
 MAGIC_COOKIE: Final = "z9hG4bK"
-_SPARE: Final = 24  # bits of a hash that are left out: what is left of it is a small integer, which is soon written
+_SPARE: Final = 24  # bits of the hash that are dropped: the rest is a small integer, which is fast to write
 
 _BETWEEN: Final = "x"
-"""Stands between the numbers of a branch. It is no digit, and it is alphanumeric: such a branch is checked quickly."""
+"""Separates the numbers of a branch. It is not a digit, and it is alphanumeric, so that the branch is fast to check."""
 
 
 def loop_hash(request: Request) -> str:
-    """Digest the fields that decide where a request goes: the same value again means the same way again.
+    """Hash the fields that decide where a request goes. The same hash on a second visit means a loop.
 
-    RFC 3261 section 16.6 item 8 names the Request-URI, the tags, Call-ID, CSeq number, Proxy-Require and Route. The value
-    means something in this process only, as do the branches that it stands in.
+    See RFC 3261 section 16.6 item 8. The fields are the Request-URI, the tags, Call-ID, CSeq number and Route. Proxy-Require
+    is left out: an unsupported value is refused. The hash is valid in this process only, like the branches.
     """
     routes = tuple(request.values("route")) if request.present & ROUTE else ()
     decisive = (request.uri, request.from_.tag, request.to.tag, request.call_id, request.cseq.number, routes)
@@ -26,7 +26,7 @@ def loop_hash(request: Request) -> str:
 
 
 class Branches:
-    """Mints the branches of one incarnation of a server."""
+    """Makes the branches of one incarnation of a server. *sent_by* are the sent-by values of our Vias."""
 
     __slots__ = ("_count", "_prefix", "_sent_by")
 
@@ -37,13 +37,13 @@ class Branches:
         return f"<Branches {self._prefix}{self._count}>"
 
     def mint(self, loop: str) -> str:
-        """Return a branch that nobody has used before; *loop* is the request's `loop_hash`."""
+        """Return a new unique branch. *loop* is the `loop_hash` of the request."""
         self._count += 1
         return f"{self._prefix}{self._count}{_BETWEEN}{loop}"
 
     def looped(self, request: Request, loop: str) -> bool:
-        """Tell whether this very request has passed here on its way (RFC 3261 section 16.3 item 4)."""
-        if not request.has_lower_via:  # a loop has our Via and another
+        """Tell whether the same request has passed this server before (RFC 3261 section 16.3 item 4)."""
+        if not request.has_lower_via:  # a looped request has our Via and at least one more
             return False
         for via in request.vias:
             if via.branch and via.sent_by in self._sent_by and via.branch.endswith(f"{_BETWEEN}{loop}"):

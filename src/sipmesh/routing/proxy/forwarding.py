@@ -1,4 +1,4 @@
-"""The copy of a request that goes out on one branch: only the lines that must change do (RFC 3261 section 16.6)."""
+"""The copy of a request for one branch. Only the rows that must change are changed (RFC 3261 section 16.6)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_IDENTITY_ROWS: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class ListenerAddress:
-    """The name and port that peers of one kind know us by; it stands in our Via and Record-Route."""
+    """Our host name and port for one kind of peers. It is used in our Via and Record-Route."""
 
     host: str
     port: int
@@ -48,14 +48,14 @@ class ListenerAddress:
 
 
 def creates_dialog(request: Request) -> bool:
-    """Tell whether a request opens a dialog that we have to stay in."""
+    """Tell whether a request opens a dialog, so that we add a Record-Route."""
     return request.method in DIALOG_METHODS and request.to.tag is None
 
 
 def record_routes(
     request: Request, token: str, came_by: ListenerAddress, leaves_by: ListenerAddress
 ) -> tuple[str, ...]:
-    """Make our Record-Route entries, lowest first: two where the listener changes (RFC 5658), else one.
+    """Write our Record-Route entries, lowest first: two if the listener changes (RFC 5658), otherwise one.
 
     "If the Request-URI contains a SIPS URI [...] the URI placed into the Record-Route MUST be a SIPS URI."
     """
@@ -64,17 +64,17 @@ def record_routes(
 
 
 def route_to(token: str, where: str, *, sips: bool) -> str:
-    """Write an entry of Route or Record-Route that names a server by *where* and carries *token*."""
+    """Write a Route or Record-Route entry for the server *where* (host and port), with *token* as its user part."""
     return f"<sips:{token}@{where};lr>" if sips else f"<sip:{token}@{where};transport=tls;lr>"
 
 
 def recorded_token(sent: Request) -> str:
-    """Give the token in the Record-Route that we have put on top of a request that was sent."""
+    """Give the token in the top Record-Route of a request that we sent; RemoteError if it has none."""
     return sent.row(RECORD_ROUTE).value.partition(":")[2].partition("@")[0]
 
 
 def renew_token(response: Response, token: str, renewed: str) -> None:
-    """Write *renewed* for our *token* in each Record-Route (RFC 3261 section 16.7 item 8: a proxy may rewrite its own)."""
+    """Replace our *token* by *renewed* in each Record-Route (RFC 3261 section 16.7 item 8 allows it for our own)."""
     rows = response.rows
     for at in range(len(rows)):
         if rows[at].bit == RECORD_ROUTE and token in rows[at].line:
@@ -89,7 +89,10 @@ def branch_copy(
     recorded: tuple[str, ...],
     identity: str | None,
 ) -> Request:
-    """Copy *request* for one branch: Request-URI, Max-Forwards, Record-Route, Route, identity and Via."""
+    """Copy *request* for one branch, and edit Request-URI, Max-Forwards, Record-Route, Route, identity and Via.
+
+    Raises `RemoteError` if a Route entry is malformed, and `LocalError` if Max-Forwards is 0.
+    """
     copy = request.copy()
     if target.uri != request.uri:
         copy.set_uri(target.uri)
@@ -99,7 +102,7 @@ def branch_copy(
     if isinstance(target, RemoteFlowTarget):
         copy.prepend("route", route_to(target.binding.token, target.binding.server, sips=is_sips(target.uri)))
     elif copy.present & ROUTE:
-        if isinstance(target, FlowTarget):  # a phone, and no router
+        if isinstance(target, FlowTarget):  # a client, which needs no Route entries of other servers
             for _ in range(target.past):
                 copy.pop_item("route")
         else:
@@ -110,11 +113,11 @@ def branch_copy(
 
 
 def face_strict_router(copy: Request) -> None:
-    """Send a request the old way where the next hop knows no loose routing (RFC 3261 section 16.6 item 6).
+    """Change the Route for a next hop that is a strict router (RFC 3261 section 16.6 item 6).
 
     "The proxy MUST place the Request-URI into the Route header field as the last value. The proxy MUST then place the first
-    Route header field value into the Request-URI and remove that value from the Route header field." Raises `RemoteError` where
-    that value may not be a Request-URI; whether its host may be asked for, routing has looked at (`dialog.refused_routes`).
+    Route header field value into the Request-URI and remove that value from the Route header field." Raises `RemoteError` if
+    that value is not a valid Request-URI. `dialog.refused_routes` has checked its host.
     """
     routes = copy.routes
     if not routes or routes[0].sip_uri.has("lr"):
@@ -126,7 +129,7 @@ def face_strict_router(copy: Request) -> None:
 
 
 def spend_hop(copy: Request) -> None:
-    """Count this hop; a request that came without the field gets 70 (RFC 3261 section 16.6 item 3)."""
+    """Reduce Max-Forwards by one, or add it with the value 70 (RFC 3261 section 16.6 item 3)."""
     if copy.present & MAX_FORWARDS:
         copy.spend_hop()
     else:
@@ -134,7 +137,7 @@ def spend_hop(copy: Request) -> None:
 
 
 def assert_identity(copy: Message, identity: str | None) -> None:
-    """Put exactly the identity that was proved, whatever the sender wrote (RFC 3325 section 5); none takes all away."""
+    """Replace all asserted and preferred identities by *identity* (RFC 3325 section 5). None only removes them."""
     if copy.present & (P_ASSERTED_IDENTITY | P_PREFERRED_IDENTITY):
         copy.remove("p-asserted-identity")
         copy.remove("p-preferred-identity")
@@ -143,7 +146,7 @@ def assert_identity(copy: Message, identity: str | None) -> None:
 
 
 def identity_row(identity: str) -> Row:
-    """Write the row that asserts *identity*: the same in every request of one user."""
+    """Write the P-Asserted-Identity row of *identity*. It is cached: it is the same in all requests of one user."""
     row = _identity_rows.get(identity)
     if row is None:
         made = made_row("p-asserted-identity", f"<{identity}>")
@@ -152,7 +155,7 @@ def identity_row(identity: str) -> Row:
 
 
 def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str | None:
-    """Tell which identity may cross a link: none to partners, and none to clients when its owner asked for privacy.
+    """Give the identity that may cross a link: none to partners, and none to clients if its owner asked for privacy.
 
     "If a proxy is to forward a message to a node it does not trust and the user asked for privacy of type id, it MUST
     remove all the P-Asserted-Identity header fields" (RFC 3325 section 5).
@@ -165,21 +168,21 @@ def identity_for(identity: str | None, kind: LinkKind, message: Message) -> str 
 
 
 def wants_privacy(message: Message) -> bool:
-    """Tell whether Privacy asks to withhold the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
+    """Tell whether Privacy asks to hide the identity (RFC 3325 section 9.3, RFC 3323 section 4.2)."""
     return "id" in privacy_of(message)
 
 
 def hides_history(message: Message) -> bool:
-    """Tell whether Privacy asks to withhold who has sent a call on (RFC 7044 section 10.1)."""
+    """Tell whether Privacy asks to hide who redirected the call (RFC 7044 section 10.1)."""
     return bool(message.present & PRIVACY) and not HISTORY_PRIVACY.isdisjoint(privacy_of(message))
 
 
 def privacy_of(message: Message) -> set[str]:
-    """Read the values of Privacy, in lower case."""
+    """Give the values of Privacy in lower case."""
     return {value.strip(LWS) for value in ascii_lower(";".join(message.items("privacy"))).split(";")}
 
 
 def contact_host(request: Request) -> str:
-    """Give the host of the first Contact, "" where it is not SIP's or there is none."""
+    """Give the host of the first Contact; "" if it is not a SIP URI, or if there is no Contact."""
     contacts = request.contacts
     return contacts[0].sip_uri.host if contacts and contacts[0].is_sip else ""

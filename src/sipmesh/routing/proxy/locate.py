@@ -1,7 +1,7 @@
-"""Where is a name? RFC 3263 and RFC 2782 as questions and answers; whoever has a network asks them.
+"""Find the addresses of a server name: RFC 3263 and RFC 2782. The caller sends the DNS questions.
 
-Only addresses come out. The name that the peer must prove stays the one that was asked for: a target that DNS returned
-is never an identity (RFC 5922 4). NAPTR is not asked: every transport of ours is TLS over TCP.
+The result is addresses only. The name that the peer must prove stays the name that was asked for: an SRV target is never an
+identity (RFC 5922 section 4). There is no NAPTR question, because our only transport is TLS over TCP.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sipmesh.errors import LocalError, SipmeshError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-TLS_PORT: Final = 5061  # RFC 3261 19.1.2: the default of sips and of transport=tls
+TLS_PORT: Final = 5061  # RFC 3261 19.1.2: the default port of sips and of transport=tls
 SIPS: Final = "sips"
 FEDERATION: Final = "sipfederationtls"
-SRV_MAX: Final = 16  # another organisation's DNS must not make us ask hundreds of questions
-NOT_OFFERED: Final = "."  # RFC 2782: a target of "." says that the service is not there
+SRV_MAX: Final = 16  # the DNS of another organisation must not cause hundreds of questions
+NOT_OFFERED: Final = "."  # RFC 2782: the target "." means that the service is not available
 
 
 class RecordKind(Enum):
-    """The DNS records we ask for."""
+    """The DNS record types that we ask for."""
 
     A = "A"
     AAAA = "AAAA"
@@ -34,7 +34,7 @@ class RecordKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DnsQuestion:
-    """One question to DNS; *name* has no final dot."""
+    """One DNS question. *name* has no final dot."""
 
     name: str
     kind: RecordKind
@@ -42,7 +42,7 @@ class DnsQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Srv:
-    """One SRV record; *target* has no final dot, unless it is the root itself."""
+    """One SRV record. *target* has no final dot, unless it is the root."""
 
     priority: int
     weight: int
@@ -51,15 +51,17 @@ class Srv:
 
 
 class UnlocatableError(SipmeshError):
-    """No address was found; the text says where it ended."""
+    """No address was found. The text says why."""
 
 
 class Locate:
-    """Finds the addresses of *name*, in the order in which they are to be tried.
+    """Finds the addresses of *name*, in the order in which they should be tried.
 
-    With a port, or without a service, the name's own addresses are asked for. Otherwise ``_SERVICE._tcp.NAME``; where
-    there is no such SRV, ``sips`` falls back on the name itself and port 5061 (RFC 3263 4.2), federation does not: a
-    partner is found by its SRV or by hand. *entropy* decides among equal priorities.
+    With a *port*, or without a *service*, the questions are for A and AAAA records of *name*. Otherwise the question is for
+    the SRV record ``_SERVICE._tcp.NAME``. If there is none, ``sips`` uses *name* and port 5061 (RFC 3263 section 4.2). For
+    federation there is no fallback: a partner has an SRV record, or its edge is configured.
+
+    *entropy* orders records of equal priority (RFC 2782).
     """
 
     def __init__(self, name: str, port: int | None, service: str | None, *, entropy: bytes = b"") -> None:
@@ -78,24 +80,27 @@ class Locate:
         return f"<Locate {self._name}: {len(self._open)} open questions, {len(self._targets)} targets>"
 
     def questions(self) -> tuple[DnsQuestion, ...]:
-        """What has to be asked now; all of it may be asked at once. Nothing: :meth:`addresses` has the answer."""
+        """Give the questions that are open. They may be sent in parallel. If there are none, call :meth:`addresses`."""
         return tuple(self._open)
 
     def answered(self, question: DnsQuestion, records: Sequence[str | Srv]) -> None:
-        """Take the answer to *question*; no records means that there are none."""
+        """Process the answer to *question*. An empty *records* means that there are no such records."""
         self._close(question)
         if question.kind is RecordKind.SRV:
-            self._choose([one for one in records if isinstance(one, Srv)])
+            self._choose([record for record in records if isinstance(record, Srv)])
         else:
-            self._found[question] = [one for one in records if isinstance(one, str) and is_ip(one)]
+            self._found[question] = [record for record in records if isinstance(record, str) and is_ip(record)]
 
     def failed(self, question: DnsQuestion, why: str) -> None:
-        """Take it that *question* has no answer; no fallback follows: silence is not the absence of an SRV."""
+        """Record that *question* got no answer. There is no fallback: a timeout does not mean that there is no SRV."""
         self._close(question)
         self._failures.append(why)
 
     def addresses(self) -> list[tuple[str, int]]:
-        """Give the addresses, best first, IPv6 before IPv4 for each target; UnlocatableError where there is none."""
+        """Give the addresses with their ports, best first, IPv6 before IPv4 for each target.
+
+        Raises UnlocatableError if there is none, and LocalError while a question is open.
+        """
         if self._open:
             raise LocalError(f"{self!r} was asked for addresses too early")
         found = [(address, port) for target, port in self._targets for address in self._addresses_of(target)]
@@ -114,11 +119,11 @@ class Locate:
             self._ask_for([(self._name, TLS_PORT)])
         elif not records:
             self._failures.append(f"there is no SRV record _{self._service}._tcp.{self._name}")
-        elif all(one.target == NOT_OFFERED for one in records):
+        elif all(record.target == NOT_OFFERED for record in records):
             self._failures.append(f"_{self._service}._tcp.{self._name} says that the service is not offered")
         else:
-            offered = [one for one in self._by_weight(records[:SRV_MAX]) if one.target != NOT_OFFERED]
-            self._ask_for([(one.target, one.port) for one in offered])
+            offered = [record for record in self._by_weight(records[:SRV_MAX]) if record.target != NOT_OFFERED]
+            self._ask_for([(record.target, record.port) for record in offered])
 
     def _ask_for(self, targets: list[tuple[str, int]]) -> None:
         self._targets = targets
@@ -132,27 +137,27 @@ class Locate:
         return [address for kind in kinds for address in self._found.get(DnsQuestion(target, kind), [])]
 
     def _by_weight(self, records: Iterable[Srv]) -> list[Srv]:
-        """Order by priority, and within one priority by lot (RFC 2782, 'Weight')."""
+        """Order by priority, and randomly by weight within one priority (RFC 2782, 'Weight')."""
         ordered: list[Srv] = []
         groups: dict[int, list[Srv]] = {}
         for record in records:
             groups.setdefault(record.priority, []).append(record)
         for _, group in sorted(groups.items()):
-            left = sorted(group, key=lambda one: one.weight)  # those of weight 0 come first
+            left = sorted(group, key=lambda record: record.weight)  # those of weight 0 come first
             while left:
-                ordered.append(left.pop(self._draw([one.weight for one in left])))
+                ordered.append(left.pop(self._draw([record.weight for record in left])))
         return ordered
 
     def _draw(self, weights: list[int]) -> int:
-        """Choose a number from 0 to the sum, inclusive, and take the first whose running sum reaches it (RFC 2782)."""
+        """Draw a number from 0 to the sum, inclusive, and give the first index whose running sum reaches it (RFC 2782)."""
         self._draws += 1
-        lot = hashlib.sha256(self._entropy + self._draws.to_bytes(4)).digest()
-        chosen = int.from_bytes(lot[:8]) % (sum(weights) + 1)
+        digest = hashlib.sha256(self._entropy + self._draws.to_bytes(4)).digest()
+        chosen = int.from_bytes(digest[:8]) % (sum(weights) + 1)
         running = 0
-        for route_set, weight in enumerate(weights):
+        for index, weight in enumerate(weights):
             running += weight
             if running >= chosen:
-                return route_set
+                return index
         raise LocalError(f"the weights {weights} have no place for {chosen}")
 
 

@@ -1,4 +1,4 @@
-"""Where a request really came from, noted in its top Via (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
+"""Write the source address of a request into its top Via (RFC 3261 section 18.2.1, RFC 3581 section 4)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from sipmesh.sip.message import Request
 
 
 class Mark:
-    """How a Via of that *form* is marked: what stands before and after its branch then.
+    """The text before and after the branch in a Via of that *form*, once it is marked with ``received`` and ``rport``.
 
-    That is the same for every request of one link, as long as the client writes its Via in the same way: so the link keeps it.
+    It is the same for all requests of a link whose client writes its Via in the same way. So it is cached on the link.
     """
 
     __slots__ = ("after", "before", "form")
@@ -21,10 +21,10 @@ class Mark:
 
 
 def mark_received(request: Request, host: str, port: int, last: Mark | None = None) -> Mark | None:
-    """Add ``received`` where the top Via names another host than *host*, and fill in an ``rport`` that was asked for.
+    """Add ``received`` if the top Via has another host than *host*, and fill in ``rport`` if the client asked for it.
 
-    The response goes back on the link in any case; the client learns from it how the world sees it. *last* is what the
-    request before on the same link gave.
+    The response always goes back on the same link. The client learns its public address from it. *last* is the result for
+    the previous request on this link.
     """
     via = request.top_via
     if via.host == host and not via.asks_for_port:

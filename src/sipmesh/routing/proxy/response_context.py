@@ -1,4 +1,4 @@
-"""The response context of a forked request (RFC 3261 sections 16.7 to 16.9): which branches run, and what goes back."""
+"""The response context of a forked request (RFC 3261 16.7 to 16.9): the running branches, and the responses to send."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ SERVER_INTERNAL_ERROR: Final = 500
 SERVICE_UNAVAILABLE: Final = 503
 CHALLENGES: Final = {401: "www-authenticate", 407: "proxy-authenticate"}
 MAX_CHALLENGES: Final = 8
-"""Challenges that are merged: those of a few realms and algorithms (RFC 8760 2.3). A client looks at each."""
+"""Challenges that are merged, for a few realms and algorithms (RFC 8760 2.3). A client reads each of them."""
 MAX_CHALLENGE_OCTETS: Final = 16384
-"""Octets of all challenges that are merged: with the header that they go into, the next hop can still read them."""
+"""Octets of all merged challenges. With them, the header is still below the limit of the next hop."""
 PREFERRED: Final = (401, 407, 415, 420, 484)
 """Within a class: "preference SHOULD be given to responses that provide information affecting resubmission"."""
 
 
 Way = tuple[Target, str]
-"""A target, and the name of the server to try where the target names several."""
+"""A target, and the server to try if the target has several."""
 
 
 class BranchState(Enum):
-    """How far one branch has come."""
+    """The state of one branch."""
 
     CALLING = auto()
     PROCEEDING = auto()
-    CANCELLING = auto()  # a CANCEL is out: only its final response is waited for
+    CANCELLING = auto()  # a CANCEL was sent; only the final response is awaited
     DONE = auto()
 
 
 @dataclass(init=False, slots=True)
 class Start:
-    """Send the request to *target* as branch *number*; *name* is the server to try where the target names several."""
+    """Send the request to *target* as branch *number*. *name* is the server to try if the target has several."""
 
     number: int
     target: Target
@@ -52,7 +52,7 @@ class Start:
 
 @dataclass(init=False, slots=True)
 class SendResponse:
-    """Send *response*, with our Via taken off, to whoever sent the request."""
+    """Send *response* to the sender of the request. Our Via has been removed."""
 
     response: Response
 
@@ -62,12 +62,12 @@ class SendResponse:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Give up without an answer."""
+    """End without a response."""
 
 
 @dataclass(init=False, slots=True)
 class Cancel:
-    """Send a CANCEL on branch *number*; *reasons* are values of its Reason field (RFC 3326)."""
+    """Send a CANCEL on branch *number*. *reasons* are the values of its Reason field (RFC 3326)."""
 
     number: int
     reasons: tuple[str, ...]
@@ -78,7 +78,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The binding behind *target* is dead: drop its row."""
+    """Delete the binding of *target*: its flow is gone."""
 
     target: RemoteFlowTarget
 
@@ -86,12 +86,12 @@ class Forget:
 Effect = Start | SendResponse | Silence | Cancel | Forget
 
 ELSEWHERE: Final = ('SIP;cause=200;text="Call completed elsewhere"',)
-"""What the branches that lose are told, so that a phone shows no missed call (RFC 3326 section 3.1)."""
+"""The Reason in the CANCEL to the other branches after a 2xx: their phones show no missed call (RFC 3326 section 3.1)."""
 
 
 @dataclass(init=False, slots=True)
 class Branch:
-    """One way the request was sent. *ways* are what is left to try instead; *late* says that its time has run out."""
+    """One attempt to send the request. *ways* are the remaining alternatives. *late*: its timer has fired."""
 
     target: Target
     ways: tuple[Way, ...]
@@ -104,7 +104,7 @@ class Branch:
 
 
 def ways_to(target: Target) -> tuple[Way, ...]:
-    """List the ways to one target, to be tried one after the other: servers of one name, or flows to one device."""
+    """List the ways to one target in the order to try them: the servers of a name, or the flows of a device."""
     if isinstance(target, ServerTarget):
         if len(target.names) == 1 and target.instead is None:
             return ((target, target.names[0]),)
@@ -116,7 +116,7 @@ def ways_to(target: Target) -> tuple[Way, ...]:
 
 
 class ResponseContext:
-    """Collects what comes back for one request and says what to do about it; it holds no clock and no socket."""
+    """Collects the responses to one request, and decides what to do. It has no clock and no socket."""
 
     __slots__ = (
         "answered",
@@ -133,11 +133,11 @@ class ResponseContext:
 
     def __init__(self, request: Request, waiting: list[tuple[Target, ...]]) -> None:
         self.request, self.waiting = request, waiting
-        self.invite = request.method == "INVITE"  # all 2xx responses to it go back
+        self.invite = request.method == "INVITE"  # then every 2xx is forwarded
         self.branches: dict[int, Branch] = {}
         self.best: Response | None = None
         self.challenges: list[tuple[str, str]] = []
-        self.challenged = 0  # how many challenges came, those that were not kept among them
+        self.challenged = 0  # number of challenges received, including those that were dropped
         self.answered = self.cancelled = False
         self.reasons: tuple[str, ...] = ()
 
@@ -146,15 +146,15 @@ class ResponseContext:
 
     @staticmethod
     def of(request: Request, targets: tuple[Target, ...]) -> ResponseContext:
-        """Group *targets* by q, highest first: equal ones run in parallel, the next group when all of one failed."""
+        """Group *targets* by q, highest first. A group runs in parallel; the next group starts when all of it failed."""
         if len(targets) == 1:
             return ResponseContext(request, [targets])
-        ranks = sorted({target.q for target in targets})  # the last group goes first
+        ranks = sorted({target.q for target in targets})  # start() takes the last group first
         return ResponseContext(request, [tuple(t for t in targets if t.q == rank) for rank in ranks])
 
     @property
     def running(self) -> bool:
-        """Whether any branch may still answer."""
+        """Whether a branch may still answer."""
         for branch in self.branches.values():  # noqa: SIM110 - asked for every response, and any() makes a generator
             if branch.state is not BranchState.DONE:
                 return True
@@ -162,20 +162,20 @@ class ResponseContext:
 
     @property
     def ended(self) -> bool:
-        """Whether the search is over, so that no branch starts any more and those that run are taken back.
+        """Whether the search has ended: no new branch starts, and the running branches are cancelled.
 
         After a 6xx a proxy "MUST NOT create any new branches in this context" (RFC 3261 section 16.7 item 5).
         """
         return self.cancelled or self.answered or (self.best is not None and self.best.status >= 600)  # noqa: PLR2004 - global failure
 
     def start(self) -> list[Effect]:
-        """Start the next group of targets, or give the final answer if there is none."""
+        """Start the next group of targets; if there is none, give the final response."""
         if not self.waiting or self.cancelled:
             return self._conclude()
         return [self._start(ways_to(target)) for target in self.waiting.pop()]
 
     def responded(self, number: int, response: Response) -> list[Effect]:
-        """Take in a response that arrived on a branch."""
+        """Process a response on the branch *number*."""
         branch = self.branches[number]
         if response.status < 200:  # noqa: PLR2004 - provisional (RFC 3261 section 7.2)
             return self._provisional(branch, number, response)
@@ -185,19 +185,19 @@ class ResponseContext:
             return []
         branch.state = BranchState.DONE
         if response.status == FLOW_FAILED and isinstance(branch.target, RemoteFlowTarget):
-            return [Forget(branch.target), *self._instead(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
+            return [Forget(branch.target), *self._try_next_way(branch, respond(self.request, TEMPORARILY_UNAVAILABLE))]
         if response.status == SERVICE_UNAVAILABLE:
             response = overloaded(response)
             if not isinstance(branch.target, FlowTarget):
                 return self._past_server(branch, response)
-        if not branch.late:  # else its 408 counts, and this is only the end of it
+        if not branch.late:  # a late branch was already counted as a 408
             self._consider(response)
-        return self._six_hundred() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
+        return self._global_failure() if response.status >= 600 else self._next()  # noqa: PLR2004 - global failure
 
     def lost(self, number: int) -> list[Effect]:
-        """The link of a branch went down, refused us, or could not be opened: try what else there is, once each.
+        """Process the loss of a branch's link, or a link that could not be opened: try each alternative once.
 
-        What has been answered provisionally has arrived, and is not sent again.
+        A request that got a provisional response has arrived, and is not sent again.
         """
         branch = self.branches[number]
         if branch.state is BranchState.DONE:
@@ -205,13 +205,13 @@ class ResponseContext:
         if branch.state is not BranchState.CALLING:
             branch.ways = ()
         branch.state = BranchState.DONE
-        return self._instead(branch, respond(self.request, lost_status(branch.target)))
+        return self._try_next_way(branch, respond(self.request, lost_status(branch.target)))
 
     def timed_out(self, number: int) -> list[Effect]:
-        """No final response came in time on a branch (timers B, C and F): as if it had answered 408.
+        """Process the timeout of a branch (timers B, C and F): it counts as a 408.
 
         "If the client transaction has received a provisional response, the proxy MUST generate a CANCEL request" (RFC 3261
-        section 16.8): its final response is waited for, once more.
+        section 16.8). Then its final response is awaited for one more timer.
         """
         branch = self.branches[number]
         if branch.state is BranchState.DONE:
@@ -226,7 +226,7 @@ class ResponseContext:
         return self._next()
 
     def cancel(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
-        """The sender took its INVITE back (RFC 3261 section 16.10): take every branch back, for the same *reasons*."""
+        """Process the sender's CANCEL (RFC 3261 section 16.10): cancel each branch, with the same *reasons*."""
         self.cancelled = True
         self.waiting.clear()
         return self._cancel_running(reasons)
@@ -250,8 +250,8 @@ class ResponseContext:
         self.branches[number] = Branch(target, ways[1:])
         return Start(number, target, name)
 
-    def _instead(self, branch: Branch, response: Response) -> list[Effect]:
-        """Go another way if there is one; if not, *response* is the answer of this branch."""
+    def _try_next_way(self, branch: Branch, response: Response) -> list[Effect]:
+        """Try the next way of *branch*. If there is none, *response* is the response of this branch."""
         if branch.ways and not self.ended:
             return [self._start(branch.ways)]
         self._consider(response)
@@ -261,12 +261,12 @@ class ResponseContext:
         """A server takes no new request: try the others of its name, or the spare flows of the same device."""
         if isinstance(branch.target, ServerTarget):
             branch.ways = tuple([way for way in branch.ways if isinstance(way[0], ServerTarget)])  # the server lives
-        return self._instead(branch, response)
+        return self._try_next_way(branch, response)
 
     def _provisional(self, branch: Branch, number: int, response: Response) -> list[Effect]:
-        """Pass every provisional but 100 on; a CANCEL that had to wait for one goes out now (RFC 3261 section 9.1).
+        """Forward every provisional response except 100. Send a CANCEL that waited for one (RFC 3261 section 9.1).
 
-        To other requests than INVITE nobody may send one but 100 (RFC 4320 section 4.1).
+        For other methods than INVITE, only 100 is allowed (RFC 4320 section 4.1), so nothing is forwarded.
         """
         if branch.state is BranchState.CALLING:
             branch.state = BranchState.PROCEEDING
@@ -278,7 +278,7 @@ class ResponseContext:
         return [SendResponse(response)]
 
     def _success(self, branch: Branch, response: Response) -> list[Effect]:
-        """Pass a 2xx on at once; for INVITE every one of them, and the other branches are taken back."""
+        """Forward a 2xx at once; for INVITE every 2xx. The other branches of an INVITE are cancelled."""
         branch.state = BranchState.DONE
         if self.answered and not self.invite:
             return []
@@ -288,13 +288,13 @@ class ResponseContext:
             return [SendResponse(response)]
         return [SendResponse(response), *self._cancel_running(ELSEWHERE)]
 
-    def _six_hundred(self) -> list[Effect]:
-        """A 6xx ends the search: no new branch starts, pending ones are taken back."""
+    def _global_failure(self) -> list[Effect]:
+        """End the search after a 6xx: no new branch starts, and the running branches are cancelled."""
         self.waiting.clear()
         return self._cancel_running() + self._next()
 
     def _cancel_running(self, reasons: tuple[str, ...] = ()) -> list[Effect]:
-        """Cancel each INVITE branch that has shown a provisional; the others wait for theirs."""
+        """Cancel each INVITE branch that has got a provisional response. The others are cancelled when they get one."""
         if not self.invite:
             return []
         self.reasons = reasons
@@ -309,10 +309,10 @@ class ResponseContext:
         return [] if self.running else self.start()
 
     def _conclude(self) -> list[Effect]:
-        """Give the best final response, unless one has gone back already.
+        """Give the best final response, unless a final response was sent.
 
         "A transaction-stateful SIP element MUST NOT send a response with Status-Code of 408 to a non-INVITE request" (RFC
-        4320 section 4.2): its sender has given up as well.
+        4320 section 4.2): its sender has a timeout too.
         """
         if self.answered:
             return []
@@ -334,7 +334,7 @@ class ResponseContext:
             self.best = response
 
     def _keep_challenges(self, field_name: str, values: list[str]) -> None:
-        """Keep challenges to be merged while there is room; what one branch sends must not swell the response to all."""
+        """Keep challenges up to the limits, so that one branch cannot make the response too large."""
         self.challenged += len(values)
         left = MAX_CHALLENGE_OCTETS - sum([len(octets_of(value)) for _, value in self.challenges])
         for value in values:
@@ -344,7 +344,7 @@ class ResponseContext:
                 left -= size
 
     def _with_all_challenges(self, response: Response) -> Response:
-        """Give the sender the challenges of all branches (RFC 3261 section 16.7 item 7), as many as are kept."""
+        """Give *response* with the challenges of all branches that were kept (RFC 3261 section 16.7 item 7)."""
         if response.status not in CHALLENGES or self.challenged <= 1 or not self.challenges:
             return response
         merged = response.copy()
@@ -356,11 +356,11 @@ class ResponseContext:
 
 
 def lost_status(target: Target) -> int:
-    """Tell what the loss of the way to *target* means for who sent the request.
+    """Give the status for the sender of the request if the way to *target* is lost.
 
-    A user whose flow is gone is not there; a server that asked for a flow by its token, or a side of a dialog, learns that
-    just this flow has failed (RFC 5626 section 5.3.1); another server that cannot be reached is out of service, also where
-    its user was looked for here in vain.
+    - 503: a server cannot be reached, even if its user was also looked up here.
+    - 430: a flow that another server or a dialog named by its token has failed (RFC 5626 section 5.3.1).
+    - 480: the flow of a registered user is gone.
     """
     if isinstance(target, ServerTarget) or (isinstance(target, FlowTarget) and target.past):
         return SERVICE_UNAVAILABLE
@@ -369,22 +369,22 @@ def lost_status(target: Target) -> int:
 
 
 def overloaded(response: Response) -> Response:
-    """Turn the 503 of another into a 500.
+    """Change a 503 of the next hop into a 500.
 
     "A proxy which receives a 503 (Service Unavailable) response SHOULD NOT forward it upstream unless it can determine that
-    any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7): its sender would leave us alone.
+    any subsequent requests it might proxy will also generate a 503" (RFC 3261 section 16.7). With a 503 the sender would stop
+    sending requests to us.
     """
-    told = response.copy()
-    told.status, told.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
-    told.remove("retry-after")
-    return told
+    changed = response.copy()
+    changed.status, changed.reason = SERVER_INTERNAL_ERROR, "Next Server Unavailable"
+    changed.remove("retry-after")
+    return changed
 
 
 def rank(status: int) -> tuple[int, int, int]:
-    """Order final responses, best first: any 6xx, then the lowest class, then those that help to send it again.
+    """Give the sort key of a final response, best first: any 6xx, then the lowest class, then PREFERRED responses.
 
-    What we say ourselves of a dead flow or a branch that was late, 480 and 408, says least: a real answer of the same class
-    goes before it.
+    480 and 408 come last in their class: we make them ourselves for a lost flow or a timeout, and a real response says more.
     """
     kind = 0 if status >= 600 else status // 100  # noqa: PLR2004 - global failure
     helpful = PREFERRED.index(status) if status in PREFERRED else len(PREFERRED)

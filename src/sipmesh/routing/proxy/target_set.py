@@ -1,4 +1,4 @@
-"""From the bindings of a user to the targets of a request (RFC 3261 section 16.5)."""
+"""Make the targets of a request from the bindings of a user (RFC 3261 section 16.5)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sipmesh.trust.code import Code
 
 
 def fork(
-    request: Request, held: Sequence[Binding], identity: str | None, here: str, mates: Collection[str]
+    request: Request, stored: Sequence[Binding], identity: str | None, here: str, mates: Collection[str]
 ) -> Forward | Answer:
-    """Make one target of each device: a flow of ours, or one that another server of the pool holds.
+    """Make one target for each device: a flow of this server, or of another server of the pool.
 
-    A sips request goes to sips contacts only, since a proxy must not turn it into a sip one (RFC 5630 section 5.3); where
-    there is none, the caller learns why by Warning 380.
+    A sips request goes to sips contacts only: a proxy must not change it into a sip request (RFC 5630 section 5.3). If there
+    are only sip contacts, the caller gets 480 with Warning 380. *here* is this server, *mates* are the others of the pool.
     """
     sips = is_sips(request.uri)
-    usable = [row for row in held if not sips or is_sips(row.contact)]
+    usable = [row for row in stored if not sips or is_sips(row.contact)]
     reachable = [row for row in usable if row.server == here or row.server in mates]
     if reachable:
         return Forward(tuple(target_of(flows, here, sips=sips) for flows in devices(reachable)), identity)
-    if held and not usable:
+    if stored and not usable:
         warning = (("Warning", f'380 {here} "SIPS Not Allowed"'),)
         return Answer(
             480, headers=warning, code=Code.NO_ROUTE, why="a sips request, and only sip contacts are registered"
@@ -36,15 +36,15 @@ def fork(
 
 
 def is_sips(uri: str) -> bool:
-    """Tell whether a URI asks for TLS all the way."""
+    """Tell whether the scheme of a URI is ``sips``."""
     return ascii_lower(uri[:5]) == "sips:"
 
 
 def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
-    """Group the rows of each device, in the order given.
+    """Group the rows by device, in the order given.
 
     RFC 5626 section 7: "The proxy MUST NOT populate the target set with more than one contact with the same AOR and
-    instance-id at a time"; the others are for the case that the first has failed.
+    instance-id at a time". The other rows of a device are tried if the first fails.
     """
     if len(rows) == 1:
         return [list(rows)]
@@ -55,13 +55,13 @@ def devices(rows: Sequence[Binding]) -> list[list[Binding]]:
 
 
 def target_of(flows: Sequence[Binding], here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
-    """Turn the flows of one device into a target with spares."""
+    """Make one target from the flows of one device. The others are spares of the first."""
     first, *others = (flow_of(row, here, sips=sips) for row in flows)
     return replace(first, spares=tuple(others)) if others else first
 
 
 def flow_of(row: Binding, here: str, *, sips: bool) -> FlowTarget | RemoteFlowTarget:
-    """Turn one row into a target."""
+    """Make a target from one row."""
     uri = row.contact if sips else as_sip(row.contact)
     if row.server == here:
         return FlowTarget(row.flow, owner_hash(row.aor), uri, row.q)
@@ -71,7 +71,7 @@ def flow_of(row: Binding, here: str, *, sips: bool) -> FlowTarget | RemoteFlowTa
 def as_sip(contact: str) -> str:
     """Give the Contact for a sip request.
 
-    One registered with sips stands for the sip Contact as well (RFC 5630 section 5.1.1), and a sip request does not turn
-    into a sips one on its way.
+    A sips Contact is also valid as a sip Contact (RFC 5630 section 5.1.1). A proxy does not change a sip request into a sips
+    request.
     """
     return f"sip:{contact[5:]}" if is_sips(contact) else contact

@@ -1,4 +1,4 @@
-"""A binding: one address of record, one Contact, and the flow that leads to it."""
+"""A binding: an address of record, a Contact, and the flow to the Contact."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sipmesh.sip.text import ascii_lower
 
 
 class BindingKey(NamedTuple):
-    """What a later registration replaces: *name* is the device and its flow number, or the Contact of a plain client."""
+    """The key of a row; a new row replaces the row with its key. *name*: instance and reg-id, or the Contact."""
 
     aor: str
     name: str
@@ -17,10 +17,10 @@ class BindingKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One Contact of *aor* and the flow it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
+    """One Contact of *aor* and the flow that it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
 
-    *contact* is the URI as the client wrote it: it goes into Request-URIs down the flow and is never resolved.
-    *server*, *incarnation* and *flow* name the link, *token* is what that server calls it. *expires_at* is in epoch seconds.
+    *contact* is the URI as received. It becomes the Request-URI on the flow, and is never resolved. *server*, *incarnation*
+    and *flow* identify the link. *token* is the flow token that *server* made. *expires_at* is in epoch seconds.
     """
 
     aor: str
@@ -39,23 +39,23 @@ class Binding:
 
     @property
     def key(self) -> BindingKey:
-        """Tell which row this is; a row with the same key is the same device and makes room for this one."""
+        """The key of this row. A row with the same key is of the same device, and replaces this row."""
         return BindingKey(self.aor, row_name(self.contact, self.instance, self.reg_id))
 
 
 def row_name(contact: str, instance: str | None, reg_id: int | None) -> str:
-    """Name a row by instance and reg-id if the client gave an instance, else by its Contact.
+    """Give the name of a row: instance and reg-id if there is an instance, otherwise the Contact.
 
-    RFC 5626 section 6 replaces by instance only where a reg-id stands beside it. We do so without one as well: baresip
-    and linphone send the instance alone and a new port with each start, and every restart would leave a dead row.
-    URNs of UUIDs are compared without case (RFC 9562 section 4).
+    RFC 5626 section 6 replaces a row by instance only if there is a reg-id. We do it without a reg-id too: baresip and
+    linphone send only the instance, and a new port after each start, so every restart would leave a dead row. UUID URNs are
+    compared without case (RFC 9562 section 4).
     """
     return contact if instance is None else f"{ascii_lower(instance)};{reg_id or 0}"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a registration does to the rows: *drop* first, then *put*; all of it or nothing."""
+    """The changes of a registration to the rows: first *drop*, then *put*. They are applied together or not at all."""
 
     put: tuple[Binding, ...] = ()
     drop: tuple[BindingKey, ...] = ()

@@ -1,4 +1,4 @@
-"""One Contact of a REGISTER, as it was asked for."""
+"""One Contact of a REGISTER, with its parameters parsed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sipmesh.sip.text import is_digits, shown
 from sipmesh.sip.uri import SipUri
 
 MALFORMED_EXPIRES_S: Final = 3600
-"""RFC 3261 section 20.10 of a Contact's expires: "Malformed values SHOULD be treated as equivalent to 3600"."""
+"""For a malformed expires of a Contact: "Malformed values SHOULD be treated as equivalent to 3600" (RFC 3261 20.10)."""
 
 LARGEST_EXPIRES: Final = 2**32 - 1
 LARGEST_REG_ID: Final = 2**31 - 1
@@ -20,7 +20,7 @@ Q_DIGITS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class AskedContact:
-    """A Contact with its parameters read; *instance* keeps its angle brackets but no quotes."""
+    """A parsed Contact. *instance* has its angle brackets, but no quotes. *expires_s* is in seconds."""
 
     uri: str
     instance: str | None
@@ -30,9 +30,10 @@ class AskedContact:
 
 
 def read_contact(contact: NameAddr, default_s: int) -> AskedContact:
-    """Read one Contact; *default_s* counts where it has no expires of its own.
+    """Parse one Contact. *default_s* is used if it has no expires parameter.
 
-    Raises `RemoteError` for a Contact that is no SIP or SIPS URI: nothing else can be a Request-URI down a flow.
+    Raises `RemoteError` (400) for a malformed parameter, and for a URI that is not sip or sips: such a URI cannot be a
+    Request-URI on a flow.
     """
     _check_uri(contact.uri)
     instance = contact.param("+sip.instance") or None
@@ -49,12 +50,12 @@ def read_contact(contact: NameAddr, default_s: int) -> AskedContact:
 def _check_uri(uri: str) -> None:
     try:
         SipUri.parse(uri)
-    except RemoteError as wrong:  # whatever its own status: that would speak of the Request-URI
+    except RemoteError as wrong:  # its own status (416) would refer to the Request-URI
         raise RemoteError(f"Contact: {wrong}", rule="RFC 3261 section 10.3") from wrong
 
 
 def _read_instance(text: str | None) -> str | None:
-    """Take an instance as it is, but for what could not be written back between quotes."""
+    """Return the instance; RemoteError for a character that cannot be written back between quotes."""
     if text is not None and ('"' in text or "\\" in text):
         raise RemoteError(f"instance is {shown(text)}", rule="RFC 5626 section 4.1: a URN in angle brackets")
     return text
@@ -77,13 +78,13 @@ def _read_expires(text: str | None, default_s: int) -> int:
 
 
 def _whole(text: str) -> int | None:
-    """Read delta-seconds and the like: digits only, of a length that cannot cost anything."""
+    """Parse an integer such as delta-seconds; None if it is not only digits, or has too many of them."""
     digits = is_digits(text) and len(text) <= len(str(LARGEST_EXPIRES))
     return int(text) if digits else None
 
 
 def _read_q(text: str | None) -> float:
-    """Read a qvalue (RFC 3261 section 25.1): 0 to 1 with at most three digits after the point."""
+    """Parse a qvalue (RFC 3261 section 25.1): 0 to 1, with three digits after the point at most."""
     if text is None:
         return 1.0
     whole, _, rest = text.partition(".")

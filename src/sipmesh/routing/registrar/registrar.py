@@ -1,7 +1,7 @@
-"""The registrar: answer a REGISTER and name the binding changes (RFC 3261 section 10.3, RFC 5626 section 6).
+"""The registrar: the answer to a REGISTER and the changes of bindings (RFC 3261 section 10.3, RFC 5626 section 6).
 
-A registration is bound to the link it came on; requests to the user go down that link. Nothing is stored here: the server
-reads the user's rows before, stores the changes after, and only then sends the answer.
+A registration is bound to its link: requests to the user go to that link. This module stores nothing. The server loads the
+user's rows before, stores the changes after, and then sends the answer.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ ONE_HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class RegistrarLimits:
-    """What a registration may ask for; all times in seconds."""
+    """The limits of registrations. Times are in seconds."""
 
-    min_expires_s: int = 60  # a shorter one costs more refreshing than it saves: a flow that dies is noticed anyway
-    default_expires_s: int = 600  # for a client that asks for nothing
-    max_expires_s: int = 3600  # rows die with their flow, so a longer one would gain nothing
-    max_contacts: int = 10  # per user, over all devices: each one is a fork of every call
-    max_asked: int = 20  # in one REGISTER, those to remove among them: each is compared with each row
-    max_contact_length: int = 1024  # characters of a Contact URI: it is stored, and sent out in every request
+    min_expires_s: int = 60  # a shorter interval only costs refreshes: a lost flow is detected without it
+    default_expires_s: int = 600  # for a client that does not ask for an interval
+    max_expires_s: int = 3600  # a longer interval has no benefit: rows are deleted with their flow
+    max_contacts: int = 10  # per user, over all devices: each is a branch of every call
+    max_asked: int = 20  # in one REGISTER, including those to remove: each is compared with each row
+    max_contact_length: int = 1024  # characters of a Contact URI: it is stored, and sent in every request
     max_instance_length: int = 256  # characters; a URN of a UUID has 47 with its brackets
-    max_call_id_length: int = 256  # characters: it is stored with each contact; a phone's has 16 to 64
-    max_user_agent_length: int = 128  # longer ones are cut: it is there for the operator to read
-    flow_timer_s: int = 0  # announced to clients that support outbound (RFC 5626 section 5.4); 0: not announced
+    max_call_id_length: int = 256  # characters: it is stored with each contact; phones use 16 to 64
+    max_user_agent_length: int = 128  # characters; the rest is cut, because only the operator reads it
+    flow_timer_s: int = 0  # sent to clients that support outbound (RFC 5626 section 5.4); 0: not sent
 
 
 @dataclass(frozen=True, slots=True)
 class FlowFacts:
-    """The link a REGISTER came on: which server holds it, and what that server calls it."""
+    """The link of a REGISTER: its server, that server's incarnation, the flow number and the flow token."""
 
     server: str
     incarnation: int
@@ -52,9 +52,10 @@ class FlowFacts:
 
 @dataclass(frozen=True, slots=True)
 class RegistrarAnswer:
-    """The answer to one REGISTER; *headers* go into it, *changes* into the store before it is sent.
+    """The answer to one REGISTER. *headers* are added to it. *changes* are stored before it is sent.
 
-    *bindings* are all bindings of the user as they will be, one for each Contact in *headers*; none unless it is a 200.
+    *bindings* are all bindings of the user after the changes, one for each Contact in *headers*. They are empty unless the
+    status is 200.
     """
 
     status: int
@@ -67,26 +68,26 @@ class RegistrarAnswer:
 def decide(
     request: Request,
     owner: str,
-    held: Sequence[Binding],
+    stored: Sequence[Binding],
     flow: FlowFacts,
     limits: RegistrarLimits,
     *,
     at: float,
 ) -> RegistrarAnswer:
-    """Answer a REGISTER that *owner* has proved to have sent on *flow*.
+    """Answer a REGISTER on *flow* whose sender has proved that it is *owner*.
 
     Args:
-        request: The REGISTER; its Request-URI is known to mean us.
-        owner: The address of record that the sender has proved, as ``sip:user@host``.
-        held: The live rows of that address.
-        flow: The link it came on.
-        limits: What a registration may ask for.
+        request: The REGISTER. The caller has checked that its Request-URI means this server.
+        owner: The proved address of record, as ``sip:user@host``.
+        stored: The rows of that address that have not expired.
+        flow: The link of the REGISTER.
+        limits: The limits of registrations.
         at: Now, in epoch seconds.
 
     Raises:
-        RemoteError: A header field cannot be read; carries the status to answer with.
+        RemoteError: A header field is malformed. Its status is that of the answer.
     """
-    case = _Case(request, owner, held, flow, limits, at)
+    case = _Case(request, owner, stored, flow, limits, at)
     try:
         case.check_sender()
         changes = case.changes()
@@ -96,7 +97,7 @@ def decide(
     return RegistrarAnswer(200, "OK", case.headers(bindings), changes, bindings)
 
 
-class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
+class _Refused(Exception):  # noqa: N818 - leaves the steps below, and never leaves this module
     def __init__(self, status: int, reason: str, *headers: tuple[str, str]) -> None:
         super().__init__(reason)
         self.registration = RegistrarAnswer(status, reason, headers)
@@ -104,19 +105,19 @@ class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never s
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One REGISTER with all that bears on it; the methods are the steps of RFC 3261 section 10.3."""
+    """One REGISTER with all facts. The methods are the steps of RFC 3261 section 10.3."""
 
     request: Request
     owner: str
-    held: Sequence[Binding]
+    stored: Sequence[Binding]
     flow: FlowFacts
     limits: RegistrarLimits
     at: float
 
     def check_sender(self) -> None:
-        """Steps 2 to 5: extensions, and whether this sender may change the bindings of this address.
+        """Check steps 2 to 5: extensions, and whether the sender may change the bindings of this address.
 
-        sip and sips of one address are one user, so the scheme of To plays no part.
+        sip and sips of one address are one user, so the scheme of To is ignored.
         """
         unknown = unsupported(self.request, "require", SUPPORTED)
         if unknown:
@@ -125,7 +126,7 @@ class _Case:
             raise _Refused(403, "Not Your Address of Record")
 
     def changes(self) -> Changes:
-        """Steps 6 and 7: remove everything for a ``*``, else add, update or remove one row per Contact."""
+        """Apply steps 6 and 7: ``*`` removes all rows; otherwise add, update or remove one row for each Contact."""
         asked = self.request.contacts
         if len(asked) > self.limits.max_asked:
             raise _Refused(400, f"More Than {self.limits.max_asked} Contacts In A Request")
@@ -138,15 +139,15 @@ class _Case:
         return self.change(contacts)
 
     def drop_all(self) -> Changes:
-        """Step 6: a ``*`` stands alone and with Expires 0, or the request is invalid."""
+        """Apply step 6: a ``*`` must be the only Contact, with Expires 0."""
         if len(self.request.contacts) != 1 or self.request.expires != 0:
             raise _Refused(400, "Contact * Needs Expires 0 And No Other Contact")
-        for row in self.held:
+        for row in self.stored:
             self.check_order(row)
-        return Changes(drop=tuple(row.key for row in self.held))
+        return Changes(drop=tuple(row.key for row in self.stored))
 
     def check_contacts(self, contacts: Sequence[AskedContact]) -> None:
-        """Refuse what no row could be made of."""
+        """Refuse Contacts that cannot be stored, or have a wrong interval."""
         added = [contact for contact in contacts if contact.expires_s > 0]
         # RFC 5626 section 6: "if the Contact header field contains more than one header field value with a non-zero
         # expiration and any of these header field values contain a "reg-id" Contact header field parameter, the entire
@@ -160,15 +161,15 @@ class _Case:
             if len(contact.uri) > limits.max_contact_length or len(contact.instance or "") > limits.max_instance_length:
                 raise _Refused(400, "Contact Too Long")
         for contact in added:
-            # Step 7: only an interval that is above zero, below an hour and below our minimum may be called too brief.
+            # Step 7: only an interval above zero, below one hour and below our minimum may be refused as too brief.
             if contact.expires_s < min(limits.min_expires_s, ONE_HOUR_S):
                 raise _Refused(423, "Interval Too Brief", ("min-expires", str(limits.min_expires_s)))
 
     def change(self, contacts: Sequence[AskedContact]) -> Changes:
-        """Step 7: all of the Contacts or, if one cannot be, none."""
+        """Apply step 7: change all Contacts, or none if one is refused."""
         put: dict[BindingKey, Binding] = {}
         drop: dict[BindingKey, None] = {}
-        rows = _HeldRows(self.held)
+        rows = _StoredRows(self.stored)
         for contact in contacts:
             for row in rows.of(contact):
                 self.check_order(row)
@@ -176,15 +177,15 @@ class _Case:
             if contact.expires_s > 0:
                 binding = self.binding(contact)
                 put[binding.key] = binding
-        kept = sum(row.key not in drop for row in self.held)
+        kept = sum(row.key not in drop for row in self.stored)
         if put and kept + len(put) > self.limits.max_contacts:
             raise _Refused(403, f"More Than {self.limits.max_contacts} Contacts")
         return Changes(tuple(put.values()), tuple(key for key in drop if key not in put))
 
     def check_order(self, row: Binding) -> None:
-        """Step 7: under the Call-ID of the row a CSeq has to be higher, or "the update MUST be aborted and the request fails".
+        """Check step 7: with the Call-ID of the row, the CSeq must be higher, or "the update MUST be aborted".
 
-        The step ends with the status for it: 500.
+        The status is that of the end of this step: 500.
         """
         if self.request.call_id == row.call_id and self.request.cseq.number <= row.cseq:
             raise _Refused(500, "CSeq Out Of Order")
@@ -208,48 +209,48 @@ class _Case:
         )
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
-        """Tell which bindings there will be, the new ones first."""
-        gone = {*changes.drop, *(binding.key for binding in changes.put)}
-        kept = [row for row in self.held if row.key not in gone and row.expires_at > self.at]
+        """Give the bindings after *changes*, new ones first."""
+        replaced = {*changes.drop, *(binding.key for binding in changes.put)}
+        kept = [row for row in self.stored if row.key not in replaced and row.expires_at > self.at]
         return (*changes.put, *kept)
 
     def headers(self, bindings: Sequence[Binding]) -> tuple[tuple[str, str], ...]:
         """Step 8: "The response MUST contain Contact header field values enumerating all current bindings"."""
         headers = [("contact", _contact_value(binding, self.at)) for binding in bindings]
         if self.is_outbound():
-            headers.append(("require", "outbound"))  # RFC 5626 section 6: tells the client that its flow counts
+            headers.append(("require", "outbound"))  # RFC 5626 section 6: tells the client that outbound is used
             headers.extend([("flow-timer", str(self.limits.flow_timer_s))] if self.limits.flow_timer_s else [])
         return (*headers, ("supported", ", ".join(sorted(SUPPORTED))))
 
     def is_outbound(self) -> bool:
-        """Tell whether the client asked for outbound and got it: it supports it, and a Contact has instance and reg-id."""
+        """Tell whether outbound is used: the client supports it, and a Contact has an instance and a reg-id."""
         tags = {ascii_lower(tag) for name in ("supported", "require") for tag in self.request.items(name)}
         has_flow = any(contact.param("reg-id") and contact.param("+sip.instance") for contact in self.request.contacts)
         return "outbound" in tags and has_flow
 
 
-class _HeldRows:
-    """The live rows of a user, to be compared with each Contact of a REGISTER; each held Contact is read once at most."""
+class _StoredRows:
+    """The current rows of a user, to compare with each Contact of a REGISTER. Each stored Contact is parsed once only."""
 
-    __slots__ = ("_held", "_plain")
+    __slots__ = ("_plain", "_stored")
 
-    def __init__(self, held: Sequence[Binding]) -> None:
-        self._held = held
+    def __init__(self, stored: Sequence[Binding]) -> None:
+        self._stored = stored
         self._plain: list[tuple[Binding, SipUri]] | None = None
 
     def of(self, contact: AskedContact) -> list[Binding]:
-        """Find the rows that *contact* replaces or removes: the same device and reg-id, else an equivalent URI."""
+        """Give the rows that *contact* replaces or removes: same instance and reg-id, or an equivalent URI."""
         if contact.instance is not None:
             name = row_name(contact.uri, contact.instance, contact.reg_id)
-            return [row for row in self._held if row.key.name == name]
+            return [row for row in self._stored if row.key.name == name]
         if self._plain is None:
-            self._plain = [(row, SipUri.parse(row.contact)) for row in self._held if row.instance is None]
+            self._plain = [(row, SipUri.parse(row.contact)) for row in self._stored if row.instance is None]
         uri = SipUri.parse(contact.uri)
         return [row for row, known in self._plain if row.contact == contact.uri or uri.equivalent(known)]
 
 
 def _contact_value(binding: Binding, at: float) -> str:
-    """Write one Contact of the 200, with whole seconds left, rounded up."""
+    """Write one Contact of the 200. Its expires is in whole seconds, rounded up."""
     parts = [f"<{binding.contact}>"]
     if binding.q != 1.0:
         parts.append(f"q={binding.q:g}")

@@ -1,4 +1,4 @@
-"""What an edge does with a request: it carries calls between our front ends and partners, and nothing else."""
+"""How an edge routes: it forwards requests between our front ends and partners, and does nothing else."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from sipmesh.trust.evidence import LinkKind
 
 @dataclass(frozen=True, slots=True)
 class EdgeFacts:
-    """What an edge has to know of the topology.
+    """The facts of the topology that an edge needs.
 
-    *partners* maps each partner's domain to the name that its edge has to prove: that of `edge:`, or else the domain
-    itself (rule R9).
+    *domains* are our SIP domains. *next_hop* are the front ends behind the edge. *partners* maps each domain of a partner to
+    the name that its edge must prove: the value of `edge:`, or the domain itself (rule R9).
     """
 
     names: Names
@@ -35,7 +35,7 @@ class EdgeFacts:
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFacts) -> Outcome:
-    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    """Decide what to do with *request*. Its Route entries for this server were removed, and are in *route_set*."""
     if isinstance(sender, ClientSender):
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why="an edge has no links with clients")
     if request.method == "ACK":
@@ -49,7 +49,7 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: EdgeFac
 
 
 def carry(request: Request, route_set: RouteSet, other: Side | None, sender: ServerSender, facts: EdgeFacts) -> Outcome:
-    """Check who sends and find the other side of the border."""
+    """Check the identity of the sender, and route to the other side of the border."""
     refused = assertion.refused_assertion(assertion.asserted(request), sender, sender.peer.asserts)
     if refused is not None:
         return refused
@@ -66,7 +66,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Ser
 
 
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: ServerSender, facts: EdgeFacts) -> Outcome:
-    """Carry a request inside its dialog: under the names of the dialog, and to no name that is closed outside it."""
+    """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     refused = refused_inside(request, route_set, other, sender, sender.peer.asserts, facts.inside)
     if refused is not None:
         return refused
@@ -75,7 +75,7 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Ser
 
 
 def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
-    """Route a partner's request: to a user of ours, by the front ends of our next hop, and nowhere else."""
+    """Route a partner's request to one of our users, by the front ends of our next hop. Refuse all others."""
     uri = request.ruri
     if uri.host not in facts.domains or uri.user is None:
         return Answer(
@@ -87,7 +87,7 @@ def inwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
 
 
 def outwards(request: Request, facts: EdgeFacts) -> Forward | Answer:
-    """Route a request of our own users to the partner whose domain it names."""
+    """Route a request of our own users to the partner of its domain."""
     host = request.ruri.host
     if host in facts.blocked:
         return Answer(403, code=Code.PARTNER_BLOCKED, why=f"{host} is blocked")

@@ -1,4 +1,4 @@
-"""What a front end does with a request: it registers and authenticates users and routes by domain, never by address."""
+"""How a front end routes: it authenticates and registers users, and routes by domain, never by address."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class FrontEndFacts:
-    """What a front end has to know of the topology.
+    """The facts of the topology that a front end needs.
 
-    *entrances* are the front-end pools that edges hand requests to. *applications* maps the names of the application servers
-    and pools behind us to their servers; *route* names the edges that lead to partners, and *partner_domains* those that they
-    lead to.
+    *pool* is its own pool. *entrances* are the front-end pools that edges forward requests to. *applications* maps the names
+    of application servers and pools to their servers. *route* are the edges to partners, and *partner_domains* the domains
+    of these partners.
     """
 
     names: Names
@@ -54,7 +54,7 @@ class FrontEndFacts:
 
 
 def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Decide what becomes of *request*; its own Route entries have been taken off and stand in *place*."""
+    """Decide what to do with *request*. Its Route entries for this server were removed, and are in *route_set*."""
     if route_set.flow is not None:
         return to_own_flow(request, route_set.flow, sender, facts)
     if request.method == "ACK":
@@ -69,7 +69,7 @@ def decide(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEn
 
 
 def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Check who sends and find the next hop: the *other* side of a dialog, or by the domain."""
+    """Check the identity of the sender, and route: to the *other* side of a dialog, or by the domain."""
     if other is not None:
         return carry_inside(request, route_set, other, sender, facts)
     who = identify(request, sender, facts)
@@ -77,7 +77,7 @@ def carry(request: Request, route_set: RouteSet, other: Side | None, sender: Sen
 
 
 def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Send a request on inside its dialog, under the names of the dialog."""
+    """Forward a request inside its dialog. Names and Request-URI must be allowed there (`refused_inside`)."""
     allowed = may_speak_for_inside(sender, facts)
     refused = refused_inside(request, route_set, other, sender, allowed, facts.inside)
     if refused is not None:
@@ -89,22 +89,22 @@ def carry_inside(request: Request, route_set: RouteSet, other: Side, sender: Sen
 
 
 def identify(request: Request, sender: Sender, facts: FrontEndFacts) -> str | Answer | Prove:
-    """Tell whose request this is, outside dialogs (rule R10)."""
+    """Give the identity of a request outside dialogs (rule R10)."""
     if isinstance(sender, ServerSender):
         return assertion.of_server(request, sender, may_bring(request, sender, facts))
     return assertion.of_client(request, sender, facts.domains)
 
 
 def may_speak_for_inside(sender: Sender, facts: FrontEndFacts) -> frozenset[str]:
-    """Tell which domains' users a sender may speak for inside dialogs; a client speaks for itself, by no domain."""
+    """Give the domains that a server may speak for inside dialogs. A client has none: it speaks for its own users."""
     return may_pass_on(sender, facts) if isinstance(sender, ServerSender) else NO_DOMAINS
 
 
 def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
-    """Tell which domains' identities a server may assert to us for a flow or in a dialog.
+    """Give the domains of the identities that a server may assert to us on a flow or in a dialog.
 
-    An edge cannot know which front end holds a flow. So another front end passes on to us, beside users of our own
-    (the table of links), those of partners, whom an edge has brought in; to flows and in dialogs only.
+    An edge does not know which front end has a flow. So another front end may also forward requests of partners that an edge
+    has accepted, but only to flows and inside dialogs.
     """
     if sender.peer.role is Role.FRONT_END:
         return sender.peer.asserts | facts.partner_domains
@@ -112,10 +112,10 @@ def may_pass_on(sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
 
 
 def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> frozenset[str]:
-    """Tell which domains' identities a server may assert to us outside dialogs.
+    """Give the domains of the identities that a server may assert to us outside dialogs.
 
-    An edge knows one front-end pool, its next hop. From there, and from no other pool, what it brought in may come on to
-    us: for users who are at home here, and for nothing that would leave again.
+    An edge knows only one front-end pool, its next hop. Only the front ends of such a pool may forward requests of partners to
+    us, and only for users of our domains. Such requests do not leave our network again.
     """
     uri = request.ruri
     entered = sender.peer.pool != facts.pool and sender.peer.pool in facts.entrances
@@ -125,7 +125,7 @@ def may_bring(request: Request, sender: ServerSender, facts: FrontEndFacts) -> f
 
 
 def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Let a client register the address it has proved (RFC 3261 section 10.3); servers have nothing to register."""
+    """Let a client register the address of record that it has proved (RFC 3261 section 10.3). Refuse servers."""
     if isinstance(sender, ServerSender):
         return Answer(403, code=Code.ROLE_NOT_ALLOWED, why=f"REGISTER from {sender.peer.name}: only clients register")
     address = assertion.sip_uri(request.to)
@@ -136,7 +136,7 @@ def register(request: Request, sender: Sender, facts: FrontEndFacts) -> Outcome:
 
 
 def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontEndFacts) -> Outcome:
-    """Send down the flow that a server of our pool named; the user is never looked up again (RFC 5626 section 5.3)."""
+    """Send a request down the flow that a server of our pool has named, without a second look-up (RFC 5626 section 5.3)."""
     if not isinstance(sender, ServerSender) or sender.peer.pool != facts.pool:
         return Answer(403, code=Code.NO_ROUTE, why="the peer named a flow of this server, and is not in its pool")
     if request.method in {"ACK", "REGISTER"}:
@@ -152,7 +152,7 @@ def to_own_flow(request: Request, flow: FlowToken, sender: Sender, facts: FrontE
 
 
 def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Find the next hop of a request outside dialogs whose identity has been settled."""
+    """Find the next hop of a request outside dialogs. *who* is its identity."""
     refused = unbound(request, route_set)
     if refused is not None:
         return refused
@@ -163,10 +163,10 @@ def route(request: Request, route_set: RouteSet, sender: Sender, facts: FrontEnd
 
 
 def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, servers: tuple[str, ...]) -> Forward | Answer:
-    """Send a request to the *servers* of the pool where its user is at *home*, which is another than ours.
+    """Send a request to the *servers* of *home*, the home pool of its user, which is another pool than ours.
 
-    What another front end has sent goes no further: a pool takes in requests for its own users only. So pools that disagree
-    about a home send a request neither round nor to and fro.
+    A request from another front end is refused: a pool accepts requests only for its own users. So pools that disagree about
+    a home pool do not send a request in circles.
     """
     if isinstance(sender, ServerSender) and sender.peer.role is Role.FRONT_END:
         why = f"{sender.peer.name} sent a request for {outcome.aor}, whose home pool is {home}"
@@ -180,7 +180,7 @@ def to_home(request: Request, outcome: ToUser, sender: Sender, home: str, server
 
 
 def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndFacts, who: str | None) -> Outcome:
-    """Route what is not for a user of ours: to an application, or by the edges to a partner."""
+    """Route a request that is not for one of our users: to an application, or by the edges to a partner."""
     if uri.host in facts.applications:
         if not may_leave(sender):
             return Answer(
@@ -199,5 +199,5 @@ def beyond_users(request: Request, uri: SipUri, sender: Sender, facts: FrontEndF
 
 
 def may_leave(sender: Sender) -> bool:
-    """Tell whether this sender's requests may go to partners: what an edge brought in may not leave again."""
+    """Tell whether requests of this sender may go to applications and partners: those that an edge forwards may not."""
     return isinstance(sender, ClientSender) or sender.peer.role is not Role.EDGE

@@ -1,4 +1,4 @@
-"""What a management server does with a request for a user or a call: nothing. It carries none, and answers for itself alone."""
+"""How a management server handles requests: it forwards none, and answers OPTIONS for itself only."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sipmesh.sip.message import Request
 from sipmesh.trust.code import Code
 
 
-def decide(request: Request, _place: RouteSet, _sender: Sender, names: Names) -> Outcome:
-    """Decide what becomes of *request*; what is about the network itself has been taken off before."""
+def decide(request: Request, _route_set: RouteSet, _sender: Sender, names: Names) -> Outcome:
+    """Decide what to do with *request*. Requests about the network itself were handled before."""
     if request.method == "ACK":
         return Drop("a management server has no calls")
     if request.method == "OPTIONS" and request.ruri.user is None and names.ours(request.ruri):

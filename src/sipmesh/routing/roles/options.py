@@ -13,9 +13,9 @@ METHODS: Final = (
 
 
 def capabilities(request: Request) -> Answer:
-    """Say what passes through here; a proxy lists no body types of its own.
+    """Answer with the methods that this server forwards. A proxy has no body types of its own.
 
-    We answer as the user agent that was asked, so an extension that it requires has to be one we know (section 8.2.2.3).
+    The server answers as a user agent. So it refuses all required extensions: it has none (RFC 3261 section 8.2.2.3).
     """
     required = [tag for tag in request.items("require") if tag]
     if required:

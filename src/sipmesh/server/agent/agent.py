@@ -1,7 +1,7 @@
-"""A managed server's end of the control plane: it subscribes, takes what was signed, and reports what it has in force.
+"""A managed server's end of the control plane: it subscribes, applies signed documents, and reports what is in force.
 
-A front end passes all of it on to the edges behind it, which management does not reach; what these say of themselves goes back
-the same way. What an edge believes is the signature, whoever has brought it.
+Management does not connect to edges. A front end passes all documents on to the edges behind it, and their reports back to
+management. An edge trusts a document because of its signature, whichever server delivered it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 class Agent:
     """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ControlPlane`.
 
-    *loader* puts versions and files in force, *own_status* is what the server says of itself.
+    *loader* puts versions and files in force. *own_status* returns the status of this server.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class Agent:
         return f"<Agent {self._server.view.name}, version {self._server.view.loaded.number}>"
 
     def begin(self) -> None:
-        """Reach the edges behind us, and ask our pool for the highest version that it knows."""
+        """Open links to the edges behind us, and ask the servers of our pool for the highest version that they know."""
         self._keep_links()
         for name in self._server.view.pool_mates:
             self._dial(hop_to(self._server.view, name))
 
     def close(self) -> None:
-        """Open no more links, and read nothing."""
+        """Open no more links, and stop reading CRLs."""
         self._links.close()
         self.applier.close()
 
     def tick(self) -> None:
-        """Refresh, and say how we are."""
+        """Refresh subscriptions, and report the status if a report is due."""
         self._subscriber.tick()
         self.reporter.tick()
 
@@ -96,41 +96,41 @@ class Agent:
 
     @property
     def behind(self) -> int:
-        """The highest version that is known to exist, if it is higher than the one in force; else 0."""
+        """The highest version that is known to exist, if it is higher than the version in force; otherwise 0."""
         known = self._documents.known_to_exist
         return known if known > self._server.view.loaded.number else 0
 
     @property
     def unheard_s(self) -> float:
-        """Seconds since who tells us has answered: management, or for an edge a front end of its next hop.
+        """Seconds since the last answer from management, or for an edge from a front end of its next hop.
 
-        It answers every report, and so every ten seconds if all is well.
+        Each report is answered, so this is at most about ten seconds if all is well.
         """
         return self._loop.time() - self._heard_at
 
     # Links
 
     def link_up(self, link: Link) -> None:
-        """Subscribe where a link may be there for that; ask servers of our pool once."""
+        """Subscribe on links that management, or a front end of our next hop, opened; ask servers of our pool once."""
         peer = link.verdict.peer if link.verdict is not None else None
         if peer is None:
             return
         self._links.up(link)
         if link.direction is Direction.ACCEPTED:
-            if self._may_give(peer):
+            if self._may_give_documents(peer):
                 self._subscriber.subscribe(link, peer.name)
         elif peer.pool == self._server.view.pool.name:
             self._subscriber.subscribe(link, peer.name, stays=False)
 
-    def _may_give(self, peer: TrustedPeer) -> bool:
-        """Who may tell us: management; an edge is told by the front ends of its next hop."""
+    def _may_give_documents(self, peer: TrustedPeer) -> bool:
+        """Return whether *peer* may give us documents: management, or for an edge a front end of its next hop."""
         view = self._server.view
         if view.role is Role.EDGE:
             return peer.role is Role.FRONT_END and peer.pool == view.next_hop
         return peer.role is Role.MANAGEMENT
 
     def link_down(self, link: Link, why: str) -> None:
-        """Forget what was agreed on the link."""
+        """Forget the subscriptions on *link*."""
         self._subscriber.gone(link)
         self._notifier.gone(link)
         self._links.gone(link, why)
@@ -138,13 +138,13 @@ class Agent:
     # Messages
 
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
-        """Serve a request of our package."""
+        """Serve a request of our event package; return False for any other request."""
         if not is_ours(request):
             return False
         if request.method == "SUBSCRIBE":
             self._subscribed(link, peer, request)
         elif request.method == "NOTIFY":
-            if self._may_give(peer) or peer.pool == self._server.view.pool.name:
+            if self._may_give_documents(peer) or peer.pool == self._server.view.pool.name:
                 link.send(self._subscriber.notified(link, request).encode())
             else:
                 link.send(respond(request, 403).encode())
@@ -157,34 +157,34 @@ class Agent:
         if ours or peer.pool == self._server.view.pool.name:
             self._notifier.subscribed(link, peer, request, stays=ours)
         else:
-            link.send(respond(request, 489).encode())  # RFC 6665 8.3.2: nothing of that package here
+            link.send(respond(request, 489).encode())  # RFC 6665 8.3.2: we do not offer the event package to this peer
 
     def responded(self, link: Link, response: Response) -> None:
-        """Take the answer to a request of ours."""
+        """Process the response to a request of ours."""
         peer = link.verdict.peer if link.verdict is not None else None
-        if peer is not None and self._may_give(peer):
+        if peer is not None and self._may_give_documents(peer):
             self._heard_at = self._loop.time()
         self._subscriber.responded(link, response)
 
     # What has changed on this server
 
     def crls_changed(self, _revoked: frozenset[CertificateId]) -> None:
-        """Lists of this machine have come into force: the edges behind us get them as well."""
+        """CRLs of this machine came into force: give them to the edges behind us."""
         self._notifier.changed()
 
     def certificate_changed(self) -> None:
-        """Management is told of the certificate that we present."""
+        """Report to management the certificate that we present."""
         self.reporter.report()
 
     def version_changed(self) -> None:
-        """Another version is in force: report it, and give it to the edges that it puts behind us."""
+        """Another version is in force: report it, and give it to the edges that are behind us in it."""
         self.reporter.report()
         self._keep_links()
         self._notifier.take(self._server.view.trusted.get)
         self._notifier.changed()
 
     def items_changed(self) -> None:
-        """Give the edges behind us what is new."""
+        """Give the edges behind us what has changed."""
         self._notifier.changed()
 
     def _keep_links(self) -> None:
@@ -200,13 +200,13 @@ class Agent:
         self._links.keep(edges)
         self.reporter.keep(edges)
 
-    # What the other end says
+    # Received from the other end
 
     def _settled(self, _link: Link) -> None:
         self.reporter.report()
 
     def _state_received(self, peer: str, state: ReplicationState) -> None:
-        """What the other end holds: a version that is newer than ours is on its way, or exists at least."""
+        """Process what *peer* holds: a version newer than ours will arrive, or at least exists."""
         self.applier.note_offer(state)
         self._follow_issuing(state.issuing)
         number, _ = state.topology
@@ -220,17 +220,18 @@ class Agent:
                 )
 
     def _follow_issuing(self, issuing: str) -> None:
-        """Another CA issues now, or shows itself by another certificate: we follow, and edges behind us hear of it.
+        """Follow a new issuing CA, or a new certificate of it, and pass it on to the edges behind us.
 
-        What somebody says here proves nothing; what is done by it leads to an anchor in force, or asks for a certificate.
+        *issuing* is not signed. That is safe: a chain is used only if it leads to an anchor in force, and all else is a
+        request for a certificate.
         """
         if not issuing or issuing == self.held.issuing:
             return
         self.held.issuing = issuing
-        shown = read_issuing(issuing)
-        if shown is not None and self._applicant.show(shown, self._server.view):
+        certificate = read_issuing(issuing)
+        if certificate is not None and self._applicant.show(certificate, self._server.view):
             self._log.info(
-                "the issuing CA has another certificate: chain updated", issuer=shown.issuer.rfc4514_string()
+                "the issuing CA has another certificate: chain updated", issuer=certificate.issuer.rfc4514_string()
             )
         self.reporter.report_soon()
         self._notifier.changed()

@@ -1,4 +1,4 @@
-"""The CRLs that a managed server is given: written to their files, from where they come into force as any list does."""
+"""Receives CRLs on a managed server and writes them to their files; the loader puts them in force from there."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 MOST_READ_AHEAD = 8
-"""Large lists that are read at the same time; who gives more of them gives them again later."""
+"""How many large CRLs are read at the same time; a CRL above this limit is refused, and is sent again later."""
 
 MOST_EARLY = 64 << 20
-"""Octets of lists that have come and that no version names yet."""
+"""How many octets of CRLs may wait for a version that names them."""
 
 
 class CrlUser(Protocol):
@@ -31,14 +31,14 @@ class CrlUser(Protocol):
 
     @property
     def pending(self) -> Loaded | None:
-        """A version that was taken and is not in force yet."""
+        """A version that was accepted and is not in force yet; None if there is none."""
 
     def crl_came(self) -> None:
-        """A list has been written, or was there already."""
+        """A CRL was written, or its file had it already."""
 
 
 class CrlReceiver:
-    """Takes lists for one server, in *folder*; a large one is read by a thread first."""
+    """Accepts CRLs for one server and writes them to *folder*; a thread parses a large CRL first."""
 
     def __init__(
         self, server: ManagedServer, folder: Path, crls: CrlStore, loader: Loader, reporter: StatusReporter
@@ -47,18 +47,18 @@ class CrlReceiver:
         self._loader, self._reporter = loader, reporter
         self._loop = asyncio.get_running_loop()
         self._early: dict[str, Item] = {}
-        self._reading: dict[str, asyncio.Task[None]] = {}  # of large lists, by their digest
+        self._reading: dict[str, asyncio.Task[None]] = {}  # tasks that read large CRLs, by digest
 
     def __repr__(self) -> str:
         return f"<CrlReceiver of {self._server.view.name}: {len(self._early)} early, {len(self._reading)} being read>"
 
     def close(self) -> None:
-        """Read nothing any more."""
+        """Stop reading CRLs."""
         for task in self._reading.values():
             task.cancel()
 
     def accept(self, item: Item, user: CrlUser) -> None:
-        """Write a list to its file; *user* hears of it. Raises `RemoteError` for a list that is not to be taken."""
+        """Write a CRL to its file, then call *user*; raises `RemoteError` for a CRL that is refused."""
         if not is_read(item.body):
             if len(self._reading) >= MOST_READ_AHEAD:
                 raise RemoteError(f"too many large revocation lists at once: {item.name}", rule="rule R12", status=488)
@@ -74,7 +74,7 @@ class CrlReceiver:
         user.crl_came()
 
     async def _read_ahead(self, item: Item, user: CrlUser) -> None:
-        """Read a large list in a thread, then take it; its receipt was answered already, and a fault is told in the status."""
+        """Parse a large CRL in a thread, then accept it; the sender was answered before, so a fault goes into the status."""
         try:
             await asyncio.to_thread(prepare, item.body)
             self.accept(item, user)
@@ -84,20 +84,20 @@ class CrlReceiver:
             self._reading.pop(item.digest, None)
 
     def _keep_early(self, item: Item) -> None:
-        """Lists come ahead of the version that names them; until one does, they are written nowhere."""
+        """Keep a CRL in memory until a version names it: CRLs are sent before the version."""
         if not is_portable(item.name):
             raise RemoteError(
                 f"a revocation list with a path outside of the server's folder: {item.name}", rule="rule R5", status=488
             )
-        held = sum(len(early.body) for early in self._early.values())
-        if held + len(item.body) > MOST_EARLY:
+        size = sum(len(early.body) for early in self._early.values())
+        if size + len(item.body) > MOST_EARLY:
             raise RemoteError(
                 f"a revocation list that the topology does not name: {item.name}", rule="rule R5", status=488
             )
         self._early[item.name] = item
 
     def write_early(self, loaded: Loaded) -> None:
-        """A version names lists that are here already."""
+        """Write the CRLs that *loaded* names and that have arrived already."""
         early, self._early = self._early, {}
         for name in loaded.list_names:
             if name in early:

@@ -1,4 +1,4 @@
-"""What a managed server is given: each document is verified, kept, and put in force."""
+"""Applies what management sends to a managed server: each document is verified, stored, and put in force."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 WAIT_FOR_LISTS_S = 5.0
-"""A new version waits this long for revocation lists that it names and that are on their way: without them it would refuse."""
+"""Seconds that a new version waits for CRLs that it names and that are announced: without them peers would be refused."""
 
 
 class Follower(Protocol):
-    """What goes by the documents in force (`agent.agent.Agent`)."""
+    """What reacts to changes of the documents in force (`agent.agent.Agent`)."""
 
     def version_changed(self) -> None:
         """Another version is in force."""
 
     def items_changed(self) -> None:
-        """What is given to the edges behind us has changed."""
+        """The documents for the edges behind us have changed."""
 
 
 class DocumentApplier:
-    """Takes the items that are given to one server; *follower* hears of what is in force then."""
+    """Applies the items that one server receives; *follower* is called after a change."""
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class DocumentApplier:
         self._loop, self._log = loop, log
         self._offered: ReplicationState | None = None
         self._pending: tuple[bytes, Loaded] | None = None
-        self._patience: asyncio.TimerHandle | None = None
-        self._parts: list[bytes] = []  # of a users' document that is on its way
+        self._wait: asyncio.TimerHandle | None = None
+        self._parts: list[bytes] = []  # of a users' document whose other parts have not arrived
 
     def __repr__(self) -> str:
         return (
@@ -67,17 +67,17 @@ class DocumentApplier:
         )
 
     def close(self) -> None:
-        """Put nothing in force any more."""
+        """Stop reading CRLs, and apply no waiting version any more."""
         self._crls.close()
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._wait is not None:
+            self._wait.cancel()
 
     def note_offer(self, state: ReplicationState) -> None:
-        """Note what the server that gives to us holds."""
+        """Note what the server that gives us documents holds."""
         self._offered = state
 
     def receive(self, peer: str, item: Item) -> None:
-        """Take one item; a fault is told to whoever gave it, to management, and to our log. Raises `RemoteError`."""
+        """Apply one item; a fault is raised as `RemoteError` for the sender, reported to management, and logged."""
         try:
             self._accept(item)
         except RemoteError as wrong:
@@ -104,7 +104,7 @@ class DocumentApplier:
 
     @property
     def pending(self) -> Loaded | None:
-        """A version that was taken and is not in force yet."""
+        """A version that was accepted and is not in force yet; None if there is none."""
         return self._pending[1] if self._pending is not None else None
 
     def _accept_topology(self, jws: bytes) -> None:
@@ -117,13 +117,13 @@ class DocumentApplier:
         self._pending = (jws, loaded)
         self._crls.write_early(loaded)
         if self._awaits_crl(loaded):
-            if self._patience is None:
-                self._patience = self._loop.call_later(WAIT_FOR_LISTS_S, self._out_of_patience)
+            if self._wait is None:
+                self._wait = self._loop.call_later(WAIT_FOR_LISTS_S, self._wait_is_over)
             return
         self._apply()
 
     def _awaits_crl(self, loaded: Loaded) -> bool:
-        """Whether a list that a new version names is not here, and was said to come."""
+        """Return whether a CRL that a new version names is missing here, and was announced."""
         offered = self._offered.held if self._offered is not None else {}
         return any(
             not (self._documents.folder / name).exists() and (ItemKind.LIST, name) in offered
@@ -131,26 +131,26 @@ class DocumentApplier:
         )
 
     def crl_came(self) -> None:
-        """A list has been written: the version that waits for it may be complete."""
+        """A CRL was written: the version that waits for it may be complete."""
         if self._pending is not None and not self._awaits_crl(self._pending[1]):
             self._apply()
         self._follower.items_changed()
 
-    def _out_of_patience(self) -> None:
+    def _wait_is_over(self) -> None:
         try:
             self._apply()
         except OperatorError as wrong:
             self._reporter.fail((ItemKind.TOPOLOGY, ""), str(wrong))
 
     def _apply(self) -> None:
-        """Hold it, then put it in force: a crash in between starts with the new one."""
+        """Store the version, then put it in force: after a crash in between, the server starts with the new version."""
         if self._pending is None:
             return
         (jws, loaded), self._pending = self._pending, None
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-            loaded = self._documents.read(jws)  # once more: its lists have come meanwhile
+        if self._wait is not None:
+            self._wait.cancel()
+            self._wait = None
+            loaded = self._documents.read(jws)  # read again: its CRLs have arrived meanwhile
         self._documents.keep(jws, loaded)
         closed = self._loader.put_in_force(loaded)
         self._held.topology = Item(ItemKind.TOPOLOGY, jws, number=loaded.number)
@@ -175,7 +175,7 @@ class DocumentApplier:
         self._reporter.report()
 
     def _accept_certificate(self, item: Item) -> None:
-        """Put our next certificate in place, or keep that of an edge for it."""
+        """Store our next certificate, or keep the certificate of an edge behind us for that edge."""
         view = self._server.view
         if item.name != view.name:
             self._held.certificates_of_edges[item.name] = item

@@ -1,4 +1,4 @@
-"""What a managed server holds of what management has signed: it tells its own giver, and gives it to the edges behind it."""
+"""The signed documents that a managed server has: it reports them, and gives them to the edges behind it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class HeldItems:
-    """The items in force on one server. *issuing* is the CA that issues now, as the server that gives to us says."""
+    """The items in force on one server.
+
+    *issuing* is the present issuing CA, as announced by the server that gives us documents.
+    """
 
     def __init__(self, server: ManagedServer, documents: DocumentStore) -> None:
         self._server, self._documents = server, documents
@@ -31,20 +34,20 @@ class HeldItems:
         return f"<HeldItems of {self._server.view.name}, version {self.topology.number}>"
 
     def state(self, peer: TrustedPeer | None = None) -> ReplicationState:
-        """Tell what we hold; *peer* is whom we tell, None for the server that gives it to us."""
-        held = {item.key: (item.number, item.digest) for item in self.items(peer)}
+        """Return what we hold, for *peer*; None stands for the server that gives us documents."""
+        versions = {item.key: (item.number, item.digest) for item in self.items(peer)}
         if peer is None:
-            held[ItemKind.USERS, ""] = (self._server.user_updates.number, "")
+            versions[ItemKind.USERS, ""] = (self._server.user_updates.number, "")
         highest = max(self._documents.highest, self._documents.known_to_exist)
-        return ReplicationState(held, now_utc().isoformat(), highest, self.issuing)
+        return ReplicationState(versions, now_utc().isoformat(), highest, self.issuing)
 
     def items(self, peer: TrustedPeer | None) -> Iterable[Item]:
-        """Give what an edge gets: all but the users, and its own certificate."""
+        """Return what an edge gets: its own certificate, and all documents except the users."""
         certificates = self.certificates_of_edges
         revoked = (self.revoked,) if self.revoked is not None else ()
         own = (certificates[peer.name],) if peer is not None and peer.name in certificates else ()
         return (*revoked, *self.crls.items(self._server.view.loaded), self.topology, *own)
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:  # noqa: ARG002
-        """Give nobody: an edge logs no one in."""
+        """Return nothing: no user logs in on an edge."""
         return ()

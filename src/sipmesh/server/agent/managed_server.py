@@ -1,4 +1,4 @@
-"""What the agent asks of the server that it is part of."""
+"""The interface of the server that the agent works for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class VersionObserver(Protocol):
-    """Says in verdicts that a newer version exists (`proxy.gatekeeper.Gatekeeper`)."""
+    """Mentions newer versions in verdicts (`proxy.gatekeeper.Gatekeeper`)."""
 
     def knows_of(self, newest: int) -> None:
         """Version *newest* exists."""
@@ -24,18 +24,18 @@ class Revoker(Protocol):
     """Puts revocations in force (`revocation_updates.RevocationUpdates`)."""
 
     def revoke(self, named: Iterable[CertificateId]) -> list[str]:
-        """Refuse those certificates from now on; returns the ids of the links that are closed."""
+        """Refuse these certificates from now on; returns the ids of the links that were closed."""
 
 
 class UserUpdater(Protocol):
-    """Takes over who may log in (`user_updates.UserUpdates`)."""
+    """Replaces the users that may log in (`user_updates.UserUpdates`)."""
 
     @property
     def number(self) -> int:
         """The number of the users that are in force."""
 
     def accept_document(self, document: bytes) -> int:
-        """Take over a document; returns how many links that closed. Raises `OperatorError`."""
+        """Apply a users' document; returns how many links that closed. Raises `OperatorError`."""
 
 
 class Ports(Protocol):
@@ -43,7 +43,7 @@ class Ports(Protocol):
 
     @property
     def faults(self) -> Sequence[str]:
-        """Why it does not listen as published."""
+        """Why the server does not listen on its published addresses; empty if it does."""
 
 
 class ManagedServer(Protocol):
@@ -55,7 +55,7 @@ class ManagedServer(Protocol):
 
     @property
     def gatekeeper(self) -> VersionObserver:
-        """Hears of newer versions."""
+        """Where newer versions are reported."""
 
     @property
     def revocation(self) -> Revoker:
@@ -63,7 +63,7 @@ class ManagedServer(Protocol):
 
     @property
     def user_updates(self) -> UserUpdater:
-        """Takes over who may log in."""
+        """Replaces the users that may log in."""
 
     @property
     def listening(self) -> Ports:
@@ -74,7 +74,7 @@ class Loader(Protocol):
     """What puts files and versions in force (`refresh.reloader.Reloader`)."""
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
-        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` where that cannot be."""
+        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible."""
 
     def look(self, at: Collection[Path] | None = None) -> object:
-        """Read files that were written."""
+        """Read changed files and put them in force; *at* are the files to look at, None means all."""

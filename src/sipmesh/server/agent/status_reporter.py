@@ -1,4 +1,4 @@
-"""What a managed server reports to management: its own status, and those of the edges behind it."""
+"""What a managed server reports to management: its own status, and the reports of the edges behind it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from sipmesh.trust.trusted_peer import TrustedPeer
 
 REPORT_EVERY_S = 10.0
-"""How often a server says how it is, if nothing has changed."""
+"""Seconds between two reports, if nothing has changed."""
 
 MOST_ERRORS = 20
-"""Documents that were not taken, of which the report tells."""
+"""How many refused documents a report names."""
 
 
 class Outlet(Protocol):
     """What carries reports to management (`distribution.subscriber.Subscriber`)."""
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """Send a report to every server that gives to us."""
+        """Send a report to every server that gives us documents."""
 
 
 class StatusReporter:
-    """Reports to management; *own_status* is what the server says of itself, *applicant* asks for its next certificate."""
+    """Reports to management; *own_status* returns the status of the server, *applicant* requests its next certificate."""
 
     def __init__(
         self,
@@ -53,25 +53,27 @@ class StatusReporter:
         self._server, self._documents, self._held, self._applicant = server, documents, held, applicant
         self._own_status, self._loop, self._log = own_status, loop, log
         self._outlet: Outlet | None = None
-        self._relayed: dict[str, tuple[float, ServerStatus]] = {}  # when each edge said it, by the loop's time
+        self._relayed: dict[
+            str, tuple[float, ServerStatus]
+        ] = {}  # status of each edge, with the loop time at which it arrived
         self._dropped = RepeatedLog()
-        self._errors: dict[Key, str] = {}  # what was not taken, by kind and name, until it is
+        self._errors: dict[Key, str] = {}  # why a document was refused, by kind and name, until it is accepted
         self._reported_at = 0.0
 
     def __repr__(self) -> str:
         return f"<StatusReporter of {self._server.view.name}: {len(self._errors)} errors, {len(self._relayed)} edges>"
 
     def attach(self, outlet: Outlet) -> None:
-        """Send reports by *outlet* from now on."""
+        """Send reports through *outlet* from now on."""
         self._outlet = outlet
 
     def tick(self) -> None:
-        """Report once the last report is old."""
+        """Report if the last report is older than ``REPORT_EVERY_S``."""
         if self._loop.time() - self._reported_at >= REPORT_EVERY_S:
             self.report()
 
     def report_soon(self) -> None:
-        """Report once what is being done now is done."""
+        """Report after the present event has been handled."""
         self._loop.call_soon(self.report)
 
     def report(self) -> None:
@@ -95,28 +97,28 @@ class StatusReporter:
         }
         return self._own_status().model_copy(update=own)
 
-    # What was not taken
+    # Refused documents
 
     def fail(self, key: Key, why: str) -> None:
-        """Report what was not taken until it is; of many, the first are reported."""
+        """Report a refused document until it is accepted; only the first ``MOST_ERRORS`` are reported."""
         if key in self._errors or len(self._errors) < MOST_ERRORS:
             self._errors[key] = why
         self._log.error("document rejected: the old version stays in force", why=why)
         self.report_soon()
 
     def mend(self, key: Key) -> None:
-        """It was taken after all."""
+        """The document was accepted later: remove its error."""
         if self._errors.pop(key, None) is not None:
             self.report_soon()
 
     def forget_errors(self) -> None:
-        """A new version is in force: what was wrong before counts no more."""
+        """A new version is in force: earlier errors are obsolete."""
         self._errors.clear()
 
     # The edges behind us
 
     def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
-        """An edge behind us says how it is: management hears it from us. Returns what is wrong with the report."""
+        """Accept the status of an edge behind us, and pass it on to management; returns the fault of the report, or empty."""
         try:
             status, fault = ServerStatus.read(report), ""
         except RemoteError as wrong:
@@ -129,4 +131,4 @@ class StatusReporter:
 
     def keep(self, edges: Collection[str]) -> None:
         """Forget the reports of all other edges."""
-        self._relayed = {name: told for name, told in self._relayed.items() if name in edges}
+        self._relayed = {name: report for name, report in self._relayed.items() if name in edges}

@@ -1,1 +1,1 @@
-"""The certificates that one server presents: renewal without interruption, links that move to the new one, expiry dates."""
+"""The certificates that one server presents: renewal without interruption, moving links to a new one, expiry dates."""

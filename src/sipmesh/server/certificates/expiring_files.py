@@ -1,4 +1,4 @@
-"""What lies on this machine and ends, read for the inventory; and what a running server uses, as it tells it."""
+"""Reads the certificates of this machine for the inventory of expiry dates, and converts the answer of a running server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def on_disk(loaded: Loaded, only: str = "") -> dict[Side, Chain]:
-    """What the files of our servers (or of *only* one) hold; those whose files are not on this machine are left out."""
+    """Return the chains in the files of our servers, or of *only* one; files that are not on this machine are left out."""
     found = dict(sides(loaded.topology, only))
     return {side: _read(loaded.folder / file, file) for side, file in found.items() if (loaded.folder / file).exists()}
 
 
 def signers_on_disk(loaded: Loaded, only: str = "") -> dict[str, Chain]:
-    """The same of what our management servers sign by."""
+    """Return the same for the certificates by which our management servers sign."""
     found = dict(signer_files(loaded.topology, only))
     return {name: _read(loaded.folder / file, file) for name, file in found.items() if (loaded.folder / file).exists()}
 
@@ -36,33 +36,33 @@ def _read(path: Path, file: str) -> Chain:
 
 
 def anchors_of(loaded: Loaded) -> list[DatedItem]:
-    """Every anchor in force, ours and the partners'."""
+    """Return every anchor in force, ours and the partners'."""
     authorities = loaded.authorities
     return [DatedItem.of_certificate(certificate) for authority in authorities for certificate in authority.anchors]
 
 
 def lists_of(loaded: Loaded) -> list[DatedItem]:
-    """Every list in force, ours and the partners'."""
+    """Return every CRL in force, ours and the partners'."""
     authorities = loaded.authorities
     return [DatedItem.of_list(crl) for authority in authorities for crl in authority.lists]
 
 
 def use_to_json(use: Use) -> dict[str, Any]:
-    """What a server says of itself in its status."""
+    """Return what a server uses, for its status document."""
     return {
         "certificates": [{"outside": outside, **chain.to_json()} for outside, chain in use.shown.items()],
-        "anchors": [one.to_json() for one in use.anchors],
-        "lists": [one.to_json() for one in use.lists],
-        "sources": [one.to_json() for one in use.supplies],
+        "anchors": [item.to_json() for item in use.anchors],
+        "lists": [item.to_json() for item in use.lists],
+        "sources": [item.to_json() for item in use.supplies],
     }
 
 
 def use_from_json(status: dict[str, Any]) -> Use:
-    """The same, out of a status; raises KeyError, TypeError or ValueError where another version answers."""
+    """Return what a server uses, from its status; raises KeyError, TypeError or ValueError for another version's answer."""
     return Use(
         server=str(status["server"]),
         pid=int(status["pid"]),
-        shown={bool(one["outside"]): Chain.from_json(one) for one in status["certificates"]},
+        shown={bool(certificate["outside"]): Chain.from_json(certificate) for certificate in status["certificates"]},
         anchors=tuple(map(DatedItem.from_json, status["anchors"])),
         lists=tuple(map(DatedItem.from_json, status["lists"])),
         supplies=tuple(map(FetchStatus.from_json, status["sources"])),

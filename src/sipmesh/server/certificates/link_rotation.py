@@ -1,4 +1,4 @@
-"""Links that we opened under a certificate that has been replaced get a successor before it ends, and go when they are quiet."""
+"""Replaces links that we opened under an old certificate: a new link opens before it expires, the old link drains when quiet."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
 
 BEFORE: Final = timedelta(hours=1)
-"""How long before the end of the old certificate a successor is opened: an hour for the old link to become quiet."""
+"""The new link is opened this long before the old certificate expires: the old link has an hour to become quiet."""
 
 QUIET_S: Final = 2.0
 AGAIN: Final = timedelta(minutes=1)
-PING: Final = b"\r\n\r\n"  # RFC 5626 4.4.1: its answer proves that the peer has accepted us
+PING: Final = b"\r\n\r\n"  # RFC 5626 4.4.1: the answer proves that the peer has accepted us
 
 
 @dataclass(slots=True)
 class RetiredCertificate:
-    """A link under an old certificate, which *ends*, and the link that takes over from it once that was dialled."""
+    """A link under an old certificate, which expires at *ends* (UTC); *successor* is the link that replaces it."""
 
     link: Link
     ends: datetime
@@ -35,13 +35,13 @@ class RetiredCertificate:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the new link is up and something has come back on it."""
+        """Whether the new link is up and has received data."""
         new = self.successor
         return new is not None and new.state is LinkState.UP and new.confirmed
 
 
 class LinkRotation:
-    """All such links of one server; *dial* opens a link. New requests take the newest link by themselves."""
+    """The links of one server that are being replaced; *dial* opens a link. New requests use the newest link anyway."""
 
     def __init__(self, dial: Callable[[Hop], Link]) -> None:
         self._dial, self.quiet_s = dial, QUIET_S
@@ -51,24 +51,27 @@ class LinkRotation:
         return f"<LinkRotation of {len(self._old)} links>"
 
     def rotated(self, links: Iterable[Link], ends: datetime) -> None:
-        """These *links* were opened under a certificate that is not shown any more and that *ends*; the first end counts."""
+        """Replace *links*, opened under an old certificate that expires at *ends*; the earliest *ends* of a link counts."""
         for link in links:
             old = self._old.setdefault(link.id, RetiredCertificate(link, ends))
             old.ends = min(old.ends, ends)
 
     def step(self, at: datetime, now: float) -> list[str]:
-        """Open the successors that are due and let quiet links go; returns the ids of those. *now* is loop time."""
+        """Open the new links that are due, and drain old links that are quiet; returns the ids of the drained links.
+
+        *at* is the wall-clock time, *now* the loop time in seconds.
+        """
         self._old = {name: old for name, old in self._old.items() if old.link.usable}
         for old in self._old.values():
             if old.ends - at <= BEFORE:
-                self._succeed(old, at)
+                self._open_successor(old, at)
         gone = [old.link for old in self._old.values() if old.succeeded and self._is_quiet(old.link, now)]
         for link in gone:
             link.drain()
         return [link.id for link in gone]
 
-    def _succeed(self, old: RetiredCertificate, at: datetime) -> None:
-        """Open the successor; one that failed is tried again after a while."""
+    def _open_successor(self, old: RetiredCertificate, at: datetime) -> None:
+        """Open the new link; a dial that failed is repeated after ``AGAIN``."""
         failed = old.successor is not None and old.successor.state is LinkState.CLOSED
         due = old.again_at is None or at >= old.again_at
         if old.link.hop is not None and due and (old.successor is None or failed):
@@ -76,7 +79,7 @@ class LinkRotation:
             old.successor.send(PING)
 
     def _is_quiet(self, link: Link, now: float) -> bool:
-        """Whether nothing is under way on it: no transaction in either direction, and no byte for a moment."""
+        """Return whether the link has no transaction in either direction, nothing to write, and no octet for ``quiet_s``."""
         flow = link.flow
         busy = isinstance(flow, Flow) and (flow.sent or flow.served)
         return link.state is LinkState.UP and not busy and not link.pending_out and now - link.last_in >= self.quiet_s

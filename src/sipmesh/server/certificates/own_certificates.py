@@ -1,4 +1,4 @@
-"""The certificates of one server in use: TLS contexts, a new certificate when its file changes, links that move to it."""
+"""The certificates that one server uses: TLS contexts, new certificate files, and links that move to a new certificate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOT_TAKEN = "new certificate rejected: the old certificate stays in use"
 
 
 class OwnCertificates:
-    """What one server presents under *view*, the topology in force; *gatekeeper* has the clock."""
+    """What one server presents under *view*, the topology in force; *gatekeeper* gives the wall-clock time."""
 
     def __init__(self, view: ServerView, loop: asyncio.AbstractEventLoop, gatekeeper: Gatekeeper, log: Log) -> None:
         self._view, self._loop, self._gatekeeper, self._log = view, loop, gatekeeper, log
@@ -43,20 +43,20 @@ class OwnCertificates:
         return f"<OwnCertificates of {self._view.name}: {len(self.presented.certificates)} certificates>"
 
     def attach(self, control_plane: ControlPlane) -> None:
-        """Tell *control_plane* of a new certificate from now on."""
+        """Report new certificates to *control_plane* from now on."""
         self._control_plane = control_plane
 
     def open_by(self, dial: Callable[[Hop], Link], pool: LinkPool) -> None:
-        """Replace links of *pool* with *dial* once their certificate is about to end."""
+        """Replace links of *pool*, by means of *dial*, when their certificate is about to expire."""
         self._pool, self.rotation = pool, LinkRotation(dial)
 
     def load(self) -> None:
-        """Read what the server starts with; raises `OperatorError` where a file cannot be used."""
+        """Read the certificates at the start; raises `OperatorError` if a file cannot be used."""
         self.presented = PresentedCertificates.first(self._view)
         self._warn_of_missing_names()
 
     def _warn_of_missing_names(self) -> None:
-        """A domain that is missing in our certificate is one whose phones will refuse us (RFC 5922)."""
+        """Warn of domains that are not in our certificate: phones of these domains will refuse us (RFC 5922)."""
         usable = identities(self.presented.of(LinkKind.SERVER).leaf).usable
         missing = sorted(set(self._view.names) - set(usable))
         if missing:
@@ -66,17 +66,17 @@ class OwnCertificates:
     # TLS contexts
 
     def opening_context(self, hop: Hop) -> MutualContext:
-        """The context of a link that we open."""
+        """Return the context of a link that we open."""
         return self._mutual_context(hop.kind)
 
     def accepting_context(self, kind: LinkKind) -> AcceptingContext:
-        """The context of a port for links of *kind*."""
+        """Return the context of a port for links of *kind*."""
         if kind is LinkKind.CLIENT:
             return client_port_context(self.presented.of(kind))
         return self._mutual_context(kind)
 
     def _mutual_context(self, kind: LinkKind) -> MutualContext:
-        """The context of mutual-TLS links of *kind*, as the topology in force has it."""
+        """Return the context of mutual-TLS links of *kind*, with the anchors of the topology in force."""
         if kind not in self._mutual:
             self._mutual[kind] = mutual_context(self.presented.of(kind), self._view.anchors(kind))
         return self._mutual[kind]
@@ -84,12 +84,12 @@ class OwnCertificates:
     # Another certificate
 
     def apply_view(self, view: ServerView) -> None:
-        """Present what lies on disk, as *view* says from now on; a certificate that peers would refuse is not taken."""
+        """Present the certificates on disk, as *view* says; a certificate that peers would refuse is not used."""
         self._present(view, self.presented.after(view, datetime.now(UTC)))
         self._view, self._mutual = view, {}
 
     def would_change(self, at: datetime) -> bool:
-        """Whether a certificate that was refused when it came is good now, such as one that had not begun."""
+        """Return whether a certificate that was refused is valid now, for example because its validity has started."""
         if not any(self.presented.faults):
             return False
         after = self.presented.after(self._view, at)
@@ -99,9 +99,9 @@ class OwnCertificates:
         )
 
     def _present(self, view: ServerView, presented: PresentedCertificates) -> None:
-        """Show what has changed from now on, and tell of it; links that are up stay as they are."""
+        """Use the changed certificates from now on, and log them; links that are up do not change."""
         for outside, certificate in presented.certificates.items():
-            self._tell_of(view, outside, certificate)
+            self._log_change(view, outside, certificate)
         changed = any(
             certificate is not self.presented.certificates.get(outside)
             for outside, certificate in presented.certificates.items()
@@ -110,7 +110,7 @@ class OwnCertificates:
         if changed and self._control_plane is not None:
             self._loop.call_soon(self._control_plane.certificate_changed)
 
-    def _tell_of(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
+    def _log_change(self, view: ServerView, outside: bool, certificate: PresentedCertificate) -> None:  # noqa: FBT001 - a half of a Side
         before, leaf = self.presented.certificates.get(outside), certificate.identity.leaf
         if certificate.fault:
             remedy = server_command(view.name, view.identity(LinkKind.PARTNER)[0].name, outside=outside)
@@ -122,26 +122,27 @@ class OwnCertificates:
                 self.rotation.rotated(self._opened_under(outside), self._replace_from(before, certificate))
 
     def chains(self) -> Mapping[bool, Chain]:
-        """What is presented, for the inventory: by whether it is for partners only."""
+        """Return the presented chains for the inventory; the key True stands for the certificate for partners only."""
         return {outside: certificate.chain for outside, certificate in self.presented.certificates.items()}
 
-    # Links under the old one
+    # Links under the old certificate
 
     def replace_links(self, at: datetime) -> list[str]:
-        """Replace links that we opened under a certificate that is about to end; returns the ids of those let go."""
+        """Replace links that we opened under a certificate that is about to expire; returns the ids of the drained links."""
         self.rotation.rotated(self._under_another_root(), at)
         return self.rotation.step(at, self._loop.time())
 
     def _replace_from(self, before: PresentedCertificate, now: PresentedCertificate) -> datetime:
-        """When links under the certificate *before* have to be replaced: at once where it led to another root."""
+        """Return when links under *before* must be replaced: now if its root is another one, else when its chain expires."""
         if before.identity.chain[-1].issuer != now.identity.chain[-1].issuer:
             return self._gatekeeper.clock()
         return min(certificate.not_valid_after_utc for certificate in before.identity.chain)
 
     def _under_another_root(self) -> list[Link]:
-        """Links to servers of ours that we opened, and whose peer showed that it stands on another root than we do now.
+        """Return the links to our servers that we opened, and whose peer's chain ends at another root than ours.
 
-        Where the root has changed it has another certificate by now. It is not looked for more often than once a minute.
+        After a change of the root, such a peer has another certificate by now. Each link is checked only after it has been
+        up for ``LOOK_AGAIN_S``.
         """
         ours = self.presented.of(LinkKind.SERVER).chain[-1].issuer.public_bytes()
         return [
@@ -154,7 +155,7 @@ class OwnCertificates:
         ]
 
     def _opened_under(self, outside: bool) -> list[Link]:  # noqa: FBT001 - a half of a Side
-        """The links that we opened showing one of our certificates."""
+        """Return the links that we opened with one of our certificates; *outside* means the one for partners only."""
         partners_too = not outside and True not in self.presented.certificates
         kinds = {LinkKind.PARTNER} if outside else {LinkKind.SERVER}
         return self._opened(kinds | ({LinkKind.PARTNER} if partners_too else set()))

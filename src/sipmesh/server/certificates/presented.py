@@ -1,4 +1,4 @@
-"""The certificates that one server shows: a new one takes the place of the old one only if our own judge accepts it."""
+"""The certificates that one server presents: a new one replaces the old one only if our own judge accepts it."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ if TYPE_CHECKING:
 ABROAD = frozenset(
     {Code.UNTRUSTED_ISSUER, Code.ISSUER_NOT_FOR_THIS_NAME, Code.REVOCATION_UNKNOWN, Code.HANDSHAKE_FAILED}
 )
-"""What we cannot tell of a certificate for partners that another CA than ours has issued: they know its anchor, not we."""
+"""Faults that do not count in a partner-side certificate from another CA: partners have its anchor, we do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class PresentedCertificate:
-    """One certificate with its key, as it is in use; *fault* says why what lies in its file now is not."""
+    """One certificate with its key that is in use; *fault* says why the present content of its file is not used."""
 
     identity: Identity
     fault: str = ""
 
     @property
     def chain(self) -> Chain:
-        """What it is, for the inventory."""
-        papers = tuple(map(DatedItem.of_certificate, self.identity.chain))
-        return Chain(str(self.identity.chain_path), papers, self.fault)
+        """The chain with its expiry dates, for the inventory."""
+        items = tuple(map(DatedItem.of_certificate, self.identity.chain))
+        return Chain(str(self.identity.chain_path), items, self.fault)
 
 
 @dataclass(frozen=True, slots=True)
 class PresentedCertificates:
-    """All that one server shows: by whether it is for partners only. Immutable: a change makes another one."""
+    """All certificates of one server; the key True stands for partners only. Immutable: a change makes a new object."""
 
     certificates: Mapping[bool, PresentedCertificate]
 
     @classmethod
     def first(cls, view: ServerView) -> PresentedCertificates:
-        """What a server starts with; raises `OperatorError` where a file cannot be used."""
+        """Return the certificates at the start; raises `OperatorError` if a file cannot be used."""
         return cls({outside: PresentedCertificate(Identity.load(*files)) for outside, files in _files(view)})
 
     def of(self, kind: LinkKind) -> Identity:
-        """What is shown on links of *kind*."""
+        """Return the identity that is presented on links of *kind*."""
         outside = kind is LinkKind.PARTNER and True in self.certificates
         return self.certificates[outside].identity
 
     @property
     def faults(self) -> Iterator[str]:
-        """Why what lies on disk is not in use, for each certificate of which that is so."""
+        """The reason for each certificate on disk that is not in use."""
         return (certificate.fault for certificate in self.certificates.values() if certificate.fault)
 
     def after(self, view: ServerView, at: datetime) -> PresentedCertificates:
-        """What is shown under *view*: what lies on disk if it is good, otherwise what was shown before, with the reason."""
+        """Return what to present under *view*: the files if they are good, otherwise the previous certificates with a fault."""
         return PresentedCertificates({outside: self._next(outside, files, view, at) for outside, files in _files(view)})
 
     def _next(self, outside: bool, files: tuple[Path, Path], view: ServerView, at: datetime) -> PresentedCertificate:  # noqa: FBT001
@@ -89,17 +89,17 @@ def _files(view: ServerView) -> Iterator[tuple[bool, tuple[Path, Path]]]:
 
 
 def _same(found: Identity, other: Identity) -> bool:
-    """Whether both show the same; the key fits the certificate in either, so that it is the same, too."""
+    """Return whether both chains are equal; each key fits its certificate, so the keys are equal too."""
     return [certificate.public_bytes(Encoding.DER) for certificate in found.chain] == [
         certificate.public_bytes(Encoding.DER) for certificate in other.chain
     ]
 
 
 def why_not(identity: Identity, view: ServerView, at: datetime, *, outside: bool = False) -> str:
-    """Why our peers would refuse *identity*, by our own judge; empty where they would accept it.
+    """Return why our peers would refuse *identity*, according to our own judge; empty if they would accept it.
 
-    It is judged in both roles, after a handshake with itself. What an edge shows to partners may come from a CA that
-    only they know: then it is judged by its names, its time and its form.
+    The judge sees both ends of a handshake of the certificate with itself. The certificate that an edge presents to
+    partners may come from a CA that only they know. Then only its names, its validity and its form are judged.
     """
     if outside and not _under_ours(identity, view):
         return next((_tell(finding) for finding in _judged_abroad(identity, view, at)), "")
@@ -118,7 +118,7 @@ def _under_ours(identity: Identity, view: ServerView) -> bool:
 
 
 def _judged_abroad(identity: Identity, view: ServerView, at: datetime) -> list[Finding]:
-    """What is wrong with a certificate of a CA that we need not know."""
+    """Return what is wrong with a certificate whose CA we do not know."""
     evidence = PeerEvidence(
         direction=Direction.OPENED,
         kind=LinkKind.PARTNER,

@@ -1,4 +1,4 @@
-"""What the operator of a management server may ask of it, beside what every server answers."""
+"""The control socket commands that only a management server has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_WAIT_S = 60.0
 
 
 class ManagementCommands:
-    """The commands of its control socket; the operator is known by the credentials of that socket."""
+    """The commands of the control socket; its credentials identify the operator."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller, self._publisher = controller, controller.publisher
@@ -30,7 +30,7 @@ class ManagementCommands:
         return f"<ManagementCommands of {self._controller!r}>"
 
     def commands(self) -> Mapping[str, Command]:
-        """The commands of the control socket that only management has."""
+        """Return the commands that only management has."""
         return {
             "plan": self._asked_plan,
             "publish": self._asked_publish,
@@ -61,7 +61,7 @@ class ManagementCommands:
         )
 
     async def _asked_history(self, _asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [told_version(one) for one in self._management_db.history.list()]
+        return [told_version(version) for version in self._management_db.history.list()]
 
     async def _asked_version(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         publication = version_of(self._management_db, int(asked["version"]))
@@ -76,25 +76,25 @@ class ManagementCommands:
         return steps[str(asked["step"])](str(asked[WHO]))
 
     async def _asked_acknowledged(self, asked: Mapping[str, Any]) -> Acknowledgement:
-        """Wait until every server has said that it has a version in force, or the time is up.
+        """Wait until every server has reported that the version is in force, or until the time is up.
 
-        Nobody waits for a server that has joined by the newest version and was not heard of yet: it begins with that.
+        A server that joined with the newest version and has not reported yet is not waited for: it starts with that version.
         """
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
     async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Every server with what it holds, against the newest version."""
+        """Return the status of every server, compared with the newest version."""
         return self._controller.network.status(self._controller.newest).to_json()
 
 
-def told_version(one: Version) -> dict[str, Any]:
-    """A version as the history tells it."""
+def told_version(version: Version) -> dict[str, Any]:
+    """Return a version as the history command shows it."""
     return {
-        "version": one.number,
-        "at": one.at.isoformat(),
-        "by": one.by,
-        "why": one.why,
-        "forced": one.forced,
-        "digest": one.digest,
+        "version": version.number,
+        "at": version.at.isoformat(),
+        "by": version.by,
+        "why": version.why,
+        "forced": version.forced,
+        "digest": version.digest,
     }

@@ -1,4 +1,4 @@
-"""The management server's end of the control plane: it signs what is published, and gives it to every server."""
+"""The management server's end of the control plane: it gives signed documents to every server, and receives reports."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
     from sipmesh.trust.x509.certificate import CertificateId
 
 RENEW_EVERY_S = 600.0
-"""How often management looks at its own certificates; it has a third of their life to renew them in."""
+"""Seconds between two checks of management's own certificates; it renews them in the last third of their life."""
 
 AGAIN_EVERY_S = 30.0
-"""How often a version is given once more to those that have refused it: a disk that was full may have room by now."""
+"""Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
 
 
 class Loader(Protocol):
     """What puts versions in force on this server (`refresh.reloader.Reloader`)."""
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
-        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` where that cannot be."""
+        """Put a version in force; returns the ids of the links that it closes. Raises `OperatorError` if that is impossible."""
 
 
 class Controller:
     """The control plane of the management server. Implements `proxy.control_plane.ControlPlane`.
 
-    *server* has the topology in force, with the draft ``topology.yaml`` in its folder. *own_status* is what the server says of
-    itself, *loader* puts a new version in force.
+    *server* has the topology in force; the draft ``topology.yaml`` is in its folder. *own_status* returns the status of this
+    server, and *loader* puts a new version in force.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Controller:
         self.root_rotation = RootRotation(
             self._folder / CA, server, own_status, self.network, audit, self._root_changed, log
         )
-        self._renew_own()  # before it listens: what ended while it was off must not keep it from coming back
+        self._renew_own()  # before it listens: certificates that expired while it was off must not stop it from starting
 
     def __repr__(self) -> str:
         return f"<Controller {self._server.view.name}, version {self.newest}>"
 
     def begin(self) -> None:
-        """Reach every front end."""
+        """Open a link to every front end."""
         self._keep_links()
 
     def close(self) -> None:
@@ -106,16 +106,16 @@ class Controller:
     # Links and messages
 
     def link_up(self, link: Link) -> None:
-        """A server can be reached: it will subscribe."""
+        """A link to a server is up: the server will subscribe."""
         self._links.up(link)
 
     def link_down(self, link: Link, why: str) -> None:
-        """Forget what was agreed on the link."""
+        """Forget the subscriptions on *link*."""
         self._notifier.gone(link)
         self._links.gone(link, why)
 
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
-        """Serve a request of our package: a subscription on a link that we opened, or a status."""
+        """Serve a request of our event package: a subscription, or a status; return False for any other request."""
         if not is_ours(request):
             return False
         if request.method == "SUBSCRIBE" and peer.role is Role.FRONT_END:
@@ -127,7 +127,7 @@ class Controller:
         return True
 
     def responded(self, link: Link, response: Response) -> None:
-        """Nothing waits for the answers to NOTIFY: a server says in its status what it has taken."""
+        """Ignore responses to NOTIFY: a server reports in its status what it has accepted."""
 
     @property
     def linked(self) -> Collection[str]:
@@ -135,11 +135,11 @@ class Controller:
         return self._notifier.subscribers
 
     def why_not(self, server: str) -> str:
-        """Why there is no link to a server; empty where there is one, or none is to be."""
+        """Return why there is no link to *server*; empty if there is one, or if there should be none."""
         return self._links.why_not(server)
 
     def _report_received(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
-        """Take the report of a server; returns what is wrong with it."""
+        """Accept the report of a server; returns its fault, or empty."""
         fault = self._receiver.receive(peer, report)
         self.network.report_received()
         return fault
@@ -148,28 +148,28 @@ class Controller:
 
     @property
     def newest(self) -> int:
-        """The version that every server should hold."""
+        """The version that every server should have in force."""
         return self._offers.number
 
     @property
     def behind(self) -> int:
-        """How many servers have not said that they have it in force."""
+        """How many servers have not confirmed that version."""
         return len(self.network.missing(self.newest))
 
     def audit_head(self) -> AuditLine | None:
-        """The last line of the audit log."""
+        """Return the last line of the audit log, None if it is empty."""
         return self.management_db.audit.last()
 
     @property
     def clocks_s(self) -> tuple[float, ...]:
-        """By how many seconds the clocks of servers that report themselves are ahead of ours."""
+        """The seconds by which the clocks of reporting servers are ahead of ours."""
         ahead = (report.clock_s for report in self.reports.reports.values())
         return tuple(seconds for seconds in ahead if seconds is not None)
 
     # What has changed
 
     def tick(self) -> None:
-        """Tell of servers that stay behind, and give them the version once more now and then."""
+        """Renew our certificates, send the version again to servers that are behind, and log these servers."""
         now = self._loop.time()
         if now - self._renewed_at >= RENEW_EVERY_S:
             self._renewed_at = now
@@ -184,18 +184,18 @@ class Controller:
             self._log.warning("server is behind", peer=name, holds=report.number, newest=self.newest, why=why)
 
     async def refresh_users(self) -> None:
-        """Take over changes of users and give them to the servers of their pools."""
+        """Read changes of users, and send them to the servers of their pools."""
         if await self._offers.refresh_users():
             self._changed()
 
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
-        """Lists of this machine have come into force: every server gets them, and ahead of them what they newly revoke."""
+        """CRLs of this machine came into force: send them to every server; the new revocations are pushed before them."""
         if revoked:
             self._offers.revoke(revoked)
         self._changed()
 
     def certificate_changed(self) -> None:
-        """There is nobody to report to: management sees how it is itself."""
+        """Do nothing: management reads its own status directly."""
 
     def _changed(self) -> None:
         self._notifier.changed()
@@ -209,13 +209,15 @@ class Controller:
         self._changed()
 
     def _apply(self, number: int) -> list[str]:
-        """Live by a version that is in the history, and give it to everybody."""
+        """Put a version of the history in force here, and send it to every server; returns the ids of the closed links."""
         self._offers.offer_version(number)
         self.reports.published(now_utc())
         before = servers_of(self._server.view.loaded)
         try:
             closed = self._loader.put_in_force(load_published(version_of(self.management_db, number), self._folder))
-        except OperatorError as wrong:  # such as one without management: who holds it follows it all the same
+        except (
+            OperatorError
+        ) as wrong:  # for example a version without management: the other servers follow it all the same
             self._log.error("published, but not in force on this server", why=str(wrong))
             closed = []
         self.network.joined = servers_of(self._server.view.loaded) - before

@@ -1,4 +1,4 @@
-"""Enrol a server of another machine: check who it is, issue its certificate, record it, and make its grant."""
+"""Enrol a server of another machine: check the request, issue the certificate, record it, and make the grant."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from sipmesh.trust.role import Role
 
 LARGEST_LIST = 64 << 20
-"""Octets of a revocation list that a grant takes along."""
+"""The largest CRL that a grant contains, in octets."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRequest:
-    """A *server* asks for a certificate for its *key*; *who* grants it at the instant *at*, for *lifetime*.
+    """A *server* requests a certificate for its *key*; *who* grants it at time *at* (with a time zone), for *lifetime*.
 
     With *replace* the server may have another valid certificate, for another key.
     """
@@ -53,7 +53,7 @@ class EnrolmentRequest:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What came of it: the *grant* to carry, and the *other* certificates of the server that are still valid."""
+    """The result: the *grant* to carry to the server, and *others*, its other certificates that are still valid."""
 
     grant: JoinGrant
     others: Sequence[Record]
@@ -69,11 +69,11 @@ class Enrolment:
         return f"<Enrolment in {self._folder}>"
 
     def enrol(self, request: EnrolmentRequest) -> Enrolled:
-        """Issue the certificate and make the grant; the audit log has a line for either end.
+        """Issue the certificate and make the grant; the audit log gets a line for a grant and for a refusal.
 
-        Raises OperatorError, and nothing was issued: there is no published version, the server is not in it, its signature does
-        not hold, a revocation list cannot be read, or the server has a valid certificate for another key and the request does not
-        say *replace*.
+        Raises OperatorError, and then nothing was issued, in these cases: no version is published; the server is not in
+        it; the version has no valid signature; a CRL cannot be read; or the server has a valid certificate for another key, and
+        the request has no *replace*.
         """
         publication, loaded = self._newest(request.at)
         role = _role_of(loaded, request.server)
@@ -99,7 +99,7 @@ class Enrolment:
         return publication, loaded
 
     def _others(self, request: EnrolmentRequest) -> list[Record]:
-        """The valid certificates of the server that are for another key."""
+        """Return the server's valid certificates that are for another key."""
         valid = [
             record
             for record in self._generations.records()
@@ -135,7 +135,7 @@ def _role_of(loaded: Loaded, server: str) -> Role:
 
 
 def _key_in(record: Record) -> object:
-    """The public key of an issued certificate, None where only its serial is known."""
+    """Return the public key of an issued certificate; None if the ledger has only its serial number."""
     return None if record.der is None else x509.load_der_x509_certificate(record.der).public_key()
 
 

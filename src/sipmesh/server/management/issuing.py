@@ -1,4 +1,4 @@
-"""The certificates that the management server issues: those that others ask for, and its own before they end."""
+"""The certificates that the management server issues: for other servers on request, and its own before they expire."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 class Issuing:
-    """Issues by the CA beside the topology; *grantor* serves the requests of other servers."""
+    """Issues with the CA in the folder beside the topology; *grantor* serves the requests of other servers."""
 
     def __init__(self, server: InForce, audit: Audit, log: Log) -> None:
         self._server, self._audit, self._log = server, audit, log
         self._folder = server.view.loaded.folder / CA
         self.grantor = Grantor(self._folder, self._sign, self._granted)
-        self.shown = ""  # the certificate of the CA that issues now, in DER and base64
+        self.shown = ""  # the certificate of the present issuing CA, in DER and base64
 
     def __repr__(self) -> str:
         return f"<Issuing by {self._folder}>"
 
     def renew_own(self) -> None:
-        """Renew what we show and sign with; a new certificate comes into use as every file that changes does."""
+        """Renew the certificates that we present and sign with; the file watch then puts a new certificate into use."""
         view = self._server.view
         try:
             signer = signer_chain(view)
-            for made in renew_own(view, self._folder, now_utc()):
-                self._granted(view.name, made)
+            for certificate in renew_own(view, self._folder, now_utc()):
+                self._granted(view.name, certificate)
             if CaGenerations.are_in(self._folder):
                 show_own(view, self._folder)
                 shown = CaGenerations(self._folder).current.shown

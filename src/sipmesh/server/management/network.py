@@ -1,4 +1,4 @@
-"""All servers that follow the management server: who they are, which of them are behind, and what is wrong with each."""
+"""All servers that get versions from the management server: which are behind, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A server that is to follow: a front end or an edge."""
+    """A server that gets versions from management: a front end or an edge."""
 
     name: str
     pool: str
@@ -32,20 +32,20 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """What is known of one server, and every fault of it."""
+    """What is known of one server, and all its faults."""
 
     known: Known
     role: Role
     faults: Sequence[Fault]
 
     def to_json(self, at: datetime) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return everything as plain values."""
         return {**self.known.to_json(at), "role": self.role, "faults": [fault.to_json() for fault in self.faults]}
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkStatus:
-    """The management server *manager* with its own *status* and faults, and every other server, at the instant *at*."""
+    """The management server *manager* with its own *status* and faults, and every other server, at time *at* (UTC)."""
 
     version: int
     at: datetime
@@ -55,7 +55,7 @@ class NetworkStatus:
     members: Sequence[MemberStatus]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values, as `sipmesh status --json` prints them."""
+        """Return everything as plain values, as `sipmesh status --json` prints them."""
         faults = [fault.to_json() for fault in self.faults]
         return {
             "version": self.version,
@@ -67,9 +67,10 @@ class NetworkStatus:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """How far a *version* has come: *missing* do not have it in force, *new* have joined with it and were never heard.
+    """How many servers have a *version* in force.
 
-    *servers* is how many are to follow, but for those that are new.
+    *missing* do not have it in force. *new* joined with this version and have never reported. *servers* is the number of
+    servers that should have it, without *new*.
     """
 
     version: int
@@ -79,73 +80,73 @@ class Acknowledgement:
 
 
 class Reach(Protocol):
-    """What is known of the links to other servers."""
+    """The links to other servers."""
 
     @property
     def linked(self) -> Collection[str]:
         """The servers that have subscribed."""
 
     def why_not(self, server: str) -> str:
-        """Why there is no link to a server; empty where there is one, or none is to be."""
+        """Return why there is no link to *server*; empty if there is one, or if there should be none."""
 
 
 class Network:
-    """The servers of the topology in force; *reports* are what they have said last, *own_status* is that of this server."""
+    """The servers of the topology in force; *reports* are their last reports, *own_status* returns the status of this server."""
 
     def __init__(
         self, server: InForce, own_status: Callable[[], ServerStatus], reports: ServerReports, reach: Reach
     ) -> None:
         self._server, self._own_status, self._reports, self._reach = server, own_status, reports, reach
         self._news = asyncio.Event()
-        self.joined: frozenset[str] = frozenset()  # the servers that have come with the newest version
+        self.joined: frozenset[str] = frozenset()  # the servers that are new in the newest version
 
     def __repr__(self) -> str:
         return f"<Network of {self._server.view.name}: {len(self.members())} servers>"
 
     def members(self) -> list[Member]:
-        """Every server that is to follow."""
+        """Return every front end and every edge."""
         pools = self._server.view.pools.values()
         of_ours = (pool for pool in pools if pool.role in (Role.FRONT_END, Role.EDGE))
         return [Member(name, pool.name, pool.role) for pool in of_ours for name in pool.servers]
 
     def front_ends(self) -> Iterable[str]:
-        """Those that management reaches itself."""
+        """Return the servers to which management opens links."""
         return (member.name for member in self.members() if member.role is Role.FRONT_END)
 
     def missing(self, number: int) -> list[str]:
-        """Those that have not said that they have a version in force."""
+        """Return the servers that have not reported that version *number* is in force."""
         have = self._reports.servers_with(number)
         return [member.name for member in self.members() if member.name not in have]
 
     def statuses(self) -> dict[str, ServerStatus | None]:
-        """The last report of each server, None for one that was never heard."""
+        """Return the last report of each server; None for a server that has never reported."""
         reports = self._reports.reports
         names = [member.name for member in self.members()]
         return {name: reports[name].status if name in reports else None for name in names}
 
     def report_received(self) -> None:
-        """A server has reported: whoever waits looks again."""
+        """A server has reported: wake everything that waits in :meth:`acknowledged`."""
         news, self._news = self._news, asyncio.Event()
         news.set()
 
     async def acknowledged(self, number: int, wait_s: float) -> Acknowledgement:
-        """Wait until every server has said that it has a version in force, or *wait_s* seconds are over.
+        """Wait until every server has reported that version *number* is in force, at most *wait_s* seconds.
 
-        Nobody waits for a server that has come with the newest version and was not heard of yet: it begins with that.
+        A server that joined with the newest version and has not reported yet is not waited for: it starts with that version.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
         while missing := [name for name in self.missing(number) if name not in self.joined]:
-            left = until - loop.time()
-            if left <= 0:
+            remaining = until - loop.time()
+            if remaining <= 0:
                 break
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), left)
+                await asyncio.wait_for(self._news.wait(), remaining)
         new = [name for name in self.missing(number) if name in self.joined]
         return Acknowledgement(number, missing, new, len(self.members()) - len(new))
 
     def status(self, newest: int) -> NetworkStatus:
-        """Every server with what it holds and what is wrong with it, against the version *newest*."""
+        """Return every server with its version and its faults, compared with the version *newest*."""
         at, view, ours = now_utc(), self._server.view, self._own_status()
         members = [(member, self._known(member)) for member in self.members()]
         split = apart(known for _, known in members)

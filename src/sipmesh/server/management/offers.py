@@ -1,4 +1,4 @@
-"""What the management server gives to others: the version in force, revocations, CRLs, certificates and users, all signed."""
+"""The documents that management gives to other servers: version, revocations, CRLs, certificates, users; all signed."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class Directory(Protocol):
     """The users, as management gives them to the servers of their pools."""
 
     def refresh(self) -> frozenset[str]:
-        """Take over what has changed; blocks for as long as the database does."""
+        """Read what has changed; blocks until the database has answered. Returns what has changed, empty if nothing has."""
 
     def documents(self, organisation: str, pool: str, otherwise: str, *, since: int = 0) -> Sequence[bytes]:
-        """Give what has changed for a pool since it had that number, as payloads to be signed."""
+        """Return what has changed for *pool* since number *since*, as payloads that have to be signed."""
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        """Return the home pools of users ("" for users without one), and the domains of their addresses."""
 
     @property
     def number(self) -> int:
-        """The version of the users, as of the last `refresh`."""
+        """The number of the users' version, as of the last `refresh`."""
 
 
 class Offers:
-    """The items for each server. *issuing* is the certificate of the CA that issues now, in DER and base64."""
+    """The items for each server. *issuing* is the certificate of the present issuing CA, in DER and base64."""
 
     def __init__(
         self, server: InForce, management_db: ManagementDb, users: Directory, grantor: Grantor, log: Log
@@ -54,7 +54,7 @@ class Offers:
         self._grantor, self._log = grantor, log
         self._crls = CrlStore(server.view.loaded.folder)
         self._of_pool: dict[tuple[str, int], list[Item]] = {}
-        self._owing = False  # whether a server lacks users that the database did not give
+        self._users_unsent = False  # whether a server lacks users because the database failed
         self._revoked: Item | None = None
         self.issuing = ""
         self.offer_version(server.view.loaded.number)
@@ -64,21 +64,21 @@ class Offers:
 
     @property
     def number(self) -> int:
-        """The version that every server should hold."""
+        """The version that every server should have in force."""
         return self._topology.number
 
     def offer_version(self, number: int) -> None:
-        """Give that version of the history from now on; another version may name other home pools."""
+        """Give version *number* of the history from now on; users are computed again, since home pools may differ."""
         self._topology = Item(ItemKind.TOPOLOGY, self._management_db.history.get(number).jws, number=number)
         self._of_pool.clear()
 
     def state(self, peer: TrustedPeer) -> ReplicationState:
-        """Tell what there is for *peer*."""
-        held = {item.key: (item.number, item.digest) for item in self.items(peer)}
-        return ReplicationState(held, now_utc().isoformat(), self.number, self.issuing)
+        """Return what we have for *peer*."""
+        versions = {item.key: (item.number, item.digest) for item in self.items(peer)}
+        return ReplicationState(versions, now_utc().isoformat(), self.number, self.issuing)
 
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
-        """Give everything for *peer*: what revokes first."""
+        """Return all items for *peer*: pushed revocations first, then CRLs."""
         if self._revoked is not None:
             yield self._revoked
         yield from self._crls.items(self._server.view.loaded)
@@ -88,7 +88,7 @@ class Offers:
                 yield granted
 
     def revoke(self, revoked: frozenset[CertificateId]) -> None:
-        """Give what is newly *revoked* ahead of the list that has it."""
+        """Push the new revocations *revoked*, ahead of the CRL that contains them."""
         payload = revoked_payload(self._server.view.organisation, int(now_utc().timestamp() * 1000), revoked)
         try:
             self._revoked = Item(ItemKind.REVOKED, self._sign(payload, REVOKED))
@@ -100,9 +100,9 @@ class Offers:
     # Users
 
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
-        """Give what has changed of the users of the pool of *peer*; each change is signed once for all of its servers.
+        """Return the changes of users for the pool of *peer*; each change is signed once for all servers of the pool.
 
-        Nothing while the database cannot be used: it follows with the next `refresh` that succeeds.
+        Empty while the database cannot be used: the changes follow after the next `refresh` that succeeds.
         """
         pool = peer.pool
         if pool is None or since == self._users.number:
@@ -111,7 +111,7 @@ class Offers:
             try:
                 self._of_pool[pool, since] = self._changed_in(pool, since)
             except OperatorError as wrong:
-                self._owing = True
+                self._users_unsent = True
                 self._log.warning("users not sent yet", peer=peer.name, why=str(wrong))
                 return ()
         return self._of_pool[pool, since]
@@ -123,18 +123,18 @@ class Offers:
         return [Item(ItemKind.USERS, document, str(part), number) for part, document in enumerate(signed)]
 
     async def refresh_users(self) -> bool:
-        """Take over changes of users; True where there is something new to give.
+        """Read changes of users; returns True if there is something new to send.
 
-        A database that cannot be reached for the moment stops nothing else, and the log says so.
+        If the database cannot be reached, this logs a warning and returns False.
         """
         try:
             changed = await asyncio.to_thread(self._users.refresh)
         except OperatorError as wrong:
             self._log.warning("user database cannot be read: the known users stay in force", why=str(wrong))
             return False
-        if not changed and not self._owing:
+        if not changed and not self._users_unsent:
             return False
-        self._owing = False
+        self._users_unsent = False
         self._of_pool.clear()
         return True
 
@@ -143,6 +143,6 @@ class Offers:
 
 
 def edges_behind(view: ServerView, pool: str) -> frozenset[str]:
-    """The edges that hand requests to a front-end pool, and are told by it what management has signed."""
+    """Return the edges whose next hop is *pool*: its front ends pass management's documents on to them."""
     pools = (known for known in view.pools.values() if known.role is Role.EDGE and known.next_hop == pool)
     return frozenset(name for known in pools for name in known.servers)

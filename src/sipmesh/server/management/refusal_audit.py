@@ -1,4 +1,4 @@
-"""When the audit log has a line for what a server was refused: once in an hour for each, and the rest as a number."""
+"""When the audit log gets a line for a refused server: once an hour for each server, with the number of other refusals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 EVERY: Final = timedelta(hours=1)
-"""Between two lines about one server: it asks again with each of its reports, and a stolen one as often as it likes."""
+"""The least time between two lines about one server: a server asks again in each report, a stolen one even more often."""
 
 LONGEST_REASON: Final = 500
-"""Characters of a reason, which may quote what the server has sent."""
+"""Characters of a reason, which may quote text from the server."""
 
 MOST_SERVERS: Final = 10_000
-"""Servers that are remembered; the names are those of the topology and of versions before it."""
+"""How many servers are remembered; their names are from the topology and from earlier versions."""
 
 
 @dataclass(slots=True)
@@ -25,18 +25,18 @@ class _Refused:
 
 @dataclass(frozen=True, slots=True)
 class RefusalLine:
-    """What a line says: the reason, and how many refusals have had no line since the one before (*again*)."""
+    """One line: the reason, and *again*, how many refusals since the previous line had no line."""
 
     refused: str
     again: int = 0
 
     def about(self) -> Mapping[str, str | int]:
-        """The line as the audit log has it."""
+        """Return the line in the form of the audit log."""
         return {"refused": self.refused, **({"again": self.again} if self.again else {})}
 
 
 class RefusalAudit:
-    """What each server was refused since its last line; instants are timezone-aware."""
+    """The refusals of each server since its last line; times have a time zone."""
 
     def __init__(self) -> None:
         self._last: dict[str, _Refused] = {}
@@ -45,7 +45,7 @@ class RefusalAudit:
         return f"<RefusalAudit of {len(self._last)} servers>"
 
     def line(self, server: str, why: str, at: datetime) -> RefusalLine | None:
-        """Give what a line is to say, None where it is too early for one."""
+        """Count a refusal; return the line to write, or None if the last line is less than an hour old."""
         last = self._last.get(server)
         if last is not None and at - last.at < EVERY:
             last.more += 1

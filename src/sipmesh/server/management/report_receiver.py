@@ -1,4 +1,4 @@
-"""The status reports that reach the management server: each is validated, kept, and its request for a certificate is served."""
+"""The status reports that reach management: each is validated and stored, and its certificate request is served."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ReportReceiver:
-    """Takes reports. *newest* gives the version that every server should hold, *changed* hears of a granted certificate."""
+    """Accepts reports. *newest* returns the version that every server should have; *changed* is called after a grant."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ReportReceiver:
         return f"<ReportReceiver of {self._server.view.name}>"
 
     def receive(self, peer: TrustedPeer, report: Mapping[str, object]) -> str:
-        """Take the report of a server, and those of edges that it brings; returns what is wrong with its own."""
+        """Accept the report of a server, with the relayed reports of edges; return the fault of its own report, or empty."""
         own = {key: value for key, value in report.items() if key != "relayed"}
         relayed = report.get("relayed")
         fault = self._accept(peer.name, own)
@@ -58,7 +58,7 @@ class ReportReceiver:
         return fault
 
     def _accept(self, server: str, report: object, by: str = "") -> str:
-        """Take one report; one that cannot be read changes nothing but what is said of this server."""
+        """Accept one report; a report that cannot be read changes only the error of this server."""
         at = now_utc()
         try:
             status = ServerStatus.read(report)
@@ -75,7 +75,7 @@ class ReportReceiver:
         return ""
 
     def _grant(self, server: str, request: str, at: datetime) -> None:
-        """Give a server the certificate that it asks for."""
+        """Grant the certificate that a server requests; a refusal goes to the log and the audit log."""
         if not request:
             return
         try:

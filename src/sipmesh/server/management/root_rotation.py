@@ -1,4 +1,4 @@
-"""One root after another: each step is taken once every server has said that it is ready for it, and not before."""
+"""Root rotation: each step is made only after every server has reported that it is ready for it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class Members(Protocol):
-    """What the steps ask of the other servers."""
+    """What the steps need to know of the other servers."""
 
     def missing(self, number: int) -> list[str]:
-        """Those that have not said that they have a version in force."""
+        """Return the servers that have not reported that version *number* is in force."""
 
     def statuses(self) -> Mapping[str, ServerStatus | None]:
-        """The last report of each, None for one that was never heard."""
+        """Return the last report of each server; None for a server that has never reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class RootStep:
-    """A step that was taken: the CA *generation* that issues from now on, its *root*, and the generations that are *retired*."""
+    """A finished step: the CA *generation* that issues from now on, its *root*, and the *retired* generations."""
 
     generation: int
     root: str
@@ -39,7 +39,7 @@ class RootStep:
 
 
 class RootRotation:
-    """The steps for one network, whose CA lies in *folder*; *changed* is called when another CA issues, or is shown otherwise."""
+    """The steps for one network, with its CA in *folder*; *changed* is called when the issuing CA or its chain has changed."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class RootRotation:
         return f"<RootRotation in {self._folder}>"
 
     def activate(self, who: str) -> RootStep:
-        """Have the CA that is prepared issue from now on, once every server trusts its root; raises `OperatorError`."""
+        """Let the prepared CA issue from now on; raises `OperatorError` unless every server trusts its root."""
         generations = CaGenerations(self._folder)
         coming = generations.next
         if coming is None:
@@ -77,7 +77,7 @@ class RootRotation:
         return RootStep(generations.number, coming.root.subject.rfc4514_string())
 
     def switch(self, who: str) -> RootStep:
-        """Have servers show the issuing CA under its own root; raises `OperatorError` while one issues from elsewhere."""
+        """Let servers present a chain to the new root; raises `OperatorError` if a server's certificate has another issuer."""
         generations = CaGenerations(self._folder)
         if not generations.is_crossed:
             raise OperatorError(
@@ -91,7 +91,7 @@ class RootRotation:
         return RootStep(generations.number, generations.current.root.subject.rfc4514_string())
 
     def retire(self, who: str) -> RootStep:
-        """Let go of the roots before the present one, once nobody stands on them and no version names them."""
+        """Retire the old roots; raises `OperatorError` if a server's chain leads to one, or the version in force names one."""
         generations = CaGenerations(self._folder)
         name = generations.current.root.subject.rfc4514_string()
         if late := self.not_under(name):
@@ -108,15 +108,21 @@ class RootRotation:
         return RootStep(generations.number, name, old)
 
     def not_issued_by(self, issuer: str) -> list[str]:
-        """The servers whose certificate has another issuer."""
-        return [server for server, shown in self._shown().items() if shown is None or shown.issuer != issuer]
+        """Return the servers whose certificate has another issuer, or is unknown."""
+        return [
+            server
+            for server, certificate in self._shown().items()
+            if certificate is None or certificate.issuer != issuer
+        ]
 
     def not_under(self, root: str) -> list[str]:
-        """The servers whose chain leads to another root."""
-        return [server for server, shown in self._shown().items() if shown is None or shown.under != root]
+        """Return the servers whose chain leads to another root, or is unknown."""
+        return [
+            server for server, certificate in self._shown().items() if certificate is None or certificate.under != root
+        ]
 
     def _shown(self) -> dict[str, ShownCertificate | None]:
-        """The certificate that each server shows, as it has reported last; our own as it is."""
+        """Return the certificate that each server presents: from its last report, or our own status."""
         statuses = {**self._members.statuses(), self._server.view.name: self._own_status()}
         return {name: status.certificate if status is not None else None for name, status in statuses.items()}
 

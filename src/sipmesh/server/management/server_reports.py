@@ -1,4 +1,4 @@
-"""The last report of every server: the version that it holds, its certificate, its links, its faults."""
+"""The last report of each server: the version that it has in force, its certificate, its links, its faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StatusReport:
-    """The last report of one server; *heard_at* by our clock, *by* which server it was brought, empty if by itself."""
+    """The last report of one server; *heard_at* is our time, *by* the server that delivered it (empty: the server itself)."""
 
     status: ServerStatus
     heard_at: datetime
@@ -26,7 +26,7 @@ class StatusReport:
 
     @property
     def clock_s(self) -> float | None:
-        """How far its clock is ahead of ours, in seconds; a report that was brought by another server tells nothing of that."""
+        """How many seconds its clock is ahead of ours; None for a relayed report, which does not show this."""
         if self.by or self.status.at is None:
             return None
         return round((self.status.at - self.heard_at).total_seconds(), 3)
@@ -34,18 +34,19 @@ class StatusReport:
 
 @dataclass(slots=True)
 class ServerReports:
-    """The newest report of each server, and what was wrong with reports that could not be read."""
+    """The newest report of each server, and the faults of reports that could not be read."""
 
     reports: dict[str, StatusReport] = field(default_factory=dict)
-    misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and who brought it ("" for itself)
+    misread: dict[str, dict[str, str]] = field(default_factory=dict)  # by server, and by deliverer ("" for itself)
     _warned: set[str] = field(default_factory=set)
 
     def record(self, server: str, status: ServerStatus, at: datetime, newest: int, by: str = "") -> None:
-        """Take a report; *newest* is the version that every server should hold by now.
+        """Store a report; *newest* is the version that every server should have in force.
 
-        What was brought is as old as its bringer says; of several that bring the same server, the one that heard it last counts.
+        The age of a relayed report is in the report (``ago_s``). If several servers relay reports of one server, the newest
+        report counts.
         """
-        self._reads_again(server, by)
+        self._forget_misread(server, by)
         before = self.reports.get(server)
         report = StatusReport(status, at - timedelta(seconds=status.ago_s) if by else at, by)
         if before is not None and before.heard_at > report.heard_at:
@@ -61,26 +62,26 @@ class ServerReports:
         """Note that a report could not be read."""
         self.misread.setdefault(server, {})[by] = why
 
-    def _reads_again(self, server: str, by: str) -> None:
-        held = self.misread.get(server, {})
-        held.pop(by, None)
-        if not held:
+    def _forget_misread(self, server: str, by: str) -> None:
+        faults = self.misread.get(server, {})
+        faults.pop(by, None)
+        if not faults:
             self.misread.pop(server, None)
 
     def published(self, at: datetime) -> None:
-        """There is a new version: everybody is behind until they say otherwise."""
+        """A new version is published: every server is behind until it reports the version."""
         for report in self.reports.values():
             report.behind_since = report.behind_since or at
 
     def keep(self, servers: frozenset[str]) -> None:
-        """Forget all others."""
+        """Forget the servers that are not in *servers*."""
         self.reports = {name: report for name, report in self.reports.items() if name in servers}
-        for name, held in list(self.misread.items()):
-            for by in [by for by in held if name not in servers or (by and by not in servers)]:
-                self._reads_again(name, by)
+        for name, faults in list(self.misread.items()):
+            for by in [by for by in faults if name not in servers or (by and by not in servers)]:
+                self._forget_misread(name, by)
 
     def late(self, at: datetime, after: timedelta) -> list[tuple[str, StatusReport]]:
-        """Those that have been behind for longer than *after* and that were not given before."""
+        """Return the servers that have been behind for longer than *after*, each of them only once."""
         found = []
         for name, report in self.reports.items():
             since = report.behind_since
@@ -90,5 +91,5 @@ class ServerReports:
         return found
 
     def servers_with(self, number: int) -> frozenset[str]:
-        """Who has said that it has version *number*, or a later one, in force."""
+        """Return the servers that have reported version *number*, or a later one, as in force."""
         return frozenset(name for name, report in self.reports.items() if report.number >= number)

@@ -1,4 +1,4 @@
-"""What a server of a network with management asks of its end of the control plane."""
+"""The interface between a server and its end of the control plane, in a network with management."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ if TYPE_CHECKING:
 
 
 class ControlPlane(Protocol):
-    """The control plane's end on this server: the controller on the management server, the agent on a managed one.
+    """The control plane's end on this server: the controller on the management server, the agent on a managed server.
 
-    It hears of links between servers of ours, of messages that are about the network itself, and of new CRLs.
+    It is called for links between our servers, for messages about the network itself, and for new CRLs.
     """
 
     def begin(self) -> None:
-        """Reach the other servers, now that this one listens."""
+        """Open links to the other servers, now that this server listens."""
 
     def close(self) -> None:
         """Open no more links."""
 
     def tick(self) -> None:
-        """Do what has a deadline; called about twice a second."""
+        """Do what is due; called about twice a second."""
 
     def link_up(self, link: Link) -> None:
-        """A link between servers of ours is up."""
+        """A link between our servers is up."""
 
     def link_down(self, link: Link, why: str) -> None:
-        """A link between servers of ours is gone, or never came up."""
+        """A link between our servers has ended, or never came up."""
 
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
-        """Serve *request* if it is of our package; False if it is not."""
+        """Serve *request* if it is of our event package; return False if it is not."""
 
     def responded(self, link: Link, response: Response) -> None:
-        """Take a response that no branch of ours waits for."""
+        """Process a response that belongs to no branch of ours."""
 
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
-        """New CRLs are in force on this server; *revoked* are the certificates that they newly revoke."""
+        """New CRLs are in force on this server; *revoked* are the certificates that they revoke additionally."""
 
     def certificate_changed(self) -> None:
-        """This server presents another certificate, or could not take a new one into use."""
+        """This server presents another certificate, or has refused to use a new one."""
 
     @property
     def newest(self) -> int:

@@ -1,4 +1,4 @@
-"""What a server has counted since its start: verdicts, and what went over links that are gone."""
+"""What a server has counted since its start: verdicts, refused messages, and the messages of closed links."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Counters:
-    """Counters that only grow. A link counts its own messages while it lives, so that no message costs anything here."""
+    """Counters that only grow. An open link counts its own messages, so this class costs nothing per message."""
 
     def __init__(self) -> None:
         self.verdicts: Counter[tuple[str, str, str]] = Counter()  # kind, direction, code
-        self.messages: Counter[tuple[str, str]] = Counter()  # kind, "in" or "out", of links that are gone
+        self.messages: Counter[tuple[str, str]] = Counter()  # kind, "in" or "out"; closed links only
         self.refused_messages: Counter[str] = Counter()  # by code
 
     def __repr__(self) -> str:
@@ -30,6 +30,6 @@ class Counters:
         self.refused_messages[code] += 1
 
     def gone(self, link: Link) -> None:
-        """A link is closed: what it counted must not be lost."""
+        """A link has closed: add its counts."""
         self.messages[str(link.kind), "in"] += link.messages_in
         self.messages[str(link.kind), "out"] += link.messages_out

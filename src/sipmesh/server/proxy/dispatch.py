@@ -1,4 +1,4 @@
-"""What a server does with everything its links tell it: judge, admit, decide, and hand on to whoever carries it out."""
+"""Handles all events of a server's links: judge, check, decide, and pass the decision on to be carried out."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ TOO_MANY_LOGINS: Final = Answer(
 )
 
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
-"""What our own event package consists of; these may be of any other package as well."""
+"""The methods of our own event package; other event packages use them too."""
 
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
 
 
 class Dispatch(LinkEvents):
-    """Hears the links of one server; the only place where messages meet decisions."""
+    """Receives the events of all links of one server; messages are decided about only here."""
 
     def __init__(
         self,
@@ -101,11 +101,11 @@ class Dispatch(LinkEvents):
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
 
     def attach(self, control_plane: ControlPlane) -> None:
-        """Hand links and messages that are about the network itself to *control_plane* from now on."""
+        """Pass links and messages about the network itself to *control_plane* from now on."""
         self._control_plane = control_plane
 
     def route_by(self, names: Names, decide: Decide) -> None:
-        """Route by another topology from now on."""
+        """Route by *names* and *decide*, of another topology, from now on."""
         self.names, self.decide = names, decide
 
     def drain(self) -> None:
@@ -116,15 +116,15 @@ class Dispatch(LinkEvents):
     # Links
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Give the verdict on the peer of *link*."""
+        """Return the verdict on the peer of *link*."""
         return self._gatekeeper.judge(evidence, link.meant)
 
     def judge_again(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Give a new verdict on the peer of a *link* that is up: a list that has ended meanwhile does not end it."""
+        """Return a new verdict on the peer of a *link* that is up; an expired CRL does not end such a link."""
         return self._gatekeeper.judge(evidence, link.meant, live=True)
 
     def link_up(self, link: Link) -> None:
-        """A peer was accepted."""
+        """Start the session of an accepted link."""
         flow = self._flow_table.flow(link)
         flow.came_up()
         self.accounts.came_up(flow)
@@ -137,7 +137,7 @@ class Dispatch(LinkEvents):
             self._log.info(link.peer_name, "link accepted", link=link.id, verdict=headline(link.verdict))
 
     def refused(self, verdict: Verdict) -> None:
-        """A peer was refused: the log says everything, the peer learnt nothing but its alert."""
+        """Record a refusal: the log has all details, the peer gets only the TLS alert."""
         self._counters.judged(verdict)
         if self._outages.hides(verdict.meant):
             return
@@ -146,7 +146,7 @@ class Dispatch(LinkEvents):
         self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
-        """A link is gone: its flow, its bindings and its branches with it."""
+        """Remove a closed link, with its flow, its bindings and its branches."""
         self._counters.gone(link)
         self._liveness.link_down(link)
         is_told = self._outages.hides(link.meant) and not link.was_up
@@ -167,7 +167,7 @@ class Dispatch(LinkEvents):
             self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
-        """Answer what can be answered of a stream that cannot be framed; the link closes after it."""
+        """Return the answer to a stream that cannot be framed, None if none is possible; the link closes after it."""
         who = self._flow_table.flow(link).account.name
         self._log.warning(who, "unframeable", link=link.id, remote=link.remote[0], why=str(fault))
         if fault.request is None:
@@ -180,7 +180,7 @@ class Dispatch(LinkEvents):
     # Messages
 
     def arrived(self, link: Link, message: Request | Response) -> None:
-        """Take one message; what is wrong with it ends here."""
+        """Handle one message; errors of the message are handled here, not raised."""
         flow = self._flow_table.flow(link)
         if isinstance(message, Response):
             self._response(flow, message)
@@ -202,7 +202,7 @@ class Dispatch(LinkEvents):
             self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
 
     def _malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
-        """Answer with the status that the broken rule asks for, or close where nothing can be answered."""
+        """Answer with the status for the broken rule; close the link if no answer is possible."""
         who = flow.account.name
         self._log.warning(who, "request refused", link=flow.link.id, method=request.method[:32], why=str(wrong))
         if request.method == "ACK":
@@ -213,39 +213,39 @@ class Dispatch(LinkEvents):
             flow.link.close(f"cannot be answered: {unanswerable}")
 
     def _failed(self, flow: Flow, request: Request, wrong: SipmeshError) -> None:
-        """A fault on our side, such as a store that cannot be written: its text is for our log."""
+        """Answer 500 for a fault on our side, such as a store that cannot be written; the details go only to our log."""
         who = flow.account.name
         self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
         if request.method == "ACK":
             return
         response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
-        held = flow.served.get(server_key(request))
-        if held is not None:
-            self._relay.answer(held, response)
+        proxied = flow.served.get(server_key(request))
+        if proxied is not None:
+            self._relay.answer(proxied, response)
         else:
             flow.link.send(response.encode())
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
-        """Do what must not keep the rest from being done; a fault of ours is logged."""
+        """Do *act*, and log *otherwise* if it fails: the caller must continue."""
         try:
             act()
         except SipmeshError as wrong:
             self._log.error("", otherwise, why=str(wrong))
 
     def _request(self, flow: Flow, request: Request) -> None:
-        """Match a request with its transaction; a copy of one that is being served is left alone (RFC 3261 section 17.2)."""
+        """Match a request with its transaction; ignore a retransmission of one that is being served (RFC 3261 17.2)."""
         key = server_key(request)
-        held = flow.served.get(key)
+        proxied = flow.served.get(key)
         if request.method == "CANCEL":
             self._cancel(flow, request)
-        elif held is None and flow.refused and key in flow.refused:
+        elif proxied is None and flow.refused and key in flow.refused:
             if request.method == "ACK":
                 del flow.refused[key]
-        elif held is None or (request.method == "ACK" and not self._relay.acknowledged(held)):
+        elif proxied is None or (request.method == "ACK" and not self._relay.acknowledged(proxied)):
             self._serve(flow, request, key)
 
     def _cancel(self, flow: Flow, request: Request) -> None:
-        """Answer a CANCEL and take back the INVITE of the same branch on the same link (RFC 3261 section 9.2)."""
+        """Answer a CANCEL, and cancel the INVITE with the same branch on the same link (RFC 3261 9.2)."""
         key = cancelled_key(request)
         invite = flow.served.get(key)
         status = 200 if invite is not None or key in flow.refused else 481
@@ -262,7 +262,7 @@ class Dispatch(LinkEvents):
             flow.mark = mark_received(request, host, port, flow.mark)
         if request.method == "ACK" and request.max_forwards == 0:
             return
-        if request.method in POSTED and self._posted(flow, request):
+        if request.method in POSTED and self._served_by_control_plane(flow, request):
             return
         if request.present & EVENT and names_package(request):
             self._executor.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
@@ -289,22 +289,22 @@ class Dispatch(LinkEvents):
         else:
             self._executor.carry_out(flow, request, key, outcome, loop)
 
-    def _posted(self, flow: Flow, request: Request) -> bool:
-        """Hand over what is of our own event package; it comes from servers of ours and from nobody else."""
+    def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
+        """Pass requests of our event package to the control plane; only from our own servers."""
         sender = flow.sender
         if self._control_plane is None or not isinstance(sender, ServerSender) or sender.kind is not LinkKind.SERVER:
             return False
         return self._control_plane.requested(flow.link, sender.peer, request)
 
     def _log_in(self, pending: PendingLogin) -> None:
-        """Have the sender prove who it is, unless it has to wait, and decide again."""
+        """Authenticate the sender, unless the login has to wait, and decide again."""
         if not self._logins.ready:
             self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
         elif not self._login_waits.has_to_wait(pending, self):
             self._authenticate(pending)
 
     def resume_login(self, pending: PendingLogin) -> None:
-        """Look at credentials that had to wait; what is wrong with the request ends here, as in :meth:`arrived`."""
+        """Check credentials after their wait; errors of the request are handled here, as in :meth:`arrived`."""
         try:
             self._authenticate(pending)
         except RemoteError as wrong:
@@ -313,11 +313,11 @@ class Dispatch(LinkEvents):
             self._failed(pending.flow, pending.request, wrong)
 
     def give_up_login(self, pending: PendingLogin) -> None:
-        """Answer a login for which there is no place."""
+        """Answer 503 to a login that cannot wait, because too many wait."""
         self._executor.answer(pending.flow, pending.request, pending.key, TOO_MANY_LOGINS)
 
     def _authenticate(self, pending: PendingLogin) -> None:
-        """Decide again if the credentials are right, and ask the sender for them once more if they are not."""
+        """Decide again if the credentials are right; otherwise challenge the sender again."""
         flow, request, key, aor = pending.flow, pending.request, pending.key, pending.aor
         result = self._logins.check(flow, request, aor)
         if isinstance(result, Proved) and flow.sender is not None:
@@ -329,7 +329,7 @@ class Dispatch(LinkEvents):
             self._executor.reply(flow, request, key, response)
 
     def _early_answer(self, request: Request) -> Answer | None:
-        """RFC 3261 section 16.3: what a proxy must look at before anything else."""
+        """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None."""
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
         if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", ())):
@@ -339,7 +339,7 @@ class Dispatch(LinkEvents):
         return None
 
     def tick(self) -> None:
-        """Sweep what has a deadline; called about once a second."""
+        """Remove what has expired; called about twice a second."""
         self._attempt("expired transactions not removed", self._relay.sweep)
         self.accounts.sweep()
         self._log.sweep()

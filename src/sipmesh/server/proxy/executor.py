@@ -33,7 +33,7 @@ NO_USERS_YET: Final = Answer(
 
 
 class Executor:
-    """Carries out decisions under *view*, the topology in force, with *border*, which follows from it."""
+    """Carries out decisions under *view*, the topology in force; *border* is computed from *view*."""
 
     def __init__(
         self,
@@ -55,12 +55,12 @@ class Executor:
         return f"<Executor {self._refusals!r}>"
 
     def apply_view(self, view: ServerView, border: Border) -> None:
-        """Go by another topology from now on."""
+        """Use another topology from now on."""
         self._view, self._border = view, border
         self._relay.border = border
 
     def carry_out(self, flow: Flow, request: Request, key: str, outcome: Outcome, loop: str) -> None:
-        """Do what was decided about a request; *key* is its transaction, *loop* tells loops apart."""
+        """Do what was decided about a request; *key* is its transaction, *loop* its hash for loop detection."""
         if isinstance(outcome, ToUser):
             outcome = self._to_user(flow, request, outcome)
         if isinstance(outcome, Forward):
@@ -83,8 +83,8 @@ class Executor:
         view = self._view
         if home != view.pool.name:
             return to_home(request, outcome, flow.sender, home, view.servers_of(home))
-        held = self._registrations.bindings(outcome.aor)
-        return fork(request, held, outcome.identity, view.name, view.pool_mates)
+        bindings = self._registrations.bindings(outcome.aor)
+        return fork(request, bindings, outcome.identity, view.name, view.pool_mates)
 
     def _forward(self, flow: Flow, request: Request, key: str, outcome: Forward, loop: str) -> None:
         if request.present & IN_REQUESTS and flow.sender is not None:
@@ -104,7 +104,7 @@ class Executor:
         self._relay.forward(proxied, outcome, loop)
 
     def answer(self, flow: Flow, request: Request, key: str, answer: Answer) -> None:
-        """Answer a request ourselves; a refusal carries a coarse class and a reference to our log."""
+        """Answer a request ourselves; a refusal carries a coarse class, and a reference to our log."""
         if request.method == "ACK":
             return
         headers = answer.headers
@@ -113,13 +113,13 @@ class Executor:
         self.reply(flow, request, key, respond(request, answer.status, answer.reason or None, headers=headers))
 
     def reply(self, flow: Flow, request: Request, key: str, response: Response) -> None:
-        """Send a response of our own; of an INVITE only what tells its ACK is kept (RFC 3261 sections 8.2.7 and 26.3.2.4)."""
+        """Send our own response; of a refused INVITE, only the key for its ACK is kept (RFC 3261 8.2.7 and 26.3.2.4)."""
         flow.link.send(response.encode())
         if request.method == "INVITE":
             flow.refuse(key)
 
     def over_its_limit(self, flow: Flow, request: Request, account: Usage) -> Answer:
-        """Tell the sender of a request to come back when some of those before are answered; nobody else notices."""
+        """Return a 503 that asks the sender to retry later; other senders are not affected."""
         self._accounts.refuse(account)
         self._log.warning(
             flow.account.name,

@@ -1,7 +1,7 @@
-"""One link as the server sees it, and the transactions on it: requests that came in, and branches that went out.
+"""One link as the server sees it, and its transactions: received requests, and sent branches.
 
-The three classes refer to each other, and every message passes through them: in one module the compiler sees their types, and no
-import cycle is needed.
+The three classes refer to each other, and every message uses them. In one module the compiler knows their types, and no import
+cycle is needed.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ if TYPE_CHECKING:
 
 
 MOST_REFUSED: Final = 1_024
-"""Refused INVITEs of one link whose ACKs are told from those of calls; the ACK of an older one is taken for a call's."""
+"""Refused INVITEs of one link that are remembered; the ACK of an older one is treated as the ACK of a call."""
 
 MOST_REFUSED_OF_STRANGERS: Final = 32
-"""The same before a login: whoever is challenged sends one INVITE, and it again with credentials."""
+"""The same before a login: a challenged client sends one INVITE, and repeats it with credentials."""
 
 LONGEST_KEY: Final = 512
-"""Characters of a transaction's key that is remembered for its ACK; an honest one has about a hundred."""
+"""Characters of a transaction key that is remembered for its ACK; normal keys have about a hundred."""
 
 
 class Flow:
     """One link as the server sees it.
 
-    *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
-    belong to the link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* says under
-    which password each user was proved. *mark* is what its client's Vias are marked with. *account* is what its requests
-    count on. *refused* are the keys of INVITEs that got a final refusal and no ACK yet: nothing else is kept of them.
+    *served* are the received requests by transaction key, *sent* the branches that were sent, by branch. Both belong to the
+    link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* has the generation of the
+    password with which each user logged in. *mark* is the ``received`` and ``rport`` of the client's Via. *account* counts
+    the requests of the link. *refused* has the keys of INVITEs with a final refusal and without an ACK; nothing else of
+    them is kept.
     """
 
     __slots__ = (
@@ -73,11 +74,11 @@ class Flow:
 
     @property
     def number(self) -> int:
-        """The number of the link in this incarnation of the server: what a flow token names."""
+        """The number of the link in this incarnation of the server; a flow token contains it."""
         return self.link.number
 
     def came_up(self) -> None:
-        """The link has an accepted verdict, or a new one: from now on its sender is known, and so are its rights."""
+        """Set the sender and its rights from the verdict of the link; called for each new verdict."""
         verdict = self.link.verdict
         peer = verdict.peer if verdict is not None else None
         if self.link.kind is not LinkKind.CLIENT and peer is not None:
@@ -87,36 +88,36 @@ class Flow:
 
     @property
     def users(self) -> frozenset[str]:
-        """The addresses of record that were proved on this link."""
+        """The addresses of record that logged in on this link."""
         return self.sender.users if isinstance(self.sender, ClientSender) else frozenset()
 
     @property
     def owners(self) -> frozenset[bytes]:
-        """The hashes of `users`, as tokens carry them."""
+        """The hashes of `users`, as dialog tokens contain them."""
         return self.sender.owners if isinstance(self.sender, ClientSender) else frozenset()
 
     def refuse(self, key: str) -> None:
-        """Remember the INVITE of *key* until its ACK comes, the newest ones only (RFC 3261 section 17.2.1)."""
+        """Remember the INVITE of *key* until its ACK arrives (RFC 3261 17.2.1); the oldest one is dropped at the limit."""
         if len(key) > LONGEST_KEY:
             return
-        most = MOST_REFUSED_OF_STRANGERS if self.account.kind == "address" else MOST_REFUSED
-        if len(self.refused) >= most:
+        limit = MOST_REFUSED_OF_STRANGERS if self.account.kind == "address" else MOST_REFUSED
+        if len(self.refused) >= limit:
             del self.refused[next(iter(self.refused))]
         self.refused[key] = None
 
     def proved(self, user: str, generation: int) -> None:
-        """Remember that this link has shown to be *user*, by the password as it is since *generation*."""
+        """Record that *user* logged in on this link, with the password of *generation*."""
         self.generations[user] = generation
         self.sender = ClientSender(self.incarnation, self.number, frozenset(self.generations))
         self.link.authenticate()
 
 
 class ProxiedRequest:
-    """A request that was received: *key* is its transaction, *context* collects what comes back, *sent* are its branches.
+    """A received request: *key* is its transaction, *context* collects the responses, *sent* are its branches.
 
-    *identity* is who sends, as it is asserted to the next server. *begun* is what the dialog begins with that the request
-    opens, once that is known. *account* is whose branches and octets it counts on, *size* the octets that are counted for
-    the request itself.
+    *identity* is the sender, as it is asserted to the next server. *begun* is the state of the dialog that the request starts,
+    once it is known. *account* counts its branches and octets; *size* is the number of octets that are counted for the request
+    itself.
     """
 
     __slots__ = (
@@ -150,7 +151,7 @@ class ProxiedRequest:
         return self.context is not None and self.context.answered
 
     def hold(self, size: int) -> None:
-        """Count *size* octets for the request in place of what was counted before."""
+        """Count *size* octets for the request instead of the previous number."""
         self.account.add(0, size - self.size)
         self.size = size
 
@@ -159,10 +160,10 @@ class ProxiedRequest:
 
 
 class SentBranch:
-    """One branch as it went out: the link it went on, the very request (for ACK and CANCEL), and its transaction.
+    """One branch that was sent: the link that it used, the request as it was sent (for ACK and CANCEL), and its transaction.
 
-    *due* holds it until its deadline. *began* is when it went out, in seconds of the loop's clock. *size* are the octets
-    and *waits* tells the branch that are counted for it.
+    *due* is the queue that holds its deadline. *began* is the loop time in seconds at which it was sent. *size* is the number
+    of octets that are counted for it. *waits*: the branch itself is counted.
     """
 
     __slots__ = (
@@ -195,12 +196,12 @@ class SentBranch:
         self.size, self.waits = 0, False
 
     def count(self, size: int) -> None:
-        """Count the branch, and *size* octets for what it takes, on the account of who sent the request."""
+        """Count the branch and its *size* octets on the account of the request's sender."""
         self.proxied.account.add(1, size)
         self.size, self.waits = size, True
 
     def settle(self) -> None:
-        """Count it no more among the branches that wait for their final response, and let go of its body."""
+        """Stop counting it as a branch that waits for its final response, and drop its body."""
         if not self.waits:
             return
         body = len(self.request.body)
@@ -209,7 +210,7 @@ class SentBranch:
         self.request.body = b""
 
     def forget(self) -> None:
-        """Count nothing of it any more."""
+        """Stop counting the branch and its octets."""
         self.proxied.account.add(-1 if self.waits else 0, -self.size)
         self.size, self.waits = 0, False
 

@@ -1,4 +1,4 @@
-"""From a target to the session of a link that leads there: a client's flow, or a link to a proved identity."""
+"""Finds the flow of a target: a client's link, or a link to a server or partner by proved identity."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sipmesh.transport.link.link import Link
 
 PARTNER_SERVICE: Final = "sipfederationtls"
-"""How a partner without `edge:` is looked up; the verdict is on its SIP domain all the same (rule R9)."""
+"""The service by which DNS locates a partner without `edge:`; the verdict is on its SIP domain (rule R9)."""
 
 NO_DOMAINS: Final[frozenset[str]] = frozenset()
 
 
 class FlowTable:
-    """Knows every session of the server, and opens links to servers and partners when none is up."""
+    """Knows every flow of the server, and opens links to servers and partners."""
 
     def __init__(self, view: ServerView, incarnation: int) -> None:
         self.incarnation = incarnation
@@ -39,47 +39,47 @@ class FlowTable:
         return f"<FlowTable of {self.view.name}: {len(self._flows)} sessions>"
 
     def open_by(self, obtain: Callable[[Hop], Link]) -> None:
-        """Ask *obtain* for links to servers from now on."""
+        """Use *obtain* to get links to servers from now on."""
         self._obtain = obtain
 
     def apply_view(self, view: ServerView) -> None:
-        """Reach servers by *view* from now on."""
+        """Use the addresses of *view* from now on."""
         self.view = view
         self._hops: dict[str, Hop] = {}
 
     def flow(self, link: Link) -> Flow:
-        """The session of a link; it begins when the link is first used."""
-        held = link.flow
-        if isinstance(held, Flow):
-            return held
+        """Return the flow of *link*; it is created at the first call."""
+        known = link.flow
+        if isinstance(known, Flow):
+            return known
         flow = Flow(link, self.incarnation)
         link.flow = flow
         self._flows[flow.number] = flow
         return flow
 
     def forget(self, flow: Flow) -> None:
-        """The link of *session* is closed."""
+        """Remove the flow of a closed link."""
         self._flows.pop(flow.number, None)
         for owner in flow.owners:
             if self._owners.get(owner) == flow.number:
                 del self._owners[owner]
 
     def judged_anew(self) -> None:
-        """Links have new verdicts: what their peers may do follows from those."""
+        """Update all flows after new verdicts on their links: the rights of the peers may differ."""
         for flow in self._flows.values():
             if flow.link.verdict is not None:
                 flow.came_up()
 
     def sessions(self) -> list[Flow]:
-        """Every session, oldest first."""
+        """Return every flow, oldest first."""
         return list(self._flows.values())
 
     def owned(self, flow: Flow, user: str) -> None:
-        """Remember the newest link of *user*, for dialogs whose flow is gone."""
+        """Remember the newest flow of *user*, for dialogs whose own flow has closed."""
         self._owners[owner_hash(user)] = flow.number
 
     def find(self, start: Start) -> Flow | None:
-        """The session to send on, or None where the flow is gone; its link may still be opening."""
+        """Return the flow to send on, None if it has closed; its link may still be opening."""
         target = start.target
         if isinstance(target, FlowTarget):
             return self._flow(target)
@@ -88,14 +88,14 @@ class FlowTable:
         return self._server(start.name) if target.kind is LinkKind.SERVER else self._partner(start.name)
 
     def side_name(self, link: Link) -> str:
-        """What a dialog token calls the peer of *link*, which may still be opening: its pool, or the partner's name."""
+        """Return the name of the peer of *link* in dialog tokens: its pool, or the partner's name; the link may be opening."""
         if link.kind is LinkKind.SERVER:
             return self.pool_of(link.meant or link.peer_name)
         partner = self.view.partner_named(link.meant)
         return partner.peer.name if partner is not None else link.peer_name
 
     def domains_of(self, flow: Flow) -> frozenset[str]:
-        """The domains whose users the peer of *session* speaks for; its link may still be opening. A client has none."""
+        """Return the domains whose users the peer of *flow* may assert; none for a client. The link may still be opening."""
         if isinstance(flow.sender, ServerSender):
             return flow.sender.peer.asserts
         link = flow.link
@@ -106,12 +106,12 @@ class FlowTable:
         return partner.domains if partner is not None else NO_DOMAINS
 
     def pool_of(self, server: str) -> str:
-        """The pool of one of our servers."""
+        """Return the pool of *server*, one of our servers; an unknown server's own name."""
         peer = self.view.trusted.get(server)
         return (peer.pool if peer is not None else None) or server
 
     def _flow(self, target: FlowTarget) -> Flow | None:
-        """The flow itself or, for a dialog, the link on which its owner has come back; never one that somebody else owns."""
+        """Return the flow, or for a dialog the newest flow of its owner; never a flow of another user."""
         flow = self._flows.get(target.flow)
         if flow is not None and target.owner in flow.owners:
             return flow
@@ -130,7 +130,7 @@ class FlowTable:
         return hop
 
     def _partner(self, name: str) -> Flow | None:
-        """Open a link to the partner that *name* belongs to; the name judged is its edge's, or the domain asked for."""
+        """Open a link to the partner that *name* belongs to; the verdict is on the partner's edge, or else on the domain."""
         partner = self.view.partner_named(name)
         if partner is None:
             return None

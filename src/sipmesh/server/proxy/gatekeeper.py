@@ -1,4 +1,4 @@
-"""The one place where links are judged: it holds the topology in force and turns evidence into verdicts."""
+"""The only place where links are judged: it has the topology in force, and turns evidence into verdicts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sipmesh.trust.policy import LinkPolicy
 
 REMEMBERED_REFUSALS = 500
-"""Refusals kept for `sipmesh explain`; older ones are in the log."""
+"""Refusals that are kept for `sipmesh explain`; older ones are only in the log."""
 
 
 class VerdictObserver(Protocol):
-    """What hears of verdicts on servers and partners."""
+    """Is called for verdicts on servers and partners."""
 
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
         """A peer was judged by *policy*."""
@@ -44,22 +44,22 @@ class Gatekeeper:
         return f"<Gatekeeper of {self.view.name}: {len(self.refusals)} refusals remembered>"
 
     def attach(self, observer: VerdictObserver | None) -> None:
-        """Tell *observer* of every verdict on a server or a partner from now on; None for nobody."""
+        """Call *observer* for every verdict on a server or a partner from now on; None stops the calls."""
         self._observer = observer
 
     def apply_view(self, view: ServerView) -> None:
-        """Judge by *view* from now on."""
+        """Judge by *view* from now on; cached policies are dropped."""
         self.view = view
         self._judges.clear()
 
     def knows_of(self, newest: int) -> None:
-        """Say in verdicts from now on that version *newest* exists, if it is newer than the one in force."""
+        """Mention version *newest* in verdicts from now on, if it is newer than the version in force."""
         if newest > max(self._newest, self.view.loaded.number):
             self._judges.clear()
         self._newest = max(self._newest, newest)
 
     def policy(self, direction: Direction, kind: LinkKind, meant: str) -> LinkPolicy:
-        """The policy for one kind of link; *meant* is the reference name of a link that we open."""
+        """Return the policy for one kind of link; *meant* is the reference name of a link that we open."""
         return self._judge(direction, kind, meant).policy
 
     def _judge(self, direction: Direction, kind: LinkKind, meant: str) -> Judge:
@@ -73,7 +73,7 @@ class Gatekeeper:
         return self._judges[key]
 
     def judge(self, evidence: PeerEvidence, meant: str = "", *, live: bool = False) -> Verdict:
-        """Give the verdict on a peer, by our clock; *live* is a link that is up, and judged again."""
+        """Return the verdict on a peer at the present time; *live* means a link that is up and is judged again."""
         judge = self._judge(evidence.direction, evidence.kind, meant)
         verdict = judge.judge(evidence, at=self.clock(), live=live)
         if self._observer is not None and evidence.kind is not LinkKind.CLIENT:
@@ -81,13 +81,13 @@ class Gatekeeper:
         return verdict
 
     def remember(self, verdict: Verdict) -> None:
-        """Keep a refusal so that it can be explained later; of the names in its certificate no more than a list tells."""
+        """Keep a refusal for later questions; of many names in its certificate only the first are kept."""
         seen = verdict.seen
         if seen is not None and len(seen.names) > MOST:
-            told = (*seen.names[:MOST], f"and {len(seen.names) - MOST} more")
-            verdict = replace(verdict, seen=replace(seen, names=told))
+            names = (*seen.names[:MOST], f"and {len(seen.names) - MOST} more")
+            verdict = replace(verdict, seen=replace(seen, names=names))
         self.refusals.append(verdict)
 
     def refused(self) -> Iterable[Verdict]:
-        """The refusals that are still remembered, newest first."""
+        """Return the refusals that are kept, newest first."""
         return reversed(self.refusals)

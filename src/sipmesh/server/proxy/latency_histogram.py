@@ -1,4 +1,4 @@
-"""How long requests waited for their final response, counted into fixed buckets: adding one costs a look into a short list."""
+"""How long requests waited for their final response, counted in fixed buckets; adding one is a search in a short list."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from bisect import bisect_left
 from typing import Final
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0)
-"""Upper ends in seconds: from a relay on one machine to an INVITE that rings until timer C (RFC 3261 section 16.6)."""
+"""Upper bounds in seconds: from a relay on one machine to an INVITE that rings until timer C (RFC 3261 16.6)."""
 
 
 class LatencyHistogram:
-    """A histogram; *counts* has one entry for each bound, and one for what took longer than all of them."""
+    """A histogram; *counts* has one entry for each bound, and one for longer times."""
 
     __slots__ = ("counts", "total")
 
@@ -22,12 +22,12 @@ class LatencyHistogram:
         return f"<LatencyHistogram {sum(self.counts)} of {self.total:.3f} s in all>"
 
     def add(self, seconds: float) -> None:
-        """Count one that waited so many *seconds*; an upper end belongs to its bucket, as Prometheus has it."""
+        """Count one request that waited *seconds*; a bound belongs to its own bucket, as in Prometheus."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
     def up_to(self) -> list[tuple[float, int]]:
-        """For each upper end, how many have waited no longer; the last one is infinity, and has all of them."""
+        """Return (bound, number of requests that waited at most so long); the last bound is infinity, with all requests."""
         found, seen = [], 0
         for bound, count in zip((*BOUNDS, float("inf")), self.counts, strict=True):
             seen += count

@@ -1,4 +1,4 @@
-"""Messages that this server has refused: each has a reference, which its sender is told and our log has."""
+"""Refused messages: each has a reference that its sender gets and that our log contains."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ COARSE: Final = {
     Code.ROLE_NOT_ALLOWED: "role",
     Code.OTHER_HOME: "home",
 }
-"""What a refused peer learns of the reason; the rest stands in our log under the same reference."""
+"""The class of the reason that a refused peer learns; our log has the full reason under the same reference."""
 
 
 @dataclass(frozen=True)
 class RefusedMessage:
-    """One message that was refused, with texts that are printable and cut."""
+    """One refused message; its texts are printable and cut."""
 
     link: str
     peer: str
@@ -44,7 +44,7 @@ class RefusedMessage:
 
 
 class MessageRefusals:
-    """The newest refused messages of one server, oldest first; *server* is its name."""
+    """The newest refused messages of one server, in order of arrival; *server* is its name."""
 
     def __init__(self, server: str, log: LimitedLog, counters: Counters) -> None:
         self._server, self._log, self._counters = server, log, counters
@@ -55,10 +55,10 @@ class MessageRefusals:
         return f"<MessageRefusals: {self._references} messages refused>"
 
     def record(self, flow: Flow, request: Request, answer: Answer) -> str:
-        """Count, log and keep a refusal; returns the Warning header field for its sender (RFC 3261 section 20.43)."""
+        """Count, log and keep a refusal; returns the Warning header field for its sender (RFC 3261 20.43)."""
         self._references += 1
         reference = f"{flow.link.id}-{self._references}"
-        told = cut(
+        facts = cut(
             {
                 "link": flow.link.id,
                 "peer": flow.link.peer_name or ", ".join(sorted(flow.users)) or flow.link.remote[0],
@@ -69,7 +69,7 @@ class MessageRefusals:
                 "reference": reference,
             }
         )
-        refused = RefusedMessage(**told)
+        refused = RefusedMessage(**facts)
         self.newest.append(refused)
         self._counters.refused(str(answer.code))
         self._log.warning(flow.account.name, "message refused", **asdict(refused))

@@ -1,4 +1,4 @@
-"""The bindings of our users: registered on a link of this server, shared with the pool, gone with the link."""
+"""The bindings of our users: registered on a link of this server, shared with the pool, removed when the link closes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from sipmesh.storage.locations import Locations
 
 EXPIRE_EVERY_S: Final = 30.0
-"""How often rows that have expired are taken out of the store; none of them is routed to meanwhile."""
+"""Seconds between two removals of expired bindings from the store; an expired binding is never used meanwhile."""
 
 
 class Registrations:
-    """Registers users on their links; every time is epoch seconds, UTC."""
+    """Registers users on their links; all times are epoch seconds (UTC)."""
 
     def __init__(self, server: str, tokens: Tokens, locations: Locations, limits: RegistrarLimits) -> None:
         self._server, self._tokens, self._locations, self._limits = server, tokens, locations, limits
@@ -29,11 +29,11 @@ class Registrations:
         return f"<Registrations of {self._server} in {self._locations!r}>"
 
     def begin(self) -> None:
-        """Start our incarnation: what an earlier one has left behind is dead from now on."""
+        """Start this incarnation of the server: bindings of an earlier incarnation are removed."""
         self._locations.begin(self._server, self._tokens.incarnation)
 
     def register(self, flow: Flow, request: Request, aor: str) -> Response:
-        """Answer a REGISTER of *aor*, which the link has proved; what it changes is stored before it is answered."""
+        """Answer a REGISTER of *aor*, which has logged in on the link; changes are stored before the answer."""
         now = time.time()
         token = self._tokens.flow(flow.number, aor)
         facts = FlowFacts(self._server, self._tokens.incarnation, flow.number, token)
@@ -44,29 +44,29 @@ class Registrations:
         return respond(request, registration.status, registration.reason, headers=registration.headers)
 
     def bindings(self, aor: str) -> Sequence[Binding]:
-        """The live bindings of *aor* on every server of the pool."""
+        """Return the unexpired bindings of *aor* on all servers of the pool."""
         return self._locations.of(aor, time.time())
 
     @property
     def store(self) -> str:
-        """The identity of the store: servers of a pool that do not share it do not know each other's users."""
+        """The identity of the store: servers of a pool with different stores do not know each other's registrations."""
         return self._locations.identity
 
     def here(self, most: int, after: tuple[str, str]) -> Sequence[Binding]:
-        """The live bindings on links of this server in the order of their keys, *most* at most, from behind *after* on."""
+        """Return at most *most* unexpired bindings on links of this server, ordered by key, that come after the key *after*."""
         return self._locations.on_server(self._server, time.time(), most, after)
 
     def count(self) -> int:
-        """How many bindings there are on links of this server."""
+        """Return how many bindings there are on links of this server."""
         return self._locations.count(self._server)
 
     def flow_closed(self, flow: Flow) -> None:
-        """A link is gone, and what was registered on it with it."""
+        """Remove the bindings of a closed link."""
         if flow.registered:
             self._locations.drop(self._server, self._tokens.incarnation, flow.number)
 
     def expire(self, at: float) -> None:
-        """Take out what has expired, now and then."""
+        """Remove expired bindings, at most every ``EXPIRE_EVERY_S`` seconds."""
         if at - self._expired_at >= EXPIRE_EVERY_S:
             self._expired_at = at
             self._locations.expire(at)

@@ -1,4 +1,4 @@
-"""Carries out what routing decided: requests out on branches, responses back, CANCEL and ACK after them (RFC 3261 section 16)."""
+"""Carries out what routing decided: sends branches, responses, CANCEL and ACK (RFC 3261 16)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 TOO_LARGE_A_BODY: Final = 413
 
 FINAL_S: Final = Timer.F.seconds
-"""Timers B, F, H, L and M are all as long (RFC 3261 section 17, RFC 6026)."""
+"""Seconds; timers B, F, H, L and M all have this length (RFC 3261 17, RFC 6026)."""
 
 FIRST_FINAL: Final = 200
 BAD_GATEWAY: Final = 502
@@ -72,15 +72,15 @@ MESSAGE_TOO_LARGE: Final = 513
 
 
 def is_too_long(message: Message, size: int) -> bool:
-    """Tell whether a message of *size* octets holds a header that a reader like ours would refuse.
+    """Return whether a message of *size* octets has a header that a reader with our limits would refuse.
 
-    Every hop adds to a message. So each server measures what it is about to send, and no peer has to close a link for it.
+    Every hop adds to a message. So each server checks what it sends; otherwise the next hop would close the link.
     """
     return len(message.rows) > MAX_ROWS or (size > MAX_HEADER and size - len(message.body) > MAX_HEADER)
 
 
 class Relay:
-    """Every exchange of one server, and the deadlines of all of them; *border* is that of the topology in force."""
+    """All requests in progress on one server, with their deadlines; *border* is the border of the topology in force."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Relay:
         self._served: TimeoutQueue[ProxiedRequest] = TimeoutQueue(FINAL_S, self._drop_exchange)
         self.waits, self.invite_waits = LatencyHistogram(), LatencyHistogram()
         self.unanswered = self.calls_started = 0
-        self.calls_ended = [0] * 7  # first final responses to them, by the first digit
+        self.calls_ended = [0] * 7  # first final responses to initial INVITEs, by the first digit
 
     def __repr__(self) -> str:
         return f"<Relay {len(self._unanswered)} unanswered, {len(self._ringing)} ringing, {len(self._served)} ending>"
@@ -117,7 +117,7 @@ class Relay:
         return len(self._unanswered) + len(self._ringing)
 
     def sweep(self) -> None:
-        """AuditAct on every deadline that has passed."""
+        """Handle every deadline that has passed."""
         now = self._clock()
         for expiry in (self._unanswered, self._ringing):
             expiry.sweep(now)
@@ -127,17 +127,17 @@ class Relay:
     # Requests in
 
     def open(self, flow: Flow, request: Request, key: str) -> ProxiedRequest:
-        """Begin to serve a request; an INVITE is told at once that we are trying (RFC 3261 section 17.2.1)."""
+        """Start a server transaction for a request."""
         proxied = ProxiedRequest(flow, request, key, ServerTransaction(invite=request.method == "INVITE"))
         proxied.came_by = self._listeners[flow.link.kind]
         flow.served[key] = proxied
         return proxied
 
     def answer(self, proxied: ProxiedRequest, response: Response, data: bytes = b"") -> None:
-        """Send a response of our own or one that came back, and end the server transaction where it ends.
+        """Send a response, our own or a forwarded one, and end the server transaction if the response ends it.
 
-        *data* is the response as it goes out, where that is known already. What a response became too long by (the Vias that
-        it left out, challenges of others) is its sender's fault: 502.
+        *data* is the encoded response, if it is known already. A response that is too long becomes a 502: what made it too long
+        is the fault of its sender.
         """
         data = data or response.encode()
         if is_too_long(response, len(data)):
@@ -157,7 +157,7 @@ class Relay:
             self._call_ended(proxied, response.status)
 
     def _call_ended(self, proxied: ProxiedRequest, status: int) -> None:
-        """An INVITE has its final response: of a refused one nothing is needed but to know its ACK, of another no body."""
+        """Count the final response of an INVITE; keep only its key for the ACK if it was refused, otherwise drop its body."""
         if proxied.context is not None and proxied.request.to.tag is None:
             self.calls_ended[min(status // 100, 6)] += 1
         if proxied.transaction.state is TransactionState.COMPLETED:
@@ -169,7 +169,7 @@ class Relay:
         self._served.add(proxied, self._clock())
 
     def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
-        """Send the request on to its targets."""
+        """Send the request to its targets."""
         proxied.identity, proxied.loop = outcome.identity, loop
         proxied.context = ResponseContext.of(proxied.request, outcome.targets)
         if proxied.context.invite:
@@ -180,7 +180,7 @@ class Relay:
         self._perform(proxied, proxied.context.start())
 
     def pass_ack(self, request: Request, outcome: Forward) -> None:
-        """Send the ACK of a 2xx after its INVITE; nothing answers an ACK, so nothing is kept (RFC 3261 section 16.6)."""
+        """Send the ACK of a 2xx to the target of its INVITE; an ACK has no response, so nothing is stored (RFC 3261 16.6)."""
         for target in outcome.targets:
             for way, name in ways_to(target):
                 if self._outages.names and self._outages.forbids(_server_of(way, name), has_others=True):
@@ -199,27 +199,27 @@ class Relay:
                         break
 
     def acknowledged(self, proxied: ProxiedRequest) -> bool:
-        """An ACK has come in under the branch of its INVITE; False if it is that of a 2xx, which goes on to the callee.
+        """Process an ACK with the branch of its INVITE; return False for the ACK of a 2xx, which is forwarded to the callee.
 
-        That of any other final response ends the INVITE on this side.
+        The ACK of another final response ends the server transaction.
         """
-        taken = proxied.transaction.receive(Input.ACK) is not Do.PASS
+        is_ours = proxied.transaction.receive(Input.ACK) is not Do.PASS
         if proxied.transaction.over:
             self._drop_exchange(proxied)
-        return taken
+        return is_ours
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
-        """The sender of an INVITE took it back, for *reasons* (RFC 3326)."""
+        """Cancel the branches of an INVITE that its sender cancelled; *reasons* are the Reason header fields (RFC 3326)."""
         if proxied.context is not None:
             self._perform(proxied, proxied.context.cancel(reasons))
 
     # Responses in
 
     def responded(self, flow: Flow, response: Response) -> bool:
-        """Match a response with its branch, on the link that the request went out on and on no other.
+        """Process a response that matches a branch; it must arrive on the link on which the request was sent.
 
-        False if none of ours waits for it there. Raises `RemoteError` for one that holds no Via but ours: whoever sent the
-        request would not know it again.
+        Returns False if no branch matches. Raises `RemoteError` for a response without a Via below ours: the sender of the
+        request could not match it.
         """
         sent = flow.sent.get(response.top_via.branch or "")
         if sent is None or response.cseq.method != sent.request.method:
@@ -230,13 +230,13 @@ class Relay:
             raise RemoteError("a response on a link without a sender", rule="R12")
         response.pop_item("via")
         settle(response, sent.proxied.request, flow.sender, self.border, self._flow_table.view.name)
-        if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - what makes a dialog
+        if response.present & RECORD_ROUTE and response.status < 300:  # noqa: PLR2004 - only these create a dialog
             self._bind_answer(sent, response)
         if sent.proxied.context is not None:
-            self._take(sent, sent.proxied.context, response)
+            self._process_response(sent, sent.proxied.context, response)
         return True
 
-    def _take(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
+    def _process_response(self, sent: SentBranch, context: ResponseContext, response: Response) -> None:
         given = of_status(response.status)
         todo = sent.transaction.receive(given)
         if given is Input.SUCCESS and context.invite and sent.proxied.request.to.tag is None:
@@ -249,12 +249,12 @@ class Relay:
         self._perform(sent.proxied, context.responded(sent.number, response))
 
     def _watch(self, sent: SentBranch, given: Input) -> None:
-        """Move the branch to the deadline that counts from here on."""
+        """Move the branch to the deadline that applies now."""
         if given is Input.PROVISIONAL:
             if sent.request.method == "INVITE" and sent.transaction.state is TransactionState.PROCEEDING:
-                self._ring(sent)
+                self._restart_timer_c(sent)
             return
-        if sent.due is not self._lingering:  # else another final response to the same INVITE
+        if sent.due is not self._lingering:  # otherwise another final response to the same INVITE
             waits = self.invite_waits if sent.request.method == "INVITE" else self.waits
             waits.add(self._clock() - sent.began)
         if sent.transaction.over:
@@ -263,13 +263,13 @@ class Relay:
             sent.settle()
             self._await(sent, self._lingering)
 
-    def _ring(self, sent: SentBranch) -> None:
-        """Timer C begins anew, unless the branch was cancelled: then its final response is due."""
+    def _restart_timer_c(self, sent: SentBranch) -> None:
+        """Restart timer C, unless the branch was cancelled: then its final response is due."""
         if not sent.cancelled:
             self._await(sent, self._ringing)
 
     def _await(self, sent: SentBranch, until: TimeoutQueue[SentBranch]) -> None:
-        """Give the branch another deadline in place of the one it has; with its first one it begins to wait."""
+        """Give the branch a new deadline, in place of its present one; its waiting time starts with its first deadline."""
         now = self._clock()
         if sent.due is None:
             sent.began = now
@@ -281,7 +281,7 @@ class Relay:
     # Links
 
     def link_down(self, flow: Flow) -> None:
-        """Every branch that went out on this link is lost; every exchange that came in on it has nobody to answer."""
+        """Fail every branch that was sent on this link, and cancel the requests that were received on it."""
         for proxied in list(flow.served.values()):
             self._abandon(proxied)
         for sent in list(flow.sent.values()):
@@ -292,7 +292,7 @@ class Relay:
                 self._perform(sent.proxied, context.lost(sent.number))
 
     def _abandon(self, proxied: ProxiedRequest) -> None:
-        """Nobody waits for the answer any more: take an INVITE back where it rings, let the rest run out."""
+        """Stop a request whose sender is gone: cancel an INVITE that rings; other branches run until they time out."""
         self._drop_exchange(proxied)
         if proxied.context is not None and proxied.context.invite and not proxied.context.answered:
             self._perform(proxied, proxied.context.cancel())
@@ -319,7 +319,7 @@ class Relay:
     # Effects
 
     def _perform(self, proxied: ProxiedRequest, effects: list[Effect]) -> None:
-        """Carry out *effects* in order; a target that cannot be reached at once yields further ones."""
+        """Carry out *effects* in order; a target that cannot be reached causes further effects."""
         for effect in effects:
             if isinstance(effect, Start):
                 self._start(proxied, effect)
@@ -343,7 +343,7 @@ class Relay:
         branch = self._branches.mint(proxied.loop)
         try:
             copy = self._copy(proxied, start.target, flow, branch)
-        except RemoteError:  # what could be wrong with it was looked for when it came
+        except RemoteError:  # the request was checked when it arrived
             self._unreachable(proxied, start)
             return
         data = copy.encode()
@@ -373,9 +373,9 @@ class Relay:
             self._perform(proxied, proxied.context.lost(start.number))
 
     def _no_room(self, proxied: ProxiedRequest, start: Start, link: Link, size: int) -> None:
-        """End a branch for which *link* has no room: 413 if it never has, otherwise as if the way to its target were lost.
+        """Fail a branch for which *link* has no room: 413 if it can never have room, otherwise like an unreachable target.
 
-        The flow itself is not gone: 430 would have its binding forgotten, so 480 stands in its place.
+        A flow target gets 480 instead of 430: the flow exists, and 430 would remove its binding.
         """
         if not link.can_hold(size):
             self._refuse_branch(proxied, start, TOO_LARGE_A_BODY)
@@ -385,7 +385,7 @@ class Relay:
             self._unreachable(proxied, start)
 
     def _refuse_branch(self, proxied: ProxiedRequest, start: Start, status: int) -> None:
-        """Answer a request that is not sent on, as if the next hop had answered it with *status*."""
+        """Treat a request that is not sent as if the next hop had answered it with *status*."""
         if proxied.context is not None:
             refusal = respond(proxied.request, status)
             self._perform(proxied, proxied.context.responded(start.number, refusal))
@@ -405,17 +405,17 @@ class Relay:
         return copy
 
     def _release(self, copy: Request, flow: Flow) -> None:
-        """Take away what the peer of *session* may not see."""
+        """Remove what the peer of *flow* may not see."""
         self.border.release(copy, flow.link.kind, self._flow_table.domains_of(flow), private=hides_history(copy))
 
     def _bind_answer(self, sent: SentBranch, response: Response) -> None:
-        """Give the initiator of a dialog our token with the tag under which the other side has answered."""
+        """Put the callee's tag into our dialog token in a response, for the initiator of the dialog."""
         if response.to.tag is not None and creates_dialog(sent.proxied.request):
             token = recorded_token(sent.request)
             renew_token(response, token, self._tokens.answered(token, response.to.tag))
 
     def _begun(self, proxied: ProxiedRequest) -> Begun:
-        """What the dialog begins with that an exchange opens: the same on each of its branches."""
+        """Return the state of the dialog that the request starts; it is the same on all branches."""
         begun, request = proxied.begun, proxied.request
         if begun is None:
             target = contact_host(request)
@@ -444,7 +444,7 @@ class Relay:
             assert_identity(response, None)
         link, data = proxied.flow.link, response.encode()
         if not link.has_room(len(data)) and link.usable:
-            if response.status < FIRST_FINAL:  # its sender can do without a provisional one
+            if response.status < FIRST_FINAL:  # the sender does not need a provisional response
                 return
             status = 500 if link.can_hold(len(data)) else MESSAGE_TOO_LARGE
             response = respond(proxied.request, status)
@@ -462,11 +462,11 @@ class Relay:
     # Ends
 
     def _timed_out(self, sent: SentBranch) -> None:
-        """Timers B, C and F: no final response."""
+        """Handle timers B, C and F: no final response has arrived."""
         context = sent.proxied.context
         effects = context.timed_out(sent.number) if context is not None else []
         self._perform(sent.proxied, effects)
-        if sent not in self._unanswered:  # else a CANCEL has just gone out, and its INVITE is answered yet
+        if sent not in self._unanswered:  # otherwise a CANCEL has just been sent, and the INVITE will be answered
             self.unanswered += 1
             self._drop_branch(sent)
 

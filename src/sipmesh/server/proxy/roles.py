@@ -1,4 +1,4 @@
-"""What the role of a server makes of the topology: the facts that its routing decides by."""
+"""What the role of a server takes from the topology: the facts by which its routing decides."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
 
 def names_of(view: ServerView) -> Names:
-    """What this server is called: the names in its certificate, and the addresses it listens on."""
+    """Return the names of this server: those in its certificate, and the addresses that it listens on."""
     addresses = frozenset((listener.host, listener.port) for listener in view.listeners)
     return Names(frozenset(view.names), addresses, frozenset(view.pool_mates), named_side(view.pool.name))
 
 
 def border_of(view: ServerView) -> Border:
-    """Which header fields cross the borders of this server, and who owns which realm."""
+    """Return which header fields may cross the borders of this server, and which domains own which realm."""
     partners = frozenset(domain for partner in view.partners for domain in partner.domains)
     return Border(Realms(view.sip_domains, partners), partners)
 
 
 def decide_for(view: ServerView, incarnation: int) -> Decide:
-    """The decisions of this server's role, or `OperatorError` for a role that we do not run."""
+    """Return the decisions of this server's role; raises `OperatorError` for a role that sipmesh does not run."""
     if view.role is Role.FRONT_END:
         facts = front_end_facts(view, incarnation)
         return lambda request, place, sender: front_end.decide(request, place, sender, facts)
@@ -59,7 +59,7 @@ def _edge(view: ServerView, incarnation: int) -> Decide:
 
 
 def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFacts:
-    """The topology as a front end routes by it."""
+    """Return the topology in the form that a front end routes by."""
     return front_end.FrontEndFacts(
         names=names_of(view),
         domains=view.sip_domains,
@@ -75,7 +75,7 @@ def front_end_facts(view: ServerView, incarnation: int) -> front_end.FrontEndFac
 
 
 def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
-    """The topology as an edge routes by it."""
+    """Return the topology in the form that an edge routes by."""
     return edge.EdgeFacts(
         names=names_of(view),
         domains=view.sip_domains,
@@ -88,7 +88,7 @@ def edge_facts(view: ServerView, incarnation: int) -> edge.EdgeFacts:
 
 
 def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
-    """The application servers behind us, under their own names and those of their pools."""
+    """Return the application servers behind this server, by their own names and by the names of their pools."""
     found: dict[str, tuple[str, ...]] = {}
     for pool in view.pools.values():
         if pool.role is Role.APPLICATION and pool.next_hop == view.pool.name:
@@ -98,14 +98,14 @@ def applications(view: ServerView) -> dict[str, tuple[str, ...]]:
 
 
 def inside_of(view: ServerView) -> Inside:
-    """The network as requests inside dialogs are checked by it."""
+    """Return the network in the form in which requests inside dialogs are checked."""
     pools = [hosts_of(view, pool) for pool in view.pools.values()]
     partners = [partner.domains | set(reference_names(partner)) for partner in view.partners]
     return Inside(peers_of(view), frozenset().union(*pools, *partners), view.blocked)
 
 
 def peers_of(view: ServerView) -> Peers:
-    """What stands behind each side that a dialog token may name."""
+    """Return the peers behind each side that a dialog token may name."""
     inside = {named_side(pool.name): behind_pool(view, pool) for pool in view.pools.values()}
     if view.role is not Role.EDGE:
         return inside
@@ -113,13 +113,13 @@ def peers_of(view: ServerView) -> Peers:
 
 
 def behind_pool(view: ServerView, pool: PoolView) -> Behind:
-    """A pool of ours: all servers of it but ourselves."""
+    """Return a pool of ours as a side of a dialog: all its servers except this one."""
     asserts = frozenset().union(*(view.trusted[server].asserts for server in pool.servers))
     return Behind(others(pool.servers, view.name), LinkKind.SERVER, asserts, targets_behind(view, pool))
 
 
 def targets_behind(view: ServerView, pool: PoolView) -> frozenset[str]:
-    """The host names that a remote target behind a pool may have: an application's own, and behind edges the partners'."""
+    """Return the host names of remote targets behind a pool: an application's own, or the partners' behind an edge."""
     if pool.role is Role.APPLICATION:
         return hosts_of(view, pool)
     if pool.role is Role.EDGE:
@@ -128,23 +128,23 @@ def targets_behind(view: ServerView, pool: PoolView) -> frozenset[str]:
 
 
 def behind_partner(partner: PartnerView) -> Behind:
-    """Another organisation, behind its edge or the servers of its domains."""
+    """Return a partner as a side of a dialog: its edge, or the servers of its domains."""
     names = reference_names(partner)
     return Behind(names, LinkKind.PARTNER, partner.domains, partner.domains | set(names))
 
 
 def hosts_of(view: ServerView, pool: PoolView) -> frozenset[str]:
-    """Every name of a pool and of its servers, on either side of an edge; the SIP domains are nobody's own."""
+    """Return every name of a pool and of its servers, inside and outside; SIP domains are not included."""
     return frozenset({pool.name, *pool.servers}).union(*(view.trusted[server].names for server in pool.servers)) - (
         view.sip_domains
     )
 
 
 def reference_names(partner: PartnerView) -> tuple[str, ...]:
-    """The names by which a partner may be reached: its edge as configured, else each of its domains (rule R9)."""
+    """Return the names by which a partner is judged: its configured edge, or else each of its domains (rule R9)."""
     return tuple(dict.fromkeys(partner.meant_name(domain) for domain in sorted(partner.domains)))
 
 
 def others(servers: tuple[str, ...], here: str) -> tuple[str, ...]:
-    """The servers of a pool but ourselves."""
+    """Return the servers of a pool except this one."""
     return tuple(server for server in servers if server != here)

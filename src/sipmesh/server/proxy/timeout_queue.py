@@ -1,4 +1,4 @@
-"""Deadlines that all have the same length, so that the oldest is always first and nothing has to be sorted."""
+"""Deadlines of equal length: the oldest is always first, so nothing has to be sorted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Held = TypeVar("Held")
 
 
 class TimeoutQueue(Generic[Held]):
-    """Calls *expired* for each thing that was held longer than *seconds*; adding again starts its time anew."""
+    """Calls *expired* for each item that was in the queue for *seconds*; adding an item again restarts its time."""
 
     __slots__ = ("_expired", "_held", "seconds")
 
@@ -27,17 +27,17 @@ class TimeoutQueue(Generic[Held]):
         return thing in self._held
 
     def add(self, thing: Held, now: float) -> None:
-        """Hold *thing* from the instant *now*, in seconds of the loop's clock."""
-        self.discard(thing)  # to the end of the order
+        """Add *thing* at loop time *now*, in seconds."""
+        self.discard(thing)  # so that it moves to the end of the queue
         self._held[thing] = now + self.seconds
 
     def discard(self, thing: Held) -> None:
-        """Let go of *thing*, if it is held."""
+        """Remove *thing*, if it is in the queue."""
         if thing in self._held:
             del self._held[thing]
 
     def sweep(self, now: float) -> None:
-        """Let go of everything whose time is up and call *expired* for it, oldest first."""
+        """Remove all items whose time is over, and call *expired* for each, oldest first."""
         while self._held:
             thing = next(iter(self._held))
             if self._held[thing] > now:

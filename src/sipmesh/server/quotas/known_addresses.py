@@ -1,4 +1,4 @@
-"""From which addresses our servers and partners come: their handshakes have places that strangers cannot take."""
+"""The addresses of our servers and partners: their handshakes have a budget that strangers cannot use up."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from sipmesh.transport.resolver import Resolver
 
 MOST_PROVED: Final = 1_024
-"""Addresses that are remembered because a server or a partner has proved itself there; the least recent goes first."""
+"""Addresses that are remembered because a server or a partner was accepted there; the least recent is dropped first."""
 
 
 class KnownAddresses:
-    """The addresses of one server's neighbours.
+    """The addresses of the servers and partners that one server knows.
 
-    They are those in the topology, those that its names lead to in DNS, and those from which a link was accepted. An address
-    decides nothing but who has room to shake hands: who is there is for the judge to say (rule R9).
+    They come from the topology, from DNS for its names, and from accepted links. An address only decides which handshake
+    budget applies; the judge decides about the peer (rule R9).
     """
 
     def __init__(self, view: ServerView) -> None:
@@ -37,7 +37,7 @@ class KnownAddresses:
         )
 
     def apply_view(self, view: ServerView) -> None:
-        """Go by *view* from now on."""
+        """Use the addresses of *view* from now on."""
         hosts = {host or name: port for name, (host, port) in view.addresses.items()}
         hosts |= dict(address for partner in view.partners for address in partner.addresses or ())
         self._written = frozenset(network_of(host) for host in hosts if is_ip(host))
@@ -45,12 +45,12 @@ class KnownAddresses:
         self._found = {name: found for name, found in self._found.items() if name in self._names}
 
     def has(self, address: str) -> bool:
-        """Tell whether a neighbour may come from *address*."""
+        """Return whether a server or a partner may connect from *address*."""
         where = network_of(address)
         return where in self._written or where in self._proved or any(where in found for found in self._found.values())
 
     def proved(self, address: str) -> None:
-        """A server or a partner has proved itself at *address*."""
+        """Remember *address*: a server or a partner was accepted there."""
         where = network_of(address)
         self._proved[where] = None
         self._proved.move_to_end(where)
@@ -58,7 +58,7 @@ class KnownAddresses:
             self._proved.popitem(last=False)
 
     async def look_up(self, resolver: Resolver) -> None:
-        """Ask DNS where the names of the topology lead; where it does not answer, what was found before stays."""
+        """Resolve the names of the topology; if DNS does not answer, the earlier addresses stay."""
         for name, port in self._names.items():
             try:
                 found = await locate(Locate(name, port, None, entropy=os.urandom(8)), resolver)

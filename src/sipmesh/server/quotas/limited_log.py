@@ -1,4 +1,4 @@
-"""The log for what peers cause: lines of one event and principal beyond a number are summed, so that nobody fills a disk."""
+"""The log for events that peers cause: above a number, lines of one event and principal are counted, to protect the disk."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
 
 LONGEST_VALUE: Final = 1_000
-"""Characters of one value in a line that a peer has caused."""
+"""Characters of one value in a line that a peer caused."""
 
 MOST_SUMS: Final = 1_000
-"""Pairs of event and principal that are counted apart; further principals are counted together."""
+"""Pairs of event and principal that are counted separately; further principals are counted together."""
 
 MOST_SUM_LINES: Final = 50
-"""Sums that are written for one window, the largest ones; the rest is one line for each event."""
+"""Summary lines per window, for the largest counts; the rest is one line for each event."""
 
 OTHERS: Final = "others"
 
 
 class _Sum:
-    """The lines of one event and one principal in one window: how many were written, and how many more there were."""
+    """The lines of one event and one principal in one window: how many were written, and how many were only counted."""
 
     __slots__ = ("began", "fields", "level", "more", "written")
 
@@ -34,12 +34,12 @@ class _Sum:
 
 
 class LimitedLog:
-    """A log for what peers cause: of each event so many lines for each principal are written in a window, the rest is summed.
+    """A log for events that peers cause: a number of lines per event, principal and window is written, the rest is counted.
 
-    The principal (an address, a user, a server) is who has to answer for the line; a peer must not be able to choose it
-    freely. *each* lines of one event and principal are written within *window_s* seconds, and *total* in all; what is
-    beyond is one line when the window ends, with the last values and ``again``, the number of lines that it stands for.
-    Values are cut at :data:`LONGEST_VALUE` characters. *clock* gives seconds and never goes back.
+    The principal (an address, a user, a server) is responsible for the line; a peer must not be able to choose it freely.
+    *each* lines of one event and principal are written within *window_s* seconds, and *total* lines in all. Further lines
+    become one line at the end of the window, with the last values, and with ``again``, the number of lines it stands for.
+    Values are cut at :data:`LONGEST_VALUE` characters. *clock* returns seconds and never goes back.
     """
 
     def __init__(
@@ -49,28 +49,28 @@ class LimitedLog:
         self._each, self._total, self._window_s = each, total, window_s
         self._sums: dict[tuple[str, str], _Sum] = {}
         self._written, self._began = 0, clock()
-        self.summed = 0  # lines that were not written since the start
+        self.summed = 0  # lines that were only counted, since the start
 
     def __repr__(self) -> str:
         return f"<LimitedLog {len(self._sums)} sums, {self.summed} lines summed>"
 
     def debug(self, event: str, **fields: object) -> None:
-        """Write a line for a developer, which nobody sees at the default level."""
+        """Write a line for developers; the default level does not show it."""
         self._log.debug(event, **cut(fields))
 
     def info(self, principal: str, event: str, /, **fields: object) -> None:
         """Write a line, or count it."""
-        self._tell("info", principal, event, fields)
+        self._write_or_count("info", principal, event, fields)
 
     def warning(self, principal: str, event: str, /, **fields: object) -> None:
         """Write a warning, or count it."""
-        self._tell("warning", principal, event, fields)
+        self._write_or_count("warning", principal, event, fields)
 
     def error(self, principal: str, event: str, /, **fields: object) -> None:
         """Write an error, or count it."""
-        self._tell("error", principal, event, fields)
+        self._write_or_count("error", principal, event, fields)
 
-    def _tell(self, level: str, principal: str, event: str, fields: dict[str, object]) -> None:
+    def _write_or_count(self, level: str, principal: str, event: str, fields: dict[str, object]) -> None:
         now = self._clock()
         summed = self._sum_of(event, principal, now)
         if self._written >= self._total and now - self._began >= self._window_s:
@@ -97,7 +97,7 @@ class LimitedLog:
         return summed
 
     def sweep(self) -> None:
-        """Write the sums of the windows that are over."""
+        """Write the summary lines of the windows that are over."""
         now = self._clock()
         over = {key: summed for key, summed in self._sums.items() if now - summed.began >= self._window_s}
         for key in over:
@@ -107,7 +107,7 @@ class LimitedLog:
         self._close(over)
 
     def close(self) -> None:
-        """Write every sum: the server stops."""
+        """Write all summary lines, because the server stops."""
         over, self._sums = self._sums, {}
         self._close(over)
 
@@ -126,7 +126,7 @@ class LimitedLog:
 
 
 def cut(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give *fields* with every text printable and cut: what a peer has sent may be as long as a header."""
+    """Return *fields* with every text printable and cut: a text from a peer may be as long as a header."""
     return {
         name: printable(value, LONGEST_VALUE) if isinstance(value, str) else value for name, value in fields.items()
     }

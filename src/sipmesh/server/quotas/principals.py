@@ -1,4 +1,4 @@
-"""Every principal of one server and what it takes: links, branches and octets, each within limits of its own."""
+"""All principals of one server and what they use: links, branches and octets, each within its own limits."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ DISPLACED: Final = "closed at a limit, without a login: a newer link from its ad
 
 
 class CountedLink(Protocol):
-    """What is counted of a flow: its link, the users who have logged in on it, and the account that it counts on."""
+    """What is counted of a flow: its link, the users who have logged in on it, and its account."""
 
     link: Link
     account: Usage
 
     @property
     def users(self) -> frozenset[str]:
-        """The addresses of record that were proved on this link."""
+        """The addresses of record that logged in on this link."""
 
 
 class Principals:
-    """Gives each link the account that it counts on: its address's until a user has logged in on it, then the user's.
+    """Gives each link its account: the account of its address until a user has logged in, then the user's.
 
-    A link of a server or a partner counts for the name that its certificate has proved. *strangers* are the links of
-    clients that nobody has logged in on, by address; *of_users* the others, by user. A link of a server of ours carries
-    requests of many: each user, and each partner, has an account of its own within that of the server. *partner_of* gives
-    the name of the partner that a domain belongs to, or nothing.
+    A link of a server or a partner has the account of the name in its certificate. *strangers* are the client links without
+    a login, by address; *of_users* are the other client links, by user. A link of one of our servers carries requests of
+    many: each user and each partner has an account within the account of the server. *partner_of* returns the name of
+    the partner that a domain belongs to, or "".
     """
 
     def __init__(self, limits: Limits, neighbours: KnownAddresses, partner_of: Callable[[str], str]) -> None:
         self._limits, self._neighbours, self._partner_of = limits, neighbours, partner_of
-        self._held: dict[tuple[str, str], Usage] = {}
-        self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or domain
+        self._direct: dict[tuple[str, str], Usage] = {}
+        self._carried: dict[tuple[str, str], Usage] = {}  # by server, and by identity or partner
         self.strangers: Budget[Link] = Budget(limits.strangers_per_address, limits.strangers_in_all)
         self.of_users: Budget[Link] = Budget(limits.links_per_user, 1 << 31)
-        self.refused: Counter[str] = Counter()  # requests that got 503 since the start, by kind of principal
+        self.refused: Counter[str] = Counter()  # requests that got 503, since the start, by kind of principal
 
     def __repr__(self) -> str:
         return f"<Principals of {len(self)} principals, {self.strangers!r}, {self.of_users!r}>"
 
     def __len__(self) -> int:
-        return len(self._held) + len(self._carried)
+        return len(self._direct) + len(self._carried)
 
     def came_up(self, flow: CountedLink) -> None:
         """Count a link whose peer was accepted."""
@@ -72,7 +72,7 @@ class Principals:
             self._move(flow, self._account(kind, link.peer_name))
 
     def proved(self, flow: CountedLink, user: str) -> None:
-        """Count a link for the *user* who has logged in on it; for the first one, where there are several."""
+        """Count a link for the *user* who has logged in on it; its account is that of its first user."""
         if flow.account.kind == "address":
             self.strangers.remove(flow.account.name, flow.link)
             self._move(flow, self._account("user", user))
@@ -81,10 +81,10 @@ class Principals:
             displaced.close("closed at a limit: a newer link of its user replaced it")
 
     def carried(self, server: Usage, identity: str | None, request: Request) -> Usage:
-        """Give the account of a request that a server of ours has sent: of its *identity*, within that of the server.
+        """Return the account of a request from one of our servers: that of its *identity*, within the server's account.
 
-        Without an identity it is that of the domain in From, which a partner's edge has checked; all domains that are
-        no partner's have one together, since anybody may write them.
+        Without an identity, it is the account of the partner whose domain is in From, which the partner's edge has checked. All
+        other domains share one account, because anybody may write them.
         """
         account = self._carried.get((server.name, identity or ""))
         if account is not None and identity is not None:
@@ -100,30 +100,30 @@ class Principals:
         server = server or within
         account = self._carried.get((server.name, name))
         if account is None:
-            told = f"{name or 'without an identity'} through {server.name}"
-            account = self._carried[server.name, name] = Usage(kind, told, *self._most(kind), within)
+            label = f"{name or 'without an identity'} through {server.name}"
+            account = self._carried[server.name, name] = Usage(kind, label, *self._most(kind), within)
         return account
 
     def set_aside(self, flow: CountedLink) -> None:
-        """Count a link among the strangers no more: its attempt to log in waits, and such attempts are counted apart."""
+        """Stop counting a link as a stranger: its login waits, and waiting logins have their own limit."""
         self.strangers.remove(flow.account.name, flow.link)
 
     def take_back(self, flow: CountedLink) -> None:
-        """Count a link among the strangers again, once its attempt to log in has waited."""
+        """Count a link as a stranger again, after its login has waited."""
         if flow.account.kind == "address":
             displaced = self.strangers.add(flow.account.name, flow.link)
             if displaced is not None:
                 displaced.close(DISPLACED)
 
     def gone(self, flow: CountedLink) -> None:
-        """A link is closed; what it has sent on counts until it is answered."""
+        """Stop counting a closed link; the requests that it sent count until they are answered."""
         self.strangers.remove(flow.account.name, flow.link)
         for user in flow.users:
             self.of_users.remove(user, flow.link)
         self._move(flow, NOBODY)
 
     def make_room(self) -> bool:
-        """Close the oldest link without a login of the address that has most; False where there is none."""
+        """Close the oldest link without a login, of the address with most such links; return False if there is none."""
         displaced = self.strangers.displace_one()
         if displaced is None:
             return False
@@ -131,32 +131,32 @@ class Principals:
         return True
 
     def refuse(self, account: Usage) -> None:
-        """Count a request that was refused because its principal has too much under way."""
+        """Count a request that was refused because its account is full."""
         account.refused += 1
         self.refused[account.kind] += 1
 
     def sweep(self) -> None:
-        """Forget principals that have nothing here any more."""
-        for accounts in (self._held, self._carried):
+        """Forget the accounts that count nothing any more."""
+        for accounts in (self._direct, self._carried):
             for key in [key for key, account in accounts.items() if account.idle]:
                 del accounts[key]
 
     def fullest(self) -> dict[str, Usage]:
-        """Give for each kind of principal the account with the most branches, for the figures."""
+        """Return, for each kind of principal, the account with the most branches, for the metrics."""
         found: dict[str, Usage] = {}
-        for account in (*self._held.values(), *self._carried.values()):
+        for account in (*self._direct.values(), *self._carried.values()):
             if account.kind not in found or account.branches > found[account.kind].branches:
                 found[account.kind] = account
         return found
 
     def _account(self, kind: str, name: str) -> Usage:
-        account = self._held.get((kind, name))
+        account = self._direct.get((kind, name))
         if account is None:
-            account = self._held[kind, name] = Usage(kind, name, *self._most(kind))
+            account = self._direct[kind, name] = Usage(kind, name, *self._most(kind))
         return account
 
     def _most(self, kind: str) -> tuple[int, int]:
-        """Tell how many branches and octets a principal of *kind* may have."""
+        """Return how many branches and octets a principal of *kind* may have."""
         limits = self._limits
         if kind == "server":
             return limits.branches_per_server, limits.octets_per_server
@@ -174,6 +174,6 @@ class Principals:
 
 
 def domain_of(request: Request) -> str:
-    """Give the domain of a request's From; nothing for an address that has none."""
+    """Return the domain of a request's From, "" if it has none."""
     address = request.from_
     return address.sip_uri.host if address.is_sip else ""

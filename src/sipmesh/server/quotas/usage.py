@@ -1,20 +1,20 @@
-"""What one principal has under way on this server: branches that wait for an answer, and octets that are held for it."""
+"""What one principal uses on this server: branches that wait for a final response, and octets in memory."""
 
 from __future__ import annotations
 
 from typing import Final
 
 BRANCH_OCTETS: Final = 4_096
-"""What a branch takes beside the octets of its message: its transaction, its deadlines, the rows of its header."""
+"""Octets that a branch takes beside its message: its transaction, its deadlines, the rows of its header."""
 
 
 class Usage:
-    """The counts of one principal, and how far they may go.
+    """The counts of one principal, and their limits.
 
-    *kind* is ``address``, ``user``, ``server`` or ``partner``, *name* the principal's name of that kind. *links* are its
-    links that are up, *branches* those that wait for their final response, *octets* what its requests take until they are
-    over. *within* is the account of the server that sends this principal's requests to us: it counts them as well. The
-    counts are changed by whoever opens and ends these; nothing is looked up for a message of a client or a partner.
+    *kind* is ``address``, ``user``, ``server`` or ``partner``; *name* is the principal's name. *links* are its links that
+    are up. *branches* are those that wait for their final response. *octets* are in memory until its requests are over.
+    *within* is the account of the server that sends this principal's requests to us; it counts them as well. Callers
+    change the counts when they open and end links and branches; a message of a client or a partner needs no look-up.
     """
 
     __slots__ = ("branches", "kind", "links", "most_branches", "most_octets", "name", "octets", "refused", "within")
@@ -29,11 +29,11 @@ class Usage:
 
     @property
     def full(self) -> bool:
-        """Whether the principal has to wait until some of its requests are answered."""
+        """Whether new requests are refused until some of the principal's requests are answered."""
         return self.branches >= self.most_branches or self.octets >= self.most_octets
 
     def add(self, branches: int, octets: int) -> None:
-        """Count so many *branches* and *octets* more, or less, here and in the account that this one is within."""
+        """Add *branches* and *octets*, which may be negative, to this account and to those that it is within."""
         account: Usage | None = self
         while account is not None:
             account.branches += branches
@@ -41,7 +41,7 @@ class Usage:
             account = account.within
 
     def first_full(self) -> Usage | None:
-        """Give the account that is full: this one or one that it is within; None if each has room."""
+        """Return the first full account: this one, or one that it is within; None if no account is full."""
         account: Usage | None = self
         while account is not None and not account.full:
             account = account.within
@@ -49,9 +49,9 @@ class Usage:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is counted, so that it can be forgotten."""
+        """Whether nothing is counted, so that the account can be forgotten."""
         return not (self.links or self.branches or self.octets)
 
 
 NOBODY: Final = Usage("nobody", "", 0, 0)
-"""The account of a link whose peer is not known yet: it may send nothing on."""
+"""The account of a link whose peer is not known yet: it may send nothing."""

@@ -1,4 +1,4 @@
-"""When one source is asked next: by what is left of what it gave last, and by how often it has failed since."""
+"""The time of the next fetch from one source: from the validity of its last result, and from its failures since."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SOONEST, LATEST = timedelta(minutes=1), timedelta(hours=24)
-"""Between two fetches that succeed, however long what came still counts."""
+"""Limits of the pause after a successful fetch, however long the result is valid."""
 
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 JITTER = 0.2
-"""The part of a pause that is left to chance, so that servers do not all come at once."""
+"""The random part of a pause, so that servers do not all fetch at the same time."""
 
 PATIENCE = timedelta(hours=12)
-"""How long a source may fail before that is an alarm, however long what is held still counts."""
+"""A source that has failed for this long causes an alarm, however long its stored result is valid."""
 
 
 @dataclass(slots=True)
 class Backoff:
-    """The pace of one source; *chance* gives a number from 0 to 1. Instants are timezone-aware.
+    """The fetch times of one source; *chance* returns a number from 0 to 1. Times have a time zone.
 
-    *why* is the reason of the last failure, and *failing_since* when the first of those in a row was.
+    *why* is the reason of the last failure; *failing_since* is the time of the first failure in a row.
     """
 
     chance: Callable[[], float]
@@ -30,12 +30,12 @@ class Backoff:
     failing_since: datetime | None = None
 
     def succeeded(self, at: datetime, ends: datetime) -> timedelta:
-        """Say how long to wait after what came at the instant *at* and counts until *ends*."""
+        """Return the pause after a result that was fetched at *at* and is valid until *ends*."""
         self.failures, self.why, self.failing_since = 0, "", None
         return self._about(min(max((ends - at) / 2, SOONEST), LATEST))
 
     def failed(self, at: datetime, why: str) -> timedelta:
-        """Say how long to wait after a failure: twice as long each time, up to an hour."""
+        """Return the pause after a failure: it doubles with each failure, up to an hour."""
         self.failing_since = self.failing_since or at
         self.why = why
         pause = min(FIRST_RETRY * 2 ** min(self.failures, 10), LAST_RETRY)
@@ -43,7 +43,7 @@ class Backoff:
         return self._about(pause)
 
     def alarms(self, at: datetime, ends: datetime | None) -> bool:
-        """Whether somebody has to be told: long before what is held no longer counts, which is at *ends*."""
+        """Return whether an operator has to know: long before the stored result expires, which is at *ends*."""
         if self.failing_since is None:
             return False
         failing = at - self.failing_since

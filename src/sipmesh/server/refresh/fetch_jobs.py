@@ -1,4 +1,4 @@
-"""What is fetched: the list of one URL, or the answer about one certificate from the responders of its authority."""
+"""What is fetched: the CRL of one URL, or the OCSP response for one certificate from its authority's responders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REQUEST = "application/ocsp-request"  # RFC 6960 A.1
 
 
 class FetchJob(Protocol):
-    """One thing that is fetched again and again. *owner* is the partner whose it is, empty for our own authority."""
+    """Something that is fetched repeatedly. *owner* is the partner that it belongs to, empty for our own authority."""
 
     owner: str
     grace: timedelta
@@ -43,18 +43,21 @@ class FetchJob(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called: its URL, and what is asked there."""
+        """Its name in the log and the status: its URL, and what is requested there."""
 
     @property
     def item(self) -> DatedItem | None:
-        """What counts now of what it gave; its end is its next update."""
+        """The fetched result that is in force, None if there is none; its end is its next update."""
 
     async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
-        """Fetch, look at what has come, and put it in force; raises `SipmeshError` where what is held stays."""
+        """Fetch, check and put the result in force; raises `SipmeshError` if the stored result stays in force."""
 
 
 class CrlFetchJob:
-    """The list at a URL, which lies in *file*; *held_now* reads what is in force of it, *issuers* who may have signed it."""
+    """The CRL at a URL, stored in *file*.
+
+    *held_now* returns the CRL in force, or None. *issuers* returns who may have signed it. *put* puts a new CRL in force.
+    """
 
     def __init__(
         self,
@@ -85,32 +88,32 @@ class CrlFetchJob:
 
     async def fetch(self, fetcher: HttpFetcher, clock: Clock) -> None:
         """See `FetchJob`."""
-        held = self._held_now(self._file)
-        fetched = await fetcher.get(self.name, self.largest, self._validators if held is not None else UNKNOWN)
+        stored = self._held_now(self._file)
+        fetched = await fetcher.get(self.name, self.largest, self._validators if stored is not None else UNKNOWN)
         if fetched.body is None:
-            if held is None or held.next_update <= clock():
+            if stored is None or stored.next_update <= clock():
                 ended = (
-                    f"than list {held.number}, which expired at {tell_time(held.next_update)}"
-                    if held
+                    f"than list {stored.number}, which expired at {tell_time(stored.next_update)}"
+                    if stored
                     else "for this CA"
                 )
                 raise FetchError(f"has no newer list {ended}")
             return
-        held, issuers = self._held_now(self._file), self._issuers(self._file)
-        # A list of a million serials takes seconds to read, and links must not wait for that.
-        if await asyncio.to_thread(self._write, fetched.body, held, issuers, clock()):
+        stored, issuers = self._held_now(self._file), self._issuers(self._file)
+        # A CRL with a million serial numbers takes seconds to read; links must not wait for that.
+        if await asyncio.to_thread(self._write, fetched.body, stored, issuers, clock()):
             self._put(self._file)
         self._validators = fetched.validators
 
     def _write(
         self, body: bytes, held: RevocationList | None, issuers: Sequence[x509.Certificate], at: datetime
     ) -> bool:
-        """Look at what has come and write it, in a thread; False where the very same lies there and is in force."""
+        """Check a fetched CRL and write it, in a thread; return False if the file has the same content, and is in force."""
         look_at_list(read_content(body), held, issuers, at=at)
         if held is not None and _is_same(self._file, body):
             return False
         files.write(self._file, body)
-        prepare_file(self._file, self.largest)  # so that the loop takes it without reading it
+        prepare_file(self._file, self.largest)  # so that the loop does not have to parse it
         return True
 
 
@@ -122,21 +125,21 @@ def _is_same(file: Path, body: bytes) -> bool:
 
 
 class About(NamedTuple):
-    """Whom an OCSP responder is asked about, and by whom that was issued."""
+    """The certificate that an OCSP responder is asked about, and its issuer."""
 
     certificate: x509.Certificate
     issuer: x509.Certificate
 
     @property
     def mark(self) -> str:
-        """What tells it from every other."""
+        """What identifies the certificate: the first half of its SHA-256 fingerprint in hex."""
         return self.certificate.fingerprint(hashes.SHA256()).hex()[:32]
 
 
 class OcspFetchJob:
-    """The answer *about* one certificate, from the first of *urls* that gives a usable one.
+    """The OCSP response *about* one certificate, from the first of *urls* that returns a usable one.
 
-    *held_now* is what counts of earlier ones; *put* puts a new one in force.
+    *held_now* returns the response in force, or None; *put* puts a new one in force.
     """
 
     def __init__(
@@ -158,7 +161,7 @@ class OcspFetchJob:
 
     @property
     def name(self) -> str:
-        """What it is called: the first responder, and the serial."""
+        """Its name in the log and the status: the first responder, and the serial number."""
         return f"{self.urls[0]} for {self.about.certificate.serial_number:x}"
 
     @property
@@ -189,14 +192,14 @@ class OcspFetchJob:
         raise FetchError("; ".join(dict.fromkeys(faults)))
 
     def _request(self, hashed: hashes.HashAlgorithm) -> bytes:
-        """Ask by SHA-256; a responder that makes its answers ahead may know SHA-1 alone (RFC 5019 2.1.1).
+        """Return the request for a hash algorithm; a responder with prepared responses may know only SHA-1 (RFC 5019 2.1.1).
 
-        There is no nonce, so that those may answer as well; what is old is told by its time (RFC 6960 4.4.1).
+        There is no nonce, because such responders could not answer it; an old response is detected by its time (RFC 6960 4.4.1).
         """
         builder = ocsp.OCSPRequestBuilder().add_certificate(*self.about, hashed)
         return builder.build().public_bytes(Encoding.DER)
 
     def _prefer(self, hashed: hashes.HashAlgorithm) -> None:
-        """Ask first in the way that had an answer."""
-        others = [one for one in self._hashes if one.name != hashed.name]
+        """Use the hash algorithm of the last successful request first."""
+        others = [algorithm for algorithm in self._hashes if algorithm.name != hashed.name]
         self._hashes = (hashed, *others)

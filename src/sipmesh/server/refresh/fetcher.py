@@ -1,7 +1,8 @@
-"""Fetches in the background what partners, and our own CA where it says so, publish of revocations: never in a handshake.
+"""Fetches CRLs and OCSP responses of partners, and of our own CA if configured, in the background, never in a handshake.
 
-What comes is looked at, written to a file and put in force the way of every list, or handed to the judge as an answer. What
-cannot be had leaves in force what is held, until that ends: who stands on it is refused then (rule R12), and told of long before.
+A fetched CRL is checked, written to a file and put in force like any other CRL. A fetched OCSP response goes to the judge. If
+a fetch fails, the stored result stays in force until it expires. After that, peers whose certificates need it are refused
+(rule R12); the operator is told long before.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ if TYPE_CHECKING:
 Look = Callable[[Collection[Path]], object]
 
 AT_ONCE = 4
-"""Fetches at the same time: each may bring 64 MiB."""
+"""Fetches at the same time; each may bring 64 MiB."""
 
 FORGOTTEN = timedelta(days=14)
-"""How long a certificate is asked about that no link stands on: whoever comes back by then is not refused at first."""
+"""How long a certificate that no link relies on is still asked about: a peer that returns earlier is accepted at once."""
 
 POKED_AGAIN_S = 10.0
-"""How soon a refused peer that comes again has us ask again."""
+"""Seconds: how soon a refused peer that connects again causes another request about it."""
 
 MOST_SEEN = 4_096
 _NUMBERS = re.compile(r"[0-9]+")
@@ -63,7 +64,7 @@ _NUMBERS = re.compile(r"[0-9]+")
 
 @dataclass(slots=True)
 class _Work:
-    """One source while it is followed; times of the loop, in seconds."""
+    """One source that is fetched; times are loop times in seconds."""
 
     source: FetchJob
     timer: asyncio.TimerHandle | None = None
@@ -72,7 +73,7 @@ class _Work:
     logged: str = ""
 
     def stop(self) -> None:
-        """Fetch no more."""
+        """Stop fetching this source."""
         if self.timer is not None:
             self.timer.cancel()
         if self.task is not None:
@@ -80,8 +81,11 @@ class _Work:
 
 
 @dataclass(slots=True)
-class _Asked:
-    """The answers of one authority's responders: *answers* by the mark of the certificate, *heard_at* by the same."""
+class _Responders:
+    """The responses of one authority's responders: *answers* and *heard_at* by the mark of the certificate.
+
+    *heard_at* is the time at which the certificate was last needed.
+    """
 
     owner: str
     authority: Authority
@@ -92,9 +96,9 @@ class _Asked:
 
 
 class Fetcher:
-    """Follows every source that concerns one server: those of our own authority, and on an edge those of partners.
+    """Fetches every source that concerns one server: those of our own authority, and on an edge those of partners.
 
-    *look* reads files that were written, *chance* gives a number from 0 to 1.
+    *look* reads files that were written. *chance* returns a number from 0 to 1.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class Fetcher:
         self._issuers = KnownIntermediates(self._folder / "issuers.pem")
         self._loaded = node.view.loaded
         self._works: dict[str, _Work] = {}
-        self._asked: dict[str, _Asked] = {}
+        self._responders: dict[str, _Responders] = {}
         self._seen: dict[tuple[bytes, ...], None] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
 
@@ -121,7 +125,7 @@ class Fetcher:
         return f"<Fetcher from {len(self._works)} sources, {failing} of which fail>"
 
     async def close(self) -> None:
-        """Fetch no more."""
+        """Stop all fetching."""
         self._node.gatekeeper.attach(None)
         works, self._works = self._works, {}
         for work in works.values():
@@ -130,7 +134,7 @@ class Fetcher:
         await self._fetcher.close()
 
     def follow(self, loaded: Loaded) -> None:
-        """Fetch what *loaded* names, which is about to be in force, and nothing else; what is new, at once."""
+        """Fetch the sources of *loaded*, which is about to be in force, and no others; new sources are fetched at once."""
         self._carry(self._loaded, loaded)
         self._loaded = loaded
         self._seen.clear()
@@ -164,7 +168,7 @@ class Fetcher:
         self._node.gatekeeper.attach(self)
 
     def _carry(self, before: Loaded, loaded: Loaded) -> None:
-        """Let the lists in force speak on where those that are named now have still to come."""
+        """Keep the CRLs in force where those of *loaded* have not been fetched yet."""
         held = {owner: authority.lists for owner, _, authority in self._concerned(before)}
         by_authority = _files_by_authority(loaded)
         for owner, _, authority in self._concerned(loaded):
@@ -177,19 +181,19 @@ class Fetcher:
         return Backoff(self._chance)
 
     def _concerned(self, loaded: Loaded) -> Iterator[tuple[str, AuthorityEntry, Authority]]:
-        """Give whom this server judges by: the owner ("" are we), what the topology says, and what it has become."""
+        """Return what this server judges by: owner ("" for ourselves), topology entry, and authority."""
         yield "", loaded.topology.authority, loaded.authority
         if self._node.view.role is Role.EDGE:
             for partner, authority in zip(loaded.topology.federation.partners, loaded.partners, strict=True):
                 yield partner.name, partner, authority
 
     def _lists_of(self, loaded: Loaded) -> Iterator[tuple[str, tuple[str, AuthorityEntry, Path]]]:
-        """Each list by its URL; one that several partners name is fetched once."""
+        """Return each CRL by its URL; a URL that several partners name is fetched once."""
         by_authority = _files_by_authority(loaded)
         for owner, entry, authority in self._concerned(loaded):
-            for one in by_authority[id(authority)].files:
-                if one.fetched:
-                    yield one.name, (owner, entry, one.file)
+            for list_file in by_authority[id(authority)].files:
+                if list_file.fetched:
+                    yield list_file.name, (owner, entry, list_file.file)
 
     # One source
 
@@ -198,7 +202,7 @@ class Fetcher:
         self._begin(work)
 
     def poke(self, name: str) -> asyncio.Task[None]:
-        """Fetch from the source of that *name* now, unless that is going on; gives what ends with it."""
+        """Fetch from the source *name* now, unless a fetch is in progress; return the task of the fetch."""
         work = next(work for work in self._works.values() if work.source.name == name)
         return self._begin(work)
 
@@ -212,15 +216,15 @@ class Fetcher:
 
     async def _fetch(self, work: _Work) -> None:
         why = await self._attempt(work.source)
-        at, held = self._node.gatekeeper.clock(), work.source.item
-        if held is not None and not why:
-            pause = self._succeeded(work, held.ends, at)
+        at, item = self._node.gatekeeper.clock(), work.source.item
+        if item is not None and not why:
+            pause = self._succeeded(work, item.ends, at)
         else:
             pause = self._failed(work, why or "the answer cannot be used", at)
         work.timer = self._node.loop.call_later(pause.total_seconds(), self._due, work)
 
     async def _attempt(self, source: FetchJob) -> str:
-        """Fetch, and give the reason why that failed; a fault of ours stops no other fetch, nor the next of this one."""
+        """Fetch, and return the reason of a failure, or empty; a bug of ours must not stop other fetches."""
         try:
             async with self._turn:
                 await source.fetch(self._fetcher, self._node.gatekeeper.clock)
@@ -238,19 +242,19 @@ class Fetcher:
         return work.source.pace.succeeded(at, ends)
 
     def _failed(self, work: _Work, why: str, at: datetime) -> timedelta:
-        """Tell of it once for each reason, whatever number stands in it."""
+        """Log the failure once for each reason; numbers in the text do not make another reason."""
         source = work.source
         pause = source.pace.failed(at, why)
         reason = _NUMBERS.sub("#", why)
         if reason != work.logged:
             work.logged = reason
-            held = source.item
+            item = source.item
             self._log.warning(
                 "fetch failed: the stored list or answer stays in force",
                 source=source.name,
                 owner=source.owner or self._loaded.topology.organisation,
                 why=why,
-                refuses_from=tell_time(held.ends + source.grace) if held is not None else "now",
+                refuses_from=tell_time(item.ends + source.grace) if item is not None else "now",
             )
         return pause
 
@@ -261,53 +265,58 @@ class Fetcher:
         else:
             self._begin(work)
 
-    # Lists
+    # CRLs
 
     def _list_in(self, file: Path) -> RevocationList | None:
-        """Give what was read last of a file that is ours."""
-        return next((found for held in self._loaded.list_files if (found := held.found_in(file)) is not None), None)
+        """Return the CRL that was last read from *file*, None if there is none."""
+        return next(
+            (found for list_files in self._loaded.list_files if (found := list_files.found_in(file)) is not None), None
+        )
 
     def _of(self, file: Path) -> list[x509.Certificate]:
-        """Give who may have signed the list in *file*, as far as they are known."""
+        """Return the known certificates that may have signed the CRL in *file*."""
         found: dict[x509.Certificate, None] = {}
-        for held in self._loaded.list_files:
-            if any(one.file == file for one in held.files):
-                found.update(dict.fromkeys((*held.issuers, *self._issuers.below(held.issuers))))
+        for list_files in self._loaded.list_files:
+            if any(list_file.file == file for list_file in list_files.files):
+                found.update(dict.fromkeys((*list_files.issuers, *self._issuers.below(list_files.issuers))))
         return list(found)
 
     def _put(self, file: Path) -> None:
         self._look([file])
 
-    # Answers
+    # OCSP responses
 
     def _follow_responders(self, loaded: Loaded) -> None:
-        """Hand every authority the answers that are held, and ask no more for those that need none."""
-        before, self._asked = self._asked, {}
+        """Give every authority its stored responses, and stop asking for authorities that need none."""
+        before, self._responders = self._responders, {}
         for owner, entry, authority in self._concerned(loaded):
             if entry.revocation is not RevocationSource.LISTS:
-                asked = _Asked(owner, authority, entry.ocsp, entry.grace_time)
-                asked.answers = (
+                responders = _Responders(owner, authority, entry.ocsp, entry.grace_time)
+                responders.answers = (
                     before[owner].answers if owner in before else answers_on_disk(loaded.folder, authority.name)
                 )
-                asked.heard_at = before[owner].heard_at if owner in before else {}
-                authority.hear(OcspAnswers(asked.answers.values()))
-                self._asked[owner] = asked
+                responders.heard_at = before[owner].heard_at if owner in before else {}
+                authority.hear(OcspAnswers(responders.answers.values()))
+                self._responders[owner] = responders
         for key, work in list(self._works.items()):
             if isinstance(source := work.source, OcspFetchJob):
-                if source.owner in self._asked:
-                    source.urls, source.grace = self._asked[source.owner].urls, self._asked[source.owner].grace
+                if source.owner in self._responders:
+                    source.urls, source.grace = (
+                        self._responders[source.owner].urls,
+                        self._responders[source.owner].grace,
+                    )
                 else:
                     self._works.pop(key).stop()
 
     def judged(self, evidence: PeerEvidence, policy: LinkPolicy, verdict: Verdict) -> None:
-        """Hear of a verdict: whoever is accepted, or would be if we knew more, is asked about once the handshake is over.
+        """Ask about the certificates of an accepted peer, or of one that only lacks revocation data, after the handshake.
 
-        Nobody else: a stranger shall not choose about whom we ask, nor have us ask at all.
+        No other peer causes a request: a stranger must not choose what we ask about.
         """
-        refused = verdict.code is Code.REVOCATION_UNKNOWN and all(
+        lacks_revocation = verdict.code is Code.REVOCATION_UNKNOWN and all(
             finding.check == "revocation" for finding in verdict.failed
         )
-        if not (verdict.accepted or refused) or (verdict.accepted and evidence.presented in self._seen):
+        if not (verdict.accepted or lacks_revocation) or (verdict.accepted and evidence.presented in self._seen):
             return
         if verdict.accepted:
             if len(self._seen) >= MOST_SEEN:
@@ -320,68 +329,70 @@ class Fetcher:
         if trail.authority is None or not trail.verified:
             return
         self._issuers.remember(trail.path[1:-1])
-        asked = next((one for one in self._asked.values() if one.authority is trail.authority), None)
-        if asked is None:
+        responders = next((known for known in self._responders.values() if known.authority is trail.authority), None)
+        if responders is None:
             return
         for certificate, issuer in pairwise(trail.path):
-            self._ask(asked, About(certificate, issuer), verdict)
+            self._ask(responders, About(certificate, issuer), verdict)
 
-    def _ask(self, asked: _Asked, about: About, verdict: Verdict) -> None:
-        """Ask about one certificate, where no list speaks for it or both are needed; at once if somebody was refused."""
-        listed = asked.authority.lists.find(*about) is not None
-        if listed and asked.authority.source is RevocationSource.ANSWERS:
+    def _ask(self, responders: _Responders, about: About, verdict: Verdict) -> None:
+        """Ask about one certificate, if no CRL covers it or both are required; at once if a peer was refused for it."""
+        listed = responders.authority.lists.find(*about) is not None
+        if listed and responders.authority.source is RevocationSource.ANSWERS:
             return
         mark = about.mark
-        key = f"{asked.owner} {mark}"
-        known = mark in asked.heard_at
-        if not known and len(asked.heard_at) >= MOST_ANSWERS:
+        key = f"{responders.owner} {mark}"
+        known = mark in responders.heard_at
+        if not known and len(responders.heard_at) >= MOST_ANSWERS:
             return
-        asked.heard_at[mark] = verdict.at
+        responders.heard_at[mark] = verdict.at
         if key not in self._works:
-            self._add(key, self._answers_about(asked.owner, about, mark))
+            self._add(key, self._answers_about(responders.owner, about, mark))
         elif not verdict.accepted and self._node.loop.time() - self._works[key].began_at >= POKED_AGAIN_S:
             self._begin(self._works[key])
 
     def _answers_about(self, owner: str, about: About, mark: str) -> OcspFetchJob:
-        asked = self._asked[owner]
+        responders = self._responders[owner]
 
         def put(answer: OcspAnswer, body: bytes) -> None:
             self._accept_answer(owner, about, mark, answer, body)
 
         def held() -> OcspAnswer | None:
-            return self._asked[owner].answers.get(mark) if owner in self._asked else None
+            return self._responders[owner].answers.get(mark) if owner in self._responders else None
 
-        return OcspFetchJob(asked.urls, about, owner, asked.grace, self._pace(), held, put)
+        return OcspFetchJob(responders.urls, about, owner, responders.grace, self._pace(), held, put)
 
     def _accept_answer(self, owner: str, about: About, mark: str, answer: OcspAnswer, body: bytes) -> None:
-        """Put an answer in force: links that stand on that certificate are judged by it at once, and no others."""
-        asked = self._asked[owner]
-        files.write(answer_file(self._loaded.folder, asked.authority.name, mark), body)
-        asked.answers[mark] = answer
-        closed = self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), about)
+        """Put a response in force: only links that rely on that certificate are judged again, at once."""
+        responders = self._responders[owner]
+        files.write(answer_file(self._loaded.folder, responders.authority.name, mark), body)
+        responders.answers[mark] = answer
+        closed = self._node.revocation.accept_ocsp(
+            responders.authority, OcspAnswers(responders.answers.values()), about
+        )
         if closed:
             serial = f"{about.certificate.serial_number:x}"
             self._log.warning("OCSP response in force", owner=owner, serial=serial, closed=closed)
 
     def _is_forgotten(self, source: OcspFetchJob) -> bool:
-        asked, mark = self._asked[source.owner], source.about.mark
+        responders, mark = self._responders[source.owner], source.about.mark
         if self._node.revocation.is_relied_on(source.about):
-            asked.heard_at[mark] = self._node.gatekeeper.clock()
-        return self._node.gatekeeper.clock() - asked.heard_at[mark] > FORGOTTEN
+            responders.heard_at[mark] = self._node.gatekeeper.clock()
+        return self._node.gatekeeper.clock() - responders.heard_at[mark] > FORGOTTEN
 
     def _forget(self, source: OcspFetchJob) -> None:
-        asked, mark = self._asked[source.owner], source.about.mark
+        responders, mark = self._responders[source.owner], source.about.mark
         self._works.pop(f"{source.owner} {mark}").stop()
-        del asked.heard_at[mark]
-        asked.answers.pop(mark, None)
-        answer_file(self._loaded.folder, asked.authority.name, mark).unlink(missing_ok=True)
+        del responders.heard_at[mark]
+        responders.answers.pop(mark, None)
+        answer_file(self._loaded.folder, responders.authority.name, mark).unlink(missing_ok=True)
         self._seen.clear()
-        self._node.revocation.accept_ocsp(asked.authority, OcspAnswers(asked.answers.values()), source.about)
+        self._node.revocation.accept_ocsp(responders.authority, OcspAnswers(responders.answers.values()), source.about)
 
-    # What is told
+    # Status
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
-        """Tell how every source does at the instant *at*."""
+        """Return the state of every source at time *at*."""
         return tuple(_supply(work.source, at) for work in self._works.values())
 
 
@@ -390,8 +401,8 @@ def _files_by_authority(loaded: Loaded) -> dict[int, ListFiles]:
 
 
 def _supply(source: FetchJob, at: datetime) -> FetchStatus:
-    held, pace = source.item, source.pace
-    alarming = pace.alarms(at, held.ends if held is not None else None)
-    if held is not None:
-        held = replace(held, ends=held.ends + source.grace)
-    return FetchStatus(source.name, source.owner, held, pace.failing_since, pace.why, alarming)
+    item, pace = source.item, source.pace
+    alarming = pace.alarms(at, item.ends if item is not None else None)
+    if item is not None:
+        item = replace(item, ends=item.ends + source.grace)
+    return FetchStatus(source.name, source.owner, item, pace.failing_since, pace.why, alarming)

@@ -1,7 +1,7 @@
-"""Fetching over HTTP what others publish: revocation lists (RFC 5280 4.2.1.13) and OCSP answers (RFC 6960 A.1).
+"""HTTP fetches of what others publish: CRLs (RFC 5280 4.2.1.13) and OCSP responses (RFC 6960 A.1).
 
-What comes is signed, so that nothing here has to be believed, and plain HTTP will do. But the other end may be anybody, and this
-is a server at the border: it contacts those whom the topology names and nobody else, and whatever they send has its bounds.
+The fetched documents are signed, so HTTP without TLS is enough. But the other end may be anybody, and this server is at the
+border of the network. So it contacts only hosts that the topology names, and limits the size and the duration of each fetch.
 """
 
 from __future__ import annotations
@@ -31,40 +31,40 @@ PIECE: Final = 65_536
 
 
 class FetchError(SipmeshError):
-    """Nothing usable came from a URL; the text says why, without the URL."""
+    """A URL gave nothing usable; the text is the reason, without the URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How long a source may keep us waiting, and how far it may send us on.
+    """How long a source may keep us waiting, in seconds, and how many redirections are followed.
 
-    A redirection is followed to the same scheme, host and port alone: whoever answers in the place of a publisher must not
-    point this server at what only it can reach.
+    A redirection is followed only to the same scheme, host and port. Otherwise somebody who answers in place of a publisher
+    could send this server to hosts that only this server can reach.
     """
 
     connect_s: float = 5.0
     whole_s: float = 60.0
     redirects: int = 3
-    connections: int = 4  # at once, to all sources together
+    connections: int = 4  # at the same time, to all sources together
 
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """By what a server may tell that nothing has changed (RFC 9110 8.8); empty where it gave none."""
+    """The validators by which a server reports that nothing has changed (RFC 9110 8.8); empty if it gave none."""
 
     etag: str = ""
     last_modified: str = ""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Validators:
-        """Take them out of a response."""
+        """Return the validators of a response."""
         return cls(headers.get("ETag", ""), headers.get("Last-Modified", ""))
 
     @property
     def headers(self) -> dict[str, str]:
-        """What to ask with (RFC 9110 13.1)."""
-        asked = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in asked.items() if value}
+        """The header fields of a conditional request (RFC 9110 13.1)."""
+        conditions = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in conditions.items() if value}
 
 
 UNKNOWN: Final = Validators()
@@ -72,16 +72,16 @@ UNKNOWN: Final = Validators()
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came: *body* is None where nothing has changed since *validators* were given."""
+    """The result of a fetch: *body* is None if nothing has changed since *validators* were given."""
 
     body: bytes | None
     validators: Validators
 
 
 class HttpFetcher:
-    """Fetches under *limits*; names are looked up by *resolver*, as those of peers are.
+    """Fetches under *limits*; *resolver* resolves names, as for links.
 
-    No proxy counts, whatever this process was started with.
+    Proxy settings in the environment are ignored.
     """
 
     def __init__(self, resolver: Resolver, limits: FetchLimits | None = None) -> None:
@@ -92,32 +92,32 @@ class HttpFetcher:
         return f"<HttpFetcher {self._resolver!r}, {'closed' if self._session is None else 'open'}>"
 
     async def get(self, url: str, largest: int, known: Validators = UNKNOWN) -> Fetched:
-        """Fetch up to *largest* octets from *url*; raises `FetchError`."""
+        """Fetch at most *largest* octets from *url*; *known* makes the request conditional; raises `FetchError`."""
         return await self._bounded("GET", url, largest, known.headers, None)
 
     async def post(self, url: str, body: bytes, kind: str, largest: int) -> bytes:
-        """Send *body*, of the media type *kind*, and give what is answered; raises `FetchError`."""
+        """Send *body* with the media type *kind*, and return the body of the response; raises `FetchError`."""
         fetched = await self._bounded("POST", url, largest, {"Content-Type": kind}, body)
         if fetched.body is None:
             raise FetchError("answers 304 to an unconditional request")
         return fetched.body
 
     async def close(self) -> None:
-        """Close what is open."""
-        flow, self._session = self._session, None
-        if flow is not None:
-            await flow.close()
+        """Close the open connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def _bounded(
         self, method: str, url: str, largest: int, headers: dict[str, str], body: bytes | None
     ) -> Fetched:
-        """Translate every fault of the network, and of the library."""
+        """Follow redirections within the time limit; translate all errors of the network and of aiohttp to `FetchError`."""
         try:
             async with asyncio.timeout(self._limits.whole_s):
                 return await self._follow(method, URL(url, encoded=True), largest, headers, body)
         except TimeoutError:
             raise FetchError("takes too long to answer") from None
-        except (aiohttp.ClientError, OSError, ValueError) as wrong:  # ValueError: of headers that cannot be read
+        except (aiohttp.ClientError, OSError, ValueError) as wrong:  # ValueError: unreadable header fields
             raise FetchError(f"cannot be reached ({type(wrong).__name__}: {wrong})") from None
 
     async def _follow(self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None) -> Fetched:
@@ -134,9 +134,9 @@ class HttpFetcher:
     async def _ask(
         self, method: str, at: URL, largest: int, headers: dict[str, str], body: bytes | None
     ) -> Fetched | str:
-        """Give what came, or where else to ask."""
-        flow = self._open()
-        async with flow.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
+        """Return the result, or the URL of a redirection."""
+        session = self._open()
+        async with session.request(method, at, headers=headers, data=body, allow_redirects=False) as response:
             if response.status in REDIRECTS:
                 return response.headers.get("Location", "")
             if response.status == HTTPStatus.NOT_MODIFIED and method == "GET":
@@ -174,7 +174,7 @@ def _joined(at: URL, location: str) -> URL:
 
 
 async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
-    """Read no further than one piece past the limit, whatever length was announced."""
+    """Read at most one piece beyond the limit, whatever length was announced."""
     if (response.content_length or 0) > largest:
         raise FetchError(f"is larger than {largest} octets")
     read = bytearray()
@@ -186,7 +186,7 @@ async def _read(response: aiohttp.ClientResponse, largest: int) -> bytes:
 
 
 class _Names(AbstractResolver):
-    """Looks names up as links do, by the DNS servers of the topology where it names some."""
+    """Resolves names as links do, with the DNS servers of the topology if it names some."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
@@ -194,7 +194,7 @@ class _Names(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Give the addresses of *host*; aiohttp raises its own error where there are none."""
+        """Return the addresses of *host*; raises OSError if there are none, as aiohttp expects."""
         found: list[ResolveResult] = []
         for kind, of in ((RecordKind.AAAA, socket.AF_INET6), (RecordKind.A, socket.AF_INET)):
             if family in {socket.AF_UNSPEC, of}:
@@ -210,7 +210,7 @@ class _Names(AbstractResolver):
             return []
 
     async def close(self) -> None:
-        """Hold nothing open."""
+        """Do nothing: nothing is open."""
 
 
 def _result(host: str, address: str, port: int, family: socket.AddressFamily) -> ResolveResult:

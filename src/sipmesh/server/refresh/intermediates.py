@@ -1,7 +1,7 @@
-"""The issuing CAs of partners, as they have shown themselves on links: their lists can be checked when they come.
+"""The issuing CAs of partners, as seen on links: with them, fetched CRLs can be checked.
 
-A partner's anchors are in the topology, the CAs below them only in its handshakes. They are kept on disk, so that after a
-start nobody can have us take a list that its CA has not signed.
+A partner's anchors are in the topology, but the CAs below them are only in its handshakes. They are stored on disk. So also
+after a start, a CRL that its CA has not signed is refused.
 """
 
 from __future__ import annotations
@@ -23,39 +23,43 @@ MOST_ISSUERS = 256
 
 
 class KnownIntermediates:
-    """CA certificates that stood on a verified path, kept in *file*."""
+    """CA certificates of verified paths, stored in *file*."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._held: dict[x509.Certificate, None] = {}
+        self._certificates: dict[x509.Certificate, None] = {}
         with suppress(OSError, *UNREADABLE):
-            self._held = dict.fromkeys(x509.load_pem_x509_certificates(file.read_bytes()))
+            self._certificates = dict.fromkeys(x509.load_pem_x509_certificates(file.read_bytes()))
 
     def __repr__(self) -> str:
-        return f"<KnownIntermediates {len(self._held)} in {self._file}>"
+        return f"<KnownIntermediates {len(self._certificates)} in {self._file}>"
 
     def remember(self, issuers: Iterable[x509.Certificate]) -> None:
-        """Keep *issuers*, which stand on a path that was verified; the oldest give way."""
-        new = [certificate for certificate in issuers if certificate not in self._held]
+        """Store *issuers*, which are on a verified path; the oldest are dropped at the limit."""
+        new = [certificate for certificate in issuers if certificate not in self._certificates]
         if not new:
             return
-        self._held.update(dict.fromkeys(new))
-        for oldest in list(self._held)[: max(0, len(self._held) - MOST_ISSUERS)]:
-            del self._held[oldest]
-        with suppress(OSError):  # what cannot be kept is known until the end of this process all the same
-            files.write(self._file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._held))
+        self._certificates.update(dict.fromkeys(new))
+        for oldest in list(self._certificates)[: max(0, len(self._certificates) - MOST_ISSUERS)]:
+            del self._certificates[oldest]
+        with suppress(OSError):  # a certificate that cannot be stored is known until this process ends
+            files.write(
+                self._file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self._certificates)
+            )
 
     def below(self, anchors: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-        """Give the CAs that lead to one of *anchors* over CAs, of whatever else is kept or was put into the file."""
+        """Return the stored CAs that lead to one of *anchors* through CAs; other content of the file is ignored."""
         found: list[x509.Certificate] = []
-        left = [
+        remaining = [
             certificate
-            for certificate in self._held
+            for certificate in self._certificates
             if is_authority(certificate) and may_sign_certificates(certificate)
         ]
         while more := [
-            certificate for certificate in left if any(issued_by(certificate, above) for above in (*anchors, *found))
+            certificate
+            for certificate in remaining
+            if any(issued_by(certificate, above) for above in (*anchors, *found))
         ]:
             found += more
-            left = [certificate for certificate in left if certificate not in more]
+            remaining = [certificate for certificate in remaining if certificate not in more]
         return found

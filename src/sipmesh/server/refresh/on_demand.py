@@ -1,4 +1,4 @@
-"""Fetching that begins with the first topology that names a URL: until then, what it needs is not even loaded."""
+"""Fetching that starts with the first topology that names a URL; until then its modules are not even imported."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FetchOnDemand:
         return f"<FetchOnDemand by {self.fetcher!r}>"
 
     def follow(self, loaded: Loaded) -> None:
-        """Fetch what *loaded* names, which is about to be in force, and nothing else."""
+        """Fetch the sources of *loaded*, which is about to be in force, and no others."""
         if self.fetcher is None:
             if not loaded.fetches:
                 return
@@ -40,10 +40,10 @@ class FetchOnDemand:
         self.fetcher.follow(loaded)
 
     def supplies(self, at: datetime) -> tuple[FetchStatus, ...]:
-        """Tell how every source does at the instant *at*."""
+        """Return the state of every source at time *at*."""
         return self.fetcher.supplies(at) if self.fetcher is not None else ()
 
     async def close(self) -> None:
-        """Fetch no more."""
+        """Stop all fetching."""
         if self.fetcher is not None:
             await self.fetcher.close()

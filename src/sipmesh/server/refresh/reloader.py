@@ -1,4 +1,4 @@
-"""Keeps what is in force in step with what lies on disk: lists at once and alone, all else whole or not at all."""
+"""Puts changed files in force: a CRL at once and separately, everything else completely or not at all."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """What came of reading anew: whether the document was *taken*, and the ids of the links that are *closed*.
+    """The result of a reload: whether the document was *taken*, and the ids of the links that were *closed*.
 
-    *digest* is that of the document in force, *why* and *problems* say why it was not taken, and *kept* says why certificates on
-    disk are not in use.
+    *digest* is the digest of the document in force. *why* and *problems* say why the document was refused. *kept* says why
+    certificates on disk are not in use.
     """
 
     taken: bool
@@ -37,12 +37,12 @@ class ReloadResult:
     kept: Sequence[str] = ()
 
     def to_json(self) -> dict[str, object]:
-        """The result as plain values, without what is not said."""
+        """Return the result as plain values, without empty fields."""
         return {name: value for name, value in asdict(self).items() if value or name in ("taken", "closed")}
 
 
 class Reloader:
-    """Reads for one running server what has changed; *source* says where its topology comes from."""
+    """Reads changed files for one running server; *source* gives its topology."""
 
     def __init__(self, node: RunningServer, source: TopologySource, loop: asyncio.AbstractEventLoop, log: Log) -> None:
         self._node, self._source, self._log = node, source, log
@@ -56,49 +56,50 @@ class Reloader:
         return f"<Reloader for {self._node.view.name} from {self._source!r}>"
 
     def close(self) -> None:
-        """Hear of no change any more, and read nothing."""
+        """Stop watching, and stop reading CRLs."""
         for task in self._ahead.values():
             task.cancel()
         self._notices.close()
 
     def look(self, at: Collection[Path] | None = None) -> ReloadResult:
-        """Take over what has changed, of all files or of those *at* which to look."""
+        """Put changes in force: of all files, or only of the files *at*."""
         return self._accept(self._watched.changed(at))
 
     def look_again(self) -> None:
-        """Take over what the kernel has told nothing of, once it looks the same twice."""
+        """Put changes in force that the kernel did not report, once a file is the same at two checks."""
         if changed := self._watched.settled():
             self._accept(changed)
-            self._notices.watch(self._prompt_files())  # it has not told of this, and may tell of the next
+            # The kernel did not report this change; watch again, so that it reports the next one.
+            self._notices.watch(self._prompt_files())
 
     def reload(self) -> ReloadResult:
-        """Read topology, lists and certificates anew; a bad document leaves the old one in force and says so."""
+        """Read topology, CRLs and certificates again; if the document has problems, the old one stays in force."""
         return self._read_all(self._accept_crls(self._watched.changed()))
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
-        """Put a topology in force that did not come from its source by itself; returns the ids of the closed links.
+        """Put a topology in force that was not read from the source; returns the ids of the closed links.
 
-        Raises `OperatorError`, and changes nothing, where this server cannot live by it.
+        Raises `OperatorError`, and changes nothing, if this server cannot use it.
         """
         return [*self._node.put_in_force(loaded), *self._follow()]
 
     def _accept(self, changed: list[Path]) -> ReloadResult:
-        """Read only revocation lists where nothing else has changed, and first in any case: they wait for nothing else."""
+        """Put changed CRLs in force first; read everything again only if another file has changed as well."""
         closed = self._accept_crls(changed)
         if self._node.view.loaded.lists.issuperset(changed):
             return ReloadResult(taken=True, closed=closed, digest=self._node.view.loaded.digest)
         return self._read_all(closed)
 
     def _accept_crls(self, changed: Collection[Path]) -> list[str]:
-        """Put those of *changed* in force that are revocation lists; returns the ids of the links that they close.
+        """Put the CRLs among *changed* in force; returns the ids of the links that they close.
 
-        A large one that was not read yet is read by a thread first, and put in force when that is done.
+        A large CRL that was not read before is read by a thread first, and put in force after that.
         """
         files = set(self._node.view.loaded.lists.intersection(changed) if changed else ())
-        for one in self._node.view.loaded.list_entries:
-            if one.file in files and not is_file_read(one.file):
-                files.discard(one.file)
-                self._read_ahead(one)
+        for list_file in self._node.view.loaded.list_entries:
+            if list_file.file in files and not is_file_read(list_file.file):
+                files.discard(list_file.file)
+                self._read_ahead(list_file)
         if not files:
             return []
         closed = self._node.revocation.accept_crls(files)
@@ -107,29 +108,29 @@ class Reloader:
         tell("revocation lists in force", files=sorted(map(str, files)), closed=closed, faults=faults)
         return closed
 
-    def _read_ahead(self, one: ListFile) -> None:
-        """Have a thread read a large list, unless one does."""
-        if one.file not in self._ahead:
-            self._ahead[one.file] = self._loop.create_task(self._prepared(one))
+    def _read_ahead(self, list_file: ListFile) -> None:
+        """Read a large CRL in a thread, unless a thread is reading it already."""
+        if list_file.file not in self._ahead:
+            self._ahead[list_file.file] = self._loop.create_task(self._prepared(list_file))
 
-    async def _prepared(self, one: ListFile) -> None:
+    async def _prepared(self, list_file: ListFile) -> None:
         try:
-            await asyncio.to_thread(prepare_file, one.file, one.largest)
+            await asyncio.to_thread(prepare_file, list_file.file, list_file.largest)
         finally:
-            del self._ahead[one.file]
-        self._accept_prepared(one.file)
+            del self._ahead[list_file.file]
+        self._accept_prepared(list_file.file)
 
     def _accept_prepared(self, file: Path) -> None:
-        """Put a list in force that a thread has read; what has changed meanwhile is read once more."""
+        """Put a CRL in force that a thread has read; if it has changed meanwhile, it is read again."""
         self._accept_crls([file])
 
     async def prepared(self) -> None:
-        """Wait until every large list that is being read is in force."""
+        """Wait until every large CRL that is being read is in force."""
         while self._ahead:
             await asyncio.wait([*self._ahead.values()])
 
     def _read_all(self, closed: list[str]) -> ReloadResult:
-        """Read everything anew; *closed* are links that have gone down by new lists already."""
+        """Read everything again; *closed* are the links that changed CRLs have closed already."""
         self._watched.restart(self._files())
         try:
             with large_lists_later():
@@ -146,24 +147,24 @@ class Reloader:
         return ReloadResult(taken=True, closed=closed, digest=loaded.digest, kept=kept)
 
     def _follow(self, others: Iterable[Path] = ()) -> list[str]:
-        """Watch our files, and *others*, from now on; a list that may have changed since its reading is read once more.
+        """Watch our files, and *others*, from now on; a CRL that may have changed since it was read is read again.
 
-        Returns the ids of the links that are closed by that.
+        Returns the ids of the links that this closes.
         """
         new = self._watched.follow([*self._files(), *others])
         self._notices.watch(self._prompt_files())
-        for one in self._node.view.loaded.lists_left_for_later:
-            self._read_ahead(one)
+        for list_file in self._node.view.loaded.lists_left_for_later:
+            self._read_ahead(list_file)
         lists = self._node.view.loaded.lists.intersection(new) - self._ahead.keys()
         return self._node.revocation.accept_crls(lists) if lists else []
 
     def _files(self) -> list[Path]:
-        """Every file whose change means reading anew."""
+        """Return every file that is watched."""
         view = self._node.view
         own = [path for spec in view.listeners for path in view.identity(spec.kind)]
         return [*view.loaded.files, *dict.fromkeys(own)]
 
     def _prompt_files(self) -> list[Path]:
-        """The document and the lists: each says something by itself, where a certificate is nothing without its key."""
+        """Return the document and the CRLs: each is complete alone, while a certificate needs its key."""
         loaded = self._node.view.loaded
         return [file for file in loaded.files if file == loaded.file or file in loaded.lists]

@@ -1,4 +1,4 @@
 """What both ends of the control plane share: signed documents, CRLs, certificate renewal, status reports.
 
-A server stores here what management has signed, and verifies it. The control links carry it from server to server.
+A server verifies documents that management signed, and stores them here. The control links carry documents between servers.
 """

@@ -1,9 +1,9 @@
-"""Certificates that renew themselves: a server asks management for its next one while the present one still proves who it is.
+"""Automatic certificate renewal: a server requests its next certificate from management while the present one is valid.
 
-At two thirds of its certificate's life a server makes a new key, and puts a request for it into what it says of itself. It signs
-the request with the key of the present certificate, so that whoever brings it (a front end, for an edge) can ask for nobody
-else. What comes back is signed by management, and put in place with its key: from there on it takes the way of every new
-certificate, which is tried before it is shown.
+At two thirds of its certificate's life a server makes a new key, and puts a request for it into its status report. It signs
+the request with the key of its present certificate. So a server that delivers the request (a front end, for an edge) cannot
+request a certificate for another server. Management signs its answer. The server writes the new certificate and its key to
+their files. From there it is handled like every new certificate, which is tested before it is presented.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ CERTIFICATE = "sipmesh-certificate"
 
 
 def is_due(certificate: x509.Certificate, at: datetime) -> bool:
-    """Whether two thirds of a certificate's life are over."""
+    """Return whether two thirds of a certificate's life are over."""
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return at >= begin + (end - begin) * 2 / 3
 
 
 class Applicant:
-    """The server that asks; its next key waits in *state* until the certificate for it has come."""
+    """The requesting server; its next key stays in the folder *state* until its certificate has arrived."""
 
     def __init__(self, server: str, state: Path) -> None:
         self._server, self._key_file = server, state / f"{server}.next-key"
@@ -63,21 +63,21 @@ class Applicant:
         return f"<Applicant {self._server}>"
 
     def request(self, view: ServerView, at: datetime, issuing: x509.Certificate | None = None) -> str | None:
-        """The request for the next certificate, signed with the present key; None where there is no need, or no way.
+        """Return the request for the next certificate, signed with the present key; None if it is not needed or not possible.
 
-        There is need at two thirds of its life, and where another CA than its own is the one that is *issuing* now. A
-        certificate that another authority than ours has issued is its owner's to renew.
+        It is needed at two thirds of the certificate's life, and if another CA than the certificate's issuer is *issuing* now.
+        A certificate that is not from our own authority is never renewed: its owner has to do that.
         """
         try:
             chain = read_certificates(view.certificate)
-            old = issuing is not None and not issued_by(chain[0], issuing)
-            if not (old or is_due(chain[0], at)) or not _is_ours(chain, view):
+            is_other_ca = issuing is not None and not issued_by(chain[0], issuing)
+            if not (is_other_ca or is_due(chain[0], at)) or not _is_ours(chain, view):
                 return None
             if self._made is None or self._made[0] != chain[0]:
                 request = request_for(self._server, self._next_key())
                 self._made = chain[0], sign(request, REQUEST, chain, files.read_key(view.key)).decode()
             return self._made[1]
-        except (UnusableFileError, OperatorError):  # `ca inventory` and the log say what is wrong with them
+        except (UnusableFileError, OperatorError):  # `ca inventory` and the log report what is wrong with the files
             return None
 
     def _next_key(self) -> ec.EllipticCurvePrivateKey:
@@ -88,7 +88,7 @@ class Applicant:
         return key
 
     def show(self, issuing: x509.Certificate, view: ServerView) -> bool:
-        """Show this certificate of the issuing CA from now on, if it is that of ours and leads to an anchor in force."""
+        """Present this certificate of the issuing CA from now on, if it issued ours and leads to an anchor in force."""
         try:
             chain = read_certificates(view.certificate)
         except UnusableFileError:
@@ -96,13 +96,15 @@ class Applicant:
         leads = any(issued_by(issuing, anchor) for anchor in view.loaded.authority.anchors)
         if chain[1:] == [issuing] or not issued_by(chain[0], issuing) or not leads:
             return False
-        files.write(view.certificate, b"".join(one.public_bytes(Encoding.PEM) for one in (chain[0], issuing)))
+        files.write(
+            view.certificate, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (chain[0], issuing))
+        )
         return True
 
     def accept_certificate(self, payload: bytes, view: ServerView) -> bool:
-        """Put a certificate in place with its key; False if it is for no key that waits here, such as one that came before.
+        """Store a certificate with its key; return False if it is not for the waiting key, for example an earlier answer.
 
-        Raises `RemoteError` for what is not for this server.
+        Raises `RemoteError` for a certificate of another server.
         """
         server, chain = _read(payload)
         if server != self._server:
@@ -112,7 +114,7 @@ class Applicant:
         key = files.read_key(self._key_file)
         if chain[0].public_key() != key.public_key():
             return False
-        pem = b"".join(one.public_bytes(Encoding.PEM) for one in chain)
+        pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         files.commit(
             [
                 files.prepare(view.key, files.key_pem(key), files.SECRET),
@@ -125,7 +127,7 @@ class Applicant:
 
 
 def read_issuing(text: str) -> x509.Certificate | None:
-    """Read what a state says of the CA that issues now; None for nothing that can be read."""
+    """Read the certificate of the issuing CA in a replication state; None if it is empty or unreadable."""
     try:
         return x509.load_der_x509_certificate(b64decode(text, validate=True)) if text else None
     except (ValueError, *UNREADABLE):
@@ -146,15 +148,15 @@ def _read(payload: bytes) -> tuple[str, list[x509.Certificate]]:
 
 
 MOST_A_DAY: Final = 4
-"""Certificates that one server is granted within a day: it needs one in twenty days, and one more for a new issuing CA."""
+"""How many certificates a server may get in a day: it needs one in twenty days, and one more for a new issuing CA."""
 
 A_DAY: Final = timedelta(days=1)
 
 
 class Grantor:
-    """Management's side: it grants what the topology gives a server, to the holder of its present key and to nobody else.
+    """Management's side: it grants a server the names in the topology, for a request signed with the server's present key.
 
-    *signed* makes a document of management's, *granted* hears of each certificate.
+    *signed* signs a document as management; *granted* is called for each certificate.
     """
 
     def __init__(
@@ -164,54 +166,54 @@ class Grantor:
         granted: Callable[[str, x509.Certificate], None],
     ) -> None:
         self._folder, self._signed, self._granted = folder, signed, granted
-        self._given: dict[str, tuple[str, Item]] = {}
+        self._items: dict[str, tuple[str, Item]] = {}
         self._payloads: dict[str, bytes] = {}
         self._granted_at: dict[str, list[datetime]] = {}
 
     def __repr__(self) -> str:
-        return f"<Grantor in {self._folder}: {', '.join(self._given)}>"
+        return f"<Grantor in {self._folder}: {', '.join(self._items)}>"
 
     def item(self, server: str) -> Item | None:
-        """What was granted to *server* last."""
-        held = self._given.get(server)
-        return held[1] if held is not None else None
+        """Return the item with the last certificate that was granted to *server*, None if there is none."""
+        granted = self._items.get(server)
+        return granted[1] if granted is not None else None
 
     def asked(self, server: str, request: str, loaded: Loaded, at: datetime) -> bool:
-        """Grant what *server* asks for, once; True if there is something new to give.
+        """Grant the request of *server*, once; return True if there is a new certificate.
 
-        Raises `OperatorError` or `RemoteError` where nothing is granted, and says why.
+        Raises `OperatorError` or `RemoteError` if nothing is granted; the text is the reason.
         """
         key = self._checked(server, request, at)
         digest = sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-        if self._given.get(server, ("",))[0] == digest:
+        if self._items.get(server, ("",))[0] == digest:
             return False
         pool = loaded.topology.pool_of(server)
         if pool is None:
             raise RemoteError(f"{server} is not in the topology", rule="rule R5", status=403)
         self._count(server, at)
-        made = CaGenerations(self._folder).current.certify(
+        issued = CaGenerations(self._folder).current.certify(
             certificate_names(loaded.topology, server), pool.role, key, at
         )
-        payload = json.dumps({"server": server, "chain": made.chain.decode()}).encode()
-        self._given[server] = (digest, self._item(server, payload))
+        payload = json.dumps({"server": server, "chain": issued.chain.decode()}).encode()
+        self._items[server] = (digest, self._item(server, payload))
         self._payloads[server] = payload
-        self._granted(server, made.certificate)
+        self._granted(server, issued.certificate)
         return True
 
     def sign_anew(self) -> None:
-        """Sign what is still to be given once more: our signer shows another chain now, and the old one ends with its root.
+        """Sign the stored certificates again, after our signer has a new chain: the old chain expires with its root.
 
-        Raises `OperatorError` where we cannot sign.
+        Raises `OperatorError` if we cannot sign.
         """
         for server, payload in self._payloads.items():
-            self._given[server] = (self._given[server][0], self._item(server, payload))
+            self._items[server] = (self._items[server][0], self._item(server, payload))
 
     def _item(self, server: str, payload: bytes) -> Item:
         return Item(ItemKind.CERTIFICATE, self._signed(payload, CERTIFICATE), server)
 
     def _count(self, server: str, at: datetime) -> None:
-        """Refuse what is too much: whoever holds the key of a server could fill ledger and audit log with it."""
-        lately = [one for one in self._granted_at.get(server, []) if at - one < A_DAY]
+        """Refuse too many certificates: the holder of a server's key could fill the ledger and the audit log."""
+        lately = [granted_at for granted_at in self._granted_at.get(server, []) if at - granted_at < A_DAY]
         if len(lately) >= MOST_A_DAY:
             raise RemoteError(
                 f"{server} has received {len(lately)} certificates in a day, which is the limit",
@@ -221,7 +223,7 @@ class Grantor:
         self._granted_at[server] = [*lately, at]
 
     def _checked(self, server: str, request: str, at: datetime) -> ec.EllipticCurvePublicKey:
-        """The key that a request is for, once it is signed with the key of a certificate that we know to be the server's."""
+        """Return the key of a request, if it is signed with the key of a certificate that our ledger has for the server."""
         try:
             signed = open_signed(request.encode(), REQUEST)
         except MalformedDocumentError as wrong:
@@ -240,45 +242,45 @@ class Grantor:
         return key
 
     def _record_of(self, leaf: x509.Certificate) -> Record | None:
-        """What our own ledger has of a certificate, to the octet: what it does not have was not issued here."""
+        """Return the ledger's record of a certificate, compared octet by octet; None if our CA did not issue it."""
         records = CaGenerations(self._folder).records()
-        found = next((one for one in records if one.serial == leaf.serial_number), None)
+        found = next((record for record in records if record.serial == leaf.serial_number), None)
         der = leaf.public_bytes(Encoding.DER)
         return found if found is not None and found.der == der else None
 
 
 def renew_own(view: ServerView, folder: Path, at: datetime) -> list[x509.Certificate]:
-    """Renew what a management server shows and signs with, out of the CA in *folder*, where it is due or has ended.
+    """Renew the certificates that a management server presents and signs with, if they are due or have expired.
 
-    Called before it listens, and then now and then. Gives what was issued. Raises `OperatorError`.
+    Called before the server listens, and at intervals. The CA is in *folder*. Returns what was issued. Raises `OperatorError`.
     """
     if not CaGenerations.are_in(folder):
         return []
     ca = CaGenerations(folder).current
-    made = []
+    issued = []
     if _needs(view.certificate, ca, at):
         names = certificate_names(view.loaded.topology, view.name)
-        made.append(ca.issue(names, view.role, at))
-        made[-1].write(view.certificate, view.key)
+        issued.append(ca.issue(names, view.role, at))
+        issued[-1].write(view.certificate, view.key)
     signer, signer_key = view.signer
     if _needs(signer, ca, at):
-        made.append(ca.issue_signer(view.name, at))
-        made[-1].write(signer, signer_key)
-    return [one.certificate for one in made]
+        issued.append(ca.issue_signer(view.name, at))
+        issued[-1].write(signer, signer_key)
+    return [certified.certificate for certified in issued]
 
 
 def show_own(view: ServerView, folder: Path) -> None:
-    """Show the issuing CA's certificate that is to be shown now, in what a management server shows and signs with."""
+    """Put the present certificate of the issuing CA into the chains that a management server presents and signs with."""
     shown = CaGenerations(folder).current.shown
     for file in (view.certificate, view.signer[0]):
         with suppress(UnusableFileError):
             leaf, *above = read_certificates(file)
             if above != [shown] and issued_by(leaf, shown):
-                files.write(file, b"".join(one.public_bytes(Encoding.PEM) for one in (leaf, shown)))
+                files.write(file, b"".join(certificate.public_bytes(Encoding.PEM) for certificate in (leaf, shown)))
 
 
 def signer_chain(view: ServerView) -> list[x509.Certificate]:
-    """The chain by which a management server signs, empty where it cannot be read."""
+    """Return the chain with which a management server signs; empty if it cannot be read."""
     with suppress(UnusableFileError):
         return read_certificates(view.signer[0])
     return []
@@ -293,7 +295,7 @@ def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
 
 
 def about(server: str, certificate: x509.Certificate) -> dict[str, Any]:
-    """What the audit log tells of a certificate that was granted."""
+    """Return the audit log's entry for a granted certificate."""
     return {
         "server": server,
         "serial": f"{certificate.serial_number:x}",

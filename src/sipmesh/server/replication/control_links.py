@@ -1,4 +1,4 @@
-"""The links that this server keeps up to give others what was signed: one for each, never shared with calls."""
+"""The links that this server keeps up to send signed documents to other servers: one for each, not used for calls."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
-"""A server that was down is reached again within this time, whatever it was down for."""
+"""Seconds; a server that was down is dialled again within this time, whatever the failure was."""
 
 
 @dataclass(slots=True)
 class ControlLink:
-    """One server to keep a link to; *pause* is how long it is left alone after the next failure."""
+    """A server to keep a link to; *pause* is the wait in seconds after the next failure."""
 
     hop: Hop
     link: Link | None = None
     pause: float = FIRST_PAUSE_S
     waits: asyncio.TimerHandle | None = None
-    why: str = ""  # why there is no link, as the last one ended
+    why: str = ""  # why the last link closed; empty while a link is up
 
 
 class ControlLinks:
-    """Opens a reserved link to each of some servers, and again when it is gone."""
+    """Keeps a reserved link to each of some servers, and dials again when a link has closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, dial: Callable[[Hop], Link]) -> None:
         self._loop, self._dial = loop, dial
@@ -70,17 +70,17 @@ class ControlLinks:
         entry.link.reserved = True
 
     def has(self, link: Link) -> bool:
-        """Tell whether *link* is one of these."""
+        """Return whether *link* is one of these links."""
         return any(entry.link is link for entry in self._links.values())
 
     def up(self, link: Link) -> None:
-        """A link came up: the next failure is the first again."""
+        """A link came up: the pause after its next failure is the shortest one."""
         for entry in self._links.values():
             if entry.link is link:
                 entry.pause, entry.why = FIRST_PAUSE_S, ""
 
     def gone(self, link: Link, why: str) -> None:
-        """A link is gone: open another after a pause, which doubles with each failure."""
+        """A link has closed: dial again after a pause, which doubles with each failure."""
         for entry in self._links.values():
             if entry.link is link:
                 entry.link, entry.why = None, why
@@ -88,12 +88,12 @@ class ControlLinks:
                 entry.pause = min(2 * entry.pause, LONGEST_PAUSE_S)
 
     def why_not(self, name: str) -> str:
-        """Why there is no link to a server at the moment; empty where there is one, or none is to be."""
+        """Return why there is no link to *name*; empty if there is one, or if there should be none."""
         entry = self._links.get(name)
         return entry.why if entry is not None else ""
 
     def close(self) -> None:
-        """Open no more."""
+        """Open no more links."""
         for entry in self._links.values():
             if entry.waits is not None:
                 entry.waits.cancel()
@@ -102,10 +102,10 @@ class ControlLinks:
 
 
 def hop_to(view: ServerView, server: str) -> Hop:
-    """The way to the server port of one of our servers."""
+    """Return the hop to the server port of one of our servers."""
     return Hop(server, LinkKind.SERVER, (view.addresses[server],))
 
 
 def hops_to(view: ServerView, servers: Iterable[str]) -> Mapping[str, Hop]:
-    """The ways to several."""
+    """Return the hops to several servers, by name, without this server."""
     return {name: hop_to(view, name) for name in servers if name != view.name}

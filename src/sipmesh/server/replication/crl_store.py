@@ -1,4 +1,4 @@
-"""The revocation lists of this machine, as they are given to other servers and as they are taken from them."""
+"""The CRL files of one machine: other servers get them, and CRLs from other servers are written to them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 LARGEST_GIVEN = 4_900_000
-"""Octets: a body of 5 MB is the most that a server takes from another."""
+"""Octets: a server accepts at most a body of 5 MB from another server."""
 
 
 class CrlStore:
-    """The list files below *folder*, by the names that the topology has for them; each is read when it has changed."""
+    """The CRL files below *folder*, by their names in the topology; a file is read again when it has changed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,7 +34,7 @@ class CrlStore:
         return f"<CrlStore of {self._folder}: {', '.join(self._seen)}>"
 
     def items(self, loaded: Loaded) -> Iterable[Item]:
-        """Give every list that *loaded* names and that is here."""
+        """Return every CRL that *loaded* names and that is on this machine."""
         for name in loaded.list_names:
             item = self._item(name)
             if item is not None:
@@ -57,9 +57,9 @@ class CrlStore:
         return item
 
     def put(self, item: Item, loaded: Loaded, at: datetime) -> bool:
-        """Write a list that was given to its file; False where the very same is there, or a newer one.
+        """Write a received CRL to its file; return False if the file has the same CRL, or a newer one.
 
-        Raises `RemoteError` for one that nobody could use: it must not take the place of one that works.
+        Raises `RemoteError` for a CRL that nobody could use: it must not replace one that works.
         """
         if not is_portable(item.name):
             raise _refused(item.name, "its path leads out of the folder")
@@ -77,7 +77,7 @@ class CrlStore:
             raise _refused(
                 item.name, f"its thisUpdate is {tell_time(new.this_update)}, and the clock here says {tell_time(at)}"
             )
-        known = [one for one in loaded.issuers_known if one.subject.public_bytes() == new.issuer_der]
+        known = [issuer for issuer in loaded.issuers_known if issuer.subject.public_bytes() == new.issuer_der]
         if new.is_forged(known):
             raise _refused(item.name, f"it is not signed by {new.issuer.rfc4514_string()}, its issuer by name")
         if stored is not None:
@@ -94,13 +94,13 @@ class CrlStore:
 
 
 def is_portable(name: str) -> bool:
-    """Whether a file of that name lies below the folder, on whatever machine that is."""
+    """Return whether a file of that name is below the folder, on any machine."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
 
 
 def must_be_portable(loaded: Loaded) -> None:
-    """Raise `OperatorError` for lists that other servers could not have under their names."""
+    """Raise `OperatorError` if other servers cannot have the CRLs under their names in the topology."""
     wrong = [name for name in loaded.list_names if not is_portable(name)]
     if wrong:
         remedy = "copy it to a folder below the topology, and write its new path there"
@@ -109,7 +109,7 @@ def must_be_portable(loaded: Loaded) -> None:
 
 
 def _usable(stored: Item, at: datetime) -> RevocationList | None:
-    """What is held, if it can be read, has begun and has not ended: only then there is something to lose."""
+    """Return the stored CRL if it can be read and is valid at time *at*: only then a new one must not be worse."""
     try:
         old = read_content(stored.body)
     except UnusableListError:
@@ -118,7 +118,7 @@ def _usable(stored: Item, at: datetime) -> RevocationList | None:
 
 
 def _is_newer(new: RevocationList, old: RevocationList) -> bool:
-    """Whether *new* takes the place of *old*: of the same issuer only if it is not older."""
+    """Return whether *new* replaces *old*: for the same issuer only if it is not older."""
     if old.issuer_der != new.issuer_der:
         return True
     return (new.this_update, new.number) >= (old.this_update, old.number)

@@ -1,8 +1,9 @@
-"""What one server keeps on disk of what management has signed: the topology in force, its users, the highest number seen.
+"""What one server stores of the documents that management has signed: the topology in force, its users, the highest version.
 
-What comes in is taken if it is signed by a signer that is believed *now*, of this organisation, and newer than anything that
-this server has ever seen. What is in force outlives its signer: at a start the document has to be the very one that was taken
-last (`publication_record`), signed by what was a signer's certificate then, under an anchor that this server trusted.
+A document is accepted under three conditions: its signer is trusted *now*, it is for this organisation, and it is newer than each
+document that this server has accepted. A stored document stays valid after its signer's certificate has expired. At a start, the
+document has to be exactly the last accepted one (`publication_record`). Its signer must have been valid when it was signed, under
+an anchor that this server trusted.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ JOIN_AGAIN = "join this server again: sipmesh join"
 
 
 class DocumentStore:
-    """The documents of the server *name*, below *folder*, the organisation's folder on this machine."""
+    """The documents of the server *name* in *folder*, the organisation's folder on this machine."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -56,39 +57,39 @@ class DocumentStore:
         self._highest = state / f"{name}.highest"
         self._users = state / f"{name}.users"
         self._record = PublicationRecordFile(folder, name)
-        self.known_to_exist = 0  # the highest number that anybody has told of, taken or not
+        self.known_to_exist = 0  # the highest version that anybody has reported, accepted or not
 
     def __repr__(self) -> str:
         return f"<DocumentStore of {self.name} in {self.folder}>"
 
     @property
     def is_there(self) -> bool:
-        """Whether this server has ever held a publication; then it loads nothing else."""
+        """Whether this server has ever stored a publication; if so, it loads nothing else."""
         return self._topology.exists() or self._highest.exists() or self._record.file.exists()
 
     @property
     def is_whole(self) -> bool:
-        """Whether the files of a publication are there at all."""
+        """Whether the files of a publication exist."""
         return all(file.exists() for file in self._files)
 
     @property
     def record(self) -> PublicationRecord | None:
-        """What this server has taken last, as it is noted beside its key; raises `OperatorError`."""
+        """The record of the last accepted publication, which is stored beside the key; raises `OperatorError`."""
         return self._record.read()
 
     # The topology
 
     def begin(self, jws: bytes, anchors: list[x509.Certificate]) -> None:
-        """Hold a first publication, or one that an operator brings again, whose *anchors* that operator vouches for.
+        """Store a first publication, or one that an operator brings again; the operator has confirmed its *anchors*.
 
-        Raises `OperatorError` where it is not signed by a signer under them, and for one that is older than what this server
-        has ever taken.
+        Raises `OperatorError` if its signer is not under these anchors, or if it is older than one that this server has
+        accepted.
         """
         self.folder.joinpath("state").mkdir(mode=0o700, exist_ok=True)
         publication = self._open(jws, anchors)
         try:
             self._record.read()
-        except OperatorError:  # which only a join mends
+        except OperatorError:  # only a join repairs this
             self._record.forget()
         if publication.number < self.highest:
             reason = f"has had version {self.highest} in force, and this is version {publication.number}"
@@ -97,11 +98,11 @@ class DocumentStore:
         self.keep(jws, load_published(publication, self.folder))
 
     def load(self) -> Loaded:
-        """Read what is held, as it was taken; raises `OperatorError` where it was touched since."""
+        """Load the stored publication; raises `OperatorError` if it was changed after it was accepted."""
         return load_published(self.publication(), self.folder)
 
     def publication(self) -> Publication:
-        """The same, before its files are read."""
+        """Read the stored publication without the files that it names; raises as `load` does."""
         jws = self.document()
         publication = self._open(jws, self._pinned())
         record = self.record
@@ -113,7 +114,7 @@ class DocumentStore:
         return publication
 
     def adopt(self) -> None:
-        """Note beside the key what is held, where an earlier release has not; raises `OperatorError` as `load` does."""
+        """Write the record for a publication that an earlier release stored without one; raises as `load` does."""
         if self._record.file.exists():
             return
         number = self.publication().number
@@ -121,13 +122,13 @@ class DocumentStore:
         self._record.write(PublicationRecord(number, digest(self.document()), digest(anchors), users=users))
 
     def follow(self, number: int, jws: bytes) -> None:
-        """Note that this is a management server, whose history has version *number*: no draft and no older history is loaded."""
+        """Record that a management server's history has version *number*: it loads no draft and no older history any more."""
         record = self.record
         if record is None or record.number < number:
             self._record.write(PublicationRecord(number, digest(jws)))
 
     def document(self) -> bytes:
-        """The exact octets of the publication that is held."""
+        """Return the exact octets of the stored publication; raises `OperatorError` if they cannot be read."""
         try:
             return self._topology.read_bytes()
         except OSError as wrong:
@@ -139,7 +140,7 @@ class DocumentStore:
             publication = Publication.decode(signed.payload)
         except MalformedDocumentError as wrong:
             raise self._broken(self._topology, f"does not match its signature ({wrong})") from None
-        if why := _disbelieved(signed, anchors, publication.at):
+        if why := _why_not_trusted(signed, anchors, publication.at):
             raise self._broken(self._topology, f"has no signer that this server has trusted: {why}")
         return publication
 
@@ -165,14 +166,14 @@ class DocumentStore:
 
     @property
     def highest(self) -> int:
-        """The highest number that this server has ever taken; raises `OperatorError` where its record cannot be read."""
+        """The highest version that this server has ever accepted; raises `OperatorError` if its record cannot be read."""
         record, seen = self.record, 0
         with suppress(OSError, ValueError):
             seen = int(self._highest.read_text())
         return max(seen, record.number if record is not None else 0)
 
     def newer(self, jws: bytes, in_force: Loaded, at: datetime) -> Loaded:
-        """Look at a publication that came in at the instant *at*; raises `RemoteError` for one that is not to be taken."""
+        """Check a publication that arrived at time *at*, and load it; raises `RemoteError` if it is refused."""
         signed = _signed(jws, KIND)
         try:
             publication = Publication.decode(signed.payload)
@@ -195,35 +196,35 @@ class DocumentStore:
             raise _refused(f"version {publication.number} cannot be used: {wrong}") from None
 
     def _is_unfinished(self, jws: bytes, publication: Publication, in_force: Loaded) -> bool:
-        """Whether this is the very version of the record, which could not be written then, or not be put in force."""
+        """Return whether this is the recorded version, if it could not be written or not be put in force before."""
         record = self.record
         same = record is not None and record.number == publication.number and record.topology == digest(jws)
         return same and publication.number > in_force.number
 
     def read(self, jws: bytes) -> Loaded:
-        """Read a publication that `newer` has let in with the files that are here now; raises `OperatorError`."""
+        """Read a publication that `newer` has accepted, with the files that exist now; raises `OperatorError`."""
         with large_lists_later():
             return load_published(Publication.decode(open_signed(jws, KIND).payload), self.folder)
 
     def keep(self, jws: bytes, loaded: Loaded) -> None:
-        """Hold a publication that `newer` has let in, from now on and after every start; *loaded* is what `read` gave.
+        """Store a publication that `newer` has accepted, for now and for every start; *loaded* is from `newer` or `read`.
 
-        Number and record first: a crash in between leaves the old version or the new one, and no way back before either.
+        The record is written first. So a crash leaves the old version or the new one, and never allows an older version.
         """
         pem = b"".join(anchor.public_bytes(Encoding.PEM) for anchor in loaded.authority.anchors)
         record = self.record
-        made = PublicationRecord(
+        new_record = PublicationRecord(
             max(loaded.number, self.highest), digest(jws), digest(pem), users=record.users if record is not None else 0
         )
-        self._record.write(made.replacing(*(file.read_bytes() for file in self._files if file.exists())))
+        self._record.write(new_record.replacing(*(file.read_bytes() for file in self._files if file.exists())))
         files.commit(
             [
-                files.prepare(self._highest, b"%d\n" % made.number, files.SECRET),
+                files.prepare(self._highest, b"%d\n" % new_record.number, files.SECRET),
                 files.prepare(self._topology, jws, files.SECRET),
                 files.prepare(self._anchors, pem, files.SECRET),
             ]
         )
-        self._record.write(made)
+        self._record.write(new_record)
 
     @property
     def _files(self) -> tuple[Path, Path]:
@@ -232,42 +233,44 @@ class DocumentStore:
     # The users
 
     def users(self) -> list[bytes]:
-        """The payloads of the users' documents that are held, in the order in which they came; up to one that was touched.
+        """Return the payloads of the stored users' documents in their order, up to the first one that was changed.
 
-        None of them where they end before the highest number ever taken: management then gives all of them again.
+        Empty if they end before the highest number ever accepted: management then sends all users again.
         """
         found: list[bytes] = []
-        believed: dict[tuple[bytes, ...], bool] = {}
+        trusted: dict[tuple[bytes, ...], bool] = {}
         with suppress(OSError, MalformedDocumentError, OperatorError):
             anchors = self._pinned()
             for line in self._users.read_bytes().splitlines():
                 signed = open_signed(line, USERS)
-                if signed.presented not in believed:
-                    begun = max(one.not_valid_before_utc for one in signed.chain)
-                    believed[signed.presented] = not _disbelieved(signed, anchors, begun)
-                if not believed[signed.presented]:
+                if signed.presented not in trusted:
+                    begun = max(certificate.not_valid_before_utc for certificate in signed.chain)
+                    trusted[signed.presented] = not _why_not_trusted(signed, anchors, begun)
+                if not trusted[signed.presented]:
                     break
                 found.append(signed.payload)
         record = self.record
         return found if record is None or self._users_number(found) >= record.users else []
 
     def _users_number(self, payloads: Sequence[bytes]) -> int:
-        """The number of the last of some users' documents, 0 for none."""
+        """Return the number of the last of some users' documents, 0 if there are none."""
         with suppress(OperatorError):
             return UserDocument.decode(payloads[-1]).number if payloads else 0
         return 0
 
     def newer_users(self, jws: bytes, in_force: Loaded, at: datetime) -> bytes:
-        """Look at a users' document that came in and give its payload; raises `RemoteError` if it is not believed."""
+        """Check a users' document that arrived at time *at*, and return its payload; raises `RemoteError` if it is refused."""
         return signed_by_management(jws, USERS, in_force, at)
 
     def keep_users(self, parts: Sequence[bytes], *, anew: bool) -> None:
-        """Hold a document in its *parts* from now on: in place of those before, or after them if it tells of changes only."""
+        """Store a users' document in its *parts*; *anew* replaces the earlier documents, otherwise it is appended."""
         lines = b"".join(part + b"\n" for part in parts)
         if anew or not self._users.exists():
             files.write(self._users, lines, files.SECRET)
         else:
-            with self._users.open("ab") as opened:  # a line that a crash cuts off is not signed, and asked for again
+            with self._users.open(
+                "ab"
+            ) as opened:  # a line that a crash cuts off has no signature, and is requested again
                 opened.write(lines)
                 opened.flush()
                 os.fsync(opened.fileno())
@@ -278,12 +281,12 @@ class DocumentStore:
 
 
 def held_in(folder: Path) -> list[str]:
-    """The servers that hold a publication in *folder*, by name."""
+    """Return the names of the servers that have a publication in *folder*."""
     return sorted(file.stem for file in (folder / "state").glob("*.topology"))
 
 
 def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
-    """Raise `RemoteError` unless the signer is one of the topology *in force*, valid and not revoked at the instant *at*."""
+    """Raise `RemoteError` unless the signer is one of the topology in force, valid and not revoked at time *at*."""
     authority = in_force.authority
     errors = path_errors(signed.chain, authority.anchors, at)
     belief = judge_signer(signed.presented, authority, signers_of(in_force), at=at, engine_errors=errors)
@@ -293,13 +296,13 @@ def believe(signed: Signed, in_force: Loaded, at: datetime) -> None:
 
 
 def signers_of(loaded: Loaded) -> frozenset[str]:
-    """Whose signature counts: the servers of role management."""
+    """Return the servers whose signature counts: those of role management."""
     pools = (pool for pool in loaded.topology.pools if pool.role is Role.MANAGEMENT)
     return frozenset(server.name for pool in pools for server in pool.servers)
 
 
 def signed_by_management(jws: bytes, kind: str, in_force: Loaded, at: datetime) -> bytes:
-    """Give the payload of a document of another *kind*; raises `RemoteError` if it is not believed."""
+    """Return the payload of a document of another *kind*; raises `RemoteError` if its signer is not trusted."""
     signed = _signed(jws, kind)
     believe(signed, in_force, at)
     return signed.payload
@@ -316,8 +319,8 @@ def _refused(why: str) -> RemoteError:
     return RemoteError(f"rejected: {why}", rule="rule R5", status=488)
 
 
-def _disbelieved(signed: Signed, anchors: list[x509.Certificate], at: datetime) -> str:
-    """Why what was signed at the instant *at* is not signed by a signer under *anchors*, or nothing."""
+def _why_not_trusted(signed: Signed, anchors: list[x509.Certificate], at: datetime) -> str:
+    """Return why a document of time *at* has no trusted signer under *anchors*; empty if it has one."""
     authority = Authority("this server's anchors", tuple(anchors), RevocationLists())
     errors = path_errors(signed.chain, anchors, at)
     belief = judge_signer_of_before(signed.presented, authority, at=at, engine_errors=errors)

@@ -1,8 +1,8 @@
-"""What management grants a new server in one file, and what the new server believes of it (`sipmesh join`).
+"""A grant: what management gives a new server in one file, and how the new server checks it (`sipmesh join`).
 
-The file travels by hand, and whoever carries it may change it. So the operator confirms every anchor by its fingerprint, and
-everything else is judged under these: the signer of the topology and the server's own certificate in full, by the lists that the
-grant brings. Nothing is written that the topology does not name.
+A person carries the file, and could change it. So the operator confirms every anchor by its fingerprint, and everything else is
+checked under these anchors: the signer of the topology, and the server's own certificate. Their revocation is checked with the
+CRLs of the grant. Only files that the topology names are written.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ AGAIN = "get a new grant: sipmesh join grant"
 
 
 def mark_of(anchor: x509.Certificate) -> str:
-    """The SHA-256 of a certificate in lower-case hex."""
+    """Return the SHA-256 of a certificate in lower-case hex."""
     return anchor.fingerprint(SHA256()).hex()
 
 
 @dataclass(frozen=True, slots=True)
 class JoinGrant:
-    """One grant as it was read: *proof* are the lists of our CAs when it was made, *lists* those that the topology names."""
+    """One grant: *proof* are the CRLs of our CAs when it was made, *lists* are the CRLs that the topology names."""
 
     server: str
     publication: bytes
@@ -74,7 +74,7 @@ class JoinGrant:
             document = json.loads(content)
             chain = x509.load_pem_x509_certificates(str(document["certificate"]).encode())
             anchors = [
-                one for text in document["anchors"] for one in x509.load_pem_x509_certificates(str(text).encode())
+                anchor for text in document["anchors"] for anchor in x509.load_pem_x509_certificates(str(text).encode())
             ]
             return cls(
                 server=fqdn(str(document["server"])),
@@ -88,12 +88,12 @@ class JoinGrant:
             raise OperatorError(f"{file} is not a file of `sipmesh join grant`") from None
 
     def encode(self) -> bytes:
-        """Write it as JSON."""
+        """Return the grant as JSON."""
         document: dict[str, Any] = {
             "format": FORMAT,
             "server": self.server,
             "publication": self.publication.decode(),
-            "anchors": [one.public_bytes(Encoding.PEM).decode() for one in self.anchors],
+            "anchors": [anchor.public_bytes(Encoding.PEM).decode() for anchor in self.anchors],
             "certificate": self.pem.decode(),
             "lists": {name: base64.b64encode(content).decode() for name, content in self.lists.items()},
             "proof": [base64.b64encode(content).decode() for content in self.proof],
@@ -103,12 +103,12 @@ class JoinGrant:
     @property
     def pem(self) -> bytes:
         """The server's certificate with its issuers, in PEM."""
-        return b"".join(one.public_bytes(Encoding.PEM) for one in self.chain)
+        return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
 
     def judged(self, confirmed: Collection[str], folder: Path, at: datetime) -> JudgedGrant:
-        """Judge all of it at the instant *at*, for a server in *folder*; *confirmed* are the fingerprints that were compared.
+        """Check the grant at time *at*, for a server in *folder*; *confirmed* are the fingerprints that the operator compared.
 
-        Raises `OperatorError` for an anchor that was not confirmed, and for a signer or a certificate that is not believed.
+        Raises `OperatorError` for an anchor that was not confirmed, and for a signer or a certificate that is not trusted.
         """
         self._must_be_confirmed(self.anchors, confirmed)
         signed, publication = self._opened()
@@ -121,7 +121,7 @@ class JoinGrant:
 
     @staticmethod
     def _must_be_confirmed(anchors: Iterable[x509.Certificate], confirmed: Collection[str]) -> None:
-        """Every anchor that is trusted from now on is one whose fingerprint was compared; more than those is too many."""
+        """Raise `OperatorError` for an anchor whose fingerprint the operator has not compared."""
         unknown = [mark_of(anchor) for anchor in anchors if mark_of(anchor) not in confirmed]
         if unknown:
             raise OperatorError(
@@ -137,7 +137,7 @@ class JoinGrant:
             raise OperatorError(f"the topology in this grant does not match its signature ({wrong}); {AGAIN}") from None
 
     def _evidence(self) -> RevocationLists:
-        """The lists of the grant; one that cannot be used says why where it is missing."""
+        """Return the CRLs of the grant, with the reasons why others cannot be used."""
         found, faults = [], []
         for content in dict.fromkeys((*self.proof, *self.lists.values())):
             try:
@@ -147,7 +147,7 @@ class JoinGrant:
         return RevocationLists(found, tuple(faults))
 
     def _must_be_a_certificate_of(self, loaded: Loaded, authority: Authority, at: datetime) -> None:
-        """Judge the server's own certificate as another server of ours would: what nobody believes is not put in place."""
+        """Judge the server's own certificate as another server would; raises `OperatorError` if it is refused."""
         pool = loaded.topology.pool_of(self.server)
         if pool is None:
             raise OperatorError(f"{self.server} is not in the topology of this grant; {AGAIN}")
@@ -159,19 +159,21 @@ class JoinGrant:
             kind=LinkKind.SERVER,
             remote=(self.server, 0),
             local=("", 0),
-            presented=tuple(one.public_bytes(Encoding.DER) for one in self.chain),
+            presented=tuple(certificate.public_bytes(Encoding.DER) for certificate in self.chain),
             engine_errors=path_errors(self.chain, self.anchors, at),
         )
         verdict = judge(evidence, policy, at=at)
         if not verdict.accepted:
-            wrong = "; ".join(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in verdict.failed)
+            wrong = "; ".join(
+                f"{finding.check} wanted {finding.wanted}; saw {finding.saw}" for finding in verdict.failed
+            )
             raise OperatorError(f"the certificate in this grant is rejected: {verdict.code}: {wrong}; {AGAIN}")
 
 
 def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Authority, at: datetime) -> None:
-    """Judge the signer of a topology that is accepted or granted for the first time, its revocation included.
+    """Judge the signer of a topology that is granted, or accepted for the first time, with its revocation.
 
-    Raises `OperatorError`, which says how a version comes about that is believed.
+    Raises `OperatorError`, which says how to publish a version with a trusted signer.
     """
     errors = path_errors(signed.chain, authority.anchors, at)
     belief = judge_signer(signed.presented, authority, signers_of(loaded), at=at, engine_errors=errors)
@@ -184,15 +186,15 @@ def must_be_signed_by_management(signed: Signed, loaded: Loaded, authority: Auth
 
 @dataclass(frozen=True, slots=True)
 class JudgedGrant:
-    """A grant that is believed, and the *number* of its version."""
+    """A grant that was accepted, and the *number* of its version."""
 
     grant: JoinGrant
     number: int
 
     def hold(self, folder: Path, *, runs: bool) -> Loaded:
-        """Hold the topology of the grant below *folder*, unless what is held is whole, and newer or in use.
+        """Store the topology of the grant below *folder*, unless a stored topology is intact, and newer or in use.
 
-        Management gives a server that *runs* the rest. Raises `OperatorError`.
+        A server that *runs* gets newer versions from management. Raises `OperatorError`.
         """
         documents = DocumentStore(folder, self.grant.server)
         if documents.is_there:
@@ -204,19 +206,19 @@ class JudgedGrant:
         return documents.load()
 
     def put_lists(self, folder: Path, loaded: Loaded, at: datetime) -> list[RemoteError]:
-        """Write the lists that the topology names, none in the place of a newer one; gives why others were left out."""
-        shelf, refused = CrlStore(folder), []
+        """Write the CRLs that the topology names, unless the stored one is newer; return the reasons for those left out."""
+        crls, refused = CrlStore(folder), []
         for name, content in self.grant.lists.items():
             if name not in loaded.list_names:
                 continue
             try:
-                shelf.put(Item(ItemKind.LIST, content, name), loaded, at)
+                crls.put(Item(ItemKind.LIST, content, name), loaded, at)
             except RemoteError as wrong:
                 refused.append(wrong)
         return refused
 
     def put_certificate(self, folder: Path, loaded: Loaded) -> None:
-        """Write the certificate to the file that the topology names; raises `OperatorError` where that lies elsewhere."""
+        """Write the certificate to its file in the topology; raises `OperatorError` if that file is outside of *folder*."""
         name = next(
             server.certificate_file
             for pool in loaded.topology.pools

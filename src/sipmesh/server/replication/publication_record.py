@@ -1,7 +1,7 @@
-"""The record that a server keeps beside its key: which publication it has taken last, and that it has ever taken one.
+"""The record beside a server's key: which publication was accepted last, and that one was ever accepted.
 
-The documents themselves lie in ``state``. Whoever can write there alone can neither put an older version in the place of the
-one that was taken, nor other anchors, nor users of before, nor make the server forget that it runs by publications.
+The documents themselves are in ``state``. An attacker who can write only there cannot bring back an older version or earlier
+users, and cannot replace the anchors. The attacker also cannot make the server load a topology without a signature.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ SUFFIX = ".held"
 
 
 def digest(content: bytes) -> str:
-    """The SHA-256 of a document, in hex."""
+    """Return the SHA-256 of a document in hex."""
     return sha256(content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class PublicationRecord:
-    """*number* is the highest version ever taken, *topology* and *anchors* the digests of its two files.
+    """*number* is the highest version ever accepted; *topology* and *anchors* are the digests of its two files.
 
-    *before* has the digests of the files that are being replaced, and is empty once that is done: a crash in between leaves
-    either. *users* is the highest number of users ever taken.
+    *before* has the digests of the files that are being replaced; it is empty afterwards, so a crash in between leaves a
+    state that is accepted. *users* is the highest number of users ever accepted.
     """
 
     number: int = 0
@@ -40,15 +40,15 @@ class PublicationRecord:
     users: int = 0
 
     def has_topology(self, content: bytes) -> bool:
-        """Whether this is the publication that was taken, or the one that was being replaced."""
+        """Return whether *content* is the accepted publication, or the one that was being replaced."""
         return digest(content) in {self.topology, *self.before}
 
     def has_anchors(self, content: bytes) -> bool:
-        """Whether these are the anchors that the publication had when it was taken."""
+        """Return whether *content* are the anchors of the accepted publication, or of the one that was being replaced."""
         return digest(content) in {self.anchors, *self.before}
 
     def replacing(self, *files_before: bytes) -> Self:
-        """The same, while files with that content are being replaced."""
+        """Return the record to use while files with the content *files_before* are being replaced."""
         return replace(self, before=tuple(map(digest, files_before)))
 
 
@@ -63,9 +63,9 @@ class PublicationRecordFile:
         return f"<PublicationRecordFile {self.file}>"
 
     def read(self) -> PublicationRecord | None:
-        """Read it once; None where there is none. Raises `OperatorError` for one that cannot be read: nothing is guessed.
+        """Read the record once; None if there is none. Raises `OperatorError` for an unreadable record.
 
-        A server that runs goes by what it has read or written itself, whatever becomes of the file.
+        A running server uses what it has read or written itself, even if the file changes.
         """
         if self._kept is None:
             self._kept = self._read()
@@ -90,12 +90,12 @@ class PublicationRecordFile:
             raise OperatorError("it is not known which version this server had in force", (problem,)) from None
 
     def write(self, record: PublicationRecord) -> None:
-        """Write it, whole or not at all."""
+        """Write the record, completely or not at all."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         files.write(self.file, json.dumps(asdict(record)).encode(), files.SECRET)
         self._kept = record
 
     def forget(self) -> None:
-        """Remove it: what an operator vouches for takes the place of all that was taken."""
+        """Remove the record: an operator has confirmed a publication, which replaces the earlier ones."""
         self.file.unlink(missing_ok=True)
         self._kept = None

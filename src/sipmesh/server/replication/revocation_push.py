@@ -1,4 +1,4 @@
-"""Serials that are newly revoked, as they travel ahead of the list that has them."""
+"""New revocations, as they are sent ahead of the CRL that contains them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MOST = 10_000
 
 
 def revoked_payload(organisation: str, number: int, named: Iterable[CertificateId]) -> bytes:
-    """Make the document: issuer as DER in base64, serial in hex."""
+    """Return the document: issuers as DER in base64, serial numbers in hex; at most ``MOST`` of them."""
     rows = sorted((b64encode(issuer).decode(), f"{serial:x}") for issuer, serial in named)
     document = {"format": 1, "organisation": organisation, "number": number, "revoked": rows[:MOST]}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
 def named_in(payload: bytes) -> frozenset[CertificateId]:
-    """Read it; raises `RemoteError` for anything else."""
+    """Read the document; raises `RemoteError` if it cannot be read."""
     try:
         document = json.loads(payload)
         return frozenset((b64decode(issuer, validate=True), int(serial, 16)) for issuer, serial in document["revoked"])

@@ -1,7 +1,7 @@
-"""What one server says of itself to management (RFC 3903 PUBLISH, event ``sipmesh-status``), as a typed and bounded document.
+"""The status report of one server to management (RFC 3903 PUBLISH, event ``sipmesh-status``), as a typed document with limits.
 
-It is read with this model when it arrives. A document that does not fit is dropped whole: one server's report, whoever has
-written it, must not spoil what is told of the others. Keys that we do not know are ignored, so that a newer release may add some.
+A received report is read with this model. A document that does not fit is dropped completely: the report of one server must not
+damage the reports of others. Unknown keys are ignored, so that a newer release may add keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sipmesh.errors import RemoteError
 from sipmesh.printable import printable
 
 LONGEST_TEXT: Final = 2000
-"""Characters of one text; whoever writes a report cuts its own texts to this (`text`)."""
+"""Characters of one text; a server cuts its own texts to this length (`text`)."""
 
 LONGEST_FAULT: Final = 200
 MOST_NAMES: Final = 10_000
@@ -34,14 +34,14 @@ MOST_NAMES: Final = 10_000
 
 MOST_REFUSALS: Final = 5
 LONGEST_RELAYED: Final = 768 << 10
-"""Octets of all reports that a front end brings, which leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
+"""Octets of all relayed reports of a front end; this leaves room for its own (`distribution.notifier.LONGEST_STATUS`)."""
 
 LONGEST_AGO_S: Final = 1e9
 RULE: Final = "event package sipmesh-status"
 
 
 def _instant(given: object) -> datetime:
-    """ISO 8601 with a zone, as an instant in UTC."""
+    """Read ISO 8601 with a time zone; return the time in UTC."""
     try:
         found = datetime.fromisoformat(given) if isinstance(given, str) else given
         if isinstance(found, datetime) and found.tzinfo is not None:
@@ -52,7 +52,7 @@ def _instant(given: object) -> datetime:
 
 
 def _text(given: str) -> str:
-    """No line of it shall look as one of ours, wherever it is shown."""
+    """Make a text printable: none of its lines may look like a line of ours."""
     return printable(given, LONGEST_TEXT)
 
 
@@ -68,7 +68,7 @@ class _Part(BaseModel):
 
 
 class ShownCertificate(_Part):
-    """The certificate that a server shows to servers: *under* is the subject of the root that its chain leads to."""
+    """The certificate that a server presents to servers: *under* is the subject of the root that its chain leads to."""
 
     serial: Hex
     ends: Instant
@@ -79,9 +79,8 @@ class ShownCertificate(_Part):
 class ServerStatus(_Part):
     """One report. *at* is the server's own clock; *request* is its signed request for a new certificate.
 
-    *bindings* identifies the store in which the server keeps bindings, empty where it keeps none. *unanswered* names the servers
-    that do not answer this one. *unreadable* is set by a front
-    end that could not read what an edge behind it has said.
+    *bindings* identifies the store of the server's bindings; it is empty for a server without bindings. *unanswered* names the
+    servers that do not answer this one. A front end sets *unreadable* if it could not read the report of an edge behind it.
     """
 
     number: Count
@@ -106,7 +105,7 @@ class ServerStatus(_Part):
 
     @classmethod
     def read(cls, document: object) -> ServerStatus:
-        """Read a report that was JSON; raises `RemoteError` with the first thing that does not fit."""
+        """Read a report from decoded JSON; raises `RemoteError` with the first part that does not fit."""
         try:
             return cls.model_validate(document)
         except ValidationError as wrong:
@@ -115,28 +114,29 @@ class ServerStatus(_Part):
             raise RemoteError(printable(f"{where}: {first['msg']}", LONGEST_FAULT), rule=RULE) from None
 
     def to_json(self) -> dict[str, Any]:
-        """As it travels, without what is not said."""
+        """Return the report as it is sent, without default values."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     def facts(self) -> dict[str, Any]:
-        """Every key, for a program that reads `sipmesh status --json`."""
+        """Return every key, for a program that reads `sipmesh status --json`."""
         return self.model_dump(mode="json", exclude={"request", "ago_s", "unreadable"})
 
 
 def text(given: str) -> str:
-    """Cut a text of ours to what a report may hold."""
+    """Return one of our texts, cut to what a report may contain."""
     return printable(given, LONGEST_TEXT - 100)[:LONGEST_TEXT]
 
 
 def relayed_reports(statuses: Mapping[str, tuple[float, ServerStatus]], now: float) -> dict[str, dict[str, Any]]:
-    """The reports of edges as a front end brings them, each with its age in seconds; *statuses* has the time of each.
+    """Return the reports of edges as a front end relays them, each with its age in seconds.
 
-    The shortest come first, up to `LONGEST_RELAYED`: an edge that writes much costs its own report and nobody else's.
+    *statuses* has the loop time and the status of each edge; *now* is the loop time. The shortest reports come first, up to
+    `LONGEST_RELAYED`: an edge with a long report loses only its own report.
     """
     reports = {name: {**status.to_json(), "ago_s": round(now - at, 3)} for name, (at, status) in statuses.items()}
-    lengths = {name: len(json.dumps(one)) for name, one in reports.items()}
+    lengths = {name: len(json.dumps(report)) for name, report in reports.items()}
     found, octets = {}, 0
-    for name in sorted(reports, key=lambda one: (lengths[one], one)):
+    for name in sorted(reports, key=lambda name: (lengths[name], name)):
         octets += lengths[name]
         if octets > LONGEST_RELAYED:
             break

@@ -1,6 +1,7 @@
-"""Where a server has its topology from: what management has signed or, in a network without management, the file itself.
+"""Where a server gets its topology from: a signed version, or in a network without management the file itself.
 
-Nothing unsigned is loaded by a server that has ever held a publication, nor in a folder whose topology names management.
+A server that has ever stored a publication loads only signed versions. So does every server in a folder whose topology names
+management.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class TopologySource(Protocol):
-    """What a server reads at its start and at every reload."""
+    """The topology that a server reads at its start and at every reload."""
 
     def load(self) -> Loaded:
-        """Read it with all files that it names; raises `OperatorError`."""
+        """Read the topology with all files that it names; raises `OperatorError`."""
 
 
 class DraftFile:
-    """The document as it stands in its *file*: for networks without management."""
+    """The document in its *file*, for networks without management."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -42,7 +43,7 @@ class DraftFile:
         return f"<DraftFile {self._file}>"
 
     def load(self) -> Loaded:
-        """Read the file."""
+        """Read the file; raises `OperatorError`."""
         return load(self._file)
 
 
@@ -56,7 +57,7 @@ class PublishedVersion:
         return f"<PublishedVersion {self.management_db!r}>"
 
     def load(self) -> Loaded:
-        """Read the newest version."""
+        """Read the newest version; raises `OperatorError`."""
         head = self.management_db.history.head()
         if head is None:
             raise OperatorError("there is no published version here; to publish: sipmesh topology publish -m WHY")
@@ -64,9 +65,9 @@ class PublishedVersion:
 
 
 def source_of(file: Path, name: str) -> TopologySource:
-    """Find out where the server *name* has its topology from; *file* is the document, or where it would be.
+    """Return the source of the topology for the server *name*; *file* is the document, or its usual place.
 
-    Raises `OperatorError` where there is nothing that may be loaded.
+    Raises `OperatorError` if there is no topology that the server may load.
     """
     folder, name = file.parent, name.lower()
     documents = DocumentStore(folder, name)
@@ -92,7 +93,7 @@ def source_of(file: Path, name: str) -> TopologySource:
 
 
 def _must_be_followed(documents: DocumentStore, management_db: ManagementDb) -> None:
-    """Raise `OperatorError` for a history beside a server that lacks the very version which this server has taken last."""
+    """Raise `OperatorError` if the history beside a server lacks the version that the server accepted last."""
     record = documents.record
     if record is None or not record.topology:
         return
@@ -107,14 +108,14 @@ def _must_be_followed(documents: DocumentStore, management_db: ManagementDb) -> 
 
 
 def _hold(documents: DocumentStore, management_db: ManagementDb, folder: Path) -> None:
-    """Have a server beside management hold what lies there; what it would refuse, it is told later."""
+    """Let a server beside management store the newest version; if it would refuse that version, the agent reports it later."""
     head, record = management_db.history.head(), documents.record
     if head is None:
         return
     if not documents.is_there:
         _begin(documents, management_db.history.get(head.number).jws, folder)
         return
-    if record is not None and not documents.is_whole:  # its state was lost: the very version that it had is still here
+    if record is not None and not documents.is_whole:  # its state was lost, but the history still has its version
         _begin(documents, management_db.history.get(record.number).jws, folder)
     if documents.highest < head.number:
         with suppress(RemoteError, OperatorError):
@@ -123,7 +124,7 @@ def _hold(documents: DocumentStore, management_db: ManagementDb, folder: Path) -
 
 
 def version_of(management_db: ManagementDb, number: int) -> Publication:
-    """One version of the history; raises `OperatorError` where there is none, or it was touched."""
+    """Return one version of the history; raises `OperatorError` if it does not exist, or was changed."""
     try:
         return Publication.decode(open_signed(management_db.history.get(number).jws, KIND).payload)
     except MalformedDocumentError as wrong:
@@ -131,7 +132,7 @@ def version_of(management_db: ManagementDb, number: int) -> Publication:
 
 
 def published_in(folder: Path) -> Loaded | None:
-    """The newest version of the history in *folder*; None where there is none."""
+    """Return the newest version of the history in *folder*; None if there is no version."""
     if not ManagementDb.is_in(folder):
         return None
     management_db = ManagementDb(folder)
@@ -142,7 +143,7 @@ def published_in(folder: Path) -> Loaded | None:
 
 
 def _begin(documents: DocumentStore, jws: bytes, folder: Path) -> None:
-    """A server beside management begins with what lies there, under every root of the CA there that is not retired."""
+    """Store the first version of a server beside management; its anchors are the CA's roots that are not retired."""
     root = folder / "ca" / "root.pem"
     if CaGenerations.are_in(root.parent):
         documents.begin(jws, [ca.root for ca in CaGenerations(root.parent).alive])

@@ -1,5 +1,5 @@
-"""Transactions: RFC 3261 section 17 with RFC 6026's correction, as tables, for reliable links only.
+"""Transactions of RFC 3261 section 17 with RFC 6026, as state tables, for reliable transports only.
 
-What is in the room: which state follows which input, and what is to be done. What may not enter: messages in flight,
-timers that run, links; the caller keeps those and does what a :class:`~sipmesh.sip.transaction.state.Do` says.
+What belongs into this package: the state that follows each input, and the action. What does not: messages, running timers
+and links. The caller has these, and does what :class:`~sipmesh.sip.transaction.state.Do` says.
 """

@@ -1,4 +1,4 @@
-"""The two requests that a transaction makes by itself: ACK for a refusal, and CANCEL."""
+"""The requests that belong to an INVITE transaction: the ACK for a 300-699, and CANCEL."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 _MAX_FORWARDS: Final = "70"
 MAX_REASONS: Final = 8
-"""Values of Reason that a CANCEL takes on: one for each protocol (RFC 3326 2), and there are few. Each becomes a row."""
+"""Values of Reason that a CANCEL forwards. RFC 3326 2 allows one for each protocol, and there are few. Each is a row."""
 MAX_REASON: Final = 256
-"""Octets of one value of Reason: a cause and a short text for people."""
+"""Octets of one value of Reason: a cause code and a short text for people."""
 
 
 def ack_for(invite: Request, response: Response) -> Request:
-    """Acknowledge a 300-699 of an INVITE as we sent it (RFC 3261 17.1.1.3): the To is the response's, with its tag."""
+    """Build the ACK for a 300-699 of *invite* as we sent it (RFC 3261 17.1.1.3). Its To is that of the response."""
     return _belonging(invite, "ACK", response.first("to") or "")
 
 
 def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
-    """Cancel an INVITE as we sent it (RFC 3261 9.1) for *reasons* (RFC 3326), each in a row; wait for a 1xx first."""
+    """Build the CANCEL of *invite* as we sent it (RFC 3261 9.1), with *reasons* (RFC 3326). Send it only after a 1xx."""
     cancel = _belonging(invite, "CANCEL", invite.first("to") or "")
     for reason in reasons:
         cancel.append("reason", reason)
@@ -33,16 +33,16 @@ def cancel_for(invite: Request, reasons: tuple[str, ...] = ()) -> Request:
 
 
 def reasons_of(cancel: Request) -> tuple[str, ...]:
-    """Give the values of Reason that a CANCEL takes on to each branch: the first eight that are not empty and not long.
+    """Give the values of Reason that are forwarded with a CANCEL: the first MAX_REASONS that are not empty or too long.
 
-    Reason tells why and decides nothing (RFC 3326 2): values above the bounds are dropped, and the CANCEL goes on.
+    A Reason is information only (RFC 3326 2). So values above the limits are dropped, and the CANCEL is still forwarded.
     """
     fit = [value for value in cancel.items("reason") if value and len(octets_of(value)) <= MAX_REASON]
     return tuple(fit[:MAX_REASONS])
 
 
 def _belonging(invite: Request, method: str, to: str) -> Request:
-    """Make a request of the INVITE's own transaction: its URI, its top Via alone, its routes, its CSeq number."""
+    """Build a request with the URI, top Via, routes and CSeq number of the INVITE; LocalError for another method."""
     via = invite.first("via")
     if invite.method != "INVITE" or via is None:
         raise LocalError(f"{method} for {invite!r}")

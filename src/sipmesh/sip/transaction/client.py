@@ -1,6 +1,6 @@
-"""The client side of a transaction (RFC 3261 17.1, RFC 6026 7.2). The tables are the machine; the class applies them.
+"""The client transaction (RFC 3261 17.1, RFC 6026 7.2): state tables, and the class that applies them.
 
-Whatever a peer can send is in the tables, in every state. A pair that is not there can come from our own code only.
+The tables contain every input that a peer can cause, in every state. Only our own code can cause another pair.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]]
     (TransactionState.PROCEEDING, Input.TIMER_B): (
         TransactionState.PROCEEDING,
         Do.NOTHING,
-    ),  # it counts in CALLING only
+    ),  # timer B has a meaning in CALLING only
     (TransactionState.PROCEEDING, Input.GIVE_UP): (TransactionState.TERMINATED, Do.FAIL),
     (TransactionState.PROCEEDING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
-    # ACCEPTED: copies of the 2xx and those of other forks pass to the core, which forwards or acknowledges each.
+    # ACCEPTED: copies of the 2xx, and the 2xx of other branches, pass to the core. The core forwards or acknowledges them.
     (TransactionState.ACCEPTED, Input.PROVISIONAL): (TransactionState.ACCEPTED, Do.NOTHING),
     (TransactionState.ACCEPTED, Input.SUCCESS): (TransactionState.ACCEPTED, Do.PASS),
     (TransactionState.ACCEPTED, Input.FAILURE): (TransactionState.ACCEPTED, Do.NOTHING),
     (TransactionState.ACCEPTED, Input.TIMER_B): (TransactionState.ACCEPTED, Do.NOTHING),
     (TransactionState.ACCEPTED, Input.TIMER_M): (TransactionState.TERMINATED, Do.NOTHING),
-    (TransactionState.ACCEPTED, Input.GIVE_UP): (TransactionState.ACCEPTED, Do.NOTHING),  # it crossed with the 2xx
+    (TransactionState.ACCEPTED, Input.GIVE_UP): (TransactionState.ACCEPTED, Do.NOTHING),  # the 2xx came first
     (TransactionState.ACCEPTED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
-    # TERMINATED: what a peer may still send to a transaction that is not yet forgotten.
+    # TERMINATED: what a peer may still send before the transaction is deleted.
     (TransactionState.TERMINATED, Input.PROVISIONAL): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.SUCCESS): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.FAILURE): (TransactionState.TERMINATED, Do.NOTHING),
@@ -61,7 +61,7 @@ NON_INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, D
 }
 
 
-# Which timer runs in which state. (Timer C is a proxy's, and is counted anew with every provisional response: 16.7.)
+# The timer of each state. (A proxy restarts timer C at each provisional response: 16.7.)
 _INVITE_TIMERS: Final = {
     TransactionState.CALLING: Timer.B,
     TransactionState.PROCEEDING: Timer.C,
@@ -71,9 +71,9 @@ _NON_INVITE_TIMERS: Final = {TransactionState.TRYING: Timer.F, TransactionState.
 
 
 class ClientTransaction:
-    """One request that we sent, until its final answer is in (and further answers to an INVITE are out of time).
+    """The transaction of a request that we sent. It ends after the final response; for a 2xx of an INVITE, after timer M.
 
-    An ACK for a 2xx belongs to no transaction (17).
+    The ACK for a 2xx belongs to no transaction (RFC 3261 17).
     """
 
     __slots__ = ("invite", "state")
@@ -83,28 +83,28 @@ class ClientTransaction:
         self.state = TransactionState.CALLING if invite else TransactionState.TRYING
 
     def receive(self, given: Input) -> Do:
-        """Apply one input; LocalError where our own code gave what cannot be."""
+        """Apply one input, and give the action; LocalError for a pair that is not in the table, which is a bug."""
         self.state, todo = step(INVITE if self.invite else NON_INVITE, self.state, given)
         return todo
 
     def accepts(self, given: Input) -> bool:
-        """Tell whether the core would get a message of this kind now; nothing changes."""
+        """Tell whether the core would get a message of this kind now. The state does not change."""
         _, todo = (INVITE if self.invite else NON_INVITE).get((self.state, given), (self.state, Do.NOTHING))
         return todo is Do.PASS or todo is Do.ACK
 
     @property
     def timer(self) -> Timer | None:
-        """The timer that runs now, from the moment this state was entered (F: from the request on)."""
+        """The timer of this state. It starts when the state is entered; timer F starts when the request is sent."""
         return (_INVITE_TIMERS if self.invite else _NON_INVITE_TIMERS).get(self.state)
 
     @property
     def pending(self) -> bool:
-        """No final answer is in."""
+        """Whether no final response has come."""
         return self.state not in {TransactionState.ACCEPTED, TransactionState.TERMINATED}
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it: forget it."""
+        """Whether the transaction has ended and can be deleted."""
         return self.state is TransactionState.TERMINATED
 
     def __repr__(self) -> str:

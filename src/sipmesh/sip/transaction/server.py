@@ -1,6 +1,6 @@
-"""The server side of a transaction (RFC 3261 17.2, RFC 6026 7.1). The tables are the machine; the class applies them.
+"""The server transaction (RFC 3261 17.2, RFC 6026 7.1): state tables, and the class that applies them.
 
-Whatever a peer can send is in the tables, in every state. A pair that is not there can come from our own code only.
+The tables contain every input that a peer can cause, in every state. Only our own code can cause another pair.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]]
     (TransactionState.PROCEEDING, Input.ACK): (
         TransactionState.PROCEEDING,
         Do.NOTHING,
-    ),  # a peer's fault: nothing is there to acknowledge
+    ),  # an error of the peer: there is no final response to acknowledge
     (TransactionState.PROCEEDING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
-    # ACCEPTED: further 2xx, of this leg or another, pass; their ACKs are the core's, and so are copies of them.
+    # ACCEPTED: further 2xx of this and other branches are sent. The core handles their ACKs and retransmissions.
     (TransactionState.ACCEPTED, Input.REQUEST): (TransactionState.ACCEPTED, Do.NOTHING),
-    (TransactionState.ACCEPTED, Input.PROVISIONAL): (TransactionState.ACCEPTED, Do.NOTHING),  # of a leg that lost
+    (TransactionState.ACCEPTED, Input.PROVISIONAL): (TransactionState.ACCEPTED, Do.NOTHING),  # of another branch
     (TransactionState.ACCEPTED, Input.SUCCESS): (TransactionState.ACCEPTED, Do.SEND),
-    (TransactionState.ACCEPTED, Input.FAILURE): (TransactionState.ACCEPTED, Do.NOTHING),  # of a leg that lost
+    (TransactionState.ACCEPTED, Input.FAILURE): (TransactionState.ACCEPTED, Do.NOTHING),  # of another branch
     (TransactionState.ACCEPTED, Input.ACK): (TransactionState.ACCEPTED, Do.PASS),
     (TransactionState.ACCEPTED, Input.TIMER_L): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.ACCEPTED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
@@ -37,7 +37,7 @@ INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, Do]]]
     (TransactionState.COMPLETED, Input.ACK): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.COMPLETED, Input.TIMER_H): (TransactionState.TERMINATED, Do.FAIL),
     (TransactionState.COMPLETED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
-    # TERMINATED: a leg that answers late. Without its transaction even a 2xx MUST NOT be forwarded (RFC 6026 7.3).
+    # TERMINATED: a branch answers late. Without a transaction even a 2xx MUST NOT be forwarded (RFC 6026 7.3).
     (TransactionState.TERMINATED, Input.REQUEST): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.ACK): (TransactionState.TERMINATED, Do.NOTHING),
@@ -58,7 +58,7 @@ NON_INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, D
     (TransactionState.PROCEEDING, Input.SUCCESS): (TransactionState.TERMINATED, Do.SEND),
     (TransactionState.PROCEEDING, Input.FAILURE): (TransactionState.TERMINATED, Do.SEND),
     (TransactionState.PROCEEDING, Input.LINK_LOST): (TransactionState.TERMINATED, Do.FAIL),
-    # TERMINATED: a leg that answers late. Without its transaction even a 2xx MUST NOT be forwarded (RFC 6026 7.3).
+    # TERMINATED: a branch answers late. Without a transaction even a 2xx MUST NOT be forwarded (RFC 6026 7.3).
     (TransactionState.TERMINATED, Input.REQUEST): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.LINK_LOST): (TransactionState.TERMINATED, Do.NOTHING),
     (TransactionState.TERMINATED, Input.PROVISIONAL): (TransactionState.TERMINATED, Do.NOTHING),
@@ -66,14 +66,14 @@ NON_INVITE: Final[dict[tuple[TransactionState, Input], tuple[TransactionState, D
     (TransactionState.TERMINATED, Input.FAILURE): (TransactionState.TERMINATED, Do.NOTHING),
 }
 
-# Which timer runs in which state of an INVITE transaction, from the moment the state was entered.
+# The timer of each state of an INVITE transaction. It starts when the state is entered.
 _INVITE_TIMERS: Final = {TransactionState.ACCEPTED: Timer.L, TransactionState.COMPLETED: Timer.H}
 
 
 class ServerTransaction:
-    """One request that came to us, until it is answered (and an INVITE's answer acknowledged).
+    """The transaction of a request that we received. It ends after the response; for an INVITE, after the ACK or a timer.
 
-    A CANCEL is a transaction of its own, not an input of the one it cancels (9.2).
+    A CANCEL has a transaction of its own. It is not an input of the transaction that it cancels (9.2).
     """
 
     __slots__ = ("invite", "state")
@@ -83,18 +83,18 @@ class ServerTransaction:
         self.state = TransactionState.PROCEEDING if invite else TransactionState.TRYING
 
     def receive(self, given: Input) -> Do:
-        """Apply one input; LocalError where our own code gave what cannot be."""
+        """Apply one input, and give the action; LocalError for a pair that is not in the table, which is a bug."""
         self.state, todo = step(INVITE if self.invite else NON_INVITE, self.state, given)
         return todo
 
     @property
     def timer(self) -> Timer | None:
-        """The timer that runs now."""
+        """The timer of this state."""
         return _INVITE_TIMERS.get(self.state) if self.invite else None
 
     @property
     def over(self) -> bool:
-        """Nothing more will come of it: forget it."""
+        """Whether the transaction has ended and can be deleted."""
         return self.state is TransactionState.TERMINATED
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Changes to the topology that commands make, so that the operator need not: partners come, and are blocked."""
+"""Changes of the topology file by commands, such as adding and blocking partners."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _BLOCKED = ("federation", "blocked")
 
 
 def add_partner(text: str, partner: Mapping[str, object]) -> str:
-    """Add *partner*, a mapping with the keys of `model.Partner`, behind the others."""
+    """Add *partner*, a mapping with the keys of `model.Partner`, at the end of the partners."""
     return yaml_edit.append(
         text, _PARTNERS, {key: value for key, value in partner.items() if value not in (None, (), [])}
     )
 
 
 def block_partner(text: str, name: str, file: Path) -> str:
-    """Block *name*: the partner that has it as domain or edge goes, and all its names are blocked with it.
+    """Block *name*. A partner with this domain or edge is removed, and all its names are blocked.
 
-    A name that is no partner's is blocked alone. Blocking twice changes nothing.
+    If no partner has the name, only the name is blocked. A name that is blocked already is not added again.
     """
     name = name.lower()
     wanted = [name]
@@ -47,15 +47,15 @@ def block_partner(text: str, name: str, file: Path) -> str:
 
 
 def add_server(text: str, pool: str, server: object, file: Path) -> str:
-    """Add *server*, a name or a mapping with the keys of `model.Server`, to the pool of that name."""
-    for n, held in enumerate(_list(text, ("pools",), file)):
-        if isinstance(held, dict) and str(held.get("name")).lower() == pool.lower():
+    """Add *server*, a name or a mapping with the keys of `model.Server`, to *pool*; OperatorError if there is none."""
+    for n, entry in enumerate(_list(text, ("pools",), file)):
+        if isinstance(entry, dict) and str(entry.get("name")).lower() == pool.lower():
             return yaml_edit.append(text, ("pools", n, "servers"), server)
     raise OperatorError(f"no pool is named {pool!r}", (Problem(file, 0, "pools", f"has no {pool!r}", "add the pool"),))
 
 
 def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
-    """Trust one more root of our own authority, with the lists of the CAs under it."""
+    """Add a root certificate to our own authority, with the CRLs of the CAs below it."""
     text = yaml_edit.append(text, ("authority", "anchors"), anchor)
     for name in crls:
         text = yaml_edit.append(text, ("authority", "crls"), name)
@@ -63,7 +63,7 @@ def add_root(text: str, anchor: str, crls: tuple[str, ...]) -> str:
 
 
 def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> str:
-    """Trust a root of our own authority no more; what is not there stays away."""
+    """Remove a root certificate and CRLs from our own authority. Names that are not there are ignored."""
     for key, names in (("anchors", (anchor,)), ("crls", crls)):
         loc: yaml_tree.Loc = ("authority", key)
         for n, name in reversed(list(enumerate(_list(text, loc, file)))):
@@ -73,20 +73,22 @@ def remove_root(text: str, anchor: str, crls: tuple[str, ...], file: Path) -> st
 
 
 def move_management(text: str, address: str, file: Path) -> str:
-    """Give every server of a management pool the *address*, where it listens and where others look for it."""
+    """Set the *address* of each management server, for listening and for connections of others."""
     for n, pool in enumerate(_list(text, ("pools",), file)):
         servers = pool.get("servers") if isinstance(pool, dict) and pool.get("role") == Role.MANAGEMENT else ()
         for server in servers if isinstance(servers, tuple) else ():
-            held = dict(server) if isinstance(server, dict) else {"name": server}
-            moved = {key: value for key, value in held.items() if key not in {"address", "bind"}} | {"address": address}
+            mapping = dict(server) if isinstance(server, dict) else {"name": server}
+            moved = {key: value for key, value in mapping.items() if key not in {"address", "bind"}} | {
+                "address": address
+            }
             text = yaml_edit.append(yaml_edit.remove(text, ("pools", n, "servers", 0)), ("pools", n, "servers"), moved)
     return text
 
 
 def edit(file: Path, change: Callable[[str], str]) -> Loaded:
-    """Apply *change* to the text of a topology; the file is replaced only by a document without problems.
+    """Apply *change* to the text of a topology file. The file is replaced only if the new document has no problems.
 
-    Raises OperatorError with what would be wrong afterwards; the file is then as it was.
+    Raises OperatorError with the problems of the new document, or if the YAML cannot be edited. The file is then unchanged.
     """
     before = yaml_tree.read(file)
     try:
@@ -102,7 +104,7 @@ def edit(file: Path, change: Callable[[str], str]) -> Loaded:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Put *content* in place of *file* at once and for good, with the same permissions."""
+    """Replace *file* by *content* atomically and durably, with the same permissions."""
     beside = file.with_name(f".{file.name}.new")
     with beside.open("wb") as opened:
         os.fchmod(opened.fileno(), file.stat().st_mode & 0o777)
@@ -113,7 +115,7 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def _list(text: str, loc: yaml_tree.Loc, file: Path) -> tuple[object, ...]:
-    """The plain values of the list at *loc*, none where there is no such list."""
+    """Give the plain values of the list at *loc*; empty if there is no list."""
     root, _ = yaml_tree.parse(text.encode(), file)
     found = root.at(loc)
     plain = found.plain()
@@ -121,7 +123,7 @@ def _list(text: str, loc: yaml_tree.Loc, file: Path) -> tuple[object, ...]:
 
 
 def _names(partner: object) -> list[str]:
-    """The domains and the edge of a partner as written."""
+    """Give the domains and the edge of a partner in lower case."""
     if not isinstance(partner, dict):
         return []
     domains = partner.get("domains") or ()

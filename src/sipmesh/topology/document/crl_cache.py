@@ -1,7 +1,7 @@
-"""Revocation lists that were read, kept by their content: a large list is read once in a process, whoever asks for it.
+"""A cache of parsed CRLs, by content. Each process parses a large CRL once.
 
-A list of a hundred thousand entries takes half a second to read. A running server has that done by a thread (`prepare_file`,
-`prepare`), and its loop then takes the finished list: nothing but the file's state is looked at again.
+A CRL with a hundred thousand entries takes half a second to parse. A running server parses it in a thread (`prepare_file`,
+`prepare`). Then the event loop reads the parsed CRL from the cache, and only checks that the file is unchanged.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = 256 << 10
-"""Octets from which on a list is read by a thread; a smaller one has 5,000 entries, and is read in some 20 ms."""
+"""Octets from which a CRL is parsed in a thread. A CRL of this size has 5,000 entries, and takes about 20 ms."""
 
 KEPT = 64
-"""Large lists that are kept beyond those in force, and what was wrong with those that could not be used."""
+"""Large CRLs, or their errors, in the cache."""
 
 State = tuple[int, int, int]
 K = TypeVar("K")
@@ -37,14 +37,14 @@ _later: ContextVar[bool] = ContextVar("large lists are read later", default=Fals
 
 
 def read_content(content: bytes) -> RevocationList:
-    """Read a list, or give the one that was read of the same *content*; raises `UnusableListError`."""
+    """Parse a CRL, or give the cached CRL with the same *content*; raises `UnusableListError`."""
     return _read(content, sha256(content).digest()) if len(content) >= LARGE else RevocationList.load(content)
 
 
 def read_list(file: Path, largest: int) -> RevocationList:
-    """Read the list in *file*, or give the one that was read while the file looked the same.
+    """Parse the CRL in *file*, or give the cached CRL if the file is unchanged.
 
-    Raises `UnusableFileError` for more octets than *largest* and for a file that cannot be read, and `UnusableListError`.
+    Raises `UnusableFileError` if the file cannot be read or has more octets than *largest*, and `UnusableListError`.
     """
     before = _state(file)
     if before is not None and before[1] >= LARGE:
@@ -67,7 +67,7 @@ def read_list(file: Path, largest: int) -> RevocationList:
 
 
 def is_read(content: bytes) -> bool:
-    """Whether reading *content* takes no time: it is small, or was read."""
+    """Tell whether *content* can be read without delay: it is small, or in the cache."""
     if len(content) < LARGE:
         return True
     with _lock:
@@ -75,7 +75,7 @@ def is_read(content: bytes) -> bool:
 
 
 def is_file_read(file: Path) -> bool:
-    """Whether reading *file* takes no time: it is small or not there, or was read as it looks now."""
+    """Tell whether *file* can be read without delay: it is small, missing, or in the cache and unchanged."""
     state = _state(file)
     if state is None or state[1] < LARGE:
         return True
@@ -85,7 +85,7 @@ def is_file_read(file: Path) -> bool:
 
 
 def prepare(content: bytes) -> None:
-    """Read a list ahead, in a thread; what is wrong with it is told to who reads it then."""
+    """Parse a CRL into the cache, in a thread. The next `read_content` raises its error."""
     try:
         read_content(content)
     except UnusableListError:
@@ -93,7 +93,7 @@ def prepare(content: bytes) -> None:
 
 
 def prepare_file(file: Path, largest: int) -> None:
-    """The same for the list in *file*."""
+    """Parse the CRL in *file* into the cache, in a thread. The next `read_list` raises its error."""
     try:
         read_list(file, largest)
     except (UnusableFileError, UnusableListError):
@@ -102,7 +102,7 @@ def prepare_file(file: Path, largest: int) -> None:
 
 @contextmanager
 def large_lists_later() -> Iterator[None]:
-    """While a running server reads a document: large lists that were not read yet are left out, and awaited."""
+    """While the block runs, large CRLs that are not in the cache are left out and awaited. For running servers."""
     token = _later.set(True)
     try:
         yield
@@ -111,7 +111,7 @@ def large_lists_later() -> Iterator[None]:
 
 
 def is_left_for_later(file: Path) -> bool:
-    """Whether *file* is not to be read now."""
+    """Tell whether *file* must not be parsed now, because it is large and not in the cache."""
     return _later.get() and not is_file_read(file)
 
 
@@ -133,12 +133,12 @@ def _given(found: RevocationList | str) -> RevocationList:
     return found
 
 
-def _keep(held: OrderedDict[K, V], key: K, value: V) -> None:
+def _keep(cache: OrderedDict[K, V], key: K, value: V) -> None:
     with _lock:
-        held[key] = value
-        held.move_to_end(key)
-        while len(held) > KEPT:
-            held.popitem(last=False)
+        cache[key] = value
+        cache.move_to_end(key)
+        while len(cache) > KEPT:
+            cache.popitem(last=False)
 
 
 def _state(file: Path) -> State | None:

@@ -1,8 +1,8 @@
-"""The files of one authority's revocation lists: read with the document, and again one by one as they change.
+"""The CRL files of one authority. They are read with the document, and again when a file changes.
 
-A list that cannot be used is a *fault*: a server that runs goes on, and the judge refuses with ``revocation-unknown`` whom
-the list would have vouched for (R12). A list that is fetched lies in a file as well; before it has come for the first time,
-and where nobody fetches it, it is *awaited*: that is no fault of the document, and refuses all the same.
+A CRL that cannot be used is a *fault*. A running server continues, and the judge refuses the certificates that need this CRL
+with ``revocation-unknown`` (R12). A CRL that servers fetch is in a file too. Before it is fetched the first time, it is
+*awaited*: the document has no fault, but certificates that need it are refused too.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.yaml_tree import Loc
 
 LARGEST_LIST = 64 << 20
-"""Octets: over a million revoked serials. What a document allows an authority is mostly less (`AuthorityEntry.list_limit`)."""
+"""Octets; enough for over a million serial numbers. Most authorities have a lower limit (`AuthorityEntry.list_limit`)."""
 
 FETCHED = "state/fetched"
-"""The folder of what is fetched; all of it may be deleted, and is fetched again."""
+"""The folder of fetched files. All of them may be deleted, and are fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListFile:
-    """One file, by the *name* that the document has for it; *fault* is what is told of it, but for the reason.
+    """One file. *name* is its name in the document. *fault* is the problem of a bad file, without its reason.
 
-    *largest* is how many octets it may have.
+    *largest* is its maximum size in octets.
     """
 
     loc: Loc
@@ -48,20 +48,20 @@ class ListFile:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is fetched, and has not come yet."""
+        """Whether it is fetched from a URL, and was not fetched yet."""
         return self.fetched and not self.file.exists()
 
 
 def fetched_file(folder: Path, url: str) -> Path:
-    """Where a list lies that is fetched from *url*, below the organisation's *folder*."""
+    """Give the file of a CRL that is fetched from *url*. *folder* is that of the organisation."""
     return folder / FETCHED / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.crl"
 
 
 class ListFiles:
-    """What the list files of one authority held when each was read last.
+    """The CRLs of one authority, as each file was read last.
 
-    *issuers* are the CAs that are known to stand under the authority, each of which needs a list; *lack* is what is told of
-    one that has none, but for the reason. It is None where no list is needed.
+    *issuers* are the known CAs of the authority. Each of them needs a CRL. *lack* is the problem of a CA without a CRL, except
+    for its reason; None if no CRL is required.
     """
 
     __slots__ = ("_carried", "_faults", "_found", "_issuers", "_lack", "_later", "files")
@@ -73,105 +73,127 @@ class ListFiles:
         self._faults: dict[Loc, Problem] = {}
         self._carried: tuple[RevocationList, ...] = ()
         self._later: set[Loc] = set()
-        self.read([one.file for one in files])
+        self.read([crl_file.file for crl_file in files])
 
     def __repr__(self) -> str:
-        return f"<ListFiles {', '.join(one.name for one in self.files)}: {len(self._found)} usable>"
+        return f"<ListFiles {', '.join(crl_file.name for crl_file in self.files)}: {len(self._found)} usable>"
 
     @property
     def issuers(self) -> tuple[x509.Certificate, ...]:
-        """The CAs that are known to stand under the authority, its anchors among them."""
+        """The known CAs of the authority, including its anchors."""
         return self._issuers
 
     def read(self, changed: Collection[Path]) -> None:
-        """Read those of *changed* that are ours."""
-        for one in self.files:
-            if one.file in changed:
-                before = self._found.pop(one.loc, None)
-                self._faults.pop(one.loc, None)
-                self._later.discard(one.loc)
-                if one.is_awaited:
+        """Read those of the *changed* files that belong to this authority."""
+        for crl_file in self.files:
+            if crl_file.file in changed:
+                before = self._found.pop(crl_file.loc, None)
+                self._faults.pop(crl_file.loc, None)
+                self._later.discard(crl_file.loc)
+                if crl_file.is_awaited:
                     continue
-                if is_left_for_later(one.file):
-                    self._later.add(one.loc)
+                if is_left_for_later(crl_file.file):
+                    self._later.add(crl_file.loc)
                     continue
                 try:
-                    self._found[one.loc] = _read_list(one, self._issuers, before)
+                    self._found[crl_file.loc] = _read_list(crl_file, self._issuers, before)
                 except (UnusableFileError, UnusableListError) as wrong:
-                    self._faults[one.loc] = replace(one.fault, reason=f"{one.name}: {wrong}")
+                    self._faults[crl_file.loc] = replace(crl_file.fault, reason=f"{crl_file.name}: {wrong}")
                     if before is not None and isinstance(wrong, OlderListError):
-                        self._found[one.loc] = before
+                        self._found[crl_file.loc] = before
 
     @property
     def lists(self) -> tuple[tuple[Loc, RevocationList], ...]:
-        """Every usable list with its place in the document, in the document's order."""
-        return tuple((one.loc, self._found[one.loc]) for one in self.files if one.loc in self._found)
+        """Give the usable CRLs, each with its place in the document, in the order of the document."""
+        return tuple(
+            (crl_file.loc, self._found[crl_file.loc]) for crl_file in self.files if crl_file.loc in self._found
+        )
 
     def found_in(self, file: Path) -> RevocationList | None:
-        """Give the list in *file*, if that is ours and its list can be used."""
-        return next((self._found[one.loc] for one in self.files if one.file == file and one.loc in self._found), None)
+        """Give the CRL in *file*; None if the file is not one of these, or its CRL cannot be used."""
+        return next(
+            (
+                self._found[crl_file.loc]
+                for crl_file in self.files
+                if crl_file.file == file and crl_file.loc in self._found
+            ),
+            None,
+        )
 
     @property
     def faults(self) -> tuple[Problem, ...]:
-        """What cannot be used, and what is missing."""
-        return (*(self._faults[one.loc] for one in self.files if one.loc in self._faults), *self._lacking())
+        """The CRLs that cannot be used, and the CAs without a CRL."""
+        return (
+            *(self._faults[crl_file.loc] for crl_file in self.files if crl_file.loc in self._faults),
+            *self._lacking(),
+        )
 
     def _lacking(self) -> Iterator[Problem]:
-        """Every anchor and every CA below it issues something in the chain, so that each needs a list.
+        """Give a problem for each CA without a CRL: every known CA issues certificates in the chain.
 
-        Whose lists those are that have still to come is not known.
+        While CRLs are awaited there are no such problems, because it is not known whose CRLs they are.
         """
         if self._lack is None or self.awaited:
             return
         have = {
             found.issuer_der for found in self._found.values() if found.base is None
-        }  # a delta alone speaks for nobody
+        }  # a delta without its complete CRL is not usable
         for issuer in self._issuers:
             if issuer.subject.public_bytes() not in have:
                 yield replace(self._lack, reason=f"no usable revocation list of {issuer.subject.rfc4514_string()}")
 
     @property
     def awaited(self) -> tuple[ListFile, ...]:
-        """The lists that are fetched and have not come yet, and those that a thread is still to read."""
+        """The CRLs that were not fetched yet, and those that a thread has still to parse."""
         known = {*self._found, *self._faults}
-        return tuple(one for one in self.files if (one.fetched or one.loc in self._later) and one.loc not in known)
+        return tuple(
+            crl_file
+            for crl_file in self.files
+            if (crl_file.fetched or crl_file.loc in self._later) and crl_file.loc not in known
+        )
 
     @property
     def left_for_later(self) -> tuple[ListFile, ...]:
-        """The large lists that were not read with the document (`sipmesh.topology.document.crl_cache`)."""
-        return tuple(one for one in self.files if one.loc in self._later)
+        """The large CRLs that were not parsed with the document (`sipmesh.topology.document.crl_cache`)."""
+        return tuple(crl_file for crl_file in self.files if crl_file.loc in self._later)
 
     def carry(self, lists: Iterable[RevocationList]) -> None:
-        """Let *lists* of before speak on for those CAs of which no list has come yet, while some are awaited.
+        """While CRLs are awaited, use earlier *lists* for the CAs that have no new CRL yet.
 
-        So a list that is named by another place from now on cuts nobody off until it has come from there.
+        So a CRL that moves to another URL does not make certificates invalid until it is fetched from there.
         """
         self._carried = tuple(lists)
 
     def held(self) -> RevocationLists:
-        """Give the lists as the judge wants them."""
+        """Give the CRLs for the judge, with the faults as text."""
         have = {found.issuer_der for found in self._found.values()}
-        carried = [one for one in self._carried if one.issuer_der not in have] if self.awaited else []
-        told = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
-        told += tuple(f"{dotted(one.loc)}: {_why_awaited(one)}" for one in self.awaited)
-        return RevocationLists([*(found for _, found in self.lists), *carried], told)
+        carried = [crl for crl in self._carried if crl.issuer_der not in have] if self.awaited else []
+        faults = tuple(f"{fault.field}: {fault.reason}" for fault in self.faults)
+        faults += tuple(f"{dotted(crl.loc)}: {_why_awaited(crl)}" for crl in self.awaited)
+        return RevocationLists([*(found for _, found in self.lists), *carried], faults)
 
 
 class OlderListError(UnusableListError):
-    """A list that is older than the one that was read of the same file before."""
+    """A CRL that is older than the CRL that was read from the same file before."""
 
 
-def _why_awaited(one: ListFile) -> str:
-    return f"not fetched yet from {one.name}" if one.is_awaited else f"{one.name} is large; sipmesh is still reading it"
+def _why_awaited(crl_file: ListFile) -> str:
+    return (
+        f"not fetched yet from {crl_file.name}"
+        if crl_file.is_awaited
+        else f"{crl_file.name} is large; sipmesh is still reading it"
+    )
 
 
-def _read_list(one: ListFile, issuers: Sequence[x509.Certificate], before: RevocationList | None) -> RevocationList:
-    """Read a list; where a CA that we know bears the name of its issuer, that CA must have signed it.
+def _read_list(
+    crl_file: ListFile, issuers: Sequence[x509.Certificate], before: RevocationList | None
+) -> RevocationList:
+    """Read a CRL. If a known CA has the name of its issuer, that CA must have signed it.
 
-    A list of the same CA and scope that is older than the one *before* does not take its place: whoever can write to the file
-    puts no revocation out of force by that.
+    A CRL that is older than *before*, of the same CA and scope, is refused. So an attacker who can write the file cannot undo a
+    revocation.
     """
-    found = read_list(one.file, one.largest)
+    found = read_list(crl_file.file, crl_file.largest)
     if found.is_forged(issuers):
         raise UnusableListError(f"is not signed by {found.issuer.rfc4514_string()}, its issuer by name")
     if before is not None and found.is_older_than(before):

@@ -1,4 +1,4 @@
-"""Reading a file that a document names, under a limit."""
+"""Read a file that a document names, up to a maximum size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class UnusableFileError(ValueError):
-    """A file that cannot be read; the text says why, without the file's name."""
+    """A file cannot be read. The text says why, without the name of the file."""
 
 
 def read_file(file: Path, largest: int) -> bytes:
-    """The content of *file*, or UnusableFileError."""
+    """Give the content of *file*; UnusableFileError if it cannot be read, or has more than *largest* octets."""
     try:
         with file.open("rb") as opened:
             content = opened.read(largest + 1)
@@ -27,7 +27,7 @@ def read_file(file: Path, largest: int) -> bytes:
 
 
 def read_or_refuse(file: Path, most: int, refusal: str, remedy: str) -> bytes:
-    """Read a file that an operator or a topology names; OperatorError with *refusal* and *remedy* where it is unusable."""
+    """Give the content of a file of *most* octets at most; OperatorError with *refusal* and *remedy* if it is unusable."""
     try:
         return read_file(file, most)
     except UnusableFileError as wrong:

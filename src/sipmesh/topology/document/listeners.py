@@ -1,4 +1,4 @@
-"""Where each server listens, and for whom: what a connection is follows from the listener alone."""
+"""The listeners of each server. Only the listener decides what kind of link a connection is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sipmesh.trust.role import Role
 if TYPE_CHECKING:
     from sipmesh.topology.document.model import Pool, Server
 
-ANYWHERE = "0.0.0.0"  # noqa: S104 - the operator who names no address wants every one; what may connect is judged
+ANYWHERE = "0.0.0.0"  # noqa: S104 - the default if the operator names no address; the judge decides who may connect
 WILDCARDS = frozenset({ANYWHERE, "::"})
 
 PORTS_OF: dict[Role, frozenset[str]] = {
@@ -21,12 +21,12 @@ PORTS_OF: dict[Role, frozenset[str]] = {
     Role.APPLICATION: frozenset({"server"}),
     Role.MANAGEMENT: frozenset({"server"}),
 }
-"""Which keys of `ports` mean something for a role (the table of links)."""
+"""The keys of `ports` that each role has (the table of links)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """One listening socket: *host* is the IP address to bind, *name* the host that we advertise for it in SIP."""
+    """One listening socket. *host* is the IP address to bind; *name* is the host name for it in SIP."""
 
     kind: LinkKind
     host: str
@@ -35,19 +35,19 @@ class ListenerSpec:
 
 
 def inside_bind(server: Server) -> str:
-    """The address on which a server listens for its own organisation."""
+    """Give the address on which a server listens for servers and clients of its own organisation."""
     return server.bind or server.address or ANYWHERE
 
 
 def outside_bind(server: Server) -> str:
-    """The address on which an edge listens for partners."""
+    """Give the address on which an edge listens for partners."""
     if server.outside is None:
         return inside_bind(server)
     return server.outside.bind or server.outside.address or ANYWHERE
 
 
 def listeners(pool: Pool, server: Server) -> tuple[ListenerSpec, ...]:
-    """All listeners of *server*; partners know an edge by its pool's name, everybody else a server by its own."""
+    """Give all listeners of *server*. For partners, an edge has the name of its pool; else a server has its own name."""
     specs = [ListenerSpec(LinkKind.SERVER, inside_bind(server), server.server_port, server.name)]
     if pool.role is Role.FRONT_END:
         client = server.ports.client or CLIENT_PORT

@@ -40,13 +40,13 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A topology that may be acted on. Files it names are relative to *folder*; *digest* is SHA-256 of the document.
+    """A valid topology. Files that it names are relative to *folder*. *digest* is the SHA-256 of the document in hex.
 
-    *number* is its version where it was published, else 0. A published one stands in no *file* (that is its name for
-    people), brought its anchors with it, and its *digest* is the SHA-256 of what was signed.
+    *number* is its version if it was published, otherwise 0. A published topology is not in a file: *file* is only a name for
+    messages, its anchors are embedded, and *digest* is the SHA-256 of the signed document.
 
-    *faults* are revocation lists that could not be used. They keep no server from running: the judge refuses whom
-    they would have vouched for. `check` reports them as problems.
+    *faults* are CRLs that could not be used. Servers run in spite of them: the judge refuses the certificates that need these
+    CRLs. `check` reports them as problems.
     """
 
     file: Path
@@ -55,7 +55,7 @@ class Loaded:
     authority: Authority
     partners: tuple[Authority, ...]  # in the order of topology.federation.partners
     faults: tuple[Problem, ...] = ()
-    list_files: tuple[ListFiles, ...] = ()  # of our own authority, then of the partners'
+    list_files: tuple[ListFiles, ...] = ()  # of our own authority, then of the partners
     number: int = 0
 
     @property
@@ -65,16 +65,16 @@ class Loaded:
 
     @property
     def folder(self) -> Path:
-        """The folder that relative file names start from."""
+        """The folder to which file names are relative."""
         return self.file.parent
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file whose change means loading anew: the document, the anchors and the lists.
+        """All files whose change requires a reload: the document, the anchors and the CRLs.
 
-        Of a published topology the lists alone: what else it says, it says for good.
+        For a published topology only the CRLs, because the rest cannot change.
         """
-        lists = [one.file for files in self.list_files for one in files.files]
+        lists = [crl_file.file for files in self.list_files for crl_file in files.files]
         if self.number:
             return tuple(dict.fromkeys(lists))
         entries = self.topology.authorities
@@ -83,67 +83,71 @@ class Loaded:
 
     @property
     def lists(self) -> frozenset[Path]:
-        """Every file of a revocation list."""
-        return frozenset(one.file for files in self.list_files for one in files.files)
+        """The files of all CRLs."""
+        return frozenset(crl_file.file for files in self.list_files for crl_file in files.files)
 
     @property
     def list_entries(self) -> tuple[ListFile, ...]:
-        """The same, as the document names them."""
-        return tuple(one for files in self.list_files for one in files.files)
+        """The CRLs as the document names them."""
+        return tuple(crl_file for files in self.list_files for crl_file in files.files)
 
     @property
     def lists_left_for_later(self) -> tuple[ListFile, ...]:
-        """The large lists that were not read with the document, and are to be read by a thread."""
-        return tuple(one for files in self.list_files for one in files.left_for_later)
+        """The large CRLs that were not parsed with the document. A thread has to parse them."""
+        return tuple(crl_file for files in self.list_files for crl_file in files.left_for_later)
 
     @property
     def faults_of_lists(self) -> tuple[Problem, ...]:
-        """What is wrong with the lists as they were read last; *faults* were there at first."""
+        """The current problems of the CRLs. *faults* are those of the first read."""
         return tuple(fault for files in self.list_files for fault in files.faults)
 
     @property
     def list_names(self) -> tuple[str, ...]:
-        """The list files as the document names them, our own authority's first; not those that each server fetches."""
-        return tuple(dict.fromkeys(one.name for files in self.list_files for one in files.files if not one.fetched))
+        """The names of CRL files in the document, our own authority's first; without those that each server fetches."""
+        return tuple(
+            dict.fromkeys(
+                crl_file.name for files in self.list_files for crl_file in files.files if not crl_file.fetched
+            )
+        )
 
     @property
     def fetches(self) -> bool:
-        """Whether there is anything that is not on disk, but fetched."""
+        """Whether the topology needs data that servers fetch: CRLs from a URL, or OCSP responses."""
         entries = self.topology.authorities
         return any(entry.ocsp or any(map(is_url, entry.crls)) for entry in entries)
 
     @property
     def issuers_known(self) -> tuple[x509.Certificate, ...]:
-        """Every CA that is known to issue under an authority, anchors included."""
+        """All known CAs of all authorities, including the anchors."""
         return tuple(issuer for files in self.list_files for issuer in files.issuers)
 
     def read_lists(self, changed: Collection[Path]) -> list[tuple[Authority, RevocationLists]]:
-        """Read list files anew that have *changed*; gives the authorities that they are of, each with what it has now.
+        """Read the *changed* CRL files again; returns the affected authorities, each with its new CRLs.
 
-        Only what the caller relists by that is in force.
+        The authorities themselves are not changed: the caller does that with `Authority.relist`.
         """
         read = []
         for authority, files in zip(self.authorities, self.list_files, strict=True):
-            if any(one.file in changed for one in files.files):
+            if any(crl_file.file in changed for crl_file in files.files):
                 files.read(changed)
                 read.append((authority, files.held()))
         return read
 
     @property
     def users_url(self) -> str:
-        """Database URL of the users; a relative SQLite file lies in the topology's folder."""
+        """The database URL of the users. A relative SQLite file is in the topology's folder."""
         url = self.topology.storage.users
         return f"{_SQLITE}{self.folder / url.removeprefix(_SQLITE)}" if url.startswith(_SQLITE) else url
 
     @property
     def users_file(self) -> Path | None:
-        """The file of the users where that is what they are in."""
+        """The file of the users; None if their database is not SQLite."""
         url = self.users_url
         return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
     @property
     def bindings_file(self) -> Path:
-        """File of the pool's bindings."""
+        """The file of the pool's bindings."""
         return self.folder / self.topology.storage.bindings
 
     def __repr__(self) -> str:
@@ -153,7 +157,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A document on its way in: what could be read of it and everything that is wrong."""
+    """A document while it is read: the parts that could be read, and all problems."""
 
     report: ProblemReport
     digest: str
@@ -171,7 +175,7 @@ class _Reading:
 
 
 def load(file: Path) -> Loaded:
-    """Read a topology and the files it names, or raise OperatorError with every problem at once."""
+    """Read a topology and the files that it names; raises OperatorError with all problems."""
     return load_text(yaml_tree.read(file), file)
 
 
@@ -181,9 +185,9 @@ def load_text(
     anchors: Anchors | None = None,
     also: Callable[[Topology, ProblemReport], None] | None = None,
 ) -> Loaded:
-    """Read *content*, which is or will be in *file*; *anchors* are on disk unless they are given.
+    """Read *content*, which is or will be in *file*. *anchors* gives the anchor files; None means files on disk.
 
-    *also* adds the problems that the caller finds in the model. Raises OperatorError with every problem at once.
+    *also* may add problems of the model. Raises OperatorError with all problems.
     """
     reading = _read(content, file, anchors)
     if also is not None and reading.topology is not None:
@@ -192,9 +196,9 @@ def load_text(
 
 
 def check(file: Path, *, at: datetime) -> tuple[Loaded, tuple[Problem, ...]]:
-    """Read a topology as `load` does, but take unusable lists for problems too; returns it with its warnings.
+    """Read a topology as `load` does, but treat unusable CRLs as problems; returns it with its warnings.
 
-    Warnings are what time has done: lists past their next update, anchors out of their validity at the instant *at*.
+    Warnings are expired CRLs, and anchors that are not valid, at the instant *at*.
     """
     reading = _read(yaml_tree.read(file), file, None)
     loaded = _accept(reading, faults_too=True)
@@ -216,7 +220,7 @@ def _read(content: bytes, file: Path, anchors: Anchors | None) -> _Reading:
 
 
 def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchors) -> _Reading:
-    """Read the files of every authority that could be read itself."""
+    """Read the files of each authority whose own entry could be read."""
     topology, report = reading.topology, reading.report
     if topology is None:
         return reading
@@ -235,7 +239,7 @@ def _with_material(reading: _Reading, folder: Path, unread: Unread, read: Anchor
 
 
 def _accept(reading: _Reading, *, faults_too: bool = False) -> Loaded:
-    """Let a document in that has no problem, or raise OperatorError with all of them, those of its lists included."""
+    """Make a Loaded of a document without problems; raises OperatorError with all problems, those of CRLs included."""
     file, topology, own = reading.report.file, reading.topology, reading.own
     if reading.report.problems or topology is None or own is None or (faults_too and reading.faults):
         problems = sorted(

@@ -1,7 +1,7 @@
-"""What may stand in a topology document: its parts, their keys and their defaults.
+"""The parts of a topology document, with their keys and defaults.
 
-A value of these classes has the right *shape* (keys, types, well-formed names); whether its parts agree with each other
-is `validate`'s business, and only `document.load` hands out a topology that passed both. Every part is immutable.
+These classes check the *shape*: keys, types and well-formed names. `validate` checks whether the parts agree with each other.
+Only `document.load` returns a topology that passed both. All parts are immutable.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ PARTNER_PORT = 5061
 
 
 class Part(BaseModel):
-    """One mapping of the document; a key that it does not know is an error, never ignored."""
+    """One mapping of the document. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Ports(Part):
-    """The ports of one server; what is left out takes the default of its role."""
+    """The ports of one server. A missing port has the default of its role."""
 
     client: Port | None = Field(
         default=None, description="phones log in on this port over TLS (front ends; default 5061)"
@@ -52,7 +52,7 @@ class Ports(Part):
 
 
 class Outside(Part):
-    """The side of an edge that faces other organisations."""
+    """The side of an edge that partners connect to."""
 
     address: Address | None = Field(
         default=None, description="the address that partners connect to; by default DNS is used"
@@ -67,7 +67,7 @@ class Outside(Part):
 
 
 class Server(Part):
-    """One server. Written as a mapping, or as its name alone when the defaults fit."""
+    """One server: a mapping, or only its name if the defaults are right."""
 
     name: Fqdn = Field(description="full name of the server, its identity in this network")
     address: Address | None = Field(
@@ -89,32 +89,32 @@ class Server(Part):
 
     @property
     def certificate_file(self) -> str:
-        """Where the certificate chain is, relative to the topology's folder."""
+        """The file of the certificate chain, relative to the topology's folder."""
         return self.certificate or f"servers/{self.name}.pem"
 
     @property
     def key_file(self) -> str:
-        """Where the private key is, relative to the topology's folder."""
+        """The file of the private key, relative to the topology's folder."""
         return self.key or f"servers/{self.name}.key"
 
     @property
     def signer_certificate_file(self) -> str:
-        """Where a management server has the certificate chain that it signs publications by, beside its own."""
+        """The file of the certificate chain with which a management server signs publications."""
         return f"servers/{self.name}.signer.pem"
 
     @property
     def signer_key_file(self) -> str:
-        """Where the private key of that certificate is."""
+        """The file of the private key of that certificate."""
         return f"servers/{self.name}.signer.key"
 
     @property
     def server_port(self) -> int:
-        """The port on which this server takes links from our other servers."""
+        """The port on which this server accepts links from our other servers."""
         return self.ports.server or SERVER_PORT
 
 
 def _in_full(given: object) -> object:
-    """Take a bare name for the mapping it stands for."""
+    """Give the mapping for a server that is written as its name only."""
     return {"name": given} if isinstance(given, str) else given
 
 
@@ -122,7 +122,7 @@ AnyServer = Annotated[Server, BeforeValidator(_in_full, json_schema_input_type=s
 
 
 class Pool(Part):
-    """One or more servers that share a name and a role."""
+    """One or more servers with a common name and role."""
 
     name: Fqdn = Field(description="full name of the pool; the only server of a pool may have the same name")
     role: Role = Field(description="the role of its servers")
@@ -137,13 +137,13 @@ class Pool(Part):
 
 
 class AuthorityEntry(Part):
-    """A certificate authority: the roots that count, and where it says what it has revoked."""
+    """A certificate authority: its trusted roots, and the sources of its revocation status."""
 
     grace_by_default: ClassVar[timedelta] = timedelta(0)
-    """Our own lists are ours to keep young."""
+    """For our own authority: its CRLs are renewed by our own CA."""
 
     list_limit_by_default: ClassVar[int] = 64
-    """MiB: a million entries, and what a Windows CA of many years may have."""
+    """In MiB; enough for a million entries, as an old Windows CA may have."""
 
     anchors: tuple[FileName, ...] = Field(min_length=1, description="PEM files of the roots that are trusted")
     crls: tuple[FileOrUrl, ...] = Field(
@@ -165,23 +165,23 @@ class AuthorityEntry(Part):
 
     @property
     def largest_list(self) -> int:
-        """How many octets one of its lists may have."""
+        """The maximum octets of one of its CRLs."""
         return (self.list_limit_by_default if self.list_limit is None else self.list_limit) << 20
 
     @property
     def grace_time(self) -> timedelta:
-        """How long a list or an answer still counts past its next update."""
+        """How long a CRL or an OCSP response is accepted after its next update."""
         return self.grace_by_default if self.grace is None else timedelta(hours=self.grace)
 
 
 class Partner(AuthorityEntry):
-    """Another organisation, trusted for its own domains and its edge's name and for nothing else."""
+    """Another organisation. It is trusted for its own domains and the name of its edge only."""
 
     grace_by_default: ClassVar[timedelta] = timedelta(days=1)
-    """Whoever keeps a partner's lists from us for an hour must not cut it off by that."""
+    """For a partner: an attacker who blocks a partner's CRLs for an hour must not cut off the partner."""
 
     list_limit_by_default: ClassVar[int] = 8
-    """MiB: a hundred and fifty thousand entries. What a partner revokes costs our memory and our time."""
+    """In MiB; enough for 150,000 entries. The CRLs of a partner use our memory and time."""
 
     domains: tuple[Fqdn, ...] = Field(min_length=1, description="SIP domains of the partner")
     edge: FqdnAndPort | None = Field(
@@ -200,22 +200,22 @@ class Partner(AuthorityEntry):
 
     @property
     def name(self) -> str:
-        """What we call the partner: its first domain."""
+        """The name of the partner in this program: its first domain."""
         return self.domains[0]
 
     @property
     def edge_address(self) -> tuple[str, int | None] | None:
-        """Host and port of its edge, as far as they are given."""
+        """Host and port of its edge; the port is None if it is not given; None without an edge."""
         return split_port(self.edge) if self.edge else None
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """The names that are this partner's: its domains and its edge."""
+        """All names of this partner: its domains and its edge."""
         return self.domains + ((self.edge_address[0],) if self.edge_address else ())
 
 
 def _off(given: object) -> object:
-    """YAML 1.1 tools write the word *off* as false; both mean the same here."""
+    """Change false into "off": YAML 1.1 tools read the word *off* as false."""
     return "off" if given is False else given
 
 
@@ -223,7 +223,7 @@ Discovery = Annotated[Literal["off"], BeforeValidator(_off)]
 
 
 class Federation(Part):
-    """With whom we speak beyond our own organisation. An empty list allows nobody."""
+    """The organisations that may connect. If `partners` is empty, none may."""
 
     route: Fqdn | None = Field(default=None, description="the edge pool through which partners are reached")
     discovery: Discovery = Field(
@@ -236,13 +236,13 @@ class Federation(Part):
 
 
 class Dns(Part):
-    """Which DNS servers to ask instead of the machine's own."""
+    """The DNS servers to use instead of those of the machine."""
 
     servers: tuple[AddressAndPort, ...] = Field(min_length=1, description="address or address:port of each DNS server")
 
 
 class Storage(Part):
-    """Where facts are kept."""
+    """Where users and registrations are stored."""
 
     users: str = Field(default="sqlite:///users.db", min_length=1, description="database URL of the users")
     bindings: FileName = Field(
@@ -251,7 +251,7 @@ class Storage(Part):
 
 
 class Topology(Part):
-    """The whole document."""
+    """The whole topology document."""
 
     sipmesh: Literal[1] = Field(description="version of this format")
     organisation: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
@@ -270,9 +270,9 @@ class Topology(Part):
         return (self.authority, *self.federation.partners)
 
     def pool(self, name: str | None) -> Pool | None:
-        """The pool of that name, if there is one."""
+        """Give the pool with that name, or None."""
         return next((pool for pool in self.pools if pool.name == name), None)
 
     def pool_of(self, server: str) -> Pool | None:
-        """The pool that *server* belongs to, if there is one."""
+        """Give the pool of *server*, or None."""
         return next((pool for pool in self.pools if any(s.name == server for s in pool.servers)), None)

@@ -1,4 +1,4 @@
-"""The kinds of names that may stand in a topology, each with the sentence the operator gets when it does not fit."""
+"""The types of names in a topology, each with the error text and remedy for a wrong name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic_core import PydanticCustomError
 
 from sipmesh.sip.text import is_digits
 
-# RFC 1123 2.1: letters, digits and inner hyphens, 63 octets a label.
+# RFC 1123 2.1: letters, digits and inner hyphens, 63 octets for each label.
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LONGEST_NAME = 253  # octets of a host name in text form (RFC 1035 3.1: 255 on the wire)
 _HIGHEST_PORT = 65535
 _LONGEST_URL = 2_000  # octets
-_MOST_HOURS = 720  # thirty days: who is out of reach for longer is not in grace, but gone
+_MOST_HOURS = 720  # thirty days: a CRL source that fails for longer must be repaired
 _FQDN_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$"
 
 
@@ -31,18 +31,18 @@ def is_ip(text: str) -> bool:
 
 
 def _refuse(reason: str, remedy: str) -> PydanticCustomError:
-    """An error whose sentence is used as it stands: braces in what the operator wrote are no template."""
+    """Make an error whose text is used literally: braces in the operator's text are not a template."""
     return PydanticCustomError("name", "{reason}", {"reason": reason, "remedy": remedy})
 
 
 def fqdn(text: str) -> str:
-    """Return *text* in lower case if it is a full host name: at least two labels, no address, no wildcard."""
+    """Return *text* in lower case if it is a full host name: two labels or more, not an IP address or a wildcard."""
     name = text.lower()
     if is_ip(name):
         raise _refuse(f"{text!r} is an IP address", "write the full name; an IP address proves no identity")
     if "*" in name:
         raise _refuse(f"{text!r} is a wildcard", "name each server or domain; wildcards are not allowed (RFC 5922 7.2)")
-    if not text.isascii():  # before lower(): that of the Kelvin sign is an ASCII k
+    if not text.isascii():  # check *text*, not *name*: lower() turns the Kelvin sign into an ASCII k
         raise _refuse(f"{text!r} is not ASCII", "write the name as in DNS (xn--...)")
     if name.endswith("."):
         raise _refuse(f"{text!r} ends in a dot", f"write {text.rstrip('.')!r}")
@@ -55,7 +55,7 @@ def fqdn(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """Return the IP address *text* in its one normal form, without brackets."""
+    """Return the IP address *text* in its normal form, without brackets."""
     try:
         return str(ip_address(text.strip("[]")))
     except ValueError:
@@ -63,7 +63,7 @@ def address(text: str) -> str:
 
 
 def split_port(text: str) -> tuple[str, int | None]:
-    """Split ``host``, ``host:port``, ``[v6]:port`` or a bare IPv6 address; the port is ``None`` where none is given."""
+    """Split ``host``, ``host:port``, ``[v6]:port`` or a bare IPv6 address. Without a port, the port is ``None``."""
     bracketed = text.startswith("[")
     host, colon, port = text.rpartition(":")
     if not colon or (not bracketed and ":" in host) or (bracketed and not host.endswith("]")):
@@ -74,13 +74,13 @@ def split_port(text: str) -> tuple[str, int | None]:
 
 
 def fqdn_and_port(text: str) -> str:
-    """Check a full name with an optional port, as a partner's edge is written."""
+    """Check a full name with an optional port, such as the edge of a partner."""
     host, port = split_port(text)
     return fqdn(host) if port is None else f"{fqdn(host)}:{port}"
 
 
 def address_and_port(text: str) -> str:
-    """Check an IP address with an optional port, as a DNS server is written."""
+    """Check an IP address with an optional port, such as a DNS server."""
     host, port = split_port(text)
     number = address(host)
     if port is None:
@@ -89,14 +89,14 @@ def address_and_port(text: str) -> str:
 
 
 def listen_on(given: object) -> object:
-    """Read where to listen: an address with a port, or a port alone, which is one of the loopback."""
+    """Change a port without an address into an address and port of the loopback interface."""
     if isinstance(given, int) and not isinstance(given, bool):
         return f"127.0.0.1:{given}"
     return given
 
 
 def address_with_port(text: str) -> str:
-    """Check an IP address with a port that must be there."""
+    """Check an IP address with a port. The port is required."""
     _, port = split_port(text)
     if port is None:
         raise _refuse(f"{text!r} has no port", "write address:port, such as 127.0.0.1:9105, or the port alone")
@@ -104,14 +104,14 @@ def address_with_port(text: str) -> str:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether *text* names a place on the network, and not a file."""
+    """Tell whether *text* is a URL, and not a file name."""
     return "://" in text
 
 
 def http_url(text: str) -> str:
-    """Check the address of something that is fetched: plain HTTP will do, since lists and answers are signed.
+    """Check a URL that servers fetch. Plain HTTP is allowed, because CRLs and OCSP responses are signed.
 
-    RFC 5280 4.2.1.13 and RFC 6960 A.1 use it so.
+    RFC 5280 4.2.1.13 and RFC 6960 A.1 use it.
     """
     try:
         parts = urlsplit(text)
@@ -135,7 +135,7 @@ def http_url(text: str) -> str:
 
 
 def file_or_url(text: str) -> str:
-    """Check what is either a file or fetched from a URL."""
+    """Check a file name or a URL."""
     return http_url(text) if is_url(text) else text
 
 
@@ -164,12 +164,12 @@ ListenOn = Annotated[
 ]
 Port = Annotated[int, Field(strict=True, ge=1, le=_HIGHEST_PORT)]
 FileName = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
-"""A file, relative to the topology's folder unless absolute."""
+"""A file name, relative to the topology's folder unless it is absolute."""
 HttpUrl = Annotated[str, AfterValidator(http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 FileOrUrl = Annotated[FileName, AfterValidator(file_or_url)]
-"""A file as above, or a URL from which it is fetched."""
+"""A file name, or a URL from which servers fetch the file."""
 Mebibytes = Annotated[int, Field(strict=True, ge=1, le=64)]
-"""The size of a revocation list: larger ones are read by nobody here."""
+"""The maximum size of a CRL in MiB. No server reads a larger CRL."""
 Hours = Annotated[
     int,
     Field(strict=True),

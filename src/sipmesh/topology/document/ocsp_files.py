@@ -1,4 +1,4 @@
-"""The files of OCSP answers that were fetched: whoever loads a topology has them, as it has lists."""
+"""The files of fetched OCSP responses. They are loaded with the topology, like CRLs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_ANSWERS = 256
-"""Certificates of one authority that answers are kept about; a partner's edges have a few."""
+"""Certificates of one authority whose responses are kept. The edges of a partner have a few."""
 
 
 def answers_on_disk(folder: Path, authority: str) -> dict[str, OcspAnswer]:
-    """Give the answers of one authority below the organisation's *folder*, each by the mark of its certificate.
+    """Give the OCSP responses of one authority in the organisation's *folder*, by the mark of the certificate.
 
-    One that cannot be used is left out: it is fetched again. The judge looks at the others as at any answer.
+    An unusable response is left out, and is fetched again. The judge verifies the others at each use.
     """
     found: dict[str, OcspAnswer] = {}
     for file in sorted((folder / FETCHED).glob(f"{_of(authority)}-*.ocsp"))[:MOST_ANSWERS]:
@@ -30,7 +30,7 @@ def answers_on_disk(folder: Path, authority: str) -> dict[str, OcspAnswer]:
 
 
 def answer_file(folder: Path, authority: str, mark: str) -> Path:
-    """Where an answer is kept; by the authority too, since one certificate may stand below two."""
+    """Give the file of a response. Its name contains the authority, because two may have the same certificate."""
     return folder / FETCHED / f"{_of(authority)}-{mark}.ocsp"
 
 

@@ -1,7 +1,7 @@
-"""From a tree of values to the model, with every misfit told at once.
+"""Make the model from the YAML tree, and report all errors at once.
 
-What does not fit is taken out of the tree and the rest is read on, so that one unknown key or one short name does not
-hide what `validate` has to say about everything else.
+A part with an error is removed, and the rest is read. So an unknown key or a short name does not hide the other problems that
+`validate` finds.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc, YamlEntry
 
-_MOST_ROUNDS = 8  # an item taken out can empty its list, a list its pool: never deeper than the model
-_LONGEST_QUOTE = 40  # characters of a wrong value that a sentence repeats
+_MOST_ROUNDS = 8  # removing an item may empty its list, and then its pool: not deeper than the model
+_LONGEST_QUOTE = 40  # characters of a wrong value that an error text repeats
 _STAND_INS: Mapping[str, object] = {
     "sipmesh": 1,
     "organisation": "unread",
     "authority": {"anchors": ("unread",), "crls": ("unread",)},
 }
-"""What takes the place of a required key that could not be read, so that the checks of the rest can run; it never
-leaves `document.load`, which refuses the document anyway."""
+"""Placeholders for required keys that could not be read, so that the other checks can run. They never leave
+`document.load`, which refuses the document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """What was taken out: the *places* in the document as written, and the *texts* that stood there."""
+    """The removed parts: their *places* in the document as written, and the *texts* in them."""
 
     places: frozenset[Loc] = frozenset()
     texts: frozenset[str] = frozenset()
@@ -46,7 +46,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
-    """What could be read: *topology* is ``None`` where too little was left, *root* the tree without what was unread."""
+    """The result: *topology* is ``None`` if too little is left; *root* is the tree without the removed parts."""
 
     topology: Topology | None
     root: YamlEntry
@@ -54,7 +54,7 @@ class Shaped:
 
 
 def shape(root: YamlEntry, report: ProblemReport) -> Shaped:
-    """Read the model from *root*; tell *report* each misfit and leave it out of what is returned."""
+    """Make the model from *root*. Each error is added to *report*, and its part is removed."""
     unread = Unread()
     for _ in range(_MOST_ROUNDS):
         try:
@@ -66,22 +66,22 @@ def shape(root: YamlEntry, report: ProblemReport) -> Shaped:
         cuts = {_cut(root, error) for error in errors}
         if () in cuts:
             break
-        gone = [root.at(cut) for cut in cuts]
-        texts = unread.texts.union(*(entry.texts() for entry in gone))
-        # A required key that is missing has no entry of its own: its place is where it should stand.
-        unread = Unread(unread.places | {entry.path or cut for entry, cut in zip(gone, cuts, strict=True)}, texts)
+        removed = [root.at(cut) for cut in cuts]
+        texts = unread.texts.union(*(entry.texts() for entry in removed))
+        # A missing required key has no entry of its own. Its place is where it should be.
+        unread = Unread(unread.places | {entry.path or cut for entry, cut in zip(removed, cuts, strict=True)}, texts)
         root = _without_all(root, cuts)
     return Shaped(None, root, unread)
 
 
 def _completed(given: object, unread: Unread) -> object:
-    """Put the stand-ins in place of what was taken out."""
+    """Add the placeholders for removed parts."""
     stand_ins = {key: value for key, value in _STAND_INS.items() if (key,) in unread.places}
     return {**given, **stand_ins} if isinstance(given, dict) else given
 
 
 def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Leave out a list that pydantic calls too short only because its items are wrong."""
+    """Remove the error "list too short" if it only follows from wrong items of that list."""
     return [
         error
         for error in errors
@@ -91,7 +91,7 @@ def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 
 def _without_all(root: YamlEntry, cuts: AbstractSet[Loc]) -> YamlEntry:
-    """Take every cut out, the last index first, so that the earlier ones still mean the same."""
+    """Remove all *cuts*, the last index first, so that the earlier indexes stay valid."""
     for cut in sorted(cuts, key=lambda loc: [(isinstance(step, int), step) for step in loc], reverse=True):
         if not any(cut[: len(other)] == other for other in cuts if other != cut):
             root = root.without(cut)
@@ -99,7 +99,7 @@ def _without_all(root: YamlEntry, cuts: AbstractSet[Loc]) -> YamlEntry:
 
 
 def _tell(error: ErrorDetails, root: YamlEntry, report: ProblemReport, unread: Unread) -> None:
-    """Report one error, unless it only follows from something that was taken out before."""
+    """Report one error, unless it only follows from a part that was removed before."""
     place = root.at(error["loc"]).path
     if not any(cut[: len(place)] == place for cut in unread.places):
         report.root = root
@@ -107,7 +107,7 @@ def _tell(error: ErrorDetails, root: YamlEntry, report: ProblemReport, unread: U
 
 
 def _cut(root: YamlEntry, error: ErrorDetails) -> Loc:
-    """The smallest part around an error that can be left out: an optional key or one item of a list; () if none can."""
+    """Give the smallest removable part around an error: an optional key or an item of a list; () if there is none."""
     loc: Loc = error["loc"]
     if error["type"] == "extra_forbidden":
         return loc
@@ -132,14 +132,14 @@ def _exists(root: YamlEntry, loc: Loc) -> bool:
 
 
 def _part(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation speaks of, however wrapped in tuples, unions and Annotated."""
+    """Give the model class in an annotation, inside tuples, unions and Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part(inner))), None)
 
 
 def _model_at(loc: Loc) -> type[BaseModel]:
-    """The model whose keys stand at *loc*."""
+    """Give the model class whose keys are at *loc*."""
     model: type[BaseModel] = Topology
     for step in loc:
         if isinstance(step, str) and step in model.model_fields:
@@ -148,12 +148,12 @@ def _model_at(loc: Loc) -> type[BaseModel]:
 
 
 def _field(loc: Loc) -> FieldInfo:
-    """The field that the last key of *loc* names."""
+    """Give the field for the last key of *loc*."""
     return _model_at(loc[:-1]).model_fields.get(str(loc[-1]), FieldInfo(default=None))
 
 
 def _sentence(error: ErrorDetails) -> tuple[str, str]:
-    """Reason and remedy of one of pydantic's errors in the operator's words."""
+    """Give reason and remedy for one of pydantic's errors, in the operator's words."""
     loc, context = error["loc"], error.get("ctx", {})
     match error["type"]:
         case "name":
@@ -187,21 +187,21 @@ _WANTED = {
 
 
 def _misfit(error: ErrorDetails) -> tuple[str, str]:
-    """A value of the wrong kind."""
+    """Give reason and remedy for a value of the wrong type."""
     wanted = _WANTED.get(error["type"], error["msg"])
     kind = wanted.partition(",")[0]
     return f"is {_seen(error['input'])}, expected {kind}", f"write {wanted}: {_described(error['loc'])}"
 
 
 def _described(loc: Loc) -> str:
-    """What the field at *loc* is for; an item of a list is described by its list."""
+    """Give the description of the field at *loc*. An item of a list has the description of the list."""
     while loc and isinstance(loc[-1], int):
         loc = loc[:-1]
     return (_field(loc).description if loc else None) or "keys with values, see `sipmesh topology schema`"
 
 
 def _seen(given: object) -> str:
-    """Name a wrong value without repeating much of it."""
+    """Describe a wrong value in at most 40 characters."""
     if given is None:
         return "empty"
     if isinstance(given, tuple):

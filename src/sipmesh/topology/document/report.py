@@ -1,4 +1,4 @@
-"""Problems of one document, collected with their places until all are known."""
+"""Collects the problems of one document with their places."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ProblemReport:
-    """Collects problems; *root* knows on which line each value stands."""
+    """Collects problems. *root* has the line of each value."""
 
     def __init__(self, file: Path, root: YamlEntry) -> None:
         self.file, self.root = file, root
@@ -24,21 +24,21 @@ class ProblemReport:
         return f"<ProblemReport {self.file} {len(self.problems)} problems>"
 
     def add(self, loc: Loc, reason: str, remedy: str) -> None:
-        """Note that the value at *loc* is wrong; a path that does not exist means the nearest one above it."""
+        """Add a problem of the value at *loc*. If there is none, the place is the nearest value above it."""
         self.problems.append(self.problem(loc, reason, remedy))
 
     def problem(self, loc: Loc, reason: str, remedy: str) -> Problem:
-        """The same as a value, for what is a warning and no error."""
+        """Give a problem as a value without adding it, for example for a warning."""
         entry = self.root.at(loc)
         return Problem(self.file, entry.line, dotted(entry.path), reason, remedy)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The entry of *known* that looks most like *name*, or nothing."""
+    """Give the entry of *known* that is most similar to *name*, or ""."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.6)), "")
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
-    """A remedy: the nearest of *known*, or *otherwise* when none looks alike."""
+    """Give a remedy: the most similar entry of *known*, or *otherwise* if none is similar."""
     close = nearest(name, known)
     return f"did you mean {close!r}?" if close else otherwise

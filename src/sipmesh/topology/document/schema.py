@@ -1,4 +1,4 @@
-"""The JSON Schema of a topology document, for editors and programs; docs/topology.schema.json is its published copy."""
+"""The JSON Schema of a topology document, for editors and programs. docs/topology.schema.json is its published copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sipmesh.topology.document.model import Topology
 
 
 def schema() -> dict[str, Any]:
-    """The schema as a value (JSON Schema 2020-12). It says what has the right shape; `check` also says what fits."""
+    """Give the schema (JSON Schema 2020-12). It describes the shape only; `check` also checks how the parts agree."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Topology.model_json_schema(mode="validation"),
@@ -18,5 +18,5 @@ def schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """The schema as it is published."""
+    """Give the text of the published schema."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

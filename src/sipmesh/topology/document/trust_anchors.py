@@ -1,8 +1,9 @@
-"""The files that a topology names: anchors and revocation lists, checked as far as files can tell.
+"""The anchors and CRLs of a topology: read from files, and checked as far as possible without a peer.
 
-A topology that was published brings its anchors with it, under the names that it has for them (`Anchors`).
+A published topology embeds its anchors, under their names in the document (`Anchors`).
 
-An anchor that cannot be used is an error: nothing could be proved with it. Of lists see `sipmesh.topology.document.crl_files`.
+An anchor that cannot be used is an error, because no certificate could be verified with it. For CRLs see
+`sipmesh.topology.document.crl_files`.
 """
 
 from __future__ import annotations
@@ -34,27 +35,27 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.report import ProblemReport
     from sipmesh.topology.document.yaml_tree import Loc
 
-LARGEST_ANCHORS = 4 << 20  # octets: a bundle of every public root is a quarter of that
+LARGEST_ANCHORS = 4 << 20  # octets; a bundle of all public roots is a quarter of that
 
 
 Anchors = Callable[[str], bytes]
-"""What gives the content of an anchor file by the name that the document has for it, or raises UnusableFileError."""
+"""Gives the content of an anchor file by its name in the document; raises UnusableFileError."""
 
 
 def anchors_on_disk(folder: Path) -> Anchors:
-    """Anchors are files below *folder*, or anywhere where they are named so."""
+    """Give anchors from disk. Relative names are below *folder*."""
     return lambda name: read_file(folder / name, LARGEST_ANCHORS)
 
 
 class RecordedAnchors:
-    """Anchors from elsewhere, of which each that was asked for is kept in *files*: just the octets that were looked at."""
+    """Anchors from another source. Each content that was read is kept in *files*."""
 
     def __init__(self, inner: Anchors) -> None:
         self._inner = inner
         self.files: dict[str, bytes] = {}
 
     def __call__(self, name: str) -> bytes:
-        """Give the content of *name*, read once."""
+        """Give the content of *name*. It is read once."""
         if name not in self.files:
             self.files[name] = self._inner(name)
         return self.files[name]
@@ -64,7 +65,7 @@ class RecordedAnchors:
 
 
 def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
-    """Anchors are *files* and nothing else; a disk is never looked at."""
+    """Give anchors from *files* only, never from disk."""
 
     def read(name: str) -> bytes:
         if name not in files:
@@ -76,7 +77,7 @@ def embedded_anchors(files: Mapping[str, bytes]) -> Anchors:
 
 @dataclass(frozen=True, slots=True)
 class TrustMaterial:
-    """What one authority's files held."""
+    """The anchors and CRLs of one authority."""
 
     loc: Loc
     authority: Authority
@@ -84,7 +85,7 @@ class TrustMaterial:
 
 
 def issuers_in_use(topology: Topology, folder: Path) -> list[x509.Certificate]:
-    """The CAs below the anchors that our own servers' certificate files show, as far as those are on this machine."""
+    """Give the CAs below the anchors in our own servers' certificate files, if these are on this machine."""
     found: dict[bytes, x509.Certificate] = {}
     for server in (server for pool in topology.pools for server in pool.servers):
         with suppress(*UNREADABLE):
@@ -102,18 +103,18 @@ def read_authority(
     known: Sequence[x509.Certificate],
     read: Anchors,
 ) -> TrustMaterial:
-    """Read one authority; *report* hears of anchors that cannot be used, the result carries the faults of its lists.
+    """Read one authority. Unusable anchors are reported to *report*; the faults of CRLs are in the result.
 
-    Lists lie below *folder*, anchors come from *read*. *known* are CAs that may stand below the anchors; those that do must
-    have a list too.
+    CRLs are below *folder*, and anchors come from *read*. *known* are possible CAs below the anchors. Those that are must have
+    a CRL too.
     """
     anchors = _read_anchors(entry, loc, read, report)
     names = {anchor.subject for anchor in anchors}
     issuers = anchors + [issuer for issuer in known if issuer.issuer in names and issuer.subject not in names]
     needed = entry.crls and entry.revocation is not RevocationSource.ANSWERS
     lack = report.problem((*loc, "crls"), "", _REMEDY_NO_LIST) if needed else None
-    places = [((*loc, "crls", n), one) for n, one in enumerate(entry.crls)]
-    found = [replace(_list_file(place, one, folder, report), largest=entry.largest_list) for place, one in places]
+    places = [((*loc, "crls", n), source) for n, source in enumerate(entry.crls)]
+    found = [replace(_list_file(place, source, folder, report), largest=entry.largest_list) for place, source in places]
     lists = ListFiles(found, issuers, lack)
     authority = Authority(
         name, tuple(anchors), lists.held(), _answers(entry, name, folder), entry.revocation, entry.grace_time
@@ -122,7 +123,7 @@ def read_authority(
 
 
 def _answers(entry: AuthorityEntry, name: str, folder: Path) -> OcspAnswers:
-    """Give the answers that were fetched, where they are asked for."""
+    """Give the fetched OCSP responses, if the authority uses OCSP."""
     return (
         OcspAnswers(answers_on_disk(folder, name).values())
         if entry.revocation is not RevocationSource.LISTS
@@ -144,12 +145,12 @@ _REMEDY_NO_LIST = (
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
-    """Every certificate of a PEM file (or the one of a DER file), or UnusableFileError."""
+    """Give all certificates of a PEM file, or that of a DER file; raises UnusableFileError."""
     return parse_certificates(read_file(file, LARGEST_ANCHORS))
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate]:
-    """The same for the *content* of such a file."""
+    """Give all certificates of *content*, which is PEM or DER; raises UnusableFileError."""
     try:
         if b"-----BEGIN" in content:
             return x509.load_pem_x509_certificates(content)
@@ -159,7 +160,7 @@ def parse_certificates(content: bytes) -> list[x509.Certificate]:
 
 
 def key_of(certificate: x509.Certificate) -> bytes:
-    """What makes two anchors the same: the key that they vouch with, whatever certificate wraps it."""
+    """Give the public key of an anchor in DER. Two certificates with the same key are the same anchor."""
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -183,7 +184,7 @@ def _read_anchors(entry: AuthorityEntry, loc: Loc, read: Anchors, report: Proble
 
 
 def _unfit(certificate: x509.Certificate) -> str:
-    """Why *certificate* can be no anchor, or nothing."""
+    """Say why *certificate* cannot be an anchor; "" if it can."""
     try:
         subject = certificate.subject.rfc4514_string()
         key_of(certificate)
@@ -199,7 +200,7 @@ def _unfit(certificate: x509.Certificate) -> str:
 def anchors_are_told_apart(
     topology: Topology, own: Authority | None, partners: Iterable[Authority], report: ProblemReport
 ) -> None:
-    """A private anchor vouches for one organisation; a third party's may be shared, where names tell apart (R8)."""
+    """Check that a private anchor is of one organisation only. A third party's anchor may be of several (R8)."""
     owner = {key_of(anchor): "our own authority" for anchor in own.anchors} if own else {}
     shared: dict[bytes, str] = {}
     for n, (partner, authority) in enumerate(zip(topology.federation.partners, partners, strict=True)):
@@ -219,16 +220,16 @@ _REMEDY_SHARED = (
 
 
 def stale(materials: Iterable[TrustMaterial], report: ProblemReport, *, at: datetime) -> list[Problem]:
-    """What is worth a word at the instant *at*: lists past their next update, anchors out of their validity."""
-    told: list[Problem] = []
+    """Give warnings for the instant *at*: expired CRLs, and anchors that are not valid."""
+    warnings: list[Problem] = []
     for material in materials:
-        for loc, held in material.lists.lists:
-            if held.next_update < at:
-                reason = f"revocation list {held.number} expired {held.next_update:%Y-%m-%d %H:%M}Z"
+        for loc, crl in material.lists.lists:
+            if crl.next_update < at:
+                reason = f"revocation list {crl.number} expired {crl.next_update:%Y-%m-%d %H:%M}Z"
                 remedy = "fetch the newest list; for our own CA: sipmesh ca crl; until then certificates of this CA are refused"
-                told.append(report.problem(loc, reason, remedy))
+                warnings.append(report.problem(loc, reason, remedy))
         for anchor in material.authority.anchors:
             if not anchor.not_valid_before_utc <= at <= anchor.not_valid_after_utc:
                 reason = f"{anchor.subject.rfc4514_string()} is not valid at {at:%Y-%m-%d %H:%M}Z"
-                told.append(report.problem(material.loc, reason, "name the CA's current root"))
-    return told
+                warnings.append(report.problem(material.loc, reason, "name the CA's current root"))
+    return warnings

@@ -1,7 +1,7 @@
-"""What must be true between the parts of a topology, beyond the shape of each.
+"""Checks of how the parts of a topology agree with each other, beyond the shape of each part.
 
-Every check reports all it finds and none stops another. Names that stand in a part which could not be read (`Unread`)
-get the benefit of the doubt: their own problem has been told already.
+Each check reports all its problems, and all checks run. A name in a part that could not be read (`Unread`) is not reported as
+missing, because that part has its own problem.
 """
 
 from __future__ import annotations
@@ -27,43 +27,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A topology under examination."""
+    """A topology during its checks."""
 
     topology: Topology
     report: ProblemReport
     unread: Unread
 
     def place(self, loc: Loc) -> str:
-        """Write another place for people."""
+        """Write another place for the operator."""
         entry = self.report.root.at(loc)
         return f"{dotted(entry.path)} on line {entry.line}"
 
     def written(self, loc: Loc) -> Loc:
-        """Where a key of the part at *loc* stands, or would stand, in the document as written."""
+        """Give the place of a key in the part at *loc*, in the document as written, even if the key is missing."""
         return (*self.report.root.at(loc[:-1]).path, loc[-1])
 
     def pools(self) -> Iterator[tuple[Loc, Pool]]:
-        """Every pool with its place."""
+        """Give all pools with their places."""
         for n, pool in enumerate(self.topology.pools):
             yield ("pools", n), pool
 
     def servers(self) -> Iterator[tuple[Loc, Pool, Server]]:
-        """Every server with its place and its pool."""
+        """Give all servers with their places and pools."""
         for loc, pool in self.pools():
             for n, server in enumerate(pool.servers):
                 yield (*loc, "servers", n), pool, server
 
 
 def validate(topology: Topology, report: ProblemReport, unread: Unread) -> None:
-    """Tell *report* everything that does not fit together."""
+    """Run all checks. They report their problems to *report*."""
     document = _Document(topology, report, unread)
     for check in CHECKS:
         check(document)
 
 
 def own_names_are_unique(document: _Document) -> None:
-    """Every pool and server has a name of its own; only a single server may bear its pool's name."""
-    owner: dict[str, tuple[Loc, Loc]] = {}  # name -> (place, pool's place)
+    """Each pool and server has a different name. Only the single server of a pool may have the pool's name."""
+    owner: dict[str, tuple[Loc, Loc]] = {}  # name -> (place, place of the pool)
     for loc, pool in document.pools():
         named: list[tuple[str, Loc]] = [(pool.name, (*loc, "name"))]
         named += [(pool.internal_name, (*loc, "internal_name"))] if pool.internal_name else []
@@ -78,7 +78,7 @@ def own_names_are_unique(document: _Document) -> None:
 
 
 def domains_name_no_server(document: _Document) -> None:
-    """A SIP domain stands in many certificates, so that as a server's name it would identify none."""
+    """A SIP domain is in many certificates, so it cannot be the name of one server."""
     domains = set(document.topology.sip_domains)
     for loc, _, server in document.servers():
         if server.name in domains:
@@ -87,7 +87,7 @@ def domains_name_no_server(document: _Document) -> None:
 
 
 def lists_name_nothing_twice(document: _Document) -> None:
-    """Domains are named once in each list."""
+    """No name is twice in a list."""
     topology, federation = document.topology, ("federation",)
     lists: list[tuple[Loc, tuple[str, ...]]] = [(("sip_domains",), topology.sip_domains)]
     lists += [((*loc, "speaks_for"), pool.speaks_for) for loc, pool in document.pools()]
@@ -103,7 +103,7 @@ def lists_name_nothing_twice(document: _Document) -> None:
 
 
 def _partner_names(document: _Document) -> Iterator[tuple[str, Loc, int]]:
-    """Every name that a partner may prove, with its place and the partner's number."""
+    """Give all names that a partner may prove, with their places and the partner's index."""
     for n, partner in enumerate(document.topology.federation.partners):
         loc: Loc = ("federation", "partners", n)
         for m, domain in enumerate(partner.domains):
@@ -113,7 +113,7 @@ def _partner_names(document: _Document) -> Iterator[tuple[str, Loc, int]]:
 
 
 def _our_names(document: _Document) -> dict[str, Loc]:
-    """Every name of ours with its place."""
+    """Give all names of our own with their places."""
     ours: dict[str, Loc] = {name: ("sip_domains", n) for n, name in enumerate(document.topology.sip_domains)}
     for loc, pool in document.pools():
         ours.setdefault(pool.name, (*loc, "name"))
@@ -125,7 +125,7 @@ def _our_names(document: _Document) -> dict[str, Loc]:
 
 
 def names_have_one_owner(document: _Document) -> None:
-    """No name is claimed by two partners, or by a partner and us: it could prove neither (rule R8, R12)."""
+    """No name belongs to two partners, or to a partner and us: it would not identify either (rule R8, R12)."""
     ours = _our_names(document)
     theirs: dict[str, tuple[Loc, int]] = {}
     for name, loc, n in _partner_names(document):
@@ -139,7 +139,7 @@ def names_have_one_owner(document: _Document) -> None:
 
 
 def nobody_is_allowed_and_blocked(document: _Document) -> None:
-    """What is blocked is not allowed elsewhere."""
+    """No name is blocked and allowed."""
     allowed = {name: loc for name, loc, _ in _partner_names(document)} | _our_names(document)
     for n, name in enumerate(document.topology.federation.blocked):
         if name in allowed:
@@ -149,14 +149,14 @@ def nobody_is_allowed_and_blocked(document: _Document) -> None:
 
 
 def ports_do_not_clash(document: _Document) -> None:
-    """No two listeners share an address and a port."""
+    """No two listeners have the same address and port."""
     taken: dict[tuple[str, int], Loc] = {}
     for loc, pool, server in document.servers():
         mine: dict[int, list[str]] = {}
         for spec in listeners(pool, server):
             place: Loc = (*loc, "ports", str(spec.kind))
             host = spec.host
-            if host in WILDCARDS:  # on a machine of its own, unless the topology says which
+            if host in WILDCARDS:  # assume a machine of its own, unless the topology says which
                 host = (server.address if spec.kind is not LinkKind.PARTNER else None) or server.name
             first = taken.setdefault((host, spec.port), place)
             among_mine = [other for other in mine.get(spec.port, []) if WILDCARDS & {other, spec.host}]
@@ -170,7 +170,7 @@ def ports_do_not_clash(document: _Document) -> None:
 
 
 def settings_fit_the_role(document: _Document) -> None:
-    """A setting that would do nothing for its role is a misunderstanding."""
+    """A setting without an effect for its role is reported: the operator expects an effect."""
     for loc, pool, server in document.servers():
         known = PORTS_OF[pool.role]
         for name in sorted(server.ports.model_fields_set - known):
@@ -187,7 +187,7 @@ def settings_fit_the_role(document: _Document) -> None:
 
 
 def certificates_come_with_keys(document: _Document) -> None:
-    """A certificate of one place and a key of another do not belong together."""
+    """Certificate and key are both set or both missing: a default key does not match another certificate."""
     for loc, _, server in document.servers():
         for here, side in ((loc, server), ((*loc, "outside"), server.outside)):
             if side and bool(side.certificate) != bool(side.key):
@@ -196,7 +196,7 @@ def certificates_come_with_keys(document: _Document) -> None:
 
 
 def next_hops_lead_somewhere(document: _Document) -> None:
-    """Edges and applications hand what comes in to one front-end pool; nothing goes round in a circle."""
+    """The next hop of edges and applications is a front-end pool. There is no loop."""
     for loc, pool in document.pools():
         place: Loc = (*loc, "next_hop")
         if pool.next_hop is None:
@@ -228,7 +228,7 @@ def _next_hop_is_a_front_end(document: _Document, place: Loc, pool: Pool, name: 
 
 
 def _circle(topology: Topology, start: Pool) -> list[str]:
-    """The names on the way from *start* back to itself, or nothing if the way ends or circles elsewhere."""
+    """Give the names on the way from *start* back to itself; empty if the way does not lead back."""
     way, pool = [start.name], topology.pool(start.next_hop)
     while pool and pool.name not in way:
         way.append(pool.name)
@@ -242,18 +242,18 @@ def _front_ends(document: _Document) -> str:
 
 
 def management_is_one_server(document: _Document) -> None:
-    """There is one master of the topology: two would each sign a next version, and nobody could say which one counts."""
-    held = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
-    for loc, pool in held:
+    """There is one management server: two would each sign a next version, and these would conflict."""
+    found = [(loc, pool) for loc, pool in document.pools() if pool.role is Role.MANAGEMENT]
+    for loc, pool in found:
         if len(pool.servers) > 1:
             remedy = "keep one; if its machine is lost, restore a backup on another machine: sipmesh restore"
             document.report.add((*loc, "servers"), "a network has one management server", remedy)
-    for loc, pool in held[1:]:
-        document.report.add(loc, f"{held[0][1].name} is management already", f"remove {pool.name}")
+    for loc, pool in found[1:]:
+        document.report.add(loc, f"{found[0][1].name} is management already", f"remove {pool.name}")
 
 
 def applications_speak_for_domains_of_ours(document: _Document) -> None:
-    """An application may assert users of ours, never those of somebody else."""
+    """An application may assert users of our SIP domains only."""
     ours = document.topology.sip_domains
     for loc, pool in document.pools():
         for n, domain in enumerate(pool.speaks_for):
@@ -263,7 +263,7 @@ def applications_speak_for_domains_of_ours(document: _Document) -> None:
 
 
 def federation_goes_through_an_edge(document: _Document) -> None:
-    """Partners are reached through an edge pool and through nothing else."""
+    """Partners are reached through an edge pool."""
     federation, loc = document.topology.federation, ("federation", "route")
     edges = [pool.name for pool in document.topology.pools if pool.role is Role.EDGE]
     remedy = f"name an edge pool: {', '.join(edges) or 'there is none yet, add one'}"
@@ -280,7 +280,7 @@ def federation_goes_through_an_edge(document: _Document) -> None:
 
 
 def revocation_can_be_told(document: _Document) -> None:
-    """Every authority has what its policy asks: nothing said would refuse everybody (rule R12)."""
+    """Each authority has the sources that its policy requires: without a status all peers are refused (rule R12)."""
     topology = document.topology
     entries: list[tuple[Loc, AuthorityEntry]] = [(("authority",), topology.authority)]
     entries += [(("federation", "partners", n), one) for n, one in enumerate(topology.federation.partners)]
@@ -305,7 +305,7 @@ def revocation_can_be_told(document: _Document) -> None:
 
 
 def _is_unread(document: _Document, loc: Loc) -> bool:
-    """Whether something in that place could not be read, and has been told."""
+    """Tell whether a part in that place could not be read. Its problem is reported already."""
     written = document.written(loc)
     return any(place[: len(written)] == written for place in document.unread.places)
 
@@ -325,4 +325,4 @@ CHECKS = (
     federation_goes_through_an_edge,
     revocation_can_be_told,
 )
-"""All of them, in the order of the rules."""
+"""All checks, in the order of the rules."""

@@ -1,7 +1,7 @@
-"""The text of a document as a tree in which every value knows the line and the path it came from.
+"""The YAML document as a tree, in which each value has its line and path.
 
-We compose YAML nodes and read the few kinds of values we need ourselves: no constructor runs, so that no tag, date or
-alias of a hostile or broken file can do more than become a problem with a line.
+Only YAML nodes are composed, and this module reads the few types of values that are needed. No YAML constructor runs. So a tag,
+a date or an alias in a hostile or damaged file can only become a problem with a line number.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sipmesh.errors import OperatorError, Problem
 
-LARGEST_DOCUMENT = 1 << 20  # octets: thousands of partners; more is no topology
-DEEPEST_NESTING = 20  # the model needs five
-MOST_ENTRIES = 200_000  # only aliases of aliases get there within LARGEST_DOCUMENT
+LARGEST_DOCUMENT = 1 << 20  # octets; enough for thousands of partners
+DEEPEST_NESTING = 20  # the model needs five levels
+MOST_ENTRIES = 200_000  # within LARGEST_DOCUMENT only nested aliases reach this
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Scalar = str | int | bool | None
 Loc = tuple[str | int, ...]
-"""Where a value stands, as pydantic writes it: keys and indices from the root."""
+"""The place of a value, as in pydantic: keys and indexes from the root."""
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({_TAG + "str", _TAG + "float", _TAG + "timestamp", _TAG + "merge", _TAG + "value", "!"})
@@ -34,7 +34,7 @@ _TRUE = "true"
 
 @dataclass(frozen=True, slots=True)
 class YamlEntry:
-    """One value with its place; *line* counts from 1 and is the key's line for a member of a mapping."""
+    """One value with its place. *line* counts from 1. For a member of a mapping it is the line of the key."""
 
     line: int
     path: Loc
@@ -42,7 +42,7 @@ class YamlEntry:
 
     @property
     def children(self) -> Mapping[str | int, YamlEntry]:
-        """The values inside, by key or index; none for a scalar."""
+        """The values inside, by key or index; empty for a scalar."""
         if isinstance(self.value, Mapping):
             return dict(self.value.items())
         if isinstance(self.value, Sequence) and not isinstance(self.value, str):
@@ -50,7 +50,7 @@ class YamlEntry:
         return {}
 
     def plain(self) -> object:
-        """The value without places, lists as tuples."""
+        """Give the value without places. Lists are tuples."""
         if isinstance(self.value, Mapping):
             return {key: entry.plain() for key, entry in self.value.items()}
         if isinstance(self.value, Sequence) and not isinstance(self.value, str):
@@ -58,7 +58,7 @@ class YamlEntry:
         return self.value
 
     def at(self, loc: Loc) -> YamlEntry:
-        """The entry at *loc*, or the nearest one above it that exists."""
+        """Give the entry at *loc*, or the nearest existing entry above it."""
         entry = self
         for step in loc:
             if (inner := entry.children.get(step)) is None:
@@ -67,14 +67,14 @@ class YamlEntry:
         return entry
 
     def texts(self) -> Iterator[str]:
-        """Every text inside, in lower case."""
+        """Give all texts inside, in lower case."""
         if isinstance(self.value, str):
             yield self.value.lower()
         for inner in self.children.values():
             yield from inner.texts()
 
     def without(self, loc: Loc) -> YamlEntry:
-        """The same tree without the entry at *loc*; every other entry keeps its line and path."""
+        """Give the same tree without the entry at *loc*. All other entries keep their lines and paths."""
         step, rest = loc[0], loc[1:]
         kept = {
             key: inner.without(rest) if key == step else inner
@@ -87,12 +87,12 @@ class YamlEntry:
 
 
 def dotted(loc: Loc) -> str:
-    """Write a path for people: ``pools[0].servers``."""
+    """Write a path for people, such as ``pools[0].servers``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".")
 
 
 def read(file: Path) -> bytes:
-    """Return the bytes of a topology file, or raise OperatorError with what to do about it."""
+    """Give the octets of a topology file; raises OperatorError if it cannot be read."""
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_DOCUMENT + 1)
@@ -106,9 +106,9 @@ def read(file: Path) -> bytes:
 
 
 def parse(content: bytes, file: Path) -> tuple[YamlEntry, list[Problem]]:
-    """Turn *content* into a tree, with the problems that do not keep us from reading on (keys given twice, tags).
+    """Parse *content* into a tree; returns it with the problems that allow reading on (duplicate keys, tags).
 
-    Raises OperatorError when it is no YAML at all.
+    Raises OperatorError if it is not YAML.
     """
     try:
         root = YAML(typ="safe", pure=True).compose(content.decode())
@@ -133,7 +133,7 @@ def _broken(problem: Problem) -> OperatorError:
 
 
 def _syntax(wrong: MarkedYAMLError, file: Path) -> Problem:
-    """Say where the YAML parser stopped and why."""
+    """Say where the YAML parser stopped, and why."""
     mark = wrong.problem_mark or wrong.context_mark
     reason = f"is not YAML: {wrong.problem or wrong.context}"
     remedy = "correct the indentation, brackets or quotes on this line"
@@ -141,7 +141,7 @@ def _syntax(wrong: MarkedYAMLError, file: Path) -> Problem:
 
 
 class _Reader:
-    """Builds entries from composed nodes and collects what is odd on the way."""
+    """Makes entries from composed nodes, and collects problems."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.problems = file, list[Problem]()
@@ -154,7 +154,7 @@ class _Reader:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, dotted(path), reason, remedy))
 
     def entry(self, node: Node, path: Loc, line: int) -> YamlEntry:
-        """Read *node*, whose key or dash stands on *line* (counted from 0)."""
+        """Read *node*, whose key or dash is on *line* (counted from 0)."""
         self._left -= 1
         if self._left < 0 or len(path) > DEEPEST_NESTING:
             where = dotted(path[:3])

@@ -1,1 +1,1 @@
-"""Everything in a network that expires: until when it is valid, how near that is, and what stops then."""
+"""Everything in a network that expires: until when it is valid, how soon that is, and what fails then."""

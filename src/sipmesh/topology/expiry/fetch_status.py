@@ -1,4 +1,4 @@
-"""How a source of revocation lists or OCSP answers does: what is held from it, and for how long it has failed."""
+"""The status of a source of CRLs or OCSP responses: what was fetched from it, and since when it fails."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sipmesh.topology.expiry.validity import DatedItem
 
 @dataclass(frozen=True, slots=True)
 class FetchStatus:
-    """One source; instants are timezone-aware.
+    """One source. Instants are timezone-aware.
 
-    *owner* is the partner, empty for our own authority. *held* is what was fetched last, with the grace in its end: then
-    whoever stands on it is refused. *failing_since* and *why* are empty while the source works; *alarming* says that it has
-    failed for so long that somebody should look.
+    *owner* is the partner; "" for our own authority. *held* is the data that was fetched last; its end includes the grace.
+    After that end, certificates that need this data are refused. *failing_since* is None and *why* is "" while the source
+    works. *alarming* means that it has failed for so long that an operator should check it.
     """
 
     source: str
@@ -26,7 +26,7 @@ class FetchStatus:
     alarming: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; instants in ISO 8601."""
+        """Give JSON values. Instants are in ISO 8601."""
         return {
             "source": self.source,
             "owner": self.owner,
@@ -37,8 +37,8 @@ class FetchStatus:
         }
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
-        since = datetime.fromisoformat(told["failing_since"]) if told["failing_since"] else None
-        held = DatedItem.from_json(told["held"]) if told["held"] else None
-        return cls(str(told["source"]), str(told["owner"]), held, since, str(told["why"]), bool(told["alarming"]))
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
+        since = datetime.fromisoformat(data["failing_since"]) if data["failing_since"] else None
+        held = DatedItem.from_json(data["held"]) if data["held"] else None
+        return cls(str(data["source"]), str(data["owner"]), held, since, str(data["why"]), bool(data["alarming"]))

@@ -1,6 +1,6 @@
-"""Everything in a network that ends: when, how near that is, what stops then, and the command that helps.
+"""List everything that expires in a network: when, how soon, what fails then, and the command that prevents it.
 
-The caller brings what lies on disk and what running servers say that they use; nothing here reads a file or a clock.
+The caller passes the data from disk and from running servers. This module reads no file and no clock.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from sipmesh.trust.authority import Authority
 
 Side = tuple[str, bool]
-"""A server, and whether what it shows to partners alone is meant: an edge may have a certificate of its own for them."""
+"""A server, and whether the certificate for partners only is meant: an edge may have another certificate for them."""
 
 LEDGER = "the CA's ledger"
-"""The file of a chain that is known from the CA alone: the server has it, and its key, on another machine."""
+"""The file name of a chain that only the CA's ledger has: the server and its key are on another machine."""
 
 
 class ExpiringKind(StrEnum):
-    """The kinds of things that end."""
+    """The kinds of things that expire."""
 
     SERVER = "server"
     SIGNER = "signer"
@@ -49,7 +49,7 @@ _CALLED = {ExpiringKind.SERVER: "certificate of", ExpiringKind.SIGNER: "document
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one running server uses at this moment; *shown* by whether it is what partners alone are shown."""
+    """What one running server uses now. The key of *shown* says whether the chain is for partners only."""
 
     server: str
     pid: int
@@ -58,18 +58,18 @@ class Use:
     lists: tuple[DatedItem, ...] = ()
     supplies: tuple[FetchStatus, ...] = ()
 
-    def uses(self, paper: DatedItem) -> bool:
-        """Whether this very anchor or list is in force there."""
-        return any(paper.mark == held.mark and paper.subject == held.subject for held in (*self.anchors, *self.lists))
+    def uses(self, item: DatedItem) -> bool:
+        """Tell whether this server uses exactly this anchor or CRL."""
+        return any(item.mark == used.mark and item.subject == used.subject for used in (*self.anchors, *self.lists))
 
 
 @dataclass(frozen=True, slots=True)
 class InventoryEntry:
-    """One thing that ends. *in_use* is what a running server uses, *on_disk* what lies in the file; None is not known.
+    """One thing that expires. *in_use* is from a running server, *on_disk* from the file; None means unknown.
 
-    *owner* is our organisation or a partner. *stops* says what stops when it ends, *command* what helps against that.
-    *note* tells what is odd about it now, such as a certificate in use that is not the one on disk, and what to do;
-    *broken* means that it does not count already, whatever its time; *old* that a list should have been made anew since.
+    *owner* is our organisation or a partner. *stops* says what fails when it expires, and *command* prevents it. *note*
+    describes another problem and what to do, such as a certificate in use that is not the one on disk. *broken* means that it
+    cannot be used now, whatever its dates are. *old* means that a newer CRL is overdue.
     """
 
     what: ExpiringKind
@@ -87,16 +87,16 @@ class InventoryEntry:
 
     @property
     def urgent(self) -> bool:
-        """Whether a program that looks should raise an alarm."""
+        """Whether a monitoring program should raise an alarm."""
         return self.broken or self.level.urgent
 
     @property
     def paper(self) -> DatedItem | None:
-        """The one that counts: what is in use, or else what is on disk."""
+        """The relevant item: the one in use if known, else the one on disk."""
         return self.in_use or self.on_disk
 
     def sentence(self, at: datetime) -> str:
-        """All of it in one sentence."""
+        """Give the whole entry in one sentence."""
         what = _CALLED.get(self.what, str(self.what))
         what = f"{what} {self.name}"
         if self.broken or self.paper is None:
@@ -107,8 +107,8 @@ class InventoryEntry:
             why = "the clock of its issuer was ahead, or the clock here is behind"
             return f"the {what} {begins}: {self.stops}; {why}; correct the clocks, then: {self.command}"
         if self.what is ExpiringKind.SOURCE:
-            held = "has expired" if self.level is Urgency.PAST else f"is valid for {tell_span(left)} more"
-            return f"the data of the {what} {held} ({when}); then {self.stops}; {self.command}"
+            state = "has expired" if self.level is Urgency.PAST else f"is valid for {tell_span(left)} more"
+            return f"the data of the {what} {state} ({when}); then {self.stops}; {self.command}"
         if self.old and self.level is Urgency.FINE:
             made = (
                 f"was signed {tell_span(self.paper.begins - at)} ({tell_time(self.paper.begins)}), and a new list is due "
@@ -122,7 +122,7 @@ class InventoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class Countdown:
-    """The first server that would stop if nothing were renewed, and *because* of whose end; *others* go with it."""
+    """The first server that fails without renewals, and *because* of which expiry. *others* fail at the same time."""
 
     server: str
     ends: datetime
@@ -130,7 +130,7 @@ class Countdown:
     others: tuple[str, ...] = ()
 
     def sentence(self, at: datetime) -> str:
-        """All of it in one sentence."""
+        """Give the countdown in one sentence."""
         left = self.ends - at
         when = f"stopped {tell_span(left)}" if left.total_seconds() < 0 else f"would stop first, in {tell_span(left)}"
         others = f"; with it {tell_list(self.others)}" if self.others else ""
@@ -140,46 +140,45 @@ class Countdown:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedRefusal:
-    """From when on a server would refuse and be refused if nothing were renewed, and *because* of whose end.
+    """From when on a server refuses and is refused without renewals, and *because* of which expiry.
 
-    *at* is None where it does so already.
+    *at* is None if that is so already.
     """
 
     at: datetime | None
     because: str
 
     def has_begun(self, now: datetime) -> bool:
-        """Whether that is so at the instant *now*."""
+        """Tell whether that is so at the instant *now*."""
         return self.at is None or now > self.at
 
 
 def refuses_from(use: Use) -> ExpectedRefusal:
-    """The instant at which a server would start to refuse, by what it uses: nothing else is asked.
+    """Give the instant from which a server will refuse peers, only by what it uses.
 
-    That is the first end among its own certificate, the CAs above it, and the newest list of each of them. Links that are
-    up then stay until their certificates end (rule R7). Partners' lists are no part of it: they end for one partner alone.
+    It is the first expiry of its certificate, of the CAs above it, and of the newest CRL of each CA. Existing links stay up until
+    a certificate expires (rule R7). CRLs of partners are not included, because they affect one partner only.
     """
     chain = use.shown.get(False)
     if chain is None or not chain.papers:
         return ExpectedRefusal(None, "it presents no certificate")
     ends = [
-        (paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}")
-        for n, paper in _numbered(chain)
+        (item.ends, "its certificate" if n == 0 else f"the issuing CA {item.subject}") for n, item in _numbered(chain)
     ]
-    for issuer in dict.fromkeys(paper.issuer for paper in chain.papers):
-        anchors = [paper.ends for paper in use.anchors if paper.subject == issuer]
+    for issuer in dict.fromkeys(item.issuer for item in chain.papers):
+        anchors = [item.ends for item in use.anchors if item.subject == issuer]
         ends += [(max(anchors), f"the root {issuer}")] if anchors else []
-        lists = [paper.ends for paper in use.lists if paper.subject == issuer]
+        lists = [item.ends for item in use.lists if item.subject == issuer]
         if not lists:
             return ExpectedRefusal(None, f"there is no revocation list of {issuer}")
         ends.append((max(lists), f"the revocation list of {issuer}"))
-    at, because = min(ends, key=lambda one: one[0])
+    at, because = min(ends, key=lambda end: end[0])
     return ExpectedRefusal(at, f"the end of {because}")
 
 
 def _numbered(chain: Chain) -> Iterator[tuple[int, DatedItem]]:
-    """The certificates of a chain but a root that stands in it: roots count as anchors."""
-    return ((n, paper) for n, paper in enumerate(chain.papers) if n == 0 or paper.subject != paper.issuer)
+    """Give the certificates of a chain without a root in it: roots are handled as anchors."""
+    return ((n, item) for n, item in enumerate(chain.papers) if n == 0 or item.subject != item.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +191,12 @@ class Inventory:
 
     @property
     def urgent(self) -> bool:
-        """Whether a program that looks should raise an alarm."""
+        """Whether a monitoring program should raise an alarm."""
         return any(entry.urgent for entry in self.entries)
 
     @property
     def worst(self) -> Urgency:
-        """The level of whatever is nearest to its end."""
+        """The highest urgency of all entries."""
         return max((entry.level for entry in self.entries), default=Urgency.FINE)
 
 
@@ -211,16 +210,16 @@ def take_stock(
     only: str = "",
     signers: Mapping[str, Chain] | None = None,
 ) -> Inventory:
-    """List everything that ends.
+    """List everything that expires.
 
     Args:
-        loaded: The topology, with the anchors and lists that lie on disk.
-        disk: What lies in the servers' files; a server whose files are elsewhere is left out.
-        uses: What the servers that run here say of themselves.
+        loaded: The topology, with the anchors and CRLs on disk.
+        disk: The chains in the servers' files. A server with files on another machine is left out.
+        uses: The reports of the servers that run here.
         at: Now, timezone-aware.
-        known: Certificates of issuing CAs that are known otherwise, such as from the CA's own folder.
-        only: The one server whose certificates are meant, such as the one that asks; all of them by default.
-        signers: What lies in the files that management servers sign by, by server; left out as with *disk*.
+        known: Certificates of issuing CAs from another source, such as the CA's folder.
+        only: The only server to list, such as the server that asks; all servers if empty.
+        signers: The chains of document signers, by management server; incomplete like *disk*.
     """
     stock = _Stock(loaded, disk, {use.server: use for use in uses}, at, tuple(known), only, signers or {})
     return Inventory(at, tuple(stock.entries()), stock.countdown())
@@ -228,7 +227,7 @@ def take_stock(
 
 @dataclass(slots=True)
 class _Stock:
-    """The stock while it is being taken."""
+    """The inventory while it is made."""
 
     loaded: Loaded
     disk: Mapping[Side, Chain]
@@ -237,8 +236,8 @@ class _Stock:
     known: tuple[DatedItem, ...]
     only: str
     signers: Mapping[str, Chain]
-    sides: dict[Side, str] = field(init=False)  # of the servers that are meant
-    chains: dict[Side, Chain] = field(init=False)  # what counts for each: in use, else on disk
+    sides: dict[Side, str] = field(init=False)  # of the listed servers
+    chains: dict[Side, Chain] = field(init=False)  # the relevant chain of each: in use if known, else on disk
 
     def __post_init__(self) -> None:
         self.sides = dict(sides(self.loaded.topology, self.only))
@@ -260,7 +259,7 @@ class _Stock:
             yield from (self._supply(use.server, supply) for supply in use.supplies)
 
     def _supply(self, server: str, supply: FetchStatus) -> InventoryEntry:
-        """A source that a running server fetches from; it is told of long before what it gave counts no longer."""
+        """Give the entry of a source that a running server fetches from. It warns long before the fetched data expires."""
         issuer = supply.held.subject if supply.held else "its CA"
         command = f"check from {server} that the URL answers"
         if supply.failing_since is not None:
@@ -283,65 +282,65 @@ class _Stock:
             broken=missing and supply.failing_since is not None,
         )
 
-    def _server(self, name: str, outside: bool) -> InventoryEntry:  # noqa: FBT001 - the two halves of a Side
+    def _server(self, name: str, outside: bool) -> InventoryEntry:  # noqa: FBT001 - the two parts of a Side
         topology = self.loaded.topology
         on_disk = self.disk.get((name, outside))
         in_use = self.uses[name].shown.get(outside) if name in self.uses else None
         also_outside = not outside and (name, True) not in self.sides
-        shown, laid = (chain.leaf if chain else None for chain in (in_use, on_disk))
-        paper = shown or laid
+        shown, stored = (chain.leaf if chain else None for chain in (in_use, on_disk))
+        item = shown or stored
         elsewhere = in_use is None and on_disk is not None and on_disk.file == LEDGER
         command = impact.server_command(name, self._file(on_disk, in_use), outside=outside, elsewhere=elsewhere)
-        revoked = paper is not None and self._is_revoked(paper)
+        revoked = item is not None and self._is_revoked(item)
         note = f"it is revoked, and peers refuse it; {command}" if revoked else ""
         return InventoryEntry(
             what=ExpiringKind.SERVER,
             name=name,
             owner=topology.organisation,
-            level=self._level(paper),
+            level=self._level(item),
             stops=impact.server_stops(topology, name, outside=outside, also_outside=also_outside),
             command=command,
             in_use=shown,
-            on_disk=laid,
+            on_disk=stored,
             outside=outside,
             note=note or self._server_note(name, on_disk, in_use, command),
-            broken=revoked or (paper is None and on_disk is not None),
+            broken=revoked or (item is None and on_disk is not None),
         )
 
     def _signer(self, name: str, file: str) -> InventoryEntry:
-        """What a management server signs by: it is read for each signature, so that what lies on disk is in use."""
-        laid = self.signers.get(name)
-        paper = laid.leaf if laid else None
+        """Give the entry of a document signer. Its file is read for each signature, so the file is what is in use."""
+        stored = self.signers.get(name)
+        item = stored.leaf if stored else None
         command = impact.server_command(name, file, outside=False)
-        revoked = paper is not None and self._is_revoked(paper)
+        revoked = item is not None and self._is_revoked(item)
         note = f"it is revoked, and servers reject its signatures; {command}" if revoked else ""
-        if laid is None:
+        if stored is None:
             note = "unknown: its file is on another machine"
-        elif laid.fault:
-            note = f"{laid.file} {laid.fault}; {command}"
+        elif stored.fault:
+            note = f"{stored.file} {stored.fault}; {command}"
         return InventoryEntry(
             what=ExpiringKind.SIGNER,
             name=name,
             owner=self.loaded.topology.organisation,
-            level=self._level(paper),
+            level=self._level(item),
             stops=impact.signer_stops(self.loaded.topology, name),
             command=command,
-            on_disk=paper,
+            on_disk=item,
             note=note,
-            broken=revoked or (paper is None and laid is not None),
+            broken=revoked or (item is None and stored is not None),
         )
 
-    def _is_revoked(self, paper: DatedItem) -> bool:
-        serial = int(paper.number, 16)
+    def _is_revoked(self, item: DatedItem) -> bool:
+        serial = int(item.number, 16)
         lists = self.loaded.authority.lists
-        return any(serial in held.serials and DatedItem.of_list(held).subject == paper.issuer for held in lists)
+        return any(serial in crl.serials and DatedItem.of_list(crl).subject == item.issuer for crl in lists)
 
     @staticmethod
     def _file(*chains: Chain | None) -> str:
         return next((chain.file for chain in chains if chain), "its file")
 
     def _server_note(self, name: str, on_disk: Chain | None, in_use: Chain | None, command: str) -> str:
-        """What is odd: a file that cannot be used, or something in use that is not what lies there."""
+        """Describe a problem: an unusable file, or a certificate in use that differs from the file."""
         if in_use and in_use.fault:
             return f"the certificate on disk is not in use: {in_use.fault}; {command}"
         if on_disk and on_disk.fault:
@@ -353,64 +352,64 @@ class _Stock:
     def _reload(self, *names: str) -> str:
         return f"kill -HUP {' '.join(str(self.uses[name].pid) for name in names)}"
 
-    def _level(self, paper: DatedItem | None, *, is_list: bool = False) -> Urgency:
-        return level(paper, self.at, is_list=is_list) if paper else Urgency.FINE
+    def _level(self, item: DatedItem | None, *, is_list: bool = False) -> Urgency:
+        return level(item, self.at, is_list=is_list) if item else Urgency.FINE
 
     def _issuers(self) -> Iterator[InventoryEntry]:
-        """The CAs between our roots and our servers, each once."""
-        laid = (*self.disk.values(), *self.signers.values())
-        on_disk = [paper for chain in laid for paper in chain.papers[1:]]
-        in_use = [paper for use in self.uses.values() for chain in use.shown.values() for paper in chain.papers[1:]]
-        roots = {one.mark for one in _anchors(self.loaded.authority)}
-        found = {paper.mark: paper for paper in (*self.known, *on_disk, *in_use) if paper.mark not in roots}
-        for mark, paper in found.items():
-            below = {name for (name, _), chain in self.chains.items() if _issued(paper, chain)}
+        """Give the entries of the CAs between our roots and our servers, without duplicates."""
+        chains = (*self.disk.values(), *self.signers.values())
+        on_disk = [item for chain in chains for item in chain.papers[1:]]
+        in_use = [item for use in self.uses.values() for chain in use.shown.values() for item in chain.papers[1:]]
+        roots = {other.mark for other in _anchors(self.loaded.authority)}
+        found = {item.mark: item for item in (*self.known, *on_disk, *in_use) if item.mark not in roots}
+        for mark, item in found.items():
+            below = {name for (name, _), chain in self.chains.items() if _issued(item, chain)}
             yield InventoryEntry(
                 what=ExpiringKind.ISSUING,
-                name=paper.subject,
+                name=item.subject,
                 owner=self.loaded.topology.organisation,
-                level=self._level(paper),
+                level=self._level(item),
                 stops=impact.issuing_stops(sorted(below)),
                 command=impact.NEW_CA,
-                in_use=paper if any(one.mark == mark for one in in_use) else None,
-                on_disk=paper if any(one.mark == mark for one in (*self.known, *on_disk)) else None,
+                in_use=item if any(other.mark == mark for other in in_use) else None,
+                on_disk=item if any(other.mark == mark for other in (*self.known, *on_disk)) else None,
             )
 
     def _authority(self, authority: Authority, partner: str) -> Iterator[InventoryEntry]:
-        """The anchors and lists of our own authority, or of a partner's."""
+        """Give the entries of the anchors and CRLs of our own authority, or of a partner's."""
         anchors = _anchors(authority)
-        for paper in anchors:
-            others = sorted({one.subject for one in anchors if one.mark != paper.mark})
+        for item in anchors:
+            others = sorted({other.subject for other in anchors if other.mark != item.mark})
             what_stops = impact.partner_stops(partner, others) if partner else impact.root_stops(others)
             command = impact.partner_command(partner) if partner else impact.NEW_CA
             yield self._loaded(
-                ExpiringKind.PARTNER if partner else ExpiringKind.ROOT, paper, partner, what_stops, command
+                ExpiringKind.PARTNER if partner else ExpiringKind.ROOT, item, partner, what_stops, command
             )
-        for paper in _lists(authority):
-            what_stops = impact.list_stops(paper.subject, partner)
-            yield self._loaded(ExpiringKind.LIST, paper, partner, what_stops, impact.list_command(partner))
+        for item in _lists(authority):
+            what_stops = impact.list_stops(item.subject, partner)
+            yield self._loaded(ExpiringKind.LIST, item, partner, what_stops, impact.list_command(partner))
 
     def _loaded(
-        self, what: ExpiringKind, paper: DatedItem, partner: str, what_stops: str, command: str
+        self, what: ExpiringKind, item: DatedItem, partner: str, what_stops: str, command: str
     ) -> InventoryEntry:
-        """An entry for what the topology names: it lies on disk, and every running server should have it in force."""
-        lacking = [name for name, use in self.uses.items() if not use.uses(paper)]
+        """Give the entry of an anchor or CRL of the topology. It is on disk, and each running server should use it."""
+        lacking = [name for name, use in self.uses.items() if not use.uses(item)]
         note = f"not in force on {tell_list(lacking)}; reload: {self._reload(*lacking)}" if lacking else ""
         return InventoryEntry(
             what=what,
-            name=paper.subject,
+            name=item.subject,
             owner=partner or self.loaded.topology.organisation,
-            level=self._level(paper, is_list=what is ExpiringKind.LIST),
+            level=self._level(item, is_list=what is ExpiringKind.LIST),
             stops=what_stops,
             command=command,
-            in_use=paper if len(lacking) < len(self.uses) else None,
-            on_disk=paper,
+            in_use=item if len(lacking) < len(self.uses) else None,
+            on_disk=item,
             note=note,
-            old=what is ExpiringKind.LIST and not partner and is_old(paper, self.at),
+            old=what is ExpiringKind.LIST and not partner and is_old(item, self.at),
         )
 
     def _missing_lists(self) -> Iterator[InventoryEntry]:
-        """Lists that could not be used: what they would vouch for is refused already."""
+        """Give the entries of unusable CRLs. Certificates that need them are refused now."""
         for fault in self.loaded.faults:
             yield InventoryEntry(
                 what=ExpiringKind.LIST,
@@ -424,35 +423,35 @@ class _Stock:
             )
 
     def countdown(self) -> Countdown | None:
-        """The first of our servers that would stop if nothing were renewed."""
+        """Give the first of our servers that fails without renewals, or None."""
         common = list(self._common_ends())
         ends = {}
         for name in dict.fromkeys(name for name, _ in self.sides):
-            first = min([*self._own_ends(name), *common], key=lambda one: one[0], default=None)
+            first = min([*self._own_ends(name), *common], key=lambda server: server[0], default=None)
             if first is not None:
                 ends[name] = first
         if not ends:
             return None
-        name = min(ends, key=lambda one: ends[one][0])
+        name = min(ends, key=lambda server: ends[server][0])
         others = tuple(other for other, end in ends.items() if other != name and end == ends[name])
         return Countdown(name, *ends[name], others)
 
     def _own_ends(self, name: str) -> Iterator[tuple[datetime, str]]:
-        """The chain that a server stands on, each certificate with its end."""
+        """Give the end of each certificate in the chain of a server."""
         chain = self.chains.get((name, False))
-        for n, paper in enumerate(chain.papers if chain else ()):
-            yield paper.ends, "its certificate" if n == 0 else f"the issuing CA {paper.subject}"
+        for n, item in enumerate(chain.papers if chain else ()):
+            yield item.ends, "its certificate" if n == 0 else f"the issuing CA {item.subject}"
 
     def _common_ends(self) -> Iterator[tuple[datetime, str]]:
-        """What all our servers stand on: our roots, and the newest list of each CA."""
+        """Give the ends that affect all our servers: of our roots, and of the newest CRL of each CA."""
         anchors = _anchors(self.loaded.authority)
         if anchors:
-            root = max(anchors, key=lambda one: one.ends)
+            root = max(anchors, key=lambda dated: dated.ends)
             yield root.ends, f"the root {root.subject}"
         newest: dict[str, DatedItem] = {}
-        for paper in sorted(_lists(self.loaded.authority), key=lambda one: one.ends):
-            newest[paper.subject] = paper
-        yield from ((paper.ends, f"the revocation list of {issuer}") for issuer, paper in newest.items())
+        for item in sorted(_lists(self.loaded.authority), key=lambda dated: dated.ends):
+            newest[item.subject] = item
+        yield from ((item.ends, f"the revocation list of {issuer}") for issuer, item in newest.items())
 
 
 def _alarm(left: timedelta) -> Urgency:
@@ -462,7 +461,7 @@ def _alarm(left: timedelta) -> Urgency:
 
 
 def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
-    """Every certificate that our servers show (or *only* one of them), with its file: an edge may have two."""
+    """Give all certificates that our servers present (or only those of *only*), with their files. An edge may have two."""
     for server in (server for pool in topology.pools for server in pool.servers):
         if only in {"", server.name}:
             yield (server.name, False), server.certificate_file
@@ -471,10 +470,12 @@ def sides(topology: Topology, only: str = "") -> Iterator[tuple[Side, str]]:
 
 
 def signer_files(topology: Topology, only: str = "") -> Iterator[tuple[str, str]]:
-    """Every management server (or *only* one) with the file of the certificate that it signs by."""
+    """Give all management servers (or only *only*) with the certificate file of their document signer."""
     for pool in topology.pools:
         if pool.role is Role.MANAGEMENT:
-            yield from ((one.name, one.signer_certificate_file) for one in pool.servers if only in {"", one.name})
+            yield from (
+                (server.name, server.signer_certificate_file) for server in pool.servers if only in {"", server.name}
+            )
 
 
 def _anchors(authority: Authority) -> list[DatedItem]:
@@ -486,4 +487,4 @@ def _lists(authority: Authority) -> list[DatedItem]:
 
 
 def _issued(issuer: DatedItem, chain: Chain) -> bool:
-    return any(paper.mark == issuer.mark for paper in chain.papers[1:])
+    return any(item.mark == issuer.mark for item in chain.papers[1:])

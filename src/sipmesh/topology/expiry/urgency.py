@@ -1,4 +1,4 @@
-"""How near the end of a certificate or a list is, in the steps that warnings go by."""
+"""How soon a certificate or a CRL expires, in steps for warnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Urgency(IntEnum):
-    """The steps, in the order in which time takes them."""
+    """The steps, in order of time."""
 
     FINE = 0
     DAYS_30 = 1
@@ -24,12 +24,12 @@ class Urgency(IntEnum):
 
     @property
     def word(self) -> str:
-        """The stable word for it, in JSON and in logs."""
+        """The stable name of the step in JSON and logs."""
         return _WORDS[self]
 
     @property
     def urgent(self) -> bool:
-        """Whether a program that looks should raise an alarm."""
+        """Whether a monitoring program should raise an alarm."""
         return self >= Urgency.DAYS_7
 
 
@@ -44,34 +44,34 @@ _WORDS = {
 _DAYS = {Urgency.DAY_1: 1, Urgency.DAYS_7: 7, Urgency.DAYS_14: 14, Urgency.DAYS_30: 30}
 
 
-def level(paper: DatedItem, at: datetime, *, is_list: bool) -> Urgency:
-    """The level of *paper* at the instant *at*; its last instant still counts (RFC 5280 4.1.2.5).
+def level(item: DatedItem, at: datetime, *, is_list: bool) -> Urgency:
+    """Give the urgency of *item* at the instant *at*. Its last instant is still valid (RFC 5280 4.1.2.5).
 
-    What has not begun counts no more than what has ended: the clock of who signed it was ahead, or ours is behind.
+    An item that is not yet valid is as urgent as an expired one: the clock of its issuer was ahead, or ours is behind.
 
-    A step that is longer than half of the whole life says nothing, since every fresh one would be there already: a
-    certificate of 30 days begins to warn at 14. The last two steps of a certificate count however short it lives. A
-    list of 7 days, which should be made anew each day, first warns at 1; one of less than 2 days at a quarter.
+    A step longer than half of the lifetime is skipped, because a new item would be in it already. So a certificate of 30 days
+    has its first warning at 14 days. The last two steps of a certificate are never skipped. A CRL of 7 days, which the CA
+    renews each day, has its first warning at 1 day; a CRL of less than 2 days has it at a quarter of its lifetime.
     """
-    left, life = paper.ends - at, paper.ends - paper.begins
-    if left < timedelta(0) or paper.begins > at:
+    left, life = item.ends - at, item.ends - item.begins
+    if left < timedelta(0) or item.begins > at:
         return Urgency.PAST
     return next((step for step in _DAYS if left <= _reach(step, life, is_list=is_list)), Urgency.FINE)
 
 
 DAILY = timedelta(days=14)
-"""A list of ours that lives no longer than this is made anew each day while its CA is at work; a root's lives a year."""
+"""While the CA runs, CRLs with this lifetime or less are renewed each day. (The CRL of a root is valid for a year.)"""
 
 OLD = timedelta(hours=36)
 
 
-def is_old(paper: DatedItem, at: datetime) -> bool:
-    """Whether a list of our own authority is older than it should ever become: long before it ends, the CA stays away."""
-    return paper.ends - paper.begins <= DAILY and at - paper.begins > OLD
+def is_old(item: DatedItem, at: datetime) -> bool:
+    """Tell whether a CRL of our own authority is too old: long before it expires, this shows that the CA is down."""
+    return item.ends - item.begins <= DAILY and at - item.begins > OLD
 
 
 def _reach(step: Urgency, life: timedelta, *, is_list: bool) -> timedelta:
-    """With how much time left *step* begins; a negative one is never reached."""
+    """Give the time before the end at which *step* begins. A negative time is never reached."""
     whole = timedelta(days=_DAYS[step])
     if whole <= life / 2 or (step.urgent and not is_list):
         return whole

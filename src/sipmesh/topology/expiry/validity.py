@@ -1,4 +1,4 @@
-"""A certificate or a revocation list as far as time matters: whose it is, what it is known by, and how long it counts."""
+"""The dates of a certificate or a CRL: its subject, how it is identified, and how long it is valid."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatedItem:
-    """One certificate, or one list; instants are timezone-aware.
+    """The dates of one certificate or CRL. Instants are timezone-aware.
 
-    *number* is what people call it by: the serial in hex, or the number of a list. *mark* tells it from every other of
-    its kind: the SHA-256 of a certificate, number and time of a list. A list's *subject* is its issuer.
+    *number* is for people: the serial number in hex, or the number of a CRL. *mark* is unique for its kind: the SHA-256 of a
+    certificate, or number and time of a CRL. The *subject* of a CRL is its issuer.
     """
 
     subject: str
@@ -32,42 +32,42 @@ class DatedItem:
     ends: datetime
 
     @classmethod
-    def of_certificate(cls, held: x509.Certificate) -> Self:
-        """What counts of a certificate."""
+    def of_certificate(cls, certificate: x509.Certificate) -> Self:
+        """Give the dates of a certificate."""
         return cls(
-            subject=tell_subject(held),
-            issuer=tell(held.issuer.rfc4514_string()),
-            number=f"{held.serial_number:x}",
-            mark=held.fingerprint(hashes.SHA256()).hex(),
-            begins=held.not_valid_before_utc,
-            ends=held.not_valid_after_utc,
+            subject=tell_subject(certificate),
+            issuer=tell(certificate.issuer.rfc4514_string()),
+            number=f"{certificate.serial_number:x}",
+            mark=certificate.fingerprint(hashes.SHA256()).hex(),
+            begins=certificate.not_valid_before_utc,
+            ends=certificate.not_valid_after_utc,
         )
 
     @classmethod
-    def of_list(cls, held: RevocationList) -> Self:
-        """What counts of a revocation list."""
-        issuer = tell(held.issuer.rfc4514_string())
-        kind = "" if held.base is None else f" (delta on {held.base})"
+    def of_list(cls, crl: RevocationList) -> Self:
+        """Give the dates of a CRL."""
+        issuer = tell(crl.issuer.rfc4514_string())
+        kind = "" if crl.base is None else f" (delta on {crl.base})"
         return cls(
             subject=issuer,
             issuer=issuer,
-            number=f"{held.number}{kind}",
-            mark=f"{held.number} of {held.this_update.isoformat()}",
-            begins=held.this_update,
-            ends=held.next_update,
+            number=f"{crl.number}{kind}",
+            mark=f"{crl.number} of {crl.this_update.isoformat()}",
+            begins=crl.this_update,
+            ends=crl.next_update,
         )
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it; raises KeyError, TypeError or ValueError for anything else."""
-        begins, ends = (datetime.fromisoformat(told[key]) for key in ("begins", "ends"))
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
+        begins, ends = (datetime.fromisoformat(data[key]) for key in ("begins", "ends"))
         if begins.tzinfo is None or ends.tzinfo is None:
             raise ValueError("an instant without a timezone")
-        subject, issuer, number, mark = (str(told[key]) for key in ("subject", "issuer", "number", "mark"))
+        subject, issuer, number, mark = (str(data[key]) for key in ("subject", "issuer", "number", "mark"))
         return cls(subject, issuer, number, mark, begins, ends)
 
     def to_json(self) -> dict[str, str]:
-        """Plain values; instants in ISO 8601."""
+        """Give JSON values. Instants are in ISO 8601."""
         return {
             "subject": self.subject,
             "issuer": self.issuer,
@@ -80,9 +80,10 @@ class DatedItem:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What a server shows, or what lies in its file: the leaf first, then the CAs above it.
+    """The chain that a server presents, or that is in its file: the leaf first, then the CAs above it.
 
-    *file* is where it lies, or lay. *fault* says why the file cannot be used; beside papers, why something newer is not.
+    *file* is the file of the chain. *fault* says why the file cannot be used. If there are papers too, *fault* says why a newer
+    chain in the file is not used.
     """
 
     file: str
@@ -91,15 +92,15 @@ class Chain:
 
     @property
     def leaf(self) -> DatedItem | None:
-        """The server's own certificate, if there is any."""
+        """The server's own certificate, or None."""
         return self.papers[0] if self.papers else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"file": self.file, "chain": [one.to_json() for one in self.papers], "fault": self.fault}
+        """Give JSON values."""
+        return {"file": self.file, "chain": [item.to_json() for item in self.papers], "fault": self.fault}
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """The same, as `to_json` gave it."""
-        papers = tuple(DatedItem.from_json(one) for one in told["chain"])
-        return cls(str(told["file"]), papers, str(told["fault"]))
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Read the result of `to_json`; raises KeyError, TypeError or ValueError for other values."""
+        papers = tuple(DatedItem.from_json(item) for item in data["chain"])
+        return cls(str(data["file"]), papers, str(data["fault"]))

@@ -1,6 +1,6 @@
-"""What a new topology would break for somebody who is there now: each is a sentence, and needs the operator's ``--force``.
+"""The changes in a new topology that break something in use. Each is a sentence, and needs the operator's ``--force``.
 
-What cannot be in force at all is refused by `sipmesh.topology.document.validate`, and is no matter of force.
+A topology that is invalid is refused by `sipmesh.topology.document.validate`, and ``--force`` does not help.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def dangers(
     domains: Collection[str] = (),
     homes: Collection[str] = (),
 ) -> Sequence[str]:
-    """Tell what *new* would break that goes on under *old*; nothing where it is safe.
+    """List what *new* would break that works with *old*; empty if the change is safe.
 
     Args:
-        old: What is in force.
-        new: What shall be.
-        in_use: SHA-256 in hex, lower case, of the anchors that certificates of ours or live links stand on.
+        old: The topology in force.
+        new: The next topology.
+        in_use: SHA-256 in lower-case hex of the anchors of our certificates and of live links.
         domains: SIP domains that have users.
         homes: Front-end pools that have users.
     """
@@ -68,10 +68,10 @@ def _management(old: Topology, new: Topology) -> Iterator[str]:
             "management is removed: no later version can be published, no revocation is pushed, and every server keeps "
             "this version"
         )
-    elif gone := [name for name in before if name not in after]:
+    elif removed := [name for name in before if name not in after]:
         yield (
-            f"the management server changes from {tell_list(gone)} to {tell_list(after)}: servers then reject signatures of "
-            f"{tell_list(gone)}, and a server that misses this version rejects signatures of {tell_list(after)}"
+            f"the management server changes from {tell_list(removed)} to {tell_list(after)}: servers then reject signatures of "
+            f"{tell_list(removed)}, and a server that misses this version rejects signatures of {tell_list(after)}"
         )
 
 
@@ -94,7 +94,7 @@ def _pools(old: Topology, new: Topology, homes: Collection[str]) -> Iterator[str
 
 
 def _lost(old: Topology, pool: Pool) -> list[str]:
-    """What is lost while a pool has no server."""
+    """Say what fails while a pool has no reachable server."""
     return [_UNHEARD] if pool.role is Role.APPLICATION else impact.lost(old, pool, outside=False, also_outside=True)
 
 
@@ -102,10 +102,10 @@ _UNHEARD = "requests to it are not delivered"
 
 
 def _lost_with(old: Topology, new: Topology, pool: Pool, homes: Collection[str]) -> Iterator[str]:
-    """What a pool takes with it that is not put right elsewhere in the new topology."""
+    """Say what fails without a pool, unless the new topology replaces it."""
     if pool.role is Role.FRONT_END and pool.name in homes:
         yield "it is the home pool of users, who cannot log in until each is moved to another pool"
-    if pool.role is Role.FRONT_END and not any(one.role is Role.FRONT_END for one in new.pools):
+    if pool.role is Role.FRONT_END and not any(candidate.role is Role.FRONT_END for candidate in new.pools):
         yield "no front end is left: users cannot log in, and servers do not receive new versions"
     if pool.role is Role.EDGE and old.federation.route == pool.name:
         stay = {domain for partner in new.federation.partners for domain in partner.domains}
@@ -130,21 +130,21 @@ def _anchors(old: Loaded, new: Loaded, in_use: Collection[str]) -> Iterator[str]
             continue
         partner, authority = pair.old
         if pair.new is None and set(partner.identities) <= set(new.topology.federation.blocked):
-            continue  # whoever is blocked is meant to lose its links
+            continue  # a blocked partner is expected to lose its links
         for anchor in _dropped(authority, pair.new[1] if pair.new else None, in_use):
             how = "is removed" if pair.new else "is removed with the partner"
             yield f"anchor {anchor} of partner {partner.name} {how}, and links use it: they are closed"
 
 
 def _dropped(old: Authority, new: Authority | None, in_use: Collection[str]) -> Iterator[str]:
-    """The anchors that are in use, and vouch for nothing more: a root that was made anew with its old key still does."""
-    kept = {_vouches(one) for one in new.anchors} if new else set()
-    for one in old.anchors:
-        paper = DatedItem.of_certificate(one)
-        if paper.mark in in_use and _vouches(one) not in kept:
-            yield f"{paper.subject} (SHA-256 {paper.mark[:16]})"
+    """Give the anchors in use that are removed. A renewed root with the same name and key is not removed."""
+    kept = {_vouches(anchor) for anchor in new.anchors} if new else set()
+    for anchor in old.anchors:
+        dates = DatedItem.of_certificate(anchor)
+        if dates.mark in in_use and _vouches(anchor) not in kept:
+            yield f"{dates.subject} (SHA-256 {dates.mark[:16]})"
 
 
 def _vouches(anchor: x509.Certificate) -> tuple[bytes, bytes]:
-    """The name and the key that a path ends with."""
+    """Give the name and the key of an anchor: these two verify the end of a path."""
     return anchor.subject.public_bytes(), key_of(anchor)

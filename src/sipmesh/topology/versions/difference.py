@@ -1,7 +1,7 @@
-"""What differs between two topologies, in words: one line for each thing that changes, by what it means and not by its text.
+"""The difference between two topologies as text: one line for each change, by its meaning and not by the document's text.
 
-Nothing that changed goes unsaid: a field that has no words of its own is told by its name, and an order that has changed is told
-as well, since the first of several may mean something.
+Every change is listed. A field without a text of its own is listed by its name. A change of order is listed too, because the
+first of several may have a meaning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PASSWORD = re.compile(r"(://[^:/@]*):[^@/]*@")
 
 
 def difference(old: Loaded, new: Loaded) -> Sequence[str]:
-    """Every change from *old* to *new*, one line each; none where they mean the same."""
+    """Give each change from *old* to *new* as one line; empty if they mean the same."""
     return list(dict.fromkeys(_changes(old, new)))
 
 
@@ -46,13 +46,13 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[str]:
     yield from _fields("", before, after, _TOPOLOGY)
 
 
-# Fields, each with the words for its change; what has none is told by its name.
+# Each field with the text for its change. A field without a text is listed by its name.
 
 Words = Callable[[str, Any, Any], str]
 
 
 def _fields(whose: str, old: BaseModel, new: BaseModel, words: Mapping[str, Words | None]) -> Iterator[str]:
-    """Tell of every field that differs; None in *words* means that it is told elsewhere."""
+    """List the fields that differ. None in *words* means that another function lists the field."""
     for name in type(old).model_fields:
         before, after = getattr(old, name), getattr(new, name)
         if before != after and (say := words.get(name, _by_name(name))) is not None:
@@ -77,12 +77,12 @@ def _spell(given: object, nothing: str) -> str:
     if isinstance(given, BaseModel):
         return ", ".join(f"{name} {_spell(value, nothing)}" for name, value in given if value is not None) or nothing
     if isinstance(given, tuple):
-        return ", ".join(_spell(one, nothing) for one in given)
+        return ", ".join(_spell(item, nothing) for item in given)
     return tell(str(given))
 
 
 def _database(_whose: str, old: str, new: str) -> str:
-    """A URL may hold a password, which belongs in no log."""
+    """Describe a change of the database URL without its password."""
     before, after = (_PASSWORD.sub(r"\1:***@", url) for url in (old, new))
     if before == after:
         return "the database of the users is opened with another password"
@@ -92,7 +92,7 @@ def _database(_whose: str, old: str, new: str) -> str:
 def _names(
     old: Sequence[str], new: Sequence[str], comes: Callable[[str], str], goes: Callable[[str], str], what: str
 ) -> Iterator[str]:
-    """Tell of names that come, that go, and that stand in another order."""
+    """List names that are added, that are removed, and that have another order."""
     yield from (goes(name) for name in old if name not in new)
     yield from (comes(name) for name in new if name not in old)
     yield from _order(old, new, what)
@@ -133,16 +133,16 @@ def _pools(old: Topology, new: Topology) -> Iterator[str]:
 
 
 def _home(old: Topology, new: Topology) -> Iterator[str]:
-    """What the first front-end pool is for, whatever its name."""
+    """Describe a change of the default home pool."""
     before, after = home_by_default(old), home_by_default(new)
     if before != after:
         yield f"users without an explicit home pool have the home pool {after or 'no pool'} instead of {before or 'no pool'}"
 
 
 def _settings(pool: Pool) -> str:
-    """What is set in a pool that is new."""
-    told = {"next hop": pool.next_hop, "inside name": pool.internal_name, "speaks for": tell_list(pool.speaks_for)}
-    return "".join(f", {name} {value}" for name, value in told.items() if value)
+    """Describe the settings of a new pool."""
+    settings = {"next hop": pool.next_hop, "inside name": pool.internal_name, "speaks for": tell_list(pool.speaks_for)}
+    return "".join(f", {name} {value}" for name, value in settings.items() if value)
 
 
 def _pool(old: Pool, new: Pool) -> Iterator[str]:
@@ -191,8 +191,8 @@ def _server(old: Server, new: Server) -> Iterator[str]:
 def _authority(
     old: AuthorityEntry, new: AuthorityEntry, read: tuple[Authority, Authority], whose: str
 ) -> Iterator[str]:
-    """Anchors are told by their certificates, and by the names of their files only where nothing else says it."""
-    before, after = ({_mark(one): one for one in authority.anchors} for authority in read)
+    """List changes of an authority. Anchors are described by certificate; file names are listed if they change."""
+    before, after = ({_mark(anchor): anchor for anchor in authority.anchors} for authority in read)
     yield from (f"anchor {_anchor(before[mark])} of {whose} is removed" for mark in before if mark not in after)
     yield from (f"anchor {_anchor(after[mark])} of {whose} is added" for mark in after if mark not in before)
     if old.anchors != new.anchors:
@@ -226,8 +226,8 @@ def _mark(certificate: x509.Certificate) -> str:
 
 
 def _anchor(certificate: x509.Certificate) -> str:
-    paper = DatedItem.of_certificate(certificate)
-    return f"{paper.subject} (SHA-256 {paper.mark[:16]})"
+    dates = DatedItem.of_certificate(certificate)
+    return f"{dates.subject} (SHA-256 {dates.mark[:16]})"
 
 
 def _federation(old: Topology, new: Topology) -> Iterator[str]:
@@ -244,16 +244,16 @@ def _federation(old: Topology, new: Topology) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """One partner before and after, None where there is none; with the authority that was read for it."""
+    """One partner before and after, each with its authority; None if there is none."""
 
     old: tuple[Partner, Authority] | None
     new: tuple[Partner, Authority] | None
 
 
 def pairings(old: Loaded, new: Loaded) -> list[Pairing]:
-    """Who of the partners is who: by the first domain, and where that has changed by any domain that both have."""
+    """Match old and new partners: by the first domain, or else by any domain that both have."""
     before, after = (
-        {held[0].name: held for held in zip(loaded.topology.federation.partners, loaded.partners, strict=True)}
+        {pair[0].name: pair for pair in zip(loaded.topology.federation.partners, loaded.partners, strict=True)}
         for loaded in (old, new)
     )
     match = {name: name for name in before if name in after}
@@ -264,9 +264,9 @@ def pairings(old: Loaded, new: Loaded) -> list[Pairing]:
             match[name] = found
             left = {domain: other for domain, other in left.items() if other != found}
     taken = frozenset(match.values())
-    gone = [Pairing(held, None) for name, held in before.items() if name not in match]
-    come = [Pairing(None, held) for name, held in after.items() if name not in taken]
-    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *gone, *come]
+    removed = [Pairing(pair, None) for name, pair in before.items() if name not in match]
+    added = [Pairing(None, pair) for name, pair in after.items() if name not in taken]
+    return [*(Pairing(before[name], after[other]) for name, other in match.items()), *removed, *added]
 
 
 def _partners(old: Loaded, new: Loaded) -> Iterator[str]:
@@ -279,17 +279,17 @@ def _partners(old: Loaded, new: Loaded) -> Iterator[str]:
         elif pair.old is not None and pair.new is not None:
             yield from _partner(pair.old[0], pair.new[0], (pair.old[1], pair.new[1]))
     places = {pair.old[0].name: pair.new[0].name for pair in found if pair.old and pair.new}
-    before = [places[one.name] for one in old.topology.federation.partners if one.name in places]
-    yield from _order(before, [one.name for one in new.topology.federation.partners], "the partners")
+    before = [places[partner.name] for partner in old.topology.federation.partners if partner.name in places]
+    yield from _order(before, [partner.name for partner in new.topology.federation.partners], "the partners")
 
 
 def _welcome(partner: Partner, authority: Authority) -> str:
-    """Whom we let in, and how they prove themselves."""
-    told = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
-    told += [f"under {' and '.join(map(_anchor, authority.anchors)) or 'no anchor'}"]
-    told += ["of a third-party CA"] if partner.third_party else []
-    told += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
-    return ", ".join(told)
+    """Describe a new partner, and how it proves its identity."""
+    parts = [f"partner {partner.name} may now connect with {tell_list(partner.identities)}"]
+    parts += [f"under {' and '.join(map(_anchor, authority.anchors)) or 'no anchor'}"]
+    parts += ["of a third-party CA"] if partner.third_party else []
+    parts += ["with a certificate for serverAuth only"] if partner.client_usage is ClientUsage.SERVER_OK else []
+    return ", ".join(parts)
 
 
 def _partner(old: Partner, new: Partner, read: tuple[Authority, Authority]) -> Iterator[str]:

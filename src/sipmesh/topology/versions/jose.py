@@ -1,7 +1,7 @@
-"""Signed documents: a payload of exact bytes, its kind, and the certificates of who signed it (RFC 7515, compact).
+"""Signed documents (JWS, RFC 7515, compact): exact octets, a type, and the certificate chain of the signer.
 
-`trust.judgement.document_signer` decides whether the signer is trusted. What is opened here comes from a link, or from a
-disk that somebody may have edited: each fault of it is a `RemoteError` with its own text.
+`trust.judgement.document_signer` decides whether the signer is trusted. Documents come from a link, or from a disk that an
+attacker may have changed. So each fault is a `RemoteError` with its own text.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 LARGEST: Final = 8 << 20
-"""Octets of a whole signed document, base64 included: a topology of thousands of partners with their anchors."""
+"""Octets of a whole signed document, base64 included; enough for a topology with thousands of partners and their anchors."""
 
-LARGEST_HEADER: Final = 32 << 10  # octets, base64 included: room for a chain of RSA certificates
-LONGEST_CHAIN: Final = 4  # signer, issuing CA, and what a larger CA may have between
+LARGEST_HEADER: Final = 32 << 10  # octets, base64 included; enough for a chain of RSA certificates
+LONGEST_CHAIN: Final = 4  # the signer, the issuing CA, and two more in a larger CA
 
-# RFC 7518 3.4: each algorithm has its own curve, so that the key alone says which one it is.
+# RFC 7518 3.4: each algorithm has its own curve, so the key determines the algorithm.
 _ALGORITHMS: tuple[tuple[type[ec.EllipticCurve], str], ...] = ((ec.SECP256R1, "ES256"), (ec.SECP384R1, "ES384"))
 _HEADERS = frozenset({"alg", "typ", "x5c"})
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -40,7 +40,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 
 
 class MalformedDocumentError(RemoteError):
-    """What is no signed document of the kind that was asked for, or whose signature does not hold."""
+    """The octets are not a signed document of the expected type, or the signature is invalid."""
 
     def __init__(self, message: str, *, rule: str = "RFC 7515") -> None:
         super().__init__(message, rule=rule)
@@ -48,9 +48,9 @@ class MalformedDocumentError(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What was signed, in its exact bytes, and by whom: *chain* has the signer's certificate first, and no anchor.
+    """The signed octets, and the signer: *chain* has the signer's certificate first, and no anchor.
 
-    The signature holds. That says nothing about whether the signer is anybody.
+    The signature is valid. Whether the signer is trusted is not decided yet.
     """
 
     payload: bytes
@@ -59,33 +59,33 @@ class Signed:
     @property
     def presented(self) -> tuple[bytes, ...]:
         """The chain in DER."""
-        return tuple(held.public_bytes(Encoding.DER) for held in self.chain)
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in self.chain)
 
     def __repr__(self) -> str:
         return f"<Signed {len(self.payload)} octets by {tell_subject(self.chain[0])}>"
 
 
 def sign(payload: bytes, kind: str, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Sign *payload* as a document of *kind*; *chain* is the signer's certificate, then its issuers but no anchor.
+    """Sign *payload* as a document of *kind*. *chain* has the signer's certificate, then its issuers without an anchor.
 
-    Raises LocalError where *key* is not that of the certificate, or on a curve that we do not sign with.
+    Raises LocalError if *key* is not that of the certificate, or is on an unsupported curve.
     """
     if not chain or key.public_key() != chain[0].public_key():
         raise LocalError("a document is signed with the key of the first certificate of its chain")
     algorithm = _algorithm_of(key.public_key())
     if algorithm is None:
         raise LocalError(f"documents are not signed with keys on {key.curve.name}")
-    x5c = [base64.b64encode(held.public_bytes(Encoding.DER)).decode() for held in chain]
+    x5c = [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode() for certificate in chain]
     return PyJWS([algorithm]).encode(payload, key, algorithm, {"typ": kind, "x5c": x5c}).encode()
 
 
 def open_signed(jws: bytes, kind: str, largest: int = LARGEST) -> Signed:
-    """Read a document of *kind* whose signature holds under the first certificate that it brings.
+    """Parse a document of *kind*, and verify its signature with the first certificate in it.
 
-    *largest* is checked before anything is decoded. The algorithm follows from the key, never from the document alone.
+    *largest* is checked before anything is decoded. The key determines the algorithm; the document alone does not.
 
     Raises:
-        MalformedDocumentError: It is too large, no compact JWS, of another kind, or the signature does not hold.
+        MalformedDocumentError: It is too large, is not a compact JWS, has another type, or its signature is invalid.
     """
     header = _header(jws, largest)
     if header["typ"] != kind:
@@ -108,7 +108,7 @@ def open_signed(jws: bytes, kind: str, largest: int = LARGEST) -> Signed:
 
 
 def _header(jws: bytes, largest: int) -> dict[str, Any]:
-    """The protected header, once everything about it that needs no key is in order."""
+    """Give the protected header after all checks that need no key."""
     if len(jws) > largest:
         raise MalformedDocumentError(f"it has {len(jws)} octets, more than {largest}")
     parts = _COMPACT.fullmatch(jws)
@@ -126,13 +126,13 @@ def _header(jws: bytes, largest: int) -> dict[str, Any]:
             f"it requires {_quote(header['crit'])}, which sipmesh does not support", rule="RFC 7515 4.1.11"
         )
     if odd := sorted(header.keys() ^ _HEADERS):
-        told = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
-        raise MalformedDocumentError(f"in its header {told}", rule="RFC 7515 4.1")
+        faults = ", ".join(f"{_quote(name)} {'is missing' if name in _HEADERS else 'is not known'}" for name in odd)
+        raise MalformedDocumentError(f"in its header {faults}", rule="RFC 7515 4.1")
     return header
 
 
 def _chain(x5c: object) -> tuple[x509.Certificate, ...]:
-    """The certificates of the header (RFC 7515 4.1.6: base64, not base64url, the signer's first)."""
+    """Give the certificates in the header (RFC 7515 4.1.6: base64, not base64url, the signer's first)."""
     if not isinstance(x5c, list) or not 0 < len(x5c) <= LONGEST_CHAIN:
         raise MalformedDocumentError(
             f"its x5c is not a list of 1 to {LONGEST_CHAIN} certificates", rule="RFC 7515 4.1.6"
@@ -163,6 +163,6 @@ def _algorithm_of(key: object) -> str | None:
 
 
 def _quote(given: object) -> str:
-    """A value of the document, short and printable: it is a stranger's until the signature holds."""
+    """Write a value of the document, short and printable: it is not trusted until the signature is verified."""
     text = ascii(given)
     return text if len(text) <= 60 else f"{text[:60]}..."  # noqa: PLR2004 - letters of one line

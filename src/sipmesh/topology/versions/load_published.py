@@ -1,4 +1,4 @@
-"""Load a published version of the topology, with the anchors that it brings."""
+"""Load a published version of the topology, with its embedded anchors."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def load_published(publication: Publication, folder: Path, digest: str = "") -> Loaded:
     """Load the topology of a publication.
 
-    Its anchors are those that it embeds, never files of that name on this disk. CRLs and the certificates of this machine's
-    servers lie below *folder*. *digest* is the SHA-256 of the signed document in hex, where it is known.
+    Its anchors are the embedded ones, never files on this disk. CRLs and the certificates of this machine's servers are below
+    *folder*. *digest* is the SHA-256 of the signed document in hex, if it is known.
 
     Raises:
-        OperatorError: with every problem of the document at once.
+        OperatorError: The document has problems. The error has all of them.
     """
     content, file = publication.topology.encode(), folder / f"topology version {publication.number}"
     loaded = load_text(content, file, embedded_anchors(publication.files), also=partial(_compare, publication))
@@ -33,7 +33,7 @@ def load_published(publication: Publication, folder: Path, digest: str = "") -> 
 
 
 def _compare(publication: Publication, topology: Topology, report: ProblemReport) -> None:
-    """Report where the publication and its document differ: two answers to one question are none."""
+    """Report values in which the publication and its document differ."""
     remedy = "publish it again: sipmesh topology publish -m WHY; a signed version is never edited"
     if publication.organisation != topology.organisation:
         reason = f"is {topology.organisation!r}, and the publication is of {publication.organisation!r}"

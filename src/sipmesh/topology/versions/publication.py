@@ -1,7 +1,6 @@
-"""One version of the topology as it is published: the document, the anchors that it names, and who published it and why.
+"""A publication: one version of the topology with its anchors, and who published it, when and why.
 
-It travels and is kept as the payload of a signed document (`versions.jose`), in the bytes that `encode` gave once:
-whoever reads it later reads those.
+It is the payload of a signed document (`versions.jose`). It is sent and stored in exactly the octets that `encode` made.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ if TYPE_CHECKING:
     from sipmesh.topology.document.load import Loaded
 
 KIND: Final = "sipmesh-topology"
-"""The typ of the signed document."""
+"""The type (``typ``) of the signed document."""
 
 FORMAT: Final = 1
-HIGHEST: Final = (1 << 53) - 1  # RFC 8259 6: the integers that every reader of JSON agrees on
+HIGHEST: Final = (1 << 53) - 1  # RFC 8259 6: all JSON parsers agree on integers up to this
 LARGEST_PAYLOAD: Final = (LARGEST - LARGEST_HEADER) // 4 * 3 - 100
-"""Octets that fit, in base64, into the largest document that a server opens, with a header and a signature."""
+"""Octets of a payload. In base64, with header and signature, it fits into the largest document that a server accepts."""
 
-LONGEST_BY: Final = 200  # letters: a login and a machine
-LONGEST_WHY: Final = 2000  # letters: a few sentences
-LONGEST_NAME: Final = 64  # letters of an organisation, as its certificates carry it
+LONGEST_BY: Final = 200  # characters: a login name and a machine
+LONGEST_WHY: Final = 2000  # characters: a few sentences
+LONGEST_NAME: Final = 64  # characters of an organisation, as in its certificates
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
 
 
 class MalformedPublicationError(MalformedDocumentError):
-    """A payload that is no publication of ours; *problems* says everything that is wrong with it."""
+    """A payload is not a valid publication. *problems* lists all faults."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__(f"it is not a publication: {'; '.join(problems)}", rule=f"{KIND}, format {FORMAT}")
@@ -52,12 +51,12 @@ class MalformedPublicationError(MalformedDocumentError):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One version.
+    """One version of the topology.
 
-    *number* counts from 1. *at* is in UTC, to the second. *by* is who published it, as the management host knows them.
-    *forced* tells that the operator was warned, and went on. *previous* is the SHA-256 in hex of the signed document
-    before this one, *audit* the head of the audit chain when this one was made; both may be empty. *topology* is the YAML
-    text, *files* the content of each anchor file by the name that the text has for it.
+    *number* counts from 1. *at* is in UTC, in whole seconds. *by* is who published it: a login on the management host.
+    *forced* tells that the operator ignored a warning. *previous* is the SHA-256 in hex of the previous signed document, and
+    *audit* is the head of the audit chain at that time; both may be "". *topology* is the YAML text. *files* has the content
+    of each anchor file, by its name in the text.
     """
 
     organisation: str
@@ -75,11 +74,11 @@ class Publication:
         object.__setattr__(self, "files", MappingProxyType(dict(self.files)))
 
     def encode(self) -> bytes:
-        """The payload to sign, which `decode` reads back as it is.
+        """Give the payload to sign. `decode` gives an equal publication.
 
-        Raises OperatorError where it would be too large for the servers to open.
+        Raises OperatorError if it is too large for the servers.
         """
-        told = {
+        fields = {
             "format": FORMAT,
             "organisation": self.organisation,
             "number": self.number,
@@ -92,7 +91,7 @@ class Publication:
             "topology": self.topology,
             "files": {name: base64.b64encode(content).decode() for name, content in self.files.items()},
         }
-        payload = json.dumps(told, ensure_ascii=True, separators=(",", ":")).encode()
+        payload = json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode()
         if len(payload) > LARGEST_PAYLOAD:
             remedy = "name smaller files under `anchors`, each with one root only"
             raise OperatorError(f"the publication has {len(payload)} octets, more than {LARGEST_PAYLOAD}; {remedy}")
@@ -106,16 +105,16 @@ class Publication:
 
     @classmethod
     def decode(cls, payload: bytes) -> Self:
-        """Read a payload whose signature holds; raises MalformedPublicationError with everything that is wrong."""
+        """Parse a payload with a valid signature; raises MalformedPublicationError with all faults."""
         try:
-            told = read_object(payload)
+            fields = read_object(payload)
         except ValueError as wrong:
             raise MalformedPublicationError((str(wrong),)) from None
-        problems = [f"`{name}` is not known" for name in sorted(told.keys() - _FIELDS.keys())]
+        problems = [f"`{name}` is not known" for name in sorted(fields.keys() - _FIELDS.keys())]
         found: dict[str, Any] = {}
         for name, read in _FIELDS.items():
             try:
-                found[name] = read(told[name])
+                found[name] = read(fields[name])
             except KeyError:
                 problems.append(f"`{name}` is missing")
             except _MisfitError as wrong:
@@ -131,7 +130,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A document that may become a version: *loaded* as it would be in force, *files* the anchors that were read for it."""
+    """A document that may become a version. *loaded* is the topology, *files* are the anchors that were read."""
 
     loaded: Loaded
     topology: str
@@ -139,9 +138,9 @@ class Draft:
 
     @classmethod
     def read(cls, content: bytes, file: Path) -> Self:
-        """Read *content* with the anchors that it names; *file* is where it stands, or stood.
+        """Read *content* with its anchors. *file* is the file of the document, or was.
 
-        Raises OperatorError with every problem of it at once.
+        Raises OperatorError with all problems.
         """
         anchors = RecordedAnchors(anchors_on_disk(file.parent))
         loaded = load_text(content, file, anchors)
@@ -150,7 +149,7 @@ class Draft:
     def compiled(
         self, number: int, by: str, why: str, *, at: datetime, forced: bool = False, previous: str = "", audit: str = ""
     ) -> Publication:
-        """The version that this draft becomes; raises OperatorError where *by* or *why* are no words."""
+        """Make the publication of this draft; raises OperatorError if *by* or *why* is empty, too long or unprintable."""
         if at.tzinfo is None:
             raise ValueError("the instant of a publication needs a timezone")
         organisation = self.loaded.topology.organisation
@@ -187,16 +186,16 @@ def compile_publication(
     previous: str = "",
     audit: str = "",
 ) -> Publication:
-    """Make version *number* of the YAML *content*, with the anchors that it names below *folder*.
+    """Make version *number* from the YAML *content*. Its anchors are read below *folder*.
 
-    Raises OperatorError with every problem of the document at once.
+    Raises OperatorError with all problems of the document.
     """
     draft = Draft.read(content, folder / "topology.yaml")
     return draft.compiled(number, by, why, at=at, forced=forced, previous=previous, audit=audit)
 
 
 class _MisfitError(Exception):
-    """One value that does not fit; the text follows its name."""
+    """A value is invalid. The text continues a sentence that begins with its name."""
 
 
 def _format(given: object) -> int:
@@ -212,7 +211,7 @@ def _number(given: object) -> int:
 
 
 def _instant(given: object) -> datetime:
-    """ISO 8601 in UTC to the second, in the one spelling that we write."""
+    """Parse ISO 8601 in UTC, in whole seconds and in our spelling only."""
     try:
         found = datetime.fromisoformat(given) if isinstance(given, str) else None
     except ValueError:
@@ -226,14 +225,14 @@ def _words(longest: int) -> Callable[[object], str]:
     def read(given: object) -> str:
         if not isinstance(given, str) or not 1 <= len(given) <= longest:
             raise _MisfitError(f"is not a text of 1 to {longest} letters")
-        if any(category(one) in _UNREADABLE and one != "\n" for one in given):
+        if any(category(character) in _UNREADABLE and character != "\n" for character in given):
             raise _MisfitError("contains control characters")
         return given
 
     return read
 
 
-_UNREADABLE = frozenset({"Cc", "Cs"})  # controls, and halves of a pair
+_UNREADABLE = frozenset({"Cc", "Cs"})  # control characters and lone surrogates
 
 
 def _yes_or_no(given: object) -> bool:

@@ -1,4 +1,4 @@
-"""JSON that can be read in one way only: what was signed must say the same to everybody who reads it."""
+"""Strict JSON: signed text must have the same meaning for every parser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def read_object(text: bytes) -> dict[str, Any]:
-    """Read one JSON object in UTF-8 whose names each stand there once (RFC 8259 4); ValueError says what is wrong."""
+    """Parse one JSON object in UTF-8 without duplicate names (RFC 8259 4); ValueError says what is wrong."""
     try:
         found = json.loads(text.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except RecursionError:

@@ -1,1 +1,1 @@
-"""One link: its states, what waits to be written, how long it may go on, and the end of a refused connection."""
+"""One link: its states, its queue of messages, its deadlines, and the end of a refused connection."""

@@ -1,4 +1,4 @@
-"""How long one link may go on as it is, and why not longer."""
+"""How long one link may stay in its present condition, and the reason to close it then."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TOO_SLOW: Final = "an incomplete message timed out"
 
 
 class LinkDeadlines:
-    """The times that bound one link; loop times in seconds, 0.0 where a bound does not apply.
+    """The deadlines of one link; loop times in seconds, 0.0 where a deadline does not apply.
 
-    *begun_at* is when an unfinished message began, *begun_octets* what has come of it. *drain_until* is set once the link
-    drains. *pings* says that the peer has sent a keepalive, *authenticated* that a user has logged in.
+    *begun_at* is when an unfinished message began, *begun_octets* how many octets of it have arrived. *drain_until* is set
+    once the link drains. *pings*: the peer has sent a keepalive. *authenticated*: a user has logged in.
     """
 
     __slots__ = ("_client", "_limits", "authenticated", "begun_at", "begun_octets", "drain_until", "opened_at", "pings")
@@ -34,9 +34,9 @@ class LinkDeadlines:
         return f"<LinkDeadlines since {self.opened_at:.1f}, {self.begun_octets} octets of a message have come>"
 
     def all(self, blocked_at: float, last_in: float) -> list[tuple[float, str]]:
-        """List each time until which the link may go on, with the reason to close it then.
+        """List each deadline of the link, with the reason to close the link at that time.
 
-        *blocked_at* is when the socket stopped taking octets, *last_in* when the last octet came.
+        *blocked_at* is when the socket stopped accepting octets, *last_in* when the last octet arrived.
         """
         limits, found = self._limits, []
         if blocked_at:

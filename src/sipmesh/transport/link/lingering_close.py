@@ -1,7 +1,7 @@
 """The end of a refused connection: the peer has time to read why it was refused.
 
-A TLS 1.3 client sends its first request before it can know. Closed with that unread, a TCP connection is reset, and the alert
-that tells what is wrong with a certificate (RFC 8446 6.2) is lost on its way.
+A TLS 1.3 client sends its first request before it knows whether it was accepted. If we close the TCP connection with that
+request unread, the kernel resets the connection. Then the alert that explains the refusal (RFC 8446 6.2) is lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ A_READ: Final = 16_384
 
 
 class LingeringClose(Watched):
-    """A connection on which all is said; it is closed once the peer has closed it, or has had its time."""
+    """A refused connection after our last octet; it closes once the peer has closed it, or after ``farewell_s``."""
 
     __slots__ = ("_left", "_reactor", "_sock", "alarm")
 
@@ -33,7 +33,7 @@ class LingeringClose(Watched):
         return f"<LingeringClose fd={self._sock.fileno()}>"
 
     def begin(self) -> None:
-        """Say that nothing more comes, and wait for the peer to say so; where too many are waited for, close at once."""
+        """Shut our side down and wait until the peer closes; close at once where too many connections wait already."""
         if len(self._reactor.leaving) >= self._reactor.limits.farewells:
             self._sock.close()
             return
@@ -46,8 +46,8 @@ class LingeringClose(Watched):
         self._reactor.watch(self._sock.fileno(), self)
         self._reactor.set_alarm(self, self._reactor.loop.time() + self._reactor.limits.farewell_s)
 
-    def ready(self, mask: int) -> None:  # noqa: ARG002 - whatever it is, it is read
-        """Drop what the peer has sent."""
+    def ready(self, mask: int) -> None:  # noqa: ARG002 - each event is answered by a read
+        """Read and drop what the peer has sent."""
         try:
             dropped = self._sock.recv(A_READ)
         except BlockingIOError:
@@ -59,15 +59,15 @@ class LingeringClose(Watched):
             self._end()
 
     def due(self, now: float) -> None:  # noqa: ARG002
-        """Close: the peer has had its time."""
+        """Close: the time for the peer is over."""
         self._end()
 
     def broken(self, error: Exception) -> None:  # noqa: ARG002
-        """Close after a fault of ours."""
+        """Close after a bug of ours."""
         self._end()
 
     def flush(self) -> None:
-        """There is nothing to write."""
+        """Do nothing: there is nothing to write."""
 
     def _end(self) -> None:
         if self.generation:
@@ -76,7 +76,7 @@ class LingeringClose(Watched):
             self._reactor.bury(self)
 
     def bury(self) -> None:
-        """Close the socket; called by the reactor."""
+        """Close the socket; the reactor calls this."""
         self._reactor.leaving.discard(self)
         with suppress(OSError):
             self._sock.close()

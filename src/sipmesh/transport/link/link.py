@@ -1,4 +1,4 @@
-"""A link: one TLS connection with the verdict on its peer. Bytes become messages here, and only under a verdict."""
+"""A link: one TLS connection with the verdict on its peer. Bytes become messages only under an accepted verdict."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
-A_SECOND: Final = 1.0  # what certificates count in: one is good to the last moment of its notAfter's second
+A_SECOND: Final = 1.0  # a certificate is valid until the end of the second in its notAfter (RFC 5280 4.1.2.5)
 
 
-# Looked at for every message.
+# Used for every message: a module constant is faster than an attribute of the enum.
 UP: Final = LinkState.UP
 DRAINING: Final = LinkState.DRAINING
 CLOSED: Final = LinkState.CLOSED
@@ -38,41 +38,41 @@ CLOSED: Final = LinkState.CLOSED
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class LinkEvents:
-    """What the server layer hears of its links; a base for the reason that `watched.Watched` is one.
+    """What a link reports to the server layer; a base class for the same reason as `watched.Watched`.
 
-    ``link_down`` comes once for every link that was up and for every link that we opened, at the end of a batch and
-    never from within a call to the link. ``refused`` comes once for every refused verdict, accepted or opened.
+    ``link_down`` comes once for each link that was up and for each link that we opened. It comes at the end of a batch,
+    never during a call to the link. ``refused`` comes once for each refused verdict, on accepted and on opened links.
     """
 
     __slots__ = ()
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
-        """Decide about the peer; also called for handshakes that failed, and again for a peer that refused us late."""
+        """Judge the peer; also called for failed handshakes, and again for a peer that refused us late."""
         raise NotImplementedError
 
     def link_up(self, link: Link) -> None:
-        """The link holds an accepted verdict."""
+        """The link is up: its verdict accepts the peer."""
         raise NotImplementedError
 
     def arrived(self, link: Link, message: Request | Response) -> None:
-        """One whole message; the link may be closed from here."""
+        """One whole message has arrived; the callee may close the link."""
         raise NotImplementedError
 
     def faulty(self, link: Link, fault: FramingError) -> bytes | None:
-        """The stream cannot be framed any more: what to answer before it is closed, if anything."""
+        """The stream cannot be framed any more; return what to answer before the link closes, or None."""
         raise NotImplementedError
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
-        """The link is gone; *verdict* says ``refused-by-peer`` if its peer closed it before its first SIP byte."""
+        """The link has ended; the code of *verdict* is ``refused-by-peer`` if the peer closed before its first SIP byte."""
         raise NotImplementedError
 
     def refused(self, verdict: Verdict) -> None:
-        """A peer was refused, or has refused us."""
+        """We refused a peer, or a peer refused us."""
         raise NotImplementedError
 
 
 class LinkStage(Protocol):
-    """What drives a link until it is up: an accepted handshake, or the dialling of candidates."""
+    """What drives a link until it is up: the handshake of an accepted link, or the dial of an opened link."""
 
     def ready(self, mask: int) -> None:
         """Act on epoll's *mask*."""
@@ -81,21 +81,21 @@ class LinkStage(Protocol):
         """Act on the link's alarm."""
 
     def abandon(self) -> None:
-        """Give up, because the link was closed."""
+        """Stop, because the link was closed."""
 
 
 class Opener(Protocol):
-    """Who opened a link, and wants to know if the peer refused it late."""
+    """What opened a link, and has to know if the peer refused the link late."""
 
     def refused_late(self, link: Link) -> None:
         """The peer closed *link* before its first SIP byte."""
 
 
 class Link(RegisteredLink):
-    """One connection, its peer's verdict, and what waits to be written.
+    """One connection, the verdict on its peer, and the queue of messages to write.
 
-    ``send`` queues and never blocks; all that was queued in one batch leaves in one TLS write, and at once where the reactor
-    serves one message alone. ``flow`` belongs to the server layer. Times are loop times in seconds.
+    ``send`` queues and never blocks. All messages that were queued in one batch leave in one TLS write. Where the reactor
+    serves a single message, ``send`` writes at once. ``flow`` belongs to the server layer. Times are loop times in seconds.
     """
 
     __slots__ = (
@@ -138,14 +138,14 @@ class Link(RegisteredLink):
         self.generation = 0
         self.state = LinkState.CONNECTING
         self.verdict: Verdict | None = None
-        self.evidence: PeerEvidence | None = None  # kept where a certificate was judged, to judge it again
+        self.evidence: PeerEvidence | None = None  # kept where a certificate was judged, so that it can be judged again
         self.hop: Hop | None = None
         self.opener: Opener | None = None
         self.remote: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
         self.facts = TlsFacts()
         self.confirmed = direction is Direction.ACCEPTED
-        self.reserved = False  # for what its two ends have agreed on: nobody else is given it
+        self.reserved = False  # for a purpose that both ends agreed on: the pool gives it to nobody else
         self.flow: object | None = None
         self.why = ""
         now = self.last_in = reactor.loop.time()
@@ -157,7 +157,7 @@ class Link(RegisteredLink):
         self._writer = LinkWriter(
             limits.queue_bytes_at_first(kind) if accepted else limits.queue_bytes(kind), reactor.loop.time
         )
-        self._read_in = 0  # the reactor's turn in which bytes were read last
+        self._read_in = 0  # the reactor's turn in which bytes were last read
         self._tls: PyOpenSslTls | None = None
         self._stage: LinkStage | None = None
         self._reader: MessageReader | None = None
@@ -174,7 +174,7 @@ class Link(RegisteredLink):
 
     @property
     def peer_name(self) -> str:
-        """The name of the topology entry that the peer proved to be; empty on client links and before the verdict."""
+        """The name of the topology entry that the peer proved; empty on client links and before the verdict."""
         return self.verdict.peer.name if self.verdict is not None and self.verdict.peer is not None else ""
 
     @property
@@ -184,12 +184,12 @@ class Link(RegisteredLink):
 
     @property
     def usable(self) -> bool:
-        """Whether :meth:`send` takes anything now."""
+        """Whether :meth:`send` accepts messages now."""
         return self.state is not CLOSED and self.state is not DRAINING
 
     @property
     def blocked(self) -> bool:
-        """Whether something waits that the socket does not take."""
+        """Whether octets wait that the socket does not accept."""
         return self._writer.blocked_at > 0
 
     @property
@@ -204,12 +204,12 @@ class Link(RegisteredLink):
 
     @property
     def opened_at(self) -> float:
-        """When the link came up; before that, when it was made."""
+        """The loop time at which the link came up; before that, the time at which it was created."""
         return self._deadlines.opened_at
 
     @property
     def authenticated(self) -> bool:
-        """Whether a user has logged in on this link of a client."""
+        """Whether a user has logged in on this client link."""
         return self._deadlines.authenticated
 
     @property
@@ -223,23 +223,26 @@ class Link(RegisteredLink):
         return self._deadlines.pings
 
     def authenticate(self) -> None:
-        """A user has logged in: the link may stay, and its queue holds what a client's may hold."""
+        """A user has logged in: the link may stay, and its queue gets the full size of a client queue."""
         self._deadlines.authenticated = True
         self._writer.bound = self._reactor.limits.queue_bytes(self.kind)
 
     @property
     def greeting(self) -> bool:
-        """Whether the next event is a handshake step, which the reactor rations."""
+        """Whether the next event is a handshake step; the reactor limits these steps per turn."""
         return self.state is LinkState.HANDSHAKE
 
     # Setting up: called by the stage
 
     def begin(self, stage: LinkStage, given: LinkInput) -> None:
-        """Let *stage* drive this link from now on, for what it begins with: CONNECT or GREET."""
+        """Let *stage* drive this link from now on; *given* is CONNECT or GREET, whichever the stage starts with."""
         self._stage, self.state = stage, state_after(self.state, given)
 
     def come_up(self, tls: PyOpenSslTls, evidence: PeerEvidence, verdict: Verdict) -> None:
-        """Take over a handshaken connection whose peer was judged; the one door to :meth:`_deliver`."""
+        """Take over a connection whose handshake is done and whose peer was accepted.
+
+        Only this method lets :meth:`_deliver` deliver bytes. Raises LocalError for a verdict that does not accept.
+        """
         if not verdict.accepted or evidence.failure is not None:
             raise LocalError(f"{self!r} cannot be accepted with the verdict {verdict!r}")
         self._stage, self._tls, self._trusted = None, tls, True
@@ -250,33 +253,33 @@ class Link(RegisteredLink):
         names = set(self.names) | verdict.proved
         self.names = tuple(names)
         self._reactor.links.add(self, names)
-        self._stand_on(verdict)
-        if self._is_one_too_many(verdict):
+        self._rely_on(verdict)
+        if self._exceeds_peer_limit(verdict):
             self.close("too many links from this peer")
             return
         self._events.link_up(self)
         if self.state is UP:
             self._start(tls)
 
-    def _stand_on(self, verdict: Verdict) -> None:
-        """Live by *verdict* from now on: until one of its certificates ends, or is revoked."""
+    def _rely_on(self, verdict: Verdict) -> None:
+        """Keep the link up under *verdict*, until a certificate of its path expires or is revoked."""
         self.verdict = verdict
         self._ends = verdict.ends.timestamp() + A_SECOND if verdict.ends is not None else 0.0
         self._reactor.links.relying.set(self, verdict.relied_on)
 
     def judged(self, verdict: Verdict) -> bool:
-        """Take a new verdict on the peer of a link that is up; False if it is refused now, and closed for it."""
+        """Apply a new verdict on the peer of a link that is up; return False if it refuses, and the link was closed."""
         if verdict.accepted:
-            self._stand_on(verdict)
+            self._rely_on(verdict)
             self._set_alarm()
             return True
         self.verdict = verdict
         self.close(f"no longer trusted: {verdict.code}")
         return False
 
-    def _is_one_too_many(self, verdict: Verdict) -> bool:
-        held = self._reactor.links.accepted_from(verdict.proved, self.kind)
-        return self.direction is Direction.ACCEPTED and held > self._reactor.limits.links_accepted_per_peer
+    def _exceeds_peer_limit(self, verdict: Verdict) -> bool:
+        count = self._reactor.links.accepted_from(verdict.proved, self.kind)
+        return self.direction is Direction.ACCEPTED and count > self._reactor.limits.links_accepted_per_peer
 
     def _start(self, tls: PyOpenSslTls) -> None:
         if self._writer.pending:
@@ -293,17 +296,17 @@ class Link(RegisteredLink):
             self._reactor.bury(self)
 
     def discard(self, verdict: Verdict) -> None:
-        """End an accepted link that was refused: nobody has heard of it but through the verdict."""
+        """End an accepted link that was refused; no ``link_down`` follows, because no ``link_up`` came."""
         self._stage = None
         self.state, self.why, self.verdict = state_after(self.state, LinkInput.REFUSE), verdict.code, verdict
 
     # The caller's side
 
     def has_room(self, size: int) -> bool:
-        """Tell whether a message of *size* octets may be queued now, which one peer sends to another.
+        """Return whether a message of *size* octets from one peer to another may be queued now.
 
-        What such messages leave free, ``queue_reserved_bytes``, is for short responses, ACK and CANCEL. A peer whose queue
-        is full does not read at the moment: its link is closed after ``stall_s``, and for no message of somebody else.
+        These messages leave ``queue_reserved_bytes`` free for short responses, ACK and CANCEL. A full queue means that the
+        peer does not read at the moment. ``stall_s`` closes its link; a message from somebody else does not.
         """
         state = self.state
         if state is CLOSED or state is DRAINING:
@@ -312,11 +315,11 @@ class Link(RegisteredLink):
         return writer.pending + size <= writer.bound or self._makes_room(size, 0)
 
     def can_hold(self, size: int) -> bool:
-        """Tell whether a message of *size* octets fits into an empty queue of this link."""
+        """Return whether a message of *size* octets fits into an empty queue of this link."""
         return size <= self._writer.bound
 
     def send(self, data: bytes) -> bool:
-        """Queue whole messages; False if the link takes none any more (closed, draining), or has no room for this one."""
+        """Queue whole messages; return False if the link is closed or drains, or has no room for them."""
         state = self.state
         if state is CLOSED or state is DRAINING:
             return False
@@ -341,29 +344,29 @@ class Link(RegisteredLink):
             self.messages_out -= 1
 
     def send_or_close(self, data: bytes) -> None:
-        """Queue a message that must not be lost alone: without room for it the link is closed, and its two ends begin anew."""
+        """Queue a message that must not be lost silently: if there is no room, close the link, so that both ends start again."""
         if not self.send(data):
             self.close(DOES_NOT_READ)
 
     @property
     def _reserved(self) -> int:
-        """Tell how much may wait above the bound; nothing before a login, since nobody sends to such a link."""
+        """How many octets may wait above the bound; none before a login, because nobody sends to such a link."""
         stranger = self.kind is LinkKind.CLIENT and not self.authenticated
         return 0 if stranger else self._reactor.limits.queue_reserved_bytes
 
     def _makes_room(self, size: int, reserved: int) -> bool:
-        """Tell whether *size* octets fit, *reserved* among them, once the socket has taken what it can.
+        """Return whether *size* octets fit, with *reserved* octets above the bound.
 
-        In one batch much may be queued for a peer that reads.
+        If they do not fit, write first: one batch may queue much for a peer that reads.
         """
         writer = self._writer
-        most = writer.bound + reserved
-        if writer.pending + size > most and self.state is UP and self._tls is not None and not writer.blocked_at:
+        limit = writer.bound + reserved
+        if writer.pending + size > limit and self.state is UP and self._tls is not None and not writer.blocked_at:
             self._write(self._tls)
-        return self.state is not CLOSED and writer.pending + size <= most
+        return self.state is not CLOSED and writer.pending + size <= limit
 
     def drain(self) -> None:
-        """Take no new message, write what waits, then close; at the latest after ``drain_s``."""
+        """Accept no new message, write what waits, then close; at the latest after ``drain_s``."""
         state = state_after(self.state, LinkInput.DRAIN)
         if state is CLOSED:
             self.close("drained before the handshake finished")
@@ -374,7 +377,7 @@ class Link(RegisteredLink):
             self._mark_dirty()
 
     def close(self, why: str) -> None:
-        """Stop at once; what the socket still takes is written, the rest is dropped. ``link_down`` follows."""
+        """Close at once: write what the socket still accepts, and drop the rest. ``link_down`` follows."""
         if self.state is CLOSED:
             return
         stage, self._stage = self._stage, None
@@ -401,19 +404,19 @@ class Link(RegisteredLink):
         return self.state is UP or self.state is DRAINING
 
     def broken(self, error: Exception) -> None:
-        """End this link after a fault of ours; nothing of it goes to the peer."""
+        """End this link after a bug of ours; the peer gets no details."""
         self.close(f"bug in this server: {type(error).__name__}")
 
     def due(self, now: float) -> None:
-        """Act on the alarm: something has taken too long, or the alarm is set again."""
+        """Act on the alarm: close the link if a deadline has passed, otherwise set the next alarm."""
         if self._stage is not None:
             self._stage.due(now)
         elif self._is_open():
-            late = [why for when, why in self._bounds() if when <= now]
-            if late:
-                self.close(late[0])
+            reasons = [why for when, why in self._bounds() if when <= now]
+            if reasons:
+                self.close(reasons[0])
             elif self._ends and self.evidence is not None and self._ends <= self._reactor.wall_clock():
-                self.judged(self._events.judge(self, self.evidence))  # another path may hold where this one has ended
+                self.judged(self._events.judge(self, self.evidence))  # another path may still be valid
             else:
                 self._set_alarm()
 
@@ -421,19 +424,19 @@ class Link(RegisteredLink):
         times = [when for when, _ in self._bounds()]
         if self._ends:
             times.append(self._until_end())
-        if times:  # never far ahead: the heap would hold links that were closed long ago
+        if times:  # at most LOOK_AGAIN_S ahead: otherwise the heap keeps links that closed long ago
             self._reactor.set_alarm(self, min(*times, self._reactor.loop.time() + LOOK_AGAIN_S))
 
     def _until_end(self) -> float:
-        """Tell at which loop time a certificate of the path ends.
+        """Return the loop time at which the first certificate of the path expires.
 
-        Certificates end by the wall clock, alarms go off by a clock that is never set. So this holds only while nobody sets
-        the wall clock: it is worked out anew at each alarm, and one comes every ``LOOK_AGAIN_S`` whatever is far off. A link
-        may outlive its certificate by that much after a jump, and by nothing otherwise; one that a clock set too far has
-        closed is opened again when it is needed.
+        Certificates expire by the wall clock; alarms follow the loop clock, which nobody sets. So the result is true only
+        until somebody sets the wall clock, and each alarm computes it again. An alarm comes at least every ``LOOK_AGAIN_S``:
+        after a jump of the wall clock, a link may outlive its certificate by that time, and otherwise by nothing. A link that
+        a wrong clock has closed is opened again when it is needed.
         """
         left = self._ends - self._reactor.wall_clock()
-        if left <= 0:  # judged good in its last moment
+        if left <= 0:  # the verdict accepted the certificate in its last second
             left = A_SECOND
         return self._reactor.loop.time() + left
 
@@ -443,10 +446,10 @@ class Link(RegisteredLink):
     # Reading
 
     def _read(self, tls: PyOpenSslTls) -> None:
-        """Hand on what is there, up to the bytes of one turn.
+        """Deliver what has arrived, up to ``turn_bytes_per_link``.
 
-        On a link that was read in the last turn as well there is mostly more: reading until nothing is there costs less
-        than another turn then, and on a quiet link more. A read that does not fill the buffer has taken all that TLS held.
+        A link that was read in the last turn as well has more data in most cases: then reading until nothing is left costs
+        less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
         """
         reactor = self._reactor
         limit, total, full = reactor.limits.turn_bytes_per_link, 0, False
@@ -477,7 +480,7 @@ class Link(RegisteredLink):
             reactor.read_again(self)
 
     def _deliver(self, chunk: bytes) -> None:
-        """The choke point: no byte becomes a message unless this link came up under an accepted verdict."""
+        """Frame *chunk* into messages: no byte becomes a message unless this link came up under an accepted verdict."""
         if not self._trusted:
             raise LocalError(f"{self!r} has bytes but no accepted verdict")
         self.confirmed = True
@@ -506,9 +509,9 @@ class Link(RegisteredLink):
             self._deadlines.begun_at = 0.0
 
     def _waits_for_the_rest(self, count: int, *, anew: bool) -> None:
-        """Bound how long the message may take of which a part has come, the last *count* octets among it.
+        """Set the deadline of a message that has partly arrived, the last *count* octets included; *anew* restarts it.
 
-        It has ``message_s``, and for each octet that has come as much more as ``message_bytes_per_s`` says.
+        The message has ``message_s``, plus one second for each ``message_bytes_per_s`` octets that have arrived.
         """
         deadlines = self._deadlines
         if anew or not deadlines.begun_at:
@@ -517,7 +520,7 @@ class Link(RegisteredLink):
         deadlines.begun_octets += count
 
     def _keepalive(self, item: Keepalive) -> None:
-        """RFC 5626 4.4.1: the server MUST answer a double CRLF with a single one."""
+        """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
         if not self._deadlines.pings:
             self._deadlines.pings = True
             self._set_alarm()
@@ -541,7 +544,7 @@ class Link(RegisteredLink):
         self._reactor.dirty(self)
 
     def flush(self) -> None:
-        """Write all that was queued in this batch in one go."""
+        """Write all that was queued in this batch at once."""
         self._dirty = False
         if self._tls is None or not self._is_open():
             return
@@ -573,23 +576,23 @@ class Link(RegisteredLink):
             self._reactor.rewatch(tls.fileno(), mask)
 
     def _broke_while_writing(self, tls: PyOpenSslTls, lost: TlsError) -> None:
-        """A peer that refused us may have sent its alert before it closed: read it, it is the better reason."""
+        """Read the alert that the peer may have sent before it closed: an alert is the better reason."""
         why = str(lost)
         try:
             while tls.read(self._reactor.room):
                 pass
-        except TlsError as told:
-            why = str(told) if told.alert else why
+        except TlsError as failed:
+            why = str(failed) if failed.alert else why
         self._ended(why)
 
     # Ending
 
     def bury(self) -> None:
-        """Close the socket after the batch, and tell the server layer."""
+        """Close the socket after the batch, and report the end to the server layer."""
         refused_us = self._closed_by_peer and not self.confirmed and self.evidence is not None
         tls, self._tls = self._tls, None
         if tls is not None:
-            self._last_words(tls)
+            self._write_rest(tls)
             tls.close()
         self._writer.clear()
         self._reader = None
@@ -598,8 +601,8 @@ class Link(RegisteredLink):
         if self._trusted or self.direction is Direction.OPENED:
             self._tell_end(refused_us=refused_us)
 
-    def _last_words(self, tls: PyOpenSslTls) -> None:
-        """Write what still fits, such as the answer to the message for which this link is closed."""
+    def _write_rest(self, tls: PyOpenSslTls) -> None:
+        """Write what the socket accepts, such as the answer to the message for which this link is closed."""
         if not self._closed_by_peer and not self._writer.blocked_at and self._writer.pending:
             self._write(tls)
 
@@ -611,7 +614,7 @@ class Link(RegisteredLink):
             self._events.link_down(self, self.why, self.verdict)
 
     def _refused_late(self) -> None:
-        """A peer that closes before its first SIP byte has refused us: TLS 1.3 tells the connecting side late."""
+        """Judge a peer that closed before its first SIP byte as one that refused us: TLS 1.3 reports a refusal late."""
         if self.evidence is None:
             return
         text = f"the peer closed the link before any SIP byte came back: {self.why}"

@@ -9,7 +9,7 @@ from sipmesh.errors import LocalError
 
 
 class LinkState(Enum):
-    """The state of a link; UP is the only one in which it delivers messages."""
+    """The state of a link; UP and DRAINING are the states in which it delivers messages."""
 
     CONNECTING = "connecting"
     HANDSHAKE = "handshake"
@@ -46,7 +46,7 @@ TRANSITIONS: Final[dict[tuple[LinkState, LinkInput], LinkState]] = {
     (LinkState.UP, LinkInput.CLOSE): LinkState.CLOSED,
     (LinkState.DRAINING, LinkInput.DRAIN): LinkState.DRAINING,
     (LinkState.DRAINING, LinkInput.CLOSE): LinkState.CLOSED,
-    # CLOSED: what may still be said of a link that ended meanwhile.
+    # CLOSED: inputs that may still come after the link has ended.
     (LinkState.CLOSED, LinkInput.REFUSE): LinkState.CLOSED,
     (LinkState.CLOSED, LinkInput.FAIL): LinkState.CLOSED,
     (LinkState.CLOSED, LinkInput.DRAIN): LinkState.CLOSED,
@@ -55,7 +55,7 @@ TRANSITIONS: Final[dict[tuple[LinkState, LinkInput], LinkState]] = {
 
 
 def state_after(state: LinkState, given: LinkInput) -> LinkState:
-    """Return the state after *given*; LocalError for a pair that only our own code can cause."""
+    """Return the state after *given*; raises LocalError for a pair that only a bug of ours can cause."""
     found = TRANSITIONS.get((state, given))
     if found is None:
         raise LocalError(f"{given.name} is impossible in {state.name}")

@@ -1,4 +1,4 @@
-"""What waits to be written on one link, and how much of it may wait."""
+"""The octets that wait to be written on one link, and how many may wait."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class LinkWriter:
-    """The queue of one link: whole messages go in, TLS takes as many octets as the socket has room for.
+    """The queue of one link: it accepts whole messages, and TLS writes as many octets as the socket accepts.
 
-    *pending* counts the octets that wait, *bound* how many may wait. *blocked_at* is the loop time in seconds at which the
-    socket took nothing, or the last octet since then; 0.0 while nothing is blocked. *clock* gives the loop time.
+    *pending* counts the octets that wait, *bound* is how many may wait. *blocked_at* is the loop time in seconds at which
+    the socket became full, or accepted an octet after that; 0.0 while it is not full. *clock* returns the loop time.
     """
 
     __slots__ = ("_clock", "_head", "_queue", "blocked_at", "bound", "octets", "pending")
@@ -30,14 +30,14 @@ class LinkWriter:
         return f"<LinkWriter {self.pending} of {self.bound} octets wait, {self.octets} written>"
 
     def put(self, data: bytes) -> None:
-        """Queue one message; the caller has asked whether there is room."""
+        """Queue one message; the caller has checked that there is room."""
         self._queue.append(data)
         self.pending += len(data)
 
     def write(self, tls: PyOpenSslTls) -> bool:
-        """Write until nothing waits (True) or the socket is full (False); the next write begins with the same octets.
+        """Write until nothing waits (True) or the socket is full (False); the next write starts with the same octets.
 
-        Raises TlsError where the connection is gone.
+        Raises TlsError if the connection is broken.
         """
         while (head := self._next()) is not None:
             count = tls.write(head)
@@ -53,14 +53,14 @@ class LinkWriter:
         return True
 
     def _next(self) -> bytes | memoryview | None:
-        """All messages that wait go out as one write."""
+        """Return what to write next: all waiting messages, joined into one write."""
         if self._head is None and self._queue:
             self._head = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
             self._queue = []
         return self._head
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop the octets that wait."""
         self._queue.clear()
         self._head = None
         self.pending = 0

@@ -1,4 +1,4 @@
-"""Which links stand on which certificate: a revocation asks for its own links, however many others there are."""
+"""The links that rely on each certificate: a revocation finds its links without a search through all links."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LinksByCertificate:
-    """Links by each certificate of the path that their verdict relied on: the leaf, what issued it, and the anchor."""
+    """Links by each certificate on the path of their verdict: the leaf, its issuers, and the anchor."""
 
     __slots__ = ("_links", "_named")
 
@@ -24,26 +24,26 @@ class LinksByCertificate:
         return f"<LinksByCertificate of {len(self._named)} links on {len(self._links)} certificates>"
 
     def set(self, link: RegisteredLink, named: frozenset[CertificateId]) -> None:
-        """Find *link* by each of *named* from now on, and by nothing else."""
+        """Find *link* by each certificate in *named* from now on, and by no other."""
         if named == self._named.get(link.number):
             return
         self.forget(link)
         if named:
             self._named[link.number] = named
-        for one in named:
-            self._links.setdefault(one, {})[link.number] = link
+        for certificate in named:
+            self._links.setdefault(certificate, {})[link.number] = link
 
     def forget(self, link: RegisteredLink) -> None:
-        """Find *link* no more."""
-        for one in self._named.pop(link.number, ()):
-            held = self._links[one]
-            del held[link.number]
-            if not held:
-                del self._links[one]
+        """Do not find *link* any more."""
+        for certificate in self._named.pop(link.number, ()):
+            links = self._links[certificate]
+            del links[link.number]
+            if not links:
+                del self._links[certificate]
 
     def on(self, named: Iterable[CertificateId]) -> list[RegisteredLink]:
-        """List the links that stand on any of *named*, each once and oldest first."""
+        """List the links that rely on any certificate in *named*, each link once, oldest first."""
         found: dict[int, RegisteredLink] = {}
-        for one in named:
-            found.update(self._links.get(one, {}))
+        for certificate in named:
+            found.update(self._links.get(certificate, {}))
         return [found[number] for number in sorted(found)]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class RegisteredLink(Watched):
-    """The base of `transport.link.Link`, so that the registry and the reactor need not import links."""
+    """The base of `transport.link.Link`: registry and reactor import this class, and so need not import `Link`."""
 
     __slots__ = ("direction", "kind", "names", "number")
 
@@ -24,9 +24,9 @@ class RegisteredLink(Watched):
 
     @property
     def id(self) -> str:
-        """The short name of this link, unique in its process."""
+        """The short name of this link, unique in its process: the first letter of its kind, and its number."""
         return f"{self.kind.value[0]}{self.number}"
 
     def close(self, why: str) -> None:
-        """Close the link for the reason *why*."""
+        """Close the link; *why* is the reason for the log."""
         raise NotImplementedError

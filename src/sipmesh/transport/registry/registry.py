@@ -1,4 +1,4 @@
-"""All links of one process, by id, by the identity they proved and by what they stand on; never by address."""
+"""All links of one process, by id, by proved identity and by the certificates they rely on; never by address."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Registry:
     """The links that are being opened or are up.
 
-    A link stands under each name that its verdict proved; one that we are opening also under the name that is meant,
-    which it will have proved by the time it is up. *relying* finds it by the certificates that it stands on.
+    A link is found by each name that its verdict proved. A link that we open is also found by the name that is meant: once it
+    is up, it has proved that name. *relying* finds a link by the certificates that it relies on.
     """
 
     __slots__ = ("_by_id", "_by_name", "_when_empty", "relying")
@@ -43,12 +43,12 @@ class Registry:
         return self._by_id.get(link_id)
 
     def add(self, link: RegisteredLink, names: Iterable[str]) -> None:
-        """Hold *link*, and find it under *names* from now on."""
+        """Add *link*, and find it under *names* from now on."""
         self._by_id[link.id] = link
         for name in names:
-            held = self._by_name.setdefault((name, link.kind), [])
-            if link not in held:
-                held.append(link)
+            links = self._by_name.setdefault((name, link.kind), [])
+            if link not in links:
+                links.append(link)
 
     def remove(self, link: RegisteredLink) -> None:
         """Forget *link*."""
@@ -56,10 +56,10 @@ class Registry:
             return
         self.relying.forget(link)
         for name in link.names:
-            held = self._by_name.get((name, link.kind), [])
-            if link in held:
-                held.remove(link)
-            if not held:
+            links = self._by_name.get((name, link.kind), [])
+            if link in links:
+                links.remove(link)
+            if not links:
                 self._by_name.pop((name, link.kind), None)
         if not self._by_id:
             waiting, self._when_empty = self._when_empty, []
@@ -67,16 +67,16 @@ class Registry:
                 tell()
 
     def when_empty(self, tell: Callable[[], None]) -> None:
-        """Call *tell* once, when the last link is gone."""
+        """Call *tell* once, when the last link has been removed."""
         self._when_empty.append(tell)
 
     def of(self, name: str, kind: LinkKind) -> list[RegisteredLink]:
-        """Give the links of that identity and kind; the list is not the caller's to change."""
+        """Return the links of that identity and kind; the caller must not change the list."""
         found = self._by_name.get((name, kind))
         return [] if found is None else found
 
     def accepted_from(self, names: Iterable[str], kind: LinkKind) -> int:
-        """Count the links of one peer that it opened to us, for the limit on them."""
+        """Count the links that one peer opened to us, for ``links_accepted_per_peer``."""
         return max((self._count(name, kind) for name in names), default=0)
 
     def _count(self, name: str, kind: LinkKind) -> int:

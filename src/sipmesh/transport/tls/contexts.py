@@ -1,11 +1,11 @@
-"""TLS contexts: what we present, what we trust in the handshake, and which TLS we speak.
+"""TLS contexts: what we present, which anchors we trust in the handshake, and which TLS versions we use.
 
-A context is built once and never mutated: what is added to a live store stays there. A new certificate or another set
-of anchors makes a new context, which is swapped in.
+A context is built once and never changed: OpenSSL cannot take a certificate out of the store of a live context. A new
+certificate or another set of anchors makes a new context, which replaces the old one.
 
-All links speak through pyOpenSSL, so through one build of OpenSSL: TLS 1.2 and 1.3, AEAD with forward secrecy, security
-level 2, no compression, no renegotiation. The key-exchange groups are OpenSSL's own from 3.5 on, which offer
-X25519MLKEM768 first: pyOpenSSL has no public call for groups.
+All links use pyOpenSSL, and so one build of OpenSSL: TLS 1.2 and 1.3, AEAD with forward secrecy, security level 2, no
+compression, no renegotiation. The key-exchange groups are OpenSSL's default (from 3.5 on X25519MLKEM768 first), because
+pyOpenSSL has no public call to set groups.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ type_of_key = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 
 
 class AcceptingContext(Protocol):
-    """What a listener needs."""
+    """What a listener needs: TLS for accepted sockets."""
 
     def accepted(self, sock: socket.socket) -> PyOpenSslTls:
-        """Put TLS on an accepted, non-blocking socket; it owns the socket from now on."""
+        """Start TLS on an accepted, non-blocking socket; the result owns the socket from now on."""
 
 
 class OpeningContext(Protocol):
-    """What a connector needs."""
+    """What a connector needs: TLS for connected sockets."""
 
     def opened(self, sock: socket.socket, name: str) -> PyOpenSslTls:
-        """Put TLS on a connected, non-blocking socket; *name* goes out as SNI unless it is empty."""
+        """Start TLS on a connected, non-blocking socket; *name* is sent as SNI unless it is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Identity:
 
     @classmethod
     def load(cls, chain_path: Path, key_path: Path) -> Identity:
-        """Read chain and key in PEM; raises OperatorError naming the file that does not fit, or the passphrase that is wanted."""
+        """Read chain and key in PEM; raises OperatorError that names the unusable file, or the passphrase that is missing."""
         chain, key = _load_chain(chain_path), _load_key(key_path)
         if _public(chain[0].public_key()) != _public(key.public_key()):
             raise _unusable(key_path, f"the key does not belong to the certificate in {chain_path.name}")
@@ -103,7 +103,7 @@ def _unusable(path: Path, reason: str) -> OperatorError:
 
 
 def _on_verify(connection: SSL.Connection, certificate: crypto.X509, code: int, depth: int, _ok: int) -> bool:
-    """Ask the adapter of this very connection; an exception here refuses the peer (pyOpenSSL returns 0)."""
+    """Pass OpenSSL's result to the adapter of this connection; an exception here refuses the peer (pyOpenSSL returns 0)."""
     tls: PyOpenSslTls | None = connection.get_app_data()
     return tls is not None and tls.verified(certificate, code, depth)
 
@@ -114,11 +114,11 @@ def _base() -> SSL.Context:
     context.set_cipher_list(CIPHERS_TLS12.encode())
     context.set_tls13_ciphersuites(CIPHERS_TLS13)
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-    # No resumption. Where certificates are judged, a resumed session shows none. On client ports a ticket would be sealed
-    # under a key that lives as long as this context: whoever read it from memory could read recorded TLS 1.2 links, and
-    # a ticket would let its holder in for as long. It would spare a phone of TLS 1.2 about 0.15 ms of our time and one of
-    # TLS 1.3 nothing, which makes a new key exchange all the same. OpenSSL sends two tickets in TLS 1.3 all the same, and
-    # pyOpenSSL has no call for their number; no session is kept that they could name.
+    # No session resumption. On mutual TLS, a resumed session shows no certificate to judge. On client ports, a ticket is
+    # encrypted under a key that lives as long as this context: whoever reads the key from memory could decrypt recorded
+    # TLS 1.2 links. For that long, a stolen ticket would also be accepted. Resumption would save about 0.15 ms of our time
+    # for a TLS 1.2 phone, and nothing for a TLS 1.3 phone, which makes a new key exchange anyway. In TLS 1.3 OpenSSL still
+    # sends two tickets, and pyOpenSSL has no call for their number; no session is kept to which they could refer.
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"sipmesh")
@@ -133,9 +133,9 @@ def _judging(anchors: Iterable[x509.Certificate]) -> SSL.Context:
 
 def _trust(context: SSL.Context, anchors: Iterable[x509.Certificate]) -> None:
     store = context.get_cert_store()
-    if store is None:  # pyOpenSSL's types allow it; a context without a store could only refuse everybody
+    if store is None:  # pyOpenSSL's types allow None; a context without a store would refuse everybody
         raise OperatorError("OpenSSL gave a TLS context without a certificate store")
-    for anchor in {one.public_bytes(Encoding.DER): one for one in anchors}.values():
+    for anchor in {anchor.public_bytes(Encoding.DER): anchor for anchor in anchors}.values():
         store.add_cert(crypto.X509.from_cryptography(anchor))
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
 
@@ -171,7 +171,7 @@ class MutualContext:
 
 
 class ClientContext:
-    """What our own client commands open links with: it judges the server and presents nothing."""
+    """The context of our own client commands: it judges the server, and presents no certificate."""
 
     __slots__ = ("_context",)
 
@@ -188,9 +188,9 @@ class ClientContext:
 
 
 class ClientPortContext:
-    """A client port: presents *identity* and asks for no certificate.
+    """The context of a client port: it presents *identity*, and requests no certificate.
 
-    Not even an optional one: browsers drop the handshake at a CertificateRequest.
+    An optional certificate is not requested either: browsers end the handshake at a CertificateRequest.
     """
 
     __slots__ = ("_context", "identity")
@@ -210,7 +210,7 @@ class ClientPortContext:
 
 
 def mutual_context(identity: Identity, anchors: Iterable[x509.Certificate]) -> MutualContext:
-    """Build the context of mutual-TLS links, both directions."""
+    """Build the context of mutual-TLS links, for both directions."""
     return MutualContext(identity, anchors)
 
 

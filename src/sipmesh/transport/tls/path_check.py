@@ -1,4 +1,4 @@
-"""OpenSSL's path check without a handshake: the first engine's word on a chain that came in a file or in a document."""
+"""OpenSSL's path check without a handshake: the result of the first engine for a chain from a file or a document."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 def path_errors(
     chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate], at: datetime | None = None
 ) -> tuple[EngineError, ...]:
-    """What OpenSSL says of *chain*, leaf first, as it would in a handshake, but for usage, which the judge asks for.
+    """Return OpenSSL's errors for *chain* (leaf first), as in a handshake; empty if there are none.
 
-    *at* is the instant that it is judged at, by default the machine's clock.
+    The extended key usage is not checked here: the judge checks it. *at* is the time of the check, with a time zone; None is the
+    machine's clock.
     """
     store = crypto.X509Store()
     for anchor in anchors:
         store.add_cert(crypto.X509.from_cryptography(anchor))
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
     if at is not None:
-        store.set_time(at.astimezone(UTC))  # it takes the digits and not the zone
+        store.set_time(at.astimezone(UTC))  # set_time ignores the time zone
     leaf, *others = map(crypto.X509.from_cryptography, chain)
     try:
         crypto.X509StoreContext(store, leaf, others).verify_certificate()

@@ -1,4 +1,4 @@
-"""TLS over pyOpenSSL, on the non-blocking socket itself; the verify callback records what the judge needs."""
+"""TLS over pyOpenSSL, directly on the non-blocking socket; the verify callback records what the judge needs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.evidence import TlsFacts
 
-# pyOpenSSL's own steps for one record, without the 16 KiB that its recv allocates for each and without the checks of its
-# send: they cost as much as the TLS itself. What is not a record is left to pyOpenSSL, errors above all.
+# pyOpenSSL's own steps for one record, without two costs: its recv allocates 16 KiB for each record, and its send checks
+# its arguments. Together they cost as much as the TLS itself. Everything else, errors above all, is left to pyOpenSSL.
 _BINDING: Final[Any] = SSL
 _FFI: Final[Any] = _BINDING._ffi
 _SSL_READ: Final[Any] = _BINDING._lib.SSL_read
@@ -58,9 +58,9 @@ VERIFY_TEXTS: Final = {
 
 
 class Room:
-    """Where OpenSSL puts what it has decrypted: one for all links of a reactor. *size* is in octets.
+    """The buffer into which OpenSSL decrypts: one for all links of a reactor. *size* is in octets.
 
-    cffi's own memory: Python's, lent by ``from_buffer`` of a memoryview, brought the collector of CPython 3.11 down.
+    The memory belongs to cffi: memory of Python, passed by ``from_buffer`` of a memoryview, crashed CPython 3.11's collector.
     """
 
     __slots__ = ("size", "space", "view")
@@ -74,15 +74,15 @@ class Room:
 class PyOpenSslTls:
     """One TLS connection on one non-blocking socket.
 
-    ``read`` returns what arrived, ``b""`` where nothing is there now, and ``None`` after close_notify. ``write`` returns
-    how many bytes were taken; 0 means that the socket is full, and the next call must begin with the very same bytes.
+    ``read`` returns what arrived, ``b""`` if nothing is there now, and None after close_notify. ``write`` returns how many
+    octets were accepted; 0 means that the socket is full, and the next call must start with exactly the same octets.
     """
 
     __slots__ = ("_connection", "_errors", "_opening", "_seen", "_sock", "_ssl")
 
     def __init__(self, context: SSL.Context, sock: socket.socket, *, opening: bool, name: str = "") -> None:
         self._sock, self._opening = sock, opening
-        self._errors: list[EngineError] | None = None  # made with the first one: most links never have any
+        self._errors: list[EngineError] | None = None  # created with the first error: most links have none
         self._seen: dict[int, bytes] | None = None
         self._connection = SSL.Connection(context, sock)
         self._ssl: Any = self._connection._ssl
@@ -103,11 +103,11 @@ class PyOpenSslTls:
 
     @property
     def greeted(self) -> bool:
-        """Whether a whole ClientHello has come; OpenSSL draws the client's random from it."""
+        """Whether a complete ClientHello has arrived; OpenSSL takes the client's random from it."""
         return self._connection.client_random() is not None
 
     def handshake(self) -> Progress:
-        """Take one step; raises :class:`HandshakeError`."""
+        """Take one step of the handshake; raises :class:`HandshakeError`."""
         try:
             self._connection.do_handshake()
         except SSL.WantReadError:
@@ -123,19 +123,19 @@ class PyOpenSslTls:
         return Progress.DONE
 
     def _closed_early(self, how: str) -> HandshakeError:
-        """RFC 8446 4.4.2.4 wants an alert from a peer that refuses; many phones and proxies only close."""
+        """Return the error for an early close: a peer that refuses should send an alert (RFC 8446 4.4.2.4); many only close."""
         code = "refused-by-peer" if self._opening else "handshake-failed"
         return HandshakeError(code, f"the peer closed the connection during the handshake ({how})")
 
     def _refused(self, reason: str) -> HandshakeError:
-        stands = [error for error in self.engine_errors() if not is_left_to_us(error)]
-        if stands:
-            last = stands[-1]
+        decisive = [error for error in self.engine_errors() if not is_left_to_us(error)]
+        if decisive:
+            last = decisive[-1]
             return HandshakeError("handshake-failed", f"{last.text} (OpenSSL error {last.code} at depth {last.depth})")
         return failed(reason, opening=self._opening)
 
     def verified(self, certificate: crypto.X509, code: int, depth: int) -> bool:
-        """Record one step of OpenSSL's path check; False ends the handshake with the alert of that very error."""
+        """Record one step of OpenSSL's path check; False ends the handshake with the alert for that error."""
         if code == 0:
             return True
         error = EngineError(depth, code, VERIFY_TEXTS.get(code, f"OpenSSL error {code}"))
@@ -145,12 +145,14 @@ class PyOpenSslTls:
         return is_left_to_us(error)
 
     def read(self, room: Room) -> bytes | None:
-        """Read what one record holds, by way of *room*; raises :class:`TlsError`."""
+        """Read the plaintext of one record through *room*; raises :class:`TlsError`."""
         count: int = _SSL_READ(self._ssl, room.space, room.size)
         if count > 0:
             data: bytes = room.view[:count]
             return data
-        if _SSL_GET_ERROR(self._ssl, count) == _WANT_READ:  # at the end of every burst: no exception for that
+        if (
+            _SSL_GET_ERROR(self._ssl, count) == _WANT_READ
+        ):  # at the end of every burst: no exception for this common case
             return b""
         try:
             self._connection._raise_ssl_error(self._ssl, count)
@@ -165,7 +167,7 @@ class PyOpenSslTls:
         return b""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write as much as the socket takes; raises :class:`TlsError`."""
+        """Write as much as the socket accepts; returns the octets; raises :class:`TlsError`."""
         try:
             return self._send(data)
         except (SSL.WantWriteError, SSL.WantReadError):
@@ -184,54 +186,57 @@ class PyOpenSslTls:
         return count
 
     def pending(self) -> int:
-        """Tell how many decrypted bytes wait, of which epoll knows nothing."""
+        """Return how many decrypted octets wait; epoll does not report them."""
         return self._connection.pending()
 
     def facts(self) -> TlsFacts:
-        """Tell what was negotiated."""
+        """Return TLS version, cipher suite, group and, on an accepted connection, the SNI that the peer sent."""
         connection = self._connection
-        asked = connection.get_servername() if not self._opening else None
+        sni = connection.get_servername() if not self._opening else None
         return shared_facts(
             connection.get_protocol_version_name(),
             connection.get_cipher_name() or "",
             connection.get_group_name() or "",
-            asked.decode("ascii", "replace") if asked else "",
+            sni.decode("ascii", "replace") if sni else "",
         )
 
     def presented(self) -> tuple[bytes, ...]:
-        """Give the peer's certificates in DER, leaf first.
+        """Return the peer's certificates in DER, leaf first.
 
-        After a refusal by the verify callback OpenSSL no longer knows the peer's certificate: then the chain as built
-        (``get_verified_chain``, whose name lies), else what the callback saw.
+        After the verify callback has refused, OpenSSL no longer gives the peer's certificate. Then the result is the chain as
+        OpenSSL built it (from ``get_verified_chain``, although it is not verified), or else what the callback saw.
         """
         leaf = self._connection.get_peer_certificate()
         chain = self._connection.get_peer_cert_chain() if leaf else self._connection.get_verified_chain()
-        ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in ([leaf] if leaf else []) + (chain or [])]
+        ders = [
+            crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+            for certificate in ([leaf] if leaf else []) + (chain or [])
+        ]
         return tuple(dict.fromkeys(ders)) or tuple(der for _, der in sorted((self._seen or {}).items()))
 
     def engine_errors(self) -> tuple[EngineError, ...]:
-        """Give every error of OpenSSL's path check, in the order it was met."""
+        """Return every error of OpenSSL's path check, in the order of the checks."""
         return tuple(self._errors or ())
 
     def close(self) -> None:
-        """Send close_notify if it can leave at once, and close the socket."""
+        """Send close_notify if the socket accepts it at once, and close the socket."""
         try:
             self.leave()
         finally:
             self._sock.close()
 
     def leave(self) -> socket.socket:
-        """Send close_notify if it can leave at once, and give the socket to whoever closes it."""
+        """Send close_notify if the socket accepts it at once, and return the socket; the caller closes it."""
         try:
             self._connection.shutdown()
         except SSL.Error:
-            pass  # the peer is gone, or there never was a handshake: nothing to say goodbye to
+            pass  # the peer is gone, or the handshake never finished: no close_notify is possible
         finally:
-            self._connection.set_app_data(None)  # a cycle, which only the collector could free
+            self._connection.set_app_data(None)  # breaks a reference cycle that only the garbage collector could free
         return self._sock
 
 
 def _reason(error: SSL.Error) -> str:
-    """Take the reason out of pyOpenSSL's list of (library, function, reason)."""
+    """Return the reason from pyOpenSSL's list of (library, function, reason), in lower case."""
     entries = error.args[0] if error.args and isinstance(error.args[0], list) else []
     return str(entries[0][-1]).lower() if entries else "TLS failed without a reason"

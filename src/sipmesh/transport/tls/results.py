@@ -1,7 +1,7 @@
-"""How TLS goes on and how it fails: the words between the adapter and the links, and OpenSSL's reasons sorted into them.
+"""Progress and errors of TLS: the types between the adapter and the links, and OpenSSL's reasons mapped to them.
 
-Foreign exceptions end in the adapter: a handshake that fails raises :class:`HandshakeError`, a link that breaks later raises
-:class:`TlsError`.
+Exceptions of pyOpenSSL do not leave the adapter. A handshake that fails raises :class:`HandshakeError`. A link that breaks
+later raises :class:`TlsError`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_CERTIFICATE: Final = frozenset({"peer did not return a certificate"})
 
 
 class Progress(Enum):
-    """How far a handshake has come, and what it waits for."""
+    """Whether a handshake is done, and which event it waits for."""
 
     DONE = "done"
     WANT_READ = "want read"
@@ -29,7 +29,7 @@ class Progress(Enum):
 
 
 class HandshakeError(SipmeshError):
-    """The handshake is over and there is no link; *failure* says why, in a verdict code."""
+    """The handshake has failed, and there is no link; *failure* has the verdict code and the reason."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -37,7 +37,7 @@ class HandshakeError(SipmeshError):
 
 
 class TlsError(SipmeshError):
-    """A link that was up is gone; *alert* is the alert the peer sent, or empty."""
+    """A link that was up is broken; *alert* is the alert that the peer sent, or empty."""
 
     def __init__(self, text: str, alert: str = "") -> None:
         super().__init__(text)
@@ -46,18 +46,18 @@ class TlsError(SipmeshError):
 
 @lru_cache(maxsize=256)
 def shared_facts(version: str, cipher: str, group: str, sni: str) -> TlsFacts:
-    """Give one object for equal facts: thousands of client links negotiate the same."""
+    """Return one shared object for equal facts, because thousands of client links negotiate the same."""
     return TlsFacts(version, cipher, group, sni)
 
 
 def alert_of(reason: str) -> str:
-    """Take the peer's alert out of OpenSSL's reason, such as ``unknown ca`` out of ``tlsv1 alert unknown ca``."""
+    """Return the peer's alert from OpenSSL's *reason*, ``unknown ca`` from ``tlsv1 alert unknown ca``; empty if none."""
     _, found, alert = reason.partition(" alert ")
     return alert if found else ""
 
 
 def failed(reason: str, *, opening: bool) -> HandshakeError:
-    """Sort OpenSSL's *reason* (lower case, spaces) into a verdict code."""
+    """Map OpenSSL's *reason* (lower case, spaces) to a verdict code; *opening* is true where we opened the link."""
     alert = alert_of(reason)
     if reason in NOT_TLS:
         return HandshakeError("not-tls", f"what arrived is not TLS ({reason})")
@@ -73,6 +73,6 @@ def failed(reason: str, *, opening: bool) -> HandshakeError:
 
 
 def lost(reason: str) -> TlsError:
-    """Give the end of a link that was up, with the peer's alert where *reason* (lower case, spaces) is one."""
+    """Return the error of a link that was up, with the peer's alert if *reason* (lower case, spaces) contains one."""
     alert = alert_of(reason)
     return TlsError(f"the peer sent the alert '{alert}'" if alert else reason, alert)

@@ -1,4 +1,4 @@
-"""A handshake of a new TLS context with itself, so that a certificate that nobody would accept is never shown to anybody."""
+"""A handshake of a new TLS context with itself: it finds a certificate that peers would refuse before it is presented."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.contexts import MutualContext
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
 
-TURNS: Final = 16  # of both ends together: a handshake takes three of each
+TURNS: Final = 16  # steps of both ends together: a handshake takes three steps of each
 NOWHERE: Final = ("rehearsal", 0)
 
 
 class RehearsalError(SipmeshError):
-    """The context cannot even be built; the text says why."""
+    """OpenSSL cannot build the context; the text says why."""
 
 
 def rehearse(identity: Identity, anchors: Iterable[x509.Certificate], name: str) -> tuple[PeerEvidence, ...]:
-    """Link *identity* with itself, as two servers of ours would; gives what each end saw of the other.
+    """Connect *identity* with itself, as two of our servers would; return what each end saw of the other.
 
-    The first is seen by who opens a link to us as *name*, the second by whom we open one to. Where an end refuses, what
-    it saw is given alone, with the failure: the other end has only seen an alert.
+    The first evidence is of the end that opens the link to *name*, the second of the end that accepts it. If an end refuses,
+    only its evidence is returned, with the failure: the other end has only seen an alert.
 
     Raises:
-        RehearsalError: OpenSSL takes no such certificate or key.
+        RehearsalError: OpenSSL does not accept the certificate or the key.
     """
     try:
         context = mutual_context(identity, anchors)
@@ -44,10 +44,12 @@ def rehearse(identity: Identity, anchors: Iterable[x509.Certificate], name: str)
     here, there = socket.socketpair()
     for sock in (here, there):
         sock.settimeout(0)  # non-blocking
-    return _meet(context, here, there, name)
+    return _shake_hands_with_itself(context, here, there, name)
 
 
-def _meet(context: MutualContext, here: socket.socket, there: socket.socket, name: str) -> tuple[PeerEvidence, ...]:
+def _shake_hands_with_itself(
+    context: MutualContext, here: socket.socket, there: socket.socket, name: str
+) -> tuple[PeerEvidence, ...]:
     ends = {
         Direction.OPENED: context.opened(here, name),
         Direction.ACCEPTED: context.accepted(there),
@@ -64,7 +66,7 @@ def _meet(context: MutualContext, here: socket.socket, there: socket.socket, nam
 
 
 def _shake_hands(ends: dict[Direction, PyOpenSslTls]) -> tuple[Direction, HandshakeFailure] | None:
-    """Let both ends take their steps in turn; who refuses and why, or None where both are done."""
+    """Let both ends take their steps in turn; return the end that refuses and its failure, or None if both are done."""
     waiting = list(ends)
     for _ in range(TURNS):
         for direction in list(waiting):

@@ -1,1 +1,1 @@
-"""The judge: evidence and policy in, a verdict out, and its explanation."""
+"""The judge makes a verdict from evidence and policy, and explains it."""

@@ -1,7 +1,7 @@
-"""The checks of the judge, in one table: each asks one question of a case.
+"""The checks of the judge, in one table. Each check answers one question about an evaluation.
 
-Each returns a finding, or None where it has nothing to ask of this kind of link. None looks at the finding of another,
-so that switching one off leaves the others as they are.
+A check returns a finding, or None if it does not apply to this kind of link. No check reads the finding of another check. So
+a mutation test can remove one check without an effect on the others.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ NO_ENTRY = "the certificate does not identify one topology entry"
 
 
 def handshake(evaluation: Evaluation) -> Finding:
-    """Ask whether the handshake was finished; a code that is none of ours counts as a plain failure."""
+    """Check that the handshake finished. An unknown code becomes `handshake-failed`."""
     failure = evaluation.evidence.failure
     if failure is None:
         return _finished(evaluation.evidence.tls.version, evaluation.evidence.tls.cipher)
@@ -56,12 +56,12 @@ _HANDSHAKE = CheckQuestion("handshake", "a finished TLS handshake, version 1.2 o
 
 @lru_cache(maxsize=64)
 def _finished(version: str, cipher: str) -> Finding:
-    """Thousands of client links share what they negotiated, and so this finding."""
+    """Make the finding of a finished handshake. It is cached, because thousands of client links share it."""
     return _HANDSHAKE.passed(" ".join(filter(None, (version, cipher))) or "finished")
 
 
 def no_certificate_asked(_case: Evaluation) -> Finding:
-    """Say why a client needs no certificate: it proves itself by digest on this link (rule R3, R10)."""
+    """State that a client needs no certificate: it logs in by digest on this link (rule R3, R10)."""
     return _NOT_ASKED
 
 
@@ -71,7 +71,7 @@ _NOT_ASKED = CheckQuestion("certificate", "no certificate: clients log in with a
 
 
 def certificate(evaluation: Evaluation) -> Finding | None:
-    """Ask for a chain that can be read. A handshake that failed before any certificate is told by that finding."""
+    """Check that there is a readable chain. None if the handshake failed earlier, because that finding says it."""
     asked = CheckQuestion("certificate", "a certificate chain that can be read", "rule R2; RFC 5280 4.1")
     if evaluation.fault:
         return asked.refused(evaluation.fault, Code.MALFORMED_CERTIFICATE)
@@ -85,7 +85,7 @@ def certificate(evaluation: Evaluation) -> Finding | None:
 
 
 def engine(evaluation: Evaluation) -> Finding:
-    """Ask OpenSSL, the first engine: every error stands but those that it leaves to us."""
+    """Check that OpenSSL, the first engine, reports no error, except those that the judge decides."""
     asked = CheckQuestion("engine", "no error from OpenSSL", "rule R4: two engines must agree")
     errors = evaluation.evidence.engine_errors
     standing = [error for error in errors if not is_left_to_us(error)]
@@ -96,11 +96,11 @@ def engine(evaluation: Evaluation) -> Finding:
 
 
 def issuer(evaluation: Evaluation) -> Finding:
-    """Ask for a path by name and signature to an anchor of the one entry that is named (rule R4, R8)."""
+    """Check for a path, by name and signature, to an anchor of the entry that the certificate names (rule R4, R8)."""
     names = ", ".join(sorted({authority.name for authority in evaluation.counted})) or "nobody"
     asked = CheckQuestion("issuer", f"a path to an anchor of {names}", "rule R4, R8; RFC 5280 6.1.3 (a)")
     if evaluation.trail.path:
-        return asked.passed(" < ".join(held.subject.rfc4514_string() for held in evaluation.trail.path))
+        return asked.passed(" < ".join(certificate.subject.rfc4514_string() for certificate in evaluation.trail.path))
     if evaluation.excess:
         return asked.unjudged("the path was not built: the chain exceeds the limits")
     if _cut_short(evaluation):
@@ -114,7 +114,7 @@ def issuer(evaluation: Evaluation) -> Finding:
 
 
 def _cut_short(evaluation: Evaluation) -> bool:
-    """Tell whether OpenSSL refused the leaf's key before it built a path: then no issuer came with the evidence."""
+    """Tell whether OpenSSL refused the leaf's key before it built a path. Then the evidence has no issuer."""
     too_weak = any(error.depth == 0 and meaning(error) is Code.WEAK_KEY for error in evaluation.evidence.engine_errors)
     return (
         too_weak
@@ -125,10 +125,10 @@ def _cut_short(evaluation: Evaluation) -> bool:
 
 
 def _issuer_code(evaluation: Evaluation) -> Code:
-    """Say why an issuer does not count.
+    """Give the code of an issuer that is not accepted.
 
-    Where it does count for the entry that is named, and OpenSSL did not have it among this link's anchors, the entry
-    has no business on this link; where it counts for others only, it signed a name that is not its own to sign.
+    If the issuer is right for the named entry, but is not an anchor of this link, then the entry may not use this link. If it
+    is right for other entries only, then it has signed a name that it may not sign.
     """
     if evaluation.trail.verified and not evaluation.proved:
         return _unknown_code(evaluation)
@@ -138,7 +138,7 @@ def _issuer_code(evaluation: Evaluation) -> Code:
 
 
 def second_engine(evaluation: Evaluation) -> Finding:
-    """Ask cryptography's verifier, the second engine; our own walk stands in where it is blind."""
+    """Check with cryptography's verifier, the second engine. Our own path check decides what it cannot read."""
     asked = CheckQuestion("second-engine", "a path that cryptography verifies", "rule R4: two engines must agree")
     if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
@@ -153,27 +153,33 @@ def second_engine(evaluation: Evaluation) -> Finding:
 
 
 def validity(evaluation: Evaluation) -> Finding:
-    """Ask whether our clock lies inside the validity of every certificate on the path."""
+    """Check that our clock is within the validity of every certificate in the path."""
     asked = CheckQuestion("validity", f"valid at {tell_time(evaluation.at)}, our clock", "rule R4; RFC 5280 4.1.2.5")
     begin, end, until = evaluation.span
     if begin <= evaluation.at and evaluation.at.replace(microsecond=0) <= end:
         return asked.passed(until)
     if late := chain.expired(evaluation.line, evaluation.at):
-        saw = "; ".join(f"{tell_subject(held)} expired at {tell_time(held.not_valid_after_utc)}" for held in late)
+        saw = "; ".join(
+            f"{tell_subject(certificate)} expired at {tell_time(certificate.not_valid_after_utc)}"
+            for certificate in late
+        )
         return asked.refused(saw, Code.EXPIRED)
     early = chain.early(evaluation.line, evaluation.at)
-    saw = "; ".join(f"{tell_subject(held)} is valid from {tell_time(held.not_valid_before_utc)}" for held in early)
+    saw = "; ".join(
+        f"{tell_subject(certificate)} is valid from {tell_time(certificate.not_valid_before_utc)}"
+        for certificate in early
+    )
     return asked.refused(saw, Code.NOT_YET_VALID)
 
 
 def leaf(evaluation: Evaluation) -> Finding:
-    """Ask that the certificate is an end entity's: neither engine objects to every CA that poses as a server."""
+    """Check that the certificate is not of a CA. Each engine accepts some CA certificates as that of a server."""
     asked = CheckQuestion(
         "leaf", "an end-entity certificate without the right to sign certificates", "rule R4; RFC 5280 4.2.1.9"
     )
-    held = evaluation.line[0]
-    usage = extension(held, x509.KeyUsage)
-    if is_authority(held):
+    certificate = evaluation.line[0]
+    usage = extension(certificate, x509.KeyUsage)
+    if is_authority(certificate):
         return asked.refused("basic constraints say CA:TRUE", Code.NOT_A_LEAF)
     if usage is not None and usage.key_cert_sign:
         return asked.refused("the key usage contains keyCertSign", Code.NOT_A_LEAF)
@@ -181,7 +187,7 @@ def leaf(evaluation: Evaluation) -> Finding:
 
 
 def key(evaluation: Evaluation) -> Finding:
-    """Ask for strong keys and signatures on the whole path; the second engine accepts short keys in a leaf."""
+    """Check the keys and signatures of the whole path. The second engine accepts short keys in a leaf."""
     wanted = "RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519, signed over SHA-256 or better"
     asked = CheckQuestion("key", wanted, "rule R4; NIST SP 800-57 part 1, 5.6.1")
     wrong = chain.weak(evaluation.line)
@@ -189,7 +195,7 @@ def key(evaluation: Evaluation) -> Finding:
 
 
 def issuing(evaluation: Evaluation) -> Finding:
-    """Ask whether each issuer of the path may issue, and whether its extensions are in order."""
+    """Check that each issuer in the path may issue, and that its extensions are valid."""
     asked = CheckQuestion(
         "issuing",
         "issuers that are CAs within their path length, extensions in order, policies as required",
@@ -205,7 +211,7 @@ def issuing(evaluation: Evaluation) -> Finding:
 
 
 def constraints(evaluation: Evaluation) -> Finding:
-    """Ask whether every name obeys the name constraints of the authorities above it, SIP URIs included."""
+    """Check that every name obeys the name constraints of the CAs above it, SIP URIs included."""
     asked = CheckQuestion("constraints", "names within the constraints of every issuer", "RFC 5280 4.2.1.10")
     if not evaluation.trail.path:
         return asked.unjudged(NO_PATH)
@@ -214,7 +220,7 @@ def constraints(evaluation: Evaluation) -> Finding:
 
 
 def identity(evaluation: Evaluation) -> Finding:
-    """Ask for at least one SIP domain identity."""
+    """Check that there is at least one SIP domain identity."""
     asked = CheckQuestion("identity", "a SIP domain in the subjectAltName", "RFC 5922 7.1; rule R4")
     ignored = tell_list([f"{name} ({why})" for name, why in evaluation.names.ignored], "; ")
     if not evaluation.names.usable:
@@ -223,17 +229,17 @@ def identity(evaluation: Evaluation) -> Finding:
 
 
 def blocked(evaluation: Evaluation) -> Finding:
-    """Ask whether the operator has blocked a name of the peer, or the entry that it belongs to."""
+    """Check that the operator has not blocked a name of the peer, or the entry that it belongs to."""
     asked = CheckQuestion("blocked", "no name that the topology blocks", "rule R5, federation.blocked")
     claimed = {name: _block_on(name, evaluation.policy) for name in evaluation.names.usable}
     if evaluation.peer:
         claimed |= {name: name for name in evaluation.peer.names & evaluation.policy.blocked}
-    told = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
-    return asked.refused(", ".join(told), Code.PARTNER_BLOCKED) if told else asked.passed("none")
+    found = [f"{name} (blocked: {block})" for name, block in claimed.items() if block]
+    return asked.refused(", ".join(found), Code.PARTNER_BLOCKED) if found else asked.passed("none")
 
 
 def _block_on(name: str, policy: LinkPolicy) -> str:
-    """Return what blocks *name*: itself, or a domain above it unless the topology names it expressly."""
+    """Return the blocked name that applies: *name*, or a domain above it if *name* is not in the topology; else ""."""
     if name in policy.blocked or name in policy.peers:
         return name if name in policy.blocked else ""
     labels = name.split(".")
@@ -242,7 +248,7 @@ def _block_on(name: str, policy: LinkPolicy) -> str:
 
 
 def topology(evaluation: Evaluation) -> Finding:
-    """Ask that the identities name one entry of the topology, and no name of another (rule R5, R12)."""
+    """Check that the identities name exactly one entry of the topology (rule R5, R12)."""
     asked = CheckQuestion("topology", "identities of exactly one entry of the topology", "rule R5, R12")
     if not evaluation.names.usable:
         return asked.unjudged("there is no SIP identity")
@@ -268,7 +274,7 @@ def _meant_alone(evaluation: Evaluation, asked: CheckQuestion) -> Finding:
 
 
 def _undivided(evaluation: Evaluation, asked: CheckQuestion) -> Finding:
-    """RFC 5922 lets a certificate carry many domains; R12 does not let it carry those of two entries."""
+    """Refuse names of a second entry: RFC 5922 allows many domains in a certificate, but R12 allows one entry only."""
     others = [f"{name} of {', '.join(p.name for p in peers)}" for name, peers in evaluation.foreign.items() if peers]
     if others:
         saw = f"{', '.join(sorted(evaluation.proved))}, but also {'; '.join(others)}"
@@ -284,7 +290,7 @@ def _unknown_code(evaluation: Evaluation) -> Code:
 
 
 def _held(evaluation: Evaluation) -> str:
-    """Which version this server holds, where there are versions: the name may stand in a newer one."""
+    """Write the topology version of this server, if there are versions: a newer version may contain the name."""
     edition = evaluation.policy.edition
     return f"; this server has {edition}" if edition.number else ""
 
@@ -300,7 +306,7 @@ def _unknown(evaluation: Evaluation) -> Iterable[str]:
 
 
 def name(evaluation: Evaluation) -> Finding | None:
-    """Ask for the name that we meant, on links that we open (rule R9; RFC 5922 7.3, RFC 9525)."""
+    """Check the expected name, on links that we open (rule R9; RFC 5922 7.3, RFC 9525)."""
     if not evaluation.opened:
         return None
     meant = evaluation.policy.meant_name
@@ -315,7 +321,7 @@ def name(evaluation: Evaluation) -> Finding | None:
 
 
 def scope(evaluation: Evaluation) -> Finding | None:
-    """List the names outside the entry's scope. They do not refuse by themselves, and they never count (rule R8)."""
+    """List the names outside the entry's scope. They do not refuse the peer, and they are never used (rule R8)."""
     if evaluation.peer is None or not evaluation.proved:
         return None
     asked = CheckQuestion("scope", f"names in the scope of {evaluation.peer.name}", "rule R8")
@@ -324,7 +330,7 @@ def scope(evaluation: Evaluation) -> Finding | None:
 
 
 def role(evaluation: Evaluation) -> Finding:
-    """Ask whether the entry may be at the other end of this kind of link (the table of links)."""
+    """Check that the entry may be the peer of this kind of link (the table of links)."""
     asked = CheckQuestion(
         "role", f"an entry that may be on a {evaluation.policy.kind} link of {evaluation.policy.here}", "rule R5"
     )
@@ -337,11 +343,11 @@ def role(evaluation: Evaluation) -> Finding:
 
 
 def usage(evaluation: Evaluation) -> Finding:
-    """Ask whether the key may do what it did in this handshake, at the leaf and by every issuer's leave.
+    """Check that the leaf and every issuer allow the use of the key in this handshake.
 
-    OpenSSL leaves the leaf to us: public CAs no longer issue clientAuth, so a partner's ``client_usage`` may let the
-    connecting side show serverAuth alone. Without the extension every usage is allowed (RFC 5280 4.2.1.12), and
-    id-kp-sipDomain stands for both sides (RFC 5924 4).
+    OpenSSL leaves the usage of the leaf to this check. Public CAs no longer issue clientAuth. So a partner's ``client_usage``
+    may allow the connecting side to present serverAuth only. Without the extension every usage is allowed (RFC 5280
+    4.2.1.12). id-kp-sipDomain allows both sides (RFC 5924 4).
     """
     allowed = _usages(evaluation)
     asked = CheckQuestion(
@@ -350,16 +356,16 @@ def usage(evaluation: Evaluation) -> Finding:
     bits = extension(evaluation.line[0], x509.KeyUsage)
     if bits is not None and not bits.digital_signature:
         return asked.refused("the key usage lacks digitalSignature", Code.WRONG_USAGE)
-    for held in evaluation.line[:-1] or evaluation.line:
-        listed = extension(held, x509.ExtendedKeyUsage)
+    for certificate in evaluation.line[:-1] or evaluation.line:
+        listed = extension(certificate, x509.ExtendedKeyUsage)
         if listed is not None and not any(oid in allowed for oid in listed):
-            saw = f"{tell_subject(held)} has only {', '.join(spell_usage(oid) for oid in listed)}"
+            saw = f"{tell_subject(certificate)} has only {', '.join(spell_usage(oid) for oid in listed)}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 
 
 def _usages(evaluation: Evaluation) -> dict[x509.ObjectIdentifier, str]:
-    """Return what counts for the peer's side of the handshake: it served when we opened the link."""
+    """Return the usages that are accepted for the peer's side of the handshake, by their names."""
     served = evaluation.opened or (
         evaluation.peer is not None and evaluation.peer.client_usage is ClientUsage.SERVER_OK
     )
@@ -380,24 +386,24 @@ _USAGE_NAMES = {
 
 
 def spell_usage(oid: x509.ObjectIdentifier) -> str:
-    """Write a usage by its name in the RFC, or by its number."""
+    """Write the name of a usage, or its number if it has no name."""
     return _USAGE_NAMES.get(oid, oid.dotted_string)
 
 
 def revocation(evaluation: Evaluation) -> Finding:
-    """Ask the lists and OCSP answers of the authority that vouched, for the whole path (rule R7, R12)."""
+    """Check the whole path with the CRLs and OCSP responses of the authority that issued it (rule R7, R12)."""
     authority = evaluation.trail.authority
     if not evaluation.trail.path or authority is None:
         return _REVOCATION.unjudged(NO_PATH)
-    held = (authority.lists, authority.answers)
+    sources = (authority.lists, authority.answers)
     grace, source = max(evaluation.policy.grace, authority.grace), authority.source
-    return check_listed(evaluation.listed, held, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
+    return check_listed(evaluation.listed, sources, at=evaluation.at, grace=grace, source=source, live=evaluation.live)
 
 
 _REVOCATION = CheckQuestion("revocation", "no revoked certificate in the path", "RFC 5280 6.3.3; rule R7, R12")
 
 
-# The order is the order in which an operator reads them. A mutation test takes each out in turn.
+# In the order in which an operator reads them. A mutation test removes each check in turn.
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "handshake": handshake,
@@ -420,7 +426,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "revocation": revocation,
     }
 )
-# Asked of every handshake, though the same certificates were accepted before: what these look at is never taken over.
+# Run at every handshake, also for certificates that were accepted before: their results are not cached.
 ANEW = frozenset({"handshake", "validity", "revocation"})
-WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the rest has nothing to look at
+WITHOUT_CERTIFICATE = frozenset({"handshake", "engine", "certificate"})  # the other checks need a certificate
 CLIENT_CHECKS: Mapping[str, Check] = MappingProxyType({"handshake": handshake, "certificate": no_certificate_asked})

@@ -1,4 +1,4 @@
-"""What new revocation lists mean for those who were accepted under the old ones: mostly a few serials, and nothing else."""
+"""Compare new CRLs with the old: which accepted certificates are now revoked. In most cases there are only a few."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
 
 def newly_revoked(authority: Authority, lists: RevocationLists, at: datetime) -> frozenset[CertificateId] | None:
-    """Name the certificates that *lists* revoke at the instant *at* and those of *authority* so far do not.
+    """Give the certificates that *lists* revoke at the instant *at*, and that the CRLs of *authority* do not revoke.
 
-    Nobody else is judged otherwise by them. None where that cannot be told from serials, so that everybody has to be
-    judged again: a list is gone, not in force, of another scope or not by the same key; an issuer has several, or
-    deltas, which count together; or it is not lists alone that speak for this authority.
+    Other certificates need no new judgement. None if serial numbers alone do not tell, so that all links must be judged again:
+
+    - a CRL was removed, is not valid at *at*, or has another scope or another key
+    - an issuer has several CRLs, or deltas, which are combined
+    - OCSP responses are used for this authority too
     """
     if authority.source is not RevocationSource.LISTS:
         return None
     found: set[CertificateId] = set()
-    for issuer in {held.issuer_der for held in (*authority.lists, *lists)}:
+    for issuer in {crl.issuer_der for crl in (*authority.lists, *lists)}:
         before, now = authority.lists.of(issuer), lists.of(issuer)
         if before == now:
             continue

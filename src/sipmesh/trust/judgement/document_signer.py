@@ -1,6 +1,6 @@
-"""Whether the signer of a document is believed: the judge's own checks on its chain, and what a signer must be besides.
+"""Judge the signer of a document: the checks of the judge on its certificate chain, and the rules for signers.
 
-No link and no handshake is behind a signature: what comes from there is left out, and the rest is asked as of any peer.
+A signature has no link and no handshake. So the checks of these are left out, and the others are the same as for a peer.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NO_GRACE = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class SignerVerdict:
-    """What came of one signer, with every check; *name* is the management server that it signs for, if believed."""
+    """The verdict on one signer. *name* is the management server that it signs for; "" if it is refused."""
 
     code: Code
     findings: tuple[Finding, ...]
@@ -58,18 +58,18 @@ class SignerVerdict:
 
     @property
     def believed(self) -> bool:
-        """Whether something was checked, and everything that was checked passed."""
-        return self.code is Code.ACCEPTED and bool(self.findings) and all(one.passed for one in self.findings)
+        """Whether at least one check ran, and all checks passed."""
+        return self.code is Code.ACCEPTED and bool(self.findings) and all(finding.passed for finding in self.findings)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why not, each in one line; the one that gave the code first."""
-        wrong = [one for one in self.findings if not one.passed]
-        wrong.sort(key=lambda one: (one.code is not self.code, not one.judged))
-        return tuple(f"{one.check} wanted {one.wanted}; saw {one.saw}" for one in wrong)
+        """The reasons of a refusal, one line each; the reason of the code comes first."""
+        wrong = [finding for finding in self.findings if not finding.passed]
+        wrong.sort(key=lambda finding: (finding.code is not self.code, not finding.judged))
+        return tuple(f"{finding.check} wanted {finding.wanted}; saw {finding.saw}" for finding in wrong)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("ask for .believed")  # 'decided' is not 'believed'
+        raise TypeError("ask for .believed")  # a verdict is not always an acceptance
 
 
 def judge_signer(
@@ -83,18 +83,19 @@ def judge_signer(
     grace: timedelta = _NO_GRACE,
     checks_of: Mapping[str, Callable[[Evaluation], Finding | None]] | None = None,
 ) -> SignerVerdict:
-    """Decide at the instant *at* whether the first certificate of *chain* may sign what a network runs by.
+    """Decide at the instant *at* whether the first certificate of *chain* may sign the documents of a network.
 
-    Never raises over what the document brought. It is judged when a new version is taken; what it signed outlives it.
+    A document with a bad chain is refused, and raises no error. The signer is judged when a new version arrives. The
+    document stays in force when the certificate of its signer expires.
 
     Args:
-        chain: DER, the signer's first, as the document brought it.
-        authority: Our own, with its lists; no other counts.
-        managers: Full names of the management servers, in lower case. None of them: nobody is believed.
+        chain: DER certificates from the document, the signer's first.
+        authority: Our own authority, with its CRLs. No other authority is accepted.
+        managers: FQDNs of the management servers, in lower case. If there are none, all signers are refused.
         at: Now, timezone-aware.
-        engine_errors: What OpenSSL, the first engine, said of the chain (`sipmesh.transport.tls.path_check`).
-        here: Whose clock and lists these are, in the words about what to do.
-        grace: How long a list still counts after its next_update.
+        engine_errors: The errors of OpenSSL, the first engine, for the chain (`sipmesh.transport.tls.path_check`).
+        here: The server whose clock and CRLs are used. It is named in the remedies.
+        grace: How long a CRL is accepted after its next_update.
         checks_of: `CHECKS` by default; see `judge_signer_of_before`.
 
     Raises:
@@ -117,9 +118,10 @@ def judge_signer(
 def judge_signer_of_before(
     chain: Sequence[bytes], authority: Authority, *, at: datetime, engine_errors: Sequence[EngineError]
 ) -> SignerVerdict:
-    """Decide the same of a document that was taken before, signed at the instant *at*: whether its signer was one then.
+    """Decide whether the signer of a document that was accepted before was allowed at the instant *at* of the signature.
 
-    Lists say nothing of that time, and its server may have left management since: all else is asked as of a new document.
+    Current CRLs do not tell its status at that time, and its server may no longer be a management server. So these two are not
+    checked. All other checks are the same.
     """
     return judge_signer(
         chain, authority, _named_by(chain), at=at, engine_errors=engine_errors, checks_of=_CHECKS_OF_BEFORE
@@ -127,16 +129,16 @@ def judge_signer_of_before(
 
 
 def _named_by(chain: Sequence[bytes]) -> frozenset[str]:
-    """The DNS names of a signer, in lower case; none of what cannot be read."""
+    """Give the DNS names of a signer, in lower case; none if its certificate cannot be read."""
     try:
         names = alternative_names(read_certificate(chain[0])) if chain else ()
     except (MalformedCertificateError, *UNREADABLE):
         return frozenset()
-    return frozenset(ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName))
+    return frozenset(ascii_lower(entry.value) for entry in names if isinstance(entry, x509.DNSName))
 
 
 def _policy(authority: Authority, managers: Collection[str], here: str, grace: timedelta) -> LinkPolicy:
-    """The management servers as the judge knows entries; there is no link that anybody may open with it."""
+    """Make a policy with the management servers as entries. No peer may open a link with it."""
     entries = [
         TrustedPeer(name, Role.MANAGEMENT, None, frozenset({name}), frozenset({name}), frozenset(), authority)
         for name in managers
@@ -145,7 +147,7 @@ def _policy(authority: Authority, managers: Collection[str], here: str, grace: t
 
 
 class _SignerCase(Evaluation):
-    """A case without a link. The one authority counts whatever names the certificate has: there is nobody else's."""
+    """A case without a link. It uses the one authority for all names of the certificate."""
 
     def __init__(
         self,
@@ -165,9 +167,9 @@ class _SignerCase(Evaluation):
 
 
 def name(evaluation: Evaluation) -> Finding:
-    """Ask for the name of one management server as DNS name, and for no other name of any kind.
+    """Check that the only name is the DNS name of one management server.
 
-    A SIP URI would make it a server on a link as well; a common name is never an identity (rule R4).
+    With a SIP URI the certificate could also be used on a link. A common name is never an identity (rule R4).
     """
     asked = CheckQuestion(
         "name", "the DNS name of one management server, and no other name", "rule R4, R5; RFC 5280 4.2.1.6"
@@ -178,7 +180,7 @@ def name(evaluation: Evaluation) -> Finding:
     saw = tell_list(list(map(spell, names))) or tell_list(
         [f"CN:{cn}, which is ignored" for cn in common_names(evaluation.leaf)]
     )
-    dns = [ascii_lower(one.value) for one in names if isinstance(one, x509.DNSName)]
+    dns = [ascii_lower(entry.value) for entry in names if isinstance(entry, x509.DNSName)]
     if not dns or not all(map(is_host_name, dns)):
         return asked.refused(saw or "no name", Code.NO_SIP_IDENTITY)
     if len(names) > 1:
@@ -190,9 +192,10 @@ def name(evaluation: Evaluation) -> Finding:
 
 
 def usage(evaluation: Evaluation) -> Finding:
-    """Ask for the one usage that a signer has, and by every issuer's leave (RFC 9336 3, RFC 5280 4.2.1.12).
+    """Check that documentSigning is the only usage, and that every issuer allows it (RFC 9336 3, RFC 5280 4.2.1.12).
 
-    Stricter than of a peer on a link: no usage at all would be any, and one more would be a server's.
+    This is stricter than for a peer of a link. A certificate without the extension would allow every usage, and another usage
+    could be that of a server.
     """
     asked = CheckQuestion("usage", "digitalSignature and documentSigning alone", "RFC 9336 3; RFC 5280 4.2.1.12")
     leaf = evaluation.line[0]
@@ -202,10 +205,10 @@ def usage(evaluation: Evaluation) -> Finding:
     if usages is None or list(usages) != [DOCUMENT_SIGNING]:
         saw = "no extended key usage" if usages is None else ", ".join(map(checks.spell_usage, usages))
         return asked.refused(saw, Code.WRONG_USAGE)
-    for held in evaluation.line[1:-1]:
-        listed = extension(held, x509.ExtendedKeyUsage)
+    for certificate in evaluation.line[1:-1]:
+        listed = extension(certificate, x509.ExtendedKeyUsage)
         if listed is not None and not {DOCUMENT_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(listed):
-            saw = f"{tell_subject(held)} has only {', '.join(map(checks.spell_usage, listed))}"
+            saw = f"{tell_subject(certificate)} has only {', '.join(map(checks.spell_usage, listed))}"
             return asked.refused(saw, Code.WRONG_USAGE)
     return asked.passed("allowed")
 
@@ -231,7 +234,7 @@ _WITHOUT_CERTIFICATE = ("engine", "certificate")
 
 
 def _remedies(code: Code, evaluation: Evaluation) -> tuple[str, ...]:
-    """What to do, where that is something else than for the peer of a link."""
+    """Give the remedies for a signer. Most are the same as for the peer of a link."""
     if code in _ADVICE:
         return (_ADVICE[code],)
     return remedies(code, evaluation)

@@ -1,4 +1,4 @@
-"""One case before the judge: the evidence, the policy, and what follows from both; each fact is worked out once."""
+"""One case of the judge: evidence, policy, and the facts that follow from them. Each fact is computed once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from sipmesh.trust.revocation.ocsp import OcspAnswers
     from sipmesh.trust.trusted_peer import TrustedPeer
 
-GUESSES = 3  # unknown names that we look for in the topology
-FAR, NEAR = 50, 10  # names on either side in the alphabet to compare one with, at some 20 us each
-LIKENESS = 0.7  # of the letters, at least
-NO_NAMES: frozenset[str] = frozenset()  # one for all: Python makes a new empty set each time, and a link keeps it
+GUESSES = 3  # unknown names for which a similar name is searched in the topology
+FAR, NEAR = 50, 10  # alphabetical neighbours on each side to compare a name with, at about 20 us each
+LIKENESS = 0.7  # minimum similarity of two names (`difflib`)
+NO_NAMES: frozenset[str] = frozenset()  # shared: Python would make a new empty set for each link
 
 
 class Evaluation:
-    """What the checks look at. *fault* says why there is no readable certificate, *live* whether the link is up already."""
+    """The input of the checks. *fault*: why no certificate could be read. *live*: the link was accepted before."""
 
     def __init__(self, evidence: PeerEvidence, policy: LinkPolicy, at: datetime, *, live: bool = False) -> None:
         self.evidence, self.policy, self.at, self.live = evidence, policy, at, live
@@ -44,7 +44,7 @@ class Evaluation:
         self._looked_up_in: tuple[RevocationLists | None, OcspAnswers | None] = (None, None)
         self._read(evidence.presented[: PRESENTED + 1])
         readable = [self.leaf, *self.pool] if self.leaf else self.pool
-        self.excess = excess(evidence.presented, readable)  # then no path is looked for
+        self.excess = excess(evidence.presented, readable)  # if set, no path is searched
 
     def _read(self, presented: tuple[bytes, ...]) -> None:
         for depth, der in enumerate(presented):
@@ -59,14 +59,14 @@ class Evaluation:
                 self.pool.append(certificate)
 
     def again(self, evidence: PeerEvidence, at: datetime, *, live: bool = False) -> Evaluation:
-        """The same certificates before the same policy, in another handshake: what was worked out is taken over.
+        """Give the evaluation of another handshake with the same certificates and policy. Computed facts are kept.
 
-        But for what lists and answers say, where others are in force by now.
+        The exception is the look-up in CRLs and OCSP responses, if these were replaced in the meantime.
         """
         authority = self.trail.authority
         if authority is not None and not self._is_looked_up_in(authority):
             self.__dict__.pop("listed", None)
-            self.listed  # noqa: B018 - once for all who follow
+            self.listed  # noqa: B018 - compute it once for all later handshakes
         evaluation = Evaluation.__new__(Evaluation)
         evaluation.__dict__.update(self.__dict__)
         evaluation.evidence, evaluation.at, evaluation.live = evidence, at, live
@@ -78,7 +78,7 @@ class Evaluation:
 
     @property
     def opened(self) -> bool:
-        """Whether we opened the link, and so meant somebody."""
+        """Whether we opened the link, and so expect a certain peer."""
         return self.evidence.direction is Direction.OPENED
 
     @cached_property
@@ -88,25 +88,25 @@ class Evaluation:
 
     @cached_property
     def named(self) -> tuple[TrustedPeer, ...]:
-        """The entries of the topology that the identities name, each once."""
+        """The topology entries that the identities name, without duplicates."""
         found = [peer for name in self.names.usable for peer in self.policy.peers.get(name, ())]
         return tuple(dict.fromkeys(found))
 
     @cached_property
     def peer(self) -> TrustedPeer | None:
-        """The one entry that this certificate is judged as: the one we meant, or the only one that is named."""
+        """The entry with which this certificate is compared: the expected entry, or the only entry that it names."""
         if self.opened:
             return self.policy.meant
         return self.named[0] if len(self.named) == 1 else None
 
     @cached_property
     def proved(self) -> frozenset[str]:
-        """The names of the entry by which the certificate is known."""
+        """The names of the entry that the certificate proves."""
         return self.peer.identity.intersection(self.names.usable) if self.peer else NO_NAMES
 
     @cached_property
     def foreign(self) -> dict[str, tuple[TrustedPeer, ...]]:
-        """Identities outside the entry's scope, each with the other entries in whose scope it lies."""
+        """Identities outside the entry's scope, each with the other entries whose scope contains it."""
         if self.peer is None:
             return {}
         scope = self.peer.scope
@@ -115,9 +115,9 @@ class Evaluation:
 
     @cached_property
     def shared(self) -> dict[str, str]:
-        """Identities that are in a topology entry's scope but identify nobody, such as a pool's name."""
-        held = {name: self.policy.peers.in_scope(name) for name in self.unknown}
-        return {name: peers[-1].name for name, peers in held.items() if peers}
+        """Identities in the scope of a topology entry that identify no single server, such as the name of a pool."""
+        entries = {name: self.policy.peers.in_scope(name) for name in self.unknown}
+        return {name: peers[-1].name for name, peers in entries.items() if peers}
 
     @cached_property
     def unknown(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class Evaluation:
 
     @cached_property
     def counted(self) -> tuple[Authority, ...]:
-        """Whose anchors count: those of the one entry; where no one entry is named, any that could have been meant."""
+        """The authorities whose anchors are used: that of the entry. Without one entry: those of all possible entries."""
         if self.peer:
             return (self.peer.authority,)
         candidates = self.named or [peer for name in self.names.usable for peer in self.policy.peers.in_scope(name)]
@@ -135,7 +135,7 @@ class Evaluation:
 
     @cached_property
     def trail(self) -> Trail:
-        """The path under the first counted authority that has one."""
+        """The path to an anchor of the first of these authorities that has one."""
         best = Trail(refusal="no authority is trusted for these names")
         if self.leaf is None:
             return best
@@ -149,20 +149,20 @@ class Evaluation:
         return best
 
     def _promising(self, authorities: Sequence[Authority]) -> Sequence[Authority]:
-        """Leave out those that cannot end a path, where there are several: a stranger must not try a whole network's."""
+        """Leave out authorities that cannot end a path: an unknown peer must not make us try those of a whole network."""
         if len(authorities) < 2:  # noqa: PLR2004 - several
             return authorities
-        return [held for held in self._anchored if any(held is one for one in authorities)]
+        return [authority for authority in self._anchored if any(authority is other for other in authorities)]
 
     @cached_property
     def _anchored(self) -> Sequence[Authority]:
-        """The authorities with an anchor that may have issued something of what was presented."""
+        """The authorities with an anchor whose name is the issuer of a presented certificate."""
         presented = [self.leaf, *self.pool] if self.leaf else self.pool
-        return self.policy.peers.anchored_at(dict.fromkeys(held.issuer for held in presented))
+        return self.policy.peers.anchored_at(dict.fromkeys(certificate.issuer for certificate in presented))
 
     @cached_property
     def elsewhere(self) -> Trail:
-        """Where the certificate leads when it leads to no anchor that counts: another authority that we know."""
+        """If there is no path to an accepted anchor: the path to an anchor of another authority, for the explanation."""
         if self.leaf and not self.trail.path and not self.excess:
             for authority in self._anchored:
                 path = next(walk(self.leaf, self.pool, authority.anchors), None)
@@ -172,21 +172,21 @@ class Evaluation:
 
     @cached_property
     def line(self) -> Path:
-        """The certificates to look at one by one: a path if there is any, otherwise the leaf alone."""
+        """The certificates to check one by one: the path if there is one, otherwise only the leaf."""
         return self.trail.path or self.elsewhere.path or ((self.leaf,) if self.leaf else ())
 
     @cached_property
     def span(self) -> tuple[datetime, datetime, str]:
-        """From when until when every certificate of the line is valid, both inclusive, and the end in words."""
+        """The first and last instant at which all certificates of the line are valid (inclusive), and the end as text."""
         begin, end = (
-            max(held.not_valid_before_utc for held in self.line),
-            min(held.not_valid_after_utc for held in self.line),
+            max(certificate.not_valid_before_utc for certificate in self.line),
+            min(certificate.not_valid_after_utc for certificate in self.line),
         )
         return begin, end, f"valid until {tell_time(end)}"
 
     @cached_property
     def listed(self) -> tuple[Listed, ...]:
-        """The certificates of the path, each with the list and the answers that speak for it."""
+        """The certificates of the path, each with its CRL and OCSP responses."""
         path, authority = self.trail.path, self.trail.authority
         if authority is None:
             return ()
@@ -195,9 +195,9 @@ class Evaluation:
 
     @cached_property
     def nearest(self) -> dict[str, str]:
-        """Names of the topology that the first unknown identities may be misspellings of.
+        """Names in the topology that are similar to the first unknown identities, which may be misspelled.
 
-        Where nobody whom we know has signed them we look less far: anybody can make us look at a stranger's names.
+        If no known CA has signed the certificate, fewer names are compared: any peer can cause this work.
         """
         alike, reach = self.policy.peers.alike, FAR if self.trail.path or self.elsewhere.path else NEAR
         near = {name: get_close_matches(name, alike(name, reach), 1, LIKENESS) for name in self.unknown[:GUESSES]}

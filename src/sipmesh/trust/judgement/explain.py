@@ -1,4 +1,4 @@
-"""One verdict in words: the same for log, console and command line."""
+"""One verdict as text. Log, console and command line use the same text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSED, FAILED, UNJUDGED = "✓", "✗", "·"
 
 
 def headline(verdict: Verdict) -> str:
-    """Write a verdict as one line: code, link, and what decided."""
+    """Write a verdict as one line: code, link and reason."""
     link = f"{verdict.direction} {verdict.kind} link {_towards(verdict)} {tell_address(verdict.remote)}"
     if verdict.accepted:
         return f"{verdict.code}: {verdict.subject} on the {link}"
@@ -26,7 +26,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def explain(verdict: Verdict) -> list[str]:
-    """Write a verdict line by line: what it was, what was presented, every check, and what to do."""
+    """Write a verdict in several lines: link, presented certificate, all checks, and remedies."""
     return [
         f"{verdict.code}: {verdict.subject}",
         f"  link        {verdict.direction} {verdict.kind}, {_towards(verdict)} {tell_address(verdict.remote)}",
@@ -40,7 +40,7 @@ def explain(verdict: Verdict) -> list[str]:
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict as plain values: strings, lists and mappings, times in ISO 8601."""
+    """Return the verdict as JSON values: strings, lists and mappings. Times are in ISO 8601."""
     return {
         "code": str(verdict.code),
         "accepted": verdict.accepted,
@@ -65,7 +65,7 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def mark(finding: Finding) -> str:
-    """Return the sign of one finding."""
+    """Return the mark of one finding: passed, failed or not judged."""
     if finding.passed:
         return PASSED
     return FAILED if finding.judged else UNJUDGED

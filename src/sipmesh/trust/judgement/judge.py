@@ -1,6 +1,6 @@
-"""Evidence and policy in, a verdict out: every check runs, and only then one reason is chosen.
+"""Make a verdict from evidence and policy. All checks run before one reason is chosen.
 
-Nothing here reads a clock; what depends on the time is worked out anew for each verdict.
+This module has no clock: the time is an argument. What depends on the time is computed for each verdict.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ NOTHING: frozenset[CertificateId] = frozenset()
 
 
 class Judge:
-    """Judges many links under one policy: an acceptance is remembered, and saves the path check of the next link.
+    """Judges links under one policy. Acceptances are cached, which saves the path check of the next link.
 
-    The memory ends with the judge. A new policy (a new topology version) needs a new judge.
+    The cache belongs to this judge. A new policy (a new topology version) needs a new judge.
     """
 
     def __init__(self, policy: LinkPolicy) -> None:
@@ -50,7 +50,7 @@ class Judge:
         return f"<Judge under {self.policy!r}, {self.cache!r}>"
 
     def judge(self, evidence: PeerEvidence, *, at: datetime, live: bool = False) -> Verdict:
-        """Decide as :func:`judge` does, and remember an acceptance."""
+        """Decide as :func:`judge` does, with the cache of this judge."""
         return judge(evidence, self.policy, at=at, live=live, cache=self.cache)
 
 
@@ -59,10 +59,11 @@ def judge(
 ) -> Verdict:
     """Decide about the peer of one link at the instant *at*.
 
-    Never raises over what the peer sent. A failed handshake refuses whatever else is found; the same checks run on the
-    certificates that were seen, so that the verdict tells all that is wrong. *live* says that the link is up, and so was
-    accepted before: a revocation list that is past its time does not end it. *cache* holds earlier acceptances under the
-    same *policy*, and takes this one.
+    A peer is refused for bad evidence, and no error is raised. After a failed handshake the checks still run on the
+    certificates that were seen, so that the verdict lists all faults.
+
+    *live* says that the link is up, and so was accepted before: an expired CRL does not end it. *cache* has earlier
+    acceptances under the same *policy*, and stores this one.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -87,7 +88,7 @@ def _judge_in_full(evaluation: Evaluation, cache: VerdictCache | None) -> Verdic
 
 
 def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, live: bool) -> Verdict | None:
-    """Accept again if what is asked anew passes too; None where only a full judgement can tell."""
+    """Accept again if the checks in ANEW pass too. None if the case must be judged in full."""
     evaluation = precedent.evaluation.again(evidence, at, live=live)
     found = precedent.found
     findings: list[Finding] = []
@@ -103,7 +104,7 @@ def _follow(precedent: CachedVerdict, evidence: PeerEvidence, at: datetime, *, l
 def _remember(
     cache: VerdictCache, evaluation: Evaluation, verdict: Verdict, found: Mapping[Check, Finding | None]
 ) -> None:
-    """Cache an acceptance until a certificate that could be on the path becomes valid or expires."""
+    """Cache an acceptance until a certificate that could be in the path becomes valid or expires."""
     if (
         evaluation.leaf is None
         or not evaluation.trail.path
@@ -118,7 +119,7 @@ def _remember(
 
 
 def _accepted(evaluation: Evaluation, findings: tuple[Finding, ...], known: Verdict | None = None) -> Verdict:
-    """Build the verdict; *known* is an earlier one on the same certificates, whose words about them are taken over."""
+    """Build the verdict. *known* is an earlier verdict on the same certificates, whose text about them is reused."""
     evidence = evaluation.evidence
     return Verdict(
         subject=_subject(evaluation) if known is None else known.subject,
@@ -164,7 +165,7 @@ def _table(evaluation: Evaluation) -> Mapping[str, Check]:
 
 
 def ask(check: Check, evaluation: Evaluation) -> Finding | None:
-    """Run one check. One that stumbles over the certificate refuses it: what cannot be checked is not accepted."""
+    """Run one check. If the certificate makes it fail with an error, the peer is refused (rule R12)."""
     try:
         return check(evaluation)
     except UNREADABLE as wrong:
@@ -173,7 +174,7 @@ def ask(check: Check, evaluation: Evaluation) -> Finding | None:
 
 
 def _subject(evaluation: Evaluation) -> str:
-    """Return the proved identity: whom we meant, or the entry's own name, or the first of its names that was proved."""
+    """Return the proved identity: the expected name, the entry's name, or the first of its names that was proved."""
     if evaluation.opened:
         return evaluation.policy.meant_name
     if evaluation.peer is None:
@@ -182,31 +183,32 @@ def _subject(evaluation: Evaluation) -> str:
 
 
 def _relied_on(path: Path) -> frozenset[CertificateId]:
-    """Name every certificate under its issuer as the issuer spells itself: that is whom its lists are found by.
+    """Give each certificate with the subject name of its issuer's certificate: CRLs are looked up by that name.
 
-    What a certificate says of its issuer may be the same name in another string type, and so other octets.
+    The issuer field of a certificate may be the same name in another string type, with other octets.
     """
     if not path:
         return NOTHING
     issuers = (*path[1:], path[-1])
     return frozenset(
-        (issuer.subject.public_bytes(), held.serial_number) for held, issuer in zip(path, issuers, strict=True)
+        (issuer.subject.public_bytes(), certificate.serial_number)
+        for certificate, issuer in zip(path, issuers, strict=True)
     )
 
 
-def _seen(held: x509.Certificate | None) -> Seen | None:
-    if held is None:
+def _seen(certificate: x509.Certificate | None) -> Seen | None:
+    if certificate is None:
         return None
     try:
-        names = tuple(map(spell, alternative_names(held)))
+        names = tuple(map(spell, alternative_names(certificate)))
     except ValueError:
         names = ()
     return Seen(
-        names=tuple(map(tell, (*names, *(f"CN:{cn}" for cn in common_names(held))))),
-        subject=tell(held.subject.rfc4514_string()),
-        issuer=tell(held.issuer.rfc4514_string()),
-        serial_hex=f"{held.serial_number:x}",
-        sha256=held.fingerprint(hashes.SHA256()).hex(":").upper(),
-        not_before=held.not_valid_before_utc,
-        not_after=held.not_valid_after_utc,
+        names=tuple(map(tell, (*names, *(f"CN:{cn}" for cn in common_names(certificate))))),
+        subject=tell(certificate.subject.rfc4514_string()),
+        issuer=tell(certificate.issuer.rfc4514_string()),
+        serial_hex=f"{certificate.serial_number:x}",
+        sha256=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
     )

@@ -1,4 +1,4 @@
-"""Which one of several reasons names a refusal."""
+"""Choose the code of a refusal if several checks fail."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sipmesh.trust.finding import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Most telling first. What happened before there was a certificate comes before what the certificate says. Who signed
-# comes before what was signed, since without an issuer every word of a certificate is a stranger's; only a blocked
-# name is refused whoever claims it. A name that is not the one we meant explains an issuer that is not for that name
-# (a hijacked DNS answer leads to somebody else's rightful server). Lists come late: a missing list is our own lack.
+# The most important code first. Errors before a certificate was received come before errors of the certificate. The issuer
+# comes before the content, because nothing in a certificate of an unknown issuer can be trusted. Only a blocked name comes
+# earlier. A name mismatch explains a wrong issuer: a hijacked DNS answer leads to the real server of another organisation.
+# Revocation is late, because a missing CRL is our own fault.
 PRIORITY = (
     Code.NOT_TLS,
     Code.PROTOCOL_TOO_OLD,
@@ -43,9 +43,9 @@ PRIORITY = (
 
 
 def choose(findings: Iterable[Finding]) -> Code:
-    """Return the one code for all that was found: the reason that an operator most needs to hear.
+    """Return the verdict code for all findings: the one that an operator needs first.
 
-    No finding at all is a refusal, and so is a finding that could not be judged.
+    No finding is a refusal. A finding that could not be judged is a refusal too.
     """
     findings = tuple(findings)
     if findings and all(finding.passed for finding in findings):
@@ -54,6 +54,6 @@ def choose(findings: Iterable[Finding]) -> Code:
 
 
 def most_telling(codes: Iterable[Code | None]) -> Code:
-    """Return the first of PRIORITY among *codes*; a refusal without any is a plain failure."""
+    """Return the first of PRIORITY in *codes*; `handshake-failed` if there is none."""
     found = set(codes)
     return next((code for code in PRIORITY if code in found), Code.HANDSHAKE_FAILED)

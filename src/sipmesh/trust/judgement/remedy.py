@@ -1,4 +1,4 @@
-"""What to do about a refusal: one or two sentences that an operator can act on."""
+"""The remedies for a refusal: one or two sentences that tell the operator what to do."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _says(*lines: str) -> Advice:
 
 
 def _who(evaluation: Evaluation) -> str:
-    """Name the peer as well as we can, though it proved nothing."""
+    """Give a name for the peer. It is not proved."""
     return evaluation.policy.meant_name or next(iter(evaluation.names.usable), "") or "the peer"
 
 
 def _by_client(evaluation: Evaluation) -> bool:
-    """Whether a client judges its server: it has no topology, and its user issues nothing."""
+    """Tell whether a client judges its server. A client has no topology, and its user issues no certificates."""
     return evaluation.policy.kind is LinkKind.CLIENT
 
 

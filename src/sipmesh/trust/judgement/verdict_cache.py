@@ -1,9 +1,8 @@
-"""Earlier acceptances: what was found of the same certificates under the same policy need not be found again.
+"""A cache of acceptances: checks of the same certificates under the same policy run once.
 
-A precedent spares the work on what cannot have changed, above all the signatures of the path. It decides nothing: what
-depends on the time, on the lists or on this very handshake is asked anew, and where that does not end in another
-acceptance, or anything at all differs, the case is judged as if there had been no precedent. So only acceptances are
-kept, and a refusal is always the word of a full judgement.
+The cache saves the work that depends on the certificates only, such as the signatures of the path. Checks that depend on the
+time, the CRLs or the handshake run again. If one of these fails, or if the evidence is different, the case is judged in full.
+So only acceptances are cached.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ if TYPE_CHECKING:
     from sipmesh.trust.judgement.evaluation import Evaluation
     from sipmesh.trust.verdict import Verdict
 
-KEPT = 1024  # chains: a large network's servers and partners; who has more than these comes back to a full judgement
-LONGEST = 16_384  # octets of one chain; real ones have 1,000 to 6,000, and what is kept is the peer's to fill
+KEPT = 1024  # chains: enough for a large network. If there are more, the oldest is judged in full again
+LONGEST = 16_384  # octets of one cached chain; real chains have 1,000 to 6,000. A peer chooses what is cached
 SECOND = timedelta(seconds=1)
-LAST = datetime.max.replace(tzinfo=UTC) - SECOND  # "no end" is a second that has none after it (RFC 5280 4.1.2.5)
+LAST = datetime.max.replace(tzinfo=UTC) - SECOND  # a notAfter without end has no next second (RFC 5280 4.1.2.5)
 
 
 @dataclass(frozen=True, slots=True)
 class CachedVerdict:
-    """One acceptance, good from *since* until just before *until*: in between no certificate in play begins or ends.
+    """One acceptance. From *since* until before *until* no certificate of the chain becomes valid or expires.
 
-    *found* holds what each check found, by the check itself, since a table of checks may change.
+    *found* has the finding of each check. The key is the check itself, because a table of checks may change.
     """
 
     evaluation: Evaluation
@@ -42,7 +41,7 @@ class CachedVerdict:
     until: datetime
 
     def binds(self, evidence: PeerEvidence, at: datetime) -> bool:
-        """Whether *evidence*, of the same certificates, is the same in all that was looked at, and the time no other."""
+        """Whether the acceptance applies to *evidence*: the same in all that was checked, and within the same time span."""
         then = self.evaluation.evidence
         return (
             self.since <= at < self.until
@@ -55,9 +54,9 @@ class CachedVerdict:
 
 
 class VerdictCache:
-    """The precedents of one policy; they end with it, and so with the topology that it was made of.
+    """The cached acceptances of one policy, and so of one topology version.
 
-    New revocation lists they outlive: what the lists say is asked anew, and looked up anew where the lists are others
+    New CRLs do not empty the cache: the status in the CRLs is checked again, with a new look-up if the CRLs are new
     (`Evaluation.again`).
     """
 
@@ -73,12 +72,12 @@ class VerdictCache:
         return len(self._held)
 
     def find(self, evidence: PeerEvidence, at: datetime) -> CachedVerdict | None:
-        """Return the precedent that binds, if there is one."""
-        held = self._held.get(evidence.presented)
-        return held if held is not None and held.binds(evidence, at) else None
+        """Return the acceptance that applies, or None."""
+        cached = self._held.get(evidence.presented)
+        return cached if cached is not None and cached.binds(evidence, at) else None
 
     def keep(self, precedent: CachedVerdict) -> None:
-        """Keep *precedent* in the place of an older one of the same certificates; the oldest gives way."""
+        """Store *precedent*. It replaces an acceptance of the same certificates. If the cache is full, the oldest is removed."""
         presented = precedent.evaluation.evidence.presented
         if sum(map(len, presented)) > LONGEST:
             return
@@ -89,12 +88,12 @@ class VerdictCache:
 
 
 def steady(certificates: Iterable[x509.Certificate], at: datetime) -> tuple[datetime, datetime] | None:
-    """Return between which instants around *at* none of *certificates* begins or ends; None if that has no bound.
+    """Return the span around *at* in which none of *certificates* becomes valid or expires; None if it has no bounds.
 
-    A certificate is good from the first moment of its notBefore to the last of the second that notAfter names.
+    A certificate is valid from the start of its notBefore to the end of the second in notAfter.
     """
     turns: list[datetime] = []
-    for held in certificates:
-        turns += held.not_valid_before_utc, min(held.not_valid_after_utc, LAST) + SECOND
+    for certificate in certificates:
+        turns += certificate.not_valid_before_utc, min(certificate.not_valid_after_utc, LAST) + SECOND
     before, after = [turn for turn in turns if turn <= at], [turn for turn in turns if turn > at]
     return (max(before), min(after)) if before and after else None

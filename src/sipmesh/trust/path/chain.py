@@ -1,9 +1,8 @@
-"""From a leaf to an anchor: two voices over the same certificates.
+"""Build and check the path from a leaf to an anchor, with two independent engines.
 
-One voice is ``cryptography.x509.verification``. The other is our own walk: it builds every path by name and signature
-and applies the rules of RFC 5280 section 6.1 that this room states for itself. The walk names what is wrong when the
-first voice only says no, and stands in for it on paths that the engine refuses unread: those with constraints on URIs or
-directory names, and with critical extensions about policies.
+One engine is ``cryptography.x509.verification``. The other is our own path check: it builds every path by name and signature,
+and applies the rules of RFC 5280 section 6.1. It says what is wrong when the first engine only refuses. It decides alone on
+paths that the first engine cannot read: constraints on URIs or directory names, and critical extensions about policies.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
 
     from sipmesh.trust.authority import Authority
 
-DEEPEST = 6  # authorities between leaf and anchor; real chains have one or two
-SIGNATURES = 24  # that one walk may check: presented certificates are the peer's choice, our time is not
-PRESENTED = 40  # issuers that we look at; parsing costs 30 us each, and both voices bound the signatures they check
+DEEPEST = 6  # CAs between leaf and anchor; real chains have one or two
+SIGNATURES = 24  # signature checks of one path search: the peer chooses the certificates, but must not use up our time
+PRESENTED = 40  # issuers that are read, at about 30 us each; both engines limit the signatures that they check
 
 SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")  # id-kp-sipDomain (RFC 5924 3.1)
 TLS_USAGES = frozenset(
@@ -51,14 +50,14 @@ TLS_USAGES = frozenset(
 Path = tuple[x509.Certificate, ...]  # leaf first, anchor last
 
 
-def _usage_of_authority(_policy: Policy, _held: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
-    """Keep the engine off issuers that are for nothing like TLS, so that it goes on to look for another path."""
+def _usage_of_authority(_policy: Policy, _certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:
+    """Make the engine skip issuers whose usage does not allow TLS, so that it searches another path."""
     if usage is not None and TLS_USAGES.isdisjoint(usage):
         raise ValueError("an issuer whose extended key usage does not allow TLS")
 
 
-# Usage is judged by our own check, which knows the partner's client_usage, and names by RFC 5922: the engine would
-# insist on clientAuth, and on a subjectAltName with a meaning of its own.
+# Our own checks judge usage (they know the partner's client_usage) and names (by RFC 5922). The engine would require
+# clientAuth, and a subjectAltName with rules of its own.
 _AUTHORITY_POLICY = ExtensionPolicy.webpki_defaults_ca().may_be_present(
     x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _usage_of_authority
 )
@@ -82,13 +81,13 @@ _PROCESSED = _POLICIES | {
     x509.NameConstraints.oid,
 }
 
-# With the section of RFC 5280 that says so.
+# With the section of RFC 5280 that requires it.
 _MUST_BE_CRITICAL = {x509.NameConstraints.oid: "4.2.1.10", x509.InhibitAnyPolicy.oid: "4.2.1.14"}
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The path that was found under one authority: empty if there is none; *refusal* is what the engine said of it."""
+    """A path below one authority; empty if none was found. *refusal* is the error of the engine, or ""."""
 
     path: Path = ()
     authority: Authority | None = None
@@ -96,28 +95,28 @@ class Trail:
 
     @property
     def verified(self) -> bool:
-        """Whether the engine agrees, or cannot have a say."""
+        """Whether the engine accepts the path, or cannot read it."""
         return bool(self.path) and (not self.refusal or self.engine_is_blind)
 
     @property
     def engine_is_blind(self) -> bool:
-        """Whether an issuer says what the engine does not read: then it refuses whatever else there is.
+        """Whether an issuer has an extension that the engine cannot read, and for which it always refuses.
 
-        Of the leaf nothing counts: nobody shall get past the engine by what he puts into his own certificate.
+        Extensions of the leaf are ignored here: a peer must not avoid the engine with an extension in its own certificate.
         """
         issuers = self.path[1:]
         return bool(self.refusal) and (has_unread_constraint(issuers) or _has_critical_policies(issuers))
 
     def __repr__(self) -> str:
-        names = " < ".join(one.subject.rfc4514_string() or "(no subject)" for one in self.path)
+        names = " < ".join(certificate.subject.rfc4514_string() or "(no subject)" for certificate in self.path)
         return f"<Trail {names or 'nowhere'}{' refused: ' + self.refusal if self.refusal else ''}>"
 
 
 def find_path(leaf: x509.Certificate, pool: Sequence[x509.Certificate], authority: Authority, at: datetime) -> Trail:
-    """Find the path from *leaf* over *pool* to an anchor of *authority* that is best at the instant *at*.
+    """Find the best path at the instant *at* from *leaf* over *pool* to an anchor of *authority*.
 
-    The engine's path if it has one. Otherwise the one of our own paths with the fewest faults, so that a finding can
-    name them; the engine's refusal stays with it.
+    It is the engine's path if there is one. Otherwise it is our own path with the fewest faults, so that a finding can name
+    them, together with the engine's refusal.
     """
     if authority.store is None:
         return Trail(authority=authority, refusal="the authority has no anchors")
@@ -134,8 +133,8 @@ def find_path(leaf: x509.Certificate, pool: Sequence[x509.Certificate], authorit
 def walk(
     leaf: x509.Certificate, pool: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> Iterator[Path]:
-    """Build every path from *leaf* to one of *anchors* by name and signature alone, within the limits above."""
-    between = [held for held in pool[:PRESENTED] if held not in anchors and held != leaf]
+    """Build every path from *leaf* to one of *anchors* by name and signature only, within the limits above."""
+    between = [certificate for certificate in pool[:PRESENTED] if certificate not in anchors and certificate != leaf]
     yield from _Walk(tuple(anchors), between).onward((leaf,))
 
 
@@ -157,7 +156,7 @@ class _Walk:
                 yield from self.onward((*path, issuer))
 
     def issued(self, child: x509.Certificate, issuer: x509.Certificate) -> bool:
-        """Whether *issuer* signed *child*. Names are compared first; signatures cost, and are counted."""
+        """Tell whether *issuer* signed *child*. Names are compared first, because signature checks are slow and limited."""
         pair = (id(child), id(issuer))
         if pair not in self.known:
             if child.issuer != issuer.subject or self.left == 0:
@@ -173,98 +172,103 @@ def _faults(path: Path, at: datetime) -> int:
 
 
 def _has_critical_policies(path: Path) -> bool:
-    return any(one.critical and one.oid in _POLICIES for held in path for one in held.extensions)
+    return any(entry.critical and entry.oid in _POLICIES for certificate in path for entry in certificate.extensions)
 
 
 def expired(path: Path, at: datetime) -> list[x509.Certificate]:
-    """Certificates of *path* that are over at the instant *at*; notAfter names their last good second."""
-    return [held for held in path if at.replace(microsecond=0) > held.not_valid_after_utc]
+    """Give the certificates of *path* that are expired at the instant *at*. The second in notAfter is still valid."""
+    return [certificate for certificate in path if at.replace(microsecond=0) > certificate.not_valid_after_utc]
 
 
 def early(path: Path, at: datetime) -> list[x509.Certificate]:
-    """Certificates of *path* that begin after the instant *at*."""
-    return [held for held in path if at < held.not_valid_before_utc]
+    """Give the certificates of *path* that are not yet valid at the instant *at*."""
+    return [certificate for certificate in path if at < certificate.not_valid_before_utc]
 
 
 def weak(path: Path) -> list[str]:
-    """Say which keys and signatures of *path* are weak; an anchor's own signature proves nothing, so it is left out."""
-    told = ((held, weakness(held, signature=depth == 0 or depth < len(path) - 1)) for depth, held in enumerate(path))
-    return [f"{held.subject.rfc4514_string()} has {why}" for held, why in told if why]
+    """List the weak keys and signatures of *path*. The signature of an anchor proves nothing, and is not checked."""
+    found = (
+        (certificate, weakness(certificate, signature=depth == 0 or depth < len(path) - 1))
+        for depth, certificate in enumerate(path)
+    )
+    return [f"{certificate.subject.rfc4514_string()} has {why}" for certificate, why in found if why]
 
 
 def not_issuing(path: Path) -> list[str]:
-    """Say which issuers of *path* may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
-    told: list[str] = []
-    below = 0  # authorities below this one that are not self-issued (RFC 5280 6.1.4 (l))
-    for held in path[1:]:
-        name = held.subject.rfc4514_string()
-        constraints = extension(held, x509.BasicConstraints)
+    """List the issuers of *path* that may not issue what they issued (RFC 5280 6.1.4 (k) to (n))."""
+    faults: list[str] = []
+    below = 0  # CAs below this one that are not self-issued (RFC 5280 6.1.4 (l))
+    for certificate in path[1:]:
+        name = certificate.subject.rfc4514_string()
+        constraints = extension(certificate, x509.BasicConstraints)
         longest = constraints.path_length if constraints else None
-        if not is_authority(held):
-            told.append(f"{name} is not a certification authority")
-        if not may_sign_certificates(held):
-            told.append(f"{name} may not sign certificates")
+        if not is_authority(certificate):
+            faults.append(f"{name} is not a certification authority")
+        if not may_sign_certificates(certificate):
+            faults.append(f"{name} may not sign certificates")
         if longest is not None and below > longest:
-            told.append(f"{name} allows {longest} authorities below it, not {below}")
-        below += held.subject != held.issuer
-    return told
+            faults.append(f"{name} allows {longest} authorities below it, not {below}")
+        below += certificate.subject != certificate.issuer
+    return faults
 
 
 def ill_formed(path: Path) -> list[str]:
-    """Say which extensions of *path* are critical and unknown, not critical though they must be, misplaced or missing."""
-    return [f"{_spell(held)} {wrong}" for held in path for wrong in _extension_faults(held)] + [
-        f"{_spell(held)} has no authority key identifier (RFC 5280 4.2.1.1)"
-        for held in path[:-1]
-        if not _names_key_of_issuer(held)
+    """List the extensions of *path* that are unknown and critical, wrongly not critical, misplaced or missing."""
+    return [f"{_spell(certificate)} {wrong}" for certificate in path for wrong in _extension_faults(certificate)] + [
+        f"{_spell(certificate)} has no authority key identifier (RFC 5280 4.2.1.1)"
+        for certificate in path[:-1]
+        if not _names_key_of_issuer(certificate)
     ]
 
 
-def _spell(held: x509.Certificate) -> str:
-    return held.subject.rfc4514_string() or "(no subject)"
+def _spell(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "(no subject)"
 
 
-def _names_key_of_issuer(held: x509.Certificate) -> bool:
-    """RFC 5280 4.2.1.1: the keyIdentifier MUST be there; issuer and serial do not stand in for it."""
-    identifier = extension(held, x509.AuthorityKeyIdentifier)
+def _names_key_of_issuer(certificate: x509.Certificate) -> bool:
+    """RFC 5280 4.2.1.1: the keyIdentifier MUST be present. Issuer and serial do not replace it."""
+    identifier = extension(certificate, x509.AuthorityKeyIdentifier)
     return identifier is not None and identifier.key_identifier is not None
 
 
 @lru_cache(maxsize=KEPT)
-def _extension_faults(held: x509.Certificate) -> tuple[str, ...]:
-    return tuple(_tell_extension_faults(held))
+def _extension_faults(certificate: x509.Certificate) -> tuple[str, ...]:
+    return tuple(_tell_extension_faults(certificate))
 
 
-def _tell_extension_faults(held: x509.Certificate) -> Iterator[str]:
-    for one in held.extensions:
-        if one.critical and one.oid not in _PROCESSED:
-            yield f"has the critical extension {one.oid.dotted_string}, which sipmesh does not support (RFC 5280 4.2)"
-        if not one.critical and (section := _MUST_BE_CRITICAL.get(one.oid)):
-            yield f"has {type(one.value).__name__} not marked critical (RFC 5280 {section})"
-    # RFC 5280 4.2.1.11 wants it critical, RFC 3280 left that open: who issues under policies may be of that time.
-    if _is_loose(held):
+def _tell_extension_faults(certificate: x509.Certificate) -> Iterator[str]:
+    for entry in certificate.extensions:
+        if entry.critical and entry.oid not in _PROCESSED:
+            yield f"has the critical extension {entry.oid.dotted_string}, which sipmesh does not support (RFC 5280 4.2)"
+        if not entry.critical and (section := _MUST_BE_CRITICAL.get(entry.oid)):
+            yield f"has {type(entry.value).__name__} not marked critical (RFC 5280 {section})"
+    # RFC 5280 4.2.1.11 requires it critical, but RFC 3280 did not. So a CA that has certificate policies may leave it so.
+    if _is_loose(certificate):
         yield "has policy constraints that are not marked critical, and no policies (RFC 5280 4.2.1.11)"
-    yield from _faults_of_authority(held) if is_authority(held) else _faults_of_leaf(held)
+    yield from _faults_of_authority(certificate) if is_authority(certificate) else _faults_of_leaf(certificate)
 
 
-def _faults_of_authority(held: x509.Certificate) -> Iterator[str]:
-    if extension(held, x509.SubjectKeyIdentifier) is None:
+def _faults_of_authority(certificate: x509.Certificate) -> Iterator[str]:
+    if extension(certificate, x509.SubjectKeyIdentifier) is None:
         yield "has no subject key identifier (RFC 5280 4.2.1.2)"
-    if not list(held.subject):  # nobody's constraint on directory names would hold it
+    if not list(certificate.subject):  # no constraint on directory names would apply to it
         yield "is a CA without a subject name (RFC 5280 4.1.2.6)"
 
 
-def _faults_of_leaf(held: x509.Certificate) -> Iterator[str]:
-    if extension(held, x509.NameConstraints) is not None:
+def _faults_of_leaf(certificate: x509.Certificate) -> Iterator[str]:
+    if extension(certificate, x509.NameConstraints) is not None:
         yield "has name constraints, but is not a CA (RFC 5280 4.2.1.10)"
-    if not list(held.subject) and not _has_critical_names(held):
+    if not list(certificate.subject) and not _has_critical_names(certificate):
         yield "has no subject, and no subjectAltName that is marked critical (RFC 5280 4.2.1.6)"
 
 
-def _has_critical_names(held: x509.Certificate) -> bool:
-    return any(one.critical for one in held.extensions if one.oid == x509.SubjectAlternativeName.oid)
+def _has_critical_names(certificate: x509.Certificate) -> bool:
+    return any(entry.critical for entry in certificate.extensions if entry.oid == x509.SubjectAlternativeName.oid)
 
 
-def _is_loose(held: x509.Certificate) -> bool:
-    """Whether *held* has policy constraints that others may skip, though it never speaks of a policy."""
-    loose = any(not one.critical for one in held.extensions if isinstance(one.value, x509.PolicyConstraints))
-    return loose and extension(held, x509.CertificatePolicies) is None
+def _is_loose(certificate: x509.Certificate) -> bool:
+    """Tell whether *certificate* has policy constraints that are not critical, and has no certificate policies."""
+    loose = any(
+        not entry.critical for entry in certificate.extensions if isinstance(entry.value, x509.PolicyConstraints)
+    )
+    return loose and extension(certificate, x509.CertificatePolicies) is None

@@ -1,4 +1,4 @@
-"""What OpenSSL's path errors mean in our words, and which of them it leaves to the judge (rule R4)."""
+"""Map OpenSSL's path errors to verdict codes, and name those that the judge decides (rule R4)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sipmesh.trust.code import Code
 if TYPE_CHECKING:
     from sipmesh.trust.evidence import EngineError
 
-# X509_V_ERR_INVALID_PURPOSE, at the leaf and above it: only we know a partner's client_usage, and a public CA that
-# issues for servers alone says so in its intermediates too. That an issuer is a CA at all is another error (24, 79).
+# X509_V_ERR_INVALID_PURPOSE, for the leaf and its issuers. Only we know a partner's client_usage, and a public CA for servers
+# has the same usage in its intermediates. An issuer that is not a CA is another error (24, 79).
 USAGE = 26
-NO_LIST, STALE_LIST = 3, 12  # policy and grace are ours
-UNREAD_CONSTRAINTS = (51, 52, 53)  # every URI constraint is one of these to OpenSSL
+NO_LIST, STALE_LIST = 3, 12  # our policy and our grace decide
+UNREAD_CONSTRAINTS = (51, 52, 53)  # OpenSSL reports one of these for every URI constraint
 
 # Numbers as in openssl/x509_vfy.h of OpenSSL 3 and 4 (X509_V_ERR_*).
 CODES: dict[int, Code] = {
     **dict.fromkeys((2, 18, 19, 20, 21), Code.UNTRUSTED_ISSUER),  # no issuer, self-signed
-    **dict.fromkeys((4, 6, 7, 24), Code.UNTRUSTED_ISSUER),  # a signature that does not hold
+    **dict.fromkeys((4, 6, 7, 24), Code.UNTRUSTED_ISSUER),  # an invalid signature
     **dict.fromkeys((22, 25, 27, 28, 32, 55, 79), Code.UNTRUSTED_ISSUER),  # too long, path length, rejected, not a CA
     9: Code.NOT_YET_VALID,
     10: Code.EXPIRED,
@@ -32,12 +32,12 @@ CODES: dict[int, Code] = {
 
 
 def is_left_to_us(error: EngineError) -> bool:
-    """Whether the verify callback goes on at *error*, because a check of the judge decides it."""
+    """Tell whether the verify callback continues after *error*, because a check of the judge decides it."""
     return error.code in (USAGE, NO_LIST, STALE_LIST, *UNREAD_CONSTRAINTS)
 
 
 def meaning(error: EngineError) -> Code:
-    """Return the verdict code of *error*; what is not in the table is a fault of the certificate's form."""
+    """Return the verdict code of *error*. An error that is not in the table means a malformed certificate."""
     return CODES.get(error.code, Code.MALFORMED_CERTIFICATE)
 
 

@@ -1,1 +1,1 @@
-"""Revocation: CRLs (RFC 5280 section 5) and OCSP responses (RFC 6960), verified, with a known next update."""
+"""Revocation: verified CRLs (RFC 5280 section 5) and OCSP responses (RFC 6960), with a known next update."""

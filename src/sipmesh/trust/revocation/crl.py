@@ -1,4 +1,4 @@
-"""Revocation: lists (RFC 5280 section 5) as one set of serials each, beside OCSP answers, and never silently missing."""
+"""CRLs (RFC 5280 section 5) as sets of serial numbers, combined with OCSP responses. A missing CRL is always reported."""
 
 from __future__ import annotations
 
@@ -32,35 +32,36 @@ if TYPE_CHECKING:
 CHECK = "revocation"
 RULE = "RFC 5280 6.3.3; rule R7, R12"
 OCSP_RULE = "RFC 5280 6.3.3; RFC 6960 3.2; rule R7, R12"
-VERSION_2 = Element(0x02, b"\x01")  # an INTEGER; cryptography also reads extensions of a list that has no version
-KNOWN_KEYS_KEPT = 8  # issuers of one name that we remember the signature check of; a rollover has two
+VERSION_2 = Element(0x02, b"\x01")  # an INTEGER; cryptography also accepts extensions in a CRL without version
+KNOWN_KEYS_KEPT = 8  # keys for which a CRL keeps the result of its signature check; a rollover has two
 
 
 class UnusableListError(SipmeshError):
-    """A revocation list that must not be relied on; the text says why."""
+    """A CRL that must not be used. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which certificates of its issuer a list speaks for (RFC 5280 5.2.5); by default all of them."""
+    """The certificates of its issuer that a CRL covers (RFC 5280 5.2.5); by default all of them."""
 
     points: frozenset[str] = frozenset()  # names of distribution points; the certificate must have one of them
     leaves: bool = True
     authorities: bool = True
 
     def covers(self, certificate: x509.Certificate) -> bool:
-        """Whether a certificate that is missing from such a list is thereby good."""
+        """Tell whether a certificate that is not in such a CRL is good."""
         wanted = self.authorities if is_authority(certificate) else self.leaves
         return wanted and (not self.points or not self.points.isdisjoint(_distribution_points(certificate)))
 
 
 @dataclass(slots=True, eq=False)
 class RevocationList:
-    """One list of one issuer: a complete one, or with *base* a delta that tells what has changed since that number.
+    """One CRL of one issuer: complete, or with *base* a delta with the changes since the CRL of that number.
 
-    Times are timezone-aware. *restored* are serials that a delta takes off again (RFC 5280 5.2.4).
-    The signature is checked against the issuer's key when the list is first relied on, since the issuing CA's
-    certificate may arrive with the handshake only; the outcome is kept per key.
+    Times are timezone-aware. *restored* are serial numbers that a delta removes again (RFC 5280 5.2.4).
+
+    The signature is checked at the first use, because the certificate of the issuing CA may arrive in the handshake only. The
+    result is kept for each key.
     """
 
     issuer: x509.Name
@@ -73,7 +74,7 @@ class RevocationList:
     signature: ListSignature | None = field(default=None, repr=False)
     base: int | None = None
     restored: frozenset[int] = frozenset()
-    in_force: str = field(init=False, repr=False)  # what a passed finding says, worked out once
+    in_force: str = field(init=False, repr=False)  # the text of a passed finding, written once
     _known: list[tuple[CertificatePublicKeyTypes, bool]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -81,19 +82,19 @@ class RevocationList:
 
     @classmethod
     def load(cls, data: bytes, issuers: Sequence[x509.Certificate] = ()) -> RevocationList:
-        """Read a PEM or DER list; an indirect or partial one, and one without number or next_update, is refused.
+        """Parse a PEM or DER CRL. An indirect or partial CRL is refused, and one without number or next_update.
 
         Args:
             data: The whole file.
-            issuers: If given, one of them must have signed the list; otherwise this is found out at first use.
+            issuers: One of them must have signed the CRL. If empty, the signature is checked at the first use.
 
         Raises:
-            UnusableListError: The list must not be relied on.
+            UnusableListError: The CRL must not be used.
         """
         try:
             der = _der_of(data)
             loaded = cls._read(x509.load_der_x509_crl(der), der)
-        except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses what it has read
+        except (TypeError, IndexError, *UNREADABLE) as wrong:  # TypeError: an extension refuses a value it has parsed
             raise UnusableListError(f"not a readable revocation list: {wrong}") from None
         if issuers and not any(loaded.signed_by(issuer) for issuer in issuers):
             raise UnusableListError("the list is not signed by its issuer")
@@ -108,11 +109,11 @@ class RevocationList:
         if isinstance(hashed := crl.signature_hash_algorithm, WEAK_HASHES):
             raise UnusableListError(f"the list is signed over {hashed.name}")
         number, base, scope = _read_extensions(crl)
-        serials: set[int] = set()  # whole numbers alone, so that the collector has nothing to go through
+        serials: set[int] = set()  # integers only, which the garbage collector does not have to walk
         restored: set[int] = set()
         for entry in crl:
-            serial, gone = _read_entry(entry)
-            (serials if gone or base is None else restored).add(serial)
+            serial, revoked = _read_entry(entry)
+            (serials if revoked or base is None else restored).add(serial)
         return cls(
             issuer=crl.issuer,
             issuer_der=crl.issuer.public_bytes(),
@@ -127,9 +128,9 @@ class RevocationList:
         )
 
     def brought_up_to(self, delta: RevocationList) -> RevocationList:
-        """This complete list with the changes of *delta* (RFC 5280 5.2.4), in force only while both are.
+        """Give this complete CRL with the changes of *delta* (RFC 5280 5.2.4). It is valid while both are valid.
 
-        A delta on a later base than this list may leave others out in between; what it revokes is revoked all the same.
+        A delta with a later base than this CRL may lack entries in between. What it revokes is revoked in any case.
         """
         restored = delta.restored if delta.base is not None and delta.base <= self.number else frozenset()
         return replace(
@@ -141,11 +142,11 @@ class RevocationList:
         )
 
     def revoking(self, serials: frozenset[int]) -> RevocationList:
-        """The same list with more *serials*, of which its issuer's next one will tell."""
+        """Give the same CRL with more *serials*, which the next CRL of its issuer will contain."""
         return replace(self, serials=self.serials | serials)
 
     def signed_by(self, issuer: x509.Certificate) -> bool:
-        """Whether the key of *issuer* signed this list, and *issuer* may sign lists."""
+        """Tell whether the key of *issuer* signed this CRL, and *issuer* may sign CRLs."""
         try:
             key = issuer.public_key()
         except UNREADABLE:
@@ -153,7 +154,7 @@ class RevocationList:
         return _may_sign_lists(issuer) and self._is_signed_with(key)
 
     def _is_signed_with(self, key: CertificatePublicKeyTypes) -> bool:
-        """Check the signature once per key. What a certificate allows its key is not kept: a key may have several."""
+        """Check the signature once for each key. Whether a certificate may sign is not cached: a key may have several."""
         for known, good in self._known:
             if known == key:
                 return good
@@ -162,18 +163,18 @@ class RevocationList:
         return good
 
     def is_forged(self, issuers: Iterable[x509.Certificate]) -> bool:
-        """Whether some of *issuers* bear the name of this list's issuer, and none of those has signed it.
+        """Tell whether one of *issuers* has the name of this CRL's issuer, and no such certificate has signed it.
 
-        A list of any other CA meets its issuer's certificate only in a handshake, where the judge checks it.
+        The judge checks a CRL of another CA when a handshake brings the certificate of that CA.
         """
-        namesakes = [one for one in issuers if one.subject.public_bytes() == self.issuer_der]
-        return bool(namesakes) and not any(self.signed_by(one) for one in namesakes)
+        namesakes = [certificate for certificate in issuers if certificate.subject.public_bytes() == self.issuer_der]
+        return bool(namesakes) and not any(self.signed_by(certificate) for certificate in namesakes)
 
     def is_older_than(self, other: RevocationList) -> bool:
-        """Whether *other* is of the same CA, kind and scope, and was made after this list.
+        """Tell whether *other* is a later CRL of the same CA, kind and scope.
 
-        Both number and time have to say so: a CA whose clock was ahead signs its next list with an earlier time, and one that
-        was made anew with a lower number.
+        Number and time must both be later or equal, and one of them later. A CA whose clock was ahead signs its next CRL with
+        an earlier time. A CA that was restored signs it with a lower number.
         """
         alike = self.issuer_der == other.issuer_der and self.scope == other.scope
         same_kind = (self.base is None) is (other.base is None)
@@ -181,9 +182,9 @@ class RevocationList:
         return alike and same_kind and before and (self.this_update, self.number) != (other.this_update, other.number)
 
     def stands_in_for(self, earlier: RevocationList, at: datetime) -> bool:
-        """Whether at the instant *at* this list speaks for whomever *earlier* did, so that they differ in serials alone.
+        """Tell whether this CRL replaces *earlier* at the instant *at*, with a difference in serial numbers only.
 
-        That is: complete, of the same scope, in force, and signed with each key under which *earlier* was relied on.
+        So it must be complete, valid, of the same scope, and signed with each key that has verified *earlier*.
         """
         alike = self.base is None and earlier.base is None and self.scope == earlier.scope
         in_force = self.this_update <= at <= self.next_update
@@ -201,9 +202,9 @@ class RevocationList:
 
 
 class RevocationLists:
-    """The lists of one authority, found by issuer; *faults* say which files could not be used, and why.
+    """The CRLs of one authority, found by issuer. *faults* say which files could not be used, and why.
 
-    Immutable. One issuer may have several lists (RFC 5280 5.2.5 divides them by distribution point).
+    Immutable. One issuer may have several CRLs (RFC 5280 5.2.5 divides them by distribution point).
     """
 
     __slots__ = ("_by_issuer", "_combined", "faults")
@@ -212,54 +213,54 @@ class RevocationLists:
         self._by_issuer: dict[bytes, list[RevocationList]] = {}
         self._combined: dict[tuple[int, int], RevocationList] = {}
         self.faults = faults
-        for held in sorted(lists, key=lambda one: (one.this_update, one.number), reverse=True):
-            self._by_issuer.setdefault(held.issuer_der, []).append(held)
+        for crl in sorted(lists, key=lambda each: (each.this_update, each.number), reverse=True):
+            self._by_issuer.setdefault(crl.issuer_der, []).append(crl)
 
     def find(
         self, certificate: x509.Certificate, issuer: x509.Certificate, namesakes: Sequence[x509.Certificate] = ()
     ) -> RevocationList | None:
-        """Return the newest list that *issuer* signed and that speaks for *certificate*, with its delta if there is one.
+        """Return the newest CRL that *issuer* signed and that covers *certificate*, with its delta if there is one.
 
-        *namesakes* are further certificates of the same authority, with other keys, that may have signed it. None of them
-        may depend on *certificate*: no certificate vouches for itself.
+        *namesakes* are other certificates of the same CA, with other keys, that may have signed it. None of them may depend on
+        *certificate*: a certificate must not confirm its own status.
         """
         ours = [
-            held
-            for held in self._by_issuer.get(issuer.subject.public_bytes(), ())
-            if held.scope.covers(certificate) and any(held.signed_by(one) for one in (issuer, *namesakes))
+            crl
+            for crl in self._by_issuer.get(issuer.subject.public_bytes(), ())
+            if crl.scope.covers(certificate) and any(crl.signed_by(signer) for signer in (issuer, *namesakes))
         ]
-        complete = next((held for held in ours if held.base is None), None)
+        complete = next((crl for crl in ours if crl.base is None), None)
         if complete is None:
             return None
-        later = (held for held in ours if held.base is not None and held.scope == complete.scope)
-        delta = next((held for held in later if held.number >= complete.number), None)
+        later = (crl for crl in ours if crl.base is not None and crl.scope == complete.scope)
+        delta = next((crl for crl in later if crl.number >= complete.number), None)
         return self._combine(complete, delta) if delta else complete
 
     def _combine(self, complete: RevocationList, delta: RevocationList) -> RevocationList:
-        """Put them together once: both stay with us, so that their places in memory name them."""
+        """Combine a pair once. Both CRLs are kept in this object, so their ids stay unique."""
         pair = (id(complete), id(delta))
         if pair not in self._combined:
             self._combined[pair] = complete.brought_up_to(delta)
         return self._combined[pair]
 
     def revoking(self, named: Iterable[CertificateId]) -> RevocationLists:
-        """The same lists, and whoever is *named* by issuer and serial is revoked besides."""
+        """Give the same CRLs, in which the certificates *named* by issuer and serial number are revoked too."""
         more: dict[bytes, set[int]] = {}
         for issuer, serial in named:
             more.setdefault(issuer, set()).add(serial)
         changed = (
-            held.revoking(frozenset(more[held.issuer_der])) if held.base is None and held.issuer_der in more else held
-            for held in self
+            crl.revoking(frozenset(more[crl.issuer_der])) if crl.base is None and crl.issuer_der in more else crl
+            for crl in self
         )
         return RevocationLists(changed, self.faults)
 
     def of(self, issuer_der: bytes) -> Sequence[RevocationList]:
-        """Every list of one issuer, newest first."""
+        """Give all CRLs of one issuer, newest first."""
         return self._by_issuer.get(issuer_der, ())
 
     def __iter__(self) -> Iterator[RevocationList]:
-        for held in self._by_issuer.values():
-            yield from held
+        for crls in self._by_issuer.values():
+            yield from crls
 
     def __len__(self) -> int:
         return sum(map(len, self._by_issuer.values()))
@@ -268,16 +269,16 @@ class RevocationLists:
         return f"<RevocationLists {list(self)} faults={list(self.faults)}>"
 
 
-def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
-    """Tell whether *serial* may be relied on at the instant *at*.
+def check_revocation(serial: int, crl: RevocationList | None, *, at: datetime, grace: timedelta) -> Finding:
+    """Decide whether *serial* is not revoked at the instant *at*.
 
-    A missing or stale list fails: silence is not a good status. A serial on a stale list is revoked all the same.
+    A missing or expired CRL is a failure. A serial number on an expired CRL is revoked.
 
     Args:
-        serial: Certificate serial, unsigned (RFC 5280 4.1.2.2).
-        held: Newest list of the issuer, or ``None`` if there is none that counts.
+        serial: Certificate serial number, unsigned (RFC 5280 4.1.2.2).
+        crl: Newest CRL of the issuer, or ``None`` if there is no usable CRL.
         at: Timezone-aware instant of the decision.
-        grace: How long after ``next_update`` a list still counts.
+        grace: How long a CRL is accepted after ``next_update``.
 
     Raises:
         ValueError: *at* has no timezone.
@@ -287,40 +288,42 @@ def check_revocation(serial: int, held: RevocationList | None, *, at: datetime, 
     if at.tzinfo is None:
         raise ValueError("the instant of a decision needs a timezone")
     asked = CheckQuestion(CHECK, f"serial {serial:x} not on a current revocation list of its issuer", RULE)
-    saw, code = _standing(serial, held, at, grace)
+    saw, code = _standing(serial, crl, at, grace)
     return asked.passed(saw) if code is None else asked.refused(saw, code)
 
 
 def _standing(
-    serial: int, held: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
+    serial: int, crl: RevocationList | None, at: datetime, grace: timedelta, *, live: bool = False
 ) -> tuple[str, Code | None]:
-    """Say how *serial* stands at the instant *at*; the code is None if it may be relied on.
+    """Give the status of *serial* at the instant *at* as text, and the code of a refusal, or None if it is good.
 
-    For a *live* link a list goes on that is past its time, and nothing more is forgiven it.
+    For a *live* link an expired CRL is accepted. All other failures refuse it too.
     """
-    if held is None:
+    if crl is None:
         return "no revocation list of this issuer", Code.REVOCATION_UNKNOWN
-    if serial in held.serials:
-        return f"serial {serial:x} is on list {held.number} of {tell_time(held.this_update)}", Code.REVOKED
-    if at < held.this_update:
-        saw = f"the thisUpdate of list {held.number} is {tell_time(held.this_update)}; the clock here says {tell_time(at)}"
+    if serial in crl.serials:
+        return f"serial {serial:x} is on list {crl.number} of {tell_time(crl.this_update)}", Code.REVOKED
+    if at < crl.this_update:
+        saw = (
+            f"the thisUpdate of list {crl.number} is {tell_time(crl.this_update)}; the clock here says {tell_time(at)}"
+        )
         return saw, Code.REVOCATION_UNKNOWN
-    if at > held.next_update + grace:
-        saw = f"list {held.number} expired at {tell_time(held.next_update)}; the clock here says {tell_time(at)}"
+    if at > crl.next_update + grace:
+        saw = f"list {crl.number} expired at {tell_time(crl.next_update)}; the clock here says {tell_time(at)}"
         return (f"{saw}; accepted, because this link was up before", None) if live else (saw, Code.REVOCATION_UNKNOWN)
-    return held.in_force, None
+    return crl.in_force, None
 
 
 class RevocationSource(StrEnum):
-    """Where the standing of an authority's certificates is asked. Whatever the source, nothing said is refused."""
+    """The source of the revocation status of an authority's certificates. Without a status, a certificate is refused."""
 
-    LISTS = "lists"  # a list in force; answers are not needed
-    ANSWERS = "ocsp"  # an OCSP answer in force where there is no list; where there is one, it decides
-    BOTH = "both"  # a list in force and an OCSP answer in force
+    LISTS = "lists"  # a valid CRL is required; OCSP responses are not
+    ANSWERS = "ocsp"  # a CRL decides if there is one; otherwise a valid OCSP response is required
+    BOTH = "both"  # a valid CRL and a valid OCSP response are required
 
 
 class Listed(NamedTuple):
-    """One certificate of a path, with the list and the answers that speak for it: none of it depends on the time."""
+    """One certificate of a path, with its CRL and OCSP responses. Nothing in it depends on the time."""
 
     serial: int
     issuer: str
@@ -329,7 +332,7 @@ class Listed(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """A reply, with the list entry of the *delegate* that signed it where that one has to be asked for itself."""
+    """An OCSP status. *delegate* is the entry of the certificate that signed it, if that certificate must be checked too."""
 
     reply: OcspStatus
     delegate: Listed | None = None
@@ -338,7 +341,7 @@ class Heard(NamedTuple):
 def look_up(
     path: Sequence[x509.Certificate], lists: RevocationLists, answers: OcspAnswers = NO_ANSWERS
 ) -> tuple[Listed, ...]:
-    """Find what speaks for each certificate of *path* but the anchor, whose standing is the operator's word."""
+    """Find the CRL and OCSP responses for each certificate of *path*. The anchor has none: it cannot be revoked."""
     return tuple(
         Listed(
             certificate.serial_number,
@@ -351,15 +354,15 @@ def look_up(
 
 
 def _namesakes(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
-    """Return the older keys of an authority that has changed its key: *above* is its certificate and the path from there.
+    """Return the certificates with older keys of a CA. *above* is the path from that CA's certificate to the anchor.
 
-    Such an authority certifies its next key itself (a self-issued certificate), and may sign its lists with either key
-    (RFC 5280 6.3.3 (f)). Only keys nearer to the anchor than the certificate in question count: a revoked authority, and
-    whatever stands below it, signs nothing that says how it stands itself.
+    A CA that changes its key issues a self-issued certificate for the new key, and may sign CRLs with either key (RFC 5280
+    6.3.3 (f)). Only keys closer to the anchor are accepted: a revoked CA, or a CA below it, must not sign a statement about
+    its own status.
     """
     found: list[x509.Certificate] = []
-    for held, issuer in pairwise(above):
-        if held.subject != held.issuer or issuer.subject != held.subject:
+    for certificate, issuer in pairwise(above):
+        if certificate.subject != certificate.issuer or issuer.subject != certificate.subject:
             break
         found.append(issuer)
     return found
@@ -373,7 +376,7 @@ def _hear(reply: OcspStatus, issuer: x509.Certificate, lists: RevocationLists) -
 
 
 def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> OcspStatus:
-    """Return the reply, with a fault where the delegate that signed it is not in good standing itself."""
+    """Return the reply. It gets a fault if the certificate of the delegate that signed it is not good."""
     if heard.delegate is None:
         return heard.reply
     saw, code = _standing(heard.delegate.serial, heard.delegate.held, at, grace, live=live)
@@ -385,15 +388,15 @@ def _believed(heard: Heard, at: datetime, grace: timedelta, *, live: bool) -> Oc
 
 
 def _stands(
-    one: Listed, at: datetime, grace: timedelta, source: RevocationSource, *, live: bool
+    entry: Listed, at: datetime, grace: timedelta, source: RevocationSource, *, live: bool
 ) -> tuple[str, Code | None]:
-    """Weigh list and answers as *source* wants it; what either calls revoked is revoked, whichever decides."""
-    by_list = _standing(one.serial, one.held, at, grace, live=live)
-    if source is RevocationSource.LISTS and not one.replies:
+    """Combine CRL and OCSP as *source* requires. A certificate that either of them revokes is revoked."""
+    by_list = _standing(entry.serial, entry.held, at, grace, live=live)
+    if source is RevocationSource.LISTS and not entry.replies:
         return by_list
-    replies = [_believed(heard, at, grace, live=live) for heard in one.replies]
+    replies = [_believed(heard, at, grace, live=live) for heard in entry.replies]
     by_answer = answered(replies, at=at, grace=grace, live=live)
-    by_either = by_list if one.held is not None else by_answer
+    by_either = by_list if entry.held is not None else by_answer
     deciding = {
         RevocationSource.LISTS: (by_list,),
         RevocationSource.ANSWERS: (by_either,),
@@ -414,7 +417,7 @@ def check_path(
     grace: timedelta,
     source: RevocationSource = RevocationSource.LISTS,
 ) -> Finding:
-    """Check every certificate of *path* (leaf first) against *lists* and *answers*, as *source* wants it."""
+    """Check every certificate of *path* (leaf first, without the anchor) with *lists* and *answers*, as *source* requires."""
     return check_listed(look_up(path, lists, answers), (lists, answers), at=at, grace=grace, source=source)
 
 
@@ -431,36 +434,36 @@ _QUESTIONS = {
 
 def check_listed(
     listed: Sequence[Listed],
-    held: tuple[RevocationLists, OcspAnswers],
+    sources: tuple[RevocationLists, OcspAnswers],
     *,
     at: datetime,
     grace: timedelta,
     source: RevocationSource = RevocationSource.LISTS,
     live: bool = False,
 ) -> Finding:
-    """Check every one of *listed*, looked up in what is *held*, whose faults are told where something is missing.
+    """Check each entry of *listed*. *sources* are the CRLs and responses that it was looked up in; their faults are reported.
 
-    A revoked certificate anywhere says more than a list that is missing elsewhere. *live* is for a link that is up and is
-    judged again: the end of a list keeps new links out, and those that are up stay until their certificates end (rule R7).
+    A revoked certificate comes before a missing CRL in the finding. *live* is for a link that is up and is judged again: an
+    expired CRL blocks new links, but existing links stay up until a certificate expires (rule R7).
     """
     asked = _QUESTIONS[source]
-    told: list[str] = []
+    good: list[str] = []
     failed: list[Finding] = []
-    for one in listed:
-        standing, code = _stands(one, at, grace, source, live=live)
-        saw = f"{one.issuer}: {standing}"
-        told.append(saw)
+    for entry in listed:
+        standing, code = _stands(entry, at, grace, source, live=live)
+        saw = f"{entry.issuer}: {standing}"
+        good.append(saw)
         if code is not None:
-            faults = [fault for kind in held for fault in kind.faults]
-            why = f" ({'; '.join(faults)})" if faults and one.held is None else ""
+            faults = [fault for kind in sources for fault in kind.faults]
+            why = f" ({'; '.join(faults)})" if faults and entry.held is None else ""
             failed.append(asked.refused(saw + why, code))
     if failed:
-        return min(failed, key=lambda one: one.code is not Code.REVOKED)
-    return asked.passed("; ".join(told) or "the path is an anchor")
+        return min(failed, key=lambda entry: entry.code is not Code.REVOKED)
+    return asked.passed("; ".join(good) or "the path is an anchor")
 
 
 def _der_of(data: bytes) -> bytes:
-    """The octets of a list in DER, or of the first one in PEM (RFC 7468 6); ValueError where there is none."""
+    """Give the DER of a CRL, or of the first one in PEM (RFC 7468 6); ValueError if there is none."""
     if b"-----BEGIN" not in data:
         return data
     begin, end = data.find(_PEM_BEGIN), data.find(_PEM_END)
@@ -473,7 +476,7 @@ _PEM_BEGIN, _PEM_END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 
 
 def _is_of_version_2(der: bytes) -> bool:
-    """Whether its content begins with that version."""
+    """Tell whether the content of a CRL begins with version 2."""
     (outer,) = spans(der, 0, len(der))
     tbs = spans(der, outer.begin, outer.end)[0]
     version = spans(der, tbs.begin, tbs.end)[0]
@@ -483,21 +486,21 @@ def _is_of_version_2(der: bytes) -> bool:
 def _read_extensions(crl: x509.CertificateRevocationList) -> tuple[int, int | None, Scope]:
     """Return number, base and scope.
 
-    Two extensions may be critical, and are processed (RFC 5280 5.2.4, 5.2.5). A list with any other critical one is not used:
-    it is unknown (RFC 5280 5.2), or must not be critical (5.2.1 to 5.2.3).
+    Two critical extensions are supported (RFC 5280 5.2.4, 5.2.5). A CRL with another critical extension is refused: either it
+    is unknown (RFC 5280 5.2), or it must not be critical (5.2.1 to 5.2.3).
     """
     number, base, scope = None, None, Scope()
-    for held in crl.extensions:
-        if isinstance(held.value, x509.IssuingDistributionPoint):
-            scope = _read_scope(held.value, crl.issuer)
-        elif isinstance(held.value, x509.DeltaCRLIndicator):
-            base = held.value.crl_number
-        elif held.critical:
+    for found in crl.extensions:
+        if isinstance(found.value, x509.IssuingDistributionPoint):
+            scope = _read_scope(found.value, crl.issuer)
+        elif isinstance(found.value, x509.DeltaCRLIndicator):
+            base = found.value.crl_number
+        elif found.critical:
             raise UnusableListError(
-                f"the list has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
+                f"the list has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
-        elif isinstance(held.value, x509.CRLNumber):
-            number = held.value.crl_number
+        elif isinstance(found.value, x509.CRLNumber):
+            number = found.value.crl_number
     if number is None:
         raise UnusableListError("the list has no number (RFC 5280 5.2.3)")
     return number, base, scope
@@ -516,37 +519,36 @@ def _read_scope(point: x509.IssuingDistributionPoint, issuer: x509.Name) -> Scop
 
 
 def _read_entry(entry: x509.RevokedCertificate) -> tuple[int, bool]:
-    """Return the serial, and whether it is revoked: a delta, and nothing else, also says what no longer is.
+    """Return the serial number, and whether it is revoked. Only a delta can say that it is no longer revoked.
 
-    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs"; elsewhere it takes nothing off. A list with a critical
-    entry extension is not used: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the list one of several
-    issuers (5.3.3).
+    RFC 5280 5.3.1: removeFromCRL "may only appear in delta CRLs". In other CRLs it is ignored. A CRL with a critical entry
+    extension is refused: it is unknown (5.3), must not be critical (5.3.1, 5.3.2), or makes the CRL indirect (5.3.3).
     """
-    gone = True
-    for held in entry.extensions:
-        if held.critical:
+    revoked = True
+    for found in entry.extensions:
+        if found.critical:
             raise UnusableListError(
-                f"an entry has the critical extension {held.oid.dotted_string}, which sipmesh does not support"
+                f"an entry has the critical extension {found.oid.dotted_string}, which sipmesh does not support"
             )
-        if isinstance(held.value, x509.CRLReason):
-            gone = held.value.reason is not x509.ReasonFlags.remove_from_crl
-    return entry.serial_number, gone
+        if isinstance(found.value, x509.CRLReason):
+            revoked = found.value.reason is not x509.ReasonFlags.remove_from_crl
+    return entry.serial_number, revoked
 
 
 def _distribution_points(certificate: x509.Certificate) -> Iterator[str]:
     for point in extension(certificate, x509.CRLDistributionPoints) or ():
-        if point.reasons is None and not point.crl_issuer:  # of other issuers, or of some reasons: lists that we refuse
+        if point.reasons is None and not point.crl_issuer:  # indirect and partial CRLs are refused
             yield from _point_names(point, certificate.issuer)
 
 
 def _point_names(point: x509.DistributionPoint | x509.IssuingDistributionPoint, issuer: x509.Name) -> Iterator[str]:
-    """Spell the names of a distribution point; a relative one is completed by its issuer's (RFC 5280 4.2.1.13)."""
+    """Write the names of a distribution point. A relative name is completed with the issuer's name (RFC 5280 4.2.1.13)."""
     yield from (str(name.value) for name in point.full_name or ())
     if point.relative_name is not None:
         yield str(x509.Name([*issuer.rdns, point.relative_name]))
 
 
 def _may_sign_lists(issuer: x509.Certificate) -> bool:
-    """RFC 5280 6.3.3 (f): if a key usage extension is present in the issuer's certificate, cRLSign must be set."""
+    """RFC 5280 6.3.3 (f): if the issuer's certificate has a key usage extension, cRLSign must be set."""
     usage = extension(issuer, x509.KeyUsage)
     return usage is None or usage.crl_sign

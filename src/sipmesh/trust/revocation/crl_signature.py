@@ -1,7 +1,7 @@
-"""The signature of a revocation list, kept apart from its entries: a digest to check keys against, and no octets of the list.
+"""The signature of a CRL without its entries: a digest with which keys are checked, so that the CRL can be freed.
 
-cryptography's own check writes the whole list out anew each time that it is asked: a quarter of a second for ten million octets,
-in which no other thread runs.
+cryptography's own check encodes the whole CRL again each time. For ten million octets this takes a quarter of a second, in
+which no other thread runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS = 3  # CertificateList ::= SEQUENCE { tbsCertList, signatureAlgorithm, sig
 
 @dataclass(frozen=True, slots=True)
 class ListSignature:
-    """*signed* is the digest of what was signed, or all of it where *hashed* is None (Ed25519 and Ed448 sign no digest)."""
+    """*signed* is the digest of the signed octets; or these octets, if *hashed* is None (Ed25519 and Ed448)."""
 
     value: bytes
     signed: bytes
@@ -36,17 +36,17 @@ class ListSignature:
 
     @classmethod
     def of(cls, crl: x509.CertificateRevocationList, der: bytes) -> Self:
-        """Take the signature of *crl*, which was read from *der*.
+        """Extract the signature of *crl*, which was parsed from *der*.
 
-        Raises ValueError where it names two algorithms. RFC 5280 5.1.1.2: signatureAlgorithm "MUST contain the same algorithm
-        identifier as the signature field in the sequence tbsCertList".
+        Raises ValueError if there are two different algorithms. RFC 5280 5.1.1.2: signatureAlgorithm "MUST contain the same
+        algorithm identifier as the signature field in the sequence tbsCertList".
         """
         (outer,) = spans(der, 0, len(der))
         parts = spans(der, outer.begin, outer.end)
         if len(parts) != PARTS:
             raise ValueError("not the three parts of a list")
         tbs, outside, _ = parts
-        inside = spans(der, tbs.begin, tbs.end)[1]  # after the version, which was looked at
+        inside = spans(der, tbs.begin, tbs.end)[1]  # after the version, which crl.py has checked
         if der[inside.start : inside.end] != der[outside.start : outside.end]:
             raise ValueError("its signature algorithm differs from that in its content (RFC 5280 5.1.1.2)")
         signed, hashed = memoryview(der)[tbs.start : tbs.end], crl.signature_hash_algorithm
@@ -54,7 +54,7 @@ class ListSignature:
         return cls(crl.signature, digest, hashed, crl.signature_algorithm_parameters)
 
     def is_by(self, key: CertificatePublicKeyTypes) -> bool:
-        """Whether *key* has signed it; a key of another kind than the signature has not."""
+        """Tell whether *key* has made this signature; false for a key of another type."""
         try:
             self._verify(key)
         except (InvalidSignature, TypeError, *UNREADABLE):

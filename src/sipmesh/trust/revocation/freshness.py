@@ -1,7 +1,7 @@
-"""Looking at a list or an OCSP answer that has come, before it takes the place of one that works.
+"""Check a new CRL or OCSP response before it replaces the current one.
 
-The judge looks again at whatever counts. What is asked here is asked so that nobody who stands in for a publisher can have us
-give up what we hold: neither with rubbish nor with what was once true.
+The judge checks both again at use. These checks are against an attacker in place of the publisher: invalid data or an older
+version must not replace a valid CRL or response.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _NO_GRACE = timedelta(0)
 
 
 def look_at_list(
-    new: RevocationList, held: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
+    new: RevocationList, current: RevocationList | None, issuers: Sequence[x509.Certificate], *, at: datetime
 ) -> RevocationList:
-    """Look at a list that has come, and is to take the place of *held* at the instant *at*.
+    """Check a new CRL that is to replace *current* at the instant *at*; returns *new*.
 
     Args:
-        new: The list, as it was read.
-        held: What this source has given before, if anything.
-        issuers: The CAs that are known to stand under the authority; one that bears the name of the list's issuer must
-            have signed it. A list of any other CA is checked when that one shows itself in a handshake.
+        new: The new CRL.
+        current: The current CRL of this source, or None.
+        issuers: Known CA certificates of the authority. If one has the name of the CRL's issuer, it must have signed it. A CRL
+            of another CA is checked when a handshake brings the certificate of that CA.
         at: Timezone-aware.
 
     Raises:
-        UnusableListError: *held* stays; the text says why.
+        UnusableListError: *current* must be kept. The text says why.
     """
     if new.next_update <= at:
         raise UnusableListError(f"list {new.number} expired at {tell_time(new.next_update)}")
@@ -48,36 +48,36 @@ def look_at_list(
         raise UnusableListError(f"list {new.number} begins only at {tell_time(new.this_update)}")
     if new.is_forged(issuers):
         raise UnusableListError(f"is not signed by {_issuer(new)}, its issuer by name")
-    if held is not None:
-        _follows(new, held, at)
+    if current is not None:
+        _follows(new, current, at)
     return new
 
 
-def _follows(new: RevocationList, held: RevocationList, at: datetime) -> None:
-    """One place publishes the list of one CA; while that is in force no other takes its place, and an older one never."""
-    if new.issuer_der != held.issuer_der:
-        if at <= held.next_update:
-            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(held)}")
+def _follows(new: RevocationList, current: RevocationList, at: datetime) -> None:
+    """Refuse a CRL of another CA or scope while the current CRL is valid, and an older CRL always."""
+    if new.issuer_der != current.issuer_der:
+        if at <= current.next_update:
+            raise UnusableListError(f"is a list of {_issuer(new)}, and the current list is of {_issuer(current)}")
         return
-    if (new.scope, new.base is None) != (held.scope, held.base is None) and at <= held.next_update:
+    if (new.scope, new.base is None) != (current.scope, current.base is None) and at <= current.next_update:
         raise UnusableListError("has another scope than the current list")
-    if (new.this_update, new.number) < (held.this_update, held.number):
-        raise UnusableListError(f"list {new.number} is older than the current list {held.number}")
+    if (new.this_update, new.number) < (current.this_update, current.number):
+        raise UnusableListError(f"list {new.number} is older than the current list {current.number}")
 
 
-def _issuer(one: RevocationList) -> str:
-    return tell(one.issuer.rfc4514_string())
+def _issuer(crl: RevocationList) -> str:
+    return tell(crl.issuer.rfc4514_string())
 
 
 def look_at_answer(
-    data: bytes, about: tuple[x509.Certificate, x509.Certificate], held: OcspAnswer | None, *, at: datetime
+    data: bytes, about: tuple[x509.Certificate, x509.Certificate], current: OcspAnswer | None, *, at: datetime
 ) -> OcspAnswer:
-    """Read an answer about a certificate and its issuer that is to take the place of *held* at the instant *at*.
+    """Parse an OCSP response for *about*, a certificate and its issuer, that is to replace *current* at the instant *at*.
 
-    Any status is taken, if a rightful responder says it now.
+    Any status is accepted from an allowed responder, if the response is valid now.
 
     Raises:
-        UnusableAnswerError: *held* stays; the text says why.
+        UnusableAnswerError: *current* must be kept. The text says why.
     """
     new = OcspAnswer.load(data)
     replies = _replies(new, about)
@@ -86,7 +86,7 @@ def look_at_answer(
     faults = [reply.signer.fault or untimely(reply, at, _NO_GRACE) for reply in replies]
     if "" not in faults:
         raise UnusableAnswerError("; ".join(dict.fromkeys(faults)))
-    if held is not None and _made(replies) < _made(_replies(held, about)):
+    if current is not None and _made(replies) < _made(_replies(current, about)):
         raise UnusableAnswerError(
             f"the OCSP response of {tell_time(max(_made(replies)))} is older than the current response"
         )
@@ -94,7 +94,7 @@ def look_at_answer(
 
 
 def answer_ends(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate]) -> datetime | None:
-    """Return until when *answer* speaks for that certificate; None if it does not."""
+    """Return until when *answer* is valid for that certificate; None if it is for another certificate."""
     return max((counts_until(reply) for reply in _replies(answer, about) if not reply.signer.fault), default=None)
 
 
@@ -103,5 +103,5 @@ def _replies(answer: OcspAnswer, about: tuple[x509.Certificate, x509.Certificate
 
 
 def _made(replies: Sequence[OcspStatus]) -> list[datetime]:
-    """When the newest of them was made, if there are any."""
+    """Give the thisUpdate of the newest reply without a fault, as a list of one item or none."""
     return sorted((reply.single.this_update_utc for reply in replies if not reply.signer.fault), reverse=True)[:1]

@@ -1,10 +1,10 @@
-"""OCSP answers (RFC 6960): who signed one, for which certificate, until when it counts, and what it says.
+"""OCSP responses (RFC 6960): who signed a response, for which certificate, until when it is valid, and its status.
 
-cryptography parses an answer and checks nothing of it; everything that makes an answer worth believing is here. Answers
-are handed in, as lists are: nobody waits for a responder in a handshake, so there is no nonce to compare, and what keeps
-an old answer from being shown again is its time.
+cryptography parses a response and verifies nothing. All verification is here. Responses are arguments, like CRLs: no handshake
+waits for a responder. So there is no nonce to compare, and only the time of a response prevents its replay.
 
-What stands still is worked out once (form, signature, the responder's right); what depends on the time is asked anew.
+Format, signature and the right of the responder do not depend on the time, and are checked once. The times are checked at
+each use.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
 
-LARGEST = 65_536  # octets of one answer; with a chain in it, a real one has 2,000 to 6,000
-MOST_SINGLES = 64  # certificates that one answer may speak of
-MOST_CERTIFICATES = 8  # that an answer may bring along: each may cost a signature check
-KNOWN_ISSUERS_KEPT = 8  # issuers that we remember an answer's signature check of
+LARGEST = 65_536  # octets of one response; a real response with a chain has 2,000 to 6,000
+MOST_SINGLES = 64  # certificates in one response
+MOST_CERTIFICATES = 8  # certificates attached to a response: each may cost a signature check
+KNOWN_ISSUERS_KEPT = 8  # issuers for which a response keeps the result of its signature check
 
 VERSION, RESPONSE_EXTENSIONS = 0xA0, 0xA1  # [0] and [1] of ResponseData (RFC 6960 4.2.1)
 SINGLE_EXTENSIONS = 0xA1  # [1] of SingleResponse
@@ -45,20 +45,20 @@ _OF_DELEGATES = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x5
 
 
 class UnusableAnswerError(SipmeshError):
-    """An OCSP answer that must not be relied on, whoever asks; the text says why."""
+    """An OCSP response that must not be used for any certificate. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On which terms an answer is believed; the defaults are those of every link.
+    """The rules under which a response is accepted. All links use the defaults.
 
-    *weak* are hashes that sign nothing here. The certID may still be made with SHA-1, as RFC 5019 2.1.1 asks for: it
-    finds a certificate and proves nothing. *unlisted* would believe a delegate that nobody can revoke: one that is
-    without id-pkix-ocsp-nocheck although there is no list of its issuer (RFC 6960 4.2.2.2.1 leaves that to local policy).
+    *weak* are hash algorithms that are refused in signatures. The certID may still use SHA-1, as RFC 5019 2.1.1 requires: it
+    only finds a certificate. With *unlisted*, a delegate that cannot be revoked is accepted: one without
+    id-pkix-ocsp-nocheck whose issuer has no CRL (RFC 6960 4.2.2.2.1 leaves this to local policy).
     """
 
     skew: timedelta = timedelta(minutes=5)  # how far the responder's clock may be ahead of ours
-    oldest: timedelta = timedelta(days=1)  # how long an answer counts that does not say when the next one comes
+    oldest: timedelta = timedelta(days=1)  # how long a response without nextUpdate is valid
     weak: tuple[type[hashes.HashAlgorithm], ...] = WEAK_HASHES
     unlisted: bool = False
 
@@ -68,7 +68,7 @@ TERMS = Terms()
 
 @dataclass(slots=True, eq=False)
 class OcspAnswer:
-    """One answer that can be read, has the status *successful* and holds nothing critical that we do not know."""
+    """A parsed response with the status *successful* and no critical extensions."""
 
     response: ocsp.OCSPResponse = field(repr=False)
     singles: tuple[ocsp.OCSPSingleResponse, ...] = field(repr=False)
@@ -76,11 +76,11 @@ class OcspAnswer:
 
     @classmethod
     def load(cls, der: bytes) -> OcspAnswer:
-        """Read one answer in DER.
+        """Parse one response in DER.
 
         Raises:
-            UnusableAnswerError: It is malformed, says that the responder failed, is larger than any real one, or has a
-                critical extension (RFC 6960 4.4: "The critical flag SHOULD NOT be set for any of them").
+            UnusableAnswerError: It is malformed, has an error status, is larger than a real response, or has a critical
+                extension (RFC 6960 4.4: "The critical flag SHOULD NOT be set for any of them").
         """
         if len(der) > LARGEST:
             raise UnusableAnswerError(f"the OCSP response has {len(der)} octets")
@@ -100,7 +100,7 @@ class OcspAnswer:
         return cls(response, singles)
 
     def signer(self, issuer: x509.Certificate, terms: Terms = TERMS) -> OcspSigner:
-        """Who signed this, and whether they may for what *issuer* issued; worked out once per issuer."""
+        """Find who signed this, and whether the signer may do so for *issuer*. The result is cached for each issuer."""
         for known, under, signer in self._known:
             if known == issuer and under == terms:
                 return signer
@@ -109,19 +109,19 @@ class OcspAnswer:
         return signer
 
     def __repr__(self) -> str:
-        serials = ", ".join(f"{one.serial_number:x}" for one in self.singles)
+        serials = ", ".join(f"{single.serial_number:x}" for single in self.singles)
         return f"<OcspAnswer for {serials}, made {self.response.produced_at_utc:%Y-%m-%d %H:%M}>"
 
 
 class OcspSigner(NamedTuple):
-    """Who signed an answer: the issuer itself (no *delegate*), a delegate, or nobody who may, for the reason *fault*."""
+    """The signer of a response: the issuer (*delegate* is None), or a delegate. *fault*: why the signer is not allowed."""
 
     fault: str = ""
     delegate: x509.Certificate | None = None
 
 
 class OcspStatus(NamedTuple):
-    """What one answer says of one certificate, on which *terms*; nothing in it depends on the time of the question."""
+    """The status of one certificate in one response, under *terms*. Nothing in it depends on the time of the check."""
 
     single: ocsp.OCSPSingleResponse
     produced_at: datetime
@@ -130,10 +130,10 @@ class OcspStatus(NamedTuple):
 
 
 class OcspAnswers:
-    """The answers of one authority's responders, found by issuer and serial; immutable.
+    """The OCSP responses of one authority, found by issuer and serial number. Immutable.
 
-    They are believed on *terms*; *faults* say which answers could not be used, and why. Whoever fetches a newer answer
-    puts it in the older one's place: a certificate that one of its answers calls revoked is revoked.
+    *terms* are the rules of acceptance. *faults* say which responses could not be used, and why. A newer response must
+    replace the older one: a certificate that one of the responses revokes is revoked.
     """
 
     __slots__ = ("_answers", "_by_serial", "faults", "terms")
@@ -146,9 +146,9 @@ class OcspAnswers:
                 self._by_serial.setdefault(single.serial_number, {})[answer] = None
 
     def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> tuple[OcspStatus, ...]:
-        """Every reply about *certificate*, also those that must not be believed, which say why.
+        """Give every reply about *certificate*. A reply that must not be used has a fault in its signer.
 
-        An answer may hold several about one certificate (the first is not the one that counts, as to others it is).
+        One response may have several replies about a certificate. All of them are given: parsers differ in which they read.
         """
         return tuple(
             OcspStatus(single, answer.response.produced_at_utc, self._signer(answer, certificate, issuer), self.terms)
@@ -158,7 +158,7 @@ class OcspAnswers:
         )
 
     def _signer(self, answer: OcspAnswer, certificate: x509.Certificate, issuer: x509.Certificate) -> OcspSigner:
-        """Refuse an answer made when the certificate was not valid, which is about another, and one by its own key."""
+        """Refuse a response made outside the certificate's validity, and one signed with the certificate's own key."""
         made = answer.response.produced_at_utc
         if not certificate.not_valid_before_utc <= made <= certificate.not_valid_after_utc:
             return OcspSigner(f"an OCSP response made at {tell_time(made)}, when the certificate was not valid")
@@ -183,17 +183,17 @@ NO_ANSWERS = OcspAnswers()
 def standing(
     replies: Iterable[OcspStatus], *, at: datetime, grace: timedelta, live: bool = False
 ) -> tuple[str, Code | None]:
-    """Say how a certificate stands by all that is said of it; the code is None if it may be relied on.
+    """Give the status of a certificate by all *replies* as text, and the code of a refusal, or None if it is good.
 
-    The worst that a rightful responder says counts: revoked even when the answer is old, as with lists, then unknown.
-    Otherwise one good answer that is in force is enough. Nothing said is not a good status. For a *live* link an answer goes
-    on that is past its time, as a list does, and nothing more is forgiven it.
+    The worst status of an allowed responder counts. First revoked, even in an expired response, as with CRLs; then unknown.
+    Otherwise one valid response with the status good is enough. Without a response the certificate is refused. For a
+    *live* link an expired response is accepted, like an expired CRL. All other failures refuse it too.
     """
     replies = tuple(replies)
-    said = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
-    if revoked := said.get(ocsp.OCSPCertStatus.REVOKED):
+    by_status = {reply.single.certificate_status: reply for reply in replies if not reply.signer.fault}
+    if revoked := by_status.get(ocsp.OCSPCertStatus.REVOKED):
         return f"an OCSP response of {tell_time(revoked.single.this_update_utc)} says revoked", Code.REVOKED
-    if ocsp.OCSPCertStatus.UNKNOWN in said:
+    if ocsp.OCSPCertStatus.UNKNOWN in by_status:
         return "the OCSP responder does not know the certificate", Code.REVOCATION_UNKNOWN
     faults = [reply.signer.fault or untimely(reply, at, grace) for reply in replies]
     if live and "" not in faults and any(_has_counted(reply, at) for reply in replies):
@@ -204,9 +204,9 @@ def standing(
 
 
 def untimely(reply: OcspStatus, at: datetime, grace: timedelta) -> str:
-    """Say why *reply* does not count at the instant *at*, or nothing (RFC 6960 3.2 (5), (6); 4.2.2.1).
+    """Say why *reply* is not valid at the instant *at*; "" if it is valid (RFC 6960 3.2 (5), (6); 4.2.2.1).
 
-    *grace* is how long it still counts after its next_update, as for lists.
+    *grace* is how long it is accepted after its next_update, as for CRLs.
     """
     begins, ends, delegate = reply.single.this_update_utc, counts_until(reply), reply.signer.delegate
     latest = max(begins, reply.produced_at)
@@ -220,16 +220,16 @@ def untimely(reply: OcspStatus, at: datetime, grace: timedelta) -> str:
 
 
 def _has_counted(reply: OcspStatus, at: datetime) -> bool:
-    """Whether *reply* counted at its beginning, before the instant *at*."""
+    """Tell whether *reply* was valid at its start, which was before the instant *at*."""
     begins = max(reply.single.this_update_utc, reply.produced_at)
     return not reply.signer.fault and begins <= at and not untimely(reply, begins, timedelta(0))
 
 
 def delegate_to_ask_for(reply: OcspStatus) -> x509.Certificate | None:
-    """Return the delegate that signed *reply*, where somebody must say that it is not revoked itself.
+    """Return the delegate that signed *reply*, if its own revocation status must be checked; otherwise None.
 
     RFC 6960 4.2.2.2.1: with id-pkix-ocsp-nocheck "an OCSP client can trust a responder for the lifetime of the
-    responder's certificate". Without it, a list of its issuer has to let it pass: what cannot be asked is refused.
+    responder's certificate". Without it, a CRL of its issuer must say that it is good. If there is none, it is refused.
     """
     delegate = reply.signer.delegate
     if delegate is None or reply.terms.unlisted or extension(delegate, x509.OCSPNoCheck) is not None:
@@ -238,12 +238,12 @@ def delegate_to_ask_for(reply: OcspStatus) -> x509.Certificate | None:
 
 
 def counts_until(reply: OcspStatus) -> datetime:
-    """Until when *reply* counts, whether it says so or not."""
+    """Give the end of *reply*: its nextUpdate, or the longest time that the terms allow."""
     return reply.single.next_update_utc or reply.single.this_update_utc + reply.terms.oldest
 
 
 def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Compare all three parts of the certID (RFC 6960 4.1.1), by the hash that it was made with."""
+    """Compare all three parts of the certID (RFC 6960 4.1.1), with its own hash algorithm."""
     try:
         wanted = _certificate_id(certificate, issuer, type(single.hash_algorithm))
     except (TypeError, *UNREADABLE):
@@ -260,9 +260,9 @@ def _certificate_id(
 
 
 def _signer(response: ocsp.OCSPResponse, issuer: x509.Certificate, terms: Terms) -> OcspSigner:
-    """Find who signed: *issuer*, or somebody whom it named directly for that (RFC 6960 4.2.2.2).
+    """Find the signer: *issuer*, or a delegate that *issuer* has certified directly (RFC 6960 4.2.2.2).
 
-    The RFC's third kind, a responder that the operator trusts by hand, does not exist here.
+    The third kind of the RFC, a locally configured responder, is not supported.
     """
     if isinstance(hashed := _hash(response), terms.weak):
         return OcspSigner(f"an OCSP response signed over {hashed.name}")
@@ -283,7 +283,7 @@ def _hash(response: ocsp.OCSPResponse) -> hashes.HashAlgorithm | None:
     try:
         return response.signature_hash_algorithm
     except UNREADABLE:
-        return None  # of an unknown kind, which no key will verify
+        return None  # an unknown algorithm, which no key will verify
 
 
 def _is_responder(response: ocsp.OCSPResponse, candidate: x509.Certificate) -> bool:
@@ -297,14 +297,14 @@ def _is_responder(response: ocsp.OCSPResponse, candidate: x509.Certificate) -> b
 
 
 def _signed(response: ocsp.OCSPResponse, candidate: x509.Certificate) -> bool:
-    """Whether *candidate* signed it. The parser does not show the parameters of RSASSA-PSS, so that those are refused."""
+    """Tell whether *candidate* signed it. RSASSA-PSS is refused, because the parser does not give its parameters."""
     if response.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
         return False
     return _holds(candidate, response.signature, response.tbs_response_bytes, _hash(response), padding.PKCS1v15())
 
 
 def _issued(delegate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether *issuer* signed *delegate*; cryptography's own method knows no SHA-1, which is for the terms to say."""
+    """Tell whether *issuer* signed *delegate*. cryptography's own method refuses SHA-1, which the terms may allow."""
     scheme = delegate.signature_algorithm_parameters
     pad = scheme if isinstance(scheme, padding.PSS) else padding.PKCS1v15()
     hashed = delegate.signature_hash_algorithm
@@ -335,10 +335,10 @@ def _holds(
 
 
 def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms: Terms) -> str:
-    """Say why *delegate* may not sign answers for *issuer*, or nothing.
+    """Say why *delegate* may not sign responses for *issuer*; "" if it may.
 
-    RFC 6960 4.2.2.2: the delegate's certificate "MUST be issued directly by the CA that is identified in the request", and
-    it is one by id-kp-OCSPSigning, which we have to enforce: anyExtendedKeyUsage is not it.
+    RFC 6960 4.2.2.2: the delegate's certificate "MUST be issued directly by the CA that is identified in the request". It
+    must have id-kp-OCSPSigning; anyExtendedKeyUsage is not enough.
     """
     try:
         usages, bits = extension(delegate, x509.ExtendedKeyUsage), extension(delegate, x509.KeyUsage)
@@ -346,7 +346,7 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
             return "an OCSP responder whose certificate lacks id-kp-OCSPSigning"
         if bits is not None and not (bits.digital_signature or bits.content_commitment):
             return "an OCSP responder whose key may not sign"
-        if any(one.critical and not isinstance(one.value, _OF_DELEGATES) for one in delegate.extensions):
+        if any(entry.critical and not isinstance(entry.value, _OF_DELEGATES) for entry in delegate.extensions):
             return "an OCSP responder with an unknown critical extension"
         if weak := weakness(delegate, weak=terms.weak):
             return f"an OCSP responder with {weak}"
@@ -356,7 +356,7 @@ def _delegate_fault(delegate: x509.Certificate, issuer: x509.Certificate, terms:
 
 
 def _touch(response: ocsp.OCSPResponse, singles: tuple[ocsp.OCSPSingleResponse, ...]) -> None:
-    """Look at every lazily parsed part now, so that no check meets an unreadable one later."""
+    """Read all parts that the library parses lazily, so that no later check fails on them."""
     for part in ("responder_name", "responder_key_hash", "produced_at_utc", "certificates", "signature", "extensions"):
         getattr(response, part)
     for single in singles:
@@ -365,20 +365,20 @@ def _touch(response: ocsp.OCSPResponse, singles: tuple[ocsp.OCSPSingleResponse, 
 
 
 def _critical_extensions(tbs: bytes) -> bool:
-    """Whether an extension of the answer, or of any status in it, is critical.
+    """Tell whether the response, or one of its statuses, has a critical extension.
 
-    The parser shows a single status's extensions only where there is no second one, so that they are looked for here.
+    The parser gives the extensions of a status only if the response has one status. So the DER is read here.
     """
     ((tag, content),) = elements(tbs)
-    data = [held for held in Element(tag, content).sequence() if held.tag != VERSION]
+    data = [element for element in Element(tag, content).sequence() if element.tag != VERSION]
     singles = data[2].sequence()  # after responderID and producedAt
-    groups = [held for held in data[3:] if held.tag == RESPONSE_EXTENSIONS]
-    # Before certStatus, which has tags of its own, there is the certID; after it thisUpdate, then what is optional.
-    groups += [held for single in singles for held in single.sequence()[3:] if held.tag == SINGLE_EXTENSIONS]
-    return any(_is_critical(one) for group in groups for wrapped in group.inside() for one in wrapped.sequence())
+    groups = [element for element in data[3:] if element.tag == RESPONSE_EXTENSIONS]
+    # certStatus has tags of its own, so search behind it: certID, certStatus, thisUpdate, then the optional fields.
+    groups += [element for single in singles for element in single.sequence()[3:] if element.tag == SINGLE_EXTENSIONS]
+    return any(_is_critical(entry) for group in groups for wrapped in group.inside() for entry in wrapped.sequence())
 
 
-def _is_critical(one: Element) -> bool:
+def _is_critical(entry: Element) -> bool:
     """Extension ::= SEQUENCE { extnID, critical BOOLEAN DEFAULT FALSE, extnValue } (RFC 5280 4.1)."""
-    flag = one.sequence()[1]
+    flag = entry.sequence()[1]
     return flag.tag == BOOLEAN and flag.content != b"\x00"

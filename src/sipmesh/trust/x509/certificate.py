@@ -1,4 +1,4 @@
-"""One certificate: read once, with every foreign exception translated at this border."""
+"""One certificate: parsed once, with all exceptions of the library translated here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sipmesh.errors import SipmeshError
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
-# All that cryptography raises over a certificate that it cannot read; which, depends on the part that is asked for.
+# The exceptions of cryptography for a certificate that it cannot parse. They depend on the part that is read.
 UNREADABLE = (
     ValueError,
     OverflowError,
@@ -23,13 +23,13 @@ UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
-    CryptographyDeprecationWarning,  # what the library will refuse one day; an error where warnings are errors
+    CryptographyDeprecationWarning,  # a future error of the library; an exception if warnings are errors
 )
 
-KEPT = 256  # certificates whose parsed form is kept: a few CAs, and the peers of a large pool
+KEPT = 256  # parsed certificates in the cache: a few CAs, and the peers of a large pool
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-documentSigning (RFC 9336 3)
 LONGEST_SERIAL = 20  # octets (RFC 5280 4.1.2.2)
-SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits; what OpenSSL's security level 2 asks for
+SHORTEST_RSA = 2048  # NIST SP 800-57: 112 bits, as OpenSSL's security level 2 requires
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 WEAK_HASHES = (hashes.MD5, hashes.SHA1, hashes.SHA224)
 
@@ -38,23 +38,23 @@ CertificateId = tuple[bytes, int]
 
 
 class MalformedCertificateError(SipmeshError):
-    """A presented certificate that cannot be read."""
+    """A presented certificate cannot be parsed. The text says why."""
 
 
 @lru_cache(maxsize=KEPT)
 def read_certificate(der: bytes) -> x509.Certificate:
-    """Read *der*, and touch every lazily parsed part now, so that no check meets an unreadable one later.
+    """Parse *der*, including all parts that the library parses lazily, so that no later check fails on them.
 
-    What was read is kept, since most chains share their issuers; nothing of it depends on the time.
+    The result is cached, because most chains have the same issuers. It does not depend on the time.
 
     Raises:
-        MalformedCertificateError: Some part cannot be read.
+        MalformedCertificateError: A part cannot be parsed.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
         for part in _PARTS:
             getattr(certificate, part)
-    except (TypeError, *UNREADABLE) as wrong:  # TypeError: some extensions refuse what they have read themselves
+    except (TypeError, *UNREADABLE) as wrong:  # TypeError: some extensions refuse values that they have parsed
         raise MalformedCertificateError(f"{type(wrong).__name__}: {wrong}") from None
     if not 0 < certificate.serial_number < 1 << 8 * LONGEST_SERIAL:
         raise MalformedCertificateError("the serial is not positive, or longer than 20 octets (RFC 5280 4.1.2.2)")
@@ -75,26 +75,26 @@ _PARTS = (
 
 
 def extension(certificate: x509.Certificate, wanted: type[E]) -> E | None:
-    """Return the value of one extension, None if it is absent."""
+    """Return the value of one extension, or None if it is absent."""
     return cast("E | None", _by_type(certificate).get(wanted))
 
 
 @lru_cache(maxsize=KEPT)
 def _by_type(certificate: x509.Certificate) -> dict[type[x509.ExtensionType], x509.ExtensionType]:
     try:
-        return {type(held.value): held.value for held in certificate.extensions}
-    except TypeError as wrong:  # as above
+        return {type(entry.value): entry.value for entry in certificate.extensions}
+    except TypeError as wrong:  # see read_certificate
         raise ValueError(str(wrong)) from None
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether *certificate* says of itself that it is a CA's."""
+    """Tell whether the basic constraints of *certificate* say that it is a CA."""
     constraints = extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
 def may_sign_certificates(certificate: x509.Certificate) -> bool:
-    """Whether the key usage, where there is one, lets this key sign certificates (RFC 5280 4.2.1.3)."""
+    """Tell whether this key may sign certificates: there is no key usage, or it allows that (RFC 5280 4.2.1.3)."""
     usage = extension(certificate, x509.KeyUsage)
     return usage is None or usage.key_cert_sign
 
@@ -105,7 +105,7 @@ def weakness(
     signature: bool = True,
     weak: tuple[type[hashes.HashAlgorithm], ...] = WEAK_HASHES,
 ) -> str | None:
-    """Say what is weak about the key of *certificate* or, unless it is an anchor, about the *signature* on it."""
+    """Describe a weak key of *certificate*, or a weak *signature* on it; None if both are strong."""
     try:
         key = certificate.public_key()
         algorithm = certificate.signature_hash_algorithm if signature else None
@@ -121,9 +121,9 @@ def weakness(
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether *issuer* has signed *certificate*, and bears the name of its issuer; nothing else of either is looked at."""
+    """Tell whether *issuer* has signed *certificate*, and has the name of its issuer. No other property is checked."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, *UNREADABLE):  # TypeError: a key that cannot sign
+    except (InvalidSignature, TypeError, *UNREADABLE):  # TypeError: a key type without signatures
         return False
     return True

@@ -1,12 +1,11 @@
-"""Certificate policies along a path (RFC 5280 6.1, with the policy graph of RFC 9618): may it be used as it demands?
+"""Certificate policies of a path (RFC 5280 6.1, with the policy graph of RFC 9618).
 
-A certification authority may demand that what stands below it was issued under a policy that it knows
-(requireExplicitPolicy), and may forbid that policies are renamed or that "any policy" is one. Neither engine is told of
-such demands: OpenSSL looks at them only when it is asked to, and cryptography never. Links want any policy, so that a
-chain without such a demand passes whatever policies it names.
+A CA may require that certificates below it are issued under a known policy (requireExplicitPolicy). It may also forbid policy
+mappings, or anyPolicy. Neither engine checks that: OpenSSL does it only on request, and cryptography never. Our links accept
+any policy, so a path without such a requirement passes with all policies.
 
-RFC 5280's tree of policies can be made to grow without end. RFC 9618 has each policy once per certificate, and for the
-final question it is enough to know from which policies of the topmost authority's domain each of them stems.
+The policy tree of RFC 5280 can grow without limit. RFC 9618 has one node for each policy and certificate. For the result
+it is enough to know, for each policy, the policies of the topmost CA's domain that it comes from.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ANY = "2.5.29.32.0"  # anyPolicy
-MOST = 64  # policies or mappings of one certificate; real ones have a handful
+MOST = 64  # policies or mappings of one certificate; real certificates have a handful
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user asks for (RFC 5280 6.1.1 (c) to (g)); by default what every link does."""
+    """The user's requirements (RFC 5280 6.1.1 (c) to (g)). The defaults are those of all links."""
 
     policies: frozenset[str] = frozenset({ANY})
     explicit: bool = False
@@ -42,7 +41,7 @@ LINKS = Wanted()
 
 
 class Demands(NamedTuple):
-    """What the extensions of one certificate say; ``None`` where they do not. *fault*: they cannot be read."""
+    """The policy extensions of one certificate; ``None`` if an extension is absent. *fault*: why they cannot be read."""
 
     policies: frozenset[str] | None = None
     mappings: tuple[tuple[str, str], ...] = ()  # (issuer's policy, subject's policy)
@@ -56,28 +55,30 @@ NONE = Demands()
 
 
 class _Node(NamedTuple):
-    """One policy at one depth: which policies it stands for below, and from which of the top it stems."""
+    """One policy at one depth: the policies that it means below, and the top-level policies that it comes from."""
 
     expected: frozenset[str]
     origins: frozenset[str]
 
 
 def unmet(path: Sequence[x509.Certificate], wanted: Wanted = LINKS) -> list[str]:
-    """Say which demands on policies *path* (leaf first, anchor last) does not meet; an anchor demands nothing."""
+    """List the policy requirements that *path* (leaf first, anchor last) does not meet. An anchor requires nothing."""
     below = path[-2::-1]  # from the topmost certificate to the leaf
-    demands = [demands_of(held) for held in below]
-    if wanted == LINKS and not any(one.mappings or one.explicit_after is not None or one.fault for one in demands):
-        return []  # nothing can become a demand: the path may name what policies it likes
+    demands = [demands_of(certificate) for certificate in below]
+    if wanted == LINKS and not any(
+        demand.mappings or demand.explicit_after is not None or demand.fault for demand in demands
+    ):
+        return []  # no certificate requires a policy, so all policies are accepted
     walk = _Walk(wanted, len(below))
-    for held, one in zip(below, demands, strict=True):
-        if fault := walk.step(held, one, last=held is below[-1]):
-            return [f"{held.subject.rfc4514_string()} {fault}"]
+    for certificate, demand in zip(below, demands, strict=True):
+        if fault := walk.step(certificate, demand, last=certificate is below[-1]):
+            return [f"{certificate.subject.rfc4514_string()} {fault}"]
     return walk.outcome(path[0])
 
 
 @dataclass(slots=True)
 class _Walk:
-    """The state of RFC 5280 6.1.2: *nodes* is None where the RFC says that the tree is NULL."""
+    """The state variables of RFC 5280 6.1.2. *nodes* is None where the tree of the RFC is NULL."""
 
     wanted: Wanted
     length: int
@@ -92,24 +93,24 @@ class _Walk:
         self.mapping = 0 if self.wanted.mapping_inhibited else self.length + 1
         self.any_policy = 0 if self.wanted.any_inhibited else self.length + 1
 
-    def step(self, held: x509.Certificate, said: Demands, *, last: bool) -> str:
-        """Process one certificate, and unless it is the last prepare for the next; returns what is wrong with it."""
-        if said.fault:
-            return said.fault
-        self_issued = held.subject == held.issuer
-        self.nodes = self._under(said.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
+    def step(self, certificate: x509.Certificate, demands: Demands, *, last: bool) -> str:
+        """Process one certificate, and prepare for the next unless it is the *last*. Returns an error, or ""."""
+        if demands.fault:
+            return demands.fault
+        self_issued = certificate.subject == certificate.issuer
+        self.nodes = self._under(demands.policies, any_counts=self.any_policy > 0 or (self_issued and not last))
         if self.explicit == 0 and self.nodes is None:
             return "was not issued under a required policy (RFC 5280 6.1.3 (f))"
         if last:
             return ""
-        if any(ANY in pair for pair in said.mappings):
+        if any(ANY in pair for pair in demands.mappings):
             return "maps a policy to or from anyPolicy (RFC 5280 6.1.4 (a))"
-        self._map(said.mappings)
-        self._count(said, self_issued=self_issued)
+        self._map(demands.mappings)
+        self._count(demands, self_issued=self_issued)
         return ""
 
     def _under(self, policies: frozenset[str] | None, *, any_counts: bool) -> dict[str, _Node] | None:
-        """RFC 5280 6.1.3 (d) and (e): the policies that this certificate is issued under, of those that are expected."""
+        """Apply RFC 5280 6.1.3 (d) and (e): give the expected policies under which this certificate is issued."""
         if policies is None or self.nodes is None:
             return None
         expected = self._expected()
@@ -123,7 +124,7 @@ class _Walk:
         } or None
 
     def _expected(self) -> dict[str, frozenset[str]]:
-        """Each policy that is expected next, with all that it stems from."""
+        """Give each policy that is expected next, with all policies that it comes from."""
         expected: dict[str, frozenset[str]] = {}
         for node in (self.nodes or {}).values():
             for policy in node.expected:
@@ -131,7 +132,7 @@ class _Walk:
         return expected
 
     def _map(self, mappings: Sequence[tuple[str, str]]) -> None:
-        """RFC 5280 6.1.4 (b): what is mapped stands for the subject's policies below, or for nothing where forbidden."""
+        """Apply RFC 5280 6.1.4 (b): a mapped policy means the subject's policies below, or is removed if inhibited."""
         if self.nodes is None:
             return
         for policy in {ours for ours, _ in mappings}:
@@ -143,18 +144,18 @@ class _Walk:
                 self.nodes[policy] = _Node(frozenset(theirs for ours, theirs in mappings if ours == policy), origins)
         self.nodes = self.nodes or None
 
-    def _count(self, said: Demands, *, self_issued: bool) -> None:
-        """RFC 5280 6.1.4 (h) to (j)."""
+    def _count(self, demands: Demands, *, self_issued: bool) -> None:
+        """Apply RFC 5280 6.1.4 (h) to (j)."""
         if not self_issued:
             self.explicit, self.mapping, self.any_policy = (
                 max(0, left - 1) for left in (self.explicit, self.mapping, self.any_policy)
             )
-        self.explicit = _lesser(self.explicit, said.explicit_after)
-        self.mapping = _lesser(self.mapping, said.no_mapping_after)
-        self.any_policy = _lesser(self.any_policy, said.no_any_after)
+        self.explicit = _lesser(self.explicit, demands.explicit_after)
+        self.mapping = _lesser(self.mapping, demands.no_mapping_after)
+        self.any_policy = _lesser(self.any_policy, demands.no_any_after)
 
     def outcome(self, leaf: x509.Certificate) -> list[str]:
-        """RFC 5280 6.1.5: what is demanded after the last certificate, and whether the user wants what is left."""
+        """Apply RFC 5280 6.1.5: check the requirements after the last certificate, and the user's policies."""
         explicit = max(0, self.explicit - 1)
         if demands_of(leaf).explicit_after == 0:
             explicit = 0
@@ -170,16 +171,16 @@ class _Walk:
 _ANY_ORIGIN = frozenset({ANY})
 
 
-def _lesser(left: int, said: int | None) -> int:
-    return left if said is None else min(left, said)
+def _lesser(left: int, limit: int | None) -> int:
+    return left if limit is None else min(left, limit)
 
 
 @lru_cache(maxsize=KEPT)
-def demands_of(held: x509.Certificate) -> Demands:
-    """Read what *held* says of policies."""
-    policies = extension(held, x509.CertificatePolicies)
-    limits, no_any = extension(held, x509.PolicyConstraints), extension(held, x509.InhibitAnyPolicy)
-    mapped = next((one.value for one in held.extensions if one.oid == ExtensionOID.POLICY_MAPPINGS), None)
+def demands_of(certificate: x509.Certificate) -> Demands:
+    """Read the policy extensions of *certificate*."""
+    policies = extension(certificate, x509.CertificatePolicies)
+    limits, no_any = extension(certificate, x509.PolicyConstraints), extension(certificate, x509.InhibitAnyPolicy)
+    mapped = next((entry.value for entry in certificate.extensions if entry.oid == ExtensionOID.POLICY_MAPPINGS), None)
     if policies is None and limits is None and no_any is None and mapped is None:
         return NONE
     try:
@@ -189,7 +190,7 @@ def demands_of(held: x509.Certificate) -> Demands:
     if max(len(policies or ()), len(mappings)) > MOST:
         return Demands(fault=f"has more than {MOST} policies or mappings of them")
     return Demands(
-        policies=None if policies is None else frozenset(one.policy_identifier.dotted_string for one in policies),
+        policies=None if policies is None else frozenset(entry.policy_identifier.dotted_string for entry in policies),
         mappings=mappings,
         explicit_after=limits.require_explicit_policy if limits else None,
         no_mapping_after=limits.inhibit_policy_mapping if limits else None,
@@ -198,7 +199,7 @@ def demands_of(held: x509.Certificate) -> Demands:
 
 
 def _mappings(der: bytes) -> tuple[tuple[str, str], ...]:
-    """Read the extension that cryptography leaves unread (RFC 5280 4.2.1.5)."""
+    """Parse the extension that cryptography does not parse (RFC 5280 4.2.1.5); ValueError if it is malformed."""
     (outer,) = elements(der)
     pairs = [tuple(map(dotted, pair.sequence())) for pair in outer.sequence()]
     if not pairs or any(len(pair) != 2 for pair in pairs):  # noqa: PLR2004 - a pair

@@ -1,7 +1,7 @@
-"""How much a presented chain may ask for before anything of it is judged: a judgement runs on the loop of a server.
+"""Limits for a presented chain, checked before it is judged: a judgement blocks the event loop of a server.
 
-A CA that we trust for some names may issue certificates that are meant to stop us: name constraints by the hundred, names by the
-hundred below them, and several certificates for each CA, so that there are many paths to try them on.
+A CA that we trust for some names may issue certificates to overload us: hundreds of name constraints, hundreds of names below
+them, and several certificates for each CA, so that there are many paths to check.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHAIN_OCTETS = 64 << 10
-"""Octets of all presented certificates; real chains have 1,000 to 6,000, and OpenSSL takes up to 100 KiB."""
+"""Octets of all presented certificates. Real chains have 1,000 to 6,000, and OpenSSL accepts up to 100 KiB."""
 
 
 def excess(presented: Sequence[bytes], certificates: Sequence[x509.Certificate]) -> str:
-    """Say what is too much in a chain, by its DER and as it was read; "" where nothing is.
+    """Describe the limit that a chain exceeds, as DER and as parsed certificates; "" if it exceeds none.
 
-    Names times constraints are counted over the whole chain, since any CA of it may come to stand above any certificate.
+    The product of names and constraints is for the whole chain, because each CA in it could be above each certificate.
     """
     octets = sum(map(len, presented))
     if octets > CHAIN_OCTETS:
@@ -39,16 +39,20 @@ def excess(presented: Sequence[bytes], certificates: Sequence[x509.Certificate])
 
 def _constraints(certificate: x509.Certificate) -> int:
     try:
-        held = extension(certificate, x509.NameConstraints)
+        constraints = extension(certificate, x509.NameConstraints)
     except UNREADABLE:
         return 0  # the checks refuse it
-    return len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ()) if held is not None else 0
+    return (
+        len(constraints.permitted_subtrees or ()) + len(constraints.excluded_subtrees or ())
+        if constraints is not None
+        else 0
+    )
 
 
 def _names(certificate: x509.Certificate) -> int:
-    """The alternative names, and the subject, which counts as one more."""
+    """Count the alternative names, and the subject as one more."""
     try:
-        held = extension(certificate, x509.SubjectAlternativeName)
+        names = extension(certificate, x509.SubjectAlternativeName)
     except UNREADABLE:
         return 1
-    return 1 + (len(held) if held is not None else 0)
+    return 1 + (len(names) if names is not None else 0)

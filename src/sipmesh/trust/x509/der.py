@@ -1,33 +1,33 @@
-"""The little of DER that cryptography parses but does not show: what stands where in an OCSP answer, policy mappings."""
+"""A small DER parser for what cryptography does not show: positions in OCSP responses and CRLs, and policy mappings."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 SEQUENCE, OBJECT_IDENTIFIER = 0x30, 0x06
-LONG = 0x80  # a length of more than seven bits, or an octet of an identifier that is not its last
+LONG = 0x80  # a length of more than seven bits, or not the last octet of an identifier
 MOST_LENGTH_OCTETS = 4
 
 
 class Element(NamedTuple):
-    """One element: its tag octet and what is in it."""
+    """One DER element: its tag octet and its content."""
 
     tag: int
     content: bytes
 
     def inside(self) -> list[Element]:
-        """The elements in this one; ValueError where it holds no elements."""
+        """Give the elements in this one; ValueError if it does not contain elements."""
         return elements(self.content)
 
     def sequence(self) -> list[Element]:
-        """The elements of a SEQUENCE; ValueError for anything else."""
+        """Give the elements of a SEQUENCE; ValueError for another tag."""
         if self.tag != SEQUENCE:
             raise ValueError(f"tag {self.tag:#x} is not a SEQUENCE")
         return self.inside()
 
 
 class Span(NamedTuple):
-    """Where one element stands: from *start* to *end*, with what is in it from *begin* on. Nothing is copied."""
+    """The position of one element, from *start* to *end*. Its content begins at *begin*. Nothing is copied."""
 
     tag: int
     start: int
@@ -36,17 +36,17 @@ class Span(NamedTuple):
 
 
 def elements(der: bytes) -> list[Element]:
-    """Split *der* into its elements, one level deep (X.690 8.1, 10.1); ValueError where a length does not fit."""
-    return [Element(one.tag, der[one.begin : one.end]) for one in spans(der, 0, len(der))]
+    """Split *der* into its elements, one level deep (X.690 8.1, 10.1); ValueError for an invalid length."""
+    return [Element(span.tag, der[span.begin : span.end]) for span in spans(der, 0, len(der))]
 
 
 def spans(der: bytes, begin: int, end: int) -> list[Span]:
-    """Find the elements from *begin* to *end*, one level deep; ValueError as `elements` does."""
+    """Find the elements from *begin* to *end*, one level deep; ValueError as in `elements`."""
     found = []
     while begin < end:
-        one = _span(der, begin, end)
-        found.append(one)
-        begin = one.end
+        span = _span(der, begin, end)
+        found.append(span)
+        begin = span.end
     return found
 
 
@@ -66,7 +66,7 @@ def _span(der: bytes, place: int, limit: int) -> Span:
 
 
 def dotted(element: Element) -> str:
-    """Write an OBJECT IDENTIFIER with dots (X.690 8.19); ValueError for anything else."""
+    """Write an OBJECT IDENTIFIER in dotted form (X.690 8.19); ValueError for another element."""
     octets = element.content
     if element.tag != OBJECT_IDENTIFIER or not octets or octets[-1] & LONG:
         raise ValueError("no object identifier")

@@ -1,8 +1,8 @@
-"""Name constraints of certification authorities (RFC 5280 4.2.1.10), extended to SIP.
+"""Name constraints of CAs (RFC 5280 4.2.1.10), extended to SIP.
 
-Neither engine lets DNS constraints reach ``sip:`` URIs, and both give up on any constraint of URI type. Here a DNS
-constraint applies to the host of every ``sip:`` and ``sips:`` URI as well, and URI constraints are read by the RFC; so
-are those on directory names, which the second engine gives up on too, and on mailboxes.
+Neither engine applies DNS constraints to ``sip:`` URIs, and both refuse URI constraints. Here a DNS constraint also applies to
+the host of each ``sip:`` and ``sips:`` URI. Constraints on URIs, directory names (which the second engine refuses too) and
+mailboxes are applied as in the RFC.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from sipmesh.trust.x509.sip_identity import alternative_names, is_host_name, spe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-COMPARISONS = 2_500  # names times constraints, some 16 ms: a CA that asks for more is out to stop us (OpenSSL: 2 ** 20)
+COMPARISONS = 2_500  # names times constraints, about 16 ms. Only an attacker needs more (OpenSSL's limit: 2 ** 20)
 
 
 _UNREAD = (x509.UniformResourceIdentifier, x509.DirectoryName)
 
 
 def has_unread_constraint(path: Sequence[x509.Certificate]) -> bool:
-    """Whether a certificate of *path* limits URIs or directory names, which the second engine does not read."""
+    """Tell whether *path* has constraints on URIs or directory names, which the second engine does not support."""
     return any(
         isinstance(tree, _UNREAD)
-        for held in map(_constraints_of, path)
-        if held is not None
-        for tree in (*(held.permitted_subtrees or ()), *(held.excluded_subtrees or ()))
+        for constraints in map(_constraints_of, path)
+        if constraints is not None
+        for tree in (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
     )
 
 
 def violations(path: Sequence[x509.Certificate]) -> list[str]:
-    """Return what in *path* (leaf first) breaks the constraints of an authority above it, in words."""
-    told: list[str] = []
+    """List the names in *path* (leaf first) that break the constraints of a CA above them, as text."""
+    broken: list[str] = []
     for depth in range(len(path) - 1, 0, -1):
-        held = _constraints_of(path[depth])
-        if held is None:
+        constraints = _constraints_of(path[depth])
+        if constraints is None:
             continue
         author = path[depth].subject.rfc4514_string()
         for below in _bound_by(path[:depth]):
-            told += [f"{author} {wrong}" for wrong in _violations(below, held)]
-    return told
+            broken += [f"{author} {wrong}" for wrong in _violations(below, constraints)]
+    return broken
 
 
 def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
@@ -57,22 +57,25 @@ def _constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | Non
 
 
 def _bound_by(below: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
-    """RFC 5280 6.1.3 (b): self-issued certificates are exempt, unless it is the final one of the path."""
+    """RFC 5280 6.1.3 (b): self-issued certificates are exempt, unless it is the last certificate of the path."""
     for depth, certificate in enumerate(below):
         if depth == 0 or certificate.subject != certificate.issuer:
             yield certificate
 
 
-def _violations(certificate: x509.Certificate, held: x509.NameConstraints) -> Iterator[str]:
+def _violations(certificate: x509.Certificate, constraints: x509.NameConstraints) -> Iterator[str]:
     names = (*alternative_names(certificate), *_subject(certificate))
-    if len(names) * (len(held.permitted_subtrees or ()) + len(held.excluded_subtrees or ())) > COMPARISONS:
+    if (
+        len(names) * (len(constraints.permitted_subtrees or ()) + len(constraints.excluded_subtrees or ()))
+        > COMPARISONS
+    ):
         yield (
             f"has name constraints that are too many to check against the {len(names)} of "
             f"{certificate.subject.rfc4514_string()}"
         )
         return
     for kind in _KINDS:
-        allowed, denied = _of_kind(held.permitted_subtrees, kind), _of_kind(held.excluded_subtrees, kind)
+        allowed, denied = _of_kind(constraints.permitted_subtrees, kind), _of_kind(constraints.excluded_subtrees, kind)
         for name in names if allowed or denied else ():
             seen = _looked_at(name, kind)
             if seen is None:
@@ -95,9 +98,9 @@ _KINDS = (
 
 
 def _subject(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
-    """RFC 5280 4.2.1.10: the subject counts as a directory name, and an e-mail address in it as such."""
+    """RFC 5280 4.2.1.10: the subject is also a directory name, and its e-mail addresses are also mailboxes."""
     subject = certificate.subject
-    mailboxes = [_mailbox(str(one.value)) for one in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+    mailboxes = [_mailbox(str(attribute.value)) for attribute in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
     return (x509.DirectoryName(subject), *mailboxes) if list(subject) else ()
 
 
@@ -105,7 +108,7 @@ def _mailbox(text: str) -> x509.RFC822Name:
     try:
         return x509.RFC822Name(text)
     except ValueError:
-        return x509.RFC822Name("?")  # no mailbox: it fits nothing that is permitted, and all that is excluded
+        return x509.RFC822Name("?")  # not a mailbox: no permitted subtree matches it, and every excluded one does
 
 
 def _of_kind(trees: Sequence[x509.GeneralName] | None, kind: type[x509.GeneralName]) -> list[x509.GeneralName]:
@@ -113,10 +116,10 @@ def _of_kind(trees: Sequence[x509.GeneralName] | None, kind: type[x509.GeneralNa
 
 
 def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | x509.Name | None:
-    """Return what a constraint of *kind* compares in *name*: None where it is of no concern, "" where we cannot tell.
+    """Return the part of *name* that a constraint of *kind* applies to; None if it does not apply, "" if it is unknown.
 
     RFC 5280 4.2.1.10: a URI without "an authority component with a host name specified as a fully qualified domain
-    name" MUST be rejected under a URI constraint. A ``sip:`` URI has its host elsewhere, but has one.
+    name" MUST be rejected under a URI constraint. A ``sip:`` URI has a host, but in another place.
     """
     if isinstance(name, x509.UniformResourceIdentifier):
         host = uri_host(name.value) or ""
@@ -131,7 +134,7 @@ def _looked_at(name: x509.GeneralName, kind: type[x509.GeneralName]) -> str | x5
         return str(name.value) if isinstance(name.value, IPv4Address | IPv6Address) else ""
     if isinstance(name, x509.RFC822Name):
         return name.value if _is_mailbox(name.value) else ""
-    return name.value if isinstance(name, x509.DirectoryName) else ""  # other kinds are not read
+    return name.value if isinstance(name, x509.DirectoryName) else ""  # other kinds are not supported
 
 
 def _is_mailbox(text: str) -> bool:
@@ -140,7 +143,7 @@ def _is_mailbox(text: str) -> bool:
 
 
 def _matches(seen: str | x509.Name, tree: x509.GeneralName, *, doubt: bool) -> bool:
-    """Tell whether *seen* lies in *tree*; *doubt* is the answer where either cannot be read."""
+    """Tell whether *seen* is in *tree*. *doubt* is the answer if one of them cannot be read."""
     if isinstance(seen, x509.Name):
         return _is_below(seen, tree.value) if isinstance(tree, x509.DirectoryName) else doubt
     if seen and isinstance(tree, x509.DNSName):
@@ -155,7 +158,7 @@ def _matches(seen: str | x509.Name, tree: x509.GeneralName, *, doubt: bool) -> b
 
 
 def _is_mailbox_of(mailbox: str, base: str, *, doubt: bool) -> bool:
-    """RFC 5280: a base with an @ is one mailbox, others are hosts as for URIs; a local part minds its case."""
+    """RFC 5280: a base with an @ is one mailbox; others are hosts, as for URIs. The local part is case-sensitive."""
     local, _, host = mailbox.partition("@")
     base_local, at, base_host = base.rpartition("@")
     if at:
@@ -164,13 +167,13 @@ def _is_mailbox_of(mailbox: str, base: str, *, doubt: bool) -> bool:
 
 
 def _is_below(name: x509.Name, base: x509.Name) -> bool:
-    """RFC 5280 4.2.1.10, 7.1: the base is how the name begins, its values compared without regard to case and space."""
+    """RFC 5280 4.2.1.10, 7.1: the name begins with the base. Case and repeated blanks in values are ignored."""
     begins = zip(name.rdns, base.rdns, strict=False)
-    return len(base.rdns) <= len(name.rdns) and all(_folded(one) == _folded(other) for one, other in begins)
+    return len(base.rdns) <= len(name.rdns) and all(_folded(mine) == _folded(theirs) for mine, theirs in begins)
 
 
 def _folded(rdn: x509.RelativeDistinguishedName) -> set[tuple[str, str | bytes]]:
-    return {(one.oid.dotted_string, _fold(one.value)) for one in rdn}
+    return {(attribute.oid.dotted_string, _fold(attribute.value)) for attribute in rdn}
 
 
 @lru_cache(maxsize=1024)
@@ -179,7 +182,7 @@ def _fold(value: str | bytes) -> str | bytes:
 
 
 def _in_domain(name: str, base: str, *, doubt: bool) -> bool:
-    """RFC 5280: "adding zero or more labels to the left-hand side"; the empty base holds every name."""
+    """RFC 5280: "adding zero or more labels to the left-hand side". The empty base contains every name."""
     if not base:
         return True
     if not is_host_name(base):
@@ -189,7 +192,7 @@ def _in_domain(name: str, base: str, *, doubt: bool) -> bool:
 
 
 def _is_host(host: str, base: str, *, doubt: bool) -> bool:
-    """RFC 5280: a base with a leading period holds every host below it, one without holds that host alone."""
+    """RFC 5280: a base with a leading period contains all hosts below it; a base without one is one host."""
     if not is_host_name(base.removeprefix(".")):
         return doubt
     return host.endswith(base) if base.startswith(".") else host == base

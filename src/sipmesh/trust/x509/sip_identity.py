@@ -1,4 +1,4 @@
-"""The SIP domain identities of a certificate, as RFC 5922 section 7.1 finds them, and what it does not count."""
+"""The SIP domain identities of a certificate by RFC 5922 section 7.1, and the names that are ignored."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ BESIDE_URI = "DNS names are ignored beside a SIP URI"
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """What a certificate may be known by: *usable* in lower case, *ignored* as (name with its kind, why)."""
+    """The identities of a certificate: *usable* in lower case, *ignored* as pairs (name with its kind, reason)."""
 
     usable: tuple[str, ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
 
 
 def identities(certificate: x509.Certificate) -> Identities:
-    """Find the SIP domain identities of *certificate*; never raises, whatever the certificate holds.
+    """Find the SIP domain identities of *certificate*. Never raises, for any content.
 
-    RFC 5922 7.1: "If the scheme of the URI is not "sip", then the implementation MUST NOT accept the value as a SIP
-    domain identity"; the same for a URI with a userinfo part; DNS names count only where there is no SIP URI. We are
-    stricter in two places: the common name never counts (the RFC has a MAY for certificates without a subjectAltName),
-    and a ``sip:`` URI that is itself unusable still hides the DNS names, since such a certificate is a user's.
+    RFC 5922 7.1: "If the scheme of the URI is not "sip", then the implementation MUST NOT accept the value as a SIP domain
+    identity". The same applies to a URI with a userinfo part. DNS names are used only if there is no SIP URI.
+
+    Two rules here are stricter. The common name is never used (for a certificate without subjectAltName the RFC has a MAY).
+    And a ``sip:`` URI that cannot be used still hides the DNS names, because such a certificate is that of a user.
     """
     try:
         names = alternative_names(certificate)
@@ -51,7 +52,7 @@ def identities(certificate: x509.Certificate) -> Identities:
 
 
 def alternative_names(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
-    """All names of the subjectAltName extension, none if it is absent; ValueError if it cannot be read."""
+    """Give all names in the subjectAltName extension; none if it is absent; ValueError if it cannot be read."""
     try:
         return tuple(extension(certificate, x509.SubjectAlternativeName) or ())
     except UNREADABLE as wrong:
@@ -59,7 +60,7 @@ def alternative_names(certificate: x509.Certificate) -> tuple[x509.GeneralName, 
 
 
 def common_names(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The common names of the subject, for the explanation only."""
+    """Give the common names of the subject. They are for the explanation only."""
     try:
         return tuple(str(cn.value) for cn in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
     except UNREADABLE:
@@ -76,9 +77,9 @@ def spell(name: x509.GeneralName) -> str:
 
 
 def uri_host(uri: str) -> str | None:
-    """Return the host of a ``sip:``, ``sips:`` or hierarchical URI in lower case; None where there is none.
+    """Return the host of a ``sip:``, ``sips:`` or hierarchical URI in lower case; None if there is none.
 
-    The host is what a name constraint on URIs looks at (RFC 5280 4.2.1.10).
+    Name constraints on URIs apply to the host (RFC 5280 4.2.1.10).
     """
     scheme, colon, rest = uri.partition(":")
     if not colon or not scheme:
@@ -93,7 +94,7 @@ def uri_host(uri: str) -> str | None:
 
 
 def is_host_name(text: str) -> bool:
-    """Whether *text* is a host name in lower case: letters, digits and hyphens (RFC 1123 2.1), and no IPv4 address."""
+    """Tell whether *text* is a lower-case host name of letters, digits and hyphens (RFC 1123 2.1), and not an IPv4 address."""
     labels = text.split(".")
     return (
         len(text) <= LONGEST_NAME
@@ -114,7 +115,7 @@ _KNOWN = (x509.DNSName, x509.UniformResourceIdentifier)
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One presented name: the host it proves, or *why* it proves nothing."""
+    """One presented name: the *host* that it proves, or the reason *why* it is ignored."""
 
     spelt: str
     host: str = ""
@@ -147,7 +148,7 @@ def _host(host: str) -> tuple[str, str]:
 
 
 def _sorted_out(judged: list[_Judged]) -> Identities:
-    """Keep the order of the certificate; a name that is usable anyway is not worth a word where it does not count."""
+    """Divide into usable and ignored names, in the order of the certificate. A usable name is not listed as ignored."""
     usable = tuple(dict.fromkeys(name.host for name in judged if not name.why))
     ignored = tuple((name.spelt, name.why) for name in judged if name.why and name.host not in usable)
     return Identities(usable, ignored)

@@ -1,4 +1,4 @@
-"""What follows from a version: who was blocked is in the audit log, and who has left is revoked."""
+"""What follows a version: blocked organisations are in the audit log, and removed servers are revoked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 
 
 def followed(managed: Managed, before: Loaded, told: Told) -> list[AuditLine]:
-    """Act on what the draft leaves out of *before*; gives the lines of the audit log that came of it."""
+    """Do what has to follow the draft after *before*; return the new lines of the audit log."""
     management_db = ManagementDb(managed.folder(MGMT))
     count = len(list(management_db.audit.read()))
     now = managed.organisation.load()
@@ -30,7 +30,7 @@ def followed(managed: Managed, before: Loaded, told: Told) -> list[AuditLine]:
     return lines
 
 
-def test_server_that_has_left_is_revoked(managed: Managed) -> None:
+def test_removed_server_is_revoked(managed: Managed) -> None:
     before = managed.organisation.load()
     serial = x509.load_pem_x509_certificate(managed.papers(FE2)[0].read_bytes()).serial_number
     managed.edit(without(FE2))
@@ -40,7 +40,7 @@ def test_server_that_has_left_is_revoked(managed: Managed) -> None:
     assert serial in RevocationList.load((managed.folder(MGMT) / "ca/issuing.crl").read_bytes()).serials
 
 
-def test_domain_that_is_blocked_is_in_the_audit_log(managed: Managed) -> None:
+def test_blocked_domain_is_in_the_audit_log(managed: Managed) -> None:
     before = managed.organisation.load()
     managed.organisation.federate(EDGES, [], blocked=("evil.test",))
     managed.organisation.write()
@@ -48,11 +48,11 @@ def test_domain_that_is_blocked_is_in_the_audit_log(managed: Managed) -> None:
     assert (line.act, line.about) == (AuditAct.BLOCK, {"blocked": ["evil.test"]})
 
 
-def test_version_that_leaves_nothing_out_has_no_line(managed: Managed) -> None:
+def test_version_that_removes_nothing_has_no_line(managed: Managed) -> None:
     assert followed(managed, managed.organisation.load(), Told()) == []
 
 
-def test_ca_on_another_machine_is_told_of(managed: Managed) -> None:
+def test_ca_on_another_machine_is_reported(managed: Managed) -> None:
     before, told = managed.organisation.load(), Told()
     (managed.folder(MGMT) / "ca/issuing.key").unlink()
     managed.edit(without(FE2))

@@ -1,4 +1,4 @@
-"""Management signs what every server would believe, and nothing else."""
+"""Management signs only documents that servers accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version that blocks an organisation and is otherwise the version before."""
+"""A version that blocks an organisation and changes nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Publication, P
     return draft.compiled(1, "ada", "because", at=datetime.now(UTC)), folder
 
 
-def test_partner_that_is_blocked_goes_with_the_anchors_that_it_alone_has(published: tuple[Publication, Path]) -> None:
+def test_blocked_partner_is_removed_with_its_own_anchors(published: tuple[Publication, Path]) -> None:
     old, folder = published
     draft = blocking(old, "PARTNER.test", folder)
     assert draft is not None

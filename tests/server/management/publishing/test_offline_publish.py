@@ -29,7 +29,7 @@ def at_rest(managed: Managed, *, force: bool = False) -> Rested:
 
 
 def kept(managed: Managed) -> tuple[int, list[str]]:
-    """The number of the newest version, and what the audit log has."""
+    """Return the number of the newest version, and the lines of the audit log."""
     management_db = ManagementDb(managed.folder(MGMT))
     head = management_db.history.head()
     acts = [line.act for line in management_db.audit.read()]
@@ -38,7 +38,7 @@ def kept(managed: Managed) -> tuple[int, list[str]]:
     return head.number if head is not None else 0, acts
 
 
-def test_first_version_is_number_1_and_there_is_one(managed_model: Organisation, managed: Managed) -> None:
+def test_first_version_has_number_1_and_can_be_made_once(managed_model: Organisation, managed: Managed) -> None:
     assert kept(managed) == (1, [AuditAct.PUBLISH])
     with pytest.raises(OperatorError):
         publish_first(managed.organisation.file, WHO, "again", now())
@@ -51,7 +51,7 @@ def test_first_version_needs_management(example: Organisation) -> None:
     assert not ManagementDb.is_in(example.folder)
 
 
-def test_next_version_has_the_draft_and_says_what_changed(managed: Managed) -> None:
+def test_next_version_has_the_draft_and_lists_the_changes(managed: Managed) -> None:
     managed.edit(without(FE2))
     rested = at_rest(managed)
     assert (rested.version.number, rested.forced) == (2, [])
@@ -60,7 +60,7 @@ def test_next_version_has_the_draft_and_says_what_changed(managed: Managed) -> N
 
 
 def lose_a_pool(document: dict[str, Any]) -> None:
-    """Leave users without their home."""
+    """Remove a pool that is the home of users."""
     document["pools"] = [pool for pool in document["pools"] if pool["name"] != POOL]
     for pool in document["pools"]:
         if "next_hop" in pool:
@@ -76,7 +76,7 @@ def test_version_that_breaks_something_needs_force(managed: Managed) -> None:
     assert (rested.version.number, bool(rested.forced)) == (2, True)
 
 
-def test_draft_that_cannot_be_read_is_not_published(managed: Managed) -> None:
+def test_unreadable_draft_is_not_published(managed: Managed) -> None:
     managed.organisation.file.unlink()
     with pytest.raises(OperatorError, match="there is no draft"):
         at_rest(managed)
@@ -88,7 +88,7 @@ def test_network_without_a_version_has_no_next_one(example: Organisation) -> Non
         publish_at_rest(example.file, WHO, "because", now(), Told().log.error, force=False)
 
 
-def test_users_that_cannot_be_asked_do_not_keep_a_version_back(managed: Managed) -> None:
+def test_unreadable_user_database_does_not_prevent_a_version(managed: Managed) -> None:
     """The version may be the one that names another database."""
     file = managed.organisation.load().users_file
     assert file is not None
@@ -100,7 +100,7 @@ def test_users_that_cannot_be_asked_do_not_keep_a_version_back(managed: Managed)
     assert any("the user database could not be read" in change for change in rested.changes)
 
 
-def test_block_is_a_version_of_its_own_and_leaves_the_draft_alone(managed: Managed) -> None:
+def test_block_is_a_separate_version_and_does_not_change_the_draft(managed: Managed) -> None:
     managed.organisation.file.write_text("this draft is not in order")
     rested = block_at_rest(managed.folder(MGMT), "evil.test", WHO, now(), Told().log.error)
     assert rested.version.number == 2
@@ -111,7 +111,7 @@ def test_block_is_a_version_of_its_own_and_leaves_the_draft_alone(managed: Manag
     assert (again.version.number, again.changes) == (2, ())
 
 
-def test_block_that_cannot_be_made_is_in_the_audit_log(managed: Managed) -> None:
+def test_refused_block_is_in_the_audit_log(managed: Managed) -> None:
     with pytest.raises(OperatorError):
         block_at_rest(managed.folder(MGMT), "not a domain", WHO, now(), Told().log.error)
     assert kept(managed) == (1, [AuditAct.PUBLISH, AuditAct.REFUSED])

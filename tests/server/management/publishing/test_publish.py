@@ -1,4 +1,4 @@
-"""Every way into the history passes the same checks."""
+"""Every way to publish passes the same checks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ADA, AT = "ada (1)", datetime.now(UTC)
 
 @dataclass
 class Desk:
-    """A management server in *folder* that applies nothing: *applied* are the versions that it was told to live by."""
+    """A management server in *folder* that applies nothing; *applied* records the versions to apply."""
 
     folder: Path
     applied: list[int] = field(default_factory=list)
@@ -45,25 +45,25 @@ class Desk:
         return view(loaded, MGMT)
 
     def apply(self, number: int) -> list[str]:
-        """Note that a version is to be in force."""
+        """Record that a version has to be in force."""
         self.applied.append(number)
         return ["a-link"]
 
     @property
     def publisher(self) -> Publisher:
-        """What publishes on it."""
+        """Return the publisher of this server."""
         users, reports = Users(self.view.loaded.users_url), ServerReports()
         status, told = ServerStatus(number=1), Told()
         return Publisher(self, lambda: status, ManagementDb(self.folder), users, reports, self.apply, told.log)
 
     def publish_draft(self) -> object:
-        """Publish the draft as an operator does: planned, then published."""
+        """Publish the draft as an operator does: plan, then publish."""
         plan = self.publisher.plan()
         return self.publisher.publish(ADA, "why", plan.base, plan.digest, force=False)
 
     @property
     def head(self) -> int:
-        """The number of the newest version, 0 where nothing was published."""
+        """The number of the newest version, 0 if nothing was published."""
         head = ManagementDb(self.folder).history.head()
         return head.number if head is not None else 0
 
@@ -75,7 +75,7 @@ def _unpublished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(name="desk")
 def _desk(unpublished: Path, tmp_path: Path) -> Desk:
-    """Version 1 is published; every test has a copy of its own."""
+    """Version 1 is published; every test has its own copy."""
     folder = tmp_path / "o"
     shutil.copytree(unpublished, folder)
     publish_first(folder / "topology.yaml", ADA, "it begins", AT)
@@ -83,7 +83,7 @@ def _desk(unpublished: Path, tmp_path: Path) -> Desk:
 
 
 def tell(event: str, *, servers: str, why: str) -> None:
-    """Nobody leaves in these tests."""
+    """Fail: no server is removed in these tests."""
     raise AssertionError((event, servers, why))
 
 
@@ -98,7 +98,7 @@ WAYS: dict[str, Callable[[Desk], object]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_version_that_no_link_carries_is_refused_by_each_way_in(
+def test_version_that_is_too_large_is_refused_by_each_way_to_publish(
     desk: Desk, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "LARGEST_GIVEN", 1000)
@@ -108,13 +108,13 @@ def test_version_that_no_link_carries_is_refused_by_each_way_in(
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_version_that_a_link_carries_is_published_by_each_way_in(desk: Desk, way: str) -> None:
-    """The twin of the test above."""
+def test_version_within_the_size_limit_is_published_by_each_way(desk: Desk, way: str) -> None:
+    """The control of the test above."""
     WAYS[way](desk)
     assert desk.head == 2
 
 
-def test_first_version_that_no_link_carries_is_refused(
+def test_first_version_that_is_too_large_is_refused(
     unpublished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(unpublished, tmp_path / "o")

@@ -1,4 +1,4 @@
-"""What a draft would mean for servers: whether its database opens, and what counts from a restart."""
+"""Checks of a draft: whether its user database opens, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from support.network import FE1, FE2
 
 
 def with_users(example: Organisation, url: str) -> Loaded:
-    """The draft with another database of users."""
+    """The draft with another user database."""
     example.document["storage"] = {"users": url}
     example.write()
     return example.load()
 
 
-def test_database_that_opens_or_can_be_made_is_right(example: Organisation) -> None:
+def test_database_that_opens_or_can_be_created_is_accepted(example: Organisation) -> None:
     must_open(example.load())
     must_open(with_users(example, "sqlite:///new.db"))
     assert not (example.folder / "new.db").exists()
@@ -32,10 +32,10 @@ def test_database_that_does_not_open_is_refused_unless_it_is_in_force(example: O
     must_open(new, new)
 
 
-def test_server_whose_address_changes_is_to_be_restarted(example: Organisation) -> None:
+def test_server_with_a_new_address_needs_a_restart(example: Organisation) -> None:
     before = example.load()
     assert list(from_a_restart(before, before)) == []
-    servers = example.document["pools"][0]["servers"]  # type: ignore[index]  # it is what build_example wrote
+    servers = example.document["pools"][0]["servers"]  # type: ignore[index]  # as written by build_example
     servers[0]["ports"]["client"] = 5999
     example.write()
     [told] = from_a_restart(before, example.load())

@@ -1,4 +1,4 @@
-"""Publishing by a running manager: the draft that was compared, all of it or nothing. No network."""
+"""Publishing by a running management server: the compared draft, completely or not at all. No network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refusals(plane: Plane) -> list[Mapping[str, Any]]:
 
 
 @on_jumping_loop
-async def test_plan_says_what_publishing_would_change_and_changes_nothing(managed: Managed) -> None:
+async def test_plan_lists_the_changes_and_changes_nothing(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         assert plane.controller.publisher.plan().changes == []
         managed.edit(without(FE2))
@@ -88,7 +88,7 @@ async def test_draft_that_breaks_something_needs_force(managed: Managed) -> None
 
 @pytest.mark.parametrize("name", ["../topology.yaml", "/etc/hosts", "gone.yaml"])
 @on_jumping_loop
-async def test_draft_elsewhere_or_nowhere_is_refused(managed: Managed, name: str) -> None:
+async def test_draft_outside_the_folder_or_missing_is_refused(managed: Managed, name: str) -> None:
     with Plane(managed, FE1) as plane, pytest.raises(OperatorError):
         plane.controller.publisher.plan(name)
 
@@ -115,7 +115,7 @@ async def test_rollback_is_a_new_version_with_the_old_content(managed: Managed) 
 
 
 @on_jumping_loop
-async def test_block_is_published_whatever_stands_in_the_draft(managed: Managed) -> None:
+async def test_block_is_published_without_the_draft(managed: Managed) -> None:
     with Plane(managed, FE1) as plane:
         managed.organisation.file.write_text("not in order")
         publisher = plane.controller.publisher

@@ -1,4 +1,4 @@
-"""A management host with another address: a version that says so, and the draft as well where it can."""
+"""A management host with another address: a version with the address, and the draft as well if it can be changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = "127.0.0.9"
 
 
 def moved(folder: Path) -> str:
-    """Publish the new address; gives why the draft does not have it, "" where it does."""
+    """Publish the new address; return why the draft does not have it, "" if it has."""
     relocation = publish_moved(folder, ADDRESS, "ada (1)", datetime.now(UTC))
     assert relocation.version.number == 2
     return relocation.draft
@@ -36,13 +36,13 @@ def test_new_version_and_draft_have_the_address(managed: Managed) -> None:
         assert seen.addresses[FE1][0] != ADDRESS
 
 
-def test_draft_that_is_not_in_order_stays_as_it_is(managed: Managed) -> None:
+def test_draft_with_problems_is_not_changed(managed: Managed) -> None:
     managed.organisation.file.write_text("sipmesh: 1\n")
     assert moved(managed.folder(MGMT))
     assert managed.organisation.file.read_text() == "sipmesh: 1\n"
 
 
-def test_network_that_was_never_published_is_not_moved(example: Organisation) -> None:
+def test_network_without_a_version_is_not_relocated(example: Organisation) -> None:
     with pytest.raises(OperatorError, match="there is no published version here"):
         moved(example.folder)
     ManagementDb(example.folder).close()

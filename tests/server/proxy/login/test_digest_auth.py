@@ -1,4 +1,4 @@
-"""Guessing at passwords: it tells nothing, it gets slower, and it locks nobody out who knows the right one."""
+"""Password guessing: it reveals nothing, it becomes slower, and it locks out nobody with the right password."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ELSEWHERE = "127.0.0.2"
 @pytest.mark.parametrize("method", ["REGISTER", "MESSAGE", "INVITE"])
 @on_loop
 async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, method: str) -> None:
-    """The same answers, field by field, but for what is new in every answer."""
+    """The same responses, field by field, except for values that are new in every response."""
     async with home:
         seen = []
         for user in ("alice", await nobody_like(home, FE1, "alice")):
@@ -39,12 +39,12 @@ async def test_unknown_user_cannot_be_told_from_a_wrong_password(home: Network, 
         assert seen[0] == seen[1]
         assert seen[0][0][0] == (401 if method == "REGISTER" else 407)
         flaws = [line["flaw"] for line in home.told[FE1].events("login failed")]
-        assert flaws == ["wrong password", "unknown user"]  # our own log does tell
+        assert flaws == ["wrong password", "unknown user"]  # only our own log shows the difference
 
 
 @on_loop
-async def test_no_choice_of_algorithms_tells_a_user(home: Network) -> None:
-    """A phone that knows MD5 alone is offered that alone; so are names that nobody has, and the same names each time."""
+async def test_offered_algorithms_do_not_reveal_a_user(home: Network) -> None:
+    """A phone that knows only MD5 is offered only MD5; so are unknown names, and always the same names."""
     home.of(FE1).add_users("old", algorithms=(Algorithm.MD5,))
     async with home:
         real = {tuple(await offers(home, FE1, user)) for user in ("alice", "old")}
@@ -65,16 +65,14 @@ async def test_unknown_user_is_slowed_down_as_a_known_one_is(home: Network, user
             began = asyncio.get_running_loop().time()
             assert (await guesser.register(password="wrong")).status == 401
             waited.append(asyncio.get_running_loop().time() - began)
-        expected = [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]  # a user at one address, over many links
+        expected = [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0]  # one user at one address, over many links
         assert waited == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(("address", "waits_s"), [(ELSEWHERE, 0.0), (HOST, LIMITS.max_delay_s)])
 @on_jumping_loop
-async def test_owner_of_a_name_that_others_guess_at_gets_in_within_a_bounded_time(
-    home: Network, address: str, waits_s: float
-) -> None:
-    """At once from any other address, and in eight seconds where the guesser sits beside it."""
+async def test_user_under_attack_can_log_in_within_a_limited_time(home: Network, address: str, waits_s: float) -> None:
+    """At once from any other address, and after eight seconds from the guesser's address."""
     async with home:
         guessers = [await home.peer(FE1, "alice") for _ in range(4)]
         for guesser in guessers:
@@ -86,8 +84,8 @@ async def test_owner_of_a_name_that_others_guess_at_gets_in_within_a_bounded_tim
 
 
 @on_jumping_loop
-async def test_office_of_a_guesser_goes_on_working(home: Network) -> None:
-    """Five hundred wrong logins from one address in ninety names: nobody loses a link, and nobody is kept out.
+async def test_guesser_does_not_affect_others_at_its_address(home: Network) -> None:
+    """Five hundred wrong logins from one address with ninety names: no user loses a link, and all can log in.
 
     Another user gets in within two seconds from there, and at once from elsewhere.
     """
@@ -104,8 +102,8 @@ async def test_office_of_a_guesser_goes_on_working(home: Network) -> None:
 
 
 @on_jumping_loop
-async def test_guesser_with_many_links_gets_so_many_guesses_in_a_minute_and_no_more(home: Network) -> None:
-    """Eight attempts for one user at one address wait at once, eight seconds each: one a second. The others are told 503."""
+async def test_guesses_per_minute_are_limited_over_many_links(home: Network) -> None:
+    """Eight attempts for one user at one address wait at once, eight seconds each: one a second. Further ones get 503."""
     async with home:
         seen = Counter[int]()
 
@@ -124,7 +122,7 @@ async def test_guesser_with_many_links_gets_so_many_guesses_in_a_minute_and_no_m
 
 
 @on_jumping_loop
-async def test_answers_on_one_link_come_ever_later_until_it_is_closed(home: Network) -> None:
+async def test_delay_on_one_link_grows_until_it_is_closed(home: Network) -> None:
     async with home:
         guesser = await home.peer(FE1, "alice")
         times = [asyncio.get_running_loop().time()]
@@ -138,20 +136,20 @@ async def test_answers_on_one_link_come_ever_later_until_it_is_closed(home: Netw
 
 
 @on_jumping_loop
-async def test_right_password_in_time_begins_the_count_of_the_link_anew(home: Network) -> None:
-    """A phone with two lines, each of which had an old password: more failures than a link has, and none too many."""
+async def test_right_password_resets_the_failures_of_the_link(home: Network) -> None:
+    """A phone with two lines that both had an old password: more failures than a link allows, but none in a row too many."""
     async with home:
         phone = await home.peer(FE1, "alice")
         for user in ("alice", "bob"):
             phone.user = f"{user}@example.test"
             await guess(phone, LIMITS.link_closes_at - 1)
-            await asyncio.sleep(LIMITS.max_delay_s)  # of the loop's time, which jumps: the last of them was looked at
+            await asyncio.sleep(LIMITS.max_delay_s)  # in loop time, which jumps: the last attempt was checked
             assert (await phone.register()).status == 200
 
 
 @on_jumping_loop
-async def test_link_of_a_registered_user_stays_however_often_another_line_of_the_phone_fails(home: Network) -> None:
-    """Its second line has an old password. It waits as a guesser would, and the first line can be called all the while."""
+async def test_link_of_a_registered_user_stays_while_another_line_fails(home: Network) -> None:
+    """Its second line has an old password and waits like a guesser. The first line can be called all the while."""
     async with home:
         phone, alice = await home.phone("carol", FE1), await home.phone("alice", FE1)
         phone.user = "bob@example.test"
@@ -166,7 +164,7 @@ async def test_link_of_a_registered_user_stays_however_often_another_line_of_the
 
 
 @on_jumping_loop
-async def test_links_that_fail_count_for_themselves(home: Network) -> None:
+async def test_failures_are_counted_for_each_link(home: Network) -> None:
     async with home:
         guesser, person = await home.peer(FE1, "alice"), await home.peer(FE1, "bob")
         await guess(guesser, LIMITS.link_closes_at)
@@ -176,8 +174,8 @@ async def test_links_that_fail_count_for_themselves(home: Network) -> None:
 
 
 @on_jumping_loop
-async def test_guesser_who_hangs_up_before_its_answer_is_forgotten(home: Network) -> None:
-    """Its attempt that waited is not looked at any more."""
+async def test_closed_link_forgets_its_waiting_attempt(home: Network) -> None:
+    """Its waiting attempt is not checked any more."""
     async with home:
         guesser = await home.peer(FE1, "alice")
         await guess(guesser, LIMITS.free + 1)
@@ -186,13 +184,13 @@ async def test_guesser_who_hangs_up_before_its_answer_is_forgotten(home: Network
         await until(lambda: not home.nodes[FE1].flow_table.sessions())
         assert len(home.nodes[FE1].failures.waiting) == 0
         bob = await home.phone("bob", FE1)
-        await asyncio.sleep(LIMITS.first_delay_s)  # of the loop's time, which jumps
+        await asyncio.sleep(LIMITS.first_delay_s)  # in loop time, which jumps
         await bob.silent()
 
 
 @on_jumping_loop
-async def test_request_that_waited_gets_the_answer_that_its_fault_asks_for(home: Network) -> None:
-    """The password is right and the Contact cannot be read: 400, and the link goes on."""
+async def test_malformed_request_gets_its_status_after_the_wait(home: Network) -> None:
+    """The password is right and the Contact is unreadable: 400, and the link stays."""
     async with home:
         alice = await home.peer(FE1, "alice")
         await guess(alice, LIMITS.free)
@@ -204,7 +202,7 @@ async def test_request_that_waited_gets_the_answer_that_its_fault_asks_for(home:
 
 @pytest.mark.parametrize(("octets", "statuses"), [(16_384, [407]), (16_385, [503])])
 @on_jumping_loop
-async def test_attempt_that_would_wait_holds_no_large_body(home: Network, octets: int, statuses: list[int]) -> None:
+async def test_attempt_with_a_large_body_does_not_wait(home: Network, octets: int, statuses: list[int]) -> None:
     async with home:
         alice = await home.peer(FE1, "alice")
         await guess(alice, LIMITS.free)
@@ -215,8 +213,8 @@ async def test_attempt_that_would_wait_holds_no_large_body(home: Network, octets
 
 
 @on_jumping_loop
-async def test_link_whose_login_waits_loses_its_place_to_no_stranger(home: Network) -> None:
-    """A guesser beside a user fails in its name and then opens links; the user gets in all the same."""
+async def test_link_with_a_waiting_login_is_not_displaced_by_strangers(home: Network) -> None:
+    """A guesser fails in the user's name and then opens links from the same address; the user can log in all the same."""
     home.limits = Limits(strangers_per_address=4)
     async with home:
         await guess(await home.peer(FE1, "alice"), 6)
@@ -247,7 +245,7 @@ async def test_change_of_a_user_ends_its_links_on_every_front_end_and_no_others(
 
 @on_loop
 async def test_link_of_two_users_ends_with_either_of_them(home: Network) -> None:
-    """It may not go on speaking for the one whose password has changed."""
+    """The link must not act for the user whose password has changed."""
     async with home:
         shared = await home.phone("bob", FE1)
         shared.user = "alice@example.test"
@@ -258,8 +256,8 @@ async def test_link_of_two_users_ends_with_either_of_them(home: Network) -> None
 
 
 @on_loop
-async def test_link_that_is_proved_by_the_new_password_already_stays(home: Network) -> None:
-    """The server has taken the change over with the link that shows it, and is told of it a second time."""
+async def test_link_with_the_new_password_stays(home: Network) -> None:
+    """The server has read the change with this login, and hears of the change a second time."""
     async with home:
         change_user(home, "password")
         await home.nodes[FE1].user_updates.refresh()
@@ -271,7 +269,7 @@ async def test_link_that_is_proved_by_the_new_password_already_stays(home: Netwo
 
 
 @on_loop
-async def test_users_that_cannot_be_asked_about_leave_those_known_in_force(home: Network) -> None:
+async def test_unreadable_user_database_leaves_the_known_users_in_force(home: Network) -> None:
     organisation = home.organisations[0]
     async with home:
         alice = await home.phone("alice", FE1)
@@ -286,12 +284,12 @@ async def test_users_that_cannot_be_asked_about_leave_those_known_in_force(home:
 
 
 def now() -> float:
-    """Seconds of the loop's time."""
+    """Return the loop time in seconds."""
     return asyncio.get_running_loop().time()
 
 
 def login(peer: Peer, method: str, challenge: Response | None = None, password: str = "") -> Request:
-    """Make a request that has to be proved, with credentials where it was challenged."""
+    """Make a request that needs a login, with credentials after a challenge."""
     uri = "sip:example.test" if method == "REGISTER" else "sip:bob@example.test"
     headers = []
     if challenge is not None:
@@ -306,7 +304,7 @@ def login(peer: Peer, method: str, challenge: Response | None = None, password: 
 
 
 async def guess(peer: Peer, times: int) -> None:
-    """Send wrong passwords all at once, and see that the server has taken them unless it has hung up over it."""
+    """Send wrong passwords all at once, and wait until the server has read them or closed the link."""
     challenge = await peer.ask(login(peer, "REGISTER"))
     await peer.send(*(login(peer, "REGISTER", challenge, "wrong") for _ in range(times)))
     if times < LIMITS.link_closes_at:
@@ -314,7 +312,7 @@ async def guess(peer: Peer, times: int) -> None:
 
 
 def change_user(network: Network, change: str) -> None:
-    """Change alice as the command line does."""
+    """Change alice as the command does."""
     users = Users(network.organisations[0].load().users_url)
     if change == "password":
         users.set_password("alice@example.test", "another")
@@ -325,7 +323,7 @@ def change_user(network: Network, change: str) -> None:
 
 @asynccontextmanager
 async def from_elsewhere(network: Network, user: str, address: str) -> AsyncIterator[Peer]:
-    """A peer that comes from *address* of this machine."""
+    """A peer that connects from *address* of this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _, port = network.address(FE1)

@@ -1,4 +1,4 @@
-"""Where a user is at home: here, in another pool, or nowhere."""
+"""The home pool of a user: this pool, another pool, or none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALICE, BOB, CAROL, NOBODY = (f"sip:{name}@example.test" for name in ("alice", "b
 
 
 def homes(organisation: Organisation, server: str) -> tuple[HomePools, Users]:
-    """What a server knows of homes, and the users behind it."""
+    """Return the home pools that a server knows, and the users behind them."""
     loaded = organisation.load()
     users = Users(loaded.users_url)
     users.refresh()
@@ -22,7 +22,7 @@ def homes(organisation: Organisation, server: str) -> tuple[HomePools, Users]:
 
 
 @pytest.mark.parametrize(("server", "ours", "theirs", "pool"), [(FE1, ALICE, BOB, POOL2), (FE3, BOB, ALICE, POOL)])
-def test_user_is_proved_at_home_alone(
+def test_user_can_log_in_only_at_its_home_pool(
     two_pools_model: Organisation, server: str, ours: str, theirs: str, pool: str
 ) -> None:
     found, users = homes(two_pools_model, server)
@@ -33,16 +33,16 @@ def test_user_is_proved_at_home_alone(
     users.close()
 
 
-def test_unknown_user_is_at_home_nowhere(two_pools_model: Organisation) -> None:
+def test_unknown_user_has_no_home_pool(two_pools_model: Organisation) -> None:
     found, users = homes(two_pools_model, FE1)
     assert (found.of(NOBODY), found.elsewhere(NOBODY), found.verifier(NOBODY)) == (None, "", None)
     users.close()
 
 
-def test_user_without_a_home_is_where_the_topology_says(
+def test_user_without_a_home_pool_gets_the_default_of_the_topology(
     two_pools_model: Organisation, example_model: Organisation
 ) -> None:
-    """With one pool it is that one; with two it is neither, unless the topology names one."""
+    """With one pool it is that pool; with two it is none, unless the topology names one."""
     found, users = homes(two_pools_model, FE1)
     assert found.of(CAROL) != POOL2
     found.apply_view(view(example_model.load(), FE1))

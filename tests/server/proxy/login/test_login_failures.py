@@ -1,4 +1,4 @@
-"""The memory of failed logins: it answers for every user, and whoever fails a lot takes nobody's place but its own."""
+"""The recorded failed logins: they answer for every user, and a network with many failures displaces only its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_repeated_failures_are_one_entry_with_their_count_and_both_instants() ->
 
 
 @pytest.mark.parametrize(("names", "kept"), [(3, 3), (4, 3)])
-def test_one_network_takes_its_own_room_only(names: int, kept: int) -> None:
+def test_entries_of_one_network_are_limited(names: int, kept: int) -> None:
     memory = LoginFailures(SMALL)
     memory.record(failed(), NOON)
     for number in range(names):
@@ -47,8 +47,8 @@ def test_one_network_takes_its_own_room_only(names: int, kept: int) -> None:
     assert memory.of(BOB)
 
 
-def test_stranger_with_one_address_displaces_nobody() -> None:
-    """Neither in names of users nor in names that nobody has."""
+def test_network_with_many_failures_displaces_no_other() -> None:
+    """Neither with the names of users nor with unknown names."""
     memory = LoginFailures()
     memory.record(failed(remote="198.51.100.9"), NOON)
     memory.record(failed("sip:typo@example.test", "198.51.100.9", "unknown user", known=False), NOON)
@@ -60,7 +60,7 @@ def test_stranger_with_one_address_displaces_nobody() -> None:
     assert len(memory.newest(99_999)) == 2 * MemoryLimits().of_a_network + 2
 
 
-def test_newcomer_takes_the_place_of_who_has_not_failed_for_longest() -> None:
+def test_new_network_displaces_the_least_recent_one() -> None:
     memory = LoginFailures(SMALL)
     for number in range(5):
         memory.record(failed(f"sip:u{number}@example.test", f"203.0.113.{number}"), NOON + number)
@@ -70,7 +70,7 @@ def test_newcomer_takes_the_place_of_who_has_not_failed_for_longest() -> None:
 
 
 @pytest.mark.parametrize(("entries", "kept"), [(5, 5), (6, 5)])
-def test_whole_memory_is_bounded_and_who_has_several_entries_makes_room(entries: int, kept: int) -> None:
+def test_number_of_entries_is_limited_and_a_network_with_several_loses_its_own(entries: int, kept: int) -> None:
     memory = LoginFailures(SMALL)
     memory.record(failed(), NOON)
     for number in range(entries - 1):
@@ -79,7 +79,7 @@ def test_whole_memory_is_bounded_and_who_has_several_entries_makes_room(entries:
     assert memory.of(BOB)
 
 
-def test_names_that_nobody_has_take_no_room_of_users() -> None:
+def test_unknown_names_do_not_displace_users() -> None:
     memory = LoginFailures(SMALL)
     memory.record(failed(), NOON)
     for number in range(50):
@@ -88,7 +88,7 @@ def test_names_that_nobody_has_take_no_room_of_users() -> None:
     assert memory.of(BOB)
 
 
-def test_entry_is_short_and_printable_whatever_a_stranger_calls_itself() -> None:
+def test_entry_is_short_and_printable_for_any_name() -> None:
     memory = LoginFailures()
     hostile = FailedLogin("sip:\x1b[2J" + "x" * 9000, False, "unknown user", "192.0.2.1", "\u202e" * 9000, True)  # noqa: FBT003 - a record
     memory.record(hostile, NOON)
@@ -99,7 +99,7 @@ def test_entry_is_short_and_printable_whatever_a_stranger_calls_itself() -> None
 
 
 def test_every_flaw_that_a_login_may_have_has_a_class() -> None:
-    """The metric counts by class, and a text that nobody knows must not open a new series."""
+    """The metric counts by class, and an unknown text must not create a new series."""
     assert authenticate.__module__ == "sipmesh.routing.authentication.digest"
     known = ("wrong password", "unknown user", "the user name is not that of the address", "MD5 was not offered")
     assert "other" not in {flaw_class(one) for one in known}

@@ -1,4 +1,4 @@
-"""After failed logins the next attempt waits, and somebody hears of how its wait has ended."""
+"""After failed logins the next attempt waits, and its handler is called at the end of the wait."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ CREDENTIALS = ("authorization", 'Digest username="alice"')
 
 @dataclass
 class Handler:
-    """Notes how waits have ended."""
+    """Records how waits end."""
 
     resumed: list[PendingLogin] = field(default_factory=list)
     given_up: list[PendingLogin] = field(default_factory=list)
 
     def resume_login(self, pending: PendingLogin) -> None:
-        """Its time is over."""
+        """Record the end of the wait."""
         self.resumed.append(pending)
 
     def give_up_login(self, pending: PendingLogin) -> None:
-        """It has no place."""
+        """Record a refused attempt."""
         self.given_up.append(pending)
 
 
 @dataclass
 class Scene:
-    """One phone that has not logged in, on a server whose waits are short; *failed* logins come before."""
+    """One phone without a login, on a server with short waits, after *failed* logins."""
 
     node: RunningServer
     phone: Peer
@@ -49,12 +49,12 @@ class Scene:
 
     @property
     def flow(self) -> Flow:
-        """The flow of the phone."""
+        """Return the flow of the phone."""
         [flow] = self.node.flow_table.sessions()
         return flow
 
     def login(self, *headers: tuple[str, str], body: bytes = b"") -> PendingLogin:
-        """An attempt to log in."""
+        """Return a login attempt."""
         request = self.phone.request("REGISTER", "sip:example.test", list(headers), body)
         place = take_place(request, self.node.dispatch.names, self.node.tokens, self.flow.link.local)
         return PendingLogin(self.flow, request, "key", place, ALICE, "loop")
@@ -65,12 +65,12 @@ class Scene:
             self.failures.failed(self.login().attempt, self.node.loop.time())
 
     def has_to_wait(self, pending: PendingLogin) -> bool:
-        """Whether an attempt has to wait."""
+        """Return whether an attempt has to wait."""
         return self.waits.has_to_wait(pending, self.handler)
 
 
 async def scene_of(home: Network) -> Scene:
-    """The scene, once the server knows the link."""
+    """The scene, once the server has the link."""
     phone = await home.peer(FE1, "alice")
     node = home.nodes[FE1]
     await until(lambda: [flow for flow in node.flow_table.sessions() if flow.sender is not None])
@@ -88,7 +88,7 @@ async def test_first_attempt_and_request_without_credentials_do_not_wait(home: N
 
 
 @on_loop
-async def test_attempt_after_failures_goes_on_once_its_time_is_over(home: Network) -> None:
+async def test_attempt_after_failures_continues_after_its_wait(home: Network) -> None:
     async with home:
         scene = await scene_of(home)
         scene.fail(3)
@@ -99,7 +99,7 @@ async def test_attempt_after_failures_goes_on_once_its_time_is_over(home: Networ
 
 
 @on_loop
-async def test_attempt_of_a_link_that_has_closed_does_not_go_on(home: Network) -> None:
+async def test_attempt_of_a_closed_link_does_not_continue(home: Network) -> None:
     async with home:
         scene = await scene_of(home)
         scene.fail(3)
@@ -110,7 +110,7 @@ async def test_attempt_of_a_link_that_has_closed_does_not_go_on(home: Network) -
 
 
 @on_loop
-async def test_attempt_whose_place_a_newer_one_takes_is_given_up(home: Network) -> None:
+async def test_attempt_displaced_by_a_newer_one_is_refused(home: Network) -> None:
     async with home:
         scene = await scene_of(home)
         scene.failures = LoginBackoff(FailureLimits(waiting_per_user=1))
@@ -123,7 +123,7 @@ async def test_attempt_whose_place_a_newer_one_takes_is_given_up(home: Network) 
 
 
 @on_loop
-async def test_request_with_a_long_body_gets_no_place(home: Network) -> None:
+async def test_request_with_a_long_body_is_refused(home: Network) -> None:
     async with home:
         scene = await scene_of(home)
         scene.fail(3)

@@ -1,4 +1,4 @@
-"""A front end keeps users and bindings; an edge, which faces the outside, has neither within reach."""
+"""A front end has users and bindings; an edge, which faces the Internet, has neither."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.running import on_loop
 
 
 def seen_from(network: Network, server: str) -> ServerView:
-    """The topology as *server* sees it, with users and bindings in a folder that is not in the topology."""
+    """Return the view of *server*, with users and bindings in another folder."""
     organisation = network.of(server)
     organisation.document["storage"] = {"users": "sqlite:///away/users.db", "bindings": "away/bindings.db"}
     organisation.write()
@@ -54,7 +54,7 @@ def test_stores_that_cannot_be_used_stop_a_front_end_only(federation: Network) -
 
 
 @on_loop
-async def test_running_edge_touches_no_store(federation: Network) -> None:
+async def test_running_edge_opens_no_store(federation: Network) -> None:
     federation.starts = (EDGE,)
     async with federation:
         node = federation.nodes[EDGE]
@@ -65,7 +65,7 @@ async def test_running_edge_touches_no_store(federation: Network) -> None:
         assert bindings_of(federation, FE1).exists()
 
 
-def test_to_register_where_nobody_is_registered_is_a_bug_and_all_else_finds_nothing() -> None:
+def test_empty_stores_find_nothing_and_refuse_a_registration() -> None:
     nowhere = NoLocations()
     with pytest.raises(LocalError):
         nowhere.apply(Changes())
@@ -77,11 +77,11 @@ def test_to_register_where_nobody_is_registered_is_a_bug_and_all_else_finds_noth
 
 
 def bindings_of(network: Network, server: str) -> Path:
-    """The file of the pool's bindings."""
+    """Return the file of the pool's bindings."""
     return network.of(server).load().bindings_file
 
 
-def test_front_end_of_a_managed_network_holds_what_was_signed_and_opens_no_database(federation: Network) -> None:
+def test_front_end_of_a_managed_network_has_replicated_users_and_no_database(federation: Network) -> None:
     seen = seen_from(federation, FE1)
     manager = PoolView("mgmt.example.test", Role.MANAGEMENT, ("mgmt.example.test",), None, frozenset())
     seen.pools = {**seen.pools, manager.name: manager}

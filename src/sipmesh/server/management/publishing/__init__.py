@@ -1,1 +1,1 @@
-"""Publishing: every way into the history of signed versions, the checks that all of them pass, and what follows."""
+"""Publishing: every way to add a signed version to the history, the checks for all of them, and what has to follow."""

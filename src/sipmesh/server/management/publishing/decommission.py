@@ -1,6 +1,6 @@
-"""What a new version means beside itself: who was blocked is told in the audit log, who has left is revoked.
+"""What follows a new version: blocked organisations go into the audit log, and removed servers are revoked.
 
-A server that was kept from the new version goes on by the old one; those that it knows stop trusting it by the list.
+A removed server that does not get the new version keeps the old one. Other servers refuse it then because of the CRL.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ CA = "ca"
 
 
 class Tell(Protocol):
-    """Hears of what could not be done."""
+    """Reports what could not be done, for example to a log."""
 
     def __call__(self, event: str, *, servers: str, why: str) -> object:
-        """Take one line, as a log does."""
+        """Report one event."""
 
 
 def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str, at: datetime, tell: Tell) -> None:
-    """AuditAct on what *now* leaves out of *before*; a CA that is on another machine is told of with *tell*."""
+    """Record what *now* blocks, and revoke the servers that *before* has and *now* has not.
+
+    If the CA is on another machine, *tell* reports that these servers are not revoked.
+    """
     blocked = set(now.topology.federation.blocked) - set(before.topology.federation.blocked)
     if blocked:
         audit.append(who, AuditAct.BLOCK, {"blocked": sorted(blocked)}, at=at)
@@ -41,10 +44,10 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
     try:
         serials = CaGenerations(folder / CA).revoke_servers(gone, Reason.CESSATION_OF_OPERATION, at)
     except OperatorError as wrong:
-        told = ", ".join(sorted(gone))
+        names = ", ".join(sorted(gone))
         tell(
             "servers were removed from the topology, but their certificates are not revoked",
-            servers=told,
+            servers=names,
             why=str(wrong),
         )
         return
@@ -54,5 +57,5 @@ def follow_up(folder: Path, audit: Audit, before: Loaded, now: Loaded, who: str,
 
 
 def servers_of(loaded: Loaded) -> frozenset[str]:
-    """Every server of a topology by name."""
+    """Return the names of all servers of a topology."""
     return frozenset(server.name for pool in loaded.topology.pools for server in pool.servers)

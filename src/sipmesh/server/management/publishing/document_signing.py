@@ -1,4 +1,4 @@
-"""Signing as a management server: with the certificate that it has for nothing else, and never what nobody would believe."""
+"""Signing as a management server, with a certificate that is used for nothing else; a bad signature is found at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sign_as(server: ServerView, payload: bytes, kind: str, at: datetime) -> bytes:
-    """Sign a document of *kind*; raises `OperatorError` where the signer is missing, or every server would refuse it."""
+    """Return a signed document of *kind*; raises `OperatorError` if the signer is missing, or servers would refuse it."""
     certificate, key_file = server.signer
     remedy = f"sipmesh ca issue {server.name}"
     try:

@@ -1,4 +1,4 @@
-"""An emergency: a version that blocks an organisation, and is otherwise the version in force, whatever stands in the draft."""
+"""An emergency: a version that blocks an organisation and changes nothing else; the draft is ignored."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
-    """The version after *old* that blocks *name*, a partner's domain or edge or any other domain.
+    """Return the version after *old* that blocks *name*: a partner's domain or edge, or any other domain.
 
-    A partner of that name goes with the anchors that it alone has. None where *name* is blocked already. Raises `OperatorError`
-    where it cannot be blocked.
+    A blocked partner is removed together with the anchors that only this partner has. Returns None if *name* is blocked
+    already. Raises `OperatorError` if it cannot be blocked.
     """
     try:
         text = block_partner(old.topology, name, folder / f"topology version {old.number}")
@@ -37,7 +37,7 @@ def blocking(old: Publication, name: str, folder: Path) -> Draft | None:
 
 
 def _still_named(old: Publication, name: str, folder: Path) -> dict[str, bytes]:
-    """The anchors that the version embeds and that somebody else than *name* has."""
+    """Return the anchor files of the version that our authority or a partner other than *name* uses."""
     topology = load_published(old, folder).topology
     partners = (partner for partner in topology.federation.partners if name not in partner.identities)
     named = {anchor for entry in (topology.authority, *partners) for anchor in entry.anchors}

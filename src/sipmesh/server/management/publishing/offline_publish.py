@@ -1,6 +1,7 @@
-"""Publishing while no management server runs, by whoever has its folder: the first version, and one that lets it start again.
+"""Publishing while no management server runs, by whoever has its folder.
 
-A management server whose port or address is not to be had any more cannot start, and so cannot be asked to publish another.
+This makes the first version. It also makes a version that lets a management server start again after its port or address has
+become unusable: such a server cannot start, and so it cannot publish.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[ManagementDb]:
-    """The history in *folder*, for as long as it is needed."""
+    """Open the history in *folder*, and close it at the end of the block."""
     management_db = ManagementDb(folder)
     try:
         yield management_db
@@ -47,9 +48,9 @@ def opened(folder: Path) -> Iterator[ManagementDb]:
 
 
 def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
-    """Sign the draft in *file* as version 1, and begin the history beside it.
+    """Sign the draft in *file* as version 1, and start the history beside it.
 
-    Raises `OperatorError` for a draft with problems or without management, and where something was published before.
+    Raises `OperatorError` for a draft with problems or without management, and if a version was published before.
     """
     draft = read_draft(file)
     managers = sorted(signers_of(draft.loaded))
@@ -62,7 +63,7 @@ def publish_first(file: Path, who: str, why: str, at: datetime) -> Version:
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """A version that was published at rest: *changes* in words, *forced* what it was said to break."""
+    """A version that was published while no server ran: *changes* in words, *forced* is what it breaks by ``--force``."""
 
     version: Version
     changes: Sequence[str]
@@ -70,10 +71,10 @@ class Rested:
 
 
 def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *, force: bool) -> Rested:
-    """Sign the draft in *file* as the next version, which is in force when the management server starts.
+    """Sign the draft in *file* as the next version; it is in force when the management server starts.
 
-    Nobody can say which anchors are in use meanwhile: all of them count as if they were. Raises `OperatorError` for a draft
-    that would break something without *force*, and where what is in force was touched, or cannot be followed by this folder.
+    Meanwhile nobody reports which anchors are in use, so all anchors count as used. Raises `OperatorError` for a draft that
+    would break something without *force*, and if the version in force was changed or does not fit this folder.
     """
     with opened(file.parent) as management_db, _audited(management_db, who, at, {"act": "publish", "why": why}):
         request = PublishRequest(read_draft(file), who, why, at, force=force)
@@ -81,9 +82,9 @@ def publish_at_rest(file: Path, who: str, why: str, at: datetime, tell: Tell, *,
 
 
 def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -> Rested:
-    """Sign the newest version with one change as the next one: *name* is blocked. What stands in the draft stays there.
+    """Sign the newest version with one change as the next version: *name* is blocked. The draft is not used.
 
-    Where it is blocked already, the newest version is given. Raises `OperatorError` where it cannot be blocked.
+    Returns the newest version if *name* is blocked already. Raises `OperatorError` if it cannot be blocked.
     """
     with opened(folder) as management_db, _audited(management_db, who, at, {"act": "block", "name": name}):
         head = _head(management_db)
@@ -95,7 +96,7 @@ def block_at_rest(folder: Path, name: str, who: str, at: datetime, tell: Tell) -
 
 @contextmanager
 def _audited(management_db: ManagementDb, who: str, at: datetime, about: Mapping[str, object]) -> Iterator[None]:
-    """A refused attempt is a line in the audit log as well."""
+    """Record a refused attempt in the audit log."""
     try:
         yield
     except OperatorError as wrong:
@@ -113,17 +114,17 @@ def _head(management_db: ManagementDb) -> Version:
 def _publish_next(management_db: ManagementDb, request: PublishRequest, folder: Path, tell: Tell) -> Rested:
     head = _head(management_db)
     before = load_published(version_of(management_db, head.number), folder)
-    in_use, unasked = _in_use(before)
+    in_use, unread = _in_use(before)
     server = view(before, min(signers_of(before)))
     new: NewVersion = publish(management_db, replace(request, base=head.number), server, before, in_use)
     follow_up(folder, management_db.audit, before, request.draft.loaded, request.who, request.at, tell)
-    return Rested(new.version, [*new.changes, *unasked], new.forced)
+    return Rested(new.version, [*new.changes, *unread], new.forced)
 
 
 def _in_use(before: Loaded) -> tuple[InUse, Sequence[str]]:
-    """All anchors, where users are at home, the domains of their addresses, and why they could not be asked.
+    """Return all anchors, the users' home pools and domains, and why the user database could not be read.
 
-    A version is published without them where their database cannot be opened: it may be the one that names another.
+    If the database cannot be opened, the version is published without home pools and domains: it may name another database.
     """
     anchors = frozenset(fingerprints_of(before))
     try:

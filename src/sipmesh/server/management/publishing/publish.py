@@ -1,7 +1,7 @@
-"""Publishing: a draft is checked, compared, signed and kept as the next version, all of it or nothing.
+"""Publishing: a draft is checked, compared, signed and stored as the next version, completely or not at all.
 
-There is no other way into the history: the first version, one that a running management server makes, one that is made while none
-runs, a block, a rollback and a relocation all pass here, and so every check.
+This is the only way into the history, so no version skips a check. The first version and each later one use it, with a running
+management server and without one. A block, a rollback and a relocation use it too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class InUse:
     """What a new version may break: anchors by SHA-256 fingerprint in hex, home pools and SIP domains of users.
 
-    A home of "" is that of users who were given none.
+    The home "" stands for users without a home pool.
     """
 
     anchors: frozenset[str] = frozenset()
@@ -46,10 +46,10 @@ class InUse:
 
 @dataclass(frozen=True, slots=True)
 class PublishRequest:
-    """A *draft* to be published: *who* asks for it, *why*, and when (*at*, timezone-aware).
+    """A *draft* to publish: *who* requests it, *why*, and when (*at*, with a time zone).
 
-    *base* is the number of the version that the draft was compared with, 0 where there is none. *force* publishes a draft
-    although it breaks something. *act* is what the audit log calls it.
+    *base* is the number of the version that the draft was compared with, 0 if there is none. *force* publishes a draft
+    although it breaks something. *act* is the entry in the audit log.
     """
 
     draft: Draft
@@ -63,7 +63,7 @@ class PublishRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version that was published: *changes* in words, *forced* what it was said to break."""
+    """A published version: *changes* in words, *forced* is what it breaks by ``--force``."""
 
     version: Version
     changes: Sequence[str] = ()
@@ -80,14 +80,14 @@ def publish(
     before: Loaded | None = None,
     in_use: InUse = NOTHING,
 ) -> NewVersion:
-    """Sign a draft as the next version and keep it with its line in the audit log; *signer* is the management server.
+    """Sign a draft as the next version and store it with its line in the audit log; *signer* is the management server.
 
-    *before* is the version in force, None for the first one. Raises `OperatorError`, and then nothing has changed:
+    *before* is the version in force, None for the first one. Raises `OperatorError` in these cases, and changes nothing:
 
-    - a CRL lies where other servers cannot have it;
+    - a CRL has a path that other servers cannot use;
     - the user database does not open;
     - the draft breaks something, and the request has no *force*;
-    - the signed document is larger than a link carries;
+    - the signed document is larger than a link accepts;
     - the history has a newer version than *base*.
     """
     draft, at = request.draft, request.at
@@ -99,7 +99,7 @@ def publish(
         raise OperatorError(f"not published, since it would break something: {sentences}; --force does it all the same")
 
     def make(slot: Slot) -> bytes:
-        made = draft.compiled(
+        publication = draft.compiled(
             slot.number,
             request.who,
             request.why,
@@ -108,7 +108,7 @@ def publish(
             previous=slot.previous,
             audit=slot.audit,
         )
-        return must_fit(sign_as(signer, made.encode(), KIND, at))
+        return must_fit(sign_as(signer, publication.encode(), KIND, at))
 
     version = management_db.history.publish(
         request.base, make, request.who, request.why, at=at, dangers=found, act=request.act
@@ -117,32 +117,32 @@ def publish(
 
 
 def must_fit(signed: bytes) -> bytes:
-    """Give the signed document back; raises `OperatorError` for one that is larger than what a server takes from a link."""
+    """Return *signed*; raises `OperatorError` if it is larger than servers accept on a link."""
     if len(signed) > LARGEST_GIVEN:
         raise OperatorError(f"the publication has {len(signed)} octets; servers accept at most {LARGEST_GIVEN}")
     return signed
 
 
 def changes_between(before: Loaded, new: Loaded) -> Sequence[str]:
-    """What *new* changes, in words, and what of that counts from a restart only."""
+    """Return what *new* changes, in words, with the changes that need a restart."""
     return [*difference(before, new), *from_a_restart(before, new)]
 
 
 def breaks(before: Loaded, new: Loaded, in_use: InUse) -> Sequence[str]:
-    """What *new* would break, in words."""
+    """Return what *new* would break, in words."""
     homes = {home or home_by_default(before.topology) for home in in_use.homes}
     return list(dangers(before, new, in_use=in_use.anchors, domains=in_use.domains, homes=homes))
 
 
 def fingerprints_of(loaded: Loaded) -> Iterable[str]:
-    """Every anchor of a version, ours and the partners', as `InUse` has it."""
+    """Return the SHA-256 fingerprint in hex of every anchor of a version, ours and the partners'."""
     for authority in loaded.authorities:
         for anchor in authority.anchors:
             yield anchor.fingerprint(SHA256()).hex()
 
 
 def read_draft(file: Path) -> Draft:
-    """Read the draft in *file*; raises `OperatorError` with every problem of it."""
+    """Read the draft in *file*; raises `OperatorError` with all its problems."""
     try:
         content = file.read_bytes()
     except OSError as wrong:

@@ -1,4 +1,4 @@
-"""What a document would mean for servers beyond what it says: whether its databases open, and what counts from a restart."""
+"""Checks of a version beyond the document itself: whether its user database opens, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ STORAGE = "storage.users"
 
 
 def must_open(new: Loaded, in_force: Loaded | None = None) -> None:
-    """Open the database of the users that *new* names, unless it is that of what is *in force*: nothing else would start.
+    """Check that the user database of *new* opens, unless *in_force* uses the same; otherwise servers could not start.
 
-    A file of SQLite that is not there yet is not made: its folder has to be there. Raises `OperatorError`.
+    An SQLite file that does not exist is not created here; its folder must exist and be writable. Raises `OperatorError`.
     """
     if in_force is not None and new.users_url == in_force.users_url:
         return
@@ -44,11 +44,11 @@ def _unusable(new: Loaded, why: str) -> OperatorError:
 
 
 def from_a_restart(before: Loaded, new: Loaded) -> Iterator[str]:
-    """Say of which servers addresses and ports change, which count from their next start."""
+    """Return a sentence for each server whose addresses or ports change: they change at its next start."""
     old, now = _specs(before), _specs(new)
     for name in sorted(old.keys() & now.keys()):
         if old[name] != now[name]:
-            where = ", ".join(f"{one.host} port {one.port} ({one.kind})" for one in now[name])
+            where = ", ".join(f"{spec.host} port {spec.port} ({spec.kind})" for spec in now[name])
             yield f"{name} must be restarted to listen on its new addresses: {where}; restart it, and check that it runs"
 
 

@@ -1,4 +1,4 @@
-"""Publishing on a running management server: what the operator asks for is compared, published and put in force."""
+"""Publishing on a running management server: a draft is compared, published and put in force."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sipmesh.topology.versions.load_published import load_published
 from sipmesh.topology.versions.publication import Draft
 
 DRAFT: Final = "topology.yaml"
-"""The file of the draft, where no other one is named."""
+"""The file name of the draft, unless another one is given."""
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class InForce(Protocol):
-    """The server whose topology is published."""
+    """The server whose topology is in force."""
 
     @property
     def view(self) -> ServerView:
@@ -46,15 +46,15 @@ class InForce(Protocol):
 
 
 class Places(Protocol):
-    """What publishing asks of the users."""
+    """What publishing needs to know of the users."""
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The pools where users are at home, "" for those who were given none, and the domains of their addresses."""
+        """Return the home pools of users ("" for users without one), and the domains of their addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What publishing the draft in the file *draft* would mean: *base* is the version in force, *digest* that of the draft."""
+    """What publishing the file *draft* would change: *base* is the version in force, *digest* identifies the draft."""
 
     draft: str
     base: int
@@ -65,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PutInForce:
-    """A *version* that was published and is in force here: *closed* are the ids of the links that it closed."""
+    """A published *version* that is in force here: *closed* are the ids of the links that it closed."""
 
     version: int
     changes: Sequence[str] = ()
@@ -74,9 +74,9 @@ class PutInForce:
 
 
 class Publisher:
-    """Makes versions; *apply* lives by one that was kept, and gives the ids of the links that it closed.
+    """Makes versions; *apply* puts a stored version in force, and returns the ids of the links that it closed.
 
-    *own_status* is what this server says of itself.
+    *own_status* returns the status of this server.
     """
 
     def __init__(
@@ -97,22 +97,22 @@ class Publisher:
         return f"<Publisher in {self._folder}>"
 
     def plan(self, name: str = DRAFT) -> Plan:
-        """What publishing the draft in the file *name* would mean; raises `OperatorError` for a draft with problems."""
+        """Return what publishing the file *name* would change; raises `OperatorError` for a draft with problems."""
         new, in_force = self._read_draft(name).loaded, self._server.view.loaded
         found = breaks(in_force, new, self._in_use())
         return Plan(name, in_force.number, new.digest, changes_between(in_force, new), found)
 
     def publish(self, who: str, why: str, base: int, digest: str, *, force: bool, name: str = DRAFT) -> PutInForce:
-        """Sign the draft as the next version and put it in force; raises `OperatorError`, and then nothing has changed.
+        """Sign the draft as the next version and put it in force; if this raises `OperatorError`, nothing has changed.
 
-        *base* and *digest* are those of the plan that the operator has seen, and *name* is the file of that plan.
+        *base* and *digest* are from the plan that the operator has seen; *name* is the file of that plan.
         """
         with self._audited(who, {"act": "publish", "why": why}):
             draft = self._read_draft(name, digest)
             return self._put_in_force(PublishRequest(draft, who, why, now_utc(), base, force))
 
     def rollback(self, who: str, why: str, number: int, base: int, *, force: bool) -> PutInForce:
-        """Publish the content of an old version as a new one; raises `OperatorError`."""
+        """Publish the content of version *number* as a new version; raises `OperatorError`."""
         with self._audited(who, {"act": "rollback", "to": number}):
             old = version_of(self._management_db, number)
             draft = Draft(load_published(old, self._folder), old.topology, old.files)
@@ -122,8 +122,8 @@ class Publisher:
     def block(self, who: str, name: str) -> PutInForce:
         """Publish the version in force with one change: *name* is blocked. Raises `OperatorError`.
 
-        What stands in the draft is neither read nor published: a block must not wait for it. Nothing is published where *name*
-        is blocked already.
+        The draft is neither read nor published: a block must not wait for unfinished changes. If *name* is blocked already,
+        nothing is published.
         """
         with self._audited(who, {"act": "block", "name": name}):
             base = self._server.view.loaded.number
@@ -134,16 +134,16 @@ class Publisher:
 
     @contextmanager
     def _audited(self, who: str, about: Mapping[str, object]) -> Iterator[None]:
-        """A refused attempt is a line in the audit log as well."""
+        """Record a refused attempt in the audit log."""
         try:
             yield
         except OperatorError as wrong:
-            told = {**about, "refused": wrong.message}
-            self._management_db.audit.append(who, AuditAct.REFUSED, told, at=now_utc())
+            entry = {**about, "refused": wrong.message}
+            self._management_db.audit.append(who, AuditAct.REFUSED, entry, at=now_utc())
             raise
 
     def _read_draft(self, name: str, digest: str = "") -> Draft:
-        """Read the draft in the file *name* of our folder; *digest* is that of the one that was compared, if it was."""
+        """Read the draft in the file *name* of our folder; *digest* is that of the compared draft, or empty."""
         file = self._folder / name
         if Path(name).name != name:
             problem = Problem(file, 0, "", "is not in the folder of topology.yaml", f"copy it to {self._folder}")
@@ -154,7 +154,7 @@ class Publisher:
         return draft
 
     def _in_use(self) -> InUse:
-        """What servers have said of their links, and where users are at home."""
+        """Return the anchors that servers report as used, and the home pools and domains of users."""
         anchors = set(self._own_status().anchors)
         for report in self._reports.reports.values():
             anchors.update(report.status.anchors)
@@ -162,7 +162,7 @@ class Publisher:
         return InUse(frozenset(anchors), homes, domains)
 
     def _put_in_force(self, request: PublishRequest) -> PutInForce:
-        """Publish, live by the new version, give it to every server, and do what follows from it."""
+        """Publish a version, put it in force here, send it to every server, and do what has to follow."""
         before: Loaded = self._server.view.loaded
         new = publish(self._management_db, request, self._server.view, before, self._in_use())
         number, who, why = new.version.number, request.who, request.why

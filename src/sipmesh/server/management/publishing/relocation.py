@@ -1,7 +1,7 @@
-"""A management host that has another address than the one it was restored from: a version that says so, before any server runs.
+"""A management host with another address than before its restore: a version with the new address, made before a server runs.
 
-A server listens where the published topology says, and publishing is asked of a running server; so the first version on the new
-host is made by whoever restores it, as the very first one of a network is made by whoever has the CA.
+A server listens where the published topology says, and only a running server can publish. So the first version on the new
+host is made without a server, like the first version of a network.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Relocation:
-    """The *version* that says it; *draft* is why the draft does not, "" where it does."""
+    """The *version* with the new address; *draft* is why the draft could not be changed, "" if it was changed."""
 
     version: Version
     draft: str
 
 
 def publish_moved(folder: Path, address: str, who: str, at: datetime) -> Relocation:
-    """Let the management servers of the organisation in *folder* have *address* from now on, in a new version and in the draft.
+    """Give the management servers of the organisation in *folder* the new *address*, in a new version and in the draft.
 
-    Of the version before nothing else is changed, whatever stands in the draft; one that is not in order stays as it is.
+    The new version changes nothing else; the draft is not published. A draft with problems is not changed.
 
-    Raises `OperatorError` where nothing was ever published, and where the new version cannot be made.
+    Raises `OperatorError` if nothing was ever published, and if the new version cannot be made.
     """
     if not ManagementDb.is_in(folder):
         raise OperatorError(

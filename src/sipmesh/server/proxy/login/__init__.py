@@ -1,1 +1,1 @@
-"""Users log in: digest authentication, waits after failed logins, remembered failures, and where users are at home."""
+"""Logins of users: digest authentication, waits after failed logins, recorded failures, and home pools."""

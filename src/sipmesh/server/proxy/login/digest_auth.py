@@ -1,4 +1,4 @@
-"""Digest authentication: users prove who they are, once a link."""
+"""Digest authentication: a user proves the password once for each link."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENTROPY_BYTES: Final = 16
 
 
 class DigestAuth:
-    """The logins of one server."""
+    """The logins on one server."""
 
     def __init__(
         self,
@@ -47,18 +47,18 @@ class DigestAuth:
         self._flow_table, self._accounts, self._log = flow_table, accounts, log
         self.remembered = LoginFailures()
         self.succeeded = 0
-        self.failed: Counter[str] = Counter()  # by class of the flaw
+        self.failed: Counter[str] = Counter()  # by flaw class
 
     def __repr__(self) -> str:
         return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
 
     @property
     def ready(self) -> bool:
-        """Whether it is known who the users are."""
+        """Whether the users are known."""
         return self.homes.ready
 
     def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
-        """Look at the credentials of *request*; a link that has proved *aor* is not asked again (rule R10)."""
+        """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""
         entropy = os.urandom(ENTROPY_BYTES)
         verifier, link = self.homes.verifier(aor), flow.number
         likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
@@ -73,9 +73,9 @@ class DigestAuth:
         return result
 
     def answer(self, flow: Flow, request: Request, aor: str, result: Authentication) -> Response | None:
-        """Give the answer to a request whose sender has not proved who it is, and count it if it has failed to.
+        """Return the answer to a request without valid credentials, and count it if its login failed.
 
-        None where its link is closed instead.
+        None if the link is closed instead.
         """
         if isinstance(result, Challenge):
             if result.flaw and self._failed(flow, request, aor, result.flaw):
@@ -88,14 +88,14 @@ class DigestAuth:
         return respond(request, result.status, result.reason)
 
     def _remember(self, flow: Flow, request: Request, aor: str, flaw: str, *, closes: bool) -> None:
-        """Keep a failed login for whoever asks why this user cannot log in."""
+        """Record a failed login, so that an operator can see why this user cannot log in."""
         known = self.homes.of(aor) is not None
         agent = request.first("user-agent") or ""
         self.failed[flaw_class(flaw)] += 1
         self.remembered.record(FailedLogin(aor, known, flaw, flow.link.remote[0], agent, closes), time.time())
 
     def _failed(self, flow: Flow, request: Request, aor: str, flaw: str) -> bool:
-        """Count a failed login; True if its link is to be closed, on which nobody is logged in."""
+        """Count a failed login; return True if the link has to be closed: too many failures, and no user logged in on it."""
         closes = self._failures.failed(attempt_of(flow, aor), self._loop.time()) and not flow.users
         home = self.homes.elsewhere(aor)
         if home:
@@ -114,9 +114,9 @@ class DigestAuth:
         return closes
 
     def close_changed(self, changed: frozenset[str] | None = None) -> list[str]:
-        """Close the links of users whose password has changed, who have moved or who are gone; returns their ids.
+        """Close the links of users who were removed or moved, or whose password has changed; returns the ids of the links.
 
-        *changed* are the addresses to look at; None means all, after a change of the topology.
+        *changed* are the addresses of record to check; None means all, after a change of the topology.
         """
         closed = []
         for flow in self._flow_table.sessions():

@@ -1,4 +1,4 @@
-"""Where users are at home, as one server sees it: here, in another pool of ours, or nowhere."""
+"""The home pools of users, as one server sees them: this pool, another pool of ours, or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class HomePools:
-    """What is known of users, and the topology in force that says what their homes are."""
+    """The known users, and the topology in force that names the default home pool."""
 
     def __init__(self, users: KnownUsers, view: ServerView) -> None:
         self._users = users
@@ -23,24 +23,24 @@ class HomePools:
         return f"<HomePools of {self._users!r}, here {self._here}>"
 
     def apply_view(self, view: ServerView) -> None:
-        """Go by *view* from now on."""
+        """Use *view* from now on."""
         self._here, self._default = view.pool.name, home_by_default(view.loaded.topology)
 
     @property
     def ready(self) -> bool:
-        """Whether it is known who the users are."""
+        """Whether the users are known."""
         return self._users.ready
 
     def of(self, aor: str) -> str | None:
-        """The pool where *aor* is at home, which the topology may have lost meanwhile; None for an unknown user."""
+        """Return the home pool of *aor*, which may be missing in the topology; None for an unknown user."""
         home = self._users.home(aor)
         return self._default if home == "" else home
 
     def elsewhere(self, aor: str) -> str:
-        """The pool where *aor* is at home if that is another than ours, "" for a user of ours and an unknown one."""
+        """Return the home pool of *aor* if it is another pool than ours; "" for our own and for unknown users."""
         home = self.of(aor)
         return home if home is not None and home != self._here else ""
 
     def verifier(self, aor: str) -> Verifier | None:
-        """What proves *aor* here: nothing does for a user who is at home elsewhere."""
+        """Return the password verifier of *aor*; None for an unknown user, and for a user of another pool."""
         return self._users.verifier(aor) if self.of(aor) == self._here else None

@@ -1,4 +1,4 @@
-"""The last failed logins, remembered to answer "why can this user not log in?", in a bounded memory that nobody fills alone."""
+"""The last failed logins, to answer "why can this user not log in?"; memory is bounded, and no network can fill it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sipmesh.routing.authentication.backoff import network_of
 
 LONGEST_USER: Final = 256
 LONGEST_AGENT: Final = 128
-"""Characters that are kept of an address and of a User-Agent."""
+"""Characters that are kept of an address of record, and of a User-Agent."""
 
 FLAWS: Final = {
     "wrong password": "wrong-password",
@@ -23,21 +23,21 @@ FLAWS: Final = {
     "its home pool is": "other-home",
     "malformed": "malformed",
 }
-"""What a flaw contains, and the class under which it is counted; any other flaw is ``other``."""
+"""A part of the flaw's text, and the class under which the flaw is counted; other flaws are ``other``."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """How many entries are kept; each takes about 1 KiB at most. An entry is one user, one network and one flaw."""
+    """How many entries are kept, at most about 1 KiB each. An entry is one user, one network and one flaw."""
 
-    of_a_network: int = 200  # what one address, or one /64 of IPv6, may take; its own oldest entry gives way
+    of_a_network: int = 200  # one address, or one /64 of IPv6; above this, its own oldest entry is dropped
     of_known: int = 5_000  # failures of users that exist
-    of_unknown: int = 500  # failures in names that nobody has: whoever guesses names displaces other guesses only
+    of_unknown: int = 500  # failures with unknown names: guessed names displace only other guesses
 
 
 @dataclass(slots=True)
 class LoginFailure:
-    """What one network has failed in the name of one user, always by the same flaw. Instants are epoch seconds, UTC."""
+    """The failed logins of one user from one network with one flaw. Times are epoch seconds (UTC)."""
 
     user: str
     flaw: str
@@ -46,10 +46,10 @@ class LoginFailure:
     first_at: float
     last_at: float
     count: int = 1
-    closed: bool = False  # whether the last one closed its link
+    closed: bool = False  # whether the last failure closed its link
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as plain values; instants are ISO 8601 in UTC."""
+        """Return the entry as plain values; times are ISO 8601 in UTC."""
         return {
             "user": self.user.removeprefix("sip:"),
             "flaw": self.flaw,
@@ -65,7 +65,7 @@ class LoginFailure:
 
 @dataclass(frozen=True, slots=True)
 class FailedLogin:
-    """One login that has just failed; *known* says whether *user* is one."""
+    """One failed login; *known* says whether *user* exists."""
 
     user: str
     known: bool
@@ -76,7 +76,7 @@ class FailedLogin:
 
 
 class LoginFailures:
-    """The memory of one server. Users that exist and names that nobody has are kept apart."""
+    """The failed logins on one server. Existing users and unknown names have separate limits."""
 
     def __init__(self, limits: MemoryLimits | None = None) -> None:
         limits = limits or MemoryLimits()
@@ -87,17 +87,17 @@ class LoginFailures:
         return f"<LoginFailures of {len(self._known)} users and {len(self._unknown)} unknown names>"
 
     def record(self, failed: FailedLogin, at: float) -> None:
-        """Remember a failed login; *at* is in epoch seconds."""
+        """Record a failed login; *at* is in epoch seconds."""
         table = self._known if failed.known else self._unknown
         user, agent = printable(failed.user, LONGEST_USER), printable(failed.user_agent, LONGEST_AGENT)
         table.record(LoginFailure(user, failed.flaw, failed.remote, agent, at, at, closed=failed.closed))
 
     def of(self, user: str) -> list[LoginFailure]:
-        """The entries of one user, the newest first."""
+        """Return the entries of one user, newest first."""
         return _newest_first(failure for failure in self._all() if failure.user == user)
 
     def newest(self, most: int) -> list[LoginFailure]:
-        """The newest entries of all users."""
+        """Return the newest *most* entries of all users."""
         return _newest_first(self._all())[: max(most, 0)]
 
     def _all(self) -> Iterator[LoginFailure]:
@@ -106,7 +106,7 @@ class LoginFailures:
 
 
 def flaw_class(flaw: str) -> str:
-    """The class under which a flaw is counted."""
+    """Return the class under which a flaw is counted."""
     return next((name for part, name in FLAWS.items() if part in flaw), "other")
 
 
@@ -119,7 +119,7 @@ Entries = OrderedDict[tuple[str, str], LoginFailure]
 
 @dataclass(slots=True)
 class _Table:
-    """Entries by network, and in each network by user and flaw; of both the least recent comes first."""
+    """Entries by network, and in each network by user and flaw; the least recent entry is first in both."""
 
     most: int
     most_of_a_network: int
@@ -134,7 +134,7 @@ class _Table:
             yield from entries.values()
 
     def record(self, failure: LoginFailure) -> None:
-        """Count a failure on the entry that there is, or make room for a new one."""
+        """Count a failure on its existing entry, or add an entry and drop an old one at the limit."""
         network, key = network_of(failure.remote), (failure.user, failure.flaw)
         entries = self._networks.setdefault(network, OrderedDict())
         before = entries.pop(key, None)
@@ -148,7 +148,7 @@ class _Table:
             self._forget_oldest_of(network)
         elif (
             self._count > self.most
-        ):  # who has several makes room among its own; a newcomer where nobody has failed for longest
+        ):  # a network with several entries loses its own oldest; otherwise the least recent network loses one
             self._forget_oldest_of(network if len(entries) > 1 else next(iter(self._networks)))
 
     def _forget_oldest_of(self, network: str) -> None:

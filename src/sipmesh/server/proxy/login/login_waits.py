@@ -1,4 +1,4 @@
-"""After failed logins the next attempts wait before their credentials are looked at."""
+"""After failed logins, later attempts wait before their credentials are checked."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from sipmesh.sip.message import Request
 
 MOST_WAITING_BODY: Final = 16_384
-"""Octets of a body that a request may have whose credentials wait; a REGISTER has none."""
+"""Octets of the body of a request whose credentials may wait; a REGISTER has no body."""
 
 TOO_MANY: Final = "too many failed logins on this link"
 CREDENTIALS: Final = bits_of("authorization", "proxy-authorization")
 
 
 class PendingLogin:
-    """A request whose sender has to prove to be *aor*: all that is needed to go on with it later."""
+    """A request whose sender has to log in as *aor*, with all that is needed to continue with it later."""
 
     __slots__ = ("aor", "flow", "key", "loop", "place", "request")
 
@@ -36,22 +36,22 @@ class PendingLogin:
 
     @property
     def attempt(self) -> Attempt:
-        """What failures before it are counted for."""
+        """What earlier failures are counted for."""
         return attempt_of(self.flow, self.aor)
 
 
 class LoginHandler(Protocol):
-    """What goes on with a login whose wait has ended."""
+    """Continues with a login after its wait."""
 
     def resume_login(self, pending: PendingLogin) -> None:
-        """Its time is over: look at its credentials."""
+        """The wait is over: check the credentials."""
 
     def give_up_login(self, pending: PendingLogin) -> None:
-        """There is no place for it, or a newer attempt has taken it."""
+        """Refuse the login: too many attempts wait, or a newer attempt has replaced it."""
 
 
 class LoginWaits:
-    """The attempts to log in that wait; *failures* says for how long."""
+    """The login attempts that wait; *failures* says for how long."""
 
     def __init__(self, loop: AbstractEventLoop, failures: LoginBackoff, accounts: Principals) -> None:
         self._loop, self._failures, self._accounts = loop, failures, accounts
@@ -61,29 +61,28 @@ class LoginWaits:
         return f"<LoginWaits of {len(self._waiting)} attempts>"
 
     def has_to_wait(self, pending: PendingLogin, handler: LoginHandler) -> bool:
-        """Let an attempt wait for as long as failures before it cost; False if it may go on at once.
+        """Make an attempt wait if earlier attempts failed; return False if it may continue at once.
 
-        Tells *handler* when the wait ends. A link that has failed too often is closed; a link on which a user is logged in
-        stays, and waits.
+        *handler* is called when the wait ends. A link with too many failures is closed, unless a user is logged in on it.
         """
         request, flow = pending.request, pending.flow
         if not request.present & CREDENTIALS:
             return False
-        asked, now = pending.attempt, self._loop.time()
-        if not flow.users and self._failures.is_closed_to(asked, now):
+        attempt, now = pending.attempt, self._loop.time()
+        if not flow.users and self._failures.is_closed_to(attempt, now):
             flow.link.close(TOO_MANY)
             return True
-        delay_s = self._failures.delay_s(asked, now)
+        delay_s = self._failures.delay_s(attempt, now)
         if delay_s == 0:
             return False
         if len(request.body) > MOST_WAITING_BODY:
             handler.give_up_login(pending)
             return True
-        for displaced in self._failures.wait(asked):
+        for displaced in self._failures.wait(attempt):
             self._give_up(displaced)
-        self._waiting[asked] = pending, handler
+        self._waiting[attempt] = pending, handler
         self._accounts.set_aside(flow)
-        self._loop.call_later(delay_s, self._resume, asked)
+        self._loop.call_later(delay_s, self._resume, attempt)
         return True
 
     def give_up(self) -> None:
@@ -93,26 +92,26 @@ class LoginWaits:
                 self._give_up(asked)
 
     def _give_up(self, displaced: Attempt) -> None:
-        """End the wait of an attempt whose place a newer one has taken."""
+        """End the wait of an attempt that a newer attempt has replaced."""
         pending, handler = self._waiting.pop(displaced)
         self._accounts.take_back(pending.flow)
         handler.give_up_login(pending)
 
-    def _resume(self, asked: Attempt) -> None:
-        """End the wait of an attempt that has not given way meanwhile, and whose link is still up."""
-        if self._failures.waited(asked):
-            pending, handler = self._waiting.pop(asked)
+    def _resume(self, attempt: Attempt) -> None:
+        """End the wait of an attempt, unless it was replaced meanwhile or its link has closed."""
+        if self._failures.waited(attempt):
+            pending, handler = self._waiting.pop(attempt)
             self._accounts.take_back(pending.flow)
             handler.resume_login(pending)
 
     def gone(self, flow: Flow) -> None:
-        """Forget a link that has closed, and its attempts that wait."""
+        """Forget the attempts of a closed link."""
         link = str(flow.number)
-        for asked in self._failures.waiting_of_links.of(link):
-            self._waiting.pop(asked, None)
+        for attempt in self._failures.waiting_of_links.of(link):
+            self._waiting.pop(attempt, None)
         self._failures.gone(link)
 
 
 def attempt_of(flow: Flow, aor: str) -> Attempt:
-    """The attempt to log in as *aor* on a link."""
+    """Return the key of a login attempt as *aor* on the link of *flow*."""
     return Attempt(str(flow.number), flow.link.remote[0], aor)

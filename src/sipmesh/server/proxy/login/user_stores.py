@@ -1,6 +1,6 @@
-"""Who may log in and where everybody is registered: a front end keeps both in its stores, any other role has neither."""
+"""Users and registrations of one server: a front end has both stores, any other role has neither."""
 
-# ruff: noqa: ARG002 - where there is nobody and nothing, it does not matter what is asked for
+# ruff: noqa: ARG002 - the empty stores do not use their arguments
 
 from __future__ import annotations
 
@@ -21,102 +21,102 @@ if TYPE_CHECKING:
 
 
 class KnownUsers(Protocol):
-    """What a running server asks of the users; `Users` says what each method gives."""
+    """What a running server needs to know of the users; see `storage.users.Users` for each method."""
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Give what proves *aor*; None for an unknown user."""
+        """Return the password verifier of *aor*; None for an unknown user."""
 
     def home(self, aor: str) -> str | None:
-        """Give the pool where *aor* is at home, "" where none was named for it; None for an unknown user."""
+        """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
 
     @property
     def ready(self) -> bool:
-        """Whether it is known who the users are: before that nobody can be told from a stranger."""
+        """Whether the users are known; before that, an unknown address may belong to a user."""
 
     def refresh(self) -> frozenset[str]:
-        """Take over what others have changed; returns whose rows that were."""
+        """Read what others have changed; returns the addresses of record that have changed."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
 class NoUsers:
-    """The users of a server that logs nobody in."""
+    """The users of a server on which nobody logs in."""
 
     def __repr__(self) -> str:
         return "<NoUsers>"
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Give nothing: whoever it is, nothing proves it here."""
+        """Return None: nobody can log in here."""
         return None
 
     def home(self, aor: str) -> str | None:
-        """Give nothing: nobody is known."""
+        """Return None: no user is known."""
         return None
 
     @property
     def ready(self) -> bool:
-        """There is nothing to wait for."""
+        """True: there are no users to wait for."""
         return True
 
     def refresh(self) -> frozenset[str]:
-        """Find that nothing has changed."""
+        """Return the empty set: nothing changes."""
         return frozenset()
 
     def close(self) -> None:
-        """Let go of nothing."""
+        """Do nothing."""
 
 
 class NoLocations:
-    """The bindings of a server that registers nobody: there are none, and to make one is a bug."""
+    """The bindings of a server without registrations: always empty; storing one raises LocalError."""
 
     def __repr__(self) -> str:
         return "<NoLocations>"
 
     def begin(self, server: str, incarnation: int) -> int:
-        """Drop nothing."""
+        """Return 0: there is nothing to drop."""
         return 0
 
     def of(self, aor: str, at: float) -> list[Binding]:
-        """Give no row."""
+        """Return no binding."""
         return []
 
     @property
     def identity(self) -> str:
-        """There is no store."""
+        """Empty: there is no store."""
         return ""
 
     def on_server(self, server: str, at: float, most: int, after: tuple[str, str] = ("", "")) -> list[Binding]:
-        """Give no row."""
+        """Return no binding."""
         return []
 
     def count(self, server: str) -> int:
-        """Count none."""
+        """Return 0."""
         return 0
 
     def apply(self, changes: Changes) -> None:
-        """Refuse; raises `LocalError`."""
+        """Raise `LocalError`: this server stores no bindings."""
         raise LocalError(f"a server without registrations was to store {changes!r}")
 
     def drop(self, server: str, incarnation: int, flow: int) -> list[str]:
-        """Find nobody on the flow."""
+        """Return nobody."""
         return []
 
     def forget(self, stale: Iterable[Binding]) -> None:
-        """Find none of the rows."""
+        """Do nothing."""
 
     def expire(self, at: float) -> int:
-        """Drop nothing."""
+        """Return 0: there is nothing to drop."""
         return 0
 
     def close(self) -> None:
-        """Let go of nothing."""
+        """Do nothing."""
 
 
 def open_stores(view: ServerView) -> tuple[KnownUsers, Locations]:
-    """Open what the role of a server needs; raises `OperatorError` where a store cannot be used.
+    """Open the stores that the role of a server needs; raises `OperatorError` if a store cannot be used.
 
-    Where the network is managed, users come in documents that management signs, and the database is out of reach.
+    In a managed network, the users come in documents that management signs; the database is not opened.
     """
     if view.role is not Role.FRONT_END:
         return NoUsers(), NoLocations()

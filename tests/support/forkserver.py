@@ -1,0 +1,231 @@
+"""`sipmesh` commands as processes of their own that start at once: they are forked from a process that has imported it all.
+
+A new interpreter imports for half a second of CPU before a server begins to start, and the tests start hundreds of servers. One
+process for each process that tests has done these imports. It holds nothing else: no thread, no loop, no open file of a test.
+A command is forked from it, with the arguments, the environment, the folder and the three standard streams that it is given.
+
+The processes talk over a socket pair. A request is one packet: JSON in UTF-8, with four descriptors (`SCM_RIGHTS`):
+standard input, output, error, and a socket on which the exit status is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, NoReturn
+
+STANDARD_STREAMS: Final = 3
+LONGEST_REQUEST: Final = 1 << 20
+
+
+class Forked:
+    """A command that runs; it offers what `subprocess.Popen` does, as far as the tests use it."""
+
+    def __init__(self, pid: int, status: socket.socket, stdin: IO[bytes] | None) -> None:
+        self.pid, self.stdin = pid, stdin
+        self.returncode: int | None = None
+        self._status = status
+
+    def __repr__(self) -> str:
+        return f"<Forked {self.pid}, {'runs' if self.returncode is None else f'ended with {self.returncode}'}>"
+
+    def poll(self) -> int | None:
+        """Give the exit status, negative for a signal; None while the command runs."""
+        return self._wait(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; raises `subprocess.TimeoutExpired` after *timeout* seconds."""
+        status = self._wait(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired("sipmesh", timeout or 0)
+        return status
+
+    async def waited(self) -> int:
+        """Wait for the end, and let the loop go on meanwhile."""
+        if self.returncode is None:
+            loop, ended = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_reader(self._status, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(self._status)
+        return self.wait()
+
+    def _wait(self, timeout: float | None) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
+            self.returncode = int(self._status.recv(16) or -signal.SIGKILL)  # nothing comes where the server was killed
+            self._status.close()
+            if self.stdin is not None:
+                self.stdin.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the command has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the command to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the command at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkServer:
+    """The process that commands are forked from; it ends when this object's socket is closed."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = (sys.executable, str(Path(__file__)), str(theirs.fileno()))
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            self._process = subprocess.Popen(command, env=environment, pass_fds=(theirs.fileno(),))
+
+    def __repr__(self) -> str:
+        return f"<ForkServer {self._process.pid}>"
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        stdout: IO[bytes],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        stdin: bool = False,
+    ) -> Forked:
+        """Start ``sipmesh ARGUMENTS`` in *folder*, with *stdout* for both outputs; *stdin* gives it a pipe to read from."""
+        request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reading, writing = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), None)
+        try:
+            given = [reading, stdout.fileno(), stdout.fileno(), theirs.fileno()]
+            socket.send_fds(self._socket, [json.dumps(request).encode()], given)
+        finally:
+            theirs.close()
+            os.close(reading)
+        pid = int(ours.recv(16))
+        return Forked(pid, ours, os.fdopen(writing, "wb") if writing is not None else None)
+
+    def close(self) -> None:
+        """End the process; commands that still run go on."""
+        self._socket.close()
+        self._process.wait()
+
+
+_server: ForkServer | None = None
+
+
+def start(arguments: Sequence[str], stdout: IO[bytes], *, stdin: bool = False) -> Forked:
+    """Start a command in this process's folder and environment, with *stdout* for both outputs."""
+    return _of_this_process().start(arguments, stdout, os.environ, Path.cwd(), stdin=stdin)
+
+
+def run(arguments: Sequence[str], folder: Path, typed: str, **environment: str) -> tuple[int, str]:
+    """Run a command in *folder* with *typed* on its standard input; gives its exit status and all that it printed."""
+    with tempfile.TemporaryFile() as printed:
+        process = _of_this_process().start(arguments, printed, {**os.environ, **environment}, folder, stdin=True)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(typed.encode())
+        code = process.wait()
+        printed.seek(0)
+        return code, printed.read().decode()
+
+
+def _of_this_process() -> ForkServer:
+    """Give the fork server, which is started with the first command."""
+    global _server  # noqa: PLW0603 - one for each process that tests
+    if _server is None:
+        _server = ForkServer()
+        atexit.register(_server.close)
+    return _server
+
+
+# What follows runs in the process that commands are forked from.
+
+
+def serve(requests: socket.socket) -> None:
+    """Fork a command for each request, and tell the exit status of each command that ends."""
+    running: dict[int, socket.socket] = {}
+    wake, alarm = socket.socketpair()
+    alarm.settimeout(0)
+    signal.set_wakeup_fd(alarm.fileno())
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    while True:
+        ready, _, _ = select.select([requests, wake], [], [])
+        if wake in ready:
+            wake.recv(4096)
+            _reap(running)
+        if requests in ready:
+            packet, given, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, STANDARD_STREAMS + 1)
+            if not packet:
+                return
+            status = socket.socket(fileno=given.pop())
+            pid = os.fork()
+            if pid == 0:
+                for inherited in (requests, wake, alarm, status, *running.values()):
+                    inherited.close()
+                _become(json.loads(packet), given)
+            for descriptor in given:
+                os.close(descriptor)
+            status.send(str(pid).encode())
+            running[pid] = status
+
+
+def _reap(running: dict[int, socket.socket]) -> None:
+    while running:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        with running.pop(pid) as told:
+            try:
+                told.send(str(os.waitstatus_to_exitcode(status)).encode())
+            except BrokenPipeError:  # nobody asks any more
+                continue
+
+
+def _become(request: dict[str, object], streams: list[int]) -> NoReturn:
+    """Turn this process, which was just forked, into the command; never returns."""
+    from sipmesh.cli.main import main
+    from sipmesh.demo.network import die_with_parent
+
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    die_with_parent()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    arguments, environment, folder = request["arguments"], request["environment"], request["folder"]
+    assert isinstance(arguments, list)
+    assert isinstance(environment, dict)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(str(folder))
+    sys.argv = ["sipmesh", *arguments]
+    main()
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    import gc
+
+    import sipmesh.cli.main
+    import sipmesh.demo.network
+    import sipmesh.server.service  # noqa: F401 - what `sipmesh serve` imports when it is called
+
+    gc.freeze()
+    serve(socket.socket(fileno=int(sys.argv[1])))
