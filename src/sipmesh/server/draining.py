@@ -1,4 +1,4 @@
-"""The end of one server: it takes no new work, what is under way ends, and phones are let go one after the other."""
+"""The end of one server: it takes no new work, what is under way ends, and the links of phones are closed one by one."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ class Draining:
         self._log.info("draining", links=len(node.pool.all()), waiting=node.relay.load, calls=len(calls), up=calls)
 
     def step(self) -> bool:
-        """Let go of some of the phones for which nothing is under way; False once nothing is left to wait for.
+        """Close the links of some phones for which nothing is under way; False once nothing is left to wait for.
 
-        Phones are let go ``released_per_s`` a second, more only if their number asks for it. So they come back elsewhere
-        over some time, and not all at once.
+        It closes ``released_per_s`` links a second, and more only if there are too many for ``stop_s``. So the phones log in
+        elsewhere over some time, and not all at once.
         """
         now, relay = self._node.loop.time(), self._node.relay
         acks = relay.calls.unacknowledged(now - ACK_S)

@@ -67,7 +67,7 @@ class Limits:
         8.0, "`systemctl stop` returns within 15 s, also if requests get no answer; `drain_s` comes on top"
     )
     released_per_s: int = _limit(
-        1_000, "phones that are let go log in elsewhere, and each login costs a handshake there"
+        1_000, "phones whose links are closed log in elsewhere, and each login costs a handshake there"
     )
     calls_named: int = _limit(10_000, "calls that are up are kept for status and log only; the oldest is forgotten")
     authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")

@@ -139,7 +139,7 @@ class Dispatch(LinkEvents):
     def refused(self, verdict: Verdict) -> None:
         """Record a refusal: the log has all details, the peer gets only the TLS alert."""
         self._counters.judged(verdict)
-        if self._outages.hides(verdict.meant):
+        if self._outages.has(verdict.meant):
             return
         self._gatekeeper.remember(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
@@ -149,7 +149,7 @@ class Dispatch(LinkEvents):
         """Remove a closed link, with its flow, its bindings and its branches."""
         self._counters.gone(link)
         self._liveness.link_down(link)
-        is_told = self._outages.hides(link.meant) and not link.was_up
+        is_told = self._outages.has(link.meant) and not link.was_up
         self._outages.link_down(link, why, verdict)
         flow = self._flow_table.flow(link)
         self._flow_table.forget(flow)

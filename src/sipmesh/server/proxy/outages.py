@@ -75,8 +75,8 @@ class Outages:
         outage = self.names.get(server)
         return outage is not None and (has_others or outage.is_slow)
 
-    def hides(self, server: str) -> bool:
-        """Tell whether the log has it already that *server* does not answer."""
+    def has(self, server: str) -> bool:
+        """Tell whether *server* does not answer at the moment; the log has it then."""
         return server in self.names
 
     def silent(self, server: str, why: str) -> None:
