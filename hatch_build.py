@@ -37,6 +37,7 @@ FROM_SOURCE = {
         ("server/proxy/login/login_failures", "server/proxy/message_refusals", "server/quotas/limited_log"),
         "runs for refusals only",
     ),
+    "server/proxy/refused_message": "is read back from JSON by its annotations",
 }
 """Modules of these packages that are not compiled, and why: mypyc mishandles some coroutines and some subclasses."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from sipmesh.demo.network import BOTS, DemoNetwork
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
-from sipmesh.server.refresh.reloader import ReloadResult
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.server.running_server import RunningServer
 from support.telling import Told
 

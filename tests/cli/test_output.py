@@ -1,12 +1,13 @@
 """What people and programs read."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cli.world import sipmesh
-from sipmesh.cli.output import cell, duration, plural, problem_json, report, show, table
+from sipmesh.cli.output import cell, duration, plural, report, say_json, show, table
 from sipmesh.errors import OperatorError, Problem
 
 PROBLEM = Problem(Path("topology.yaml"), 12, "pools[0].servers", "'fe1' is a short name", "write it in full")
@@ -47,8 +48,9 @@ def test_a_problem_without_a_line_is_told_by_its_file(capsys: pytest.CaptureFixt
     assert "  ca: contains no CA" in capsys.readouterr().err
 
 
-def test_a_program_gets_every_part_of_a_problem() -> None:
-    assert problem_json(PROBLEM) == {
+def test_a_program_gets_every_part_of_a_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    say_json(PROBLEM)
+    assert json.loads(capsys.readouterr().out) == {
         "file": "topology.yaml",
         "line": 12,
         "field": "pools[0].servers",

@@ -9,7 +9,7 @@ import pytest
 from distribution.world import AT, FE1, LIST, MGMT, PEER, REVOKED, TOPOLOGY, Documents, Ends, here
 from sipmesh.distribution.event import EVENT, STATUS_EVENT, SubscriptionDialog
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
-from sipmesh.distribution.notifier import LONGEST_STATUS
+from sipmesh.distribution.notifier import LONGEST_STATUS, Notifier
 from sipmesh.errors import RemoteError
 from sipmesh.sip.message import Request
 
@@ -48,7 +48,17 @@ def test_users_are_given_from_the_number_that_the_server_holds() -> None:
     assert [item.body for item in ends.items] == [b"3"]
 
 
-def test_change_is_notified_once() -> None:
+def test_notifier_without_a_shelf_of_users_gives_the_other_items() -> None:
+    """A front end gives to its edges: an edge logs nobody in. Management has a shelf of users."""
+    documents = Documents([TOPOLOGY], of_users=[Item(ItemKind.USERS, b"1", number=1)])
+    for users, given in ((None, [b"version 1"]), (documents, [b"version 1", b"1"])):
+        ends = Ends(documents)
+        ends.notifier = Notifier(here(MGMT), documents, lambda _peer, _status: "", users)
+        ends.subscribe()
+        assert [item.body for item in ends.items] == given
+
+
+def test_change_is_told_once() -> None:
     ends = Ends(Documents([TOPOLOGY]))
     ends.subscribe()
     ends.notifier.changed()

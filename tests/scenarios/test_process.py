@@ -102,7 +102,7 @@ async def test_sigterm_with_two_hundred_requests_under_way_gives_two_hundred_fin
         came = [await bob.request_in("MESSAGE") for _ in sent]
         server.started.send_signal(signal.SIGTERM)
         await carol.hung_up()
-        said = await server.ask("status")
+        said = (await server.ask("status"))["work"]
         assert (said["state"], said["requests_waiting"]) == ("draining", 200)
         assert (await alice.ask(alice.request("OPTIONS", "sip:example.test"))).status == 503
         for one in came:
@@ -141,7 +141,7 @@ async def test_server_that_hangs_is_found_out_and_is_used_again_when_it_goes_on(
         assert asyncio.get_running_loop().time() - began < 30
         assert [one["peer"] for one in told_by(server, "server does not answer")] == [FE2]
         assert "does not answer keepalives" in told_by(server, "server does not answer")[0]["why"]
-        assert [one["server"] for one in (await server.ask("status"))["servers_down"]] == [FE2]
+        assert [one["server"] for one in (await server.ask("status"))["work"]["servers_down"]] == [FE2]
         mate.started.send_signal(signal.SIGCONT)
         while not told_by(server, "server answers again"):
             await asyncio.sleep(LOOK_AGAIN_S)

@@ -178,7 +178,8 @@ class Plane:
         """Hand one message to *receiver* on its end of a link, as its dispatch does: what it refuses is answered."""
         end = self._end(receiver)
         if isinstance(message, Response):
-            end.responded(wire.link, message)
+            if isinstance(end, Agent):
+                end.responded(wire.link, message)
             return
         try:
             assert wire.peer is not None

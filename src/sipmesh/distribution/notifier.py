@@ -30,6 +30,10 @@ class Shelf(Protocol):
     def items(self, peer: TrustedPeer) -> Iterable[Item]:
         """Give all items for *peer*, urgent items first; without the users, which have their own numbers."""
 
+
+class UserShelf(Protocol):
+    """The source of the users; only management has them."""
+
     def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:
         """Give the changes of the users of *peer* since the version *since*, in order; all users if it is 0."""
 
@@ -47,13 +51,19 @@ class Subscription:
 
 
 class Notifier:
-    """Sends the items of the *shelf* to the servers that may have them.
+    """Sends the items of the *shelf* to the servers that may have them, and the items of the shelf of *users*, if any.
 
     *on_status* processes the status of a server. It returns an error text, or "" if the status is valid.
     """
 
-    def __init__(self, here: Here, shelf: Shelf, on_status: Callable[[TrustedPeer, Mapping[str, Any]], str]) -> None:
-        self._here, self._shelf, self._on_status = here, shelf, on_status
+    def __init__(
+        self,
+        here: Here,
+        shelf: Shelf,
+        on_status: Callable[[TrustedPeer, Mapping[str, Any]], str],
+        users: UserShelf | None = None,
+    ) -> None:
+        self._here, self._shelf, self._on_status, self._users = here, shelf, on_status, users
         self._subscriptions: dict[Link, Subscription] = {}
 
     def __repr__(self) -> str:
@@ -152,7 +162,9 @@ class Notifier:
             if subscription.has.get(item.key) != item.digest:
                 subscription.has[item.key] = item.digest
                 self._hand_over(subscription, item)
-        for item in self._shelf.users(subscription.peer, subscription.users):
+        if self._users is None:
+            return
+        for item in self._users.users(subscription.peer, subscription.users):
             subscription.users = item.number
             self._hand_over(subscription, item)
 

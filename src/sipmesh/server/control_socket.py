@@ -14,11 +14,12 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sipmesh.errors import OperatorError, Problem, SipmeshError
+from sipmesh.server.typed_json import Json, UnreadableJsonError, plain, read
 
 if TYPE_CHECKING:
     from sipmesh.server.log import Log
@@ -37,6 +38,25 @@ WHO = "who"
 _CREDENTIALS = struct.Struct("3i")  # pid, uid and gid: see unix(7), SO_PEERCRED
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlCommand(Generic[T]):
+    """One command of the control socket: its *name*, and the type of its reply."""
+
+    name: str
+    reply: type[T]
+
+    async def ask(self, path: Path, timeout_s: float = 5.0, **given: object) -> T:
+        """Ask the running server behind *path*, as `ask` does; raises `SipmeshError` also if the reply has another type."""
+        answer = await ask(path, self.name, timeout_s, **given)
+        try:
+            return read(self.reply, answer)
+        except UnreadableJsonError as wrong:
+            why = f"the reply of {path.stem} to {self.name!r} cannot be read ({wrong})"
+            raise SipmeshError(f"{why}; run the same release of sipmesh on the server and here") from wrong
 
 
 class ControlSocket:
@@ -86,7 +106,7 @@ class ControlSocket:
             self._writers.discard(writer)
             writer.close()
 
-    async def _answer(self, line: bytes, who: str) -> dict[str, Any]:
+    async def _answer(self, line: bytes, who: str) -> Json:
         try:
             request = {**json.loads(line), WHO: who}
             command = self._commands.get(str(request["command"]))
@@ -102,14 +122,8 @@ class ControlSocket:
 
 
 def encode(answer: object) -> bytes:
-    """Return an answer as one line of JSON; a dataclass becomes an object with the names of its fields."""
-    return json.dumps(answer, default=_fields_of).encode() + b"\n"
-
-
-def _fields_of(given: object) -> dict[str, object]:
-    if is_dataclass(given):
-        return {field.name: getattr(given, field.name) for field in fields(given)}
-    raise TypeError(f"no JSON for {given!r}")
+    """Write an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.server.typed_json`)."""
+    return json.dumps(answer, default=plain).encode() + b"\n"
 
 
 def _strings(problem: Problem) -> tuple[str, int, str, str, str]:

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
-    from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -107,14 +107,17 @@ class RunningServer:
     def __repr__(self) -> str:
         return f"<RunningServer {self.view.name} {self.view.role}, {self.dispatch!r}>"
 
-    def attach(self, control_plane: ControlPlane, *, is_managed: bool) -> None:
-        """Report links, messages, CRLs and certificates to *control_plane* from now on; call this before `start`.
-
-        *is_managed*: the next version comes from management, and not from a history on this machine.
-        """
-        self.control_plane, self.is_managed = control_plane, is_managed
+    def attach(self, control_plane: ControlPlane) -> None:
+        """Hand links, requests about the network, and new CRLs to *control_plane* from now on; before `start`."""
+        self.control_plane = control_plane
         self.dispatch.attach(control_plane)
         self.revocation.attach(control_plane)
+
+    def attach_managed(self, control_plane: ManagedControlPlane) -> None:
+        """Attach the control plane of a managed server, whose next version comes from management; before `start`."""
+        self.attach(control_plane)
+        self.is_managed = True
+        self.dispatch.attach_requester(control_plane)
         self.certificates.attach(control_plane)
 
     def fetch_by(self, sources: RevocationSources) -> None:

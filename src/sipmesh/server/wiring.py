@@ -35,7 +35,7 @@ def attach_controller(node: RunningServer, source: PublishedVersion, reloader: R
     controller = Controller(
         node, reloader, status, source.management_db, users, here(node.view), node.loop, node.connector.dial, log
     )
-    node.attach(controller, is_managed=False)
+    node.attach(controller)
     return controller
 
 
@@ -46,7 +46,7 @@ def attach_agent(node: RunningServer, documents: DocumentStore, reloader: Reload
     agent = Agent(
         node, documents, reloader, partial(status_of, node), here(node.view), node.loop, node.connector.dial, log
     )
-    node.attach(agent, is_managed=True)
+    node.attach_managed(agent)
     return agent
 
 

@@ -2,6 +2,7 @@
 
 from cli.world import FE1, Organisation, end
 from sipmesh.cli.organisation.drain import MOST_CALLS, calls_of
+from sipmesh.server.admin.replies import CallReply, WorkReply
 
 
 def test_server_that_is_drained_has_stopped_in_order(organisation: Organisation) -> None:
@@ -24,8 +25,8 @@ def test_unknown_server_names_the_nearest(organisation: Organisation) -> None:
 
 
 def test_newest_calls_are_named_and_the_others_counted() -> None:
-    calls = [{"caller": f"sip:a{number}", "callee": "sip:b", "age_s": 61.0} for number in range(MOST_CALLS + 1)]
-    assert calls_of({"calls": calls[:1], "calls_up": 1}) == ["  sip:a0 to sip:b, for 1 min 1 s"]
-    lines = calls_of({"calls": calls, "calls_up": MOST_CALLS + 1})
+    calls = tuple(CallReply(f"sip:a{number}", "sip:b", 61.0) for number in range(MOST_CALLS + 1))
+    assert calls_of(WorkReply(calls=calls[:1], calls_up=1)) == ["  sip:a0 to sip:b, for 1 min 1 s"]
+    lines = calls_of(WorkReply(calls=calls, calls_up=MOST_CALLS + 1))
     assert len(lines) == MOST_CALLS + 1
     assert lines[-1] == "  and 1 more"

@@ -13,7 +13,7 @@ from sipmesh.errors import SipmeshError
 from sipmesh.server.admin import commands
 from sipmesh.server.admin.commands import AdminCommands
 from sipmesh.server.control_socket import encode
-from sipmesh.server.refresh.reloader import ReloadResult
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.storage.users import Users
 from sipmesh.trust.evidence import LinkKind
 from support.network import FE1, FE2, Network
@@ -60,7 +60,7 @@ async def test_status_says_what_is_under_way_which_calls_are_up_and_which_server
         await alice.send(alice.request("MESSAGE", "sip:bob@example.test"))
         await bob.request_in("MESSAGE")
         home.nodes[FE1].outages.silent(FE2, "test")
-        told = await asked(home, "status")
+        told = (await asked(home, "status"))["work"]
         assert (told["state"], told["requests_waiting"], told["calls_up"]) == ("serving", 1, 1)
         [call], [outage] = told["calls"], told["servers_down"]
         assert (call["caller"], call["callee"]) == ("sip:alice@example.test", "sip:bob@example.test")
@@ -72,7 +72,7 @@ async def test_drain_is_carried_out_and_answered_with_what_is_under_way(home: Ne
     async with home:
         told = await asked(home, "drain")
         assert (told["requests_waiting"], told["calls_up"], told["calls"]) == (0, 0, [])
-        assert (await asked(home, "status"))["state"] == "draining"
+        assert (await asked(home, "status"))["work"]["state"] == "draining"
 
 
 @on_loop

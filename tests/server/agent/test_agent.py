@@ -284,7 +284,7 @@ async def test_certificate_of_an_edge_is_kept_for_it(managed: Managed) -> None:
         agent, edge = plane.agents[FE1], plane.hosts[FE1].view.trusted[EDGE]
         assert [item.body for item in agent.held.items(edge) if item.kind is ItemKind.CERTIFICATE] == [b"for the edge"]
         assert [item for item in agent.held.items(None) if item.kind is ItemKind.CERTIFICATE] == []
-        assert list(agent.held.users(edge, 0)) == []
+        assert [item for item in agent.held.items(edge) if item.kind is ItemKind.USERS] == []
 
 
 @on_jumping_loop

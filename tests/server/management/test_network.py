@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from sipmesh.demo.organisation import Organisation
-from sipmesh.server.management.network import Acknowledgement, Member, Network
+from sipmesh.server.management.network import Member, Network
+from sipmesh.server.management.replies import Acknowledgement
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.topology.view import ServerView, view
@@ -96,9 +97,9 @@ async def test_acknowledgement_does_not_wait_for_a_server_that_joins_with_the_ve
 @on_loop
 async def test_status_has_every_server_with_its_faults(manager: Manager) -> None:
     network, _ = network_of(manager, FE1, holding={FE1: 2})
-    told = network.status(2).to_json()
-    servers = {server["server"]: server for server in told["servers"]}
-    assert (told["version"], told["master"]["server"], told["master"]["faults"]) == (2, MGMT, [])
-    assert (servers[FE1]["number"], servers[FE1]["linked"], servers[FE1]["role"]) == (2, True, Role.FRONT_END)
-    assert servers[FE2]["number"] is None
-    assert "connection refused" in servers[FE2]["faults"][0]["what"]
+    status = network.status(2)
+    members = {member.known.server: member for member in status.members}
+    assert (status.version, status.manager, status.faults) == (2, MGMT, [])
+    assert (members[FE1].known.linked, members[FE1].role) == (True, Role.FRONT_END)
+    assert members[FE2].known.report is None
+    assert "connection refused" in members[FE2].faults[0].what

@@ -8,7 +8,7 @@ import pytest
 
 from sipmesh.errors import OperatorError
 from sipmesh.pki.ca_rotation import CaGenerations
-from sipmesh.server.management.root_rotation import RootStep
+from sipmesh.server.management.replies import RootStep
 from sipmesh.server.replication.server_status import ServerStatus, ShownCertificate
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.document.changes import add_root

@@ -25,8 +25,10 @@ from sipmesh.demo.forge import Forge, Forged
 from sipmesh.demo.organisation import Organisation
 from sipmesh.server.admin.expiry_warnings import stock_of
 from sipmesh.server.refresh.fetcher import Fetcher
+from sipmesh.server.refresh.ocsp_sources import FORGOTTEN
 from sipmesh.server.replication.crl_store import CrlStore
 from sipmesh.topology.document.crl_files import fetched_file
+from sipmesh.topology.document.ocsp_files import answers_on_disk
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.trust.evidence import LinkKind
 from support.network import EDGE, FE1, PARTNER_EDGE, Network
@@ -522,6 +524,31 @@ async def test_ocsp_responses_survive_a_restart(federation: Network) -> None:
         await asked.comes(papers(federation))
     async with Fetched(example, EDGE, LinkKind.PARTNER, publisher=Publisher()) as scene:
         await scene.link(papers(federation))
+
+
+@pytest.mark.parametrize(
+    ("linked", "late", "asked_about"),
+    [(False, FORGOTTEN, True), (False, FORGOTTEN + SECOND, False), (True, FORGOTTEN + SECOND, True)],
+    ids=["at the limit", "past it", "past it, with a link"],
+)
+@on_loop
+async def test_certificate_that_no_link_uses_is_forgotten_after_two_weeks(
+    federation: Network, *, linked: bool, late: timedelta, asked_about: bool
+) -> None:
+    async with asking(federation) as asked:
+        if linked:
+            await asked.comes(papers(federation))
+        else:
+            await asked.scene.refuses(papers(federation), "revocation-unknown")
+            await asked.asked_about(papers(federation))
+        fetching, folder = asked.scene.fetching, asked.scene.organisation.folder
+        [run] = fetching._schedule._runs.values()
+        [responders] = fetching._ocsp._responders.values()
+        [last_used] = responders.heard_at.values()
+        asked.scene.node.gatekeeper.clock = lambda: last_used + late
+        assert run.is_wanted() is asked_about
+        assert bool(fetching.supplies(last_used)) is asked_about
+        assert bool(answers_on_disk(folder, responders.authority.name)) is asked_about
 
 
 @on_loop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,8 @@ from sipmesh.errors import OperatorError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sipmesh.server.admin.replies import WorkReply
 
 LOOK_AGAIN_S = 0.1
 MOST_CALLS = 10
@@ -27,29 +29,30 @@ def drain(
     The server takes no new request, ends what is under way, closes the links of its phones one after the other, and stops. The
     command returns when the server has stopped. Under systemd, use `systemctl stop`: it does the same.
     """
-    from sipmesh.server.control_socket import SOCKET_SUFFIX, ask, is_answered
+    from sipmesh.server.admin.replies import DRAIN
+    from sipmesh.server.control_socket import SOCKET_SUFFIX, is_answered
 
     place, server = Place(topology), name.lower()
     place.view(server)
     socket = place.state / f"{server}{SOCKET_SUFFIX}"
     if not is_answered(socket):
         raise OperatorError(f"{server} does not run on this machine")
-    told = asyncio.run(ask(socket, "drain"))
-    say(f"{server} drains: {_progress(told)}.", *calls_of(told))
+    work = asyncio.run(DRAIN.ask(socket))
+    say(f"{server} drains: {_progress(work)}.", *calls_of(work))
     asyncio.run(_stopped(socket))
     say(f"{server} has stopped.")
 
 
-def _progress(told: dict[str, Any]) -> str:
-    waiting, calls = plural(told["requests_waiting"], "request"), plural(told["calls_up"], "call")
+def _progress(work: WorkReply) -> str:
+    waiting, calls = plural(work.requests_waiting, "request"), plural(work.calls_up, "call")
     return f"{waiting} without a final response, {calls} up"
 
 
-def calls_of(told: dict[str, Any]) -> list[str]:
-    """The newest calls, which go on at other servers of the pool."""
-    newest = told["calls"][-MOST_CALLS:]
-    more = [f"  and {told['calls_up'] - len(newest)} more"] if told["calls_up"] > len(newest) else []
-    return [f"  {call['caller']} to {call['callee']}, for {duration(call['age_s'])}" for call in newest] + more
+def calls_of(work: WorkReply) -> list[str]:
+    """Name the newest calls, which go on at other servers of the pool."""
+    newest = work.calls[-MOST_CALLS:]
+    more = [f"  and {work.calls_up - len(newest)} more"] if work.calls_up > len(newest) else []
+    return [f"  {call.caller} to {call.callee}, for {duration(call.age_s)}" for call in newest] + more
 
 
 async def _stopped(socket: Path) -> None:

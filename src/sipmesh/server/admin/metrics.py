@@ -1,4 +1,4 @@
-"""Figures for monitoring, over HTTP: `/metrics` as Prometheus reads it, and `/health`. Off unless the topology says where."""
+"""Metrics over HTTP: `/metrics` for Prometheus, and `/health`. Without a `metrics` address in the topology there are none."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from sipmesh.topology.expiry.inventory import InventoryEntry
 
 GOODBYE_S: Final = 1.0
-"""How long a request for figures may hold up the end of the server."""
+"""Seconds for which an open request can delay the stop of the server."""
 
 
-class Figures(Collector):
-    """Reads the figures of one server when it is asked; nothing is counted for them in between."""
+class ServerMetrics(Collector):
+    """The metrics of one server; each is read when Prometheus asks for it."""
 
     def __init__(self, node: RunningServer) -> None:
         self._node = node
 
     def __repr__(self) -> str:
-        return f"<Figures of {self._node.view.name}>"
+        return f"<ServerMetrics of {self._node.view.name}>"
 
     def collect(self) -> Iterator[Metric]:
-        """Every figure, as it is now."""
+        """Yield every metric with its present value."""
         yield self._links()
         yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "TLS handshakes in progress.", value=self._in_flight())
         yield self._verdicts()
@@ -78,13 +78,13 @@ class Figures(Collector):
         yield from self._versions()
 
     def _versions(self) -> Iterator[Metric]:
-        """Where the network runs by publications; without management these have no samples."""
+        """Yield the metrics of published versions; in a network without management they have no samples."""
         control_plane, at = self._node.control_plane, self._node.view.loaded.number
-        held = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
+        in_force = GaugeMetricFamily("sipmesh_topology_version", "The version of the topology in force.", labels=())
         newest = GaugeMetricFamily(
             "sipmesh_topology_newest", "The newest version of the topology that this server knows.", labels=()
         )
-        unheard = GaugeMetricFamily(
+        silence = GaugeMetricFamily(
             "sipmesh_management_unheard_seconds",
             "Seconds since the last contact with the management server.",
             labels=(),
@@ -96,20 +96,20 @@ class Figures(Collector):
             "sipmesh_audit_lines", "Lines of the audit log; the label has the hash of the last line.", labels=("head",)
         )
         if isinstance(control_plane, Agent | Controller):
-            held.add_metric((), at)
+            in_force.add_metric((), at)
             newest.add_metric((), control_plane.newest)
         if isinstance(control_plane, Agent):
-            unheard.add_metric((), control_plane.unheard_s)
+            silence.add_metric((), control_plane.unheard_s)
         if isinstance(control_plane, Controller):
             behind.add_metric((), control_plane.behind)
             if (last := control_plane.audit_head()) is not None:
                 audit.add_metric((last.hash,), last.seq)
-        yield from (held, newest, unheard, behind, audit)
+        yield from (in_force, newest, silence, behind, audit)
 
     def _links(self) -> Metric:
         family = GaugeMetricFamily("sipmesh_links", "Links, by kind and state.", labels=("kind", "state"))
-        found = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
-        for labels, count in found.items():
+        counts = Counter((str(link.kind), link.state.value) for link in self._node.pool.all())
+        for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
 
@@ -147,8 +147,8 @@ class Figures(Collector):
         return self._node.relay.load
 
     def _waits(self) -> Metric:
-        told = "Seconds from a forwarded request to its final response."
-        family = HistogramMetricFamily("sipmesh_request_seconds", told, labels=("method",))
+        text = "Seconds from a forwarded request to its final response."
+        family = HistogramMetricFamily("sipmesh_request_seconds", text, labels=("method",))
         relay = self._node.relay
         for method, waits in (("INVITE", relay.invite_waits), ("other", relay.waits)):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
@@ -160,17 +160,17 @@ class Figures(Collector):
         for link in self._node.pool.all():
             waiting[str(link.kind)] += link.pending_out
             blocked[str(link.kind)] += link.blocked
-        for name, told, found in (
+        for name, text, counts in (
             ("sipmesh_bytes_waiting", "Octets in the write queues of all links.", waiting),
             ("sipmesh_links_blocked", "Links whose peer does not read.", blocked),
         ):
-            family = GaugeMetricFamily(name, told, labels=("kind",))
-            for kind, count in found.items():
+            family = GaugeMetricFamily(name, text, labels=("kind",))
+            for kind, count in counts.items():
                 family.add_metric((kind,), count)
             yield family
 
     def _principals(self) -> Iterator[Metric]:
-        """What the limits of addresses, users, servers and partners have done, and how near to them the fullest are."""
+        """Yield what was refused at the limits of addresses, users, servers and partners, and the highest use of each limit."""
         node = self._node
         accounts, log = node.accounts, node.peer_log
         displaced = CounterMetricFamily(
@@ -210,8 +210,8 @@ class Figures(Collector):
         )
 
     def _verdicts(self) -> Metric:
-        told = "Finished TLS handshakes, by the verdict on the peer."
-        family = CounterMetricFamily("sipmesh_link_verdicts", told, labels=("kind", "direction", "code"))
+        text = "Finished TLS handshakes, by the verdict on the peer."
+        family = CounterMetricFamily("sipmesh_link_verdicts", text, labels=("kind", "direction", "code"))
         for labels, count in self._node.counters.verdicts.items():
             family.add_metric(labels, count)
         return family
@@ -220,11 +220,11 @@ class Figures(Collector):
         family = CounterMetricFamily(
             "sipmesh_messages", "SIP messages, by kind of link and direction.", labels=("kind", "direction")
         )
-        found = Counter(self._node.counters.messages)
+        counts = Counter(self._node.counters.messages)
         for link in self._node.pool.all():
-            found[str(link.kind), "in"] += link.messages_in
-            found[str(link.kind), "out"] += link.messages_out
-        for labels, count in found.items():
+            counts[str(link.kind), "in"] += link.messages_in
+            counts[str(link.kind), "out"] += link.messages_out
+        for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
 
@@ -237,25 +237,25 @@ class Figures(Collector):
         return family
 
     def _users(self) -> Iterator[Metric]:
-        """Who is registered and who tried to be; a server that logs nobody in has no samples."""
-        held = GaugeMetricFamily(
+        """Yield registrations and logins; a server without logins has no samples."""
+        registrations = GaugeMetricFamily(
             "sipmesh_registrations", "Registrations (bindings) on links of this server.", labels=()
         )
-        told = "Logins, by result; failed logins also by flaw."
-        family = CounterMetricFamily("sipmesh_logins", told, labels=("result", "flaw"))
+        text = "Logins, by result; failed logins also by flaw."
+        family = CounterMetricFamily("sipmesh_logins", text, labels=("result", "flaw"))
         if self._node.view.role is Role.FRONT_END:
-            held.add_metric((), self._node.registrations.count())
+            registrations.add_metric((), self._node.registrations.count())
             family.add_metric(("ok", ""), self._node.logins.succeeded)
             for flaw, count in self._node.logins.failed.items():
                 family.add_metric(("failed", flaw), count)
-        yield from (held, family)
+        yield from (registrations, family)
 
     def _calls(self) -> Iterator[Metric]:
         relay = self._node.relay
         started = "Calls that this server has forwarded: INVITE requests outside a dialog."
         yield CounterMetricFamily("sipmesh_calls_started", started, value=relay.calls_started)
-        told = "First final responses to these calls, by status class."
-        family = CounterMetricFamily("sipmesh_calls_answered", told, labels=("class",))
+        text = "First final responses to these calls, by status class."
+        family = CounterMetricFamily("sipmesh_calls_answered", text, labels=("class",))
         for digit in range(2, 7):
             family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
@@ -263,8 +263,8 @@ class Figures(Collector):
         yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls))
 
     def _ends(self) -> Metric:
-        told = "Seconds until a certificate or revocation list expires; negative after that."
-        family = GaugeMetricFamily("sipmesh_ends_in_seconds", told, labels=("what", "name"))
+        text = "Seconds until a certificate or revocation list expires; negative after that."
+        family = GaugeMetricFamily("sipmesh_ends_in_seconds", text, labels=("what", "name"))
         at = datetime.now(UTC)
         left: dict[tuple[str, str], float] = {}
         for entry in ending(self._node, at):
@@ -277,34 +277,34 @@ class Figures(Collector):
         return family
 
     def _failing(self) -> Metric:
-        told = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
-        family = GaugeMetricFamily("sipmesh_source_failing_seconds", told, labels=("source", "owner"))
+        text = "Seconds since the fetches from a CRL or OCSP URL began to fail; 0 if they work."
+        family = GaugeMetricFamily("sipmesh_source_failing_seconds", text, labels=("source", "owner"))
         at = self._node.gatekeeper.clock()
-        for one in self._node.supplies(at):
-            failing = (at - one.failing_since).total_seconds() if one.failing_since is not None else 0.0
-            family.add_metric((one.source, one.owner), failing)
+        for status in self._node.supplies(at):
+            failing = (at - status.failing_since).total_seconds() if status.failing_since is not None else 0.0
+            family.add_metric((status.source, status.owner), failing)
         return family
 
 
 def ending(node: RunningServer, at: datetime) -> list[InventoryEntry]:
-    """All that this server stands on and that ends."""
+    """Return every certificate and CRL that this server depends on, each with its end."""
     return list(concerning(node, stock_of(node, at).entries))
 
 
 class MetricsPage:
-    """The HTTP side of it. There is no TLS and no password: it listens where the topology says, by default on loopback."""
+    """The HTTP server of the metrics. It has no TLS and no password; by default it listens on the loopback address."""
 
     def __init__(self, node: RunningServer) -> None:
         self._node = node
         self._registry = CollectorRegistry()
-        self._registry.register(Figures(node))
+        self._registry.register(ServerMetrics(node))
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
         return f"<MetricsPage of {self._node.view.name} at {self._node.view.metrics}>"
 
     async def open(self) -> None:
-        """Listen where the topology says; raises `OperatorError` where that cannot be, or where it says nothing."""
+        """Listen on the address that the topology has; raises `OperatorError` without an address, or if it cannot be used."""
         if self._node.view.metrics is None:
             raise OperatorError(f"{self._node.view.name} has no `metrics` address in the topology")
         app = web.Application()
@@ -334,16 +334,12 @@ class MetricsPage:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _health(self, _request: web.Request) -> web.Response:
-        """Whether others can rely on this server.
-
-        503 where it drains, or where something that it stands on has ended or cannot be used.
-        """
+        """Answer 503 if this server drains, or if a certificate or CRL that it needs has expired or cannot be used, else 200."""
         at = datetime.now(UTC)
-        found = (
-            one for one in ending(self._node, at) if one.what is not ExpiringKind.SOURCE
-        )  # that is a partner's to mend
-        why = [one.sentence(at) for one in found if one.broken or one.level is Urgency.PAST]
+        # A partner has to repair its own URL, so an unreachable URL does not make this server unhealthy.
+        entries = (entry for entry in ending(self._node, at) if entry.what is not ExpiringKind.SOURCE)
+        why = [entry.sentence(at) for entry in entries if entry.broken or entry.level is Urgency.PAST]
         if self._node.dispatch.is_draining:
             why.append("this server drains")
-        told = {"server": self._node.view.name, "healthy": not why, "why": why}
-        return web.json_response(told, status=503 if why else 200)
+        health = {"server": self._node.view.name, "healthy": not why, "why": why}
+        return web.json_response(health, status=503 if why else 200)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Agent:
-    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ControlPlane`.
+    """The control plane of a front end or an edge: its links and messages. Implements `proxy.control_plane.ManagedControlPlane`.
 
     *loader* puts versions and files in force. *own_status* returns the status of this server.
     """

@@ -47,7 +47,3 @@ class HeldItems:
         revoked = (self.revoked,) if self.revoked is not None else ()
         own = (certificates[peer.name],) if peer is not None and peer.name in certificates else ()
         return (*revoked, *self.crls.items(self._server.view.loaded), self.topology, *own)
-
-    def users(self, peer: TrustedPeer, since: int) -> Iterable[Item]:  # noqa: ARG002
-        """Return nothing: no user logs in on an edge."""
-        return ()

@@ -38,7 +38,7 @@ class UserUpdater(Protocol):
         """Apply a users' document; returns how many links that closed. Raises `OperatorError`."""
 
 
-class Ports(Protocol):
+class ListeningPorts(Protocol):
     """The ports of the server (`listening.Listening`)."""
 
     @property
@@ -66,7 +66,7 @@ class ManagedServer(Protocol):
         """Replaces the users that may log in."""
 
     @property
-    def listening(self) -> Ports:
+    def listening(self) -> ListeningPorts:
         """The ports."""
 
 

@@ -19,7 +19,7 @@ from sipmesh.server.management.server_faults import BEHIND_TOO_LONG
 from sipmesh.server.management.server_reports import ServerReports
 from sipmesh.server.replication.control_links import ControlLinks, hops_to
 from sipmesh.server.replication.topology_source import version_of
-from sipmesh.sip.message import Request, Response, respond
+from sipmesh.sip.message import Request, respond
 from sipmesh.topology.versions.load_published import load_published
 from sipmesh.trust.role import Role
 
@@ -47,7 +47,7 @@ AGAIN_EVERY_S = 30.0
 """Seconds after which a version is sent again to servers that refused it: a full disk may have room by then."""
 
 
-class Loader(Protocol):
+class VersionLoader(Protocol):
     """What puts versions in force on this server (`refresh.reloader.Reloader`)."""
 
     def put_in_force(self, loaded: Loaded) -> list[str]:
@@ -64,7 +64,7 @@ class Controller:
     def __init__(
         self,
         server: InForce,
-        loader: Loader,
+        loader: VersionLoader,
         own_status: Callable[[], ServerStatus],
         management_db: ManagementDb,
         users: Directory,
@@ -83,7 +83,7 @@ class Controller:
         self._receiver = ReportReceiver(
             server, self.reports, self._issuing.grantor, lambda: self.newest, self._changed, audit, loop, log
         )
-        self._notifier = Notifier(here, self._offers, self._report_received)
+        self._notifier = Notifier(here, self._offers, self._report_received, self._offers)
         self._links = ControlLinks(loop, dial)
         self._gave_again_at = self._renewed_at = loop.time()
         self.publisher = Publisher(server, own_status, management_db, users, self.reports, self._apply, log)
@@ -125,9 +125,6 @@ class Controller:
         else:
             link.send(respond(request, 403).encode())
         return True
-
-    def responded(self, link: Link, response: Response) -> None:
-        """Ignore responses to NOTIFY: a server reports in its status what it has accepted."""
 
     @property
     def linked(self) -> Collection[str]:
@@ -193,9 +190,6 @@ class Controller:
         if revoked:
             self._offers.revoke(revoked)
         self._changed()
-
-    def certificate_changed(self) -> None:
-        """Do nothing: management reads its own status directly."""
 
     def _changed(self) -> None:
         self._notifier.changed()

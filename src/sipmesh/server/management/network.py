@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.server.clock import now_utc
+from sipmesh.server.management.replies import Acknowledgement
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
 from sipmesh.trust.role import Role
 
@@ -38,10 +39,6 @@ class MemberStatus:
     role: Role
     faults: Sequence[Fault]
 
-    def to_json(self, at: datetime) -> dict[str, Any]:
-        """Return everything as plain values."""
-        return {**self.known.to_json(at), "role": self.role, "faults": [fault.to_json() for fault in self.faults]}
-
 
 @dataclass(frozen=True, slots=True)
 class NetworkStatus:
@@ -53,30 +50,6 @@ class NetworkStatus:
     status: ServerStatus
     faults: Sequence[Fault]
     members: Sequence[MemberStatus]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as plain values, as `sipmesh status --json` prints them."""
-        faults = [fault.to_json() for fault in self.faults]
-        return {
-            "version": self.version,
-            "at": self.at.isoformat(),
-            "master": {**self.status.facts(), "server": self.manager, "faults": faults},
-            "servers": [member.to_json(self.at) for member in self.members],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """How many servers have a *version* in force.
-
-    *missing* do not have it in force. *new* joined with this version and have never reported. *servers* is the number of
-    servers that should have it, without *new*.
-    """
-
-    version: int
-    missing: Sequence[str]
-    new: Sequence[str]
-    servers: int
 
 
 class Reach(Protocol):

@@ -22,6 +22,7 @@ from sipmesh.topology.expiry.validity import DatedItem
 from sipmesh.trust.formatting import tell_time
 from sipmesh.trust.revocation.freshness import answer_ends, look_at_answer, look_at_list
 from sipmesh.trust.revocation.ocsp import LARGEST as LARGEST_ANSWER
+from sipmesh.trust.x509.certificate import fingerprint
 
 if TYPE_CHECKING:
     from sipmesh.server.refresh.backoff import Backoff
@@ -132,8 +133,8 @@ class About(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What identifies the certificate: the first half of its SHA-256 fingerprint in hex."""
-        return self.certificate.fingerprint(hashes.SHA256()).hex()[:32]
+        """What tells it from every other."""
+        return fingerprint(self.certificate)[:32]
 
 
 class OcspFetchJob:

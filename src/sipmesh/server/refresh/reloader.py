@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.file_stamps import WatchedFiles
 from sipmesh.server.refresh.inotify import FileEvents
+from sipmesh.server.refresh.reload_result import ReloadResult
 from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
 
 if TYPE_CHECKING:
@@ -19,26 +19,6 @@ if TYPE_CHECKING:
     from sipmesh.server.running_server import RunningServer
     from sipmesh.topology.document.crl_files import ListFile
     from sipmesh.topology.document.load import Loaded
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadResult:
-    """The result of a reload: whether the document was *taken*, and the ids of the links that were *closed*.
-
-    *digest* is the digest of the document in force. *why* and *problems* say why the document was refused. *kept* says why
-    certificates on disk are not in use.
-    """
-
-    taken: bool
-    closed: Sequence[str]
-    digest: str = ""
-    why: str = ""
-    problems: Sequence[str] = ()
-    kept: Sequence[str] = ()
-
-    def to_json(self) -> dict[str, object]:
-        """Return the result as plain values, without empty fields."""
-        return {name: value for name, value in asdict(self).items() if value or name in ("taken", "closed")}
 
 
 class Reloader:

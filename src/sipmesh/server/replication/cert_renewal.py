@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -294,8 +294,8 @@ def _needs(file: Path, ca: EnterpriseCa, at: datetime) -> bool:
     return True
 
 
-def about(server: str, certificate: x509.Certificate) -> dict[str, Any]:
-    """Return the audit log's entry for a granted certificate."""
+def about(server: str, certificate: x509.Certificate) -> dict[str, str]:
+    """What the audit log tells of a certificate that was granted."""
     return {
         "server": server,
         "serial": f"{certificate.serial_number:x}",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sipmesh.errors import OperatorError
-from sipmesh.server.management.publishing.publisher import Plan, PutInForce
+from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.storage.audit_act import AuditAct
 from support.control_plane import Plane
 from support.managed import MGMT, Managed, without

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -20,6 +19,7 @@ from sipmesh.server.management.publishing.publish import (
     publish,
     read_draft,
 )
+from sipmesh.server.management.replies import Plan, PutInForce
 from sipmesh.server.replication.topology_source import version_of
 from sipmesh.storage.audit_act import AuditAct
 from sipmesh.topology.versions.load_published import load_published
@@ -50,27 +50,6 @@ class Places(Protocol):
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What publishing the file *draft* would change: *base* is the version in force, *digest* identifies the draft."""
-
-    draft: str
-    base: int
-    digest: str
-    changes: Sequence[str]
-    dangers: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class PutInForce:
-    """A published *version* that is in force here: *closed* are the ids of the links that it closed."""
-
-    version: int
-    changes: Sequence[str] = ()
-    forced: Sequence[str] = ()
-    closed: Sequence[str] = ()
 
 
 class Publisher:
