@@ -30,7 +30,10 @@ class Theatre(DemoNetwork):
     async def ask(self, server: str, command: str, **given: Any) -> Any:
         """Ask a server."""
         commands = AdminCommands(
-            self.nodes[server], lambda: self.reload(server), lambda: self.reload(server)
+            self.nodes[server],
+            reload=lambda: self.reload(server),
+            look=lambda: self.reload(server),
+            drain=self.nodes[server].dispatch.drain,
         ).commands()
         return json.loads(encode(await commands[command](given)))
 

@@ -12,7 +12,7 @@ import typer
 from sipmesh.cli.ca import authority, inventory, protect, root
 from sipmesh.cli.client import actions
 from sipmesh.cli.diagnosis import explain, links, status
-from sipmesh.cli.organisation import audit, backup, init, join, serve
+from sipmesh.cli.organisation import audit, backup, drain, init, join, serve
 from sipmesh.cli.output import console, report, report_fault, say, say_verdict
 from sipmesh.cli.topology import document, partner, publish
 from sipmesh.cli.users import accounts, registrations
@@ -69,6 +69,7 @@ def demo(
 
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
+app.command("drain")(drain.drain)
 app.add_typer(document.app, name="topology")
 app.add_typer(authority.app, name="ca")
 authority.app.command("inventory")(inventory.inventory)

@@ -25,7 +25,7 @@ from sipmesh.trust.role import Role
 T = TypeVar("T")
 
 START_S = 20.0
-STOP_S = 10.0
+STOP_S = 15.0
 LOOK_AGAIN_S = 0.05
 PR_SET_PDEATHSIG = 1
 

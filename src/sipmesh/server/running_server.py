@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,16 +19,19 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
+from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
 from sipmesh.server.proxy.flow_table import FlowTable
 from sipmesh.server.proxy.gatekeeper import Gatekeeper
+from sipmesh.server.proxy.liveness import Liveness
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
 from sipmesh.server.proxy.login.user_stores import open_stores
 from sipmesh.server.proxy.message_refusals import MessageRefusals
+from sipmesh.server.proxy.outages import Outages
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
@@ -152,7 +156,19 @@ class RunningServer:
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
         self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
-        self.relay = Relay(self.loop, self.flow_table, self.locations, tokens, branches, advertised, border)
+        self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
+        self.liveness = Liveness(self.loop, self.limits, self.outages)
+        self.relay = Relay(
+            self.loop,
+            self.flow_table,
+            self.locations,
+            tokens,
+            branches,
+            advertised,
+            border,
+            self.outages,
+            CallTable(self.limits.calls_named),
+        )
         self._wire_dispatch(branches, border)
         self._wire_links()
 
@@ -185,12 +201,16 @@ class RunningServer:
             log=self.peer_log,
             accounts=self.accounts,
             counters=self.counters,
+            liveness=self.liveness,
+            outages=self.outages,
         )
 
     def _wire_links(self) -> None:
         """Build the parts that open, accept and close links."""
         self.resolver = DnsResolver(*self.view.dns_servers)
         self.connector = Connector(self.reactor, self.dispatch, self.certificates.opening_context, self.resolver)
+        self.trials = self._trial_connector()
+        self.outages.open_by(self.trials.dial)
         self.pool = LinkPool(self.reactor, self.connector)
         self.certificates.open_by(self.connector.dial, self.pool)
         self.flow_table.open_by(self.pool.obtain)
@@ -199,6 +219,12 @@ class RunningServer:
         self.revocation = RevocationUpdates(
             self.gatekeeper, self.connector, self.pool, relying, self.dispatch.judge_again
         )
+
+    def _trial_connector(self) -> Connector:
+        """What dials a server that does not answer: no attempt is refused for the failure before it."""
+        limits = replace(self.limits, dial_s=self.limits.server_dial_s, redial_s=0.0)
+        context = self.certificates.opening_context
+        return Connector(self.reactor, self.dispatch, context, self.resolver, limits=limits)
 
     def _logins(self) -> DigestAuth:
         nonces = Nonces(os.urandom(NONCE_KEY_BYTES), NONCE_LIFETIME_S)
@@ -272,8 +298,11 @@ class RunningServer:
     async def drain(self) -> None:
         """Stop accepting, write the queued messages, and close everything."""
         self.listening.close()
+        self.outages.close()
         await self.pool.drain()
         await self.connector.close()
+        await self.trials.close()
+        self.liveness.close()
         self.reactor.close()
         self.peer_log.close()
         self.locations.close()

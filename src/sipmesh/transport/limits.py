@@ -55,6 +55,21 @@ class Limits:
     )
     stall_s: float = _limit(20.0, "a peer that takes no byte for this long does not read")
     drain_s: float = _limit(5.0, "a link that is being drained ends, also if its peer does not read")
+    probe_s: float = _limit(1.0, "on a link between servers without traffic, a keepalive shows that the peer lives")
+    probe_answer_s: float = _limit(
+        1.5, "a server whose loop is busy for a second still answers; requests wait for a server that hangs"
+    )
+    server_dial_s: float = _limit(
+        2.5, "requests wait while a server of ours is dialled, and for the answer to its handshake"
+    )
+    trial_pause_s: float = _limit(4.0, "a server that answers again is used soon, and costs a dial until then")
+    stop_s: float = _limit(
+        8.0, "`systemctl stop` returns within 15 s, also if requests get no answer; `drain_s` comes on top"
+    )
+    released_per_s: int = _limit(
+        1_000, "phones whose links are closed log in elsewhere, and each login costs a handshake there"
+    )
+    calls_named: int = _limit(10_000, "calls that are up are kept for status and log only; the oldest is forgotten")
     authenticate_s: float = _limit(60.0, "a client that has not authenticated occupies memory")
     keepalive_s: float = _limit(
         240.0, "a client that has sent keepalives promised one every two minutes (RFC 5626 4.4.1)"

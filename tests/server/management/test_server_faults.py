@@ -87,6 +87,13 @@ def test_errors_of_the_server_are_faults() -> None:
     assert said == ["users from mgmt: no", "new certificate rejected: its name is missing"]
 
 
+def test_server_that_does_not_answer_another_is_a_fault_that_names_both() -> None:
+    [fault] = known(unanswered=(FE2,)).faults(3, NOON)
+    assert fault.what == f"{FE2} does not answer it"
+    assert FE2 in fault.remedy
+    assert FE1 in fault.remedy
+
+
 def test_servers_of_a_pool_share_one_store_of_bindings() -> None:
     one, same, other = known(bindings="aa"), known(FE2, bindings="aa"), known(FE2, bindings="bb")
     assert apart([one, same]) == {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
 from sipmesh.server.admin.replies import (
+    DRAIN,
     EXPLAIN,
     FILES_CHANGED,
     LINKS,
@@ -22,15 +23,18 @@ from sipmesh.server.admin.replies import (
     USER,
     USERS_CHANGED,
     BindingReply,
+    CallReply,
     ClosedReply,
     ExplainReply,
     LinkReply,
     ListenerReply,
     LoginFailureReply,
+    OutageReply,
     RegistrationsReply,
     StatusReply,
     TlsReply,
     UserReply,
+    WorkReply,
     chain_replies,
 )
 from sipmesh.server.control_socket import Command
@@ -55,12 +59,19 @@ if TYPE_CHECKING:
 
 
 class AdminCommands:
-    """The commands of one server: *reload* reads all its files again, *look* only the files that have changed."""
+    """The commands of one server: *reload* reads all its files again, *look* only the files that have changed.
+
+    *drain* makes the server take no new work, end what is under way, and stop.
+    """
 
     def __init__(
-        self, node: RunningServer, reload: Callable[[], ReloadResult], look: Callable[[], ReloadResult]
+        self,
+        node: RunningServer,
+        reload: Callable[[], ReloadResult],
+        look: Callable[[], ReloadResult],
+        drain: Callable[[], None],
     ) -> None:
-        self._node, self._reload, self._look = node, reload, look
+        self._node, self._reload, self._look, self._drain = node, reload, look, drain
 
     def __repr__(self) -> str:
         return f"<AdminCommands of {self._node.view.name}>"
@@ -79,6 +90,7 @@ class AdminCommands:
             RELOAD.name: self.reload,
             FILES_CHANGED.name: self.files_changed,
             USERS_CHANGED.name: self.users_changed,
+            DRAIN.name: self.drain,
         }
 
     async def status(self, _asked: Mapping[str, Any]) -> StatusReply:
@@ -99,7 +111,27 @@ class AdminCommands:
             anchors=use.anchors,
             lists=use.lists,
             sources=use.supplies,
+            work=self._work(),
         )
+
+    def _work(self) -> WorkReply:
+        node = self._node
+        now, calls = node.loop.time(), node.relay.calls.up()
+        return WorkReply(
+            state="draining" if node.dispatch.is_draining else "serving",
+            requests_waiting=node.relay.load,
+            calls_up=len(calls),
+            calls=tuple(CallReply(call.caller, call.callee, round(now - call.since, 1)) for call in calls[-PAGE:]),
+            servers_down=tuple(
+                OutageReply(outage.name, round(now - outage.since, 1), outage.why)
+                for outage in node.outages.names.values()
+            ),
+        )
+
+    async def drain(self, _asked: Mapping[str, Any]) -> WorkReply:
+        """Drain the server, and stop it then; while it drains this changes nothing."""
+        self._drain()
+        return self._work()
 
     async def links(self, _asked: Mapping[str, Any]) -> list[LinkReply]:
         """Return every live link with its verdict in short."""

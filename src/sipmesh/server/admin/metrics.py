@@ -19,6 +19,7 @@ from sipmesh.server.management.controller import Controller
 from sipmesh.topology.expiry.inventory import ExpiringKind
 from sipmesh.topology.expiry.urgency import Urgency
 from sipmesh.transport.link.state import LinkState
+from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class ServerMetrics(Collector):
         yield self._links()
         yield GaugeMetricFamily("sipmesh_handshakes_in_flight", "TLS handshakes in progress.", value=self._in_flight())
         yield self._verdicts()
+        yield from self._servers()
         yield self._messages()
         yield self._refused_messages()
         yield from self._users()
@@ -110,6 +112,32 @@ class ServerMetrics(Collector):
         for labels, count in counts.items():
             family.add_metric(labels, count)
         return family
+
+    def _servers(self) -> Iterator[Metric]:
+        """Which servers of the network answer this one, and whether it drains."""
+        node = self._node
+        up = GaugeMetricFamily(
+            "sipmesh_server_up",
+            "Whether a server of the network answers this one: 1 or 0. No sample: no link to it.",
+            labels=("server",),
+        )
+        outages = CounterMetricFamily(
+            "sipmesh_server_outages", "How often a server of the network did not answer this one.", labels=("server",)
+        )
+        linked = {
+            link.peer_name
+            for link in node.pool.all()
+            if link.kind is LinkKind.SERVER and link.state is LinkState.UP and link.peer_name not in node.outages.names
+        }
+        for server in sorted(linked):
+            up.add_metric((server,), 1)
+        for server in sorted(node.outages.names):
+            up.add_metric((server,), 0)
+        for server, count in node.outages.started.items():
+            outages.add_metric((server,), count)
+        yield from (up, outages)
+        told = "Whether this server drains: 1 or 0."
+        yield GaugeMetricFamily("sipmesh_draining", told, value=int(node.dispatch.is_draining))
 
     def _in_flight(self) -> int:
         opening = sum(link.state is LinkState.HANDSHAKE for link in self._node.pool.all())
@@ -231,6 +259,8 @@ class ServerMetrics(Collector):
         for digit in range(2, 7):
             family.add_metric((f"{digit}xx",), relay.calls_ended[digit])
         yield family
+        up = "Calls that are up: a 2xx has passed this server, and no BYE. At most `calls_named`."
+        yield GaugeMetricFamily("sipmesh_calls_up", up, value=len(relay.calls))
 
     def _ends(self) -> Metric:
         text = "Seconds until a certificate or revocation list expires; negative after that."
@@ -304,10 +334,12 @@ class MetricsPage:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _health(self, _request: web.Request) -> web.Response:
-        """Answer 503 if a certificate or CRL that this server depends on has expired or cannot be used, else 200."""
+        """Answer 503 if this server drains, or if a certificate or CRL that it needs has expired or cannot be used, else 200."""
         at = datetime.now(UTC)
         # A partner has to repair its own URL, so an unreachable URL does not make this server unhealthy.
         entries = (entry for entry in ending(self._node, at) if entry.what is not ExpiringKind.SOURCE)
         why = [entry.sentence(at) for entry in entries if entry.broken or entry.level is Urgency.PAST]
+        if self._node.dispatch.is_draining:
+            why.append("this server drains")
         health = {"server": self._node.view.name, "healthy": not why, "why": why}
         return web.json_response(health, status=503 if why else 200)

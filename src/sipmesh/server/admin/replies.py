@@ -40,6 +40,38 @@ class ListenerReply:
 
 
 @dataclass(frozen=True, slots=True)
+class CallReply:
+    """One call that is up, as far as this server has seen: the addresses of both sides, and for how many seconds."""
+
+    caller: str
+    callee: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageReply:
+    """A server of the network that does not answer this one: for how many seconds, and why."""
+
+    server: str
+    for_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReply:
+    """What a server has to do: its *state*, ``serving`` or ``draining``, and what is under way on it.
+
+    *requests_waiting* are branches without a final response. *calls* are the newest of the *calls_up*.
+    """
+
+    state: str = "serving"
+    requests_waiting: int = 0
+    calls_up: int = 0
+    calls: tuple[CallReply, ...] = ()
+    servers_down: tuple[OutageReply, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ChainReply:
     """A certificate that the server presents, with the CAs above it; *outside* says whether only partners see it."""
 
@@ -67,6 +99,7 @@ class StatusReply:
     anchors: tuple[DatedItem, ...]
     lists: tuple[DatedItem, ...]
     sources: tuple[FetchStatus, ...]
+    work: WorkReply = WorkReply()  # a server of an older release does not say it
 
     @property
     def use(self) -> Use:
@@ -213,3 +246,4 @@ USER: Final = ControlCommand("user", UserReply)
 RELOAD: Final = ControlCommand("reload", ReloadResult)
 FILES_CHANGED: Final = ControlCommand("files-changed", ReloadResult)
 USERS_CHANGED: Final = ControlCommand("users-changed", ClosedReply)
+DRAIN: Final = ControlCommand("drain", WorkReply)

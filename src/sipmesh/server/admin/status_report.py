@@ -45,6 +45,7 @@ def status_of(node: RunningServer) -> ServerStatus:
         refused=tuple(text(headline(verdict)) for verdict in refusals[:MOST_REFUSALS]),
         anchors=tuple(sorted(anchors_in_use(node))[:MOST_NAMES]),
         bindings=node.registrations.store,
+        unanswered=tuple(sorted(node.outages.names)[:MOST_NAMES]),
     )
 
 

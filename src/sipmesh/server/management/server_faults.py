@@ -108,6 +108,9 @@ def reported_faults(server: str, status: ServerStatus) -> Iterator[Fault]:
     if status.certificate_fault:
         remedy = f"on the machine of {server}: sipmesh ca inventory"
         yield Fault(f"new certificate rejected: {status.certificate_fault}", remedy)
+    for other in status.unanswered:
+        remedy = f"check that {other} runs, and that its server port is reachable from the machine of {server}"
+        yield Fault(f"{other} does not answer it", remedy)
 
 
 def apart(servers: Iterable[Known]) -> dict[str, Fault]:

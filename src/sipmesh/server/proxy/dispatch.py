@@ -15,7 +15,7 @@ from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
 from sipmesh.routing.proxy.branch import loop_hash
 from sipmesh.routing.proxy.received import mark_received
-from sipmesh.server.proxy.executor import NO_USERS_YET, RETRY_AFTER_S
+from sipmesh.server.proxy.executor import DRAINING, NO_USERS_YET, RETRY_AFTER_S
 from sipmesh.server.proxy.login.login_waits import PendingLogin
 from sipmesh.sip.check import check_request, check_response, unsupported
 from sipmesh.sip.message import Request, Response, respond
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.gatekeeper import Gatekeeper
+    from sipmesh.server.proxy.liveness import Liveness
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.login_waits import LoginWaits
+    from sipmesh.server.proxy.outages import Outages
     from sipmesh.server.proxy.registrations import Registrations
     from sipmesh.server.proxy.relay import Relay
     from sipmesh.server.quotas.limited_log import LimitedLog
@@ -80,6 +82,8 @@ class Dispatch(LinkEvents):
         log: LimitedLog,
         accounts: Principals,
         counters: Counters,
+        liveness: Liveness,
+        outages: Outages,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -89,6 +93,8 @@ class Dispatch(LinkEvents):
         self._tokens, self._branches, self._log = tokens, branches, log
         self.accounts, self._max_exchanges = accounts, max_exchanges
         self._counters = counters
+        self._liveness, self._outages = liveness, outages
+        self.is_draining = False
         self._control_plane: ControlPlane | None = None
         self._requester: ManagedControlPlane | None = None
 
@@ -107,6 +113,11 @@ class Dispatch(LinkEvents):
         """Route by *names* and *decide*, of another topology, from now on."""
         self.names, self.decide = names, decide
 
+    def drain(self) -> None:
+        """Refuse each request outside dialogs from now on, those among them that wait for their login."""
+        self.is_draining = True
+        self._login_waits.give_up()
+
     # Links
 
     def judge(self, link: Link, evidence: PeerEvidence) -> Verdict:
@@ -122,6 +133,7 @@ class Dispatch(LinkEvents):
         flow = self._flow_table.flow(link)
         flow.came_up()
         self.accounts.came_up(flow)
+        self._liveness.link_up(link)
         if link.verdict is not None:
             self._counters.judged(link.verdict)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
@@ -131,14 +143,19 @@ class Dispatch(LinkEvents):
 
     def refused(self, verdict: Verdict) -> None:
         """Record a refusal: the log has all details, the peer gets only the TLS alert."""
-        self._gatekeeper.remember(verdict)
         self._counters.judged(verdict)
+        if self._outages.has(verdict.meant):
+            return
+        self._gatekeeper.remember(verdict)
         who = network_of(verdict.remote[0]) if verdict.direction is Direction.ACCEPTED else verdict.meant
         self._log.warning(who, "link refused", code=verdict.code, verdict=headline(verdict), remedies=verdict.remedies)
 
     def link_down(self, link: Link, why: str, verdict: Verdict | None) -> None:
         """Remove a closed link, with its flow, its bindings and its branches."""
         self._counters.gone(link)
+        self._liveness.link_down(link)
+        is_told = self._outages.has(link.meant) and not link.was_up
+        self._outages.link_down(link, why, verdict)
         flow = self._flow_table.flow(link)
         self._flow_table.forget(flow)
         self._login_waits.gone(flow)
@@ -149,7 +166,7 @@ class Dispatch(LinkEvents):
         self._relay.link_down(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
-        if link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED:
+        if not is_told and (link.kind is not LinkKind.CLIENT or link.direction is Direction.OPENED):
             code = verdict.code if verdict is not None else None
             peer = link.peer_name or link.meant
             self._log.info(peer, "link closed", link=link.id, peer=peer, why=why, code=code)
@@ -255,8 +272,8 @@ class Dispatch(LinkEvents):
         if request.present & EVENT and names_package(request):
             self._executor.answer(flow, request, key, Answer(489, code=Code.ROLE_NOT_ALLOWED, why=NOT_ITS_PACKAGE))
             return
-        early = None
-        if request.method != "ACK":
+        early = DRAINING if self.is_draining and request.to.tag is None else None
+        if early is None and request.method != "ACK":
             account = flow.account
             early = (
                 self._executor.over_its_limit(flow, request, account) if account.full else self._early_answer(request)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sipmesh.topology.view import ServerView
 
 RETRY_AFTER_S: Final = "5"
+DRAINING: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="this server is draining")
 NO_USERS_YET: Final = Answer(
     503, headers=(("Retry-After", RETRY_AFTER_S),), why="management has not sent the users yet"
 )

@@ -145,6 +145,11 @@ class ProxiedRequest:
         self.sent: dict[int, SentBranch] = {}
         self.account, self.size = flow.account, 0
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether its sender has the final response."""
+        return self.context is not None and self.context.answered
+
     def hold(self, size: int) -> None:
         """Count *size* octets for the request instead of the previous number."""
         self.account.add(0, size - self.size)

@@ -80,7 +80,8 @@ class ServerFacts(_Part):
     """What a server reports and `sipmesh status` shows. *at* is the server's own clock.
 
     *refuses_from* is the instant from which the server refuses every peer if it receives nothing new, and *refuses_because* says
-    why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none.
+    why. *bindings* identifies the store in which the server keeps bindings; it is empty if the server keeps none. *unanswered*
+    names the servers that do not answer this one.
     """
 
     digest: Hex = ""
@@ -97,6 +98,7 @@ class ServerFacts(_Part):
     refused: Annotated[tuple[Text, ...], Field(max_length=MOST_REFUSALS)] = ()
     anchors: Annotated[tuple[Hex, ...], Field(max_length=MOST_NAMES)] = ()
     bindings: Hex = ""
+    unanswered: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = ()
 
 
 class ServerStatus(ServerFacts):

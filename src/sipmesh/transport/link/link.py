@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sipmesh.transport.tls.pyopenssl import PyOpenSslTls
     from sipmesh.trust.verdict import Verdict
 
+PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
 LOOK_AGAIN_S: Final = 60.0
 A_SECOND: Final = 1.0  # a certificate is valid until the end of the second in its notAfter (RFC 5280 4.1.2.5)
@@ -211,6 +212,16 @@ class Link(RegisteredLink):
         """Whether a user has logged in on this client link."""
         return self._deadlines.authenticated
 
+    @property
+    def was_up(self) -> bool:
+        """Whether the link has ever held an accepted verdict."""
+        return self._trusted
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the peer has sent a keepalive, or has answered one."""
+        return self._deadlines.pings
+
     def authenticate(self) -> None:
         """A user has logged in: the link may stay, and its queue gets the full size of a client queue."""
         self._deadlines.authenticated = True
@@ -323,6 +334,14 @@ class Link(RegisteredLink):
             else:
                 self._mark_dirty()
         return True
+
+    def ping(self) -> None:
+        """Ask the peer for a keepalive (RFC 5626 4.4.1), on a link that we opened; keepalives count as no messages."""
+        self._send_keepalive(PING)
+
+    def _send_keepalive(self, keepalive: bytes) -> None:
+        if self.send(keepalive):
+            self.messages_out -= 1
 
     def send_or_close(self, data: bytes) -> None:
         """Queue a message that must not be lost silently: if there is no room, close the link, so that both ends start again."""
@@ -502,10 +521,11 @@ class Link(RegisteredLink):
 
     def _keepalive(self, item: Keepalive) -> None:
         """Answer a double CRLF with a single one, as a server MUST (RFC 5626 4.4.1)."""
-        if item is Keepalive.PING:
+        if not self._deadlines.pings:
             self._deadlines.pings = True
             self._set_alarm()
-            self.send(PONG)
+        if item is Keepalive.PING:
+            self._send_keepalive(PONG)
 
     def _unframeable(self, fault: FramingError) -> None:
         answer = self._events.faulty(self, fault)
