@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+from collections.abc import Callable
 from typing import Any
 
 
@@ -10,6 +11,8 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.threads: list[Callable[[], object]] = []
+        """Each tells whether a thread is at work for the loop: its result is waited for, and no time passes."""
         super().__init__(JumpingSelector(self))
 
     def time(self) -> float:
@@ -26,7 +29,8 @@ class JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Tell what is ready now; where nothing is, *timeout* seconds have passed."""
-        found = super().select(0)
-        if not found and timeout:
+        is_awaited = any(works() for works in self._loop.threads)
+        found = super().select(timeout if is_awaited else 0)
+        if not found and timeout and not is_awaited:
             self._loop.now += timeout
         return found

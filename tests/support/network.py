@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from client.clock import JumpingLoop
 from sipmesh.client.agent import Settings, UserAgent
 from sipmesh.client.answering import Event, Manners
 from sipmesh.client.call import Call, IncomingCall
@@ -22,6 +23,8 @@ from sipmesh.demo.ports import HOST, free_port
 from sipmesh.server.running_server import RunningServer
 from sipmesh.sip.digest import parse_challenge
 from sipmesh.sip.message import Response
+from sipmesh.storage.locations import Locations
+from sipmesh.storage.sqlite_locations import SqliteLocations
 from sipmesh.transport.limits import Limits
 from sipmesh.trust.evidence import LinkKind
 from sipmesh.trust.role import Role
@@ -129,6 +132,7 @@ class Network:
     dns: NameServer = field(default_factory=lambda: NameServer({}))
     starts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    stores: dict[str, Locations] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
@@ -156,7 +160,12 @@ class Network:
     def start(self, name: str) -> RunningServer:
         """Run a server in this loop."""
         told = self.told[name] = Told()
-        node = self.nodes[name] = RunningServer(self.of(name).file, name, told.log, self.limits)
+        node = self.nodes[name] = RunningServer(
+            self.of(name).file, name, told.log, self.limits, locations=self.stores.get(name)
+        )
+        locations = node.locations
+        if isinstance(node.loop, JumpingLoop) and isinstance(locations, SqliteLocations):
+            node.loop.threads.append(lambda: locations.outstanding)
         node.start()
         return node
 

@@ -26,7 +26,7 @@ from sipmesh.server.proxy.gatekeeper import Gatekeeper
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
-from sipmesh.server.proxy.login.user_stores import open_stores
+from sipmesh.server.proxy.login.user_stores import open_locations, open_users
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.registrations import Registrations
 from sipmesh.server.proxy.relay import Relay
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ControlPlane
+    from sipmesh.storage.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -76,10 +77,20 @@ class RevocationSources(Protocol):
 
 
 class RunningServer:
-    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* is what is in force, if not that file.
+
+    *locations* is the store of the pool's bindings, if not the file that the topology names.
+    """
 
     def __init__(
-        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+        self,
+        file: Path,
+        name: str,
+        log: Log,
+        limits: Limits | None = None,
+        *,
+        loaded: Loaded | None = None,
+        locations: Locations | None = None,
     ) -> None:
         loaded = loaded or load(file)
         self.file, self.log = file, log
@@ -92,7 +103,7 @@ class RunningServer:
         self.control_plane: ControlPlane | None = None
         self.is_managed = False
         self._sources: RevocationSources | None = None
-        self._keep()
+        self._keep(locations)
         try:
             self._wire()
         except BaseException:
@@ -118,7 +129,7 @@ class RunningServer:
         self._sources = sources
         sources.follow(self.view.loaded)
 
-    def _keep(self) -> None:
+    def _keep(self, locations: Locations | None) -> None:
         """Open what outlives a start: the keys of our tokens and, where our role has them, users and bindings.
 
         Servers of a pool that share a folder share the key of dialogs, so that a call can go on through another of them.
@@ -126,7 +137,12 @@ class RunningServer:
         incarnation = time.time_ns() // 1000
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
         self.tokens = Tokens(key, incarnation, pool_key)
-        self.users, self.locations = open_stores(self.view)
+        self.users = open_users(self.view)
+        try:
+            self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
+        except BaseException:
+            self.users.close()
+            raise
 
     def _wire(self) -> None:
         """Put the parts together, from the judge up to the pool of links; nothing listens yet."""
@@ -148,8 +164,10 @@ class RunningServer:
         )
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
-        self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
-        self.relay = Relay(self.loop, self.flow_table, self.locations, tokens, branches, advertised, border)
+        self.registrations = Registrations(
+            view.name, tokens, self.locations, RegistrarLimits(), self.loop.time, self.log, self.peer_log
+        )
+        self.relay = Relay(self.loop, self.flow_table, self.registrations.forget, tokens, branches, advertised, border)
         self._wire_dispatch(branches, border)
         self._wire_links()
 

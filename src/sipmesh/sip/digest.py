@@ -172,7 +172,7 @@ class Nonces:
     A nonce carries the instant of its making and a MAC over that and the *link* that it was given to (RFC 7616 section 5.4):
     on any other link it is forged. Only used ones are remembered, *remembered* of them at most; when one is forgotten for
     room, every nonce as old as it goes stale with it, so that none can be used twice. *key* is of one start of the server, 16
-    octets or more; *lifetime_s* is in seconds, instants are POSIX seconds.
+    octets or more; *lifetime_s* is in seconds, instants are seconds of one clock, which had better never be set.
     """
 
     __slots__ = ("_counts", "_forgotten", "_key", "_lifetime_s", "_remembered")

@@ -12,9 +12,10 @@ def registrations_table(title: str, rows: list[dict[str, Any]]) -> Any:
     """Registered devices as people read them."""
     made = table(title, "user", "server", "link", "contact", "user agent", "from", "expires in")
     for one in rows:
-        left = datetime.fromisoformat(one["expires"]) - datetime.now(UTC)
+        ends = one["expires"]  # known to the server that has the link
+        left = duration(datetime.fromisoformat(ends) - datetime.now(UTC)) if ends is not None else None
         told = (one["server"], one["link"], one["contact"], one["user_agent"], one["remote"])
-        made.add_row(cell(one["user"], "bold"), *map(cell, told), cell(duration(left)))
+        made.add_row(cell(one["user"], "bold"), *map(cell, told), cell(left))
     return made
 
 

@@ -101,7 +101,7 @@ def authenticate(
         verifier: What is known of that user; None for an unknown one.
         nonces: Makes and judges this server's nonces; a nonce is counted only under the right password.
         link: The number of the link that the request came on: a nonce is worth nothing on another one.
-        at: Now, in epoch seconds.
+        at: Now, in seconds of one clock for all nonces of a server.
         entropy: At least 8 random bytes, for the nonce of a challenge.
         likeness: For an unknown user a number that is always the same for that name, and that nobody else can tell: it says
             which algorithms the challenge offers.

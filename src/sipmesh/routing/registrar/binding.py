@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from math import inf
+from typing import Final, NamedTuple
 
 from sipmesh.sip.text import ascii_lower
+
+NEVER: Final = inf
+"""The end of a row of another server: that server alone knows when the row ends."""
 
 
 class BindingKey(NamedTuple):
@@ -20,7 +24,9 @@ class Binding:
     """One Contact of *aor* and the flow it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
 
     *contact* is the URI as the client wrote it: it goes into Request-URIs down the flow and is never resolved.
-    *server*, *incarnation* and *flow* name the link, *token* is what that server calls it. *expires_at* is in epoch seconds.
+    *server*, *incarnation* and *flow* name the link, *token* is what that server calls it. *interval_s* is the time that was
+    granted. *expires_at* is in seconds of a clock that only *server* reads and that is never set; in the eyes of every other
+    server it is `NEVER`, because the row lives until its server removes it.
     """
 
     aor: str
@@ -36,6 +42,7 @@ class Binding:
     token: str
     expires_at: float
     user_agent: str = ""
+    interval_s: int = 0
 
     @property
     def key(self) -> BindingKey:

@@ -1,7 +1,8 @@
 """The registrar: answer a REGISTER and name the binding changes (RFC 3261 section 10.3, RFC 5626 section 6).
 
 A registration is bound to the link it came on; requests to the user go down that link. Nothing is stored here: the server
-reads the user's rows before, stores the changes after, and only then sends the answer.
+knows the user's rows before, stores the changes after, and only then sends the answer. A refresh changes nothing that another
+server needs, and is not stored (`is_refresh`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,23 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from sipmesh.routing.registrar.binding import Binding, BindingKey, Changes, row_name
+from sipmesh.routing.registrar.binding import NEVER, Binding, BindingKey, Changes, row_name
 from sipmesh.routing.registrar.contact import AskedContact, read_contact
 from sipmesh.sip.check import unsupported
 from sipmesh.sip.message import Request
 from sipmesh.sip.text import ascii_lower
 from sipmesh.sip.uri import SipUri
 
-__all__ = ["Binding", "BindingKey", "Changes", "FlowFacts", "RegistrarAnswer", "RegistrarLimits", "decide"]
+__all__ = [
+    "Binding",
+    "BindingKey",
+    "Changes",
+    "FlowFacts",
+    "RegistrarAnswer",
+    "RegistrarLimits",
+    "decide",
+    "is_refresh",
+]
 
 SUPPORTED: Final = frozenset({"outbound"})
 ONE_HOUR_S: Final = 3600
@@ -81,7 +91,7 @@ def decide(
         held: The live rows of that address.
         flow: The link it came on.
         limits: What a registration may ask for.
-        at: Now, in epoch seconds.
+        at: Now, in seconds of the clock that the ends of this server's rows are in.
 
     Raises:
         RemoteError: A header field cannot be read; carries the status to answer with.
@@ -94,6 +104,21 @@ def decide(
         return refused.registration
     bindings = case.after(changes)
     return RegistrarAnswer(200, "OK", case.headers(bindings), changes, bindings)
+
+
+def is_refresh(changes: Changes, held: Sequence[Binding]) -> bool:
+    """Tell whether *changes* only renew rows of *held* on the flow that they are on: no other server has to know of it."""
+    return not changes.drop and all(any(_renews(row, known) for known in held) for row in changes.put)
+
+
+def _renews(row: Binding, known: Binding) -> bool:
+    return (
+        row.token == known.token
+        and row.contact == known.contact
+        and row.instance == known.instance
+        and row.reg_id == known.reg_id
+        and row.q == known.q
+    )
 
 
 class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never seen outside
@@ -191,6 +216,7 @@ class _Case:
 
     def binding(self, contact: AskedContact) -> Binding:
         """Make the row for *contact*."""
+        interval_s = min(contact.expires_s, self.limits.max_expires_s)
         return Binding(
             aor=self.owner,
             contact=contact.uri,
@@ -203,8 +229,9 @@ class _Case:
             incarnation=self.flow.incarnation,
             flow=self.flow.flow,
             token=self.flow.token,
-            expires_at=self.at + min(contact.expires_s, self.limits.max_expires_s),
+            expires_at=self.at + interval_s,
             user_agent=(self.request.first("user-agent") or "")[: self.limits.max_user_agent_length],
+            interval_s=interval_s,
         )
 
     def after(self, changes: Changes) -> tuple[Binding, ...]:
@@ -249,7 +276,10 @@ class _HeldRows:
 
 
 def _contact_value(binding: Binding, at: float) -> str:
-    """Write one Contact of the 200, with whole seconds left, rounded up."""
+    """Write one Contact of the 200, with whole seconds left, rounded up.
+
+    Of a row of another server only the granted time is known here, which is the most that can be left.
+    """
     parts = [f"<{binding.contact}>"]
     if binding.q != 1.0:
         parts.append(f"q={binding.q:g}")
@@ -257,5 +287,6 @@ def _contact_value(binding: Binding, at: float) -> str:
         parts.append(f'+sip.instance="{binding.instance}"')
     if binding.reg_id is not None:
         parts.append(f"reg-id={binding.reg_id}")
-    parts.append(f"expires={max(0, ceil(binding.expires_at - at))}")
+    left_s = binding.interval_s if binding.expires_at == NEVER else max(0, ceil(binding.expires_at - at))
+    parts.append(f"expires={left_s}")
     return ";".join(parts)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
+from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
     BindingReply,
     ClosedReply,
@@ -135,8 +137,25 @@ class AdminCommands:
             remote=tell_address(link.remote) if link is not None else None,
             contact=row.contact,
             user_agent=row.user_agent,
-            expires=datetime.fromtimestamp(row.expires_at, UTC).isoformat(),
+            expires=self._end(row),
         )
+
+    def _end(self, row: Binding) -> str | None:
+        """When a row ends by the clock of this machine; only the server that has the link knows it."""
+        if row.expires_at == NEVER:
+            return None
+        return datetime.fromtimestamp(time.time() + row.expires_at - self._node.loop.time(), UTC).isoformat()
+
+    async def _bindings(self, aor: str) -> Sequence[Binding]:
+        """The live bindings of a user in the whole pool; raises `SipmeshError` where they cannot be read."""
+        found: asyncio.Future[Sequence[Binding] | None] = self._node.loop.create_future()
+        self._node.registrations.look_up(aor, lambda rows: None if found.done() else found.set_result(rows))
+        rows = await found
+        if rows is None:
+            raise SipmeshError(
+                f"{self._node.view.name} cannot read the registrations: {self._node.registrations.health}"
+            )
+        return rows
 
     async def login_failures(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The last failed logins of all users, newest first."""
@@ -152,7 +171,7 @@ class AdminCommands:
             started_at=datetime.fromtimestamp(node.started_at, UTC).isoformat(),
             ready=node.homes.ready,
             home=node.homes.of(aor),
-            bindings=[self._binding(row, links) for row in node.registrations.bindings(aor)],
+            bindings=[self._binding(row, links) for row in await self._bindings(aor)],
             failures=[one.to_json() for one in node.logins.remembered.of(aor)],
         )
 

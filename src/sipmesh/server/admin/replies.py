@@ -54,7 +54,10 @@ class LinkReply:
 
 @dataclass(frozen=True, slots=True)
 class BindingReply:
-    """One binding; *link* is the id of its link, if that is one of this server and up. *expires* is ISO 8601 in UTC."""
+    """One binding; *link* is the id of its link, if that is one of this server and up.
+
+    *expires* is ISO 8601 in UTC, None for a binding of another server: that server alone knows when it ends.
+    """
 
     user: str
     server: str
@@ -62,7 +65,7 @@ class BindingReply:
     remote: str | None
     contact: str
     user_agent: str
-    expires: str
+    expires: str | None
 
 
 @dataclass(frozen=True, slots=True)
