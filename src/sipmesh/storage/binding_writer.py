@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_IN_BATCH: Final = 500
 """Writes in one transaction: they take some milliseconds, for which the other servers of the pool wait."""
+
+GATHER_S: Final = 0.005
+"""How long the writer lets writes come together: to wake a thread for each of them costs more than to store it."""
 
 TRY_AGAIN_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0)
 """How long the writer waits after each failure in a row; the last one counts for all that follow."""
@@ -78,6 +82,8 @@ class BindingWriter:
         if not self._waiting:
             with suppress(Empty):
                 self._take(self._queue.get(timeout=max(0.0, self._renew_at - self._clock())))
+            if self._waiting:
+                time.sleep(GATHER_S)
         with suppress(Empty):
             while len(self._waiting) < MOST_IN_BATCH:
                 self._take(self._queue.get_nowait())

@@ -19,7 +19,7 @@ class BindingKey(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Binding:
     """One Contact of *aor* and the flow it registered on (RFC 3261 section 10.3, RFC 5626 section 6).
 
@@ -27,6 +27,8 @@ class Binding:
     *server*, *incarnation* and *flow* name the link, *token* is what that server calls it. *interval_s* is the time that was
     granted. *expires_at* is in seconds of a clock that only *server* reads and that is never set; in the eyes of every other
     server it is `NEVER`, because the row lives until its server removes it.
+
+    Only `renew` changes a row. The ``__init__`` is written out: one that a dataclass generates costs as much as a decision.
     """
 
     aor: str
@@ -43,6 +45,33 @@ class Binding:
     expires_at: float
     user_agent: str = ""
     interval_s: int = 0
+
+    def __init__(
+        self,
+        aor: str,
+        contact: str,
+        instance: str | None,
+        reg_id: int | None,
+        q: float,
+        call_id: str,
+        cseq: int,
+        server: str,
+        incarnation: int,
+        flow: int,
+        token: str,
+        expires_at: float,
+        user_agent: str = "",
+        interval_s: int = 0,
+    ) -> None:
+        self.aor, self.contact, self.instance, self.reg_id, self.q = aor, contact, instance, reg_id, q
+        self.call_id, self.cseq = call_id, cseq
+        self.server, self.incarnation, self.flow, self.token = server, incarnation, flow, token
+        self.expires_at, self.user_agent, self.interval_s = expires_at, user_agent, interval_s
+
+    def renew(self, call_id: str, cseq: int, at: float) -> None:
+        """Let the row live as long again from the instant *at*, by a REGISTER with that Call-ID and CSeq."""
+        self.call_id, self.cseq = call_id, cseq
+        self.expires_at = at + self.interval_s
 
     @property
     def key(self) -> BindingKey:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.proxy.forwarding import ListenerAddress
     from sipmesh.routing.proxy.received import Mark
     from sipmesh.routing.proxy.response_context import ResponseContext
+    from sipmesh.routing.registrar.refresh import KnownRefresh
     from sipmesh.server.proxy.timeout_queue import TimeoutQueue
     from sipmesh.server.quotas.usage import Usage
     from sipmesh.sip.message import Request
@@ -41,7 +42,8 @@ class Flow:
     *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
     belong to the link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* says under
     which password each user was proved. *mark* is what its client's Vias are marked with. *account* is what its requests
-    count on. *refused* are the keys of INVITEs that got a final refusal and no ACK yet: nothing else is kept of them.
+    count on. *refresh* is the REGISTER that its phone repeats. *refused* are the keys of INVITEs that got a final refusal
+    and no ACK yet: nothing else is kept of them.
     """
 
     __slots__ = (
@@ -50,6 +52,7 @@ class Flow:
         "incarnation",
         "link",
         "mark",
+        "refresh",
         "refused",
         "registered",
         "sender",
@@ -63,6 +66,7 @@ class Flow:
         self.sent: dict[str, SentBranch] = {}
         self.generations: dict[str, int] = {}
         self.registered = False
+        self.refresh: KnownRefresh | None = None
         self.sender: Sender | None = None
         self.mark: Mark | None = None
         self.account: Usage = NOBODY

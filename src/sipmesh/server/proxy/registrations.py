@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.routing.registrar.refresh import KnownRefresh, known_refresh
 from sipmesh.routing.registrar.registrar import (
     Binding,
     BindingKey,
@@ -139,9 +140,14 @@ class Registrations:
 
     def register(self, flow: Flow, request: Request, key: str, aor: str, relay: Relay) -> Response | None:
         """Answer a REGISTER of *aor*, which the link has proved; None if *relay* is to send the answer later."""
-        held = self._known.of(aor, self._clock())
+        now = self._clock()
+        held = self._known.of(aor, now)
+        refresh = flow.refresh
+        if refresh is not None and held is not None and self._is_repeated(refresh, request, aor, held):
+            return refresh.renew(request, now)
         answer = None if held is None else self._decide(flow, request, aor, held)
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
+            flow.refresh = known_refresh(request, answer)
             return respond(request, answer.status, answer.reason, headers=answer.headers)
         if self._is_failing or len(self._waiting) >= MOST_WAITING:
             return unavailable(request)
@@ -152,6 +158,12 @@ class Registrations:
         else:
             self._store(pending, answer, held)
         return None
+
+    def _is_repeated(self, refresh: KnownRefresh, request: Request, aor: str, held: Sequence[Binding]) -> bool:
+        """Tell whether a REGISTER of *aor* repeats the one before it, while its row is still all that there is."""
+        if len(held) != 1 or held[0] is not refresh.row or refresh.row.aor != aor or aor in self._changes:
+            return False
+        return refresh.is_repeated_by(request)
 
     def _decide(self, flow: Flow, request: Request, aor: str, held: Sequence[Binding]) -> RegistrarAnswer:
         token = self._tokens.flow(flow.number, aor)
@@ -225,6 +237,7 @@ class Registrations:
             response = respond(request, 500, "CSeq Out Of Order")
         else:
             self._follow(pending, write, result)
+            pending.proxied.flow.refresh = known_refresh(request, answer)
             response = respond(request, answer.status, answer.reason, headers=answer.headers)
         self._answer(pending, response)
         for following in running.next_ones:
