@@ -88,9 +88,9 @@ def realm_of_credentials(value: str) -> str:
     return _needed(_fields(value), "realm")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Credentials:
-    """An Authorization or Proxy-Authorization of the Digest scheme; values without their quotes."""
+    """An Authorization or Proxy-Authorization of the Digest scheme; values without their quotes. Not changed once made."""
 
     username: str
     realm: str
@@ -102,6 +102,22 @@ class Credentials:
     qop: str | None
     nc: int
     opaque: str | None
+
+    def __init__(
+        self,
+        username: str,
+        realm: str,
+        nonce: str,
+        uri: str,
+        response: str,
+        algorithm: Algorithm,
+        cnonce: str | None,
+        qop: str | None,
+        nc: int,
+        opaque: str | None,
+    ) -> None:
+        self.username, self.realm, self.nonce, self.uri, self.response = username, realm, nonce, uri, response
+        self.algorithm, self.cnonce, self.qop, self.nc, self.opaque = algorithm, cnonce, qop, nc, opaque
 
     @classmethod
     def parse(cls, value: str) -> Credentials:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from sipmesh.routing.registrar.binding import Binding
-from sipmesh.server.proxy import binding_lookups as module
 from sipmesh.server.proxy.binding_lookups import LOOKUP_S, MOST_READS, BindingLookups
 from sipmesh.server.proxy.known_bindings import KnownBindings
 from sipmesh.storage.locations import StoredRows, WriteResult
@@ -109,10 +108,8 @@ def test_rows_of_our_own_flows_stand_in_where_the_store_cannot_be_read(one: Look
 
 
 @pytest.mark.parametrize(("most", "given"), [(2, []), (1, [None])])
-def test_only_so_many_requests_wait(
-    one: Lookups, monkeypatch: pytest.MonkeyPatch, most: int, given: list[None]
-) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", most)
+def test_only_so_many_requests_wait(one: Lookups, most: int, given: list[None]) -> None:
+    one.lookups = BindingLookups(one.known, one.store, lambda: one.now, most)
     one.ask()
     one.ask(BOB)
     assert one.given == given

@@ -12,7 +12,6 @@ import pytest
 
 from sipmesh.demo.organisation import Organisation
 from sipmesh.routing.registrar.registrar import RegistrarLimits
-from sipmesh.server.proxy import registrations as module
 from sipmesh.server.proxy.binding_lookups import LOOKUP_S
 from sipmesh.server.proxy.registrations import WRITE_S
 from sipmesh.sip.message import Response
@@ -371,12 +370,10 @@ async def test_fault_in_a_register_that_had_to_wait_is_answered_as_in_any_other(
 
 @pytest.mark.parametrize(("most", "status"), [(1, 401), (0, 503)])
 @on_loop
-async def test_only_so_many_registrations_wait_for_the_store(
-    home: Network, monkeypatch: pytest.MonkeyPatch, most: int, status: int
-) -> None:
+async def test_only_so_many_registrations_wait_for_the_store(home: Network, most: int, status: int) -> None:
     """At the limit the REGISTER waits, and is answered when it is stored; one above it is refused at once."""
-    monkeypatch.setattr(module, "MOST_WAITING", most)
     async with home:
+        home.nodes[FE1].registrations.most_waiting = most
         alice = await home.peer(FE1, "alice")
         with locked(home.organisations[0]):
             await alice.send(await alice.with_credentials())

@@ -18,15 +18,18 @@ LARGEST_REG_ID: Final = 2**31 - 1
 Q_DIGITS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class AskedContact:
-    """A Contact with its parameters read; *instance* keeps its angle brackets but no quotes."""
+    """A Contact with its parameters read; *instance* keeps its angle brackets but no quotes. Not changed once made."""
 
     uri: str
     instance: str | None
     reg_id: int | None
     q: float
     expires_s: int
+
+    def __init__(self, uri: str, instance: str | None, reg_id: int | None, q: float, expires_s: int) -> None:
+        self.uri, self.instance, self.reg_id, self.q, self.expires_s = uri, instance, reg_id, q, expires_s
 
 
 def read_contact(contact: NameAddr, default_s: int) -> AskedContact:

@@ -10,8 +10,9 @@ from typing import Final
 
 from sipmesh.routing.registrar.binding import Binding
 from sipmesh.routing.registrar.registrar import RegistrarAnswer
-from sipmesh.sip.message import Request, Response, respond, stateless_tag
+from sipmesh.sip.message import Request, Response, copied_rows, stateless_tag
 from sipmesh.sip.names import bits_of
+from sipmesh.sip.rows import TO, header_rows, made_row
 
 DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 """The rows that the registrar decides by; Call-ID and CSeq are read. A User-Agent is noted once on a flow: it is one phone's."""
@@ -20,14 +21,15 @@ DECIDES: Final = bits_of("to", "contact", "expires", "require", "supported")
 class KnownRefresh:
     """The REGISTER with which one flow renews *row*, the only row of its address of record."""
 
-    __slots__ = ("_headers", "_lines", "_tag", "row")
+    __slots__ = ("_lines", "_rows", "_to", "row")
 
     def __init__(self, request: Request, answer: RegistrarAnswer) -> None:
         """Remember *request*, to which *answer* was given: a 200 with one binding, that of the only Contact."""
         self.row: Binding = answer.bindings[0]
-        self._headers = answer.headers
         self._lines = deciding_lines(request)
-        self._tag = stateless_tag(request)
+        to = request.row(TO)
+        self._to = to if request.to.tag is not None else made_row("to", f"{to.value};tag={stateless_tag(request)}")
+        self._rows = header_rows([*answer.headers, ("content-length", "0")])
 
     def __repr__(self) -> str:
         return f"<KnownRefresh of {self.row.aor}>"
@@ -52,7 +54,8 @@ class KnownRefresh:
     def renew(self, request: Request, at: float) -> Response:
         """Renew the row by *request* from the instant *at*, in seconds of the clock of its end, and answer."""
         self.row.renew(request.call_id, request.cseq.number, at)
-        return respond(request, 200, "OK", headers=self._headers, to_tag=self._tag)
+        rows = [self._to if row.bit == TO else row for row in copied_rows(request)]
+        return Response(200, "OK", rows + self._rows)
 
 
 def deciding_lines(request: Request) -> list[str]:

@@ -127,7 +127,7 @@ class _Refused(Exception):  # noqa: N818 - a way out of the steps below, never s
         self.registration = RegistrarAnswer(status, reason, headers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class _Case:
     """One REGISTER with all that bears on it; the methods are the steps of RFC 3261 section 10.3."""
 
@@ -137,6 +137,17 @@ class _Case:
     flow: FlowFacts
     limits: RegistrarLimits
     at: float
+
+    def __init__(
+        self,
+        request: Request,
+        owner: str,
+        held: Sequence[Binding],
+        flow: FlowFacts,
+        limits: RegistrarLimits,
+        at: float,
+    ) -> None:
+        self.request, self.owner, self.held, self.flow, self.limits, self.at = request, owner, held, flow, limits, at
 
     def check_sender(self) -> None:
         """Steps 2 to 5: extensions, and whether this sender may change the bindings of this address.

@@ -26,10 +26,16 @@ Then = Callable[["Sequence[Binding] | None"], None]
 
 
 class BindingLookups:
-    """Reads what is not in memory; *clock* gives seconds of the loop."""
+    """Reads what is not in memory; *clock* gives seconds of the loop. At most *most_waiting* requests wait at a time."""
 
-    def __init__(self, known: KnownBindings, locations: Locations, clock: Callable[[], float]) -> None:
-        self._known, self._locations, self._clock = known, locations, clock
+    def __init__(
+        self,
+        known: KnownBindings,
+        locations: Locations,
+        clock: Callable[[], float],
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
+        self._known, self._locations, self._clock, self._most_waiting = known, locations, clock, most_waiting
         self._waiting: dict[str, list[Then]] = {}
         self._reads: dict[str, int] = {}
         self._due: TimeoutQueue[str] = TimeoutQueue(LOOKUP_S, self._give_up)
@@ -44,7 +50,7 @@ class BindingLookups:
         if rows is not None:
             then(rows)
             return
-        if self.count >= MOST_WAITING:
+        if self.count >= self._most_waiting:
             then(None)
             return
         self.count += 1

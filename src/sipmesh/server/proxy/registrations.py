@@ -100,6 +100,7 @@ class Registrations:
         self._changes: dict[str, RunningChange] = {}
         self._to_restore: list[str] = []
         self._is_failing = False
+        self.most_waiting = MOST_WAITING
 
     def __repr__(self) -> str:
         return f"<Registrations of {self._server} in {self._locations!r}>"
@@ -149,7 +150,7 @@ class Registrations:
         if answer is not None and held is not None and self._is_settled(aor, answer, held):
             flow.refresh = known_refresh(request, answer)
             return respond(request, answer.status, answer.reason, headers=answer.headers)
-        if self._is_failing or len(self._waiting) >= MOST_WAITING:
+        if self._is_failing or len(self._waiting) >= self.most_waiting:
             return unavailable(request)
         pending = PendingRegistration(relay.open(flow, request, key), aor, relay)
         self._waiting.add(pending, self._clock())
