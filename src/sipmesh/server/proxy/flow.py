@@ -42,12 +42,13 @@ class Flow:
     *served* are the requests that came in on it, by transaction key; *sent* those that went out on it, by branch. Both
     belong to the link: a response, an ACK or a CANCEL counts only on the link of its request. *generations* says under
     which password each user was proved. *mark* is what its client's Vias are marked with. *account* is what its requests
-    count on. *refresh* is the REGISTER that its phone repeats. *refused* are the keys of INVITEs that got a final refusal
-    and no ACK yet: nothing else is kept of them.
+    count on. *refresh* is the REGISTER that its phone repeats. *closed* says that its link is gone. *refused* are the keys of
+    INVITEs that got a final refusal and no ACK yet: nothing else is kept of them.
     """
 
     __slots__ = (
         "account",
+        "closed",
         "generations",
         "incarnation",
         "link",
@@ -65,7 +66,7 @@ class Flow:
         self.served: dict[str, ProxiedRequest] = {}
         self.sent: dict[str, SentBranch] = {}
         self.generations: dict[str, int] = {}
-        self.registered = False
+        self.registered = self.closed = False
         self.refresh: KnownRefresh | None = None
         self.sender: Sender | None = None
         self.mark: Mark | None = None

@@ -27,7 +27,6 @@ from sipmesh.server.proxy.known_bindings import KnownBindings
 from sipmesh.server.proxy.timeout_queue import TimeoutQueue
 from sipmesh.sip.message import Request, Response, respond
 from sipmesh.storage.locations import Write, WriteResult
-from sipmesh.transport.link.state import LinkState
 
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
@@ -251,7 +250,7 @@ class Registrations:
         if not made:
             return
         flow.registered = True
-        if flow.link.state is LinkState.CLOSED:
+        if flow.closed:
             self.flow_closed(flow)
 
     def _answer(self, pending: PendingRegistration, response: Response) -> None:
@@ -269,6 +268,7 @@ class Registrations:
 
     def flow_closed(self, flow: Flow) -> None:
         """A link is gone, and what was registered on it with it."""
+        flow.closed = True
         if flow.registered:
             for aor, rows in self._known.close_flow(flow.number).items():
                 self._drop(aor, rows)
