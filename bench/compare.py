@@ -32,9 +32,10 @@ from bench.growth import SERIES, measure_growth
 from bench.pki import make_pki
 from bench.table import number, table
 
-Start = Callable[[Path, Path], AbstractContextManager[Server]]
+Start = Callable[..., AbstractContextManager[Server]]
 OURS, NOTHING = "sipmesh", "—"
 PEERS = ("--links", 4)
+LOGINS = 1_000
 QUIET = 0.1
 """Other work that takes more than this part of a core is worth a word."""
 PER_TRANSACTION = {"server_us": "server CPU, µs per request", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
@@ -42,12 +43,16 @@ PER_TRANSACTION = {"server_us": "server CPU, µs per request", "p50_ms": "p50, m
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One kind of work: how it is done, and which figures of the result are shown under what name."""
+    """One kind of work: how it is done, and which figures of the result are shown under what name.
+
+    *size* is what `sipmesh` is made for, in options of organisation.py.
+    """
 
     title: str
     work: Callable[[Server, tuple[object, ...]], Result]
     figures: dict[str, str]
     beside: tuple[str, ...] = ("Kamailio",)
+    size: tuple[object, ...] = ()
 
 
 PARTS = {
@@ -65,6 +70,17 @@ PARTS = {
         "messages between servers, saturated",
         lambda server, time: server.peer_messages(*PEERS, *time),
         {**PER_TRANSACTION, "per_s": "requests a second"},
+    ),
+    "register": Part(
+        "refreshes of registrations, with credentials, saturated",
+        lambda server, time: server.load("registers", "--window", 20, *time),
+        {**PER_TRANSACTION, "server_us": "server CPU, µs per REGISTER", "per_s": "REGISTERs a second"},
+    ),
+    "login": Part(
+        "first logins on links that are up: REGISTER, 401, REGISTER with credentials",
+        lambda server, _: server.load("registers", "--logins", "--links", LOGINS, "--window", 40),
+        {**PER_TRANSACTION, "server_us": "server CPU, µs per login", "per_s": "logins a second"},
+        size=("--users", LOGINS),
     ),
     "handshake": Part(
         "full mutual TLS 1.3 handshake, 8 in flight",
@@ -101,8 +117,8 @@ was done in a second.
 
 sipmesh, run by {interpreter}, authenticates its users, checks who may assert whom, judges each peer by topology,
 certificate and revocation list, and logs at the default level. Kamailio, with one worker, stateful, and the allocator
-tlsf, authenticates nobody as it is set up here, and checks certificates and the list only. The floor is a server in C
-that does nothing but shake hands.
+tlsf, is set up here to authenticate users at REGISTER alone, and checks certificates and the list only. The floor is a
+server in C that does nothing but shake hands.
 """
 
 
@@ -138,7 +154,8 @@ def measure(parts: list[str], pairs: int, seconds: int, folder: Path) -> Taken:
         for turn in range(1, pairs + 1):
             for server in servers:
                 sys.stderr.write(f"{name} {turn}/{pairs}: {server}\n")
-                with STARTS[server](folder / "pki", folder / server) as running:
+                size = part.size if server == OURS else ()
+                with STARTS[server](folder / "pki", folder / server, *size) as running:
                     taken.keep(name, server, part.work(running, ("--seconds", seconds)))
                     taken.interpreter = os.path.relpath(running.command[0]) if server == OURS else taken.interpreter
     return taken

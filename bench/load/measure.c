@@ -32,6 +32,16 @@ void measure_start(void) {
     next_phase_at = now_ns() + given.warmup * NS_PER_S;
 }
 
+void measure_open(void) {
+    phase = MEASURING;
+    opened = read_all();
+}
+
+void measure_close(void) {
+    closed = read_all();
+    phase = DRAINING;
+}
+
 bool measure_goes_on(unsigned long outstanding) {
     uint64_t now = now_ns();
     if (phase == DRAINING)

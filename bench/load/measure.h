@@ -13,6 +13,9 @@ struct latencies {
 };
 
 void measure_start(void);
+/* In place of these phases: what is between the two is measured. */
+void measure_open(void);
+void measure_close(void);
 /* False before the start and while what is under way comes back: then nothing new is to be sent. */
 bool load_is_on(void);
 /* Moves on to the phase that is due; `outstanding` says how much has not come back. False: the run is over. */

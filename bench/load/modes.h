@@ -3,6 +3,7 @@
 #define MODES_H
 
 int messages(void);
+int registers(void);
 int calls(void);
 int handshakes(void);
 int idle(void);

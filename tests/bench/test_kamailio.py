@@ -40,6 +40,28 @@ def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) 
             process.terminate()
 
 
+CHALLENGE = 'if (!pv_www_authenticate("a.test", "bench-password", "0"))'
+ANOTHER_PASSWORD = CHALLENGE.replace("bench-password", "another")
+
+
+@pytest.mark.peer("kamailio")
+@pytest.mark.parametrize("mode", [(), ("--logins",)], ids=["refreshes", "logins"])
+@pytest.mark.parametrize("new", [CHALLENGE, ANOTHER_PASSWORD], ids=["whole", "other-password"])
+def test_registration_counts_when_its_credentials_were_right(
+    run: Run,
+    load: Path,
+    pki: Path,
+    ports: dict[str, int],
+    tmp_path: Path,
+    mode: tuple[str, ...],
+    new: str,
+) -> None:
+    to = ("--connect", f"{HOST}:{ports['client']}", "--ca", pki / "ca.pem")
+    with serving(tmp_path, pki, ports, CHALLENGE, new):
+        ran = run(load, "registers", *to, "--links", 2, "--window", 2, "--seconds", 1, "--warmup", 0, *mode)
+    assert (ran.returncode == 0) is (new == CHALLENGE), ran.stdout + ran.stderr
+
+
 @pytest.mark.peer("kamailio")
 @pytest.mark.parametrize(
     ("old", "new", "status", "found"),

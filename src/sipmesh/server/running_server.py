@@ -29,7 +29,7 @@ from sipmesh.server.proxy.liveness import Liveness
 from sipmesh.server.proxy.login.digest_auth import DigestAuth
 from sipmesh.server.proxy.login.home_pools import HomePools
 from sipmesh.server.proxy.login.login_waits import LoginWaits
-from sipmesh.server.proxy.login.user_stores import open_stores
+from sipmesh.server.proxy.login.user_stores import open_locations, open_users
 from sipmesh.server.proxy.message_refusals import MessageRefusals
 from sipmesh.server.proxy.outages import Outages
 from sipmesh.server.proxy.registrations import Registrations
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.border import Border
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
+    from sipmesh.storage.locations import Locations
     from sipmesh.topology.document.listeners import ListenerSpec
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.expiry.fetch_status import FetchStatus
@@ -80,10 +81,20 @@ class RevocationSources(Protocol):
 
 
 class RunningServer:
-    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*."""
+    """A running server. *file* is the topology, *name* the server in it; *loaded* replaces the content of *file*.
+
+    *locations* is the store of the pool's bindings, if it is not the file that the topology names.
+    """
 
     def __init__(
-        self, file: Path, name: str, log: Log, limits: Limits | None = None, *, loaded: Loaded | None = None
+        self,
+        file: Path,
+        name: str,
+        log: Log,
+        limits: Limits | None = None,
+        *,
+        loaded: Loaded | None = None,
+        locations: Locations | None = None,
     ) -> None:
         loaded = loaded or load(file)
         self.file, self.log = file, log
@@ -96,7 +107,7 @@ class RunningServer:
         self.control_plane: ControlPlane | None = None
         self.is_managed = False
         self._sources: RevocationSources | None = None
-        self._keep()
+        self._keep(locations)
         try:
             self._wire()
         except BaseException:
@@ -125,7 +136,7 @@ class RunningServer:
         self._sources = sources
         sources.follow(self.view.loaded)
 
-    def _keep(self) -> None:
+    def _keep(self, locations: Locations | None) -> None:
         """Open what outlives a restart: the keys of our tokens, and the users and bindings if our role has them.
 
         Servers of a pool that share a folder share the key of dialog tokens, so that a call can continue through another server.
@@ -133,7 +144,12 @@ class RunningServer:
         incarnation = time.time_ns() // 1000
         key, pool_key = (load_or_create(self.state / name) for name in key_files(self.view))
         self.tokens = Tokens(key, incarnation, pool_key)
-        self.users, self.locations = open_stores(self.view)
+        self.users = open_users(self.view)
+        try:
+            self.locations = locations or open_locations(self.view, self.loop.call_soon_threadsafe)
+        except BaseException:
+            self.users.close()
+            raise
 
     def _wire(self) -> None:
         """Build the parts, from the judge to the pool of links; nothing listens yet."""
@@ -155,13 +171,15 @@ class RunningServer:
         )
         self.logins = self._logins()
         self.user_updates = UserUpdates(self.users, self.logins, self.log)
-        self.registrations = Registrations(view.name, tokens, self.locations, RegistrarLimits())
+        self.registrations = Registrations(
+            view.name, tokens, self.locations, RegistrarLimits(), self.loop.time, self.log, self.peer_log
+        )
         self.outages = Outages(self.loop, self.flow_table, self.limits, self.peer_log)
         self.liveness = Liveness(self.loop, self.limits, self.outages)
         self.relay = Relay(
             self.loop,
             self.flow_table,
-            self.locations,
+            self.registrations.forget,
             tokens,
             branches,
             advertised,

@@ -271,7 +271,8 @@ class Service:
         if self._clock.look(now, datetime.now(UTC)):
             self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed
             self._log.warning(
-                "the clock has jumped, or differs much from the CA's last signature: revocation lists are not signed yet"
+                "the clock was set, or differs much from the CA's last signature: "
+                "revocation lists are not signed yet; registrations and links go on"
             )
         if now - self._reissued_at >= REISSUE_EVERY_S or not self._reissued_at:
             others_s = self._controller.clocks_s if self._controller is not None else ()

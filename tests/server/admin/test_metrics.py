@@ -169,6 +169,10 @@ async def test_registrations_and_logins_are_counted(home: Network) -> None:
         assert found[labelled("sipmesh_logins_total", result="failed", flaw="wrong-password")] == 2
         assert found[labelled("sipmesh_logins_total", result="failed", flaw="unknown-user")] == 1
         assert sum("sipmesh_logins_total" in name for name, _ in found) == 3
+        assert found[labelled("sipmesh_registration_writes_total")] == 1, "a refresh is none"
+        assert found[labelled("sipmesh_registration_batches_total")] == 1
+        assert found[labelled("sipmesh_registration_writes_waiting")] == 0
+        assert found[labelled("sipmesh_registration_store_failures", error="")] == 0
         await alice.__aexit__()
         await until(lambda: home.nodes[FE1].registrations.count() == 0)
         assert (await figures(port))[labelled("sipmesh_registrations")] == 0

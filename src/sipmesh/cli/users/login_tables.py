@@ -19,8 +19,8 @@ def registrations_table(title: str, bindings: Iterable[BindingReply]) -> Grid:
     made = table(title, "user", "server", "link", "contact", "user agent", "from", "expires in")
     for binding in bindings:
         facts = (binding.server, binding.link, binding.contact, binding.user_agent, binding.remote)
-        left = binding.expires - datetime.now(UTC)
-        made.add_row(cell(binding.user, "bold"), *map(cell, facts), cell(duration(left)))
+        left = duration(binding.expires - datetime.now(UTC)) if binding.expires is not None else None
+        made.add_row(cell(binding.user, "bold"), *map(cell, facts), cell(left))
     return made
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sipmesh.errors import SipmeshError
+from sipmesh.routing.registrar.binding import NEVER
 from sipmesh.server.admin.replies import (
     DRAIN,
     EXPLAIN,
@@ -189,8 +191,25 @@ class AdminCommands:
             remote=tell_address(link.remote) if link is not None else None,
             contact=binding.contact,
             user_agent=binding.user_agent,
-            expires=datetime.fromtimestamp(binding.expires_at, UTC),
+            expires=self._end(binding),
         )
+
+    def _end(self, binding: Binding) -> datetime | None:
+        """Return when a binding ends by the clock of this machine; only the server that has the link knows it."""
+        if binding.expires_at == NEVER:
+            return None
+        return datetime.fromtimestamp(time.time() + binding.expires_at - self._node.loop.time(), UTC)
+
+    async def _bindings(self, aor: str) -> Sequence[Binding]:
+        """Return the live bindings of a user in the whole pool; raises `SipmeshError` if they cannot be read."""
+        found: asyncio.Future[Sequence[Binding] | None] = self._node.loop.create_future()
+        self._node.registrations.look_up(aor, lambda rows: None if found.done() else found.set_result(rows))
+        rows = await found
+        if rows is None:
+            raise SipmeshError(
+                f"{self._node.view.name} cannot read the registrations: {self._node.registrations.health}"
+            )
+        return rows
 
     async def login_failures(self, asked: Mapping[str, Any]) -> list[LoginFailureReply]:
         """Return the last failed logins of all users, newest first."""
@@ -206,7 +225,7 @@ class AdminCommands:
             started_at=datetime.fromtimestamp(node.started_at, UTC),
             ready=node.homes.ready,
             home=node.homes.of(aor),
-            bindings=[self._binding(binding, links) for binding in node.registrations.bindings(aor)],
+            bindings=[self._binding(binding, links) for binding in await self._bindings(aor)],
             failures=list(map(LoginFailureReply.of, node.logins.remembered.of(aor))),
         )
 

@@ -52,6 +52,7 @@ class ServerMetrics(Collector):
         yield self._messages()
         yield self._refused_messages()
         yield from self._users()
+        yield from self._store()
         yield from self._calls()
         yield GaugeMetricFamily(
             "sipmesh_requests_waiting",
@@ -249,6 +250,30 @@ class ServerMetrics(Collector):
             for flaw, count in self._node.logins.failed.items():
                 family.add_metric(("failed", flaw), count)
         yield from (registrations, family)
+
+    def _store(self) -> Iterator[Metric]:
+        """How the store of the bindings does; a server that registers nobody has no samples."""
+        waiting = GaugeMetricFamily(
+            "sipmesh_registration_writes_waiting", "Changes of registrations that are not stored yet.", labels=()
+        )
+        batches = CounterMetricFamily(
+            "sipmesh_registration_batches", "Transactions that have stored changes of registrations.", labels=()
+        )
+        writes = CounterMetricFamily(
+            "sipmesh_registration_writes", "Changes of registrations that were stored.", labels=()
+        )
+        failures = GaugeMetricFamily(
+            "sipmesh_registration_store_failures",
+            "Attempts to store registrations that have failed since the last success; the label has the last error.",
+            labels=("error",),
+        )
+        if self._node.view.role is Role.FRONT_END:
+            health = self._node.registrations.health
+            waiting.add_metric((), health.waiting)
+            batches.add_metric((), health.batches)
+            writes.add_metric((), health.writes)
+            failures.add_metric((health.last_error if health.failures else "",), health.failures)
+        yield from (waiting, batches, writes, failures)
 
     def _calls(self) -> Iterator[Metric]:
         relay = self._node.relay

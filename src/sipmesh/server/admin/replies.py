@@ -150,7 +150,10 @@ class LinkReply:
 
 @dataclass(frozen=True, slots=True)
 class BindingReply:
-    """One binding; *link* is the id of its link and *remote* its address, if the link is up and is one of this server."""
+    """One binding; *link* is the id of its link and *remote* its address, if the link is up and is one of this server.
+
+    *expires* is None for a binding of another server: only that server knows when it ends.
+    """
 
     user: str
     server: str
@@ -158,7 +161,7 @@ class BindingReply:
     remote: str | None
     contact: str
     user_agent: str
-    expires: datetime
+    expires: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -160,9 +159,7 @@ class Dispatch(LinkEvents):
         self._flow_table.forget(flow)
         self._login_waits.gone(flow)
         self.accounts.gone(flow)
-        self._attempt(
-            "registrations of a closed flow stay until they expire", lambda: self._registrations.flow_closed(flow)
-        )
+        self._registrations.flow_closed(flow)
         self._relay.link_down(flow)
         if self._control_plane is not None and link.kind is LinkKind.SERVER:
             self._control_plane.link_down(link, why)
@@ -194,9 +191,9 @@ class Dispatch(LinkEvents):
             check_request(message)
             self._request(flow, message)
         except RemoteError as wrong:
-            self._malformed(flow, message, wrong)
+            self._executor.refuse_malformed(flow, message, wrong)
         except SipmeshError as wrong:
-            self._failed(flow, message, wrong)
+            self._executor.refuse_failed(flow, message, wrong)
 
     def _response(self, flow: Flow, response: Response) -> None:
         try:
@@ -205,30 +202,6 @@ class Dispatch(LinkEvents):
                 self._requester.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
-
-    def _malformed(self, flow: Flow, request: Request, wrong: RemoteError) -> None:
-        """Answer with the status for the broken rule; close the link if no answer is possible."""
-        who = flow.account.name
-        self._log.warning(who, "request refused", link=flow.link.id, method=request.method[:32], why=str(wrong))
-        if request.method == "ACK":
-            return
-        try:
-            flow.link.send(respond(request, wrong.status).encode())
-        except RemoteError as unanswerable:
-            flow.link.close(f"cannot be answered: {unanswerable}")
-
-    def _failed(self, flow: Flow, request: Request, wrong: SipmeshError) -> None:
-        """Answer 500 for a fault on our side, such as a store that cannot be written; the details go only to our log."""
-        who = flow.account.name
-        self._log.error(who, "request failed", link=flow.link.id, method=request.method, why=str(wrong))
-        if request.method == "ACK":
-            return
-        response = respond(request, 500, headers=(("Retry-After", RETRY_AFTER_S),))
-        proxied = flow.served.get(server_key(request))
-        if proxied is not None:
-            self._relay.answer(proxied, response)
-        else:
-            flow.link.send(response.encode())
 
     def _attempt(self, otherwise: str, act: Callable[[], object]) -> None:
         """Do *act*, and log *otherwise* if it fails: the caller must continue."""
@@ -313,9 +286,9 @@ class Dispatch(LinkEvents):
         try:
             self._authenticate(pending)
         except RemoteError as wrong:
-            self._malformed(pending.flow, pending.request, wrong)
+            self._executor.refuse_malformed(pending.flow, pending.request, wrong)
         except SipmeshError as wrong:
-            self._failed(pending.flow, pending.request, wrong)
+            self._executor.refuse_failed(pending.flow, pending.request, wrong)
 
     def give_up_login(self, pending: PendingLogin) -> None:
         """Answer 503 to a login that cannot wait, because too many wait."""
@@ -348,4 +321,4 @@ class Dispatch(LinkEvents):
         self._attempt("expired transactions not removed", self._relay.sweep)
         self.accounts.sweep()
         self._log.sweep()
-        self._attempt("expired registrations not removed", lambda: self._registrations.expire(time.time()))
+        self._registrations.sweep()

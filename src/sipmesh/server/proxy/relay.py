@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 
     from sipmesh.routing.outcome import Forward
     from sipmesh.routing.proxy.branch import Branches
+    from sipmesh.routing.registrar.binding import Binding
     from sipmesh.server.proxy.flow import Flow
     from sipmesh.server.proxy.flow_table import FlowTable
     from sipmesh.server.proxy.outages import Outages
-    from sipmesh.storage.locations import Locations
     from sipmesh.transport.link.link import Link
 
 TOO_LARGE_A_BODY: Final = 413
@@ -69,6 +69,7 @@ FINAL_S: Final = Timer.F.seconds
 FIRST_FINAL: Final = 200
 BAD_GATEWAY: Final = 502
 MESSAGE_TOO_LARGE: Final = 513
+REQUEST_TERMINATED: Final = 487
 
 
 def is_too_long(message: Message, size: int) -> bool:
@@ -80,13 +81,16 @@ def is_too_long(message: Message, size: int) -> bool:
 
 
 class Relay:
-    """All requests in progress on one server, with their deadlines; *border* is the border of the topology in force."""
+    """All requests in progress on one server, with their deadlines.
+
+    *forget* is told the bindings whose flow is gone. *border* is the border of the topology in force.
+    """
 
     def __init__(
         self,
         loop: AbstractEventLoop,
         flow_table: FlowTable,
-        locations: Locations,
+        forget: Callable[[Binding], None],
         tokens: Tokens,
         branches: Branches,
         listeners: dict[LinkKind, ListenerAddress],
@@ -97,7 +101,7 @@ class Relay:
         self.border = border
         self._outages, self.calls = outages, calls
         self._clock: Callable[[], float] = loop.time
-        self._flow_table, self._locations = flow_table, locations
+        self._flow_table, self._forget = flow_table, forget
         self._tokens, self._branches, self._listeners = tokens, branches, listeners
         self._vias = {kind: f"SIP/2.0/TLS {listener.sent_by};branch=" for kind, listener in listeners.items()}
         self._unanswered: TimeoutQueue[SentBranch] = TimeoutQueue(FINAL_S, self._timed_out)
@@ -168,6 +172,10 @@ class Relay:
         proxied.request.body = b""
         self._served.add(proxied, self._clock())
 
+    def forget(self, proxied: ProxiedRequest) -> None:
+        """Serve a request no longer that has waited for something, and is about to be carried out."""
+        self._drop_exchange(proxied)
+
     def forward(self, proxied: ProxiedRequest, outcome: Forward, loop: str) -> None:
         """Send the request to its targets."""
         proxied.identity, proxied.loop = outcome.identity, loop
@@ -209,9 +217,11 @@ class Relay:
         return is_ours
 
     def cancel(self, proxied: ProxiedRequest, reasons: tuple[str, ...]) -> None:
-        """Cancel the branches of an INVITE that its sender cancelled; *reasons* are the Reason header fields (RFC 3326)."""
+        """Cancel an INVITE for *reasons*, its Reason header fields (RFC 3326); it may still wait for its targets."""
         if proxied.context is not None:
             self._perform(proxied, proxied.context.cancel(reasons))
+        else:
+            self.answer(proxied, respond(proxied.request, REQUEST_TERMINATED))
 
     # Responses in
 
@@ -328,7 +338,7 @@ class Relay:
             elif isinstance(effect, Cancel):
                 self._cancel_branch(proxied.sent.get(effect.number), effect.reasons)
             elif isinstance(effect, Forget):
-                self._locations.forget([effect.target.binding])
+                self._forget(effect.target.binding)
             else:
                 self._drop_exchange(proxied)
 

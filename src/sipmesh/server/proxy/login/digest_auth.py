@@ -62,7 +62,7 @@ class DigestAuth:
         entropy = os.urandom(ENTROPY_BYTES)
         verifier, link = self.homes.verifier(aor), flow.number
         likeness = 0 if verifier is not None else self._tokens.name_hash(f"like {aor}")[0]
-        at = time.time()
+        at = self._loop.time()  # of this start, as the nonces are: the clock of the machine may be set
         result = authenticate(request, aor, verifier, self._nonces, link, at=at, entropy=entropy, likeness=likeness)
         if isinstance(result, Proved):
             flow.proved(result.aor, result.generation)
