@@ -15,19 +15,19 @@ class Budget(Generic[Held]):
     who holds more.
     """
 
-    __slots__ = ("_by_principal", "_size", "displaced", "each", "total")
+    __slots__ = ("_by_principal", "displaced", "each", "size", "total")
 
     def __init__(self, each: int, total: int) -> None:
         self.each, self.total = each, total
         self.displaced = 0  # how many have given way since the start
-        self._size = 0
+        self.size = 0
         self._by_principal: dict[str, dict[Held, None]] = {}
 
     def __repr__(self) -> str:
-        return f"<Budget {self._size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
+        return f"<Budget {self.size} held for {len(self._by_principal)} principals, {self.displaced} displaced>"
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def count(self, principal: str) -> int:
         """Tell how many things are held for *principal*."""
@@ -48,22 +48,33 @@ class Budget(Generic[Held]):
             return None
         gone = None
         if held is not None and len(held) >= self.each:
-            gone = self._displace(principal)
-        elif self._size >= self.total:
+            gone = self.displace(principal)
+        elif self.size >= self.total:
             gone = self.displace_one()
         if gone is not None or held is None:  # what gave way may have taken the last place of its principal with it
             held = self._by_principal.setdefault(principal, {})
         held[thing] = None
-        self._size += 1
+        self.size += 1
         return gone
 
     def displace_one(self) -> Held | None:
         """Let go of the oldest thing of the principal that holds most; None where nothing is held."""
         if not self._by_principal:
             return None
-        return self._displace(max(self._by_principal, key=self.count))
+        return self.displace(max(self._by_principal, key=self.count))
 
-    def _displace(self, principal: str) -> Held:
+    def oldest(self, principal: str) -> Held | None:
+        """Give the oldest thing that is held for *principal*; None if there is none."""
+        held = self._by_principal.get(principal)
+        return next(iter(held)) if held else None
+
+    def oldest_of_each(self) -> list[tuple[str, Held]]:
+        """List each principal with the oldest thing that is held for it, the principal that holds most first."""
+        by_count = sorted(self._by_principal.items(), key=lambda item: -len(item[1]))
+        return [(principal, next(iter(held))) for principal, held in by_count]
+
+    def displace(self, principal: str) -> Held:
+        """Let go of the oldest thing that is held for *principal*, which holds something."""
         oldest = next(iter(self._by_principal[principal]))
         self.remove(principal, oldest)
         self.displaced += 1
@@ -75,7 +86,7 @@ class Budget(Generic[Held]):
         if held is None or thing not in held:
             return False
         del held[thing]
-        self._size -= 1
+        self.size -= 1
         if not held:
             del self._by_principal[principal]
         return True

@@ -33,7 +33,9 @@ from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
+from sipmesh.server.quotas.overload_report import OverloadReport
 from sipmesh.server.quotas.principals import Principals
+from sipmesh.server.quotas.shortage_report import ShortageReport
 from sipmesh.server.revocation_updates import RevocationUpdates
 from sipmesh.server.user_updates import UserUpdates
 from sipmesh.sip.digest import Nonces
@@ -134,11 +136,18 @@ class RunningServer:
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self.reactor = Reactor(self.loop, self.limits)
+        self.reports = (
+            OverloadReport(self.reactor.overload, self.log),
+            ShortageReport(self.reactor.shortage, self.log),
+        )
         self.gatekeeper = Gatekeeper(view)
         self.flow_table = FlowTable(view, tokens.incarnation)
         self.neighbours = KnownAddresses(view)
         self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
-        self.accounts, self.counters = Principals(self.limits, self.neighbours, self._partner_of), Counters()
+        self.accounts, self.counters = (
+            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
+            Counters(),
+        )
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -182,6 +191,7 @@ class RunningServer:
             log=self.peer_log,
             accounts=self.accounts,
             counters=self.counters,
+            overload=self.reactor.overload,
         )
 
     def _wire_links(self) -> None:
@@ -213,7 +223,16 @@ class RunningServer:
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         listener = Listener(self.reactor, spec, context, self.dispatch)
         listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
+        if spec.kind is LinkKind.CLIENT:
+            listener.has_room = self.accounts.has_room
         return listener
+
+    def tick(self) -> None:
+        """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
+        self.dispatch.tick()
+        now = self.loop.time()
+        for report in self.reports:
+            report.tick(now)
 
     def start(self) -> None:
         """Listen; raises `OperatorError` where a certificate, a key or a port cannot be used."""

@@ -29,6 +29,7 @@ from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
+from sipmesh.transport.descriptors import OUT_OF_RESOURCES
 from sipmesh.transport.event_loop import run
 from sipmesh.trust.role import Role
 
@@ -203,7 +204,13 @@ class Service:
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log a fault of ours; whatever it was about is given up, the rest of the server goes on."""
-        self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
+        wrong = context.get("exception")
+        if (
+            isinstance(wrong, OSError) and wrong.errno in OUT_OF_RESOURCES
+        ):  # asyncio tells each try of its own listeners
+            self._node.reactor.shortage.noticed(self._node.loop.time())
+            return
+        self._log.error("fault", what=context.get("message"), exc_info=wrong)
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until told to stop; a database that is slow to answer holds up nothing else."""
@@ -230,7 +237,7 @@ class Service:
             await asyncio.sleep(LOOK_UP_EVERY_S)
 
     def _tick(self) -> None:
-        self._node.dispatch.tick()
+        self._node.tick()
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
             self._reissued_at = 0.0  # lists that were signed by another clock are looked at once this one is believed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
@@ -55,6 +58,9 @@ VERIFY_TEXTS: Final = {
     86: "missing subject key identifier",
     92: "CA certificate does not include key usage extension",
 }
+
+
+COUNT_BYTES: Final = 4  # of a C int
 
 
 class Room:
@@ -186,6 +192,15 @@ class PyOpenSslTls:
     def pending(self) -> int:
         """Tell how many decrypted bytes wait, of which epoll knows nothing."""
         return self._connection.pending()
+
+    def unread(self) -> int:
+        """Tell how many encrypted octets wait in the socket."""
+        found = bytearray(COUNT_BYTES)
+        try:
+            fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, found)
+        except OSError:  # the socket is closed
+            return 0
+        return int.from_bytes(found, sys.byteorder)
 
     def facts(self) -> TlsFacts:
         """Tell what was negotiated."""

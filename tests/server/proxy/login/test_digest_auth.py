@@ -217,7 +217,7 @@ async def test_attempt_that_would_wait_holds_no_large_body(home: Network, octets
 @on_jumping_loop
 async def test_link_whose_login_waits_loses_its_place_to_no_stranger(home: Network) -> None:
     """A guesser beside a user fails in its name and then opens links; the user gets in all the same."""
-    home.limits = Limits(strangers_per_address=4)
+    home.limits = Limits(strangers_per_address=4, slow_s=0)
     async with home:
         await guess(await home.peer(FE1, "alice"), 6)
         await asyncio.sleep(LIMITS.max_delay_s)

@@ -1,0 +1,109 @@
+"""Who may be in its handshake at one listener: a number for each address, and one for all.
+
+A connection that keeps its peer's pace keeps its place, whoever else comes. One that is slow loses it when another waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from sipmesh.routing.budget import Budget
+
+if TYPE_CHECKING:
+    from sipmesh.transport.limits import Limits
+
+
+class Greeted(Protocol):
+    """A connection in its handshake."""
+
+    def is_slow(self, now: float) -> bool:
+        """Tell whether its peer has taken long for its present step, and nothing of it waits to be read."""
+
+    def give_way(self) -> None:
+        """Close: another connection gets its place."""
+
+    def close(self, why: str) -> None:
+        """Close without a verdict."""
+
+
+class HandshakePlaces:
+    """The places of one listener: *silent* until the ClientHello is whole, *shaking* from then on.
+
+    A silent connection takes one of the places of handshakes as well, and never one that is taken. *stalled* are the
+    addresses that have lost a connection for being slow, with the loop time in seconds.
+    """
+
+    __slots__ = ("_fewest", "_limits", "shaking", "silent", "stalled")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._fewest = min(
+            limits.silent_per_address,
+            limits.handshakes_per_address,
+            limits.silent_in_all,
+            limits.handshakes_in_flight,
+        )
+        self.silent: Budget[Greeted] = Budget(limits.silent_per_address, limits.silent_in_all)
+        self.shaking: Budget[Greeted] = Budget(limits.handshakes_per_address, limits.handshakes_in_flight)
+        self.stalled: dict[str, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<HandshakePlaces {len(self.silent)} silent, {len(self.shaking)} shaking>"
+
+    def __len__(self) -> int:
+        return self.silent.size + self.shaking.size
+
+    def of(self, site: str) -> int:
+        """Tell how many places *site* has taken."""
+        return self.silent.count(site) + self.shaking.count(site)
+
+    def is_free(self, site: str) -> bool:
+        """Tell whether there is a place for another connection of *site* as it is."""
+        if self.silent.size + self.shaking.size < self._fewest:
+            return True
+        limits, silent = self._limits, self.silent.count(site)
+        return (
+            silent < limits.silent_per_address
+            and silent + self.shaking.count(site) < limits.handshakes_per_address
+            and self.silent.size < limits.silent_in_all
+            and self.silent.size + self.shaking.size < limits.handshakes_in_flight
+        )
+
+    def make(self, site: str, now: float) -> bool:
+        """Tell whether there is a place for another connection of *site* at *now*; a slow connection gives way for it."""
+        if self.is_free(site):
+            return True
+        limits, silent = self._limits, self.silent.count(site)
+        if silent >= limits.silent_per_address:
+            return self._displace(self.silent, site, now)
+        if silent + self.shaking.count(site) >= limits.handshakes_per_address:
+            return self._displace(self.silent, site, now) or self._displace(self.shaking, site, now)
+        if self.silent.size >= limits.silent_in_all:
+            return self._displace_any(self.silent, now)
+        return self._displace_any(self.silent, now) or self._displace_any(self.shaking, now)
+
+    def displace_silent(self, now: float) -> bool:
+        """Close a slow connection that has sent no ClientHello, whoever it is of; False if there is none."""
+        return self._displace_any(self.silent, now)
+
+    def _displace_any(self, budget: Budget[Greeted], now: float) -> bool:
+        for site, oldest in budget.oldest_of_each():
+            if oldest.is_slow(now):
+                return self._displace(budget, site, now)
+        return False
+
+    def _displace(self, budget: Budget[Greeted], site: str, now: float) -> bool:
+        oldest = budget.oldest(site)
+        if oldest is None or not oldest.is_slow(now):
+            return False
+        budget.displace(site)
+        self.stalled[site] = now
+        oldest.give_way()
+        return True
+
+    def is_stalled(self, site: str, now: float) -> bool:
+        """Tell whether *site* has just lost a connection for being slow; older entries are forgotten."""
+        since = now - 2 * self._limits.slow_s
+        for other in [other for other, at in self.stalled.items() if at < since]:
+            del self.stalled[other]
+        return site in self.stalled
