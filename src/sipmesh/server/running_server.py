@@ -18,6 +18,7 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
+from sipmesh.server.memory_return import MemoryReturn, trim_heap
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
 from sipmesh.server.proxy.executor import Executor
@@ -140,6 +141,7 @@ class RunningServer:
             OverloadReport(self.reactor.overload, self.log),
             ShortageReport(self.reactor.shortage, self.log),
         )
+        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
         self.gatekeeper = Gatekeeper(view)
         self.flow_table = FlowTable(view, tokens.incarnation)
         self.neighbours = KnownAddresses(view)
@@ -233,6 +235,7 @@ class RunningServer:
         now = self.loop.time()
         for report in self.reports:
             report.tick(now)
+        self.memory_return.tick(len(self.reactor.links))
 
     def start(self) -> None:
         """Listen; raises `OperatorError` where a certificate, a key or a port cannot be used."""
