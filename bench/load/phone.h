@@ -15,9 +15,14 @@ struct phone {
     char address[ADDRESS_ROOM]; /* ours, as in a Via */
     char contact[CONTACT_ROOM];
     void (*received)(struct phone *, const struct message *);
+    void (*became_ready)(struct phone *);              /* NULL: phones_start waits for it */
+    void (*closed)(struct phone *, const char *why);   /* NULL: a link that is gone ends the program */
 };
 
 /* Opens `count` phones, `size` bytes apart, and waits until all are logged in; `registers` is false for servers' links. */
 void phones_start(void *first, size_t count, size_t size, bool registers);
+
+/* Opens one that registers, or opens it again; `from` may be NULL. */
+void phone_open(struct phone *, SSL_CTX *, const struct in_addr *from);
 
 #endif
