@@ -122,13 +122,12 @@ PARTS = {
         "500 phones behind one address log in at once",
         lambda server, _: server.storm(500, 1),
         STORM,
-        options=("--users", 500),
     ),
     "storm10k": Part(
         "10,000 phones at 16 addresses log in at once",
         lambda server, _: server.storm(10_000, 16),
         STORM,
-        options=("--users", 10_000),
+        options=("--users", 1_000),
     ),
     "overload": Part(
         "open loop above capacity, users to another server",

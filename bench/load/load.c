@@ -35,7 +35,7 @@ static const char usage[] =
     "calls       whole calls, forked to two devices: --links N (callers, and callees) --window N (calls at once)\n"
     "handshakes  full mutual handshakes: --certificate FILE --key FILE --links N (in flight)\n"
     "idle        links that say one OPTIONS: --links N --from ADDRESS --sources N (addresses) --hold S\n"
-    "storm       phones that log in all at once: --links N (user0 and so on) --from ADDRESS --sources N\n"
+    "storm       phones that log in all at once: --links N (ten of each user) --from ADDRESS --sources N\n"
     "floor       a server that only shakes hands: --listen ADDRESS:PORT --certificate FILE --key FILE --seconds S\n";
 
 _Noreturn static void explain(void) {

@@ -122,6 +122,11 @@ static void print_quoted(const char *text) {
     putchar('"');
 }
 
+void report_text(const char *name, const char *text) {
+    printf(", \"%s\": ", name);
+    print_quoted(text);
+}
+
 void report_begin(void) {
     printf("{\"mode\": \"%s\"", given.mode);
 }

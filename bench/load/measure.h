@@ -35,6 +35,7 @@ void count_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_begin(void);
 void report_latencies(const char *name, struct latencies *kept);
 void report_number(const char *name, double value);
+void report_text(const char *name, const char *text);
 /* Returns the exit status: 0 if something was done and nothing was wrong. */
 int report_end(unsigned long unanswered);
 

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 
+enum { PHONES_OF_A_USER = 10 };
 static const uint64_t PATIENCE_NS = 30 * NS_PER_S, AGAIN_NS = NS_PER_S;
 
 struct caller {
@@ -18,6 +19,7 @@ static SSL_CTX *context;
 static struct latencies logins;
 static uint64_t begun;
 static unsigned logged_in, resets;
+static const char *first_reset;
 
 static void try(struct caller *caller) {
     struct in_addr from = {htonl(ntohl(given.from.s_addr) + (unsigned)(caller - callers) % given.sources)};
@@ -34,7 +36,8 @@ static void caller_ready(struct phone *phone) {
 /* A phone that is reset tries again a second later. */
 static void caller_closed(struct phone *phone, const char *why) {
     struct caller *caller = (struct caller *)phone;
-    (void)why;
+    if (!resets)
+        first_reset = why;
     resets++;
     logged_in -= phone->ready;
     phone->ready = false;
@@ -55,13 +58,14 @@ static void try_again(void) {
 
 int storm(void) {
     uint64_t looked_at = 0;
+    unsigned users = (given.links + PHONES_OF_A_USER - 1) / PHONES_OF_A_USER;
     callers = zeroed(given.links, sizeof *callers);
     context = client_context(given.certificate, given.key);
     uint64_t cpu = given.pid ? tree_cpu_ns(given.pid) : 0, own = own_cpu_ns();
     begun = now_ns();
     for (unsigned i = 0; i < given.links; i++) {
         callers[i].phone = (struct phone){
-            .user = i, .received = ignore, .became_ready = caller_ready, .closed = caller_closed};
+            .user = i % users, .device = i / users, .received = ignore, .became_ready = caller_ready, .closed = caller_closed};
         try(&callers[i]);
     }
     while (logged_in < given.links && now_ns() - begun < PATIENCE_NS) {
@@ -82,5 +86,7 @@ int storm(void) {
     if (given.pid && logged_in)
         report_number("server_us", (double)(tree_cpu_ns(given.pid) - cpu) / 1e3 / logged_in);
     report_latencies("", &logins);
+    if (first_reset)
+        report_text("first_reset", first_reset);
     return report_end(given.links - logged_in);
 }

@@ -12,7 +12,7 @@ def queue(*sites: str) -> AcceptQueue:
     made = AcceptQueue()
     for port, site in enumerate(sites):
         with socket.socket() as sock:
-            made.put(AcceptedConnection(sock, (site, port), site))
+            made.put(AcceptedConnection(sock, sock.fileno(), (site, port), site))
     return made
 
 

@@ -86,3 +86,25 @@ def test_descriptor_comes_from_a_slow_silent_connection_only() -> None:
     assert (held.displace_silent(1.0), held.displace_silent(2.0), held.displace_silent(2.0)) == (False, True, False)
     assert [one.is_closed for one in taken] == [True, False]
     assert (len(held), held.of("b"), repr(held)) == (1, 1, "<HandshakePlaces 0 silent, 1 shaking>")
+
+
+def test_patience_grows_with_the_pace_of_all_and_not_beyond_its_bound() -> None:
+    """Where each handshake takes four seconds, a peer that takes five is not slow."""
+    held, _ = places()
+    assert held.patience(1.5) == 1.5
+    for _ in range(200):
+        held.finished(4.0)
+    assert held.patience(1.5) == pytest.approx(8.0, abs=0.1)
+    for _ in range(200):
+        held.finished(1e6)
+    assert held.patience(1.5) == pytest.approx(2 * LIMITS.handshake_s, abs=0.1)
+
+
+def test_slow_connections_are_looked_for_now_and_then_only() -> None:
+    """Each handshake that ends asks for a place for those who wait."""
+    held, taken = places(silent="bbcc")
+    assert not held.is_open(1.0)
+    for one in taken:
+        one.slow_at = 0.0
+    assert (held.is_open(1.04), held.is_open(1.06), held.is_open(1.06)) == (False, True, True)
+    assert [one.is_closed for one in taken] == [True, False, False, False]

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class AcceptedConnection:
-    """A connection of which nothing was read yet; *site* is what counts as its address."""
+    """A connection of which nothing was read yet; *fd* is its descriptor, *site* what counts as its address."""
 
-    __slots__ = ("remote", "site", "sock")
+    __slots__ = ("fd", "remote", "site", "sock")
 
-    def __init__(self, sock: socket.socket, remote: tuple[str, int], site: str) -> None:
-        self.sock, self.remote, self.site = sock, remote, site
+    def __init__(self, sock: socket.socket, fd: int, remote: tuple[str, int], site: str) -> None:
+        self.sock, self.fd, self.remote, self.site = sock, fd, remote, site
 
     def __repr__(self) -> str:
         return f"<AcceptedConnection from {self.remote[0]}:{self.remote[1]}>"

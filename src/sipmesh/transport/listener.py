@@ -164,16 +164,17 @@ class Listener(Watched):
 
     def _arrived(self, sock: socket.socket, remote: tuple[str, int]) -> None:
         sock.settimeout(0)
-        site = network_of(remote[0])
+        site, fd = network_of(remote[0]), sock.fileno()
+        connection = AcceptedConnection(sock, fd, remote, site)
         if self.kind is not LinkKind.CLIENT and self.is_reserved(remote[0]):
-            self._greet(sock, remote, site, self.reserved)
+            self._greet(connection, self.reserved)
             return
         is_open = self.kind is not LinkKind.CLIENT or self._may_come_up(site)
         if is_open and not self.waiting.size and self.places.is_free(site):
-            self._greet(sock, remote, site, self.places.silent)
+            self._greet(connection, self.places.silent)
         else:
-            self.waiting.put(AcceptedConnection(sock, remote, site))
-        if sock.fileno() >= self._most and not self._free_a_descriptor():
+            self.waiting.put(connection)
+        if fd >= self._most and not self._free_a_descriptor():
             self._pause_without_descriptors()
 
     def _may_come_up(self, site: str) -> bool:
@@ -190,8 +191,11 @@ class Listener(Watched):
             return
         self._beginning = True
         try:
-            while (connection := self.waiting.next(self._has_place)) is not None:
-                self._greet(connection.sock, connection.remote, connection.site, self.places.silent)
+            while self.waiting.size and self.places.is_open(self._reactor.loop.time()):
+                connection = self.waiting.next(self._has_place)
+                if connection is None:
+                    break
+                self._greet(connection, self.places.silent)
         finally:
             self._beginning = False
         if self.waiting.size:
@@ -239,7 +243,8 @@ class Listener(Watched):
     def broken(self, _error: Exception) -> None:
         """Go on: one connection that could not be served says nothing about the next."""
 
-    def _greet(self, sock: socket.socket, remote: tuple[str, int], site: str, budget: Budget[Greeted]) -> None:
+    def _greet(self, connection: AcceptedConnection, budget: Budget[Greeted]) -> None:
+        sock, remote = connection.sock, connection.remote
         link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
         link.remote = remote
         try:
@@ -248,7 +253,7 @@ class Listener(Watched):
         except OSError:  # the peer has gone already (ssl looks for the peer's address)
             close_quietly(sock)
             return
-        Greeting(self, link, site, Handshake(self._reactor, self._events, link, tls)).begin(budget)
+        Greeting(self, link, connection, Handshake(self._reactor, self._events, link, tls)).begin(budget)
 
     def _turn_away(self, connection: AcceptedConnection, text: str) -> None:
         link = Link(self._reactor, self._events, self.kind, Direction.ACCEPTED)
@@ -285,13 +290,14 @@ class Listener(Watched):
 class Greeting:
     """An accepted connection until it is up or refused; *budget* is where it has its place."""
 
-    __slots__ = ("budget", "handshake", "limits", "link", "listener", "reactor", "since", "site")
+    __slots__ = ("_fd", "began", "budget", "handshake", "limits", "link", "listener", "reactor", "since", "site")
 
-    def __init__(self, listener: Listener, link: Link, site: str, handshake: Handshake) -> None:
-        self.listener, self.link, self.site, self.handshake = listener, link, site, handshake
+    def __init__(self, listener: Listener, link: Link, connection: AcceptedConnection, handshake: Handshake) -> None:
+        self.listener, self.link, self.handshake = listener, link, handshake
+        self.site, self._fd = connection.site, connection.fd
         self.budget: Budget[Greeted] = listener.places.silent
         self.reactor, self.limits = listener._reactor, listener._limits  # noqa: SLF001 - the other half of the listener
-        self.since = self.reactor.loop.time()  # of the present step of its peer
+        self.began = self.since = self.reactor.loop.time()  # of all, and of the present step of its peer
 
     def __repr__(self) -> str:
         return f"<Greeting of {self.link!r}>"
@@ -300,7 +306,7 @@ class Greeting:
         """Wait for the first bytes; the handshake's deadline runs from now."""
         self._take_place(budget)
         self.link.begin(self, LinkInput.GREET)
-        self.reactor.watch(self.handshake.tls.fileno(), self.link)
+        self.reactor.watch(self._fd, self.link)
         self.reactor.set_alarm(self.link, self.since + self.limits.handshake_s)
 
     def _take_place(self, budget: Budget[Greeted]) -> None:
@@ -311,8 +317,9 @@ class Greeting:
 
     def is_slow(self, now: float) -> bool:
         """See :class:`sipmesh.transport.handshake_places.Greeted`: what waits to be read is our delay, and not the peer's."""
-        patience = self.limits.slow_s if self.budget is self.listener.places.silent else 2 * self.limits.slow_s
-        return now - self.since >= patience and not self.handshake.tls.unread()
+        places, slow_s = self.listener.places, self.limits.slow_s
+        least_s = slow_s if self.budget is places.silent else 2 * slow_s
+        return now - self.since >= (places.patience(least_s) if slow_s else 0.0) and not self.handshake.tls.unread()
 
     def give_way(self) -> None:
         """Close: another connection gets this one's place."""
@@ -342,7 +349,9 @@ class Greeting:
 
     def _over(self, verdict: Verdict) -> None:
         self.budget.remove(self.site, self)
-        if not verdict.accepted:
+        if verdict.accepted:
+            self.listener.places.finished(self.reactor.now - self.began)
+        else:
             self.link.discard(verdict)
         self.listener.over(verdict)
 
@@ -353,8 +362,11 @@ class Greeting:
             self.ready(READ)
             if self.link.state is not LinkState.HANDSHAKE:
                 return
+        until = self.began + self.listener.places.patience(self.limits.handshake_s)
         if self.since != before:
-            self.reactor.set_alarm(self.link, now + self.limits.handshake_s)
+            until = now + self.limits.handshake_s
+        if until > now:
+            self.reactor.set_alarm(self.link, until)
             return
         text = f"not finished after {self.limits.handshake_s:g} s"
         self._over(self.handshake.end(HandshakeFailure("handshake-timeout", text)))
