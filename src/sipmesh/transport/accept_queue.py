@@ -63,6 +63,11 @@ class AcceptQueue:
         """Give the address with most connections; nothing if none waits."""
         return max(self._by_site, key=lambda site: len(self._by_site[site]), default="")
 
+    def oldest(self, site: str) -> AcceptedConnection | None:
+        """Give the connection of *site* that waits longest; None if none waits."""
+        waiting = self._by_site.get(site)
+        return waiting[0] if waiting else None
+
     def drop(self, site: str) -> AcceptedConnection | None:
         """Take the oldest connection of *site* out of the queue, to close it."""
         waiting = self._by_site.get(site)

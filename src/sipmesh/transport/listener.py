@@ -17,7 +17,7 @@ from sipmesh.transport.handshake import Handshake
 from sipmesh.transport.handshake_places import Greeted, HandshakePlaces
 from sipmesh.transport.link.link import Link
 from sipmesh.transport.link.state import LinkInput, LinkState
-from sipmesh.transport.sockets import address_of, close_quietly, keep_alive
+from sipmesh.transport.sockets import address_of, close_quietly, keep_alive, unread
 from sipmesh.transport.watched import READ, Watched
 from sipmesh.trust.evidence import Direction, HandshakeFailure, LinkKind, PeerEvidence
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = socket.SOMAXCONN
 """Connections that the kernel keeps until they are accepted; it keeps no more than `net.core.somaxconn` says."""
+
+CLIENT_HELLO: Final = 100
+"""Octets that no ClientHello is shorter than: a connection that has sent so many waits for us, and not we for it."""
 
 WAKE_S: Final = 0.05
 """How often connections that wait are looked at, beside each time that a handshake ends."""
@@ -154,6 +157,9 @@ class Listener(Watched):
         """Close the oldest connection that waits of the address with most, if the peers there are slow; False if not."""
         site = self.waiting.longest()
         if not self.places.is_stalled(site, self._reactor.loop.time()):
+            return False
+        oldest = self.waiting.oldest(site)
+        if oldest is not None and unread(oldest.fd) >= CLIENT_HELLO:
             return False
         dropped = self.waiting.drop(site)
         if dropped is not None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import sys
-import termios
 from typing import TYPE_CHECKING, Any, Final
 
 from OpenSSL import SSL, crypto
 
+from sipmesh.transport.sockets import unread
 from sipmesh.transport.tls.results import RECORD, HandshakeError, Progress, TlsError, failed, lost, shared_facts
 from sipmesh.trust.evidence import EngineError
 from sipmesh.trust.path.openssl_errors import is_left_to_us
@@ -58,9 +56,6 @@ VERIFY_TEXTS: Final = {
     86: "missing subject key identifier",
     92: "CA certificate does not include key usage extension",
 }
-
-
-COUNT_BYTES: Final = 4  # of a C int
 
 
 class Room:
@@ -195,12 +190,7 @@ class PyOpenSslTls:
 
     def unread(self) -> int:
         """Tell how many encrypted octets wait in the socket."""
-        found = bytearray(COUNT_BYTES)
-        try:
-            fcntl.ioctl(self._sock.fileno(), termios.FIONREAD, found)
-        except OSError:  # the socket is closed
-            return 0
-        return int.from_bytes(found, sys.byteorder)
+        return unread(self._sock.fileno())
 
     def facts(self) -> TlsFacts:
         """Tell what was negotiated."""
