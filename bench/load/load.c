@@ -31,11 +31,13 @@ static const char usage[] =
     "            --links N --window N (outstanding in all) | --rate PER_SECOND (latency from when each was due)\n"
     "            --sink ADDRESS:PORT --sink-certificate FILE --sink-key FILE --uri URI | --users (from user to user)\n"
     "            --certificate FILE --key FILE; --body BYTES --headers N (beside the usual eight)\n"
+    "overload    the same at --rate PER_SECOND, whatever is answered: 503 with Retry-After counts as refused\n"
     "calls       whole calls, forked to two devices: --links N (callers, and callees) --window N (calls at once)\n"
     "registers   REGISTER requests with credentials: refreshes; --logins: each user once, on links that are up\n"
     "            --links N --window N (outstanding in all) | --rate PER_SECOND; --logins --from ADDRESS --sources N\n"
     "handshakes  full mutual handshakes: --certificate FILE --key FILE --links N (in flight)\n"
     "idle        links that say one OPTIONS: --links N --from ADDRESS --sources N (addresses) --hold S\n"
+    "storm       phones that log in all at once: --links N (ten of each user) --from ADDRESS --sources N\n"
     "floor       a server that only shakes hands: --listen ADDRESS:PORT --certificate FILE --key FILE --seconds S\n";
 
 _Noreturn static void explain(void) {
@@ -95,8 +97,9 @@ static void read_options(int count, char **words) {
 
 int main(int count, char **words) {
     static const struct { const char *name; int (*run)(void); bool serves; } modes[] = {
-        {"messages", messages, false},     {"registers", registers, false}, {"calls", calls, false},
-        {"handshakes", handshakes, false}, {"idle", idle, false},           {"floor", floor_server, true},
+        {"messages", messages, false},     {"overload", overload, false}, {"registers", registers, false},
+        {"calls", calls, false},           {"handshakes", handshakes, false}, {"idle", idle, false},
+        {"storm", storm, false},           {"floor", floor_server, true},
     };
     given.from = loopback_host("127.0.0.2");
     given.run = (uint32_t)(now_ns() >> 10) ^ (uint32_t)getpid() << 16;

@@ -4,9 +4,11 @@
 
 int messages(void);
 int registers(void);
+int overload(void);
 int calls(void);
 int handshakes(void);
 int idle(void);
+int storm(void);
 int floor_server(void);
 
 #endif

@@ -81,7 +81,10 @@ void phone_send_register(struct phone *phone, const struct message *challenged) 
 
 static void is_ready(struct phone *phone) {
     phone->ready = true;
-    opening--;
+    if (phone->became_ready)
+        phone->became_ready(phone);
+    else
+        opening--;
 }
 
 static void phone_up(struct link *link) {
@@ -102,16 +105,27 @@ static void phone_received(struct link *link, const struct message *message) {
         phone_send_register(phone, message);
     } else if (message->status == 200) {
         is_ready(phone);
+    } else if (message->status >= 200 && phone->closed) {
+        link_finish(link); /* refused for now */
     } else if (message->status >= 200) {
         die("user%u cannot register: %.*s", phone->user, (int)strcspn(message->text, "\r"), message->text);
     }
 }
 
 static void phone_closed(struct link *link, const char *why) {
-    die("the link of user%u is gone: %s", ((struct phone *)link)->user, why);
+    struct phone *phone = (struct phone *)link;
+    if (!phone->closed)
+        die("the link of user%u is gone: %s", phone->user, why);
+    phone->closed(phone, why);
 }
 
 static const struct link_use phone_use = {phone_up, phone_received, phone_closed};
+
+void phone_open(struct phone *phone, SSL_CTX *context, const struct in_addr *from) {
+    register_users = true;
+    phone->asked = 0;
+    link_open(&phone->link, context, &given.connect, from, &phone_use);
+}
 
 void phones_start(void *first, size_t count, size_t size, bool registers) {
     SSL_CTX *context = client_context(given.certificate, given.key);

@@ -31,7 +31,8 @@ def serving(folder: Path, pki: Path, ports: dict[str, int], old: str, new: str) 
             text = text.replace(f"127.0.76.1:{port}", f"{HOST}:{ours}")
         (folder / name).write_text(text)
     command = shutil.which("kamailio") or "/usr/sbin/kamailio"
-    arguments = ("-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
+    memory = ("-m", 256, "-M", 16)  # its TLS module starts only with some of it free, and 64 MB are too close to that
+    arguments = (*memory, "-DD", "-E", "-f", folder / "kamailio.cfg", "-w", pki, "-Y", folder, "-P", folder / "pid")
     with subprocess.Popen([command, *map(str, arguments)], stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(ports["client"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +23,8 @@ from support.network import FE1, Network
 from support.running import on_loop, until
 from support.service import service_here, serving_here
 from support.telling import Told
+
+OUT_OF_DESCRIPTORS = "file descriptors have run out: new links of clients wait"
 
 
 class Held(NoUsers):
@@ -58,6 +62,21 @@ async def test_stopped_service_removes_its_socket_and_frees_its_ports(example: O
             assert list(node.state.glob("*.sock"))
         assert not list(node.state.glob("*.sock"))
     assert len(list(told.events("stopped"))) == 2
+
+
+@on_loop
+async def test_lack_of_descriptors_is_one_line_however_often_asyncio_tells_of_it(example: Organisation) -> None:
+    """Its own listeners, such as that of the metrics, report each try; any other fault is a line of its own."""
+    told, loop = Told(), asyncio.get_running_loop()
+    async with serving_here(example, told):
+        for _ in range(1_000):
+            loop.call_exception_handler(
+                {"message": "accept", "exception": OSError(errno.EMFILE, "too many open files")}
+            )
+        loop.call_exception_handler({"message": "another", "exception": OSError(errno.EIO, "input/output error")})
+        await until(lambda: list(told.events(OUT_OF_DESCRIPTORS)))
+    assert len(list(told.events(OUT_OF_DESCRIPTORS))) == 1
+    assert [line["what"] for line in told.events("fault")] == ["another"]
 
 
 @on_loop

@@ -19,6 +19,7 @@ from sipmesh.server.certificates.expiring_files import anchors_of, lists_of
 from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
+from sipmesh.server.memory_return import MemoryReturn, trim_heap
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
@@ -37,7 +38,9 @@ from sipmesh.server.proxy.relay import Relay
 from sipmesh.server.proxy.roles import border_of, decide_for, names_of
 from sipmesh.server.quotas.known_addresses import KnownAddresses
 from sipmesh.server.quotas.limited_log import LimitedLog
+from sipmesh.server.quotas.overload_report import OverloadReport
 from sipmesh.server.quotas.principals import Principals
+from sipmesh.server.quotas.shortage_report import ShortageReport
 from sipmesh.server.revocation_updates import RevocationUpdates
 from sipmesh.server.user_updates import UserUpdates
 from sipmesh.sip.digest import Nonces
@@ -157,11 +160,19 @@ class RunningServer:
         advertised, border = advertised_by(view), border_of(view)
         branches = Branches(tokens.incarnation, frozenset(listener.sent_by for listener in advertised.values()))
         self.reactor = Reactor(self.loop, self.limits)
+        self.reports = (
+            OverloadReport(self.reactor.overload, self.log),
+            ShortageReport(self.reactor.shortage, self.log),
+        )
+        self.memory_return = MemoryReturn(lambda: self.loop.run_in_executor(None, trim_heap))
         self.gatekeeper = Gatekeeper(view)
         self.flow_table = FlowTable(view, tokens.incarnation)
         self.neighbours = KnownAddresses(view)
         self.certificates = OwnCertificates(view, self.loop, self.gatekeeper, self.log)
-        self.accounts, self.counters = Principals(self.limits, self.neighbours, self._partner_of), Counters()
+        self.accounts, self.counters = (
+            Principals(self.limits, self.neighbours, self._partner_of, self.loop.time),
+            Counters(),
+        )
         self.peer_log = LimitedLog(
             self.log,
             self.loop.time,
@@ -221,6 +232,7 @@ class RunningServer:
             counters=self.counters,
             liveness=self.liveness,
             outages=self.outages,
+            overload=self.reactor.overload,
         )
 
     def _wire_links(self) -> None:
@@ -260,7 +272,17 @@ class RunningServer:
     def _listener(self, spec: ListenerSpec, context: AcceptingContext) -> Listener:
         listener = Listener(self.reactor, spec, context, self.dispatch)
         listener.make_room, listener.is_reserved = self.accounts.make_room, self.neighbours.has
+        if spec.kind is LinkKind.CLIENT:
+            listener.has_room = self.accounts.has_room
         return listener
+
+    def tick(self) -> None:
+        """Sweep what has a deadline, and tell the operator of overload; called about twice a second."""
+        self.dispatch.tick()
+        now = self.loop.time()
+        for report in self.reports:
+            report.tick(now)
+        self.memory_return.tick(len(self.reactor.links))
 
     def start(self) -> None:
         """Listen; raises `OperatorError` if a certificate, a key or a port cannot be used."""

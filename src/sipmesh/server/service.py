@@ -30,6 +30,7 @@ from sipmesh.server.replication.topology_source import source_of
 from sipmesh.server.running_server import RunningServer
 from sipmesh.server.wiring import attach_control_plane
 from sipmesh.sip.text import ascii_lower
+from sipmesh.transport.descriptors import OUT_OF_RESOURCES
 from sipmesh.transport.event_loop import run
 from sipmesh.trust.role import Role
 
@@ -219,8 +220,12 @@ class Service:
             await page.open()
 
     def fault(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Log a bug of ours; only the work that it happened in is lost."""
-        self._log.error("fault", what=context.get("message"), exc_info=context.get("exception"))
+        """Log a bug of ours; only the work that it happened in is lost. asyncio reports each failed accept of its own."""
+        wrong = context.get("exception")
+        if isinstance(wrong, OSError) and wrong.errno in OUT_OF_RESOURCES:
+            self._node.reactor.shortage.noticed(self._node.loop.time())
+            return
+        self._log.error("fault", what=context.get("message"), exc_info=wrong)
 
     def stop(self) -> None:
         """Drain, then end; told a second time, end at once."""
@@ -266,7 +271,7 @@ class Service:
             await asyncio.sleep(LOOK_UP_EVERY_S)
 
     def _tick(self) -> None:
-        self._node.dispatch.tick()
+        self._node.tick()
         now = self._node.loop.time()
         if self._clock.look(now, datetime.now(UTC)):
             self._reissued_at = 0.0  # check the CRLs again once the clock is reliable: another clock may have signed

@@ -68,6 +68,7 @@ class ServerMetrics(Collector):
         )
         yield from self._queues()
         yield from self._principals()
+        yield from self._overload()
         yield self._ends()
         yield self._failing()
         not_taken = sum(1 for _ in self._node.certificates.presented.faults)
@@ -180,8 +181,8 @@ class ServerMetrics(Collector):
             labels=("limit", "kind"),
         )
         for listener in node.listening.listeners:
-            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.silent.displaced)
-            shaking = listener.shaking.displaced + listener.reserved.displaced
+            displaced.add_metric(("silent_per_address", str(listener.kind)), listener.places.silent.displaced)
+            shaking = listener.places.shaking.displaced + listener.reserved.displaced
             displaced.add_metric(("handshakes_per_address", str(listener.kind)), shaking)
         displaced.add_metric(("strangers_per_address", "client"), accounts.strangers.displaced)
         displaced.add_metric(("links_per_user", "client"), accounts.of_users.displaced)
@@ -208,6 +209,34 @@ class ServerMetrics(Collector):
         )
         yield CounterMetricFamily(
             "sipmesh_log_lines_summed", "Log lines that were counted and not written.", value=log.summed
+        )
+
+    def _overload(self) -> Iterator[Metric]:
+        """What overload and a lack of file descriptors have done."""
+        reactor = self._node.reactor
+        control = reactor.overload
+        refused = CounterMetricFamily(
+            "sipmesh_overload_refused", "Requests that got 503 because of overload.", labels=("requests",)
+        )
+        refused.add_metric(("new",), control.refused)
+        refused.add_metric(("register-or-dialog",), control.refused_last)
+        yield refused
+        yield GaugeMetricFamily(
+            "sipmesh_queue_age_seconds", "How long inputs wait until they are read.", value=control.age_s
+        )
+        yield GaugeMetricFamily(
+            "sipmesh_overload_share",
+            "Share of new requests that get 503 because of overload.",
+            value=min(control.loss, 1),
+        )
+        waiting = sum(listener.waiting.size for listener in self._node.listening.listeners)
+        yield GaugeMetricFamily(
+            "sipmesh_connections_waiting", "Accepted connections that wait for their handshake.", value=waiting
+        )
+        yield GaugeMetricFamily(
+            "sipmesh_descriptors_short",
+            "1 while new links of clients wait because no file descriptor is free.",
+            value=float(reactor.shortage.active),
         )
 
     def _verdicts(self) -> Metric:

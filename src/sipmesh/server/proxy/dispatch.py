@@ -9,6 +9,7 @@ from sipmesh.distribution.event import names_package
 from sipmesh.errors import RemoteError, SipmeshError
 from sipmesh.routing.authentication.backoff import network_of
 from sipmesh.routing.authentication.digest import Proved
+from sipmesh.routing.early_refusal import CLIENT_METHODS
 from sipmesh.routing.identity.route_set import Names, RouteSet, take_place
 from sipmesh.routing.identity.sender import ServerSender
 from sipmesh.routing.outcome import Answer, Outcome, Prove
@@ -29,6 +30,7 @@ from sipmesh.trust.judgement.explain import headline
 if TYPE_CHECKING:
     from sipmesh.routing.identity.dialog_token import Tokens
     from sipmesh.routing.identity.sender import Sender
+    from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
     from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
     from sipmesh.server.proxy.counters import Counters
@@ -58,6 +60,11 @@ TOO_MANY_LOGINS: Final = Answer(
 POSTED: Final = frozenset({"SUBSCRIBE", "NOTIFY", "PUBLISH"})
 """The methods of our own event package; other event packages use them too."""
 
+OF_SERVERS: Final = POSTED | {"OPTIONS"}
+"""What servers of ours ask one another: never refused because of overload."""
+
+OVERLOADED: Final = Answer(503, headers=(("Retry-After", RETRY_AFTER_S),), why="too many requests at once")
+
 NOT_ITS_PACKAGE: Final = "an event package for servers of this network, and its sender is not such a server"
 
 
@@ -83,6 +90,7 @@ class Dispatch(LinkEvents):
         counters: Counters,
         liveness: Liveness,
         outages: Outages,
+        overload: OverloadControl,
         max_exchanges: int = 50_000,
     ) -> None:
         self.names, self.decide = names, decide
@@ -94,6 +102,7 @@ class Dispatch(LinkEvents):
         self._counters = counters
         self._liveness, self._outages = liveness, outages
         self.is_draining = False
+        self._overload = overload
         self._control_plane: ControlPlane | None = None
         self._requester: ManagedControlPlane | None = None
 
@@ -247,10 +256,7 @@ class Dispatch(LinkEvents):
             return
         early = DRAINING if self.is_draining and request.to.tag is None else None
         if early is None and request.method != "ACK":
-            account = flow.account
-            early = (
-                self._executor.over_its_limit(flow, request, account) if account.full else self._early_answer(request)
-            )
+            early = self._early_answer(flow, request)
         if early is not None:
             self._executor.answer(flow, request, key, early)
             return
@@ -266,6 +272,22 @@ class Dispatch(LinkEvents):
             self._log_in(PendingLogin(flow, request, key, place, outcome.aor, loop))
         else:
             self._executor.carry_out(flow, request, key, outcome, loop)
+
+    def _is_refused(self, flow: Flow, request: Request) -> bool:
+        """Return whether *request* is refused because of overload: new requests first, REGISTER and those of a dialog last."""
+        link, method = flow.link, request.method
+        if link.kind is LinkKind.SERVER and method in OF_SERVERS:
+            return False
+        if method == "REGISTER" or request.to.tag is not None:
+            is_refused = self._overload.refuses_last()
+            self._overload.refused_last += is_refused
+            return is_refused
+        if link.admitted and method.encode() in CLIENT_METHODS:
+            link.admitted -= 1
+            return False
+        is_refused = self._overload.refuses_new()
+        self._overload.refused += is_refused
+        return is_refused
 
     def _served_by_control_plane(self, flow: Flow, request: Request) -> bool:
         """Pass requests of our event package to the control plane; only from our own servers."""
@@ -306,8 +328,15 @@ class Dispatch(LinkEvents):
         if response is not None:
             self._executor.reply(flow, request, key, response)
 
-    def _early_answer(self, request: Request) -> Answer | None:
-        """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None."""
+    def _early_answer(self, flow: Flow, request: Request) -> Answer | None:
+        """Return the refusal of a request that a proxy must check before anything else (RFC 3261 16.3), or None.
+
+        A request is refused as well if there is no room for more work.
+        """
+        if self._overload.active and self._is_refused(flow, request):
+            return OVERLOADED
+        if flow.account.full:
+            return self._executor.over_its_limit(flow, request, flow.account)
         if request.max_forwards == 0:
             return Answer(483, why="no hops left")
         if request.present & PROXY_REQUIRE and (required := unsupported(request, "proxy-require", ())):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from mypy_extensions import mypyc_attr
 
 from sipmesh.errors import LocalError
+from sipmesh.routing.early_refusal import CLIENT_METHODS, SERVER_METHODS, refuse_early
 from sipmesh.sip.framing import FramingError, Keepalive, MessageReader
 from sipmesh.transport.link.deadlines import DOES_NOT_READ, LinkDeadlines
 from sipmesh.transport.link.state import LinkInput, LinkState, state_after
@@ -111,6 +112,7 @@ class Link(RegisteredLink):
         "_tls",
         "_trusted",
         "_writer",
+        "admitted",
         "alarm",
         "bytes_in",
         "confirmed",
@@ -150,6 +152,7 @@ class Link(RegisteredLink):
         self.why = ""
         now = self.last_in = reactor.loop.time()
         self.bytes_in = self.messages_in = self.messages_out = 0
+        self.admitted = 0  # requests of the last chunk that overload control has looked at already
         self.alarm = self._ends = 0.0
         self._reactor, self._events = reactor, events
         limits, accepted = reactor.limits, direction is Direction.ACCEPTED
@@ -452,7 +455,7 @@ class Link(RegisteredLink):
         less than another turn. On a quiet link the extra read costs more. A read that does not fill the buffer has emptied TLS.
         """
         reactor = self._reactor
-        limit, total, full = reactor.limits.turn_bytes_per_link, 0, False
+        limit, total, full = reactor.limits.turn_bytes(self.kind), 0, False
         busy = reactor.turns <= self._read_in + 1
         if busy:
             reactor.prompt = False
@@ -476,8 +479,14 @@ class Link(RegisteredLink):
                 break
         self.bytes_in += total
         self.last_in = reactor.now
+        if total >= limit:
+            reactor.probe.left(self.unread(), limit, reactor.turns, client=self.kind is LinkKind.CLIENT)
         if full and self._is_open() and tls.pending():
             reactor.read_again(self)
+
+    def unread(self) -> int:
+        """Tell how many octets wait in the socket."""
+        return self._tls.unread() if self._tls is not None else 0
 
     def _deliver(self, chunk: bytes) -> None:
         """Frame *chunk* into messages: no byte becomes a message unless this link came up under an accepted verdict."""
@@ -488,6 +497,8 @@ class Link(RegisteredLink):
             expects = Keepalive.PING if self.direction is Direction.ACCEPTED else Keepalive.PONG
             self._reader = MessageReader(self._reactor.limits.reading(self.kind), expects=expects)
         before = self.messages_in
+        if self._reactor.overload.active:
+            chunk = self._refuse_early(chunk, self._reader)
         try:
             self._reader.take(chunk)
             while (item := self._reader.next()) is not None:
@@ -507,6 +518,23 @@ class Link(RegisteredLink):
             self._waits_for_the_rest(len(chunk), anew=self.messages_in != before)
         else:
             self._deadlines.begun_at = 0.0
+
+    def _refuse_early(self, chunk: bytes, reader: MessageReader) -> bytes:
+        """Answer the new requests in *chunk* that are refused because of overload, and give the rest."""
+        self.admitted = 0
+        if reader.unread or reader.unfinished:
+            return chunk
+        host, port = self.remote
+        control = self._reactor.overload
+        methods = CLIENT_METHODS if self.kind is LinkKind.CLIENT else SERVER_METHODS
+        result = refuse_early(chunk, control, methods, host.encode(), str(port).encode())
+        self.admitted = result.admitted
+        if result.refused:
+            control.refused += result.refused
+            self.messages_in += result.refused
+            self.messages_out += result.refused - 1  # sending counts one
+            self.send(result.answers)
+        return result.rest
 
     def _waits_for_the_rest(self, count: int, *, anew: bool) -> None:
         """Set the deadline of a message that has partly arrived, the last *count* octets included; *anew* restarts it.
