@@ -15,7 +15,15 @@ import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.replies import BindingReply, ClosedReply, RegistrationsReply
-from sipmesh.server.control_socket import LONGEST_REQUEST, ControlCommand, ControlSocket, ask, encode, running
+from sipmesh.server.control_socket import (
+    LONGEST_REQUEST,
+    ControlCommand,
+    ControlSocket,
+    ask,
+    encode,
+    is_answered,
+    running,
+)
 from support.running import on_loop
 from support.telling import Told
 
@@ -257,3 +265,14 @@ def test_dataclass_in_an_answer_is_written_by_the_names_of_its_fields() -> None:
 def test_answer_without_a_json_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="no JSON for"):
         encode({"result": object()})
+
+
+def test_nobody_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    """So the start of the server tells of the path, and not of another process."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        short = tmp_path / "s"
+        listening.bind(str(short))
+        assert not is_answered(short)
+        listening.listen()
+        assert is_answered(short)
+    assert not is_answered(tmp_path / ("x" * 120))

@@ -178,8 +178,8 @@ def is_answered(path: Path) -> bool:
             probe.connect(os.fspath(path))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except OSError:  # for example no permission to open it: a process exists
-            return True
+        except OSError as wrong:  # for example no permission to open it: a process exists
+            return wrong.errno is not None  # Python itself refuses a path that is too long: nobody can listen there
     return True
 
 
