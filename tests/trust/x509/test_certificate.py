@@ -124,3 +124,21 @@ def test_signature_may_be_left_out_of_the_search_for_weakness() -> None:
     weak = plain(ec.generate_private_key(ec.SECP256R1()), hashes.SHA224())
     assert weakness(weak, weak=(hashes.SHA224,)) == "a signature over sha224"
     assert weakness(weak, weak=(hashes.SHA224,), signature=False) is None
+
+
+@pytest.mark.parametrize(("serial", "readable"), [(b"\x01", True), (b"\x00", False), (b"\xff", False)])
+def test_serial_that_is_not_positive_is_malformed(serial: bytes, *, readable: bool) -> None:
+    """RFC 5280 4.1.2.2. The signature does not matter here."""
+    der = FORGE.server(None, "x.test", serial=1).presented[0].replace(b"\x02\x01\x01", b"\x02\x01" + serial, 1)
+    if readable:
+        assert read_certificate(der).serial_number == 1
+        return
+    with pytest.raises(MalformedCertificateError):
+        read_certificate(der)
+
+
+def test_key_of_an_unknown_kind_is_weak() -> None:
+    """The OID of the key names no algorithm that the library knows."""
+    p256 = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+    der = LEAF.presented[0].replace(p256, p256[:-1] + b"\x09", 1)
+    assert (weakness(x509.load_der_x509_certificate(der)) or "").startswith("a key or signature of an unknown kind")
