@@ -496,7 +496,7 @@ def test_judge_never_raises_over_bytes_that_are_no_certificates(chain: list[byte
     assert not judge(seen, POLICIES[0], at=NOON).accepted
 
 
-def test_cached_acceptance_ends_with_a_revocation(net: Network) -> None:
+def test_cached_acceptance_covers_neither_expiry_nor_a_failed_handshake(net: Network) -> None:
     """The cache saves the path check of the next link, and no check of what can change."""
     held = Judge(net.policy())
     shown = net.fe2_certificate()
