@@ -99,7 +99,7 @@ class Wire:
         self.verdict: object | None = None
         self.peer_name = ""
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
-        self.authenticated, self.usable = False, True
+        self.authenticated, self.usable, self.was_up = False, True, True
         self.far: Wire | Endpoint | None = None
         self.reader = MessageReader(ReadLimits())
 

@@ -372,7 +372,7 @@ async def test_strangers_leave_descriptors_for_servers_and_for_a_user(pool: Netw
 async def test_users_who_have_logged_in_leave_descriptors_for_servers(pool: Network) -> None:
     """They use all but a quarter; the next one waits without being closed, a server connects, and then there is room again."""
     pool.limits = Limits(accept_pause_s=0.02)
-    with descriptors(in_all=taken() + 100):
+    with descriptors(in_all=taken() + 120):
         async with pool:
             node = pool.nodes[FE1]
             listener, phones = node.listening.listeners[0], list[Peer]()
