@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sipmesh.errors import OperatorError, Problem
+from sipmesh.pki.file_error import file_errors
 
 OWNER_ONLY = 0o600
 LARGEST_SECRET = 1 << 20
@@ -18,17 +19,14 @@ LARGEST_SECRET = 1 << 20
 def write_secret(path: Path, secret: bytes) -> None:
     """Write *secret* to *path* with mode 0600, atomically: a reader, and a crash, leave the old file or the new one.
 
-    Raises `OperatorError` if the folder is not writable.
+    Raises `FileError` if the folder is not writable, or its disk is full.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        _write_durably(draft, secret)
-        draft.replace(path)
-        _sync_folder(path.parent)
-    except OSError as wrong:
-        raise _unusable(
-            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
-        ) from wrong
+        with file_errors(path):
+            _write_durably(draft, secret)
+            draft.replace(path)
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -69,12 +67,8 @@ def _create(path: Path, key: bytes) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     write_secret(draft, key)
     try:
-        with suppress(FileExistsError):
+        with file_errors(path), suppress(FileExistsError):
             os.link(draft, path)
-    except OSError as wrong:
-        raise _unusable(
-            path, f"cannot be written: {wrong.strerror}", "allow the user of sipmesh to write to that folder"
-        ) from wrong
     finally:
         draft.unlink()
 
