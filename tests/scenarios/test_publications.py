@@ -582,7 +582,7 @@ async def test_nobody_is_called_a_stranger_before_the_users_have_come(managed: M
     """A front end that starts for the first time, without management: try again in a moment, it says, and not 401."""
     async with managed:
         await managed.start(FE1)
-        managed.holding(FE1)._users.unlink(missing_ok=True)
+        managed.holding(FE1).users.file.unlink(missing_ok=True)
         async with await Peer.open(managed.organisation.address(FE1, LinkKind.CLIENT), f"alice@{EXAMPLE}") as phone:
             await phone.send(phone.request("REGISTER", f"sip:{EXAMPLE}"))
             early = await phone.final()

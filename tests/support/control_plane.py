@@ -59,10 +59,9 @@ class Host:
         self.revoked.update(named)
         return []
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Keep the users, once their last part has come."""
-        read = UserDocument.decode(document)
-        self.users = read if read.part == read.parts else self.users
+        self.users = document if document.part == document.parts else self.users
         return 0
 
     @property

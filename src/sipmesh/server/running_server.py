@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.file_error import make_folder
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
@@ -85,7 +86,7 @@ class RunningServer:
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
-        self.state.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.state)
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()

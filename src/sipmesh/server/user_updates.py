@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sipmesh.server.log import Log
     from sipmesh.server.proxy.login.digest_auth import DigestAuth
     from sipmesh.server.proxy.login.user_stores import KnownUsers
+    from sipmesh.storage.user_document import UserDocument
 
 
 class UserUpdates:
@@ -28,14 +29,14 @@ class UserUpdates:
         """The number of the users that management has sent, 0 if it has sent none."""
         return self._users.number if isinstance(self._users, ReplicatedUsers) else 0
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Apply a users' document from management; returns how many links that closed.
 
         Raises `OperatorError`, and changes nothing, for a document that is not for us or does not follow our version.
         """
         if not isinstance(self._users, ReplicatedUsers):
             return 0
-        return self._close(self._users.take(document))
+        return self._close(self._users.apply(document))
 
     async def refresh(self) -> int:
         """Read changes of users, and close the links whose login is no longer valid; returns how many links that closed.

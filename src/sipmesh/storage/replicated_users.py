@@ -19,12 +19,14 @@ class ReplicatedUsers:
     Only one thread at a time may change it. Any thread may read it: a change replaces all users in one step.
     """
 
-    __slots__ = ("_document", "_organisation", "_parts", "_pool")
+    __slots__ = ("_document", "_organisation", "_parts", "_pool", "_until", "_withheld")
 
     def __init__(self, organisation: str, pool: str) -> None:
         self._organisation, self._pool = organisation, pool
         self._document: UserDocument | None = None
         self._parts: dict[int, UserDocument] = {}
+        self._withheld: frozenset[str] = frozenset()
+        self._until = 0
 
     def __repr__(self) -> str:
         known = len(self._document.verifiers) if self._document is not None else 0
@@ -41,15 +43,18 @@ class ReplicatedUsers:
         return self._document is not None
 
     def take(self, document: bytes) -> frozenset[str]:
+        """Apply a document as `apply` does, from its octets."""
+        return self.apply(UserDocument.decode(document))
+
+    def apply(self, document_part: UserDocument) -> frozenset[str]:
         """Apply a document with a valid signature; returns the users of this pool that it adds, changes or removes.
 
         A document in several parts comes into force with its last part; incomplete parts of another number are dropped. The
         number that is in force already changes nothing.
 
         Raises `OperatorError`, and changes nothing, in these cases: the document cannot be read; it is for another
-        organisation or pool; it is older than what is in force; or its changes start from another number.
+        organisation or pool; it is older than what is in force; or its changes start from a later number.
         """
-        document_part = UserDocument.decode(document)
         self._check(document_part)
         if document_part.number == self.number:
             return frozenset()
@@ -69,7 +74,7 @@ class ReplicatedUsers:
             raise OperatorError(
                 f"rejected: users of number {document_part.number} were sent after number {self.number}"
             )
-        if document_part.since and self.number not in {document_part.since, document_part.number}:
+        if document_part.since > self.number:  # changes since an earlier number contain those since ours
             raise OperatorError(
                 f"rejected: changes since number {document_part.since} were sent, and number {self.number} is in force"
             )
@@ -88,15 +93,27 @@ class ReplicatedUsers:
         last = parts[-1]
         self._document = UserDocument(last.organisation, last.pool, last.number, verifiers=verifiers, homes=homes)
         self._parts.clear()
+        if last.number >= self._until:
+            self._withheld = frozenset()
         return frozenset(aor for aor in before.keys() | verifiers.keys() if before.get(aor) != verifiers.get(aor))
+
+    def withhold(self, doubtful: frozenset[str], until: int) -> None:
+        """Refuse logins of *doubtful* users, who may have changed, until the users of number *until* or later are in force."""
+        self._withheld, self._until = doubtful, until
+
+    def is_withheld(self, aor: str) -> bool:
+        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
+        return aor in self._withheld
 
     def whole(self) -> bytes | None:
         """Return everything that is in force as one unsigned document, None before the first one; for inspection only."""
         return self._document.encode() if self._document is not None else None
 
     def verifier(self, aor: str) -> Verifier | None:
-        """Return the password verifier of *aor*; None for an unknown user, and for a user of another pool."""
-        return self._document.verifiers.get(aor) if self._document is not None else None
+        """Return the password verifier of *aor*; None for an unknown user, a user of another pool, and a withheld user."""
+        if self._document is None or aor in self._withheld:
+            return None
+        return self._document.verifiers.get(aor)
 
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*; None for an unknown user."""

@@ -45,6 +45,11 @@ class UserDocument:
     homes: Mapping[str, str] = field(default_factory=dict, repr=False)
     gone: frozenset[str] = frozenset()
 
+    @property
+    def changed(self) -> frozenset[str]:
+        """Every address that the document contains."""
+        return frozenset((*self.verifiers, *self.homes, *self.gone))
+
     def divided(self, most: int = MOST_IN_A_PART) -> Sequence[UserDocument]:
         """Return the same document in parts of at most *most* addresses each."""
         rows: list[tuple[str, Verifier | str | None]] = [*self.verifiers.items(), *self.homes.items()]

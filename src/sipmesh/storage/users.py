@@ -260,6 +260,10 @@ class Users:
         """Return the password verifier of *aor* from memory, as of the last `refresh`; None for an unknown user."""
         return self._known.get(aor)
 
+    def is_withheld(self, aor: str) -> bool:  # noqa: ARG002 - the method of `ReplicatedUsers`
+        """Return False: the database is the origin of what is known."""
+        return False
+
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor* as of the last `refresh`, "" if none is set.
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.file_error import FileError
 from sipmesh.server.clock import now_utc
 from sipmesh.server.replication.crl_store import is_portable
 from sipmesh.topology.document.crl_cache import is_read, prepare
@@ -35,6 +36,9 @@ class CrlUser(Protocol):
 
     def crl_came(self) -> None:
         """A CRL was written, or its file had it already."""
+
+    def not_stored(self, peer: str, item: Item, wrong: FileError) -> None:
+        """The disk did not store *item*: try again later."""
 
 
 class CrlReceiver:
@@ -78,6 +82,8 @@ class CrlReceiver:
         try:
             await asyncio.to_thread(prepare, item.body)
             self.accept(item, user)
+        except FileError as wrong:
+            user.not_stored(self._server.view.name, item, wrong)
         except (RemoteError, OperatorError) as wrong:
             self._reporter.fail(item.key, f"{item.kind} {item.name}: {wrong}")
         finally:
@@ -98,7 +104,7 @@ class CrlReceiver:
 
     def write_early(self, loaded: Loaded) -> None:
         """Write the CRLs that *loaded* names and that have arrived already."""
-        early, self._early = self._early, {}
         for name in loaded.list_names:
-            if name in early:
-                self._crls.put(early[name], loaded, now_utc())
+            if name in self._early:
+                self._crls.put(self._early[name], loaded, now_utc())
+        self._early.clear()  # not earlier: a CRL that cannot be stored is written with the next attempt

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.distribution.items import Item, ItemKind, ReplicationState
 from sipmesh.errors import OperatorError, RemoteError
+from sipmesh.pki.file_error import FileError
+from sipmesh.server.agent.storage_retry import StorageRetry
+from sipmesh.server.agent.user_storage import UserStorage
 from sipmesh.server.clock import now_utc
 from sipmesh.server.replication.cert_renewal import CERTIFICATE, Applicant
 from sipmesh.server.replication.document_store import signed_by_management
@@ -60,6 +63,8 @@ class DocumentApplier:
         self._pending: tuple[bytes, Loaded] | None = None
         self._wait: asyncio.TimerHandle | None = None
         self._parts: list[bytes] = []  # of a users' document whose other parts have not arrived
+        self._user_storage = UserStorage(documents.users, reporter, loop)
+        self._retry = StorageRetry(self.receive, loop)
 
     def __repr__(self) -> str:
         return (
@@ -83,10 +88,24 @@ class DocumentApplier:
         except RemoteError as wrong:
             self._reporter.fail(item.key, f"{item.kind} from {peer}: {wrong}")
             raise
+        except FileError as wrong:
+            self.not_stored(peer, item, wrong)
+            raise RemoteError(f"{item.kind} not in force: {wrong.message}", rule="rule R12", status=488) from wrong
         except OperatorError as wrong:
             self._reporter.fail(item.key, f"{item.kind} from {peer}: {wrong}")
             raise RemoteError(f"{item.kind} not in force: {wrong.message}", rule="rule R12", status=488) from wrong
+        self._retry.stored(item)
         self._reporter.mend(item.key)
+
+    def not_stored(self, peer: str, item: Item, wrong: FileError) -> None:
+        """Report that the disk did not store *item*, and try again later."""
+        self._reporter.storage_failed(item.key, f"{item.kind} from {peer} is not stored: {wrong}")
+        self._retry.failed(peer, item)
+
+    def tick(self) -> None:
+        """Store again what the disk had no room for."""
+        self._user_storage.tick()
+        self._retry.tick()
 
     def _accept(self, item: Item) -> None:
         if item.kind is ItemKind.TOPOLOGY:
@@ -137,8 +156,11 @@ class DocumentApplier:
         self._follower.items_changed()
 
     def _wait_is_over(self) -> None:
+        jws = self._pending[0] if self._pending is not None else b""
         try:
             self._apply()
+        except FileError as wrong:
+            self.not_stored(self._server.view.name, Item(ItemKind.TOPOLOGY, jws), wrong)
         except OperatorError as wrong:
             self._reporter.fail((ItemKind.TOPOLOGY, ""), str(wrong))
 
@@ -162,15 +184,17 @@ class DocumentApplier:
     # Other documents
 
     def _accept_users(self, jws: bytes) -> None:
-        payload = self._documents.newer_users(jws, self._server.view.loaded, now_utc())
+        """Put a users' document in force, and store it: a full disk must not keep an old password in force."""
+        self._user_storage.must_have_room()
+        document = UserDocument.decode(self._documents.newer_users(jws, self._server.view.loaded, now_utc()))
         users = self._server.user_updates
-        document, before = UserDocument.decode(payload), users.number
-        closed = users.accept_document(payload)
+        before = users.number
+        closed = users.accept_document(document)
         self._parts = [*(self._parts if document.part > 1 else ()), jws]
         if users.number == before:
             return  # there are more parts to come
-        self._documents.keep_users(self._parts, anew=not document.since)
-        self._parts = []
+        parts, self._parts = self._parts, []
+        self._user_storage.store(parts, anew=not document.since)
         self._log.info("users in force", closed=closed)
         self._reporter.report()
 

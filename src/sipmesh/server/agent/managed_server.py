@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
+    from sipmesh.storage.user_document import UserDocument
     from sipmesh.topology.document.load import Loaded
     from sipmesh.topology.view import ServerView
     from sipmesh.trust.x509.certificate import CertificateId
@@ -34,7 +35,7 @@ class UserUpdater(Protocol):
     def number(self) -> int:
         """The number of the users that are in force."""
 
-    def accept_document(self, document: bytes) -> int:
+    def accept_document(self, document: UserDocument) -> int:
         """Apply a users' document; returns how many links that closed. Raises `OperatorError`."""
 
 

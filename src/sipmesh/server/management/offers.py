@@ -10,8 +10,8 @@ from sipmesh.errors import OperatorError
 from sipmesh.server.clock import now_utc
 from sipmesh.server.management.publishing.document_signing import sign_as
 from sipmesh.server.replication.crl_store import CrlStore
-from sipmesh.server.replication.document_store import USERS
 from sipmesh.server.replication.revocation_push import REVOKED, revoked_payload
+from sipmesh.server.replication.stored_users import USERS
 from sipmesh.topology.home_pools import home_by_default
 from sipmesh.trust.role import Role
 

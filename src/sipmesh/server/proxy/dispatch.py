@@ -281,7 +281,7 @@ class Dispatch(LinkEvents):
 
     def _log_in(self, pending: PendingLogin) -> None:
         """Authenticate the sender, unless the login has to wait, and decide again."""
-        if not self._logins.ready:
+        if not self._logins.knows(pending.aor):
             self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
         elif not self._login_waits.has_to_wait(pending, self):
             self._authenticate(pending)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sipmesh.distribution.items import Item, ItemKind
 from sipmesh.errors import OperatorError, Problem, RemoteError
 from sipmesh.pki import files
+from sipmesh.pki.file_error import file_errors
 from sipmesh.server.file_stamps import Stamp, stamp
 from sipmesh.topology.document.crl_cache import read_content
 from sipmesh.trust.formatting import tell_time
@@ -88,7 +89,8 @@ class CrlStore:
                 )
             if old is not None and not _is_newer(new, old):
                 return False
-        file.parent.mkdir(parents=True, exist_ok=True)
+        with file_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
         files.write(file, item.body)
         return True
 

@@ -1,0 +1,83 @@
+"""Stores the users' documents that are in force on a managed server, also later if its disk is full.
+
+A new password is in force at once, even if it cannot be stored. Management is told only the number that is stored, so it does
+not rely on more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from sipmesh.distribution.items import ItemKind
+from sipmesh.errors import OperatorError
+from sipmesh.pki.file_error import FileError
+from sipmesh.server.agent.storage_retry import MOST_OCTETS, Pace
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from sipmesh.distribution.items import Key
+
+STORED: Final[Key] = (ItemKind.USERS, "storage")
+"""The key of the fault that users are in force and not stored."""
+
+
+class UserFile(Protocol):
+    """Where users' documents are stored (`replication.stored_users.StoredUsers`)."""
+
+    def keep(self, parts: Sequence[bytes], *, anew: bool) -> None:
+        """Store a document in its *parts*; raises `FileError`."""
+
+
+class Faults(Protocol):
+    """Where faults are reported (`agent.status_reporter.StatusReporter`)."""
+
+    def storage_failed(self, key: Key, why: str) -> None:
+        """Report a fault of the disk until `mend`."""
+
+    def mend(self, key: Key) -> None:
+        """The fault is over."""
+
+
+class UserStorage:
+    """Stores documents in their order in *file*; those that wait are in memory, up to ``MOST_OCTETS``."""
+
+    def __init__(self, file: UserFile, faults: Faults, loop: asyncio.AbstractEventLoop) -> None:
+        self._file, self._faults, self._pace = file, faults, Pace(loop)
+        self._waiting: list[tuple[Sequence[bytes], bool]] = []
+
+    def __repr__(self) -> str:
+        return f"<UserStorage in {self._file!r}, {len(self._waiting)} documents wait>"
+
+    def must_have_room(self) -> None:
+        """Raise `OperatorError` if so much waits for the disk that no further change can be accepted."""
+        if sum(len(part) for parts, _ in self._waiting for part in parts) > MOST_OCTETS:
+            raise OperatorError(
+                f"rejected: more than {MOST_OCTETS >> 20} MB of users wait to be stored; make room on the disk of this server"
+            )
+
+    def store(self, parts: Sequence[bytes], *, anew: bool) -> None:
+        """Store a document that is in force: now, or when the disk has room."""
+        if anew:
+            self._waiting.clear()
+        self._waiting.append((parts, anew))
+        self._attempt()
+
+    def tick(self) -> None:
+        """Try again if the pause after the last failure is over."""
+        if self._waiting and self._pace.is_due:
+            self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            while self._waiting:
+                parts, anew = self._waiting[0]
+                self._file.keep(parts, anew=anew)
+                del self._waiting[0]
+        except FileError as wrong:
+            self._pace.failed()
+            self._faults.storage_failed(STORED, f"users are in force, but not stored: {wrong}")
+            return
+        self._pace.succeeded()
+        self._faults.mend(STORED)
