@@ -46,6 +46,9 @@ The kernel reports a change at once, but not a change that another machine makes
 """
 
 REISSUE_EVERY_S = 3600.0
+REISSUE_AGAIN_S = 60.0
+"""Seconds until the next attempt after a failure, for example on a full disk."""
+
 REPLACE_EVERY_S = 5.0
 """Seconds between two checks of links that we opened under a certificate that is about to expire."""
 
@@ -268,6 +271,7 @@ class Service:
             renewed = CaGenerations(folder).reissue(datetime.now(UTC))
         except OperatorError as wrong:
             self._log.warning("revocation lists not reissued", why=str(wrong))
+            self._reissued_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
             return
         if renewed:
             self._log.info("revocation lists reissued", lists=[path.name for path in renewed])

@@ -65,12 +65,14 @@ def load_or_create(path: Path, size: int = 32) -> bytes:
 def _create(path: Path, key: bytes) -> None:
     """Write *key*, unless another process was faster: unlike a rename, `link` never replaces a file."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    write_secret(draft, key)
     try:
-        with file_errors(path), suppress(FileExistsError):
-            os.link(draft, path)
+        with file_errors(path):
+            _write_durably(draft, key)
+            with suppress(FileExistsError):
+                os.link(draft, path)
+            _sync_folder(path.parent)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -59,7 +59,10 @@ async def test_newest_document_of_each_key_is_stored() -> None:
     receiver = Receiver()
     for item in (crl(b"old"), crl(b"other", "b.crl"), crl(b"new"), crl(b"third", "c.crl")):
         receiver.retry.failed("m", item)
+    assert receiver.retry.has(crl(b"new"))
+    assert not receiver.retry.has(crl(b"old"))
     receiver.retry.stored(crl(b"came later", "c.crl"))
+    assert not receiver.retry.has(crl(b"third", "c.crl"))
     receiver.is_full = False
     await asyncio.sleep(LONGEST_PAUSE_S)
     receiver.retry.tick()

@@ -64,7 +64,7 @@ class DocumentApplier:
         self._wait: asyncio.TimerHandle | None = None
         self._parts: list[bytes] = []  # of a users' document whose other parts have not arrived
         self._user_storage = UserStorage(documents.users, reporter, loop)
-        self._retry = StorageRetry(self.receive, loop)
+        self._retry = StorageRetry(self._attempt, loop)
 
     def __repr__(self) -> str:
         return (
@@ -82,7 +82,14 @@ class DocumentApplier:
         self._offered = state
 
     def receive(self, peer: str, item: Item) -> None:
-        """Apply one item; a fault is raised as `RemoteError` for the sender, reported to management, and logged."""
+        """Apply one item; a fault is raised as `RemoteError` for the sender, reported to management, and logged.
+
+        An item that waits for room on the disk is not applied again: it is tried at its own pace.
+        """
+        if not self._retry.has(item):
+            self._attempt(peer, item)
+
+    def _attempt(self, peer: str, item: Item) -> None:
         try:
             self._accept(item)
         except RemoteError as wrong:

@@ -55,6 +55,11 @@ class StorageRetry:
     def __repr__(self) -> str:
         return f"<StorageRetry of {len(self._waiting)} documents>"
 
+    def has(self, item: Item) -> bool:
+        """Return whether this very *item* waits."""
+        waiting = self._waiting.get(item.key)
+        return waiting is not None and waiting[1].digest == item.digest
+
     def failed(self, peer: str, item: Item) -> None:
         """Keep an *item* of *peer* that could not be stored."""
         others = sum(len(waiting.body) for key, (_, waiting) in self._waiting.items() if key != item.key)

@@ -138,9 +138,15 @@ class Publisher:
         try:
             yield
         except OperatorError as wrong:
-            entry = {**about, "refused": wrong.message}
-            self._management_db.audit.append(who, AuditAct.REFUSED, entry, at=now_utc())
+            self._record_refusal(who, {**about, "refused": wrong.message})
             raise
+
+    def _record_refusal(self, who: str, entry: Mapping[str, object]) -> None:
+        """Add a line to the audit log. If the log cannot be written, the operator still gets the reason of the refusal."""
+        try:
+            self._management_db.audit.append(who, AuditAct.REFUSED, entry, at=now_utc())
+        except OperatorError as wrong:
+            self._log.error("a refused attempt is not in the audit log", by=who, why=str(wrong))
 
     def _read_draft(self, name: str, digest: str = "") -> Draft:
         """Read the draft in the file *name* of our folder; *digest* is that of the compared draft, or empty."""
