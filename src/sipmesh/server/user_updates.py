@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
+from sipmesh.server.off_loop import off_loop
 from sipmesh.storage.replicated_users import ReplicatedUsers
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class UserUpdates:
         if not isinstance(self._users, ReplicatedUsers):
             return 0
         return self._close(self._users.apply(document))
+
+    async def accept_large_document(self, document: UserDocument) -> int:
+        """Apply a document as `accept_document` does; a thread computes what changes."""
+        if not isinstance(self._users, ReplicatedUsers):
+            return 0
+        return self._close(self._users.commit(await off_loop(self._users.plan, document)))
 
     async def refresh(self) -> int:
         """Read changes of users, and close the links whose login is no longer valid; returns how many links that closed.

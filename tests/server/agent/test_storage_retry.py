@@ -32,6 +32,7 @@ class Receiver:
         if self.refuses:
             raise RemoteError("expired", rule="rule R12", status=488)
         self.stored.append(item.body)
+        self.retry.stored(item)
 
 
 def crl(body: bytes, name: str = "a.crl") -> Item:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 from sipmesh.distribution.items import Key
 from sipmesh.errors import OperatorError
 from sipmesh.pki.file_error import FileError
-from sipmesh.server.agent.storage_retry import LONGEST_PAUSE_S, MOST_OCTETS
+from sipmesh.server.agent.storage_retry import LONGEST_PAUSE_S, MOST_OCTETS, Pace
 from sipmesh.server.agent.user_storage import STORED, UserStorage
-from support.running import on_jumping_loop
+from sipmesh.server.off_loop import LARGE
+from support.running import on_jumping_loop, on_loop, until
 
 
 class Disk:
@@ -22,6 +24,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.is_full = False
+        self.on_loop: list[Sequence[bytes]] = []  # large documents that were written by the loop itself
         self.kept: list[tuple[Sequence[bytes], bool]] = []
         self.faults: dict[Key, str] = {}
         self.storage = UserStorage(self, self, asyncio.get_running_loop())
@@ -30,6 +33,8 @@ class Disk:
         """Store a document."""
         if self.is_full:
             raise FileError(Path("state/fe1.users"), OSError(errno.ENOSPC, "No space left on device"))
+        if len(parts[0]) >= LARGE and threading.current_thread() is threading.main_thread():
+            self.on_loop.append(parts)
         self.kept.append((parts, anew))
 
     def storage_failed(self, key: Key, why: str) -> None:
@@ -78,3 +83,19 @@ async def test_changes_are_refused_when_too_much_waits() -> None:
     disk.storage.store([b"1"], anew=False)
     with pytest.raises(OperatorError, match="make room on the disk of this server"):
         disk.storage.must_have_room()
+
+
+@on_loop
+async def test_large_documents_are_stored_by_a_thread_in_their_order() -> None:
+    """Also those that come while the thread writes, and after a failure."""
+    disk, large = Disk(), bytes(LARGE)
+    disk.is_full = True
+    await disk.storage.store_large([large], anew=True)
+    assert STORED in disk.faults
+    disk.is_full, disk.storage._pace = False, Pace(asyncio.get_running_loop())
+    disk.storage.tick()
+    disk.storage.store([b"one"], anew=False)
+    await disk.storage.store_large([b"two"], anew=False)
+    await until(lambda: len(disk.kept) == 3)
+    assert disk.kept == [([large], True), ([b"one"], False), ([b"two"], False)]
+    assert (disk.faults, disk.on_loop) == ({}, [])

@@ -46,7 +46,10 @@ class Pace:
 
 
 class StorageRetry:
-    """Keeps the newest document of each key, and gives it to *receive* again; that raises `SipmeshError` if it fails again."""
+    """Keeps the newest document of each key, and gives it to *receive* again.
+
+    *receive* calls `stored` or `failed`, at once or later. It raises `SipmeshError` if it fails at once.
+    """
 
     def __init__(self, receive: Callable[[str, Item], None], loop: asyncio.AbstractEventLoop) -> None:
         self._receive, self._pace = receive, Pace(loop)
@@ -69,7 +72,8 @@ class StorageRetry:
 
     def stored(self, item: Item) -> None:
         """A document with the key of *item* is stored: an earlier one must not replace it."""
-        self._waiting.pop(item.key, None)
+        if self._waiting.pop(item.key, None) is not None and not self._waiting:
+            self._pace.succeeded()
 
     def tick(self) -> None:
         """Try again if the pause is over; the first document that still cannot be stored ends the attempt."""
@@ -81,5 +85,4 @@ class StorageRetry:
             except SipmeshError as wrong:
                 if isinstance(wrong.__cause__, FileError):
                     return  # `receive` has called `failed`
-            self._waiting.pop(item.key, None)
-        self._pace.succeeded()
+                self.stored(item)  # it was refused: nothing is left to store

@@ -1,0 +1,120 @@
+"""No act of the control plane occupies the event loop of a server for long: messages go on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.replication.stored_users import USERS
+from sipmesh.sip.digest import Algorithm
+from sipmesh.storage.user_document import UserDocument
+from sipmesh.transport.turn_meter import TurnMeter
+from support.managed import MGMT, Managed
+from support.network import EXAMPLE, FE1, POOL
+from support.running import on_loop
+
+PROMISE_S: Final = 0.02
+ASSERTED_S: Final = 10 * PROMISE_S
+"""A machine that does other work at the same time is ten times slower."""
+
+A_POOL: Final = 10
+
+
+def with_servers(count: int) -> Callable[[dict[str, Any]], None]:
+    """Add *count* front ends in pools of ten."""
+
+    def change(document: dict[str, Any]) -> None:
+        for begin in range(0, count, A_POOL):
+            names = [f"fe-{n}.{EXAMPLE}" for n in range(begin, min(begin + A_POOL, count))]
+            document["pools"].append({"name": f"pool-{begin}.{EXAMPLE}", "role": "front-end", "servers": names})
+
+    return change
+
+
+def users(count: int) -> list[bytes]:
+    """Return the parts of a document with *count* users of the pool of fe1."""
+    ha1 = {Algorithm.SHA_256: "a" * 64, Algorithm.MD5: "b" * 32}
+    aors = [f"sip:user{n}@{EXAMPLE}" for n in range(count)]
+    document = UserDocument("example.test", POOL, 9, verifiers={aor: Verifier(aor, 1, ha1) for aor in aors})
+    return [part.encode() for part in document.divided()]
+
+
+class Threads:
+    """In which threads a function of *owner* has run."""
+
+    def __init__(self, owner: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: set[bool] = set()
+        function = getattr(owner, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            self.seen.add(threading.current_thread() is threading.main_thread())
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    @property
+    def on_loop(self) -> bool:
+        """Whether the thread of the loop has run it."""
+        assert self.seen
+        return True in self.seen
+
+
+async def next_turn(meter: TurnMeter) -> None:
+    """Begin to measure: what the test itself has computed in its turn does not count."""
+    await asyncio.sleep(0.001)
+    meter.take_longest()
+
+
+@pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
+@on_loop
+async def test_large_version_is_read_and_stored_beside_the_loop(
+    managed: Managed, servers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with managed:
+        await managed.start(FE1)
+        managed.edit(with_servers(servers))
+        agent, meter, item = managed.member(FE1), managed.nodes[FE1].reactor.meter, version(managed)
+        read, stored = Threads(agent._documents, "newer", monkeypatch), Threads(agent._documents, "keep", monkeypatch)
+        await next_turn(meter)
+        agent.applier.receive(MGMT, item)
+        await agent.applier.finished()
+        longest = meter.take_longest()
+        assert managed.number(FE1) == 5
+        assert not read.on_loop
+        assert not stored.on_loop
+        print(f"{servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
+
+
+def version(managed: Managed) -> Item:
+    return Item(ItemKind.TOPOLOGY, managed.version(5))
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
+@on_loop
+async def test_many_users_are_read_and_stored_beside_the_loop(
+    managed: Managed, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with managed:
+        await managed.start(FE1)
+        signed = [managed.signed(part, kind=USERS) for part in users(count)]
+        agent, meter = managed.member(FE1), managed.nodes[FE1].reactor.meter
+        read = Threads(agent._documents, "newer_users", monkeypatch)
+        stored = Threads(agent._documents.users, "keep", monkeypatch)
+        items = [Item(ItemKind.USERS, jws, str(n), 9) for n, jws in enumerate(signed)]
+        await next_turn(meter)
+        for item in items:
+            agent.applier.receive(MGMT, item)
+        await agent.applier.finished()
+        longest = meter.take_longest()
+        assert managed.nodes[FE1].user_updates.number == managed.holding(FE1).users.read().number == 9
+        assert not read.on_loop
+        assert not stored.on_loop
+        print(f"{count} users: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
