@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from sipmesh.distribution.items import Item, ItemKind
+from sipmesh.pki.authority import EnterpriseCa
+from sipmesh.pki.crl.builder import builder
+from sipmesh.pki.issuance.profiles import CertificateKind
+from sipmesh.pki.issuance.signer import CaSigner
+from sipmesh.pki.ledger import ListRecord
 from sipmesh.routing.authentication.verifier import Verifier
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.user_document import UserDocument
 from sipmesh.transport.turn_meter import TurnMeter
+from sipmesh.trust.revocation.crl import RevocationList
 from support.managed import MGMT, Managed
 from support.network import EXAMPLE, FE1, POOL
-from support.running import on_loop
+from support.running import on_loop, until, within
 
 PROMISE_S: Final = 0.02
 ASSERTED_S: Final = 10 * PROMISE_S
@@ -118,3 +128,88 @@ async def test_many_users_are_read_and_stored_beside_the_loop(
         assert not stored.on_loop
         print(f"{count} users: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
         assert longest < ASSERTED_S
+
+
+def crl(managed: Managed, count: int) -> bytes:
+    """Return the next CRL of the issuing CA, in DER, with *count* entries."""
+    ca = EnterpriseCa.open(managed.organisation.folder / "ca")
+    at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    made = ListRecord("issuing", 1000, at, at + timedelta(days=7), 0)
+    record = ca.certificates[-1]
+    revoked = [replace(record, serial=(1 << 100) + n, revoked_at=at, reason="unspecified") for n in range(count)]
+    key = CaSigner(CertificateKind.ISSUING, ca.folder / "issuing.key", ca.issuing)
+    return key.sign_list(builder(ca.issuing, made, revoked)).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("count", [9_000, pytest.param(100_000, marks=pytest.mark.soak)])
+@on_loop
+async def test_large_crl_is_read_and_written_beside_the_loop(
+    managed: Managed, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with managed:
+        await managed.start(FE1)
+        item = Item(ItemKind.LIST, crl(managed, count), "ca/issuing.crl")
+        agent, node = managed.member(FE1), managed.nodes[FE1]
+        read = Threads(RevocationList, "load", monkeypatch)
+        written = Threads(agent.held.crls, "put", monkeypatch)
+        await next_turn(node.reactor.meter)
+        agent.applier.receive(MGMT, item)
+        await until(lambda: any(len(crl.serials) == count for crl in node.view.loaded.authority.lists))
+        longest = node.reactor.meter.take_longest()
+        assert not read.on_loop
+        assert not written.on_loop
+        print(f"{count} entries of a CRL: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
+
+
+@pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
+@on_loop
+async def test_large_draft_is_compared_and_published_beside_the_loop(
+    managed: Managed, servers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with managed:
+        await managed.start(MGMT)
+        managed.edit(with_servers(servers))
+        publisher, meter = managed.master.publisher, managed.nodes[MGMT].reactor.meter
+        compared = Threads(publisher, "_plan", monkeypatch)
+        published = Threads(publisher, "_publish", monkeypatch)
+        prepared = Threads(managed.master, "_prepare", monkeypatch)
+        await next_turn(meter)
+        plan = await publisher.plan()
+        await publisher.publish("ada (1)", "because", plan.base, plan.digest, force=False)
+        await asyncio.sleep(0.001)
+        longest = meter.take_longest()
+        assert managed.number(MGMT) == 2
+        assert not any(act.on_loop for act in (compared, published, prepared))
+        print(f"{servers} servers published: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.soak)])
+@within(120)
+async def test_documents_of_many_users_are_made_beside_the_loop(
+    managed: Managed, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_users(managed, count)
+    async with managed:
+        await managed.start(MGMT, FE1)
+        meter = managed.nodes[MGMT].reactor.meter
+        made = Threads(managed.master._offers, "_changed_in", monkeypatch)
+        await next_turn(meter)
+        await until(lambda: managed.nodes[FE1].users.verifier(f"sip:user{count - 1}@{EXAMPLE}"))
+        longest = meter.take_longest()
+        assert not made.on_loop
+        print(f"{count} users sent: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
+
+
+def add_users(managed: Managed, count: int) -> None:
+    """Add users of the pool of fe1 to the database of management, all with the hashes of one password."""
+    file = managed.organisation.load().users_file
+    assert file is not None
+    with sqlite3.connect(file) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(users)")]
+        first = dict(zip(columns, db.execute("SELECT * FROM users").fetchone(), strict=True))
+        rows = [{**first, "aor": f"sip:user{n}@{EXAMPLE}"} for n in range(count)]
+        names = ", ".join(f":{column}" for column in columns)
+        db.executemany(f"INSERT INTO users VALUES ({names})", rows)  # noqa: S608 - names of columns

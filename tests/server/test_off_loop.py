@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from sipmesh.server.off_loop import SHORT_INTERVAL_S, off_loop
+from sipmesh.server.off_loop import LARGE, SHORT_INTERVAL_S, off_loop, when_large
 from support.running import on_loop
 
 
@@ -40,3 +40,10 @@ async def test_one_work_runs_at_a_time_and_its_error_is_raised() -> None:
     assert len(threads) == 1
     with pytest.raises(ZeroDivisionError):
         await off_loop(divmod, 1, 0)
+
+
+@on_loop
+async def test_only_a_large_document_is_read_in_the_thread() -> None:
+    here = threading.get_ident()
+    assert await when_large(LARGE - 1, threading.get_ident) == here
+    assert await when_large(LARGE, threading.get_ident) != here

@@ -35,6 +35,11 @@ async def off_loop(work: Callable[[*Ts], T], *args: *Ts) -> T:
     return await asyncio.get_running_loop().run_in_executor(_worker, lambda: context.run(_gently, bound))
 
 
+async def when_large(octets: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run *work* in the thread if it reads a document of ``LARGE`` *octets* or more, and at once if the document is smaller."""
+    return await off_loop(work, *args) if octets >= LARGE else work(*args)
+
+
 def _gently(work: Callable[[], T]) -> T:
     before = sys.getswitchinterval()
     sys.setswitchinterval(SHORT_INTERVAL_S)

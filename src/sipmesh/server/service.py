@@ -23,6 +23,7 @@ from sipmesh.server.control_socket import SOCKET_SUFFIX, ControlSocket
 from sipmesh.server.gc_tuning import GcTuning
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
@@ -111,6 +112,7 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
+        self._reissuing: asyncio.Task[None] | None = None
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
 
@@ -213,6 +215,8 @@ class Service:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._ticking(stop))
             both.create_task(self._refreshing(stop))
+        if self._reissuing is not None:
+            await self._reissuing
 
     async def _ticking(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -244,7 +248,7 @@ class Service:
             others_s = self._controller.clocks_s if self._controller is not None else ()
             if self._clock.may_sign(now, others_s):
                 self._reissued_at = now
-                self._reissue_lists()
+                self._reissuing = self._node.loop.create_task(self._reissue_lists())
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
             self._node.certificates.replace_links(datetime.now(UTC))
@@ -262,13 +266,13 @@ class Service:
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
-    def _reissue_lists(self) -> None:
-        """Sign new CRLs each day, if this server has the folder of the CA."""
+    async def _reissue_lists(self) -> None:
+        """Sign new CRLs each day, if this server has the folder of the CA. A thread does it: a large CRL takes a second."""
         folder = self._node.view.loaded.folder / "ca"
         if not CaGenerations.are_in(folder):
             return
         try:
-            renewed = CaGenerations(folder).reissue(datetime.now(UTC))
+            renewed = await off_loop(lambda: CaGenerations(folder).reissue(datetime.now(UTC)))
         except OperatorError as wrong:
             self._log.warning("revocation lists not reissued", why=str(wrong))
             self._reissued_at += REISSUE_AGAIN_S - REISSUE_EVERY_S

@@ -216,7 +216,7 @@ class Users:
 
     def places(self) -> tuple[frozenset[str], frozenset[str]]:
         """Return the home pools of users ("" for users without one), and the domains of their addresses."""
-        domains = {aor.rpartition("@")[2] for aor in self._known}
+        domains = {aor.rpartition("@")[2] for aor in list(self._known)}  # a copy: another thread may refresh meanwhile
         return frozenset(self._homes.values()), frozenset(domains)
 
     @property
@@ -228,6 +228,11 @@ class Users:
     def number(self) -> int:
         """The version of the users, as of the last `refresh`."""
         return self._seen
+
+    @property
+    def size(self) -> int:
+        """How many users there are, as of the last `refresh`."""
+        return len(self._known)
 
     def copy_to(self, other: Users) -> int:
         """Copy everything into a database without users; returns the number of users.

@@ -186,6 +186,7 @@ class DocumentApplier:
         finally:
             self._server.gatekeeper.knows_of(self._documents.known_to_exist)
         loaded = version.view.loaded
+        await off_loop(self._crls.write_early, loaded)
         if self._must_wait(jws, loaded):
             return
         self._end_wait()

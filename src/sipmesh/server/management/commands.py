@@ -44,19 +44,19 @@ class ManagementCommands:
         }
 
     async def _asked_plan(self, asked: Mapping[str, Any]) -> Plan:
-        return self._publisher.plan(str(asked.get("draft", DRAFT)))
+        return await self._publisher.plan(str(asked.get("draft", DRAFT)))
 
     async def _asked_publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
-        return self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
+        return await self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
 
     async def _asked_block(self, asked: Mapping[str, Any]) -> PutInForce:
-        return self._publisher.block(str(asked[WHO]), str(asked["name"]))
+        return await self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
     async def _asked_rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
-        return self._publisher.rollback(
+        return await self._publisher.rollback(
             str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force"))
         )
 

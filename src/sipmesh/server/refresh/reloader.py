@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sipmesh.errors import OperatorError
 from sipmesh.server.file_stamps import NO_STAMPS, Stamps, WatchedFiles, stamp
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.inotify import FileEvents
 from sipmesh.topology.document.crl_cache import is_file_read, large_lists_later, prepare_file
 
@@ -132,7 +133,7 @@ class Reloader:
 
     async def _prepared(self, list_file: ListFile) -> None:
         try:
-            await asyncio.to_thread(prepare_file, list_file.file, list_file.largest)
+            await off_loop(prepare_file, list_file.file, list_file.largest)
         finally:
             del self._ahead[list_file.file]
         self._accept_prepared(list_file.file)

@@ -44,6 +44,10 @@ class LinksByCertificate:
     def on(self, named: Iterable[CertificateId]) -> list[RegisteredLink]:
         """List the links that rely on any certificate in *named*, each link once, oldest first."""
         found: dict[int, RegisteredLink] = {}
+        if isinstance(named, set | frozenset) and len(named) > len(
+            self._links
+        ):  # a new CRL may name 100,000 certificates
+            named = [certificate for certificate in self._links if certificate in named]
         for certificate in named:
             found.update(self._links.get(certificate, {}))
         return [found[number] for number in sorted(found)]
