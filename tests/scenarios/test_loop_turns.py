@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from sipmesh.pki.issuance.profiles import CertificateKind
 from sipmesh.pki.issuance.signer import CaSigner
 from sipmesh.pki.ledger import ListRecord
 from sipmesh.routing.authentication.verifier import Verifier
+from sipmesh.server.replication.server_status import ServerStatus
 from sipmesh.server.replication.stored_users import USERS
 from sipmesh.sip.digest import Algorithm
 from sipmesh.storage.user_document import UserDocument
@@ -164,7 +166,7 @@ async def test_large_crl_is_read_and_written_beside_the_loop(
 
 @pytest.mark.parametrize("servers", [400, pytest.param(2000, marks=pytest.mark.soak)])
 @on_loop
-async def test_large_draft_is_compared_and_published_beside_the_loop(
+async def test_large_draft_is_published_and_its_servers_are_shown_beside_the_loop(
     managed: Managed, servers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with managed:
@@ -182,6 +184,18 @@ async def test_large_draft_is_compared_and_published_beside_the_loop(
         assert managed.number(MGMT) == 2
         assert not any(act.on_loop for act in (compared, published, prepared))
         print(f"{servers} servers published: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
+        assert longest < ASSERTED_S
+
+        for member in managed.master.network.members():
+            managed.master.reports.record(member.name, ServerStatus(number=2), datetime.now(UTC), 2)
+        encoded = Threads(json, "dumps", monkeypatch)
+        await next_turn(meter)
+        status = await managed.master.network.encoded_status(2)
+        await asyncio.sleep(0.001)
+        longest = meter.take_longest()
+        assert not encoded.on_loop
+        assert status.count(b'"role"') > servers
+        print(f"status of {servers} servers: longest turn {longest * 1000:.1f} ms")  # noqa: T201 - the figure, with -s
         assert longest < ASSERTED_S
 
 

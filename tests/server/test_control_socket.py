@@ -14,7 +14,7 @@ import pytest
 
 from sipmesh.errors import OperatorError, SipmeshError
 from sipmesh.server.admin.replies import BindingReply, RegistrationsReply
-from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, ask, encode, running
+from sipmesh.server.control_socket import LONGEST_REQUEST, ControlSocket, Encoded, ask, encode, running
 from support.running import on_loop
 from support.telling import Told
 
@@ -243,3 +243,8 @@ def test_dataclass_in_an_answer_is_written_by_the_names_of_its_fields() -> None:
 def test_answer_without_a_json_form_is_an_error() -> None:
     with pytest.raises(TypeError, match="no JSON for"):
         encode({"result": object()})
+
+
+def test_encoded_result_is_sent_as_it_is() -> None:
+    assert encode(Encoded(b'{"a": 1}')) == b'{"a": 1}\n'
+    assert json.loads(encode({"result": Encoded(b'{"a": 1}')})) == {"result": {"a": 1}}

@@ -14,7 +14,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +101,19 @@ class ControlSocket:
             return {"error": str(wrong)}
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The result of a command that is JSON already: a thread has encoded it, because it is large."""
+
+    json: bytes
+
+
 def encode(answer: object) -> bytes:
     """Return an answer as one line of JSON; a dataclass becomes an object with the names of its fields."""
+    if isinstance(answer, Encoded):
+        return answer.json + b"\n"
+    if isinstance(answer, dict) and isinstance(result := answer.get("result"), Encoded):
+        return b'{"result": ' + result.json + b"}\n"
     return json.dumps(answer, default=_fields_of).encode() + b"\n"
 
 

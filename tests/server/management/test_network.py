@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -102,3 +103,12 @@ async def test_status_has_every_server_with_its_faults(manager: Manager) -> None
     assert (servers[FE1]["number"], servers[FE1]["linked"], servers[FE1]["role"]) == (2, True, Role.FRONT_END)
     assert servers[FE2]["number"] is None
     assert "connection refused" in servers[FE2]["faults"][0]["what"]
+
+
+@on_loop
+async def test_encoded_status_is_the_status(manager: Manager) -> None:
+    network, _ = network_of(manager, FE1, holding={FE1: 2, FE2: 1})
+    encoded, status = json.loads(await network.encoded_status(2)), network.status(2)
+    told = json.loads(json.dumps(replace(status, at=datetime.fromisoformat(encoded["at"])).to_json()))
+    assert encoded == told
+    assert [server["server"] for server in encoded["servers"]] == [member.name for member in network.members()]

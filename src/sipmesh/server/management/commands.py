@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sipmesh.server.control_socket import WHO, Command
+from sipmesh.server.control_socket import WHO, Command, Encoded
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.replication.topology_source import version_of
 
@@ -83,9 +83,9 @@ class ManagementCommands:
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
-    async def _asked_network(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def _asked_network(self, _asked: Mapping[str, Any]) -> Encoded:
         """Return the status of every server, compared with the newest version."""
-        return self._controller.network.status(self._controller.newest).to_json()
+        return Encoded(await self._controller.network.encoded_status(self._controller.newest))
 
 
 def told_version(version: Version) -> dict[str, Any]:

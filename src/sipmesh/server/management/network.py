@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipmesh.server.clock import now_utc
 from sipmesh.server.management.server_faults import Known, apart, reported_faults
+from sipmesh.server.off_loop import when_large
 from sipmesh.trust.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from sipmesh.server.management.publishing.publisher import InForce
     from sipmesh.server.management.server_faults import Fault
     from sipmesh.server.management.server_reports import ServerReports
     from sipmesh.server.replication.server_status import ServerStatus
+
+
+ROUGH_OCTETS: Final = 500
+"""Of one server in the encoded status; it only decides whether a thread is worth it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,39 @@ class NetworkStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as plain values, as `sipmesh status --json` prints them."""
+        return {**self._head(), "servers": [member.to_json(self.at) for member in self.members]}
+
+    def _head(self) -> dict[str, Any]:
         faults = [fault.to_json() for fault in self.faults]
-        return {
-            "version": self.version,
-            "at": self.at.isoformat(),
-            "master": {**self.status.facts(), "server": self.manager, "faults": faults},
-            "servers": [member.to_json(self.at) for member in self.members],
-        }
+        master = {**self.status.facts(), "server": self.manager, "faults": faults}
+        return {"version": self.version, "at": self.at.isoformat(), "master": master}
+
+    def encode(self) -> bytes:
+        """Return `to_json` as JSON. Each server is encoded alone: one call for thousands would let no other thread run."""
+        rest = {**self._head(), "servers": []}
+        servers = ", ".join(json.dumps(member.to_json(self.at)) for member in self.members)
+        return (json.dumps(rest).removesuffix("[]}") + f"[{servers}]}}").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of all servers at time *at*: a thread can compare it with the version *newest*."""
+
+    newest: int
+    at: datetime
+    manager: str
+    ours: ServerStatus
+    known: Sequence[tuple[Member, Known]]
+
+    def status(self) -> NetworkStatus:
+        """Return every server with its faults."""
+        split = apart(known for _, known in self.known)
+        statuses = []
+        for member, known in self.known:
+            stores = [split[known.pool]] if known.pool in split else []
+            statuses.append(MemberStatus(known, member.role, [*known.faults(self.newest, self.at), *stores]))
+        faults = list(reported_faults(self.manager, self.ours))
+        return NetworkStatus(self.newest, self.at, self.manager, self.ours, faults, statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +180,19 @@ class Network:
 
     def status(self, newest: int) -> NetworkStatus:
         """Return every server with its version and its faults, compared with the version *newest*."""
-        at, view, ours = now_utc(), self._server.view, self._own_status()
-        members = [(member, self._known(member)) for member in self.members()]
-        split = apart(known for _, known in members)
-        statuses = []
-        for member, known in members:
-            stores = [split[known.pool]] if known.pool in split else []
-            statuses.append(MemberStatus(known, member.role, [*known.faults(newest, at), *stores]))
-        return NetworkStatus(newest, at, view.name, ours, list(reported_faults(view.name, ours)), statuses)
+        return self._snapshot(newest).status()
 
-    def _known(self, member: Member) -> Known:
+    async def encoded_status(self, newest: int) -> bytes:
+        """Return the status as JSON; a thread compares and encodes it, if there are many servers."""
+        snapshot = self._snapshot(newest)
+        return await when_large(len(snapshot.known) * ROUGH_OCTETS, lambda: snapshot.status().encode())
+
+    def _snapshot(self, newest: int) -> Snapshot:
+        linked = frozenset(self._reach.linked)
+        known = [(member, self._known(member, linked)) for member in self.members()]
+        return Snapshot(newest, now_utc(), self._server.view.name, self._own_status(), known)
+
+    def _known(self, member: Member, linked: AbstractSet[str]) -> Known:
         name, reports = member.name, self._reports
-        linked, why_not = name in self._reach.linked, self._reach.why_not(name)
-        return Known(name, member.pool, reports.reports.get(name), linked, why_not, reports.misread.get(name, {}))
+        why_not, misread = self._reach.why_not(name), reports.misread.get(name, {})
+        return Known(name, member.pool, reports.reports.get(name), name in linked, why_not, misread)
