@@ -109,6 +109,7 @@ class Ends:
     def _at_management(self, message: Request | Response) -> None:
         if isinstance(message, Response):
             self.answers.append(message)
+            self.notifier.responded(self.to_server.link)
         elif message.method == "SUBSCRIBE":
             stays = message.expires != 0
             self.notifier.subscribed(self.to_server.link, PEER, message, stays=stays)

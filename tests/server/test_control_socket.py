@@ -19,6 +19,7 @@ from sipmesh.server.control_socket import (
     LONGEST_REQUEST,
     ControlCommand,
     ControlSocket,
+    Encoded,
     ask,
     encode,
     is_answered,
@@ -276,3 +277,8 @@ def test_nobody_answers_behind_a_path_that_is_too_long_for_a_socket(tmp_path: Pa
         listening.listen()
         assert is_answered(short)
     assert not is_answered(tmp_path / ("x" * 120))
+
+
+def test_encoded_result_is_sent_as_it_is() -> None:
+    assert encode(Encoded(b'{"a": 1}')) == b'{"a": 1}\n'
+    assert json.loads(encode({"result": Encoded(b'{"a": 1}')})) == {"result": {"a": 1}}

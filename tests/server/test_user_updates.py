@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sipmesh.demo.organisation import Organisation
+from sipmesh.storage.user_document import UserDocument
 from sipmesh.storage.users import Users
 from support.network import FE1, Network
 from support.running import on_loop
@@ -27,7 +28,10 @@ async def test_server_with_a_database_takes_no_document(home: Network) -> None:
     """Its users are those of the database: management sends it none."""
     async with home:
         updates = home.nodes[FE1].user_updates
-        assert (updates.number, updates.accept_document(b"anything")) == (0, 0)
+        assert (updates.number, updates.accept_document(UserDocument("example.test", "pool1.example.test", 1))) == (
+            0,
+            0,
+        )
         assert repr(updates).endswith("number 0>")
 
 

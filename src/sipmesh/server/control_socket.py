@@ -124,8 +124,19 @@ class ControlSocket:
             return {"error": str(wrong)}
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The result of a command that is JSON already: a thread has encoded it, because it is large."""
+
+    json: bytes
+
+
 def encode(answer: object) -> bytes:
-    """Write an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.server.typed_json`)."""
+    """Return an answer as one line of JSON; a typed value in it becomes an object (`sipmesh.server.typed_json`)."""
+    if isinstance(answer, Encoded):
+        return answer.json + b"\n"
+    if isinstance(answer, dict) and isinstance(result := answer.get("result"), Encoded):
+        return b'{"result": ' + result.json + b"}\n"
     return json.dumps(answer, default=plain).encode() + b"\n"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sipmesh.errors import OperatorError
+from sipmesh.pki.file_error import make_folder
 from sipmesh.routing.authentication.backoff import FailureLimits, LoginBackoff
 from sipmesh.routing.identity.dialog_token import Tokens
 from sipmesh.routing.proxy.branch import Branches
@@ -20,6 +21,7 @@ from sipmesh.server.certificates.own_certificates import OwnCertificates
 from sipmesh.server.control_socket import STATE
 from sipmesh.server.listening import Listening
 from sipmesh.server.memory_return import MemoryReturn, trim_heap
+from sipmesh.server.prepared_version import PreparedVersion, prepare
 from sipmesh.server.proxy.call_table import CallTable
 from sipmesh.server.proxy.counters import Counters
 from sipmesh.server.proxy.dispatch import Dispatch
@@ -103,7 +105,7 @@ class RunningServer:
         self.file, self.log = file, log
         self.view: ServerView = view_of(loaded, name)
         self.state = loaded.folder / STATE
-        self.state.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.state)
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.started_at = time.time()
@@ -131,7 +133,6 @@ class RunningServer:
         """Attach the control plane of a managed server, whose next version comes from management; before `start`."""
         self.attach(control_plane)
         self.is_managed = True
-        self.dispatch.attach_requester(control_plane)
         self.certificates.attach(control_plane)
 
     def fetch_by(self, sources: RevocationSources) -> None:
@@ -290,30 +291,37 @@ class RunningServer:
         self.listening.start(self.view.listeners, is_managed=self.is_managed)
         self.registrations.begin()  # the ports are ours, so no other process serves under this name
 
+    def prepare(self, loaded: Loaded) -> PreparedVersion:
+        """Compute what `put_prepared` needs; a thread may do so. Raises `OperatorError` if this server is not in *loaded*."""
+        return prepare(loaded, self.view.name, self.tokens.incarnation)
+
     def put_in_force(self, loaded: Loaded) -> list[str]:
+        """Put a topology in force, as `put_prepared` does, with everything that has to be computed for it."""
+        return self.put_prepared(self.prepare(loaded))
+
+    def put_prepared(self, version: PreparedVersion) -> list[str]:
         """Put a topology in force: judge every live link again, and close those that are refused now; returns their ids.
 
         A new certificate of ours is used if our peers would accept it; otherwise the old one stays in use. Raises
         `OperatorError`, and changes nothing, if this server is not in the topology, or has another role in it.
         """
-        view = view_of(loaded, self.view.name)
+        view = version.view
         if view.role is not self.view.role:
             raise OperatorError(f"{view.name} would become an {view.role}: restart this server in its new role")
         if (view.listeners, view.metrics) != (self.view.listeners, self.view.metrics):
             self.log.warning("published addresses or ports differ: restart this server to use them")
-        decide = decide_for(view, self.tokens.incarnation)
         self.resolver.change(*view.dns_servers)
         if self._sources is not None:
-            self._sources.follow(loaded)
+            self._sources.follow(view.loaded)
         self.certificates.apply_view(view)
         self.view = view
         self.listening.change(view.listeners)
         self.gatekeeper.apply_view(view)
         self.flow_table.apply_view(view)
-        self.neighbours.apply_view(view)
+        self.neighbours.apply(version.addresses)
         self.homes.apply_view(view)
-        self.executor.apply_view(view, border_of(view))
-        self.dispatch.route_by(names_of(view), decide)
+        self.executor.apply_view(view, version.border)
+        self.dispatch.route_by(version.names, version.decide)
         self.connector.forgive()
         closed = self.pool.rejudge(self.dispatch.judge_again)
         self.flow_table.judged_anew()

@@ -24,6 +24,7 @@ from sipmesh.server.draining import Draining
 from sipmesh.server.gc_tuning import GcTuning
 from sipmesh.server.management.commands import ManagementCommands
 from sipmesh.server.management.controller import Controller
+from sipmesh.server.off_loop import off_loop
 from sipmesh.server.refresh.on_demand import FetchOnDemand
 from sipmesh.server.refresh.reloader import Reloader
 from sipmesh.server.replication.topology_source import source_of
@@ -48,6 +49,9 @@ The kernel reports a change at once, but not a change that another machine makes
 """
 
 REISSUE_EVERY_S = 3600.0
+REISSUE_AGAIN_S = 60.0
+"""Seconds until the next attempt after a failure, for example on a full disk."""
+
 REPLACE_EVERY_S = 5.0
 """Seconds between two checks of links that we opened under a certificate that is about to expire."""
 
@@ -116,6 +120,7 @@ class Service:
     def __init__(self, file: Path, name: str, log: Log) -> None:
         self._file, self._name, self._log = file, name, log
         self._reissued_at = self._replaced_at = self._warned_at = 0.0
+        self._reissuing: asyncio.Task[None] | None = None
         self._expiry_warnings = ExpiryWarnings()
         self._open = AsyncExitStack()
         self._told_to_stop, self._hurry, self._drained = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -243,6 +248,8 @@ class Service:
             all_of_them.create_task(self._ticking())
             all_of_them.create_task(self._refreshing())
             all_of_them.create_task(self._drain_when_told())
+        if self._reissuing is not None:
+            await self._reissuing
         await self.close()
 
     async def _drain_when_told(self) -> None:
@@ -283,7 +290,7 @@ class Service:
             others_s = self._controller.clocks_s if self._controller is not None else ()
             if self._clock.may_sign(now, others_s):
                 self._reissued_at = now
-                self._reissue_lists()
+                self._reissuing = self._node.loop.create_task(self._reissue_lists())
         if now - self._replaced_at >= REPLACE_EVERY_S:
             self._replaced_at = now
             self._node.certificates.replace_links(datetime.now(UTC))
@@ -301,15 +308,16 @@ class Service:
         for entry in concerning(self._node, self._expiry_warnings.due(stock_of(self._node, at))):
             tell(self._log, entry, at)
 
-    def _reissue_lists(self) -> None:
-        """Sign new CRLs each day, if this server has the folder of the CA."""
+    async def _reissue_lists(self) -> None:
+        """Sign new CRLs each day, if this server has the folder of the CA. A thread does it: a large CRL takes a second."""
         folder = self._node.view.loaded.folder / "ca"
         if not CaGenerations.are_in(folder):
             return
         try:
-            renewed = CaGenerations(folder).reissue(datetime.now(UTC))
+            renewed = await off_loop(lambda: CaGenerations(folder).reissue(datetime.now(UTC)))
         except OperatorError as wrong:
             self._log.warning("revocation lists not reissued", why=str(wrong))
+            self._reissued_at += REISSUE_AGAIN_S - REISSUE_EVERY_S
             return
         if renewed:
             self._log.info("revocation lists reissued", lists=[path.name for path in renewed])

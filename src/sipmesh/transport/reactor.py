@@ -19,6 +19,7 @@ from sipmesh.transport.limits import Limits
 from sipmesh.transport.queue_age import QueueProbe
 from sipmesh.transport.registry.registry import Registry
 from sipmesh.transport.tls.pyopenssl import Room
+from sipmesh.transport.turn_meter import TurnMeter
 from sipmesh.transport.watched import READ, Watched
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Reactor:
         self.links = Registry()
         self.leaving: set[PendingClose] = set()  # connections that wait for their peer to close them
         self.turns = 0
+        self.meter = TurnMeter()
         self.wall_clock: Callable[[], float] = time.time  # by which certificates expire; unlike loop time it may jump
         self._clock: Callable[[], float] = loop.time
         self.now = self._clock()  # as of the current turn, or of the last one
@@ -150,6 +152,8 @@ class Reactor:
     def _turn(self, timeout: float | None = 0) -> bool:
         """Handle one wake-up: first links that are up, then ``handshakes_per_turn`` steps; True if the loop has events too."""
         before = 0.0 if timeout == 0 else self._clock()
+        if self._loop_fd is not None:  # the loop waits only here: all since the last wake-up was one turn
+            self.meter.ended(self._clock() - self.now)
         events = self._epoll.poll(timeout, self._most_events)
         wanted, served = False, 0
         self.now = self._clock()

@@ -94,7 +94,7 @@ async def test_users_that_could_not_be_read_are_sent_later(managed: Managed, mon
             while_away.setattr(Users, "documents", away)
             plane.connect(MGMT, FE1)
             assert plane.hosts[FE1].users is None
-            assert [line["peer"] for line in plane.hosts[MGMT].told.events("users not sent yet")] == [FE1]
+            assert [line["pool"] for line in plane.hosts[MGMT].told.events("users not sent yet")] == [POOL]
         await plane.controller.refresh_users()
         plane.exchange()
         assert plane.hosts[FE1].users is not None

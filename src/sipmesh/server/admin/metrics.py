@@ -67,6 +67,7 @@ class ServerMetrics(Collector):
             value=unanswered,
         )
         yield from self._queues()
+        yield from self._turns()
         yield from self._principals()
         yield from self._overload()
         yield self._ends()
@@ -156,6 +157,21 @@ class ServerMetrics(Collector):
             buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in waits.up_to()]
             family.add_metric((method,), buckets, waits.total)
         return family
+
+    def _turns(self) -> Iterator[Metric]:
+        """How long the event loop was occupied at a time; the longest turn is the longest since the last scrape."""
+        meter = self._node.reactor.meter
+        family = HistogramMetricFamily(
+            "sipmesh_loop_turn_seconds", "Seconds of each turn of the event loop.", labels=()
+        )
+        buckets = [("+Inf" if bound == inf else f"{bound:g}", float(count)) for bound, count in meter.up_to()]
+        family.add_metric((), buckets, meter.total)
+        yield family
+        yield GaugeMetricFamily(
+            "sipmesh_loop_turn_longest_seconds",
+            "The longest turn of the event loop since the last scrape.",
+            value=meter.take_longest(),
+        )
 
     def _queues(self) -> Iterator[Metric]:
         waiting, blocked = Counter[str](), Counter[str]()

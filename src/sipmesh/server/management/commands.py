@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from sipmesh.server.control_socket import WHO, Command
-from sipmesh.server.management.network_reply import network_reply
+from sipmesh.server.control_socket import WHO, Command, Encoded
+from sipmesh.server.management.network_reply import encoded_status
 from sipmesh.server.management.publishing.publisher import DRAFT
 from sipmesh.server.management.replies import (
     ACKNOWLEDGED,
@@ -25,7 +25,7 @@ from sipmesh.server.replication.topology_source import version_of
 
 if TYPE_CHECKING:
     from sipmesh.server.management.controller import Controller
-    from sipmesh.server.management.replies import Acknowledgement, NetworkReply, Plan, PutInForce, RootStep
+    from sipmesh.server.management.replies import Acknowledgement, Plan, PutInForce, RootStep
 
 LONGEST_WAIT_S: Final = 60.0
 
@@ -55,19 +55,19 @@ class ManagementCommands:
         }
 
     async def _plan(self, asked: Mapping[str, Any]) -> Plan:
-        return self._publisher.plan(str(asked.get("draft", DRAFT)))
+        return await self._publisher.plan(str(asked.get("draft", DRAFT)))
 
     async def _publish(self, asked: Mapping[str, Any]) -> PutInForce:
         why, base, digest = str(asked["why"]), int(asked["base"]), str(asked["digest"])
         force, draft = bool(asked.get("force")), str(asked.get("draft", DRAFT))
-        return self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
+        return await self._publisher.publish(str(asked[WHO]), why, base, digest, force=force, name=draft)
 
     async def _block(self, asked: Mapping[str, Any]) -> PutInForce:
-        return self._publisher.block(str(asked[WHO]), str(asked["name"]))
+        return await self._publisher.block(str(asked[WHO]), str(asked["name"]))
 
     async def _rollback(self, asked: Mapping[str, Any]) -> PutInForce:
         number, base = int(asked["version"]), int(asked["base"])
-        return self._publisher.rollback(
+        return await self._publisher.rollback(
             str(asked[WHO]), str(asked["why"]), number, base, force=bool(asked.get("force"))
         )
 
@@ -93,6 +93,6 @@ class ManagementCommands:
         number, wait_s = int(asked["version"]), float(asked.get("wait_s", LONGEST_WAIT_S))
         return await self._controller.network.acknowledged(number, min(wait_s, LONGEST_WAIT_S))
 
-    async def _network(self, _asked: Mapping[str, Any]) -> NetworkReply:
-        """Reply with every server and its last report, against the newest version."""
-        return network_reply(self._controller.network.status(self._controller.newest))
+    async def _network(self, _asked: Mapping[str, Any]) -> Encoded:
+        """Reply with every server and its last report, compared with the newest version (`NetworkReply`)."""
+        return Encoded(await encoded_status(self._controller.network, self._controller.newest))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from sipmesh.server.management.replies import MemberReply, NetworkReply, ServerReply
+from sipmesh.server.off_loop import when_large
+from sipmesh.server.typed_json import plain
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sipmesh.server.management.network import MemberStatus, NetworkStatus
+    from sipmesh.server.management.network import MemberStatus, Network, NetworkStatus
     from sipmesh.server.management.server_faults import Known
+
+ROUGH_OCTETS: Final = 500
+"""Of one server in the encoded status; it only decides whether a thread is worth it."""
 
 
 def network_reply(status: NetworkStatus) -> NetworkReply:
@@ -18,6 +25,19 @@ def network_reply(status: NetworkStatus) -> NetworkReply:
     manager = {**status.status.facts(), "server": status.manager, "faults": status.faults}
     members = (_member(member, status.at) for member in status.members)
     return NetworkReply(status.version, status.at, ServerReply.model_validate(manager), tuple(members))
+
+
+async def encoded_status(network: Network, newest: int) -> bytes:
+    """Return the status of *network* as JSON; a thread compares and encodes it, if there are many servers."""
+    snapshot = network.snapshot(newest)
+    return await when_large(len(snapshot.known) * ROUGH_OCTETS, lambda: _encoded(snapshot.status()))
+
+
+def _encoded(status: NetworkStatus) -> bytes:
+    """Return `network_reply` as JSON. Each server is encoded alone: one call for thousands would let no other thread run."""
+    head = json.dumps(network_reply(replace(status, members=())), default=plain)
+    members = ", ".join(json.dumps(_member(member, status.at), default=plain) for member in status.members)
+    return (head.removesuffix("[]}") + f"[{members}]}}").encode()
 
 
 def _member(member: MemberStatus, at: datetime) -> MemberReply:

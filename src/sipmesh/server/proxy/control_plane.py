@@ -35,6 +35,9 @@ class ControlPlane(Protocol):
     def requested(self, link: Link, peer: TrustedPeer, request: Request) -> bool:
         """Serve *request* if it is of our event package; return False if it is not."""
 
+    def responded(self, link: Link, response: Response) -> None:
+        """Take a response that belongs to no branch of the proxy."""
+
     def crls_changed(self, revoked: frozenset[CertificateId]) -> None:
         """New CRLs are in force on this server; *revoked* are the certificates that they revoke additionally."""
 
@@ -44,10 +47,7 @@ class ControlPlane(Protocol):
 
 
 class ManagedControlPlane(ControlPlane, Protocol):
-    """The end of a managed server: it sends requests to management, and reports its own certificate."""
-
-    def responded(self, link: Link, response: Response) -> None:
-        """Take a response that belongs to no branch of the proxy."""
+    """The end of a managed server, which reports its own certificate."""
 
     def certificate_changed(self) -> None:
         """This server presents another certificate, or could not take a new certificate into use."""

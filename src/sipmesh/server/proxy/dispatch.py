@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sipmesh.routing.identity.sender import Sender
     from sipmesh.routing.overload import OverloadControl
     from sipmesh.routing.proxy.branch import Branches
-    from sipmesh.server.proxy.control_plane import ControlPlane, ManagedControlPlane
+    from sipmesh.server.proxy.control_plane import ControlPlane
     from sipmesh.server.proxy.counters import Counters
     from sipmesh.server.proxy.executor import Executor
     from sipmesh.server.proxy.flow import Flow
@@ -104,7 +104,6 @@ class Dispatch(LinkEvents):
         self.is_draining = False
         self._overload = overload
         self._control_plane: ControlPlane | None = None
-        self._requester: ManagedControlPlane | None = None
 
     def __repr__(self) -> str:
         return f"<Dispatch {self._relay!r}, {self._executor!r}>"
@@ -112,10 +111,6 @@ class Dispatch(LinkEvents):
     def attach(self, control_plane: ControlPlane) -> None:
         """Pass links and messages about the network itself to *control_plane* from now on."""
         self._control_plane = control_plane
-
-    def attach_requester(self, requester: ManagedControlPlane) -> None:
-        """Hand responses that belong to no branch to *requester* from now on."""
-        self._requester = requester
 
     def route_by(self, names: Names, decide: Decide) -> None:
         """Route by *names* and *decide*, of another topology, from now on."""
@@ -207,8 +202,8 @@ class Dispatch(LinkEvents):
     def _response(self, flow: Flow, response: Response) -> None:
         try:
             check_response(response)
-            if not self._relay.responded(flow, response) and self._requester is not None:
-                self._requester.responded(flow.link, response)
+            if not self._relay.responded(flow, response) and self._control_plane is not None:
+                self._control_plane.responded(flow.link, response)
         except SipmeshError as wrong:
             self._log.warning(flow.account.name, "response dropped", link=flow.link.id, why=str(wrong))
 
@@ -298,7 +293,7 @@ class Dispatch(LinkEvents):
 
     def _log_in(self, pending: PendingLogin) -> None:
         """Authenticate the sender, unless the login has to wait, and decide again."""
-        if not self._logins.ready:
+        if not self._logins.knows(pending.aor):
             self._executor.answer(pending.flow, pending.request, pending.key, NO_USERS_YET)
         elif not self._login_waits.has_to_wait(pending, self):
             self._authenticate(pending)

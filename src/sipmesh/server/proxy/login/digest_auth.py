@@ -52,10 +52,9 @@ class DigestAuth:
     def __repr__(self) -> str:
         return f"<DigestAuth of {self.homes!r}, {self._failures!r}>"
 
-    @property
-    def ready(self) -> bool:
-        """Whether the users are known."""
-        return self.homes.ready
+    def knows(self, aor: str) -> bool:
+        """Whether a login of *aor* can be judged: the users are known, and this user is up to date."""
+        return self.homes.knows(aor)
 
     def check(self, flow: Flow, request: Request, aor: str) -> Authentication:
         """Check the credentials of *request*; a link on which *aor* is logged in is not challenged again (rule R10)."""

@@ -27,6 +27,9 @@ class KnownUsers(Protocol):
     def verifier(self, aor: str) -> Verifier | None:
         """Return the password verifier of *aor*; None for an unknown user."""
 
+    def is_withheld(self, aor: str) -> bool:
+        """Return whether *aor* may not log in yet: what is known of this user may be out of date."""
+
     def home(self, aor: str) -> str | None:
         """Return the home pool of *aor*, "" if none is set; None for an unknown user."""
 
@@ -50,6 +53,10 @@ class NoUsers:
     def verifier(self, aor: str) -> Verifier | None:
         """Return None: nobody can log in here."""
         return None
+
+    def is_withheld(self, aor: str) -> bool:
+        """Return False: nobody can log in here."""
+        return False
 
     def home(self, aor: str) -> str | None:
         """Return None: no user is known."""
